@@ -1,0 +1,49 @@
+# Every command installs what it needs into .venv first, from the hashed locks.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+TEST_ENV := SECRET_KEY=check DJANGO_SETTINGS_MODULE=seedance_service.settings
+
+.PHONY: help run demo test story check lock clean
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+run: .venv/run.stamp  ## start everything on this machine; Ctrl-C stops it
+	@exec $(PY) deploy/run.py
+
+demo: .venv/run.stamp  ## make one video from the shipped picture, into var/
+	@exec $(PY) deploy/run.py --demo
+
+test: .venv/dev.stamp node_modules  ## every test, the whole way with real processes included
+	@$(PY) -m pytest -q -n 2 -m "not story"
+	@$(PY) -m pytest -q -m story
+
+check: .venv/dev.stamp  ## format, lint, types, import contracts, migrations, tests: what CI runs
+	@$(PY) -m ruff format --check .
+	@$(PY) -m ruff check .
+	@$(TEST_ENV) $(PY) -m mypy
+	@$(TEST_ENV) .venv/bin/lint-imports
+	@$(TEST_ENV) $(PY) manage.py makemigrations --check --dry-run
+	@$(MAKE) --no-print-directory test
+
+lock: .venv/dev.stamp  ## compile the locks anew from requirements/*.in
+	cd requirements && for name in run dev; do ../.venv/bin/uv pip compile -q --universal --python-version 3.11 \
+		--generate-hashes --no-header --no-emit-index-url $$name.in -o $$name.txt || exit 1; done
+
+clean:  ## remove what was installed; var/, which holds all state, stays
+	rm -rf .venv node_modules
+
+.venv/bin/python:
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed."; exit 1; }
+	@python3 -m venv .venv || { echo "Python's venv is missing; on Debian: apt-get install python3-venv"; exit 1; }
+
+.venv/run.stamp: requirements/run.txt | .venv/bin/python
+	@echo "Installing what is locked in requirements/run.txt into .venv ..."
+	@$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements/run.txt
+	@touch $@
+
+.venv/dev.stamp: requirements/dev.txt | .venv/bin/python
+	@echo "Installing what is locked in requirements/dev.txt into .venv ..."
+	@$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@ .venv/run.stamp

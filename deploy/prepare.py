@@ -1,0 +1,50 @@
+"""Makes a local stack's database, bucket, static files, admin and demo tenant, where they are not there yet.
+
+Prints the demo tenant's API key: the one given in SEEDANCE_API_KEY where it is still good, else a new one.
+"""
+
+import os
+
+import django
+from django.conf import settings
+from django.core.management import call_command
+
+django.setup()
+
+from django.contrib.auth import get_user_model
+
+from generations import storage
+from tenants import keys
+from tenants.authentication import find
+from tenants.errors import InvalidKey
+from tenants.models import ApiKey, Tenant
+
+
+def main() -> None:
+    call_command("migrate", verbosity=0)
+    storage.ensure_bucket()
+    if not settings.STATIC_ROOT.exists():
+        call_command("collectstatic", verbosity=0, interactive=False)
+    _admin(os.environ["ADMIN_PASSWORD"])
+    print(_demo_key(os.environ.get("SEEDANCE_API_KEY", "")))
+
+
+def _admin(password: str) -> None:
+    users = get_user_model().objects
+    if not users.filter(username="admin").exists():
+        users.create_superuser("admin", password=password)
+
+
+def _demo_key(known: str) -> str:
+    tenant, _ = Tenant.objects.get_or_create(name="demo")
+    try:
+        find(known)
+    except InvalidKey:
+        new = keys.mint()
+        ApiKey.objects.create(tenant=tenant, prefix=new.prefix, digest=new.digest, label="make run")
+        return new.text
+    return known
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,238 @@
+"""`make run`: web, worker, the sandbox upstream and a local S3, all of whose state lies in var/. `--demo`: `make demo`.
+
+What the environment names already, it uses: NOVITA_API_KEY (no sandbox), S3_BUCKET (no local S3), DATABASE_URL.
+"""
+
+import argparse
+import fcntl
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import IO, Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from deploy import stack
+from deploy.stack import ROOT, Process, StackError
+
+VAR = ROOT / "var"
+LOCAL_ENV = VAR / "local.env"
+PICTURE = ROOT / "deploy" / "demo" / "lighthouse.jpg"
+PROMPT = "The lighthouse at dusk, the camera drifts towards it"
+KEPT = [
+    "SECRET_KEY",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "ADMIN_PASSWORD",
+    "SEEDANCE_API_KEY",
+    "SANDBOX_SECRET",
+]
+SANDBOX_SECONDS = 8.0
+
+
+class Stopped(Exception):
+    """Ctrl-C or SIGTERM."""
+
+
+class Run:
+    """One start of everything; what is started is on `processes` until it is stopped."""
+
+    def __init__(self, port: int) -> None:
+        self.port, self.processes = port, list[Process]()
+        self.logs = VAR / "log"
+        self.env = {**os.environ, "DJANGO_SETTINGS_MODULE": "seedance_service.settings"}
+        self.url = f"http://127.0.0.1:{port}"
+
+    def start(self) -> None:
+        self._settle_secrets()
+        if "S3_BUCKET" not in os.environ:
+            self._start_s3()
+        if "NOVITA_API_KEY" not in os.environ:
+            self._start_sandbox()
+        self._prepare()
+        web = self._add(stack.web(self.port, VAR / "static", self.logs, self.env))
+        self._add(stack.worker(self.logs, self.env))
+        stack.wait_until_answers(web, f"{self.url}/v1/generations")
+
+    def watch(self) -> None:
+        """Until one of them ends by itself, which none should."""
+        while True:
+            for process in self.processes:
+                if process.has_ended():
+                    raise StackError(f"{process.name} ended. Its last words:\n{process.last_words()}")
+            time.sleep(0.5)
+
+    def stop(self) -> None:
+        stack.stop(self.processes)
+
+    def _add(self, process: Process) -> Process:
+        self.processes.append(process)
+        return process
+
+    def _settle_secrets(self) -> None:
+        known = _read_env(LOCAL_ENV)
+        for name in ("SECRET_KEY", "ADMIN_PASSWORD", "SANDBOX_SECRET"):
+            self.env.setdefault(name, known.get(name) or secrets.token_urlsafe(24))
+        self.env.setdefault("SEEDANCE_API_KEY", known.get("SEEDANCE_API_KEY", ""))
+        self.env["SEEDANCE_URL"] = self.url
+        self.env.setdefault("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+        self.env.setdefault("SECURE_COOKIES", "off")  # plain http on loopback
+        self._known = known
+
+    def _start_s3(self) -> None:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            self.env[name] = self._known.get(name) or secrets.token_hex(16)
+        ports = stack.free_ports(5, 18333)
+        keys = self.env["AWS_ACCESS_KEY_ID"], self.env["AWS_SECRET_ACCESS_KEY"]
+        s3 = self._add(stack.seaweedfs(VAR / "s3", self.logs, ports, *keys))
+        self.env |= {"S3_BUCKET": "seedance", "S3_ENDPOINT_URL": f"http://127.0.0.1:{ports[0]}"}
+        stack.wait_until_answers(s3, self.env["S3_ENDPOINT_URL"])
+
+    def _start_sandbox(self) -> None:
+        port = stack.free_ports(1, self.port + 1)[0]
+        self.env |= {"NOVITA_BASE_URL": f"http://127.0.0.1:{port}", "NOVITA_API_KEY": "sandbox"}
+        # The sandbox, and nothing else of this machine, may be read by the guarded fetch.
+        self.env.setdefault("FETCH_ALLOW_HOSTS", f"127.0.0.1:{port}")
+        seconds = float(os.environ.get("SANDBOX_SECONDS", SANDBOX_SECONDS))
+        sandbox = self._add(stack.sandbox(VAR / "sandbox", self.logs, port, seconds, self.env))
+        stack.wait_until_answers(sandbox, f"http://127.0.0.1:{port}/sandbox/tasks")
+
+    def _prepare(self) -> None:
+        _drop_outdated_static_files()
+        done = subprocess.run(
+            [sys.executable, "-m", "deploy.prepare"],
+            cwd=ROOT,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise StackError(f"The database or the bucket can not be prepared:\n{done.stderr}")
+        self.env["SEEDANCE_API_KEY"] = done.stdout.strip().splitlines()[-1]
+        _write_env(LOCAL_ENV, self.env)
+
+
+def _drop_outdated_static_files() -> None:
+    """What `collectstatic` gathered belongs to the packages of one lock."""
+    stamp, lock = VAR / "static.lock", (ROOT / "requirements" / "run.txt").read_text()
+    if not stamp.exists() or stamp.read_text() != lock:
+        shutil.rmtree(VAR / "static", ignore_errors=True)
+        stamp.write_text(lock)
+
+
+def _read_env(path: Path) -> dict[str, str]:
+    lines = path.read_text().splitlines() if path.exists() else []
+    return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+def _write_env(path: Path, env: dict[str, str]) -> None:
+    names = [*KEPT, "SEEDANCE_URL", "S3_BUCKET", "S3_ENDPOINT_URL", "ALLOWED_HOSTS", "SECURE_COOKIES"]
+    names += ["FETCH_ALLOW_HOSTS", "DATABASE_URL"] + ([] if "NOVITA_API_KEY" in os.environ else ["NOVITA_BASE_URL"])
+    path.touch(0o600)
+    path.write_text("".join(f"{name}={env[name]}\n" for name in names if env.get(name)))
+
+
+def _lock() -> IO[str]:
+    """Held while a stack runs on var/. Raises BlockingIOError where one does."""
+    VAR.mkdir(exist_ok=True)
+    lock = (VAR / "run.lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return lock
+
+
+def _port() -> int:
+    text = os.environ.get("PORT") or "8000"
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise StackError(f"PORT is {text!r}; it takes a number from 1 to 65535.")
+    if not stack.is_free(int(text)):
+        raise StackError(f"Port {text} is taken by another program. Choose another one: PORT=9000 make run")
+    return int(text)
+
+
+def _greet(run: Run) -> None:
+    key = run.env["SEEDANCE_API_KEY"]
+    upstream = run.env.get("NOVITA_BASE_URL", "https://api.novita.ai")
+    body = '{\\"image\\": \\"$(base64 -w0 ' + str(PICTURE) + ')\\", \\"resolution\\": \\"480p\\", '
+    body += '\\"prompt\\": \\"' + PROMPT + '\\"}'
+    print(
+        f"""
+Seedance Service is running.
+
+  Base URL   {run.url}
+  API key    {key}
+  Admin      {run.url}/admin/   admin / {run.env["ADMIN_PASSWORD"]}
+  API docs   {run.url}/docs
+  Upstream   {upstream}{"" if "NOVITA_API_KEY" in os.environ else " (the sandbox: no money is spent)"}
+  Logs       {run.logs}
+
+Ask for a video:
+
+curl -s {run.url}/v3/async/seedance-v1-lite-i2v -H "Authorization: Bearer {key}" -H "Content-Type: application/json" \
+-d "{body}"
+
+and, with the task_id that it answers, see how far it is:
+
+curl -s "{run.url}/v3/async/task-result?task_id=TASK_ID" -H "Authorization: Bearer {key}"
+
+Ctrl-C stops everything.
+""",
+        flush=True,
+    )
+
+
+def _demo(env: dict[str, str]) -> int:
+    command = [sys.executable, "manage.py", "generate", str(PICTURE), "--prompt", PROMPT, "--resolution", "480p"]
+    command += ["-o", str(VAR / "demo.mp4"), "--poster", str(VAR / "demo.jpg")]
+    return subprocess.run(command, cwd=ROOT, env=env, check=False).returncode
+
+
+def _stopped(number: int, frame: Any) -> None:
+    signal.signal(number, signal.SIG_DFL)  # a second one ends at once
+    raise Stopped
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--demo", action="store_true", help="make one video, then stop")
+    demo = parser.parse_args().demo
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stopped)
+    try:
+        lock = _lock()
+    except BlockingIOError:
+        if demo:
+            return _demo({**os.environ, **_read_env(LOCAL_ENV)})
+        print("A `make run` is using var/ already; stop it first.", file=sys.stderr)
+        return 1
+    with lock:
+        return _run(demo)
+
+
+def _run(demo: bool) -> int:
+    run = None
+    try:
+        run = Run(_port())
+        run.start()
+        if demo:
+            return _demo(run.env)
+        _greet(run)
+        run.watch()
+    except StackError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except Stopped:
+        print("\nStopping.", flush=True)
+    finally:
+        if run:
+            run.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,26 @@
+"""`python -m deploy.sandbox --port 8001 --dir var/sandbox`: the sandbox upstream, on loopback only."""
+
+import argparse
+import os
+
+from granian.constants import Interfaces
+from granian.server import Server
+
+parser = argparse.ArgumentParser(prog="python -m deploy.sandbox", description=__doc__)
+parser.add_argument("--port", type=int, default=8001)
+parser.add_argument("--dir", default="var/sandbox", help="where tasks and videos are kept")
+parser.add_argument("--seconds", type=float, default=8.0, help="the least time that a task takes")
+
+if __name__ == "__main__":
+    arguments = parser.parse_args()
+    os.environ["SANDBOX_DIR"] = arguments.dir
+    os.environ["SANDBOX_SECONDS"] = str(arguments.seconds)
+    os.environ["SANDBOX_URL"] = f"http://127.0.0.1:{arguments.port}"
+    Server(
+        "deploy.sandbox.app:application",
+        address="127.0.0.1",
+        port=arguments.port,
+        interface=Interfaces.WSGI,
+        workers=1,
+        blocking_threads=16,
+    ).serve()

@@ -1,0 +1,191 @@
+"""A local server of Novita's wire format: submit, Task Result, the error envelope and the endpoint page's validation.
+
+A prompt that holds [fail] makes a task that fails, one that holds [refuse] is refused as ILLEGAL_PROMPT.
+"""
+
+import hashlib
+import hmac
+import os
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from django.conf import settings
+from django.core.wsgi import get_wsgi_application
+from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse
+from django.urls import path
+
+FOLDER = Path(os.environ["SANDBOX_DIR"])
+API_KEY = os.environ.get("SANDBOX_API_KEY", "")  # empty: any key will do
+URL_TTL = int(os.environ.get("SANDBOX_URL_TTL", "3600"))  # seconds
+
+settings.configure(
+    ROOT_URLCONF=__name__,
+    SECRET_KEY=os.environ.get("SANDBOX_SECRET") or os.urandom(16).hex(),
+    ALLOWED_HOSTS=["127.0.0.1", "localhost", "[::1]"],
+    FETCH_ALLOW_HOSTS=[],
+    USE_TZ=True,
+    MIDDLEWARE=[],
+)
+application = get_wsgi_application()
+
+# Below, because what the service knows of models and pictures is read with Django's settings in place.
+from deploy.sandbox.tasks import Studio, Task
+from generations import catalog, errors, fetch, images
+
+studio = Studio(FOLDER, float(os.environ.get("SANDBOX_SECONDS", "8")))
+MODEL = catalog.SEEDANCE_V1_LITE_I2V
+IMAGE_REASONS: dict[type[Exception], str] = {
+    errors.ImageTooManyBytes: "IMAGE_FILE_EXCEEDS_MAX_SIZE",
+    errors.ImageTooLarge: "IMAGE_EXCEEDS_MAX_RESOLUTION",
+    errors.ImageTooSmall: "INVALID_IMAGE_SIZE",
+    errors.ImageAspectOutOfRange: "INVALID_IMAGE_SIZE",
+}
+
+
+class Refused(Exception):
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.reason = status, reason
+
+    def answer(self) -> JsonResponse:
+        body = {"code": self.status, "reason": self.reason, "message": str(self), "metadata": {}}
+        return JsonResponse(body, status=self.status)
+
+
+def submit(request: HttpRequest) -> HttpResponse:
+    try:
+        _authorize(request)
+        body = _body(request)
+        last = _image(body["last_image"]) if body["last_image"] is not None else None
+        task = studio.accept(_image(body["image"]), last, **_facts(body))
+    except Refused as refused:
+        return refused.answer()
+    return JsonResponse({"task_id": task.id})
+
+
+def task_result(request: HttpRequest) -> HttpResponse:
+    try:
+        _authorize(request)
+        task = studio.find(request.GET.get("task_id", ""))
+        if task is None:
+            raise Refused(404, "TASK_NOT_FOUND", "the task is not found")
+    except Refused as refused:
+        return refused.answer()
+    return JsonResponse(_result(task))
+
+
+def video(request: HttpRequest, task_id: str) -> HttpResponse | FileResponse:
+    expires = request.GET.get("expires", "")
+    signed = hmac.compare_digest(_signature(task_id, expires), request.GET.get("signature", ""))
+    if not signed or int(expires) < time.time():
+        return HttpResponse("the URL is not valid, or no longer", status=403)
+    return FileResponse(studio.video(task_id).open("rb"), content_type="video/mp4")
+
+
+def tasks(request: HttpRequest) -> HttpResponse:
+    """Not of the wire: every paid submit, for tests that count them."""
+    return JsonResponse({"tasks": [{"id": task.id, "seed": task.seed} for task in studio.tasks()]})
+
+
+def _authorize(request: HttpRequest) -> None:
+    given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+    if not given or (API_KEY and not hmac.compare_digest(given.encode(), API_KEY.encode())):
+        raise Refused(403, "INVALID_API_KEY", "the API key is not valid")
+
+
+def _body(request: HttpRequest) -> dict[str, Any]:
+    try:
+        given = msgspec.json.decode(request.read())
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Refused(400, "INVALID_REQUEST_BODY", f"the body is not JSON: {error}") from error
+    if request.method != "POST" or not isinstance(given, dict):
+        raise Refused(400, "INVALID_REQUEST_BODY", "a JSON object is wanted")
+    defaults = {"prompt": "", "aspect_ratio": "16:9", "last_image": None, "camera_fixed": False, "duration": 5}
+    body = {**defaults, "image": None, "resolution": None, "seed": catalog.RANDOM_SEED, **given}
+    for name, rule in RULES.items():
+        if not rule(body[name]):
+            raise Refused(400, "INVALID_REQUEST_BODY", f"{name} is not valid")
+    if "[refuse]" in body["prompt"]:
+        raise Refused(400, "ILLEGAL_PROMPT", "the prompt is refused")
+    return body
+
+
+RULES: dict[str, Any] = {
+    "image": lambda value: isinstance(value, str) and value != "",
+    "last_image": lambda value: value is None or (isinstance(value, str) and value != ""),
+    "resolution": lambda value: value in MODEL.resolutions,
+    "aspect_ratio": lambda value: value in MODEL.ratios,
+    "duration": lambda value: type(value) is int and value in MODEL.durations,
+    "prompt": lambda value: isinstance(value, str) and len(value) <= MODEL.prompt_limit,
+    "camera_fixed": lambda value: isinstance(value, bool),
+    "seed": lambda value: type(value) is int and catalog.RANDOM_SEED <= value <= catalog.SEED_MAX,
+}
+
+
+def _image(text: str) -> bytes:
+    try:
+        content = _fetched(text) if images.is_url(text) else images.decode(text)
+        return images.inspect(content).content
+    except errors.BadImage as error:
+        raise Refused(400, IMAGE_REASONS.get(type(error), "INVALID_IMAGE_FORMAT"), str(error)) from error
+    except errors.Trouble as error:
+        raise Refused(400, "INVALID_REQUEST_BODY", f"the image can not be read: {error}") from error
+
+
+def _fetched(url: str) -> bytes:
+    return fetch.read(url, limit=images.MAX_BYTES, deadline=30.0)
+
+
+def _facts(body: dict[str, Any]) -> dict[str, Any]:
+    width, height = MODEL.pixels[body["resolution"], body["aspect_ratio"]]
+    drawn = body["seed"] == catalog.RANDOM_SEED
+    return {
+        "width": width,
+        "height": height,
+        "frames": MODEL.frames(body["duration"]),
+        "seed": random.randrange(catalog.SEED_MAX + 1) if drawn else body["seed"],
+        "camera_fixed": body["camera_fixed"],
+        "prompt": body["prompt"],
+    }
+
+
+def _result(task: Task) -> dict[str, Any]:
+    status, progress, reason = studio.state(task)
+    if "[fail]" in task.prompt and status == "TASK_STATUS_SUCCEED":
+        status, progress, reason = "TASK_STATUS_FAILED", 0, "the prompt asked for a failure"
+    done = status == "TASK_STATUS_SUCCEED"
+    return {
+        "extra": {"seed": str(task.seed)} if done else {},
+        "task": {
+            "task_id": task.id,
+            "task_type": "IMG_TO_VIDEO",
+            "status": status,
+            "reason": reason,
+            "eta": 0,
+            "progress_percent": progress,
+        },
+        "images": [],
+        "videos": [{"video_url": _url(task), "video_url_ttl": str(URL_TTL), "video_type": "mp4"}] if done else [],
+        "audios": [],
+    }
+
+
+def _url(task: Task) -> str:
+    expires = str(int(time.time()) + URL_TTL)
+    signature = _signature(task.id, expires)
+    return f"{os.environ['SANDBOX_URL']}/videos/{task.id}.mp4?expires={expires}&signature={signature}"
+
+
+def _signature(task_id: str, expires: str) -> str:
+    return hmac.new(settings.SECRET_KEY.encode(), f"{task_id}/{expires}".encode(), hashlib.sha256).hexdigest()
+
+
+urlpatterns = [
+    path(MODEL.path.lstrip("/"), submit),
+    path("v3/async/task-result", task_result),
+    path("videos/<str:task_id>.mp4", video),
+    path("sandbox/tasks", tasks),
+]

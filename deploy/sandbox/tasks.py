@@ -1,0 +1,101 @@
+"""The sandbox's tasks: files under one folder, so that a restart loses none, and a pool that renders them."""
+
+import json
+import os
+import secrets
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from deploy.sandbox.render import Shot, render
+
+QUEUED_SHARE = 0.2  # of the time that a task is said to take
+
+
+@dataclass(frozen=True)
+class Task:
+    id: str
+    created_at: float  # seconds since the epoch
+    width: int
+    height: int
+    frames: int
+    seed: int
+    camera_fixed: bool
+    prompt: str
+
+
+class Studio:
+    """Renders one video per core at most, and says of each task how far it is.
+
+    `seconds` is the least time that a task takes, from its submit to its video.
+    """
+
+    def __init__(self, folder: Path, seconds: float) -> None:
+        self._folder, self._seconds = folder, seconds
+        self._progress: dict[str, int] = {}
+        self._failed: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(os.cpu_count() or 1, "render")
+        folder.mkdir(parents=True, exist_ok=True)
+        for task in self.tasks():
+            if not self.video(task.id).exists():
+                self._pool.submit(self._render, task)
+
+    def accept(self, image: bytes, last_image: bytes | None, **facts: Any) -> Task:
+        task = Task(id=secrets.token_hex(16), created_at=time.time(), **facts)
+        self._path(task.id, "image").write_bytes(image)
+        if last_image:
+            self._path(task.id, "last").write_bytes(last_image)
+        _write_whole(self._path(task.id, "json"), json.dumps(asdict(task)).encode())
+        self._pool.submit(self._render, task)
+        return task
+
+    def tasks(self) -> list[Task]:
+        files = sorted(self._folder.glob("*.json"))
+        return sorted((Task(**json.loads(file.read_text())) for file in files), key=lambda task: task.created_at)
+
+    def find(self, task_id: str) -> Task | None:
+        path = self._path(task_id, "json")
+        known = task_id.isascii() and task_id.isalnum() and path.exists()
+        return Task(**json.loads(path.read_text())) if known else None
+
+    def video(self, task_id: str) -> Path:
+        return self._path(task_id, "mp4")
+
+    def state(self, task: Task) -> tuple[str, int, str]:
+        """(status, progress_percent, reason) as Task Result shows them."""
+        age, queued = time.time() - task.created_at, self._seconds * QUEUED_SHARE
+        if task.id in self._failed:
+            return "TASK_STATUS_FAILED", 0, self._failed[task.id]
+        if age < queued:
+            return "TASK_STATUS_QUEUED", 0, ""
+        if age >= self._seconds and self.video(task.id).exists():
+            return "TASK_STATUS_SUCCEED", 100, ""
+        by_time = 100 * (age - queued) / (self._seconds - queued) if self._seconds else 100
+        return "TASK_STATUS_PROCESSING", min(int(by_time), self._progress.get(task.id, 0), 99), ""
+
+    def _render(self, task: Task) -> None:
+        last = self._path(task.id, "last")
+        shot = Shot(
+            image=self._path(task.id, "image").read_bytes(),
+            last_image=last.read_bytes() if last.exists() else None,
+            **{name: getattr(task, name) for name in ("width", "height", "frames", "seed", "camera_fixed", "prompt")},
+        )
+        unfinished = self._path(task.id, "part")
+        try:
+            render(shot, unfinished, lambda percent: self._progress.__setitem__(task.id, percent))
+            unfinished.rename(self.video(task.id))
+        except Exception as error:  # a picture whose pixels do not decode: the task fails, as it would upstream
+            self._failed[task.id] = f"{type(error).__name__}: {error}"
+
+    def _path(self, task_id: str, kind: str) -> Path:
+        return self._folder / f"{task_id}.{kind}"
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    part = path.with_suffix(".new")
+    part.write_bytes(content)
+    part.rename(path)

@@ -1,0 +1,172 @@
+"""The processes of a local stack: started together, watched, and stopped without leaving one behind."""
+
+import ctypes
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+STOP_WITHIN = 15.0  # seconds, then the process group is killed; the worker itself takes up to 10
+READY_WITHIN = 60.0  # seconds
+GRPC = 10_000  # SeaweedFS takes each of its ports once more, this much higher
+PR_SET_PDEATHSIG = 1  # Linux, prctl(2)
+
+
+class StackError(Exception):
+    """A sentence for the person who typed the command."""
+
+
+class Process:
+    """A child in a process group of its own, which ends with its parent; its output goes to a log file."""
+
+    def __init__(self, name: str, command: list[str], env: Mapping[str, str], logs: Path) -> None:
+        self.name, self.log = name, logs / f"{name}.log"
+        logs.mkdir(parents=True, exist_ok=True)
+        with self.log.open("wb") as out:
+            self._child = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=dict(env),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # a Ctrl-C goes to the parent alone, which stops its children in order
+                preexec_fn=_die_with_parent,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    def has_ended(self) -> bool:
+        return self._child.poll() is not None
+
+    def ask_to_stop(self) -> None:
+        if not self.has_ended():
+            self._child.terminate()
+
+    def kill(self) -> None:
+        """The whole group, so that nothing of it is left."""
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        finally:
+            self._child.wait()
+
+    def wait(self, ends: float) -> None:
+        """Until it has ended or the monotonic clock says `ends`; then what is left of its group is killed."""
+        try:
+            self._child.wait(max(ends - time.monotonic(), 0))
+        except subprocess.TimeoutExpired:
+            print(f"{self.name} does not stop; it is killed.", file=sys.stderr)
+        self.kill()
+
+    def last_words(self) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def stop(processes: list[Process]) -> None:
+    """All of them at once, the last started first."""
+    for process in reversed(processes):
+        process.ask_to_stop()
+    ends = time.monotonic() + STOP_WITHIN
+    for process in reversed(processes):
+        process.wait(ends)
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def free_ports(count: int, first: int) -> list[int]:
+    """Free ports from `first` on whose twin for SeaweedFS's gRPC is free too."""
+    found: list[int] = []
+    for port in range(first, 65536 - GRPC):
+        if is_free(port) and is_free(port + GRPC):
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise StackError(f"There are no {count} free ports from {first} on.")
+
+
+def wait_until_answers(process: Process, url: str) -> None:
+    """Until something answers there over HTTP, be it an error. Raises StackError where the process ends before."""
+    ends = time.monotonic() + READY_WITHIN
+    while time.monotonic() < ends:
+        if process.has_ended():
+            raise StackError(f"{process.name} ended at its start. Its last words:\n{process.last_words()}")
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise StackError(f"{process.name} does not answer at {url}. Its last words:\n{process.last_words()}")
+
+
+def seaweedfs(folder: Path, logs: Path, ports: list[int], access_key: str, secret_key: str) -> Process:
+    """A local S3 at 127.0.0.1, port `ports[0]`, that keeps its objects in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "identities.json"
+    config.touch(0o600)
+    credentials = [{"accessKey": access_key, "secretKey": secret_key}]
+    config.write_text(json.dumps({"identities": [{"name": "local", "credentials": credentials, "actions": ["Admin"]}]}))
+    s3, master, filer, volume, admin = ports
+    command = [
+        str(BIN / "weed"),
+        "-logtostderr=true",
+        "mini",
+        f"-dir={folder}",
+        "-ip=127.0.0.1",
+        "-ip.bind=127.0.0.1",
+        f"-s3.config={config}",
+        f"-s3.port={s3}",
+        f"-master.port={master}",
+        f"-filer.port={filer}",
+        f"-volume.port={volume}",
+        f"-admin.port={admin}",
+        "-volume.max=10000",
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+        "-webdav=false",
+        "-admin.ui=false",
+        "-master.telemetry=false",  # nothing is told to anybody
+    ]
+    return Process("s3", command, os.environ, logs)
+
+
+def sandbox(folder: Path, logs: Path, port: int, seconds: float, env: Mapping[str, str]) -> Process:
+    command = [sys.executable, "-m", "deploy.sandbox", f"--port={port}", f"--dir={folder}", f"--seconds={seconds}"]
+    return Process("sandbox", command, env, logs)
+
+
+def web(port: int, static: Path, logs: Path, env: Mapping[str, str]) -> Process:
+    command = [str(BIN / "granian"), "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--workers", "1", "--blocking-threads", "8", "--http", "1", "--no-ws"]
+    command += ["--static-path-mount", str(static), "seedance_service.wsgi:application"]
+    return Process("web", command, env, logs)
+
+
+def worker(logs: Path, env: Mapping[str, str]) -> Process:
+    return Process("worker", [sys.executable, "manage.py", "worker"], env, logs)

@@ -1,0 +1,110 @@
+"""What can go wrong with a generation. The docstring is what the caller reads, the code what its program reads."""
+
+from typing import ClassVar
+
+from tenants.errors import Refusal
+
+
+class GenerationNotFound(Refusal):
+    """There is no such generation."""
+
+    code = "generation_not_found"
+
+
+class BadImage(Refusal):
+    """The image can not be used."""
+
+    code = "image_invalid"
+    field = "image"  # the request's field that held it: image or last_image
+
+
+class ImageUnreadable(BadImage):
+    """The image is neither an http(s) URL nor valid Base64."""
+
+    code = "image_not_url_or_base64"
+
+
+class ImageTooManyBytes(BadImage):
+    """The image has more than {limit} bytes."""
+
+    code = "image_too_many_bytes"
+
+
+class ImageFormatUnknown(BadImage):
+    """The image is not a jpeg, png, webp, bmp, tiff or gif."""
+
+    code = "image_format_unknown"
+
+
+class ImageIncomplete(BadImage):
+    """The image is cut off: its {format} data end too early."""
+
+    code = "image_incomplete"
+
+
+class ImageTooLarge(BadImage):
+    """The image's longer side is {side} pixels; it must be less than {limit}."""
+
+    code = "image_side_too_long"
+
+
+class ImageTooSmall(BadImage):
+    """The image's shorter side is {side} pixels; it must be greater than {limit}."""
+
+    code = "image_side_too_short"
+
+
+class ImageAspectOutOfRange(BadImage):
+    """The image's aspect ratio is {aspect}; it must be from {least} to {most}."""
+
+    code = "image_aspect_out_of_range"
+
+
+class ImageUrlRefused(BadImage):
+    """The image's URL is not read: {reason}."""
+
+    code = "image_url_refused"
+
+
+class ImageUnreachable(BadImage):
+    """The image could not be read from its URL: {reason}."""
+
+    code = "image_unreachable"
+
+
+class Trouble(Exception):
+    """An outside system did not do its part. `permanent`: trying again can not help."""
+
+    permanent: ClassVar[bool] = False
+
+
+class FetchRefused(Trouble):
+    """The URL, or the address behind it, may not be fetched."""
+
+    permanent = True
+
+
+class FetchTooLarge(Trouble):
+    """The body is larger than the limit."""
+
+    permanent = True
+
+
+class FetchFailed(Trouble):
+    """The exchange did not come to its end."""
+
+
+class UpstreamTrouble(Trouble):
+    """The upstream gave no answer, or none that can be understood."""
+
+
+class StorageTrouble(Trouble):
+    """S3 did not do what it was asked."""
+
+
+class ObjectExists(StorageTrouble):
+    """There is an object under that key already, and none is ever overwritten."""
+
+
+class BadVideo(Trouble):
+    """The bytes are not a whole MP4 video."""

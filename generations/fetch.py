@@ -1,0 +1,195 @@
+"""The guarded way to read a URL that somebody else chose.
+
+Every address that DNS answers is checked, and the connection goes to the address that was checked. Redirects are
+followed by hand and checked anew; the whole exchange has one deadline and the body a limit of bytes.
+"""
+
+import ipaddress
+import socket
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import httpx
+from django.conf import settings
+
+from generations.deadline import Clock, DeadlineBackend, tls
+from generations.errors import FetchFailed, FetchRefused, FetchTooLarge
+
+MAX_REDIRECTS = 3
+MAX_URL = 8192  # characters; presigned URLs with a session token reach 2,000
+CHUNK = 256 * 1024  # bytes
+PORTS = (443, 8443)
+IDLE = 20.0  # seconds without a byte
+
+# Python's is_global calls several of these global, and changes its mind between releases. Source of the list:
+# the IANA special-purpose registries, and 168.63.129.16, Azure's metadata under a public address.
+DENIED_V4 = [
+    ipaddress.IPv4Network(text)
+    for text in (
+        "0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24 "
+        "192.31.196.0/24 192.52.193.0/24 192.88.99.0/24 192.168.0.0/16 192.175.48.0/24 198.18.0.0/15 "
+        "198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 240.0.0.0/4 168.63.129.16/32"
+    ).split()
+]
+GLOBAL_V6 = ipaddress.IPv6Network("2000::/3")  # all the rest is denied: mapped, NAT64, unique local, multicast …
+DENIED_V6 = [
+    ipaddress.IPv6Network(text) for text in "2001::/23 2001:db8::/32 2002::/16 2620:4f:8000::/48 3fff::/20".split()
+]
+DENIED_NAMES = ("localhost", "local", "internal", "localdomain", "home.arpa", "onion")
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_resolver = ThreadPoolExecutor(16, thread_name_prefix="resolver")
+
+
+@dataclass(frozen=True)
+class Download:
+    length: int | None  # bytes, where the server said
+    content_type: str
+    chunks: Iterator[bytes]  # raises FetchFailed or FetchTooLarge on the way
+
+
+def check_url(url: str) -> httpx.URL:
+    """The URL, if its text alone does not refuse it already. Raises FetchRefused with the reason."""
+    if len(url) > MAX_URL or not url.isascii() or any(char in url for char in '\\"<>^`{|}') or not url.isprintable():
+        raise FetchRefused("it is too long or holds characters that a URL may not have")
+    try:
+        parts = httpx.URL(url)
+    except (httpx.InvalidURL, ValueError) as error:
+        raise FetchRefused("it is not a URL") from error
+    if parts.scheme not in ("http", "https") or not parts.host:
+        raise FetchRefused("it is not an http or https URL")
+    if parts.userinfo or " " in url:
+        raise FetchRefused("it holds a user name or a space")
+    if not _is_admitted(parts.host, _port(parts)):
+        _check_public(parts)
+    return parts
+
+
+def is_public(address: Address) -> bool:
+    """True only for an address of the public Internet."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return not any(address in network for network in DENIED_V4)
+    return address in GLOBAL_V6 and not any(address in network for network in DENIED_V6)
+
+
+def read(url: str, *, limit: int, deadline: float) -> bytes:
+    """The body, at most `limit` bytes, within `deadline` seconds. Raises FetchRefused, -Failed or -TooLarge."""
+    with open_url(url, limit=limit, deadline=deadline) as download:
+        return b"".join(download.chunks)
+
+
+@contextmanager
+def open_url(url: str, *, limit: int, deadline: float) -> Iterator[Download]:
+    """The body as a stream of at most `limit` bytes, all of it within `deadline` seconds."""
+    with _client(Clock(deadline)) as client:
+        try:
+            response = _follow(client, check_url(url))
+            yield _download(response, limit)
+        except httpx.HTTPError as error:
+            # Its text may hold the URL, and the URL a signature: only its kind goes on.
+            raise FetchFailed(type(error).__name__) from error
+
+
+def _client(clock: Clock) -> httpx.Client:
+    transport = httpx.HTTPTransport(verify=tls(), trust_env=False)
+    # httpx gives no other way to choose the network backend; the exact version is pinned and a test watches it.
+    transport._pool._network_backend = DeadlineBackend(clock, _checked_address)
+    return httpx.Client(
+        transport=transport,
+        trust_env=False,
+        timeout=IDLE,
+        # A compressed body could be a bomb; an image or a video gains nothing from it.
+        headers={"Accept-Encoding": "identity", "User-Agent": "seedance-service"},
+    )
+
+
+def _follow(client: httpx.Client, url: httpx.URL) -> httpx.Response:
+    for _ in range(MAX_REDIRECTS + 1):
+        response = client.send(client.build_request("GET", url), stream=True)
+        if response.status_code == 200:
+            return response
+        response.close()
+        if not response.has_redirect_location:
+            raise FetchFailed(f"HTTP {response.status_code}")
+        url = check_url(str(url.join(response.headers["Location"])))
+    raise FetchFailed(f"more than {MAX_REDIRECTS} redirects")
+
+
+def _download(response: httpx.Response, limit: int) -> Download:
+    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise FetchFailed("the body is compressed, which was not asked for")
+    stated = response.headers.get("Content-Length", "")
+    length = int(stated) if stated.isascii() and stated.isdecimal() else None
+    if length is not None and length > limit:
+        raise FetchTooLarge(f"more than {limit} bytes")
+    return Download(length, response.headers.get("Content-Type", ""), _bounded(response, limit))
+
+
+def _bounded(response: httpx.Response, limit: int) -> Iterator[bytes]:
+    received = 0
+    try:
+        for chunk in response.iter_raw(CHUNK):
+            received += len(chunk)
+            if received > limit:
+                raise FetchTooLarge(f"more than {limit} bytes")
+            yield chunk
+    except httpx.HTTPError as error:
+        raise FetchFailed(f"{type(error).__name__} after {received} bytes") from error
+
+
+def _port(url: httpx.URL) -> int:
+    return url.port or (443 if url.scheme == "https" else 80)
+
+
+def _is_admitted(host: str, port: int) -> bool:
+    """True where FETCH_ALLOW_HOSTS names the host, or the host with its port."""
+    name = f"[{host}]" if ":" in host else host
+    return bool({host.lower(), name.lower(), f"{name}:{port}".lower()} & {e.lower() for e in _admitted()})
+
+
+def _admitted() -> Sequence[str]:
+    entries: Sequence[str] = settings.FETCH_ALLOW_HOSTS
+    return entries
+
+
+def _in_admitted_network(address: Address) -> bool:
+    networks = [ipaddress.ip_network(entry, strict=False) for entry in _admitted() if "/" in entry]
+    return any(address in network for network in networks if network.version == address.version)
+
+
+def _check_public(url: httpx.URL) -> None:
+    host = url.host.rstrip(".").lower()
+    literal = _literal(host)
+    if literal is not None and _in_admitted_network(literal):
+        return
+    if url.scheme != "https" or _port(url) not in PORTS:
+        raise FetchRefused("only https on port 443 or 8443 is read")
+    if literal is not None or host.replace(".", "").isdecimal() or host.endswith(tuple("0123456789")):
+        raise FetchRefused("it names an address instead of a host")
+    if "." not in host or host.endswith(tuple(f".{name}" for name in DENIED_NAMES)):
+        raise FetchRefused("its host is not a public name")
+
+
+def _literal(host: str) -> Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def _checked_address(host: str, port: int) -> str:
+    """The first address of the host, all of them checked. Raises FetchRefused or httpx's ConnectError."""
+    try:
+        answers = _resolver.submit(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM).result(IDLE)
+    except (OSError, UnicodeError, TimeoutError) as error:
+        raise FetchFailed("its host has no address") from error
+    addresses = [ipaddress.ip_address(str(answer[4][0]).partition("%")[0]) for answer in answers]
+    if not _is_admitted(host, port):
+        refused = [address for address in addresses if not (is_public(address) or _in_admitted_network(address))]
+        if refused:
+            raise FetchRefused("its host has an address that is not public")
+    if not addresses:
+        raise FetchFailed("its host has no address")
+    return str(addresses[0])

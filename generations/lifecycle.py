@@ -1,0 +1,225 @@
+"""The states of a generation, one function per arrow. Nothing else writes `status`, and money moves only here.
+
+    queued -> submitting -> running -> copying -> succeeded     submitting -> queued     explicitly not created
+    queued -> cancelled                                         submitting -> in_doubt   the answer was lost
+    in_doubt -> running    a late answer                        any live state -> failed
+
+Each arrow is one UPDATE guarded by the state it starts from, and by the worker's turn; the row count is the verdict.
+Its Event and its ledger entry are in the same transaction. False means: somebody else was there first.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from generations.models import Attempt, Event, Generation, InputImage
+from tenants import ledger
+
+log = logging.getLogger(__name__)
+
+Status = Generation.Status
+CLAIM_LEASE = timedelta(seconds=90)  # longer than any step but those that take a longer lease themselves
+SUBMIT_LEASE = timedelta(seconds=180)  # longer than the 120 s that a submit may take
+COPY_LEASE = timedelta(seconds=90)  # renewed while bytes flow
+SENT = [Status.SUBMITTING, Status.IN_DOUBT]  # an answer to its one POST may come late, and is still taken
+IN_DOUBT_HOLD = timedelta(hours=24)  # how long ops have to find out, before it fails by itself
+
+
+@dataclass(frozen=True)
+class StoredVideo:
+    """What was verified in the bucket."""
+
+    key: str
+    size: int
+    sha256: str
+    codec: str
+    width: int
+    height: int
+    fps: float
+    duration: float
+    poster_key: str
+
+
+def record(generation: Generation, charges: Sequence[ledger.Charge]) -> None:
+    """The first row of its life, with its hold. Runs in the admission's transaction."""
+    generation.status = Status.QUEUED
+    generation.due_at = generation.created_at
+    generation.save(force_insert=True)
+    ledger.hold(generation.tenant_id, generation.pk, generation.price_micro, charges)
+    _tell(generation, "accepted")
+
+
+def claim_due(limit: int) -> list[Generation]:
+    """Up to `limit` due rows, oldest due first, each now this caller's for CLAIM_LEASE."""
+    now = timezone.now()
+    due = Generation.objects.filter(due_at__lte=now).order_by("due_at")
+    if not due.exists():  # most looks find nothing, and need no write lock for it
+        return []
+    with transaction.atomic():
+        ids = list(due.select_for_update(skip_locked=True).values_list("pk", flat=True)[:limit])
+        if not ids:
+            return []
+        Generation.objects.filter(pk__in=ids).update(due_at=now + CLAIM_LEASE, turn=F("turn") + 1)
+        return list(Generation.objects.filter(pk__in=ids).select_related("image", "last_image"))
+
+
+def next_due() -> datetime | None:
+    """When the next live row wants attention."""
+    rows = Generation.objects.filter(due_at__isnull=False).order_by("due_at")
+    return rows.values_list("due_at", flat=True).first()
+
+
+def keep_image(generation: Generation, field: str, image: InputImage) -> bool:
+    """The picture behind `image` or `last_image`, given as a URL, was read and lies in the bucket."""
+    setattr(generation, field, image)
+    return _note(generation, **{field: image})
+
+
+def put_off(generation: Generation, seconds: float, *, failed: bool = False, **facts: Any) -> bool:
+    """Not yet: look again in `seconds`. `failed` counts a try of the present step that came to nothing."""
+    due_at = timezone.now() + timedelta(seconds=seconds)
+    return _note(generation, due_at=due_at, tries=generation.tries + 1 if failed else 0, **facts)
+
+
+def renew_lease(generation: Generation) -> bool:
+    """False where the turn has gone to another worker."""
+    return _note(generation, due_at=timezone.now() + COPY_LEASE)
+
+
+def start_submitting(generation: Generation) -> Attempt | None:
+    """Written and committed before the paid POST. None where another worker got there first."""
+    now = timezone.now()
+    with transaction.atomic():
+        moved = _move(generation, [Status.QUEUED], Status.SUBMITTING, due_at=now + SUBMIT_LEASE, submitted_at=now)
+        if not moved:
+            return None
+        return Attempt.objects.create(generation=generation, number=generation.attempts.count() + 1)
+
+
+def mark_running(generation: Generation, attempt: Attempt, upstream_id: str, seconds: float) -> bool:
+    """The upstream has created it; look at it in `seconds`. A late answer still resolves the doubt."""
+    with transaction.atomic():
+        _close(attempt, "created", upstream_id)
+        return _move(
+            generation,
+            SENT,
+            Status.RUNNING,
+            fenced=False,
+            due_at=timezone.now() + timedelta(seconds=seconds),
+            upstream_id=upstream_id,
+            tries=0,
+        )
+
+
+def mark_not_created(generation: Generation, attempt: Attempt, reason: str, seconds: float) -> bool:
+    """The upstream has surely not created it: it waits in the queue, with its hold, for another attempt."""
+    due_at = timezone.now() + timedelta(seconds=seconds)
+    with transaction.atomic():
+        _close(attempt, "not_created", reason)
+        tries = generation.tries + 1
+        return _move(generation, SENT, Status.QUEUED, reason, fenced=False, due_at=due_at, tries=tries)
+
+
+def mark_refused(generation: Generation, attempt: Attempt, reason: str, message: str) -> bool:
+    """The upstream refused it for good."""
+    with transaction.atomic():
+        _close(attempt, "refused", f"{reason}: {message}")
+        sentence = f"The upstream refused it: {reason}. {message}".strip()
+        return fail(generation, "upstream_refused", sentence, sources=SENT, fenced=False)
+
+
+def mark_in_doubt(generation: Generation, reason: str, attempt: Attempt | None = None) -> bool:
+    """The answer was lost: it may have been paid for, and is never sent again by itself."""
+    with transaction.atomic():
+        if attempt:
+            _close(attempt, "in_doubt", reason)
+        due_at = timezone.now() + IN_DOUBT_HOLD
+        return _move(generation, [Status.SUBMITTING], Status.IN_DOUBT, reason, due_at=due_at)
+
+
+def start_copying(generation: Generation, upstream_seed: int | None) -> bool:
+    due_at = timezone.now() + COPY_LEASE
+    return _move(
+        generation,
+        [Status.RUNNING],
+        Status.COPYING,
+        due_at=due_at,
+        upstream_seed=upstream_seed,
+        progress_percent=99,
+        tries=0,
+    )
+
+
+def mark_succeeded(generation: Generation, video: StoredVideo) -> bool:
+    """The bytes in the bucket were verified: what was held is spent."""
+    facts = {f"video_{name}": getattr(video, name) for name in video.__dataclass_fields__ if name != "poster_key"}
+    with transaction.atomic():
+        moved = _finish(
+            generation, [Status.COPYING], Status.SUCCEEDED, poster_key=video.poster_key, progress_percent=100, **facts
+        )
+        if moved:
+            ledger.capture(generation.pk)
+        return moved
+
+
+def fail(
+    generation: Generation, code: str, message: str, *, sources: Sequence[Status] = Generation.LIVE, fenced: bool = True
+) -> bool:
+    """It ends without a video, and its hold is released."""
+    why = {"error_code": code, "error_message": message}
+    with transaction.atomic():
+        moved = _finish(generation, sources, Status.FAILED, message, fenced=fenced, **why)
+        if moved:
+            ledger.release(generation.pk, code)
+        return moved
+
+
+def _finish(generation: Generation, sources: Iterable[Status], target: Status, why: str = "", **columns: Any) -> bool:
+    return _move(generation, sources, target, why, due_at=None, finished_at=timezone.now(), **columns)
+
+
+def _move(
+    generation: Generation,
+    sources: Iterable[Status],
+    target: Status,
+    why: str = "",
+    *,
+    fenced: bool = True,
+    **columns: Any,
+) -> bool:
+    with transaction.atomic():
+        row = Generation.objects.filter(pk=generation.pk, status__in=sources)
+        if fenced:
+            row = row.filter(turn=generation.turn)
+        if not row.update(status=target, **columns):
+            return False
+        for name, value in {"status": target, **columns}.items():
+            setattr(generation, name, value)
+        _tell(generation, why)
+    return True
+
+
+def _note(generation: Generation, **columns: Any) -> bool:
+    """Learn something without moving: it holds only while the turn is this worker's."""
+    row = Generation.objects.filter(pk=generation.pk, turn=generation.turn, status=generation.status)
+    if not row.update(**columns):
+        return False
+    for name, value in columns.items():
+        setattr(generation, name, value)
+    return True
+
+
+def _tell(generation: Generation, why: str) -> None:
+    Event.objects.create(generation=generation, status=generation.status, message=why)
+    facts = (generation.status, generation.tenant_id, generation.pk, generation.seed, why)
+    transaction.on_commit(lambda: log.info("%s tenant=%s generation=%s seed=%s %s", *facts))
+
+
+def _close(attempt: Attempt, outcome: str, detail: str) -> None:
+    Attempt.objects.filter(pk=attempt.pk).update(finished_at=timezone.now(), outcome=outcome, detail=detail)

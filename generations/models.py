@@ -1,0 +1,178 @@
+"""What is known of a generation. The schema knows the rules of its life; lifecycle.py writes it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import uuid6
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from tenants.models import ApiKey, Tenant
+
+
+class InputImage(models.Model):
+    """One picture of one tenant, kept in S3 under its SHA-256 so that it can be requested again."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="images")
+    sha256 = models.CharField(max_length=64)
+    key = models.CharField(max_length=200, help_text="Where it lies in the bucket.")
+    format = models.CharField(max_length=10)
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    size = models.PositiveIntegerField(help_text="Bytes.")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "sha256"], name="an_image_is_kept_once_a_tenant")]
+
+    def __str__(self) -> str:
+        return self.sha256
+
+
+class Generation(models.Model):
+    """One video wanted. Its id is the caller's task_id."""
+
+    class Status(models.TextChoices):
+        QUEUED = "queued"  # durable, not yet sent
+        SUBMITTING = "submitting"  # a paid POST may be under way
+        IN_DOUBT = "in_doubt"  # the POST's answer was lost: it may or may not have been paid for
+        RUNNING = "running"  # the upstream renders it
+        COPYING = "copying"  # the upstream is done, the bytes are on their way to our bucket
+        SUCCEEDED = "succeeded"  # the bytes in our bucket were verified
+        FAILED = "failed"
+        CANCELLED = "cancelled"
+
+    class SeedSource(models.TextChoices):
+        CALLER = "caller"
+        DRAWN = "drawn"
+
+    LIVE: ClassVar = [Status.QUEUED, Status.SUBMITTING, Status.IN_DOUBT, Status.RUNNING, Status.COPYING]
+    FINISHED: ClassVar = [Status.SUCCEEDED, Status.FAILED, Status.CANCELLED]
+
+    id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="generations")
+    api_key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, null=True, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    # What was asked for, exactly: enough to ask for it again.
+    model = models.CharField(max_length=50)
+    prompt = models.TextField(blank=True)
+    resolution = models.CharField(max_length=10)
+    aspect_ratio = models.CharField(max_length=10)
+    duration = models.PositiveSmallIntegerField(help_text="Seconds.")
+    camera_fixed = models.BooleanField(default=False)
+    seed = models.BigIntegerField()
+    seed_source = models.CharField(max_length=10, choices=SeedSource.choices)
+    image_url = models.TextField(blank=True, help_text="Where the caller gave a URL; the picture is in `image`.")
+    image = models.ForeignKey(InputImage, on_delete=models.PROTECT, null=True, related_name="+")
+    last_image_url = models.TextField(blank=True)
+    last_image = models.ForeignKey(InputImage, on_delete=models.PROTECT, null=True, related_name="+")
+    price_micro = models.BigIntegerField(help_text="The worst case in micro-USD, frozen at admission.")
+
+    # Where it stands.
+    status = models.CharField(max_length=12, choices=Status.choices, default=Status.QUEUED)
+    due_at = models.DateTimeField(null=True, help_text="When it next wants attention.")
+    turn = models.PositiveIntegerField(default=0, help_text="Grows with each claim: an outdated worker writes nothing.")
+    tries = models.PositiveIntegerField(default=0, help_text="Failed tries of the present step in a row.")
+    progress_percent = models.PositiveSmallIntegerField(default=0)
+    finished_at = models.DateTimeField(null=True)
+    error_code = models.CharField(max_length=50, blank=True)
+    error_message = models.TextField(blank=True)
+
+    # What the upstream said.
+    submitted_at = models.DateTimeField(null=True)
+    upstream_id = models.CharField(max_length=200, null=True, unique=True)
+    upstream_seed = models.BigIntegerField(null=True, help_text="The seed that the upstream reports it used.")
+
+    # What lies in the bucket.
+    video_key = models.CharField(max_length=200, blank=True)
+    video_size = models.PositiveBigIntegerField(null=True, help_text="Bytes.")
+    video_sha256 = models.CharField(max_length=64, blank=True)
+    video_codec = models.CharField(max_length=20, blank=True)
+    video_width = models.PositiveIntegerField(null=True)
+    video_height = models.PositiveIntegerField(null=True)
+    video_fps = models.FloatField(null=True)
+    video_duration = models.FloatField(null=True, help_text="Seconds.")
+    poster_key = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="a_live_row_is_due_and_a_finished_one_is_not",
+                condition=Q(status__in=["succeeded", "failed", "cancelled"], due_at=None, finished_at__isnull=False)
+                | Q(
+                    status__in=["queued", "submitting", "in_doubt", "running", "copying"],
+                    due_at__isnull=False,
+                    finished_at=None,
+                ),
+            ),
+            models.CheckConstraint(
+                name="a_succeeded_row_has_key_size_and_hash",
+                condition=~Q(status="succeeded") | (~Q(video_key="") & ~Q(video_sha256="") & Q(video_size__gt=0)),
+            ),
+            models.CheckConstraint(
+                name="a_failed_row_says_why", condition=~Q(status="failed") | (~Q(error_code="") & ~Q(error_message=""))
+            ),
+            models.CheckConstraint(
+                name="a_row_at_the_upstream_has_its_id",
+                condition=~Q(status__in=["running", "copying", "succeeded"]) | Q(upstream_id__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="an_image_is_kept_or_has_a_url", condition=Q(image__isnull=False) | ~Q(image_url="")
+            ),
+        ]
+        indexes = [
+            # Serves the sweep's claim, and only it: finished rows are not in it.
+            models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="generation_due"),
+            # Serves GET /v1/generations; ids grow with time, so newest first is by id.
+            models.Index(F("tenant"), F("id").desc(), name="generation_by_tenant"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class Event(models.Model):
+    """One move in a generation's life, written in the transaction that made it. Append-only."""
+
+    generation = models.ForeignKey(Generation, on_delete=models.CASCADE, related_name="events")
+    at = models.DateTimeField(default=timezone.now)
+    status = models.CharField(max_length=12, choices=Generation.Status.choices, help_text="What it moved to.")
+    message = models.TextField(blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.status} at {self.at:%H:%M:%S}"
+
+
+class Attempt(models.Model):
+    """One paid POST to the upstream, recorded before a byte of it is sent."""
+
+    generation = models.ForeignKey(Generation, on_delete=models.CASCADE, related_name="attempts")
+    number = models.PositiveIntegerField()
+    started_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True)
+    outcome = models.CharField(max_length=20, blank=True, help_text="created, not_created, refused or in_doubt.")
+    detail = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["generation", "number"], name="attempts_are_numbered")]
+
+    def __str__(self) -> str:
+        return f"attempt {self.number}"
+
+
+class Slot(models.Model):
+    """The right to sweep, for as long as its lease runs: as many sweeps are awake as there are slots."""
+
+    number = models.PositiveSmallIntegerField(primary_key=True)
+    owner = models.CharField(max_length=200, blank=True)
+    lease_until = models.DateTimeField()
+    rung_until = models.DateTimeField(help_text="A ring is under way: no second one is needed before this time.")
+
+    def __str__(self) -> str:
+        return f"slot {self.number}"

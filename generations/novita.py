@@ -1,0 +1,209 @@
+"""The door to the upstream, Novita's asynchronous API. Wire format: https://novita.ai/docs/api-reference/.
+
+What the upstream says comes back as one of a few outcomes; only what cannot be understood raises.
+"""
+
+import email.utils
+import os
+import time
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import httpx
+import msgspec
+from django.conf import settings
+
+from generations.deadline import Clock, DeadlineBackend, tls
+from generations.errors import UpstreamTrouble
+
+SUBMIT_DEADLINE = 120.0  # seconds; a long one makes doubt rare, and no caller waits for it
+POLL_TIMEOUT = 10.0  # seconds
+MAX_ANSWER = 1024 * 1024  # bytes; a real answer has about one thousand
+
+# The page's table of errors. Content: the caller's, refused for good. The rest of 4xx is our account or our route.
+CONTENT_REASONS = {
+    "INVALID_REQUEST_BODY",
+    "IMAGE_FILE_EXCEEDS_MAX_SIZE",
+    "INVALID_IMAGE_FORMAT",
+    "IMAGE_EXCEEDS_MAX_RESOLUTION",
+    "INVALID_IMAGE_SIZE",
+    "ILLEGAL_PROMPT",
+    "ILLEGAL_IMAGE_CONTENT",
+}
+# Named as "not created", but nobody documents whether they were billed: never sent again.
+BROKEN_REASONS = {"CREATE_TASK_FAILED", "BILLING_FAILED", "TASK_FAILED"}
+
+
+@dataclass(frozen=True)
+class Created:
+    upstream_id: str
+
+
+@dataclass(frozen=True)
+class NotCreated:
+    """Surely not created, and not the caller's fault: may be sent again."""
+
+    reason: str
+    retry_after: float | None = None  # seconds
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Refused for good."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class InDoubt:
+    """It may or may not have been created: never sent again by itself."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Rendering:
+    progress_percent: int
+
+
+@dataclass(frozen=True)
+class Rendered:
+    video_url: str  # signed, lives about an hour
+    seed: int | None  # as the upstream reports it
+
+
+@dataclass(frozen=True)
+class Failed:
+    reason: str
+
+
+Submitted = Created | NotCreated | Refused | InDoubt
+Polled = Rendering | Rendered | Failed
+
+
+def submit(path: str, body: dict[str, Any]) -> Submitted:
+    """One POST on a fresh connection, without retries and redirects: what it may cost is paid at most once."""
+    transport = httpx.HTTPTransport(verify=tls(), trust_env=False, retries=0)
+    transport._pool._network_backend = DeadlineBackend(Clock(SUBMIT_DEADLINE))
+    try:
+        with httpx.Client(transport=transport, trust_env=False, timeout=SUBMIT_DEADLINE) as client:
+            return _submitted(client.post(_url(path), content=msgspec.json.encode(body), headers=_headers()))
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
+        return NotCreated(f"the upstream can not be reached: {type(error).__name__}")
+    except httpx.HTTPError as error:
+        # The same exception occurs with the whole POST received and with none of it: the name proves nothing.
+        return InDoubt(f"the answer was lost: {type(error).__name__}")
+
+
+def poll(upstream_id: str) -> Polled:
+    """Task Result of one task. Raises UpstreamTrouble where the answer is none: that is "not yet", never a failure."""
+    try:
+        url = _url("/v3/async/task-result")
+        answer = _poller(os.getpid()).get(url, params={"task_id": upstream_id}, headers=_headers())
+    except httpx.HTTPError as error:
+        raise UpstreamTrouble(f"the poll failed: {type(error).__name__}") from error
+    if answer.status_code != 200:
+        raise UpstreamTrouble(f"the poll was answered with HTTP {answer.status_code} {_envelope(answer)[0]}".strip())
+    return _polled(_object(answer))
+
+
+def _submitted(answer: httpx.Response) -> Submitted:
+    reason, message = _envelope(answer)
+    if answer.status_code == 200:
+        upstream_id = _object(answer).get("task_id")
+        if isinstance(upstream_id, str) and 0 < len(upstream_id) <= 200:
+            return Created(upstream_id)
+    elif reason and answer.status_code == 429:
+        return NotCreated(f"{reason}: {message}", _retry_after(answer))
+    elif reason in CONTENT_REASONS | BROKEN_REASONS:
+        return Refused(reason, message)
+    elif reason and 400 <= answer.status_code < 500:
+        return NotCreated(f"{reason}: {message}")
+    elif answer.status_code == 404 and b"route not found" in answer.content[:1000].lower():
+        return NotCreated("the upstream no longer has this route")
+    return InDoubt(f"HTTP {answer.status_code} without an answer that can be understood")
+
+
+def _polled(answer: dict[str, Any]) -> Polled:
+    task = _inner(answer, "task")
+    match task.get("status"):
+        case "TASK_STATUS_SUCCEED":
+            return _rendered(answer)
+        case "TASK_STATUS_FAILED":
+            return Failed(str(task.get("reason") or "the upstream gave no reason"))
+        case "TASK_STATUS_QUEUED" | "TASK_STATUS_PROCESSING":
+            return Rendering(min(max(_number(task.get("progress_percent")) or 0, 0), 99))
+        case status:
+            raise UpstreamTrouble(f"the task's status is {str(status)[:50]!r}, which is not known here")
+
+
+def _rendered(answer: dict[str, Any]) -> Rendered:
+    videos = answer.get("videos")
+    first = videos[0] if isinstance(videos, list) and videos else None
+    url = first.get("video_url") if isinstance(first, dict) else None
+    if not isinstance(url, str) or not url:
+        raise UpstreamTrouble("the task succeeded, but its answer names no video")
+    return Rendered(url, _number(_inner(answer, "extra").get("seed")))
+
+
+def _number(value: Any) -> int | None:
+    """Numbers come as strings or as numbers."""
+    try:
+        number = int(str(value))
+    except ValueError:
+        return None
+    return number if abs(number) < 2**63 else None
+
+
+def _inner(answer: dict[str, Any], name: str) -> dict[str, Any]:
+    value = answer.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _envelope(answer: httpx.Response) -> tuple[str, str]:
+    """(reason, message) of the upstream's error envelope; empty where the answer is none."""
+    try:
+        body = _object(answer)
+    except UpstreamTrouble:
+        return "", ""
+    reason = body.get("reason")
+    return (reason if isinstance(reason, str) else ""), str(body.get("message") or "")[:500]
+
+
+def _object(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        body = msgspec.json.decode(answer.content[:MAX_ANSWER])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UpstreamTrouble("the answer is not JSON") from error
+    if not isinstance(body, dict):
+        raise UpstreamTrouble("the answer is not a JSON object")
+    return body
+
+
+def _retry_after(answer: httpx.Response) -> float | None:
+    value = answer.headers.get("Retry-After", "")
+    if value.isascii() and value.isdecimal():
+        return float(value[:6])
+    date = email.utils.parsedate_tz(value)
+    return max(email.utils.mktime_tz(date) - time.time(), 0.0) if date else None
+
+
+def _url(path: str) -> str:
+    return f"{settings.NOVITA_BASE_URL}{path}"
+
+
+def _headers() -> dict[str, str]:
+    return {
+        "Authorization": f"Bearer {settings.NOVITA_API_KEY}",
+        "Content-Type": "application/json",
+        "Accept-Encoding": "identity",
+    }
+
+
+@cache
+def _poller(pid: int) -> httpx.Client:
+    """One client with kept connections a process: a socket must not be shared across a fork."""
+    limits = httpx.Limits(max_connections=200, max_keepalive_connections=100)
+    return httpx.Client(verify=tls(), trust_env=False, timeout=POLL_TIMEOUT, limits=limits)

@@ -1,0 +1,73 @@
+"""The doorbell: it wakes a sweep where none is awake. The only user of django_q.
+
+The row is the truth and a ring only a hint: losing or doubling one costs a wait, never a video. A sweep frees its slot
+before its last look at the rows, so a ring cannot fall between the two.
+"""
+
+import os
+import socket
+from datetime import UTC, datetime, timedelta
+
+from django.conf import settings
+from django.db.models import Q
+from django.utils import timezone
+from django_q.tasks import async_task
+
+from generations.models import Slot
+
+SWEEP = "generations.tasks.sweep"  # an interface: messages in flight hold it as text
+SLOT_LEASE = timedelta(seconds=10)  # a sweep renews it every half second, and looks away for no longer than a query
+RING_PATIENCE = timedelta(seconds=5)  # how long a ring may be on its way before another is sent
+FREE = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def ring() -> bool:
+    """Enqueue a sweep, unless one is awake or already called. True where one was enqueued."""
+    now = timezone.now()
+    if Slot.objects.filter(Q(lease_until__gt=now) | Q(rung_until__gt=now)).exists():
+        return False
+    _ensure_slots()
+    if Slot.objects.filter(number=1, rung_until__lte=now).update(rung_until=now + RING_PATIENCE):
+        async_task(SWEEP)
+        return True
+    return False
+
+
+def take_slot() -> Slot | None:
+    """A free slot, now this process's for SLOT_LEASE; None where every one is taken."""
+    _ensure_slots()
+    now, owner = timezone.now(), f"{_host()}/{os.getpid()}"
+    for slot in Slot.objects.filter(number__lte=settings.SWEEP_SLOTS, lease_until__lte=now).order_by("number"):
+        taken = Slot.objects.filter(pk=slot.pk, lease_until__lte=now).update(
+            owner=owner, lease_until=now + SLOT_LEASE, rung_until=FREE
+        )
+        if taken:
+            return Slot(number=slot.number, owner=owner)
+    return None
+
+
+def renew_slot(slot: Slot) -> bool:
+    """False where the slot is no longer this sweep's: it was asked to stop, or was thought dead."""
+    mine = Slot.objects.filter(pk=slot.pk, owner=slot.owner)
+    return bool(mine.update(lease_until=timezone.now() + SLOT_LEASE))
+
+
+def free_slot(slot: Slot) -> None:
+    Slot.objects.filter(pk=slot.pk, owner=slot.owner).update(owner="", lease_until=FREE)
+
+
+def free_slots_of_this_host() -> int:
+    """Take every slot from this host's sweeps: the request to stop, and the clean-up after a killed worker."""
+    return Slot.objects.filter(owner__startswith=f"{_host()}/").update(owner="", lease_until=FREE, rung_until=FREE)
+
+
+def _ensure_slots() -> None:
+    wanted = range(1, settings.SWEEP_SLOTS + 1)
+    if Slot.objects.filter(number__in=wanted).count() < settings.SWEEP_SLOTS:
+        Slot.objects.bulk_create(
+            [Slot(number=number, lease_until=FREE, rung_until=FREE) for number in wanted], ignore_conflicts=True
+        )
+
+
+def _host() -> str:
+    return socket.gethostname()

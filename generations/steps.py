@@ -1,0 +1,255 @@
+"""SUBMIT, POLL, COPY: one step of a claimed generation. Nothing outside is called within a transaction."""
+
+import hashlib
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any, assert_never
+
+from django.utils import timezone
+
+from generations import catalog, errors, fetch, inputs, lifecycle, novita, storage, videos
+from generations.models import Attempt, Generation
+
+Status = Generation.Status
+FIRST_POLL, LONGEST_POLL = 2.0, 14.0  # seconds; the sweep looks twice a second and adds to each
+STALLED_AFTER = timedelta(hours=1)  # from then on ops see it as stalled, and it is polled rarely
+GIVE_UP_AFTER = timedelta(hours=24)
+IMAGE_TRIES = 4  # over some 15 s: a caller's server that is down for longer fails the generation
+LONGEST_PAUSE = 60.0  # seconds between two tries of a step
+COPY_DEADLINE = 240.0  # seconds; 20 MB at 85 kB/s, and below the queue's timeout
+MAX_VIDEO = 2 * 1024**3  # bytes; a 1080p video of 10 s has about 20 MB
+RENEW_EVERY = 20.0  # seconds, a fraction of the copy's lease
+
+
+class TurnLost(Exception):
+    """The lease ran out and another worker has the row."""
+
+
+def advance(generation: Generation) -> None:
+    """The one step that a claimed row is due for."""
+    match generation.status:
+        case Status.QUEUED:
+            submit(generation)
+        case Status.SUBMITTING:
+            lifecycle.mark_in_doubt(generation, "the worker that sent it was lost before its answer was known")
+        case Status.IN_DOUBT:
+            lifecycle.fail(generation, "submit_unconfirmed", "Nobody could find out whether the upstream took it.")
+        case Status.RUNNING:
+            poll(generation)
+        case Status.COPYING:
+            copy(generation)
+
+
+def submit(generation: Generation) -> None:
+    """One attempt, recorded before a byte is sent; its pictures are read first, since that may fail for long."""
+    if not _has_images(generation):
+        return
+    try:
+        body = _body(generation)
+    except errors.StorageTrouble:
+        lifecycle.put_off(generation, _pause(generation), failed=True)
+        return
+    attempt = lifecycle.start_submitting(generation)
+    if attempt is None:
+        return
+    path = catalog.MODELS[generation.model].path
+    _learn(generation, attempt, novita.submit(path, body))
+
+
+def _learn(generation: Generation, attempt: Attempt, outcome: novita.Submitted) -> None:
+    match outcome:
+        case novita.Created(upstream_id):
+            lifecycle.mark_running(generation, attempt, upstream_id, FIRST_POLL)
+        case novita.NotCreated(reason, retry_after):
+            lifecycle.mark_not_created(generation, attempt, reason, max(retry_after or 0, _pause(generation)))
+        case novita.Refused(reason, message):
+            lifecycle.mark_refused(generation, attempt, reason, message)
+        case novita.InDoubt(reason):
+            lifecycle.mark_in_doubt(generation, reason, attempt)
+        case _:
+            assert_never(outcome)
+
+
+def _has_images(generation: Generation) -> bool:
+    """Read the pictures that were given as URLs; False where one is not there, now or for good."""
+    try:
+        for field in ("image", "last_image"):
+            url = getattr(generation, f"{field}_url")
+            if url and getattr(generation, field) is None:
+                kept = inputs.keep(generation.tenant_id, inputs.from_url(url))
+                lifecycle.keep_image(generation, field, kept)
+    except errors.BadImage as error:
+        lifecycle.fail(generation, error.code, str(error))
+        return False
+    except errors.FetchFailed as error:
+        _image_unreachable(generation, error)
+        return False
+    except errors.StorageTrouble:
+        lifecycle.put_off(generation, _pause(generation), failed=True)
+        return False
+    return True
+
+
+def _image_unreachable(generation: Generation, error: errors.FetchFailed) -> None:
+    if generation.tries + 1 < IMAGE_TRIES:
+        lifecycle.put_off(generation, _pause(generation), failed=True)
+        return
+    gone = errors.ImageUnreachable(reason=error)
+    lifecycle.fail(generation, gone.code, str(gone))
+
+
+def _body(generation: Generation) -> dict[str, Any]:
+    """The upstream's request: every field as a concrete value, so that the same row makes the same request."""
+    body: dict[str, Any] = {
+        "image": inputs.data_uri(generation.image) if generation.image else generation.image_url,
+        "prompt": generation.prompt,
+        "resolution": generation.resolution,
+        "aspect_ratio": generation.aspect_ratio,
+        "duration": generation.duration,
+        "camera_fixed": generation.camera_fixed,
+        "seed": generation.seed,
+    }
+    if generation.last_image:
+        body["last_image"] = inputs.data_uri(generation.last_image)
+    return body
+
+
+def poll(generation: Generation) -> None:
+    """One look at the upstream's task; where it is done, its copy starts in the same step."""
+    assert generation.upstream_id is not None  # the schema's rule for a running row
+    try:
+        seen = novita.poll(generation.upstream_id)
+    except errors.UpstreamTrouble as trouble:
+        _not_yet(generation, failed=True, reason=str(trouble))
+        return
+    match seen:
+        case novita.Rendering(progress_percent):
+            _not_yet(generation, progress_percent=progress_percent)
+        case novita.Rendered(video_url, seed):
+            if lifecycle.start_copying(generation, seed):
+                _copy_from(generation, video_url)
+        case novita.Failed(reason):
+            lifecycle.fail(generation, "upstream_failed", f"The upstream could not make the video: {reason}")
+        case _:
+            assert_never(seen)
+
+
+def _not_yet(generation: Generation, *, failed: bool = False, reason: str = "", **facts: Any) -> None:
+    age = timezone.now() - (generation.submitted_at or generation.created_at)
+    if age > GIVE_UP_AFTER:
+        lifecycle.fail(generation, "upstream_gave_no_result", "The upstream gave no result within a day.")
+    else:
+        lifecycle.put_off(generation, poll_interval(age), failed=failed, **facts)
+
+
+def poll_interval(age: timedelta) -> float:
+    """Seconds to the next poll: 2 while it is young, a tenth of its age later, 14 at most until it is stalled."""
+    if age > STALLED_AFTER:
+        return 300.0
+    return min(max(age.total_seconds() / 10, FIRST_POLL), LONGEST_POLL)
+
+
+def copy(generation: Generation) -> None:
+    """A copy that did not come to its end starts anew, from a fresh URL."""
+    assert generation.upstream_id is not None
+    try:
+        seen = novita.poll(generation.upstream_id)
+    except errors.UpstreamTrouble as trouble:
+        _copy_later(generation, str(trouble))
+        return
+    if isinstance(seen, novita.Rendered):
+        _copy_from(generation, seen.video_url)
+    else:
+        _copy_later(generation, f"the upstream took its result back: {seen}")
+
+
+def _copy_from(generation: Generation, video_url: str) -> None:
+    try:
+        video = _transfer(generation, video_url)
+    except errors.Trouble as trouble:
+        _copy_later(generation, f"{type(trouble).__name__}: {trouble}")
+    except TurnLost:
+        return
+    else:
+        lifecycle.mark_succeeded(generation, video)
+
+
+def _copy_later(generation: Generation, reason: str) -> None:
+    if timezone.now() - (generation.submitted_at or generation.created_at) > GIVE_UP_AFTER:
+        lifecycle.fail(generation, "copy_failed", f"The video could not be stored within a day: {reason}")
+    else:
+        lifecycle.put_off(generation, _pause(generation), failed=True)
+
+
+def _transfer(generation: Generation, video_url: str) -> lifecycle.StoredVideo:
+    """From the upstream to the bucket in constant memory, then verified by reading it back from there."""
+    folder = f"videos/{generation.tenant_id}/{generation.created_at:%Y/%m}"
+    key, poster_key = f"{folder}/{generation.pk}.mp4", f"{folder}/{generation.pk}.jpg"
+    if storage.size(key) is not None:
+        storage.delete(key)  # left by a copy that died; nobody was told of it
+    with fetch.open_url(video_url, limit=MAX_VIDEO, deadline=COPY_DEADLINE) as download:
+        hashed = Hashed(_while_mine(generation, download.chunks))
+        storage.put_stream(key, iter(hashed), download.length, "video/mp4")
+    facts = _verify(generation, key, hashed)
+    storage.put(poster_key, facts.poster, "image/jpeg")
+    return lifecycle.StoredVideo(
+        key=key,
+        size=hashed.size,
+        sha256=hashed.sha256,
+        codec=facts.codec,
+        width=facts.width,
+        height=facts.height,
+        fps=facts.fps,
+        duration=facts.duration,
+        poster_key=poster_key,
+    )
+
+
+def _verify(generation: Generation, key: str, sent: "Hashed") -> videos.Video:
+    """What lies in the bucket, if it is what was sent and a whole MP4. Raises BadVideo, with the object deleted."""
+    with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
+        stored = Hashed(_while_mine(generation, storage.read_stream(key)))
+        file.writelines(stored)
+        file.flush()
+        try:
+            if (stored.size, stored.sha256) != (sent.size, sent.sha256):
+                raise errors.BadVideo(f"{stored.size} bytes lie in the bucket, {sent.size} other ones were sent")
+            return videos.inspect(file.name)
+        except errors.BadVideo:
+            storage.delete(key)
+            raise
+
+
+class Hashed:
+    """Passes chunks on, and knows their size and SHA-256 once they have all gone by."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks, self._hash, self.size = chunks, hashlib.sha256(), 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._chunks:
+            self._hash.update(chunk)
+            self.size += len(chunk)
+            yield chunk
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+
+def _while_mine(generation: Generation, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The chunks, for as long as the lease can be renewed. Raises TurnLost."""
+    renewed = time.monotonic()
+    for chunk in chunks:
+        if time.monotonic() - renewed > RENEW_EVERY:
+            if not lifecycle.renew_lease(generation):
+                raise TurnLost
+            renewed = time.monotonic()
+        yield chunk
+
+
+def _pause(generation: Generation) -> float:
+    """Seconds before the next try, doubling with each that failed."""
+    return float(min(2.0 ** min(generation.tries + 1, 10), LONGEST_PAUSE))

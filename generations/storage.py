@@ -1,0 +1,208 @@
+"""The door to S3: puts, streams, heads, reads and signs. The only user of boto3."""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import boto3
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from django.conf import settings
+from django.utils import timezone
+
+from generations.errors import ObjectExists, StorageTrouble
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+SINGLE_PUT_BELOW = 100 * 1024 * 1024  # bytes; below it one PUT is faster than multipart and needs no memory
+PART = 8 * 1024 * 1024  # bytes; one part is in memory at a time
+CHUNK = 256 * 1024  # bytes
+
+_clients: dict[tuple[int, str], "S3Client"] = {}
+_lock = threading.Lock()
+
+
+class Stream:
+    """A file-like view of an iterator of chunks, for boto3. It can be read once and never rewound."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks, self._rest = chunks, b""
+        self.failure: Exception | None = None  # boto3 wraps what a stream raises; this is what it raised
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to `size` bytes; fewer than asked for only where a chunk ends or the stream does."""
+        if size < 0:
+            return b"".join(iter(lambda: self.read(CHUNK), b""))
+        if not self._rest:
+            self._rest = self._next()
+        taken, self._rest = self._rest[:size], self._rest[size:]
+        return taken
+
+    def _next(self) -> bytes:
+        try:
+            return next(self._chunks, b"")
+        except Exception as error:
+            self.failure = error
+            raise
+
+
+def put(key: str, content: bytes, content_type: str) -> None:
+    """Writes small content whole. The same key always gets the same content, so a second put changes nothing."""
+    with _translated():
+        _client().put_object(Bucket=settings.S3_BUCKET, Key=key, Body=content, ContentType=content_type)
+
+
+def put_stream(key: str, chunks: Iterator[bytes], length: int | None, content_type: str) -> None:
+    """Writes a stream in constant memory: one PUT of `length` bytes, multipart where that is unknown or large.
+
+    Raises ObjectExists where the key is taken, StorageTrouble where S3 fails, and what `chunks` raises.
+    """
+    stream = Stream(chunks)
+    try:
+        with _translated():
+            if length is not None and length < SINGLE_PUT_BELOW:
+                _put_whole(key, stream, length, content_type)
+            else:
+                _put_in_parts(key, stream, content_type)
+    except StorageTrouble:
+        if stream.failure:
+            raise stream.failure from None
+        raise
+
+
+def _put_whole(key: str, stream: Stream, length: int, content_type: str) -> None:
+    _client().put_object(
+        Bucket=settings.S3_BUCKET,
+        Key=key,
+        Body=stream,  # type: ignore[arg-type]
+        ContentLength=length,
+        ContentType=content_type,
+        IfNoneMatch="*",
+    )
+
+
+def _put_in_parts(key: str, stream: Stream, content_type: str) -> None:
+    config = TransferConfig(multipart_threshold=1, multipart_chunksize=PART, use_threads=False)
+    extra = {"ContentType": content_type}
+    _client().upload_fileobj(stream, settings.S3_BUCKET, key, ExtraArgs=extra, Config=config)  # type: ignore[arg-type]
+
+
+def read(key: str) -> bytes:
+    return b"".join(read_stream(key))
+
+
+def read_stream(key: str) -> Iterator[bytes]:
+    """The object's bytes in chunks."""
+    with _translated():
+        body = _client().get_object(Bucket=settings.S3_BUCKET, Key=key)["Body"]
+        try:
+            yield from body.iter_chunks(CHUNK)
+        finally:
+            body.close()
+
+
+def size(key: str) -> int | None:
+    """The object's length in bytes; None where there is no such object."""
+    try:
+        with _translated():
+            return _client().head_object(Bucket=settings.S3_BUCKET, Key=key)["ContentLength"]
+    except StorageTrouble as error:
+        if _status(error.__cause__) == 404:
+            return None
+        raise
+
+
+def delete(key: str) -> None:
+    with _translated():
+        _client().delete_object(Bucket=settings.S3_BUCKET, Key=key)
+
+
+def signed_url(key: str, *, content_type: str, file_name: str) -> str:
+    """A GET of the object, signed now, good for SIGNED_URL_TTL seconds, that answers with type and file name."""
+    with _translated():
+        return _client(public=True).generate_presigned_url(
+            "get_object",
+            Params={
+                "Bucket": settings.S3_BUCKET,
+                "Key": key,
+                "ResponseContentType": content_type,
+                "ResponseContentDisposition": f"inline; filename={quote(file_name)}",
+            },
+            ExpiresIn=settings.SIGNED_URL_TTL,
+        )
+
+
+def signed_until() -> datetime:
+    """When a URL signed now expires."""
+    return timezone.now() + timedelta(seconds=settings.SIGNED_URL_TTL)
+
+
+def ensure_bucket() -> None:
+    """Makes the bucket where it is not there: for the local S3, where nobody else does."""
+    try:
+        with _translated():
+            _client().head_bucket(Bucket=settings.S3_BUCKET)
+    except StorageTrouble as error:
+        if _status(error.__cause__) != 404:
+            raise
+        with _translated():
+            _client().create_bucket(Bucket=settings.S3_BUCKET)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "")
+        if code == "PreconditionFailed":
+            raise ObjectExists(code) from error
+        raise StorageTrouble(f"S3 answered {code or 'an error'} to {error.operation_name}") from error
+    except BotoCoreError as error:
+        # Its text may hold a URL, and the URL a signature.
+        raise StorageTrouble(type(error).__name__) from error
+
+
+def _status(error: BaseException | None) -> int | None:
+    facts = error.response.get("ResponseMetadata", {}) if isinstance(error, ClientError) else {}
+    return facts.get("HTTPStatusCode")
+
+
+def _client(*, public: bool = False) -> "S3Client":
+    """One client a process and endpoint: a new one costs 6 to 9 ms, and making it is not thread-safe."""
+    endpoint = settings.S3_PUBLIC_URL if public else settings.S3_ENDPOINT_URL
+    name = (os.getpid(), endpoint)
+    if name not in _clients:
+        with _lock:
+            _clients.setdefault(name, _new_client(endpoint))
+    return _clients[name]
+
+
+def _new_client(endpoint: str) -> "S3Client":
+    return boto3.session.Session().client(
+        "s3",
+        endpoint_url=endpoint or None,
+        region_name=settings.S3_REGION,
+        aws_access_key_id=settings.AWS_ACCESS_KEY_ID or None,
+        aws_secret_access_key=settings.AWS_SECRET_ACCESS_KEY or None,
+        config=Config(
+            signature_version="s3v4",
+            s3={
+                "addressing_style": "path" if endpoint else "virtual",
+                "payload_signing_enabled": False,  # a stream can not be read twice to be signed
+            },
+            # A stream has no checksum before its end; what was stored is read back and hashed instead.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            connect_timeout=5,
+            read_timeout=60,
+            retries={"total_max_attempts": 3, "mode": "standard"},
+            max_pool_connections=64,
+        ),
+    )

@@ -1,0 +1,175 @@
+"""Every setting of the service, read once from the environment. README.md has the table."""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+from seedance_service import env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR = BASE_DIR / "var"
+
+DEBUG = env.flag("DEBUG")
+SECRET_KEY = env.text("SECRET_KEY")
+if not SECRET_KEY:
+    raise ImproperlyConfigured("SECRET_KEY is not set. Give it, or SECRET_KEY_FILE, a long random value.")
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost")
+CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_q",
+    "tenants",
+    "generations",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "seedance_service.urls"
+WSGI_APPLICATION = "seedance_service.wsgi.application"
+APPEND_SLASH = False  # an API path is right or it is 404; a redirected POST would lose its body
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en-us"
+USE_I18N = False
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+STATIC_URL = "/static/"
+STATIC_ROOT = VAR / "static"
+
+DATABASES: dict[str, dict[str, Any]] = {"default": env.database("DATABASE_URL", f"sqlite:///{VAR / 'db.sqlite3'}")}
+DATABASES["default"]["CONN_MAX_AGE"] = 60  # seconds; a new PostgreSQL connection costs 5 to 16 requests
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    # IMMEDIATE: a deferred transaction that reads first fails at once under writers, busy timeout or not.
+    # FULL: what was answered with 202 survives a power cut, not only a crash of the process.
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+    }
+
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.flag("SECURE_COOKIES", not DEBUG)
+SECURE_REFERRER_POLICY = "no-referrer"  # an address may carry a signature
+
+# Two images of 30 MB in Base64 make 80 MiB; the rest of a request is small.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 81 * 1024 * 1024
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["tenants.authentication.KeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": [],  # authentication itself refuses a request without a key
+    "DEFAULT_RENDERER_CLASSES": ["generations.api.wire.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["generations.api.wire.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "seedance_service.problems.handle",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Seedance Service",
+    "DESCRIPTION": "Image in, signed URL of a stored video out. Two entrances, one service: "
+    "Novita's wire format under `/v3/async/`, the service's own API under `/v1/`.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "APPEND_COMPONENTS": {
+        "securitySchemes": {"apiKey": {"type": "http", "scheme": "bearer"}},
+    },
+    "SECURITY": [{"apiKey": []}],
+}
+
+
+def broker(url: str) -> dict[str, Any]:
+    """django-q2's broker settings for BROKER_URL: `orm`, `redis://…` or `sqs://REGION/QUEUE`."""
+    parts = urlsplit(url)
+    match parts.scheme or parts.path:
+        case "orm":
+            return {"orm": "default"}
+        case "redis" | "rediss":
+            return {"redis": url}
+        case "sqs":
+            return {"name": unquote(parts.path.strip("/")), "sqs": {"aws_region": parts.hostname}}
+    raise ImproperlyConfigured(f"BROKER_URL is {url!r}; it takes orm, redis://… or sqs://REGION/QUEUE.")
+
+
+# The queue carries rings for the sweep and nothing else: losing or doubling one costs a wait.
+Q_CLUSTER = {
+    "name": "seedance",
+    "workers": 6,  # one sweeps; the others finish the long steps that their own 50 s began, for 240 s at most
+    "timeout": 600,  # seconds; above a sweep's 50 s and the longest step after them
+    "retry": 1800,  # seconds; far above the timeout: its clock starts when the ring is fetched
+    "max_attempts": 1,  # a ring that failed is not worth repeating; the schedule rings each minute
+    "ack_failures": True,
+    "queue_limit": 2,
+    "bulk": 1,
+    "poll": 0.2,  # seconds between looks of an idle worker at the ORM broker
+    "guard_cycle": 0.5,
+    "save_limit": -1,  # no result kept: a positive limit locks all kept results at each save
+    "catch_up": False,
+    "label": "Queue",
+    **broker(env.text("BROKER_URL", "orm")),
+}
+SWEEP_SLOTS = env.whole("SWEEP_SLOTS", 1, least=1)  # sweeps awake at once, over all worker hosts
+SWEEP_THREADS = env.whole("SWEEP_THREADS", 16, least=1)  # steps at once in one sweep
+
+NOVITA_BASE_URL = env.text("NOVITA_BASE_URL", "https://api.novita.ai").rstrip("/")
+NOVITA_API_KEY = env.text("NOVITA_API_KEY")
+
+S3_BUCKET = env.text("S3_BUCKET")
+S3_ENDPOINT_URL = env.text("S3_ENDPOINT_URL")  # empty: AWS itself
+S3_PUBLIC_URL = env.text("S3_PUBLIC_URL", S3_ENDPOINT_URL)  # the host that signed URLs name
+S3_REGION = env.text("AWS_REGION", env.text("AWS_DEFAULT_REGION", "us-east-1"))
+AWS_ACCESS_KEY_ID = env.text("AWS_ACCESS_KEY_ID")  # empty: boto3's own chain, a role for example
+AWS_SECRET_ACCESS_KEY = env.text("AWS_SECRET_ACCESS_KEY")
+SIGNED_URL_TTL = env.whole("SIGNED_URL_TTL", 3600, least=1)  # seconds; S3 itself allows 7 days at most
+
+FETCH_ALLOW_HOSTS = env.words("FETCH_ALLOW_HOSTS")
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO").upper()},
+    "loggers": {
+        # Their INFO and DEBUG lines hold whole URLs, signatures included.
+        "httpx": {"level": "WARNING"},
+        "httpcore": {"level": "WARNING"},
+        "botocore": {"level": "WARNING"},
+        "urllib3": {"level": "WARNING"},
+        "django-q": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+    },
+}
+
+UNFOLD = {"SITE_TITLE": "Seedance Service", "SITE_HEADER": "Seedance Service"}

@@ -1,0 +1,39 @@
+"""What can be refused here. An error is a class with a code; its docstring is what the caller reads."""
+
+import inspect
+from typing import Any, ClassVar
+
+
+class Refusal(Exception):
+    """The request was refused."""
+
+    code: ClassVar[str]
+
+    def __init__(self, **facts: Any) -> None:
+        sentence = " ".join((inspect.getdoc(type(self)) or "").split())
+        super().__init__(sentence.format(**facts))
+        self.facts = facts
+
+
+class InvalidKey(Refusal):
+    """The API key is missing, malformed, unknown, expired or revoked."""
+
+    code = "invalid_api_key"
+
+
+class TenantSuspended(Refusal):
+    """This tenant is suspended: running generations finish, new ones are refused."""
+
+    code = "tenant_suspended"
+
+
+class LimitReached(Refusal):
+    """The limit {limit_name} is reached: {used} of {limit} used, {wanted} wanted. {remedy}"""
+
+    code = "limit_reached"
+
+
+class BudgetReached(LimitReached):
+    """The limit {limit_name} is reached: {used} of {limit} USD used or held, {wanted} wanted. {remedy}"""
+
+    code = "budget_reached"
