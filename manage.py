@@ -6,7 +6,7 @@ from pathlib import Path
 import environ
 from django.core.management import execute_from_command_line
 
-LOCAL_ENV = Path(__file__).parent / "var" / "local.env"
+LOCAL_ENV = Path(os.environ.get("VAR_DIR") or Path(__file__).parent / "var") / "local.env"
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "seedance_service.settings")

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from deploy import stack
 from deploy.stack import ROOT, Process, StackError
 
-VAR = ROOT / "var"
+VAR = Path(os.environ.get("VAR_DIR") or ROOT / "var").resolve()
 LOCAL_ENV = VAR / "local.env"
 PICTURE = ROOT / "deploy" / "demo" / "lighthouse.jpg"
 PROMPT = "The lighthouse at dusk, the camera drifts towards it"
@@ -33,6 +34,8 @@ KEPT = [
     "SANDBOX_SECRET",
 ]
 SANDBOX_SECONDS = 8.0
+# By the folder: stable from run to run, and two checkouts that start at once do not reach for the same ones.
+FIRST_S3_PORT = 18000 + 10 * (zlib.crc32(str(VAR).encode()) % 2000)
 
 
 class Stopped(Exception):
@@ -45,7 +48,7 @@ class Run:
     def __init__(self, port: int) -> None:
         self.port, self.processes = port, list[Process]()
         self.logs = VAR / "log"
-        self.env = {**os.environ, "DJANGO_SETTINGS_MODULE": "seedance_service.settings"}
+        self.env = {**os.environ, "DJANGO_SETTINGS_MODULE": "seedance_service.settings", "VAR_DIR": str(VAR)}
         self.url = f"http://127.0.0.1:{port}"
 
     def start(self) -> None:
@@ -87,7 +90,7 @@ class Run:
     def _start_s3(self) -> None:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             self.env[name] = self._known.get(name) or secrets.token_hex(16)
-        ports = stack.free_ports(5, 18333)
+        ports = stack.free_ports(5, FIRST_S3_PORT)
         keys = self.env["AWS_ACCESS_KEY_ID"], self.env["AWS_SECRET_ACCESS_KEY"]
         s3 = self._add(stack.seaweedfs(VAR / "s3", self.logs, ports, *keys))
         self.env |= {"S3_BUCKET": "seedance", "S3_ENDPOINT_URL": f"http://127.0.0.1:{ports[0]}"}
@@ -97,7 +100,8 @@ class Run:
         port = stack.free_ports(1, self.port + 1)[0]
         self.env |= {"NOVITA_BASE_URL": f"http://127.0.0.1:{port}", "NOVITA_API_KEY": "sandbox"}
         # The sandbox, and nothing else of this machine, may be read by the guarded fetch.
-        self.env.setdefault("FETCH_ALLOW_HOSTS", f"127.0.0.1:{port}")
+        given = os.environ.get("FETCH_ALLOW_HOSTS")
+        self.env["FETCH_ALLOW_HOSTS"] = ",".join(filter(None, [given, f"127.0.0.1:{port}"]))
         seconds = float(os.environ.get("SANDBOX_SECONDS", SANDBOX_SECONDS))
         sandbox = self._add(stack.sandbox(VAR / "sandbox", self.logs, port, seconds, self.env))
         stack.wait_until_answers(sandbox, f"http://127.0.0.1:{port}/sandbox/tasks")
@@ -140,7 +144,7 @@ def _write_env(path: Path, env: dict[str, str]) -> None:
 
 def _lock() -> IO[str]:
     """Held while a stack runs on var/. Raises BlockingIOError where one does."""
-    VAR.mkdir(exist_ok=True)
+    VAR.mkdir(parents=True, exist_ok=True)
     lock = (VAR / "run.lock").open("w")
     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     return lock

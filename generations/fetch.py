@@ -136,7 +136,7 @@ def _bounded(response: httpx.Response, limit: int) -> Iterator[bytes]:
                 raise FetchTooLarge(f"more than {limit} bytes")
             yield chunk
     except httpx.HTTPError as error:
-        raise FetchFailed(f"{type(error).__name__} after {received} bytes") from error
+        raise FetchFailed(type(error).__name__) from error
 
 
 def _port(url: httpx.URL) -> int:

@@ -104,15 +104,17 @@ def poll(upstream_id: str) -> Polled:
         answer = _poller(os.getpid()).get(url, params={"task_id": upstream_id}, headers=_headers())
     except httpx.HTTPError as error:
         raise UpstreamTrouble(f"the poll failed: {type(error).__name__}") from error
+    body = _object(answer)
     if answer.status_code != 200:
-        raise UpstreamTrouble(f"the poll was answered with HTTP {answer.status_code} {_envelope(answer)[0]}".strip())
-    return _polled(_object(answer))
+        raise UpstreamTrouble(f"the poll was answered with HTTP {answer.status_code} {_envelope(body)[0]}".strip())
+    return _polled(body)
 
 
 def _submitted(answer: httpx.Response) -> Submitted:
-    reason, message = _envelope(answer)
+    body = _object(answer)
+    reason, message = _envelope(body)
     if answer.status_code == 200:
-        upstream_id = _object(answer).get("task_id")
+        upstream_id = body.get("task_id")
         if isinstance(upstream_id, str) and 0 < len(upstream_id) <= 200:
             return Created(upstream_id)
     elif reason and answer.status_code == 429:
@@ -162,24 +164,19 @@ def _inner(answer: dict[str, Any], name: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _envelope(answer: httpx.Response) -> tuple[str, str]:
-    """(reason, message) of the upstream's error envelope; empty where the answer is none."""
-    try:
-        body = _object(answer)
-    except UpstreamTrouble:
-        return "", ""
+def _envelope(body: dict[str, Any]) -> tuple[str, str]:
+    """(reason, message) of the upstream's error envelope; empty where the body is none."""
     reason = body.get("reason")
     return (reason if isinstance(reason, str) else ""), str(body.get("message") or "")[:500]
 
 
 def _object(answer: httpx.Response) -> dict[str, Any]:
+    """The answer's JSON object; an empty one where it is something else, which then says nothing."""
     try:
         body = msgspec.json.decode(answer.content[:MAX_ANSWER])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UpstreamTrouble("the answer is not JSON") from error
-    if not isinstance(body, dict):
-        raise UpstreamTrouble("the answer is not a JSON object")
-    return body
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+    return body if isinstance(body, dict) else {}
 
 
 def _retry_after(answer: httpx.Response) -> float | None:

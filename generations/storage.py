@@ -1,6 +1,7 @@
 """The door to S3: puts, streams, heads, reads and signs. The only user of boto3."""
 
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,21 +33,24 @@ class Stream:
     """A file-like view of an iterator of chunks, for boto3. It can be read once and never rewound."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks, self._rest = chunks, b""
+        self._chunks, self._rest = chunks, memoryview(b"")
         self.failure: Exception | None = None  # boto3 wraps what a stream raises; this is what it raised
 
     def read(self, size: int = -1) -> bytes:
-        """Up to `size` bytes; fewer than asked for only where a chunk ends or the stream does."""
-        if size < 0:
-            return b"".join(iter(lambda: self.read(CHUNK), b""))
-        if not self._rest:
-            self._rest = self._next()
-        taken, self._rest = self._rest[:size], self._rest[size:]
-        return taken
+        """`size` bytes, fewer only at the end: multipart takes what one read gives for a whole part."""
+        pieces, wanted = [], size if size >= 0 else sys.maxsize
+        while wanted:
+            self._rest = self._rest or memoryview(self._next())
+            if not self._rest:
+                break
+            pieces.append(self._rest[:wanted])
+            self._rest = self._rest[len(pieces[-1]) :]
+            wanted -= len(pieces[-1])
+        return b"".join(pieces)
 
     def _next(self) -> bytes:
         try:
-            return next(self._chunks, b"")
+            return next(filter(None, self._chunks), b"")
         except Exception as error:
             self.failure = error
             raise

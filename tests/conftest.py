@@ -1,0 +1,154 @@
+"""The cast: Alice and Bob are tenants; Mallory has Alice's id and Bob's key."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import moto
+import pytest
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from deploy import stack
+from generations import catalog, lifecycle, novita, quota
+from generations.models import Generation, InputImage
+from tenants import keys
+from tenants.models import ApiKey, Tenant
+from tests.pictures import base64_of, picture
+from tests.upstream import Upstream
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings: None, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A file: several threads and processes share it as they do in production, which an in-memory one does not."""
+    from django.conf import settings
+
+    if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+        settings.DATABASES["default"]["TEST"]["NAME"] = str(tmp_path_factory.mktemp("db") / "test.sqlite3")
+
+
+class Caller:
+    """A tenant with a key, and an HTTP client that uses it."""
+
+    def __init__(self, name: str) -> None:
+        new = keys.mint()
+        self.tenant = Tenant.objects.create(name=name)
+        self.key_text = new.text
+        self.key = ApiKey.objects.create(tenant=self.tenant, prefix=new.prefix, digest=new.digest)
+        self.http = client(new.text)
+
+    def limit(self, **limits: int | None) -> None:
+        Tenant.objects.filter(pk=self.tenant.pk).update(**limits)
+
+
+def client(key: str) -> APIClient:
+    http = APIClient(raise_request_exception=False)
+    http.credentials(HTTP_AUTHORIZATION=f"Bearer {key}")
+    return http
+
+
+@pytest.fixture
+def alice(db: None) -> Caller:
+    return Caller("alice")
+
+
+@pytest.fixture
+def bob(db: None) -> Caller:
+    return Caller("bob")
+
+
+@pytest.fixture
+def bucket() -> Iterator[Any]:
+    """An S3 in this process: it knows keys and bytes, but accepts any signature."""
+    with moto.mock_aws():
+        s3 = boto3.client("s3", region_name="us-east-1")
+        s3.create_bucket(Bucket="seedance-tests")
+        yield s3
+
+
+@pytest.fixture
+def upstream(settings: Any) -> Iterator[Upstream]:
+    server = Upstream()
+    settings.NOVITA_BASE_URL = server.url
+    settings.FETCH_ALLOW_HOSTS = [server.host]
+    yield server
+    server.stop()
+
+
+@pytest.fixture(autouse=True)
+def _no_kept_connections() -> Iterator[None]:
+    """The upstream of one test is not that of the next."""
+    yield
+    if novita._poller.cache_info().currsize:
+        novita._poller(os.getpid()).close()
+        novita._poller.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A real S3 that checks signatures, as settings for it."""
+    folder: Path = tmp_path_factory.mktemp("s3")
+    ports = stack.free_ports(5, 22000 + secrets.randbelow(10000))
+    process = stack.seaweedfs(folder, folder, ports, "local-access", "local-secret")
+    endpoint = f"http://127.0.0.1:{ports[0]}"
+    try:
+        stack.wait_until_answers(process, endpoint)
+        yield {
+            "S3_ENDPOINT_URL": endpoint,
+            "S3_PUBLIC_URL": endpoint,
+            "AWS_ACCESS_KEY_ID": "local-access",
+            "AWS_SECRET_ACCESS_KEY": "local-secret",
+        }
+    finally:
+        stack.stop([process])
+
+
+@pytest.fixture
+def real_bucket(seaweed: dict[str, str], settings: Any) -> None:
+    from generations import storage
+
+    for name, value in seaweed.items():
+        setattr(settings, name, value)
+    storage.ensure_bucket()
+
+
+@pytest.fixture
+def body() -> dict[str, Any]:
+    """The smallest create that is right."""
+    return {"image": base64_of(picture()), "resolution": "480p"}
+
+
+def make_image(tenant: Tenant, sha256: str = "0" * 64) -> InputImage:
+    shape = {"format": "jpeg", "width": 640, "height": 360, "size": 3}
+    kept, _ = InputImage.objects.get_or_create(
+        tenant=tenant, sha256=sha256, defaults={"key": f"inputs/{tenant.pk}/{sha256}", **shape}
+    )
+    return kept
+
+
+def make_generation(caller: Caller, **facts: Any) -> Generation:
+    """A queued generation with its hold, as intake makes it, without S3 and without a ring."""
+    model = catalog.SEEDANCE_V1_LITE_I2V
+    generation = Generation(
+        **{
+            "tenant": caller.tenant,
+            "api_key": caller.key,
+            "created_at": timezone.now(),
+            "model": model.name,
+            "resolution": "480p",
+            "aspect_ratio": "16:9",
+            "duration": 5,
+            "seed": 7,
+            "seed_source": "caller",
+            "image": make_image(caller.tenant),
+            "price_micro": model.price_micro("480p", "16:9", 5),
+            **facts,
+        }
+    )
+    charges = quota.charges(generation.price_micro, generation.created_at)
+    lifecycle.record(generation, charges)
+    quota.admit(generation.tenant_id, charges)
+    return generation

@@ -1,0 +1,19 @@
+"""The environment of the tests, set before Django reads its settings. Nothing of the caller's leaks in."""
+
+import os
+
+for name in ("NOVITA_API_KEY", "S3_ENDPOINT_URL", "S3_PUBLIC_URL", "FETCH_ALLOW_HOSTS", "BROKER_URL", "DEBUG"):
+    os.environ.pop(name, None)
+os.environ.update(
+    SECRET_KEY="tests",
+    DATABASE_URL=os.environ.get("TEST_DATABASE_URL", "sqlite:///tests.sqlite3"),
+    ALLOWED_HOSTS="testserver,localhost,127.0.0.1",
+    NOVITA_BASE_URL="http://127.0.0.1:9",  # nobody: a test that needs an upstream starts one
+    NOVITA_API_KEY="upstream-key-of-the-tests",
+    S3_BUCKET="seedance-tests",
+    AWS_ACCESS_KEY_ID="tests",
+    AWS_SECRET_ACCESS_KEY="tests-secret",
+    AWS_REGION="us-east-1",
+    SECURE_COOKIES="off",
+    AWS_EC2_METADATA_DISABLED="true",
+)

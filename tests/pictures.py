@@ -1,0 +1,56 @@
+"""Pictures and videos for the tests, made here: nothing is read from outside."""
+
+import base64
+import functools
+import io
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from deploy.sandbox.render import Shot, render
+
+
+@functools.cache
+def picture(width: int = 640, height: int = 360, kind: str = "JPEG", mode: str = "RGB", **options: Any) -> bytes:
+    gradient = Image.linear_gradient("L").resize((width, height))
+    image = Image.merge("RGB", (gradient, gradient.transpose(Image.Transpose.FLIP_TOP_BOTTOM), gradient)).convert(mode)
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
+
+def base64_of(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def data_uri(content: bytes, kind: str = "jpeg") -> str:
+    return f"data:image/{kind};base64,{base64_of(content)}"
+
+
+def shot(**changes: Any) -> Shot:
+    facts: dict[str, Any] = {
+        "image": picture(),
+        "last_image": None,
+        "width": 160,
+        "height": 90,
+        "frames": 25,
+        "seed": 7,
+        "camera_fixed": False,
+        "prompt": "a test",
+    }
+    return Shot(**{**facts, **changes})
+
+
+def rendered(made: Shot) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "out.mp4"
+        render(made, path, lambda percent: None)
+        return path.read_bytes()
+
+
+@functools.cache
+def mp4() -> bytes:
+    """A whole MP4 of 160 x 90 pixels, 25 frames, 24 a second."""
+    return rendered(shot())

@@ -1,0 +1,39 @@
+import pytest
+
+from generations import catalog
+
+MODEL = catalog.SEEDANCE_V1_LITE_I2V
+
+
+def test_there_are_36_combinations_and_each_has_pixels_and_a_price() -> None:
+    every = [(res, ratio, sec) for res in MODEL.resolutions for ratio in MODEL.ratios for sec in MODEL.durations]
+    assert len(every) == 36
+    assert all(MODEL.price_micro(*one) > 0 for one in every)
+    assert all(side % 16 == 0 for pair in MODEL.pixels.values() for side in pair)
+
+
+@pytest.mark.parametrize(
+    ("resolution", "ratio", "pixels"),
+    [
+        ("480p", "16:9", (864, 480)),
+        ("480p", "21:9", (960, 416)),
+        ("720p", "1:1", (960, 960)),
+        ("720p", "3:4", (832, 1120)),
+        ("1080p", "9:16", (1088, 1920)),
+        ("1080p", "21:9", (2176, 928)),
+    ],
+)
+def test_pixels_are_the_model_makers(resolution: str, ratio: str, pixels: tuple[int, int]) -> None:
+    assert MODEL.pixels[resolution, ratio] == pixels
+
+
+@pytest.mark.parametrize(
+    ("resolution", "duration", "usd"),
+    [("480p", 5, 0.088), ("480p", 10, 0.176), ("720p", 5, 0.187), ("720p", 10, 0.372), ("1080p", 5, 0.444)],
+)
+def test_the_price_is_the_model_makers_formula(resolution: str, duration: int, usd: float) -> None:
+    assert round(MODEL.price_micro(resolution, "16:9", duration) / 1e6, 3) == usd
+
+
+def test_a_video_has_24_frames_a_second_and_one_more() -> None:
+    assert [MODEL.frames(seconds) for seconds in MODEL.durations] == [121, 241]

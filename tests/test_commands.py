@@ -1,0 +1,90 @@
+"""`manage.py tenant`: the shell's way to tenants and keys."""
+
+import io
+import json
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from tenants.authentication import find
+from tenants.errors import InvalidKey
+from tenants.models import Tenant
+
+pytestmark = pytest.mark.django_db
+
+
+def tenant(*args: str) -> Any:
+    out = io.StringIO()
+    call_command("tenant", *args, "--json", stdout=out)
+    return json.loads(out.getvalue())
+
+
+def test_a_tenant_is_made_with_its_limits_and_a_key() -> None:
+    limits = ["--requests-per-minute", "1", "--in-flight", "2", "--per-day", "3", "--per-month", "4"]
+    made = tenant("create", "alice", *limits, "--usd-per-month", "12.5")
+    assert list(made) == ["tenant", "api_key"]
+    alice = Tenant.objects.get(name="alice")
+    assert find(made["api_key"]).tenant == alice
+    assert (alice.requests_per_minute, alice.in_flight, alice.per_day, alice.per_month) == (1, 2, 3, 4)
+    assert alice.usd_per_month_micro == 12_500_000
+
+
+def test_no_limit_given_means_none() -> None:
+    tenant("create", "alice")
+    alice = Tenant.objects.get()
+    assert {alice.in_flight, alice.per_day, alice.per_month, alice.usd_per_month_micro} == {None}
+
+
+def test_a_tenant_may_have_several_keys_and_one_of_them_be_revoked() -> None:
+    first = tenant("create", "alice")["api_key"]
+    second = tenant("key", "alice")["api_key"]
+    assert tenant("revoke", find(first).prefix) == {"tenant": "alice", "revoked": find_prefix(first)}
+    with pytest.raises(InvalidKey):
+        find(first)
+    assert find(second).tenant.name == "alice"
+
+
+def find_prefix(key: str) -> str:
+    return key.rpartition("_")[0]
+
+
+def test_the_list_shows_tenants_limits_and_keys_but_no_key_whole() -> None:
+    key = tenant("create", "alice", "--per-day", "3")["api_key"]
+    [row] = tenant("list")["tenants"]
+    assert (row["tenant"], row["limits"]["per_day"]) == ("alice", 3)
+    assert row["keys"] == [{"prefix": find_prefix(key), "revoked": False}]
+
+
+def test_without_json_it_speaks_to_people() -> None:
+    out = io.StringIO()
+    call_command("tenant", "create", "alice", stdout=out)
+    assert "API key, shown this once: sds_live_" in out.getvalue()
+    call_command("tenant", "list", stdout=out)
+    assert "alice: no limits; keys: sds_live_" in out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("args", "sentence"),
+    [
+        (["create", "alice"], "already"),
+        (["create", ""], "1 to 100"),
+        (["create", "x" * 101], "1 to 100"),
+        (["create", "a\nb"], "1 to 100"),
+        (["create", "b", "--in-flight", "-1"], "whole number"),
+        (["create", "b", "--per-day", "1.5"], "whole number"),
+        (["create", "b", "--per-day", "99999999999"], "whole number"),
+        (["create", "b", "--usd-per-month", "x"], "amount of USD"),
+        (["create", "b", "--usd-per-month", "-1"], "amount of USD"),
+        (["create", "b", "--usd-per-month", "0.0000001"], "amount of USD"),
+        (["create", "b", "--usd-per-month", "nan"], "amount of USD"),
+        (["key", "nobody"], "no tenant"),
+        (["revoke", "sds_live_nothing"], "no key"),
+        ([], "required"),
+    ],
+)
+def test_wrong_words_get_a_sentence(args: list[str], sentence: str) -> None:
+    Tenant.objects.create(name="alice")
+    with pytest.raises(CommandError, match=sentence):
+        call_command("tenant", *args)
+    assert Tenant.objects.count() == 1

@@ -1,0 +1,94 @@
+"""The readers of the environment refuse to guess, and the settings refuse to start without a secret."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from seedance_service import env, settings
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize(("text", "value"), [("on", True), ("TRUE", True), ("1", True), ("off", False), ("", False)])
+def test_a_flag_is_on_or_off(monkeypatch: Any, text: str, value: bool) -> None:
+    monkeypatch.setenv("A_FLAG", text)
+    assert env.flag("A_FLAG", not value) is value
+
+
+@pytest.mark.parametrize("text", ["maybe", "2", "onn"])
+def test_another_flag_stops_the_start(monkeypatch: Any, text: str) -> None:
+    monkeypatch.setenv("A_FLAG", text)
+    with pytest.raises(ImproperlyConfigured, match="A_FLAG"):
+        env.flag("A_FLAG")
+
+
+@pytest.mark.parametrize("text", ["-1", "1.5", "x", "", "0"])
+def test_a_number_that_is_none_stops_the_start(monkeypatch: Any, text: str) -> None:
+    monkeypatch.setenv("A_NUMBER", text)
+    with pytest.raises(ImproperlyConfigured, match="A_NUMBER"):
+        env.whole("A_NUMBER", 5, least=1)
+
+
+def test_any_variable_may_be_given_as_a_file(monkeypatch: Any, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("from a file\n")
+    monkeypatch.setenv("A_SECRET_FILE", str(tmp_path / "secret"))
+    assert env.text("A_SECRET") == "from a file"
+
+
+def test_a_database_url_is_postgresql_or_sqlite(monkeypatch: Any) -> None:
+    monkeypatch.setenv("A_URL", "postgres://user:pass@db:5432/name")
+    assert env.database("A_URL", "")["ENGINE"] == "django.db.backends.postgresql"
+    monkeypatch.setenv("A_URL", "nonsense")
+    with pytest.raises(ImproperlyConfigured, match="A_URL"):
+        env.database("A_URL", "")
+
+
+@pytest.mark.parametrize(
+    ("url", "facts"),
+    [
+        ("orm", {"orm": "default"}),
+        ("redis://host:6379/0", {"redis": "redis://host:6379/0"}),
+        ("sqs://eu-west-1/rings", {"name": "rings", "sqs": {"aws_region": "eu-west-1"}}),
+    ],
+)
+def test_the_broker_is_named_by_a_url(url: str, facts: dict[str, Any]) -> None:
+    assert settings.broker(url) == facts
+
+
+def test_an_unknown_broker_stops_the_start() -> None:
+    with pytest.raises(ImproperlyConfigured, match="BROKER_URL"):
+        settings.broker("kafka://x")
+
+
+def test_a_start_without_a_secret_is_refused_with_a_sentence() -> None:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("SECRET_KEY")}
+    command = [sys.executable, "-c", "import seedance_service.settings"]
+    done = subprocess.run(command, cwd=ROOT, env=clean, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "SECRET_KEY is not set" in done.stderr
+
+
+def test_sqlite_is_set_up_for_money() -> None:
+    from django.db import connection
+
+    if connection.vendor != "sqlite":
+        pytest.skip("the tests run on PostgreSQL")
+    options = settings.DATABASES["default"]["OPTIONS"]
+    assert options["transaction_mode"] == "IMMEDIATE"
+    assert "synchronous=FULL" in options["init_command"]
+
+
+@pytest.mark.django_db
+def test_sqlite_does_as_it_is_set_up() -> None:
+    from django.db import connection
+
+    if connection.vendor != "sqlite":
+        pytest.skip("the tests run on PostgreSQL")
+    with connection.cursor() as cursor:
+        values = [cursor.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
+    assert values == ["wal", 2]

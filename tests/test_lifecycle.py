@@ -1,0 +1,168 @@
+"""The lifecycle as a list of promises: every move against every state."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from generations import lifecycle
+from generations.models import Attempt, Generation
+from tenants.models import LedgerEntry, Window
+from tests.conftest import Caller, make_generation
+
+Status = Generation.Status
+VIDEO = lifecycle.StoredVideo("videos/1.mp4", 9, "ab" * 32, "h264", 864, 480, 24.0, 5.04, "videos/1.jpg")
+
+
+def put_in(caller: Caller, status: str) -> tuple[Generation, Attempt]:
+    """A generation that came to `status` by the moves themselves."""
+    g = make_generation(caller)
+    if status == Status.QUEUED:
+        return g, Attempt(generation=g)
+    if status == Status.FAILED:
+        assert lifecycle.fail(g, "upstream_failed", "No.")
+        return g, Attempt(generation=g)
+    attempt = lifecycle.start_submitting(g)
+    assert attempt is not None
+    if status == Status.IN_DOUBT:
+        assert lifecycle.mark_in_doubt(g, "lost", attempt)
+    if status in (Status.RUNNING, Status.COPYING, Status.SUCCEEDED):
+        assert lifecycle.mark_running(g, attempt, f"up-{g.pk}", 2)
+    if status in (Status.COPYING, Status.SUCCEEDED):
+        assert lifecycle.start_copying(g, 77)
+    if status == Status.SUCCEEDED:
+        assert lifecycle.mark_succeeded(g, VIDEO)
+    assert Generation.objects.get(pk=g.pk).status == status
+    return g, attempt
+
+
+MOVES: dict[str, tuple[Callable[[Generation, Attempt], Any], set[str], str]] = {
+    "start_submitting": (lambda g, a: lifecycle.start_submitting(g), {"queued"}, "submitting"),
+    "mark_running": (lambda g, a: lifecycle.mark_running(g, a, "up", 2), {"submitting", "in_doubt"}, "running"),
+    "mark_not_created": (
+        lambda g, a: lifecycle.mark_not_created(g, a, "429", 2),
+        {"submitting", "in_doubt"},
+        "queued",
+    ),
+    "mark_refused": (lambda g, a: lifecycle.mark_refused(g, a, "NO", "no"), {"submitting", "in_doubt"}, "failed"),
+    "mark_in_doubt": (lambda g, a: lifecycle.mark_in_doubt(g, "lost", a), {"submitting"}, "in_doubt"),
+    "start_copying": (lambda g, a: lifecycle.start_copying(g, None), {"running"}, "copying"),
+    "mark_succeeded": (lambda g, a: lifecycle.mark_succeeded(g, VIDEO), {"copying"}, "succeeded"),
+    "fail": (lambda g, a: lifecycle.fail(g, "code", "Why."), set(map(str, Generation.LIVE)), "failed"),
+}
+REACHED = ["queued", "submitting", "in_doubt", "running", "copying", "succeeded", "failed"]
+
+
+@pytest.mark.parametrize("status", REACHED)
+@pytest.mark.parametrize("move", MOVES)
+def test_each_move_goes_from_its_own_states_and_from_no_other(alice: Caller, move: str, status: str) -> None:
+    act, sources, target = MOVES[move]
+    g, attempt = put_in(alice, status)
+    before = Generation.objects.filter(pk=g.pk).values().get()
+    events = g.events.count()
+    moved = bool(act(g, attempt))
+    after = Generation.objects.filter(pk=g.pk).values().get()
+    if status in sources:
+        assert moved
+        assert after["status"] == target == g.status
+        assert g.events.count() == events + 1
+    else:
+        assert not moved
+        assert after == before
+        assert g.events.count() == events
+
+
+@pytest.mark.parametrize("status", ["queued", "submitting", "in_doubt", "running", "copying"])
+def test_a_live_generation_holds_its_price_and_a_failure_releases_it_once(alice: Caller, status: str) -> None:
+    g, _ = put_in(alice, status)
+    assert used(alice) == {"in_flight": 1, "per_day": 1, "per_month": 1, "usd_per_month": g.price_micro}
+    assert lifecycle.fail(g, "code", "Why.")
+    assert not lifecycle.fail(g, "code", "Why.")
+    assert used(alice) == {"in_flight": 0, "per_day": 0, "per_month": 0, "usd_per_month": 0}
+    assert kinds(g) == ["hold", "release"]
+
+
+def test_a_success_captures_the_hold_and_frees_only_its_place_in_flight(alice: Caller) -> None:
+    g, _ = put_in(alice, "succeeded")
+    assert used(alice) == {"in_flight": 0, "per_day": 1, "per_month": 1, "usd_per_month": g.price_micro}
+    assert kinds(g) == ["hold", "capture"]
+
+
+def test_a_release_credits_the_windows_that_were_charged_not_todays(alice: Caller) -> None:
+    long_ago = timezone.now() - timedelta(days=62)
+    old = make_generation(alice, created_at=long_ago)
+    make_generation(alice)
+    lifecycle.fail(old, "code", "Why.")
+    by_day = dict(Window.objects.filter(kind="per_day").values_list("starts_at__date", "used"))
+    assert by_day == {long_ago.date(): 0, timezone.now().date(): 1}
+
+
+def test_the_ledger_itself_refuses_capture_after_release(alice: Caller) -> None:
+    g, _ = put_in(alice, "failed")
+    with pytest.raises(IntegrityError), transaction.atomic():
+        LedgerEntry.objects.create(tenant=alice.tenant, generation_id=g.pk, kind="capture", amount_micro=1)
+
+
+def test_a_worker_that_lost_its_turn_writes_nothing(alice: Caller) -> None:
+    g, _ = put_in(alice, "copying")
+    outdated = Generation.objects.get(pk=g.pk)
+    Generation.objects.filter(pk=g.pk).update(due_at=timezone.now())
+    [mine] = lifecycle.claim_due(10)
+    assert not lifecycle.mark_succeeded(outdated, VIDEO)
+    assert not lifecycle.renew_lease(outdated)
+    assert not lifecycle.put_off(outdated, 1)
+    assert lifecycle.mark_succeeded(mine, VIDEO)
+
+
+def test_a_late_answer_resolves_the_doubt_although_the_turn_is_gone(alice: Caller) -> None:
+    g, attempt = put_in(alice, "submitting")
+    Generation.objects.filter(pk=g.pk).update(due_at=timezone.now())
+    [sweeper] = lifecycle.claim_due(10)
+    assert lifecycle.mark_in_doubt(sweeper, "its lease ran out")
+    assert lifecycle.mark_running(g, attempt, "up-late", 2)
+    assert Generation.objects.get(pk=g.pk).upstream_id == "up-late"
+
+
+def test_a_claim_takes_each_due_row_once_and_leaves_the_others(alice: Caller) -> None:
+    due = [make_generation(alice) for _ in range(3)]
+    later = make_generation(alice)
+    Generation.objects.filter(pk=later.pk).update(due_at=timezone.now() + timedelta(minutes=1))
+    first, second = lifecycle.claim_due(2), lifecycle.claim_due(10)
+    assert sorted(g.pk for g in first + second) == sorted(g.pk for g in due)
+    assert lifecycle.claim_due(10) == []
+    assert {g.turn for g in first} == {1}
+
+
+def test_a_generation_writes_down_every_move(alice: Caller) -> None:
+    g, _ = put_in(alice, "succeeded")
+    assert [event.status for event in g.events.all()] == ["queued", "submitting", "running", "copying", "succeeded"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"due_at": None},
+        {"finished_at": timezone.now()},
+        {"status": "succeeded", "due_at": None, "finished_at": timezone.now(), "upstream_id": "u"},
+        {"status": "failed", "due_at": None, "finished_at": timezone.now()},
+        {"status": "running"},
+        {"image": None},
+        {"status": "unheard_of"},
+    ],
+)
+def test_the_schema_refuses_rows_that_cannot_be(alice: Caller, wrong: dict[str, Any]) -> None:
+    g = make_generation(alice)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Generation.objects.filter(pk=g.pk).update(**wrong)
+
+
+def used(caller: Caller) -> dict[str, int]:
+    rows = Window.objects.filter(tenant=caller.tenant).exclude(kind="requests_per_minute")
+    return dict(rows.values_list("kind", "used"))
+
+
+def kinds(generation: Generation) -> list[str]:
+    return list(LedgerEntry.objects.filter(generation_id=generation.pk).order_by("id").values_list("kind", flat=True))

@@ -1,0 +1,83 @@
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.utils import timezone
+from django_q.models import OrmQ, Schedule
+
+from generations import queue
+from generations.models import Slot
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def clock() -> Iterator[time_machine.Traveller]:
+    with time_machine.travel(timezone.now(), tick=False) as coordinates:
+        yield coordinates
+
+
+def rings() -> int:
+    return OrmQ.objects.count()
+
+
+def test_a_ring_wakes_a_sweep_where_none_is_awake() -> None:
+    assert queue.ring()
+    assert rings() == 1
+
+
+def test_a_burst_of_rings_is_one_message() -> None:
+    assert [queue.ring() for _ in range(5)] == [True, False, False, False, False]
+    assert rings() == 1
+
+
+def test_a_ring_that_is_lost_is_rung_again(clock: time_machine.Traveller) -> None:
+    queue.ring()
+    clock.shift(queue.RING_PATIENCE + timedelta(seconds=1))
+    assert queue.ring()
+
+
+def test_nobody_rings_while_a_sweep_is_awake() -> None:
+    slot = queue.take_slot()
+    assert slot is not None
+    assert not queue.ring()
+    queue.free_slot(slot)
+    assert queue.ring()
+
+
+def test_there_are_as_many_sweeps_as_slots(settings: pytest.FixtureRequest) -> None:
+    settings.SWEEP_SLOTS = 2  # type: ignore[attr-defined]
+    assert [queue.take_slot() is not None for _ in range(3)] == [True, True, False]
+
+
+def test_a_dead_sweeps_slot_is_taken_when_its_lease_has_run_out(clock: time_machine.Traveller) -> None:
+    assert queue.take_slot()
+    assert queue.take_slot() is None
+    clock.shift(queue.SLOT_LEASE + timedelta(seconds=1))
+    assert queue.take_slot()
+
+
+def test_a_sweep_learns_at_its_next_look_that_it_shall_stop() -> None:
+    slot = queue.take_slot()
+    assert slot is not None
+    assert queue.renew_slot(slot)
+    assert queue.free_slots_of_this_host() == 1
+    assert not queue.renew_slot(slot)
+
+
+def test_another_hosts_sweep_is_not_stopped() -> None:
+    queue.take_slot()
+    Slot.objects.update(owner="elsewhere/1")
+    assert queue.free_slots_of_this_host() == 0
+
+
+def test_a_ring_comes_each_minute_in_any_case() -> None:
+    schedule = Schedule.objects.get(name="sweep")
+    assert (schedule.func, schedule.schedule_type, schedule.minutes) == (queue.SWEEP, Schedule.MINUTES, 1)
+
+
+def test_the_task_behind_the_ring_exists() -> None:
+    from pydoc import locate
+
+    assert callable(locate(queue.SWEEP))

@@ -1,0 +1,74 @@
+from datetime import UTC, datetime
+
+import pytest
+from django.db import transaction
+
+from generations import lifecycle, quota
+from generations.models import Generation
+from tenants.errors import BudgetReached, LimitReached
+from tenants.models import LedgerEntry, Window
+from tests.conftest import Caller, make_generation
+
+NOW = datetime(2026, 11, 23, 14, 5, 30, tzinfo=UTC)
+
+
+def test_windows_start_with_the_minute_the_day_and_the_month_in_utc() -> None:
+    starts = {charge.kind.value: charge.starts_at for charge in quota.charges(5, NOW)}
+    assert starts["requests_per_minute"] == datetime(2026, 11, 23, 14, 5, tzinfo=UTC)
+    assert starts["per_day"] == datetime(2026, 11, 23, tzinfo=UTC)
+    assert starts["per_month"] == starts["usd_per_month"] == datetime(2026, 11, 1, tzinfo=UTC)
+    assert starts["in_flight"] == datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("limit", ["requests_per_minute", "in_flight", "per_day", "per_month"])
+def test_the_limit_is_admitted_and_one_more_is_not(alice: Caller, limit: str) -> None:
+    alice.limit(**{limit: 2})
+    for _ in range(2):
+        make_generation(alice, created_at=NOW)
+    with pytest.raises(LimitReached, match=limit), transaction.atomic():
+        make_generation(alice, created_at=NOW)
+    assert Generation.objects.count() == LedgerEntry.objects.count() == 2
+    assert set(Window.objects.filter(kind__in=["in_flight", "per_day"]).values_list("used", flat=True)) == {2}
+
+
+def test_money_is_held_before_it_is_spent(alice: Caller) -> None:
+    alice.limit(usd_per_month_micro=200_000)
+    for _ in range(2):
+        make_generation(alice)  # 88,209 micro-USD each
+    with pytest.raises(BudgetReached, match="0.176418 of 0.200000 USD"), transaction.atomic():
+        make_generation(alice)
+
+
+@pytest.mark.parametrize("limit", ["requests_per_minute", "in_flight", "per_day", "usd_per_month_micro"])
+def test_a_limit_of_none_at_all_admits_nothing(alice: Caller, limit: str) -> None:
+    alice.limit(**{limit: 0})
+    with pytest.raises(LimitReached), transaction.atomic():
+        make_generation(alice)
+
+
+def test_a_limit_that_was_lowered_holds_for_the_next_admission(alice: Caller) -> None:
+    for _ in range(3):
+        make_generation(alice)
+    alice.limit(in_flight=3)
+    with pytest.raises(LimitReached), transaction.atomic():
+        make_generation(alice)
+
+
+def test_a_failed_generation_gives_its_room_back(alice: Caller) -> None:
+    alice.limit(in_flight=1, per_day=1)
+    lifecycle.fail(make_generation(alice), "code", "Why.")
+    assert make_generation(alice).status == "queued"
+
+
+def test_one_tenants_use_is_not_anothers(alice: Caller, bob: Caller) -> None:
+    for caller in (alice, bob):
+        caller.limit(in_flight=1)
+        make_generation(caller)
+    assert Generation.objects.count() == 2
+
+
+def test_a_new_month_is_a_new_window(alice: Caller) -> None:
+    alice.limit(per_month=1)
+    make_generation(alice, created_at=datetime(2026, 11, 30, 23, 59, 59, tzinfo=UTC))
+    make_generation(alice, created_at=datetime(2026, 12, 1, tzinfo=UTC))
+    assert Window.objects.filter(kind="per_month", used=1).count() == 2

@@ -1,0 +1,81 @@
+"""The door to S3 on moto: keys, bytes and errors. Signing is tested where signatures are checked."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from generations import storage
+from generations.errors import FetchFailed, ObjectExists, StorageTrouble
+
+
+def test_what_is_put_is_read_back(bucket: Any) -> None:
+    storage.put("a/b", b"picture", "image/png")
+    assert storage.read("a/b") == b"picture"
+    assert storage.size("a/b") == 7
+    assert bucket.head_object(Bucket="seedance-tests", Key="a/b")["ContentType"] == "image/png"
+
+
+def test_an_object_that_is_not_there_has_no_size(bucket: Any) -> None:
+    assert storage.size("nothing") is None
+    with pytest.raises(StorageTrouble, match="NoSuchKey"):
+        storage.read("nothing")
+
+
+def test_a_deleted_object_is_gone(bucket: Any) -> None:
+    storage.put("a", b"x", "image/png")
+    storage.delete("a")
+    assert storage.size("a") is None
+
+
+@pytest.mark.parametrize("length", [3_000_000, None])
+def test_a_stream_is_stored_whole_with_and_without_a_known_length(bucket: Any, length: int | None) -> None:
+    storage.put_stream("v.mp4", iter([b"x" * 1_000_000] * 3), length, "video/mp4")
+    assert storage.size("v.mp4") == 3_000_000
+
+
+def test_a_stream_of_many_parts_is_stored_whole(bucket: Any) -> None:
+    content = [bytes([number]) * 1_000_000 for number in range(20)]
+    storage.put_stream("v.mp4", iter(content), None, "video/mp4")
+    assert storage.read("v.mp4") == b"".join(content)
+
+
+def test_no_key_is_ever_overwritten_by_a_stream(bucket: Any) -> None:
+    storage.put_stream("v.mp4", iter([b"first"]), 5, "video/mp4")
+    with pytest.raises(ObjectExists):
+        storage.put_stream("v.mp4", iter([b"other"]), 5, "video/mp4")
+    assert storage.read("v.mp4") == b"first"
+
+
+@pytest.mark.parametrize("length", [10, None])
+def test_a_stream_that_breaks_leaves_no_object_and_says_why(bucket: Any, length: int | None) -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"12345"
+        raise FetchFailed("cut off")
+
+    with pytest.raises(FetchFailed, match="cut off"):
+        storage.put_stream("v.mp4", broken(), length, "video/mp4")
+    assert storage.size("v.mp4") is None
+    assert "Uploads" not in bucket.list_multipart_uploads(Bucket="seedance-tests")
+
+
+def test_a_missing_bucket_is_our_trouble_and_not_a_missing_object(bucket: Any, settings: Any) -> None:
+    settings.S3_BUCKET = "not-there"
+    with pytest.raises(StorageTrouble, match="NoSuchBucket"):
+        storage.put("a", b"x", "image/png")
+
+
+def test_the_bucket_is_made_once(bucket: Any, settings: Any) -> None:
+    settings.S3_BUCKET = "made-here"
+    storage.ensure_bucket()
+    storage.ensure_bucket()
+    assert bucket.head_bucket(Bucket="made-here")
+
+
+def test_a_dead_store_is_trouble_without_a_url_in_its_words(settings: Any) -> None:
+    settings.S3_ENDPOINT_URL = "http://127.0.0.1:9"
+    with pytest.raises(StorageTrouble) as caught:
+        storage.put("a", b"x", "image/png")
+    assert "127.0.0.1" not in str(caught.value)
+    assert not isinstance(caught.value.__cause__, ClientError)

@@ -1,0 +1,113 @@
+"""The loop itself, with real threads: what it takes, when it ends, and that a wake-up cannot be lost."""
+
+import threading
+import time
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+from django_q.models import OrmQ
+
+from generations import inputs, queue, sweep
+from generations.images import inspect
+from generations.models import Generation, Slot
+from tests.conftest import Caller, make_generation
+from tests.pictures import mp4, picture
+from tests.upstream import Upstream
+
+pytestmark = pytest.mark.django_db(transaction=True)
+Status = Generation.Status
+
+
+@pytest.fixture
+def generations(alice: Caller, bucket: Any, upstream: Upstream) -> list[Generation]:
+    image = inputs.keep(alice.tenant.pk, inspect(picture()))
+    return [make_generation(alice, image=image) for _ in range(20)]
+
+
+def test_a_sweep_brings_every_generation_to_its_end(generations: list[Generation], upstream: Upstream) -> None:
+    upstream.video(mp4())
+    taken = sweep.run()
+    assert set(Generation.objects.values_list("status", flat=True)) == {Status.SUCCEEDED}
+    assert len(upstream.submits) == 20
+    assert taken >= 40
+    assert not Slot.objects.filter(lease_until__gt=timezone.now()).exists()
+    assert OrmQ.objects.count() == 0  # nothing is live: no successor is rung
+
+
+def test_a_sweep_with_nothing_to_do_ends_at_once(db: None) -> None:
+    started = time.monotonic()
+    assert sweep.run() == 0
+    assert time.monotonic() - started < 1
+
+
+def test_a_second_sweep_finds_no_slot_and_ends_at_once(generations: list[Generation], upstream: Upstream) -> None:
+    assert queue.take_slot()
+    assert sweep.run() == 0
+    assert upstream.submits == []
+
+
+def test_a_sweep_whose_time_is_over_rings_its_successor(
+    generations: list[Generation], upstream: Upstream, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(sweep, "AWAKE_FOR", 0.0)
+    sweep.run()
+    assert Generation.objects.filter(status=Status.RUNNING).exists()
+    assert OrmQ.objects.count() == 1
+
+
+def test_a_row_due_much_later_is_left_to_the_minutes_ring(alice: Caller) -> None:
+    g = make_generation(alice)
+    Generation.objects.filter(pk=g.pk).update(due_at=timezone.now() + timedelta(minutes=5))
+    assert sweep.run() == 0
+    assert OrmQ.objects.count() == 0
+
+
+def test_a_sweep_that_is_asked_to_stop_ends_and_rings_nobody(
+    generations: list[Generation], upstream: Upstream
+) -> None:
+    polled = threading.Event()
+    answer = upstream.on_poll
+    upstream.on_poll = lambda handler: (polled.set(), answer)[1]
+    thread = threading.Thread(target=lambda: (sweep.run(), connection.close()))
+    thread.start()
+    assert polled.wait(10)
+    queue.free_slots_of_this_host()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert OrmQ.objects.count() == 0
+
+
+def test_a_step_that_fails_is_told_and_harms_no_other(
+    generations: list[Generation], upstream: Upstream, caplog: Any
+) -> None:
+    # The upstream gives every task the same id: the schema lets the first have it.
+    upstream.on_submit = 200, {}, b'{"task_id": "same"}'
+    upstream.video(mp4())
+    sweep.run()
+    assert Generation.objects.filter(status=Status.SUCCEEDED).count() == 1
+    assert Generation.objects.filter(status=Status.SUBMITTING).count() == 19
+    assert "a step failed" in caplog.text
+
+
+def test_a_generation_that_comes_while_a_sweep_is_awake_is_submitted_within_a_second(
+    generations: list[Generation], alice: Caller, upstream: Upstream
+) -> None:
+    polled = threading.Event()
+    answer = upstream.on_poll
+    upstream.on_poll = lambda handler: (polled.set(), answer)[1]
+    thread = threading.Thread(target=lambda: (sweep.run(), connection.close()))
+    thread.start()
+    try:
+        assert polled.wait(10)
+        late = make_generation(alice, image=generations[0].image, seed=4242)
+        assert not queue.ring()
+        ends = time.monotonic() + 1.0
+        while time.monotonic() < ends and late.seed not in [submit["seed"] for submit in upstream.submits]:
+            time.sleep(0.02)
+        assert late.seed in [submit["seed"] for submit in upstream.submits]
+    finally:
+        queue.free_slots_of_this_host()
+        thread.join(10)

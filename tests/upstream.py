@@ -1,0 +1,93 @@
+"""A scripted upstream on a real socket: it counts every submit it received whole, and answers as it is told."""
+
+import json
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+Answer = tuple[int, dict[str, str], bytes]
+
+
+def as_json(body: Any, status: int = 200, **headers: str) -> Answer:
+    return status, {"Content-Type": "application/json", **headers}, json.dumps(body).encode()
+
+
+def refusal(status: int, reason: str, **headers: str) -> Answer:
+    return as_json({"code": status, "reason": reason, "message": f"about {reason}", "metadata": {}}, status, **headers)
+
+
+def task(status: str, *, seed: Any = None, url: str = "", progress: Any = 0, reason: str = "") -> Answer:
+    return as_json(
+        {
+            "extra": {} if seed is None else {"seed": seed},
+            "task": {"task_id": "u", "status": status, "reason": reason, "progress_percent": progress},
+            "videos": [{"video_url": url, "video_url_ttl": "0", "video_type": "mp4"}] if url else [],
+        }
+    )
+
+
+class Upstream:
+    """`on_submit`, `on_poll` and `on_video` are answers, or functions of the handler that write one themselves."""
+
+    def __init__(self) -> None:
+        self.submits: list[dict[str, Any]] = []
+        self.polls: list[str] = []
+        self.keys: set[str] = set()
+        self.on_submit: Any = lambda handler: as_json({"task_id": f"upstream-{len(self.submits)}"})
+        self.on_poll: Any = task("TASK_STATUS_PROCESSING", progress=40)
+        self.on_video: Any = (404, {}, b"")
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+
+    @property
+    def host(self) -> str:
+        return self.url.removeprefix("http://")
+
+    def video(self, content: bytes, **headers: str) -> None:
+        """From now on every task is done, with this video."""
+        self.on_video = 200, {"Content-Type": "video/mp4", **headers}, content
+        self.on_poll = task("TASK_STATUS_SUCCEED", seed="77", url=f"{self.url}/video.mp4?X-Amz-Signature=upstreamsecret")
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _handler(upstream) -> type[BaseHTTPRequestHandler]:
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                upstream.submits.append(json.loads(body))
+                upstream.keys.add(self.headers["Authorization"])
+                self.give(upstream.on_submit)
+
+            def do_GET(self) -> None:
+                parts = urlsplit(self.path)
+                if parts.path == "/v3/async/task-result":
+                    upstream.polls.append(parse_qs(parts.query)["task_id"][0])
+                    self.give(upstream.on_poll)
+                else:
+                    self.give(upstream.on_video)
+
+            def give(self, answer: Answer | Callable[[Any], Answer | None]) -> None:
+                if callable(answer):
+                    answer = answer(self)
+                if answer is None:
+                    self.close_connection = True
+                    return
+                status, headers, body = answer
+                self.send_response(status)
+                for name, value in {"Content-Length": str(len(body)), **headers}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *args: Any) -> None:
+                """A test prints nothing."""
+
+        return Handler
