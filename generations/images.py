@@ -13,7 +13,6 @@ from typing import Any
 
 import pybase64
 from PIL import Image as Pillow
-from PIL import UnidentifiedImageError
 
 from generations import errors
 
@@ -22,6 +21,8 @@ MAX_BYTES = 30 * 1024 * 1024
 SHORTER_SIDE_ABOVE, LONGER_SIDE_BELOW = 300, 6000
 ASPECT_LEAST, ASPECT_MOST = 0.4, 2.5
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+# What Pillow and struct raise on bytes that are not what they say; UnidentifiedImageError is an OSError.
+BROKEN = (OSError, ValueError, SyntaxError, struct.error, IndexError, KeyError, TypeError)
 MAX_BASE64 = -(-MAX_BYTES // 3) * 4
 
 Pillow.MAX_IMAGE_PIXELS = LONGER_SIDE_BELOW * LONGER_SIDE_BELOW
@@ -66,7 +67,11 @@ def inspect(content: bytes) -> Image:
         raise errors.ImageTooManyBytes(limit=MAX_BYTES)
     name, width, height = _header(content)
     _check_shape(width, height)
-    if not WHOLE[name](content):
+    try:
+        whole = WHOLE[name](content)
+    except BROKEN:  # a header that Pillow puts up with may still lead nowhere
+        whole = False
+    if not whole:
         raise errors.ImageIncomplete(format=name.lower())
     return Image(content, name.lower(), width, height)
 
@@ -79,7 +84,7 @@ def _header(content: bytes) -> tuple[str, int, int]:
     except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning) as error:
         # More pixels than a square of the longest side: one side is longer than that.
         raise errors.ImageTooLarge(side=f"more than {LONGER_SIDE_BELOW}", limit=LONGER_SIDE_BELOW) from error
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, struct.error, IndexError, KeyError) as error:
+    except BROKEN as error:
         raise errors.ImageFormatUnknown from error
 
 
@@ -152,8 +157,8 @@ def _bmp_is_whole(content: bytes) -> bool:
         compression = stored = 0
     else:
         width, height, _, bits, compression, stored = struct.unpack_from("<iiHHII", content, 18)
-    plain = (width * bits + 31) // 32 * 4 * abs(height)
-    return offset + (stored if compression in (1, 2) else plain) <= len(content)
+    pixels: int = stored if compression in (1, 2) else (width * bits + 31) // 32 * 4 * abs(height)
+    return bool(offset + pixels <= len(content))
 
 
 def _tiff_is_whole(content: bytes) -> bool:

@@ -105,7 +105,9 @@ def test_a_shorter_side_of_300_is_too_short(width: int, height: int) -> None:
         images.inspect(png_header(width, height))
 
 
-@pytest.mark.parametrize(("width", "height"), [(6000, 2400), (2400, 6000), (6000, 6001), (12000, 12000), (60000, 60000)])
+@pytest.mark.parametrize(
+    ("width", "height"), [(6000, 2400), (2400, 6000), (6000, 6001), (12000, 12000), (60000, 60000)]
+)
 def test_a_longer_side_of_6000_is_too_long(width: int, height: int) -> None:
     with pytest.raises(errors.ImageTooLarge):
         images.inspect(png_header(width, height))
@@ -147,7 +149,9 @@ def test_the_declared_type_of_a_data_uri_counts_for_nothing() -> None:
     assert images.inspect(images.decode(data_uri(picture(kind="PNG"), "jpeg"))).format == "png"
 
 
-@pytest.mark.parametrize("text", ["%%%", "abc", "ünïcode", "data:image/png,plain", "data:image/png;base64,%%%", "a" * 5])
+@pytest.mark.parametrize(
+    "text", ["%%%", "abc", "ünïcode", "data:image/png,plain", "data:image/png;base64,%%%", "a" * 5]
+)
 def test_what_is_no_base64_is_refused(text: str) -> None:
     with pytest.raises(errors.ImageUnreadable):
         images.decode(text)

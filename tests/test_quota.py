@@ -35,7 +35,7 @@ def test_money_is_held_before_it_is_spent(alice: Caller) -> None:
     alice.limit(usd_per_month_micro=200_000)
     for _ in range(2):
         make_generation(alice)  # 88,209 micro-USD each
-    with pytest.raises(BudgetReached, match="0.176418 of 0.200000 USD"), transaction.atomic():
+    with pytest.raises(BudgetReached, match=r"0\.176418 of 0\.200000 USD"), transaction.atomic():
         make_generation(alice)
 
 

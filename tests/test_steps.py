@@ -110,9 +110,7 @@ def test_what_was_surely_not_created_waits_with_its_hold_and_is_sent_again(
 
 def test_pauses_between_tries_grow_and_end_at_a_minute(queued: Generation, upstream: Upstream) -> None:
     upstream.on_submit = refusal(403, "NOT_ENOUGH_BALANCE")
-    pauses = []
-    for _ in range(8):
-        pauses.append(round(due_in(take_a_step(queued))))
+    pauses = [round(due_in(take_a_step(queued))) for _ in range(8)]
     assert pauses == [2, 4, 8, 16, 32, 60, 60, 60]
 
 

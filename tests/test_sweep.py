@@ -65,9 +65,7 @@ def test_a_row_due_much_later_is_left_to_the_minutes_ring(alice: Caller) -> None
     assert OrmQ.objects.count() == 0
 
 
-def test_a_sweep_that_is_asked_to_stop_ends_and_rings_nobody(
-    generations: list[Generation], upstream: Upstream
-) -> None:
+def test_a_sweep_that_is_asked_to_stop_ends_and_rings_nobody(generations: list[Generation], upstream: Upstream) -> None:
     polled = threading.Event()
     answer = upstream.on_poll
     upstream.on_poll = lambda handler: (polled.set(), answer)[1]

@@ -31,7 +31,9 @@ def test_a_video_that_is_cut_off_is_refused(file: Path, share: float) -> None:
         videos.inspect(str(file))
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>", b"\0\0\0\x20ftypisom" + b"\0" * 500, picture(), picture(kind="GIF")])
+@pytest.mark.parametrize(
+    "content", [b"", b"<html>", b"\0\0\0\x20ftypisom" + b"\0" * 500, picture(), picture(kind="GIF")]
+)
 def test_what_is_no_mp4_is_refused(file: Path, content: bytes) -> None:
     file.write_bytes(content)
     with pytest.raises(BadVideo):

@@ -50,7 +50,9 @@ class Upstream:
     def video(self, content: bytes, **headers: str) -> None:
         """From now on every task is done, with this video."""
         self.on_video = 200, {"Content-Type": "video/mp4", **headers}, content
-        self.on_poll = task("TASK_STATUS_SUCCEED", seed="77", url=f"{self.url}/video.mp4?X-Amz-Signature=upstreamsecret")
+        self.on_poll = task(
+            "TASK_STATUS_SUCCEED", seed="77", url=f"{self.url}/video.mp4?X-Amz-Signature=upstreamsecret"
+        )
 
     def stop(self) -> None:
         self._server.shutdown()

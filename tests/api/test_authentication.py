@@ -19,9 +19,7 @@ ROUTES = [
 
 def headers_that_are_no_key(caller: Caller) -> dict[str, str | None]:
     revoked, mistyped = keys.mint(), caller.key_text[:-1] + ("0" if caller.key_text[-1] != "0" else "1")
-    ApiKey.objects.create(
-        tenant=caller.tenant, prefix=revoked.prefix, digest=revoked.digest, revoked_at=timezone.now()
-    )
+    ApiKey.objects.create(tenant=caller.tenant, prefix=revoked.prefix, digest=revoked.digest, revoked_at=timezone.now())
     return {
         "missing": None,
         "empty": "",

@@ -69,9 +69,7 @@ def test_the_list_is_the_tenants_own_newest_first(alice: Caller, bob: Caller) ->
     assert [row["id"] for row in rows] == [str(g.pk) for g in reversed(mine)]
 
 
-def test_a_list_takes_as_many_queries_for_many_rows_as_for_one(
-    alice: Caller, django_assert_num_queries: Any
-) -> None:
+def test_a_list_takes_as_many_queries_for_many_rows_as_for_one(alice: Caller, django_assert_num_queries: Any) -> None:
     for _ in range(5):
         make_generation(alice)
     with django_assert_num_queries(2):
