@@ -137,7 +137,7 @@ def _read_env(path: Path) -> dict[str, str]:
 
 def _write_env(path: Path, env: dict[str, str]) -> None:
     names = [*KEPT, "SEEDANCE_URL", "S3_BUCKET", "S3_ENDPOINT_URL", "ALLOWED_HOSTS", "SECURE_COOKIES"]
-    names += ["FETCH_ALLOW_HOSTS", "DATABASE_URL"] + ([] if "NOVITA_API_KEY" in os.environ else ["NOVITA_BASE_URL"])
+    names += ["FETCH_ALLOW_HOSTS", "DATABASE_URL"] + ([] if "NOVITA_API_KEY" in os.environ else ["NOVITA_BASE_URL", "NOVITA_API_KEY"])
     path.touch(0o600)
     path.write_text("".join(f"{name}={env[name]}\n" for name in names if env.get(name)))
 

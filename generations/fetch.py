@@ -6,7 +6,7 @@ followed by hand and checked anew; the whole exchange has one deadline and the b
 
 import ipaddress
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -146,16 +146,11 @@ def _port(url: httpx.URL) -> int:
 def _is_admitted(host: str, port: int) -> bool:
     """True where FETCH_ALLOW_HOSTS names the host, or the host with its port."""
     name = f"[{host}]" if ":" in host else host
-    return bool({host.lower(), name.lower(), f"{name}:{port}".lower()} & {e.lower() for e in _admitted()})
-
-
-def _admitted() -> Sequence[str]:
-    entries: Sequence[str] = settings.FETCH_ALLOW_HOSTS
-    return entries
+    return not {host.lower(), name.lower(), f"{name}:{port}".lower()}.isdisjoint(settings.FETCH_ALLOW_HOSTS)
 
 
 def _in_admitted_network(address: Address) -> bool:
-    networks = [ipaddress.ip_network(entry, strict=False) for entry in _admitted() if "/" in entry]
+    networks = [ipaddress.ip_network(entry, strict=False) for entry in settings.FETCH_ALLOW_HOSTS if "/" in entry]
     return any(address in network for network in networks if network.version == address.version)
 
 

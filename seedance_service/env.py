@@ -3,15 +3,14 @@
 Every variable may be given as NAME_FILE, the path of a file that holds it.
 """
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+import ipaddress
+from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
 _env = environ.FileAwareEnv()
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
-T = TypeVar("T")
 
 
 def text(name: str, default: str = "") -> str:
@@ -30,24 +29,28 @@ def flag(name: str, default: bool = False) -> bool:
     return value in _TRUE
 
 
-def whole(name: str, default: int, *, least: int = 0) -> int:
-    """A whole number of at least `least`."""
-    return _number(name, str(default), int, "a whole number", least)
+def whole(name: str, default: int, *, least: int, most: int) -> int:
+    """A whole number from `least` to `most`."""
+    value = text(name, str(default))
+    if not (value.isascii() and value.isdecimal() and least <= int(value) <= most):
+        raise ImproperlyConfigured(f"{name} is {value!r}; it takes a whole number from {least} to {most}.")
+    return int(value)
 
 
-def seconds(name: str, default: float, *, least: float = 0) -> float:
-    return _number(name, str(default), float, "a number of seconds", least)
+def hosts(name: str) -> list[str]:
+    """Entries such as media.internal, 127.0.0.1:8001 and 10.20.0.0/16."""
+    entries = [word.lower() for word in words(name)]
+    for entry in entries:
+        if "/" in entry and not _is_network(entry):
+            raise ImproperlyConfigured(f"{name} holds {entry!r}; it takes host, host:port or network/bits.")
+    return entries
 
 
-def _number(name: str, default: str, kind: Callable[[str], T], what: str, least: Any) -> T:
-    value = text(name, default)
+def _is_network(text: str) -> bool:
     try:
-        number: Any = kind(value)
+        return bool(ipaddress.ip_network(text, strict=False))
     except ValueError:
-        number = None
-    if number is None or not number >= least:
-        raise ImproperlyConfigured(f"{name} is {value!r}; it takes {what}, at least {least}.")
-    return number  # type: ignore[no-any-return]
+        return False
 
 
 def database(name: str, default: str) -> dict[str, Any]:

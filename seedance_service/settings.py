@@ -140,8 +140,8 @@ Q_CLUSTER = {
     "label": "Queue",
     **broker(env.text("BROKER_URL", "orm")),
 }
-SWEEP_SLOTS = env.whole("SWEEP_SLOTS", 1, least=1)  # sweeps awake at once, over all worker hosts
-SWEEP_THREADS = env.whole("SWEEP_THREADS", 16, least=1)  # steps at once in one sweep
+SWEEP_SLOTS = env.whole("SWEEP_SLOTS", 1, least=1, most=1000)  # sweeps awake at once, over all worker hosts
+SWEEP_THREADS = env.whole("SWEEP_THREADS", 16, least=1, most=1000)  # steps at once in one sweep
 
 NOVITA_BASE_URL = env.text("NOVITA_BASE_URL", "https://api.novita.ai").rstrip("/")
 NOVITA_API_KEY = env.text("NOVITA_API_KEY")
@@ -152,9 +152,9 @@ S3_PUBLIC_URL = env.text("S3_PUBLIC_URL", S3_ENDPOINT_URL)  # the host that sign
 S3_REGION = env.text("AWS_REGION", env.text("AWS_DEFAULT_REGION", "us-east-1"))
 AWS_ACCESS_KEY_ID = env.text("AWS_ACCESS_KEY_ID")  # empty: boto3's own chain, a role for example
 AWS_SECRET_ACCESS_KEY = env.text("AWS_SECRET_ACCESS_KEY")
-SIGNED_URL_TTL = env.whole("SIGNED_URL_TTL", 3600, least=1)  # seconds; S3 itself allows 7 days at most
+SIGNED_URL_TTL = env.whole("SIGNED_URL_TTL", 3600, least=1, most=7 * 86400)  # seconds; S3 allows 7 days at most
 
-FETCH_ALLOW_HOSTS = env.words("FETCH_ALLOW_HOSTS")
+FETCH_ALLOW_HOSTS = env.hosts("FETCH_ALLOW_HOSTS")
 
 LOGGING = {
     "version": 1,

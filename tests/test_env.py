@@ -27,11 +27,19 @@ def test_another_flag_stops_the_start(monkeypatch: Any, text: str) -> None:
         env.flag("A_FLAG")
 
 
-@pytest.mark.parametrize("text", ["-1", "1.5", "x", "", "0"])
+@pytest.mark.parametrize("text", ["-1", "1.5", "x", "", "0", "10", "²"])
 def test_a_number_that_is_none_stops_the_start(monkeypatch: Any, text: str) -> None:
     monkeypatch.setenv("A_NUMBER", text)
     with pytest.raises(ImproperlyConfigured, match="A_NUMBER"):
-        env.whole("A_NUMBER", 5, least=1)
+        env.whole("A_NUMBER", 5, least=1, most=9)
+
+
+def test_hosts_and_networks_are_told_apart(monkeypatch: Any) -> None:
+    monkeypatch.setenv("SOME_HOSTS", "Media.Internal, 127.0.0.1:8001,10.0.0.0/8")
+    assert env.hosts("SOME_HOSTS") == ["media.internal", "127.0.0.1:8001", "10.0.0.0/8"]
+    monkeypatch.setenv("SOME_HOSTS", "https://media.internal")
+    with pytest.raises(ImproperlyConfigured, match="SOME_HOSTS"):
+        env.hosts("SOME_HOSTS")
 
 
 def test_any_variable_may_be_given_as_a_file(monkeypatch: Any, tmp_path: Path) -> None:
