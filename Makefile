@@ -36,7 +36,7 @@ clean:  ## remove what was installed; var/, which holds all state, stays
 
 .venv/bin/python:
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed."; exit 1; }
-	@python3 -m venv .venv || { echo "Python's venv is missing; on Debian: apt-get install python3-venv"; exit 1; }
+	@python3 -m venv .venv || { rm -rf .venv; echo "Python's venv is missing; on Debian: apt-get install python3-venv"; exit 1; }
 
 .venv/run.stamp: requirements/run.txt | .venv/bin/python
 	@echo "Installing what is locked in requirements/run.txt into .venv ..."

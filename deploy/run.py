@@ -53,9 +53,9 @@ class Run:
 
     def start(self) -> None:
         self._settle_secrets()
-        if "S3_BUCKET" not in os.environ:
+        if not os.environ.get("S3_BUCKET"):
             self._start_s3()
-        if "NOVITA_API_KEY" not in os.environ:
+        if not os.environ.get("NOVITA_API_KEY"):
             self._start_sandbox()
         self._prepare()
         web = self._add(stack.web(self.port, VAR / "static", self.logs, self.env))
@@ -137,7 +137,9 @@ def _read_env(path: Path) -> dict[str, str]:
 
 def _write_env(path: Path, env: dict[str, str]) -> None:
     names = [*KEPT, "SEEDANCE_URL", "S3_BUCKET", "S3_ENDPOINT_URL", "ALLOWED_HOSTS", "SECURE_COOKIES"]
-    names += ["FETCH_ALLOW_HOSTS", "DATABASE_URL"] + ([] if "NOVITA_API_KEY" in os.environ else ["NOVITA_BASE_URL", "NOVITA_API_KEY"])
+    names += ["FETCH_ALLOW_HOSTS", "DATABASE_URL"] + (
+        [] if os.environ.get("NOVITA_API_KEY") else ["NOVITA_BASE_URL", "NOVITA_API_KEY"]
+    )
     path.touch(0o600)
     path.write_text("".join(f"{name}={env[name]}\n" for name in names if env.get(name)))
 
@@ -172,7 +174,7 @@ Seedance Service is running.
   API key    {key}
   Admin      {run.url}/admin/   admin / {run.env["ADMIN_PASSWORD"]}
   API docs   {run.url}/docs
-  Upstream   {upstream}{"" if "NOVITA_API_KEY" in os.environ else " (the sandbox: no money is spent)"}
+  Upstream   {upstream}{"" if os.environ.get("NOVITA_API_KEY") else " (the sandbox: no money is spent)"}
   Logs       {run.logs}
 
 Ask for a video:

@@ -4,6 +4,7 @@ The row is the truth and a ring only a hint: losing or doubling one costs a wait
 before its last look at the rows, so a ring cannot fall between the two.
 """
 
+import logging
 import os
 import socket
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,8 @@ from django.utils import timezone
 from django_q.tasks import async_task
 
 from generations.models import Slot
+
+log = logging.getLogger(__name__)
 
 SWEEP = "generations.tasks.sweep"  # an interface: messages in flight hold it as text
 SLOT_LEASE = timedelta(seconds=10)  # a sweep renews it every half second, and looks away for no longer than a query
@@ -27,10 +30,15 @@ def ring() -> bool:
     if Slot.objects.filter(Q(lease_until__gt=now) | Q(rung_until__gt=now)).exists():
         return False
     _ensure_slots()
-    if Slot.objects.filter(number=1, rung_until__lte=now).update(rung_until=now + RING_PATIENCE):
+    if not Slot.objects.filter(number=1, rung_until__lte=now).update(rung_until=now + RING_PATIENCE):
+        return False
+    try:
         async_task(SWEEP)
-        return True
-    return False
+    except Exception:
+        # The generation is committed, and its caller must hear so: a broker that is down costs a wait, no more.
+        log.exception("the ring was lost; the schedule rings within the minute")
+        return False
+    return True
 
 
 def take_slot() -> Slot | None:

