@@ -1,5 +1,6 @@
 """The cast: Alice and Bob are tenants; Mallory has Alice's id and Bob's key."""
 
+import functools
 import os
 import secrets
 from collections.abc import Iterator
@@ -64,9 +65,14 @@ def bob(db: None) -> Caller:
 def bucket() -> Iterator[Any]:
     """An S3 in this process: it knows keys and bytes, but accepts any signature."""
     with moto.mock_aws():
-        s3 = boto3.client("s3", region_name="us-east-1")
-        s3.create_bucket(Bucket="seedance-tests")
-        yield s3
+        _s3().create_bucket(Bucket="seedance-tests")
+        yield _s3()
+
+
+@functools.cache
+def _s3() -> Any:
+    """Made once: a new client costs a tenth of a second."""
+    return boto3.client("s3", region_name="us-east-1")
 
 
 @pytest.fixture
