@@ -28,7 +28,7 @@ def accepted(caller: Caller, body: dict[str, Any]) -> Generation:
     return Generation.objects.get(pk=answer.json()["task_id"])
 
 
-def refused(caller: Caller, body: Any, reason: str = "INVALID_REQUEST_BODY", status: int = 400) -> str:
+def check_refused(caller: Caller, body: Any, reason: str = "INVALID_REQUEST_BODY", status: int = 400) -> str:
     answer = send(caller, body)
     envelope = answer.json()
     assert (answer.status_code, envelope["code"], envelope["reason"]) == (status, status, reason), envelope
@@ -71,7 +71,7 @@ def test_a_prompt_of_2000_characters_is_taken_as_it_is(alice: Caller, body: dict
 
 @pytest.mark.parametrize("prompt", ["x" * 2001, "🚢" * 2001, 5, ["x"], {"a": 1}, True, "nul \u0000"])
 def test_another_prompt_is_refused(alice: Caller, body: dict[str, Any], prompt: Any) -> None:
-    assert "prompt" in refused(alice, {**body, "prompt": prompt})
+    assert "prompt" in check_refused(alice, {**body, "prompt": prompt})
 
 
 @pytest.mark.parametrize("resolution", ["480p", "720p", "1080p"])
@@ -86,22 +86,22 @@ def test_all_36_combinations_are_taken(
 
 @pytest.mark.parametrize("resolution", ["360p", "4k", "", "480P", 480, None, ["480p"]])
 def test_another_resolution_is_refused(alice: Caller, body: dict[str, Any], resolution: Any) -> None:
-    assert "resolution" in refused(alice, {**body, "resolution": resolution})
+    assert "resolution" in check_refused(alice, {**body, "resolution": resolution})
 
 
 @pytest.mark.parametrize("ratio", ["9:21", "16/9", "adaptive", "", 1.78, ["16:9"]])
 def test_another_aspect_ratio_is_refused(alice: Caller, body: dict[str, Any], ratio: Any) -> None:
-    assert "aspect_ratio" in refused(alice, {**body, "aspect_ratio": ratio})
+    assert "aspect_ratio" in check_refused(alice, {**body, "aspect_ratio": ratio})
 
 
 @pytest.mark.parametrize("duration", [4, 6, 9, 11, 0, -5, "5", 5.0, True, [5]])
 def test_another_duration_is_refused(alice: Caller, body: dict[str, Any], duration: Any) -> None:
-    assert "duration" in refused(alice, {**body, "duration": duration})
+    assert "duration" in check_refused(alice, {**body, "duration": duration})
 
 
 @pytest.mark.parametrize("value", [0, 1, "true", "false", "", [], {}])
 def test_camera_fixed_is_true_or_false(alice: Caller, body: dict[str, Any], value: Any) -> None:
-    assert "camera_fixed" in refused(alice, {**body, "camera_fixed": value})
+    assert "camera_fixed" in check_refused(alice, {**body, "camera_fixed": value})
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2**31 - 1])
@@ -122,12 +122,12 @@ def test_another_seed_is_refused(alice: Caller, body: dict[str, Any], seed: Any)
     content = msgspec.json.encode({**body, "seed": "SEED"}).replace(b'"SEED"', str(seed).encode())
     if not isinstance(seed, int) or isinstance(seed, bool):
         content = msgspec.json.encode({**body, "seed": seed})
-    refused(alice, content)
+    check_refused(alice, content)
 
 
 def test_the_image_and_the_resolution_are_required(alice: Caller, body: dict[str, Any]) -> None:
     for name in ("image", "resolution"):
-        assert name in refused(alice, {key: value for key, value in body.items() if key != name})
+        assert name in check_refused(alice, {key: value for key, value in body.items() if key != name})
 
 
 @pytest.mark.parametrize("field", ["image", "last_image"])
@@ -146,7 +146,7 @@ def test_the_image_and_the_resolution_are_required(alice: Caller, body: dict[str
 def test_an_image_outside_the_rules_gets_the_pages_reason(
     alice: Caller, body: dict[str, Any], field: str, content: bytes, reason: str
 ) -> None:
-    refused(alice, {**body, field: base64_of(content)}, reason)
+    check_refused(alice, {**body, field: base64_of(content)}, reason)
 
 
 @pytest.mark.parametrize(
@@ -167,11 +167,11 @@ def test_two_images_of_30_mb_in_base64_are_taken(alice: Caller, body: dict[str, 
 
 @pytest.mark.parametrize("value", ["", " ", 5, True, [], {}, None])
 def test_an_image_is_a_text(alice: Caller, body: dict[str, Any], value: Any) -> None:
-    assert "image" in refused(alice, {**body, "image": value})
+    assert "image" in check_refused(alice, {**body, "image": value})
 
 
 def test_text_that_is_neither_url_nor_base64_is_no_image(alice: Caller, body: dict[str, Any]) -> None:
-    assert "Base64" in refused(alice, {**body, "image": "C:\\pictures\\a.jpg"}, "INVALID_IMAGE_FORMAT")
+    assert "Base64" in check_refused(alice, {**body, "image": "C:\\pictures\\a.jpg"}, "INVALID_IMAGE_FORMAT")
 
 
 def test_an_image_by_url_is_left_to_the_worker(alice: Caller, body: dict[str, Any]) -> None:
@@ -181,7 +181,7 @@ def test_an_image_by_url_is_left_to_the_worker(alice: Caller, body: dict[str, An
 
 @pytest.mark.parametrize("url", ["https://127.0.0.1/a.png", "http://example.com/a.png", "https://localhost/"])
 def test_a_url_that_will_never_be_read_is_refused_at_once(alice: Caller, body: dict[str, Any], url: str) -> None:
-    refused(alice, {**body, "image": url})
+    check_refused(alice, {**body, "image": url})
 
 
 def test_a_picture_is_kept_once_a_tenant_under_its_hash(alice: Caller, bob: Caller, body: dict[str, Any]) -> None:
@@ -212,12 +212,12 @@ def test_a_picture_is_kept_once_a_tenant_under_its_hash(alice: Caller, bob: Call
     ],
 )
 def test_a_body_that_is_no_json_object_is_refused(alice: Caller, content: bytes) -> None:
-    refused(alice, content)
+    check_refused(alice, content)
 
 
 def test_a_body_over_the_limit_is_refused(alice: Caller, settings: Any, body: dict[str, Any]) -> None:
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 100
-    refused(alice, body, status=413)
+    check_refused(alice, body, status=413)
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
@@ -244,14 +244,14 @@ def test_a_limit_is_refused_with_its_name_and_when_to_come_back(alice: Caller, b
 
 def test_a_budget_is_refused_in_novitas_words(alice: Caller, body: dict[str, Any]) -> None:
     alice.limit(usd_per_month_micro=88_208)
-    refused(alice, body, "BILLING_BALANCE_NOT_ENOUGH")
+    check_refused(alice, body, "BILLING_BALANCE_NOT_ENOUGH")
 
 
 def test_a_suspended_tenant_is_refused(alice: Caller, body: dict[str, Any]) -> None:
     from django.utils import timezone
 
     type(alice.tenant).objects.update(suspended_at=timezone.now())
-    refused(alice, body, "API_NOT_ALLOWED", 403)
+    check_refused(alice, body, "API_NOT_ALLOWED", 403)
 
 
 def test_a_store_that_is_down_refuses_for_now_and_creates_nothing(
