@@ -23,10 +23,17 @@ from tenants.models import ApiKey, Tenant
 def main() -> None:
     call_command("migrate", verbosity=0)
     storage.ensure_bucket()
-    if not settings.STATIC_ROOT.exists():
-        call_command("collectstatic", verbosity=0, interactive=False)
+    _collect_static()
     _admin(os.environ["ADMIN_PASSWORD"])
     print(_demo_key(os.environ.get("SEEDANCE_API_KEY", "")))
+
+
+def _collect_static() -> None:
+    """Once for the packages of one lock; the stamp is written last, so that an interrupted start does it again."""
+    stamp, lock = settings.VAR / "static.lock", (settings.BASE_DIR / "requirements" / "run.txt").read_text()
+    if not stamp.exists() or stamp.read_text() != lock:
+        call_command("collectstatic", verbosity=0, interactive=False, clear=True)
+        stamp.write_text(lock)
 
 
 def _admin(password: str) -> None:

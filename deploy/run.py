@@ -7,7 +7,6 @@ import argparse
 import fcntl
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
@@ -53,9 +52,9 @@ class Run:
 
     def start(self) -> None:
         self._settle_secrets()
-        if not os.environ.get("S3_BUCKET"):
+        if not _given("S3_BUCKET"):
             self._start_s3()
-        if not os.environ.get("NOVITA_API_KEY"):
+        if not _given("NOVITA_API_KEY"):
             self._start_sandbox()
         self._prepare()
         web = self._add(stack.web(self.port, VAR / "static", self.logs, self.env))
@@ -90,14 +89,14 @@ class Run:
     def _start_s3(self) -> None:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             self.env[name] = self._known.get(name) or secrets.token_hex(16)
-        ports = stack.free_ports(5, FIRST_S3_PORT)
+        ports = stack.seaweedfs_ports(FIRST_S3_PORT, but=self.port)
         keys = self.env["AWS_ACCESS_KEY_ID"], self.env["AWS_SECRET_ACCESS_KEY"]
         s3 = self._add(stack.seaweedfs(VAR / "s3", self.logs, ports, *keys))
         self.env |= {"S3_BUCKET": "seedance", "S3_ENDPOINT_URL": f"http://127.0.0.1:{ports[0]}"}
         stack.wait_until_answers(s3, self.env["S3_ENDPOINT_URL"])
 
     def _start_sandbox(self) -> None:
-        port = stack.free_ports(1, self.port + 1)[0]
+        port = stack.free_port(self.port + 1)
         self.env |= {"NOVITA_BASE_URL": f"http://127.0.0.1:{port}", "NOVITA_API_KEY": "sandbox"}
         # The sandbox, and nothing else of this machine, may be read by the guarded fetch.
         given = os.environ.get("FETCH_ALLOW_HOSTS")
@@ -107,7 +106,6 @@ class Run:
         stack.wait_until_answers(sandbox, f"http://127.0.0.1:{port}/sandbox/tasks")
 
     def _prepare(self) -> None:
-        _drop_outdated_static_files()
         done = subprocess.run(
             [sys.executable, "-m", "deploy.prepare"],
             cwd=ROOT,
@@ -122,12 +120,9 @@ class Run:
         _write_env(LOCAL_ENV, self.env)
 
 
-def _drop_outdated_static_files() -> None:
-    """What `collectstatic` gathered belongs to the packages of one lock."""
-    stamp, lock = VAR / "static.lock", (ROOT / "requirements" / "run.txt").read_text()
-    if not stamp.exists() or stamp.read_text() != lock:
-        shutil.rmtree(VAR / "static", ignore_errors=True)
-        stamp.write_text(lock)
+def _given(name: str) -> bool:
+    """As the settings see it: by its value or by the path of a file that holds it."""
+    return bool(os.environ.get(name) or os.environ.get(f"{name}_FILE"))
 
 
 def _read_env(path: Path) -> dict[str, str]:
@@ -138,7 +133,7 @@ def _read_env(path: Path) -> dict[str, str]:
 def _write_env(path: Path, env: dict[str, str]) -> None:
     names = [*KEPT, "SEEDANCE_URL", "S3_BUCKET", "S3_ENDPOINT_URL", "ALLOWED_HOSTS", "SECURE_COOKIES"]
     names += ["FETCH_ALLOW_HOSTS", "DATABASE_URL"] + (
-        [] if os.environ.get("NOVITA_API_KEY") else ["NOVITA_BASE_URL", "NOVITA_API_KEY"]
+        [] if _given("NOVITA_API_KEY") else ["NOVITA_BASE_URL", "NOVITA_API_KEY"]
     )
     path.touch(0o600)
     path.write_text("".join(f"{name}={env[name]}\n" for name in names if env.get(name)))
@@ -174,7 +169,7 @@ Seedance Service is running.
   API key    {key}
   Admin      {run.url}/admin/   admin / {run.env["ADMIN_PASSWORD"]}
   API docs   {run.url}/docs
-  Upstream   {upstream}{"" if os.environ.get("NOVITA_API_KEY") else " (the sandbox: no money is spent)"}
+  Upstream   {upstream}{"" if _given("NOVITA_API_KEY") else " (the sandbox: no money is spent)"}
   Logs       {run.logs}
 
 Ask for a video:
@@ -216,6 +211,7 @@ def main() -> int:
             return _demo({**os.environ, **_read_env(LOCAL_ENV)})
         print("A `make run` is using var/ already; stop it first.", file=sys.stderr)
         return 1
+    stack.adopt_orphans()
     with lock:
         return _run(demo)
 

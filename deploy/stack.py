@@ -1,6 +1,7 @@
 """The processes of a local stack: started together, watched, and stopped without leaving one behind."""
 
 import ctypes
+import itertools
 import json
 import os
 import signal
@@ -18,7 +19,7 @@ BIN = Path(sys.executable).parent
 STOP_WITHIN = 15.0  # seconds, then the process group is killed; the worker itself takes up to 10
 READY_WITHIN = 60.0  # seconds
 GRPC = 10_000  # SeaweedFS takes each of its ports once more, this much higher
-PR_SET_PDEATHSIG = 1  # Linux, prctl(2)
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # Linux, prctl(2)
 
 
 class StackError(Exception):
@@ -79,13 +80,29 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
+def adopt_orphans() -> None:
+    """From now on a process whose parent was killed becomes this process's child, and `stop` finds it."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
 def stop(processes: list[Process]) -> None:
-    """All of them at once, the last started first."""
+    """All of them at once, the last started first; then whatever a killed one among them left."""
     for process in reversed(processes):
         process.ask_to_stop()
     ends = time.monotonic() + STOP_WITHIN
     for process in reversed(processes):
         process.wait(ends)
+    known = {process.pid for process in processes}
+    while orphans := _children() - known:
+        for pid in orphans:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+def _children() -> set[int]:
+    """This process's children, as /proc knows them."""
+    lists = Path("/proc/self/task").glob("*/children")
+    return {int(pid) for children in lists for pid in children.read_text().split()}
 
 
 def is_free(port: int) -> bool:
@@ -98,15 +115,23 @@ def is_free(port: int) -> bool:
     return True
 
 
-def free_ports(count: int, first: int) -> list[int]:
-    """Free ports from `first` on whose twin for SeaweedFS's gRPC is free too."""
+def free_port(first: int) -> int:
+    """The first free port from `first` on, or else from 1024 on."""
+    for port in itertools.chain(range(first, 65536), range(1024, first)):
+        if is_free(port):
+            return port
+    raise StackError("There is no free port.")
+
+
+def seaweedfs_ports(first: int, *, but: int = 0) -> list[int]:
+    """Five free ports from `first` on, none of them `but`, whose twins for gRPC are free too."""
     found: list[int] = []
     for port in range(first, 65536 - GRPC):
-        if is_free(port) and is_free(port + GRPC):
+        if but not in (port, port + GRPC) and is_free(port) and is_free(port + GRPC):
             found.append(port)
-        if len(found) == count:
+        if len(found) == 5:
             return found
-    raise StackError(f"There are no {count} free ports from {first} on.")
+    raise StackError(f"There are no five free ports from {first} on for the local S3.")
 
 
 def wait_until_answers(process: Process, url: str) -> None:
@@ -163,7 +188,7 @@ def sandbox(folder: Path, logs: Path, port: int, seconds: float, env: Mapping[st
 
 def web(port: int, static: Path, logs: Path, env: Mapping[str, str]) -> Process:
     command = [str(BIN / "granian"), "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--workers", "1", "--blocking-threads", "8", "--http", "1", "--no-ws"]
+    command += ["--workers", "1", "--blocking-threads", "32", "--http", "1", "--no-ws"]
     command += ["--static-path-mount", str(static), "seedance_service.wsgi:application"]
     return Process("web", command, env, logs)
 

@@ -1,6 +1,7 @@
 """One deadline for a whole exchange: httpx's timeouts bound each read, so a dripping peer outlives them."""
 
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -30,6 +31,16 @@ class Clock:
         if left <= 0:
             raise httpcore.ReadTimeout("the deadline for the whole exchange has passed")
         return left if timeout is None else min(timeout, left)
+
+
+class ThreadClock(Clock, threading.local):
+    """A clock for kept connections, which serve one exchange after another: each thread has its own reading."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+
+    def restart(self, seconds: float) -> None:
+        self._ends = time.monotonic() + seconds
 
 
 class DeadlineStream(httpcore.NetworkStream):

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import httpx
 from django.conf import settings
@@ -40,7 +41,7 @@ DENIED_V6 = [
 DENIED_NAMES = ("localhost", "local", "internal", "localdomain", "home.arpa", "onion")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-_resolver = ThreadPoolExecutor(16, thread_name_prefix="resolver")
+_resolver = ThreadPoolExecutor(32, thread_name_prefix="resolver")
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,14 @@ def check_url(url: str) -> httpx.URL:
         raise FetchRefused("it is too long or holds characters that a URL may not have")
     try:
         parts = httpx.URL(url)
+        host = parts.host  # decodes a name of the xn-- form, which may be none
     except (httpx.InvalidURL, ValueError) as error:
         raise FetchRefused("it is not a URL") from error
-    if parts.scheme not in ("http", "https") or not parts.host:
+    if parts.scheme not in ("http", "https") or not host:
         raise FetchRefused("it is not an http or https URL")
     if parts.userinfo or " " in url:
         raise FetchRefused("it holds a user name or a space")
-    if not _is_admitted(parts.host, _port(parts)):
+    if not _is_admitted(host, _port(parts)):
         _check_public(parts)
     return parts
 
@@ -95,7 +97,7 @@ def open_url(url: str, *, limit: int, deadline: float) -> Iterator[Download]:
 def _client(clock: Clock) -> httpx.Client:
     transport = httpx.HTTPTransport(verify=tls(), trust_env=False)
     # httpx gives no other way to choose the network backend; the exact version is pinned and a test watches it.
-    transport._pool._network_backend = DeadlineBackend(clock, _checked_address)
+    transport._pool._network_backend = DeadlineBackend(clock, partial(_checked_address, clock))
     return httpx.Client(
         transport=transport,
         trust_env=False,
@@ -107,7 +109,7 @@ def _client(clock: Clock) -> httpx.Client:
 
 def _follow(client: httpx.Client, url: httpx.URL) -> httpx.Response:
     for _ in range(MAX_REDIRECTS + 1):
-        response = client.send(client.build_request("GET", url), stream=True)
+        response = _send(client, url)
         if response.status_code == 200:
             return response
         response.close()
@@ -115,6 +117,13 @@ def _follow(client: httpx.Client, url: httpx.URL) -> httpx.Response:
             raise FetchFailed(f"HTTP {response.status_code}")
         url = check_url(str(url.join(response.headers["Location"])))
     raise FetchFailed(f"more than {MAX_REDIRECTS} redirects")
+
+
+def _send(client: httpx.Client, url: httpx.URL) -> httpx.Response:
+    try:
+        return client.send(client.build_request("GET", url), stream=True)
+    except ValueError as error:  # httpx looks at the Location before we do
+        raise FetchRefused("it leads to what is no URL") from error
 
 
 def _download(response: httpx.Response, limit: int) -> Download:
@@ -174,10 +183,11 @@ def _literal(host: str) -> Address | None:
         return None
 
 
-def _checked_address(host: str, port: int) -> str:
-    """The first address of the host, all of them checked. Raises FetchRefused or httpx's ConnectError."""
+def _checked_address(clock: Clock, host: str, port: int) -> str:
+    """The first address of the host, all of them checked. Raises FetchRefused or FetchFailed."""
     try:
-        answers = _resolver.submit(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM).result(IDLE)
+        lookup = _resolver.submit(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        answers = lookup.result(clock.left(IDLE))
     except (OSError, UnicodeError, TimeoutError) as error:
         raise FetchFailed("its host has no address") from error
     addresses = [ipaddress.ip_address(str(answer[4][0]).partition("%")[0]) for answer in answers]

@@ -77,6 +77,9 @@ def inspect(content: bytes) -> Image:
 
 
 def _header(content: bytes) -> tuple[str, int, int]:
+    if content.startswith(b"\x89PNG\r\n\x1a\n") and content[12:16] == b"IHDR" and len(content) >= 33:
+        # Read here: Pillow would inflate the texts and colour profiles too, and refuses a picture with large ones.
+        return "PNG", *struct.unpack_from(">II", content, 16)
     try:
         with Pillow.open(io.BytesIO(content), formats=FORMATS) as image:
             # A phone's JPEG with a second picture behind the first calls itself MPO.
@@ -158,16 +161,16 @@ def _bmp_is_whole(content: bytes) -> bool:
     else:
         width, height, _, bits, compression, stored = struct.unpack_from("<iiHHII", content, 18)
     pixels: int = stored if compression in (1, 2) else (width * bits + 31) // 32 * 4 * abs(height)
-    return bool(offset + pixels <= len(content))
+    return bool(pixels > 0 and offset + pixels <= len(content))
 
 
 def _tiff_is_whole(content: bytes) -> bool:
     """Every strip or tile of the first picture lies inside the content."""
     with Pillow.open(io.BytesIO(content), formats=("TIFF",)) as image:
         tags: dict[int, Any] = image.tag_v2  # type: ignore[attr-defined]
-        offsets = tags.get(273) or tags.get(324) or ()
-        lengths = tags.get(279) or tags.get(325) or ()
-    pieces = zip(_many(offsets), _many(lengths), strict=False)
+        offsets = _many(tags.get(273) or tags.get(324) or ())
+        lengths = _many(tags.get(279) or tags.get(325) or ())
+    pieces = zip(offsets, lengths, strict=True)
     return bool(offsets) and all(offset + length <= len(content) for offset, length in pieces)
 
 

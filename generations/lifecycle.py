@@ -81,10 +81,16 @@ def keep_image(generation: Generation, field: str, image: InputImage) -> bool:
     return _note(generation, **{field: image})
 
 
-def put_off(generation: Generation, seconds: float, *, failed: bool = False, **facts: Any) -> bool:
-    """Not yet: look again in `seconds`. `failed` counts a try of the present step that came to nothing."""
-    due_at = timezone.now() + timedelta(seconds=seconds)
-    return _note(generation, due_at=due_at, tries=generation.tries + 1 if failed else 0, **facts)
+def put_off(generation: Generation, seconds: float, *, trouble: str = "", **facts: Any) -> bool:
+    """Not yet: look again in `seconds`. `trouble` says why a try of the present step came to nothing, and counts it."""
+    due_at, first = timezone.now() + timedelta(seconds=seconds), generation.tries == 0
+    with transaction.atomic():
+        noted = _note(generation, due_at=due_at, tries=generation.tries + 1 if trouble else 0, **facts)
+        if noted and trouble and first:
+            Event.objects.create(generation=generation, status=generation.status, message=trouble)
+    if noted and trouble:
+        log.warning("%s tenant=%s generation=%s %s", generation.status, generation.tenant_id, generation.pk, trouble)
+    return noted
 
 
 def renew_lease(generation: Generation) -> bool:

@@ -14,11 +14,12 @@ import httpx
 import msgspec
 from django.conf import settings
 
-from generations.deadline import Clock, DeadlineBackend, tls
+from generations.deadline import Clock, DeadlineBackend, ThreadClock, tls
 from generations.errors import UpstreamTrouble
 
 SUBMIT_DEADLINE = 120.0  # seconds; a long one makes doubt rare, and no caller waits for it
-POLL_TIMEOUT = 10.0  # seconds
+POLL_DEADLINE = 10.0  # seconds
+LONGEST_WAIT = 300.0  # seconds that a Retry-After may ask for at once
 MAX_ANSWER = 1024 * 1024  # bytes; a real answer has about one thousand
 
 # The page's table of errors. Content: the caller's, refused for good. The rest of 4xx is our account or our route.
@@ -90,7 +91,8 @@ def submit(path: str, body: dict[str, Any]) -> Submitted:
     try:
         with httpx.Client(transport=transport, trust_env=False, timeout=SUBMIT_DEADLINE) as client:
             return _submitted(client.post(_url(path), content=msgspec.json.encode(body), headers=_headers()))
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
+        # The last two are refusals of our own client, before it sends anything.
         return NotCreated(f"the upstream can not be reached: {type(error).__name__}")
     except httpx.HTTPError as error:
         # The same exception occurs with the whole POST received and with none of it: the name proves nothing.
@@ -99,9 +101,11 @@ def submit(path: str, body: dict[str, Any]) -> Submitted:
 
 def poll(upstream_id: str) -> Polled:
     """Task Result of one task. Raises UpstreamTrouble where the answer is none: that is "not yet", never a failure."""
+    client, clock = _poller(os.getpid())
+    clock.restart(POLL_DEADLINE)
     try:
         url = _url("/v3/async/task-result")
-        answer = _poller(os.getpid()).get(url, params={"task_id": upstream_id}, headers=_headers())
+        answer = client.get(url, params={"task_id": upstream_id}, headers=_headers())
     except httpx.HTTPError as error:
         raise UpstreamTrouble(f"the poll failed: {type(error).__name__}") from error
     body = _object(answer)
@@ -115,7 +119,7 @@ def _submitted(answer: httpx.Response) -> Submitted:
     reason, message = _envelope(body)
     if answer.status_code == 200:
         upstream_id = body.get("task_id")
-        if isinstance(upstream_id, str) and 0 < len(upstream_id) <= 200:
+        if isinstance(upstream_id, str) and 0 < len(upstream_id) <= 200 and upstream_id.isprintable():
             return Created(upstream_id)
     elif reason and answer.status_code == 429:
         return NotCreated(f"{reason}: {message}", _retry_after(answer))
@@ -134,7 +138,7 @@ def _polled(answer: dict[str, Any]) -> Polled:
         case "TASK_STATUS_SUCCEED":
             return _rendered(answer)
         case "TASK_STATUS_FAILED":
-            return Failed(str(task.get("reason") or "the upstream gave no reason"))
+            return Failed(_words(task.get("reason")) or "the upstream gave no reason")
         case "TASK_STATUS_QUEUED" | "TASK_STATUS_PROCESSING":
             return Rendering(min(max(_number(task.get("progress_percent")) or 0, 0), 99))
         case status:
@@ -167,7 +171,12 @@ def _inner(answer: dict[str, Any], name: str) -> dict[str, Any]:
 def _envelope(body: dict[str, Any]) -> tuple[str, str]:
     """(reason, message) of the upstream's error envelope; empty where the body is none."""
     reason = body.get("reason")
-    return (reason if isinstance(reason, str) else ""), str(body.get("message") or "")[:500]
+    return (_words(reason) if isinstance(reason, str) else ""), _words(body.get("message"))
+
+
+def _words(value: Any) -> str:
+    """What the upstream said, as PostgreSQL can store it and a person wants to read it."""
+    return str(value or "").replace("\0", "")[:500]
 
 
 def _object(answer: httpx.Response) -> dict[str, Any]:
@@ -182,9 +191,12 @@ def _object(answer: httpx.Response) -> dict[str, Any]:
 def _retry_after(answer: httpx.Response) -> float | None:
     value = answer.headers.get("Retry-After", "")
     if value.isascii() and value.isdecimal():
-        return float(value[:6])
-    date = email.utils.parsedate_tz(value)
-    return max(email.utils.mktime_tz(date) - time.time(), 0.0) if date else None
+        return min(float(value[:9]), LONGEST_WAIT)
+    try:
+        date = email.utils.parsedate_to_datetime(value)
+        return min(max(date.timestamp() - time.time(), 0.0), LONGEST_WAIT)
+    except (TypeError, ValueError, OverflowError):
+        return None  # no date either: our own backoff serves as well
 
 
 def _url(path: str) -> str:
@@ -200,7 +212,10 @@ def _headers() -> dict[str, str]:
 
 
 @cache
-def _poller(pid: int) -> httpx.Client:
+def _poller(pid: int) -> tuple[httpx.Client, ThreadClock]:
     """One client with kept connections a process: a socket must not be shared across a fork."""
+    clock = ThreadClock()
     limits = httpx.Limits(max_connections=200, max_keepalive_connections=100)
-    return httpx.Client(verify=tls(), trust_env=False, timeout=POLL_TIMEOUT, limits=limits)
+    transport = httpx.HTTPTransport(verify=tls(), trust_env=False, limits=limits)
+    transport._pool._network_backend = DeadlineBackend(clock)
+    return httpx.Client(transport=transport, trust_env=False, timeout=POLL_DEADLINE), clock

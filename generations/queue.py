@@ -25,20 +25,31 @@ FREE = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def ring() -> bool:
-    """Enqueue a sweep, unless one is awake or already called. True where one was enqueued."""
+    """Enqueue a sweep, unless one is awake or already called. True where one was enqueued. Never raises.
+
+    What it is rung for is committed, and its caller must hear so: a broker or a database in trouble costs a wait.
+    """
+    try:
+        return _ring()
+    except Exception:
+        log.exception("the ring was lost; the schedule rings within the minute")
+        return False
+
+
+def _ring() -> bool:
     now = timezone.now()
     if Slot.objects.filter(Q(lease_until__gt=now) | Q(rung_until__gt=now)).exists():
         return False
     _ensure_slots()
     if not Slot.objects.filter(number=1, rung_until__lte=now).update(rung_until=now + RING_PATIENCE):
         return False
-    try:
-        async_task(SWEEP)
-    except Exception:
-        # The generation is committed, and its caller must hear so: a broker that is down costs a wait, no more.
-        log.exception("the ring was lost; the schedule rings within the minute")
-        return False
+    async_task(SWEEP)
     return True
+
+
+def is_awake() -> bool:
+    """True while any sweep has its slot."""
+    return Slot.objects.filter(lease_until__gt=timezone.now()).exists()
 
 
 def take_slot() -> Slot | None:

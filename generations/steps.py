@@ -1,10 +1,13 @@
 """SUBMIT, POLL, COPY: one step of a claimed generation. Nothing outside is called within a transaction."""
 
 import hashlib
+import logging
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import timedelta
+from threading import BoundedSemaphore
 from typing import Any, assert_never
 
 from django.utils import timezone
@@ -19,8 +22,14 @@ GIVE_UP_AFTER = timedelta(hours=24)
 IMAGE_TRIES = 4  # over some 15 s: a caller's server that is down for longer fails the generation
 LONGEST_PAUSE = 60.0  # seconds between two tries of a step
 COPY_DEADLINE = 240.0  # seconds; 20 MB at 85 kB/s, and below the queue's timeout
+UNEXPECTED_TRIES = 10
+LARGE = 4 * 1024**2  # bytes of pictures; a submit's body takes some six times as much while it is built
 MAX_VIDEO = 2 * 1024**3  # bytes; a 1080p video of 10 s has about 20 MB
 RENEW_EVERY = 20.0  # seconds, a fraction of the copy's lease
+
+
+log = logging.getLogger(__name__)
+_large = BoundedSemaphore(2)  # of 30 MB pictures at once in one worker: 2 * 2 * 180 MB
 
 
 class TurnLost(Exception):
@@ -46,19 +55,27 @@ def submit(generation: Generation) -> None:
     """One attempt, recorded before a byte is sent; its pictures are read first, since that may fail for long."""
     if not _has_images(generation):
         return
-    try:
-        body = _body(generation)
-    except errors.StorageTrouble:
-        lifecycle.put_off(generation, _pause(generation), failed=True)
-        return
-    attempt = lifecycle.start_submitting(generation)
-    if attempt is None:
-        return
-    path = catalog.MODELS[generation.model].path
-    _learn(generation, attempt, novita.submit(path, body))
+    with _large if _is_large(generation) else nullcontext():
+        try:
+            body = _body(generation)
+        except errors.StorageTrouble as trouble:
+            _try_again(generation, str(trouble))
+            return
+        attempt = lifecycle.start_submitting(generation)
+        if attempt is None:
+            return
+        path = catalog.MODELS[generation.model].path
+        _learn(generation, attempt, novita.submit(path, body))
+
+
+def _is_large(generation: Generation) -> bool:
+    pictures = [picture for picture in (generation.image, generation.last_image) if picture]
+    return sum(picture.size for picture in pictures) > LARGE
 
 
 def _learn(generation: Generation, attempt: Attempt, outcome: novita.Submitted) -> None:
+    # Before it is recorded: should the database be lost now, ops find here what to attach.
+    log.info("answer to attempt=%s generation=%s: %s", attempt.number, generation.pk, outcome)
     match outcome:
         case novita.Created(upstream_id):
             lifecycle.mark_running(generation, attempt, upstream_id, FIRST_POLL)
@@ -86,15 +103,15 @@ def _has_images(generation: Generation) -> bool:
     except errors.FetchFailed as error:
         _image_unreachable(generation, error)
         return False
-    except errors.StorageTrouble:
-        lifecycle.put_off(generation, _pause(generation), failed=True)
+    except errors.StorageTrouble as trouble:
+        _try_again(generation, str(trouble))
         return False
     return True
 
 
 def _image_unreachable(generation: Generation, error: errors.FetchFailed) -> None:
     if generation.tries + 1 < IMAGE_TRIES:
-        lifecycle.put_off(generation, _pause(generation), failed=True)
+        _try_again(generation, f"an image could not be read: {error}")
         return
     gone = errors.ImageUnreachable(reason=error)
     lifecycle.fail(generation, gone.code, str(gone))
@@ -122,7 +139,7 @@ def poll(generation: Generation) -> None:
     try:
         seen = novita.poll(generation.upstream_id)
     except errors.UpstreamTrouble as trouble:
-        _not_yet(generation, failed=True, reason=str(trouble))
+        _not_yet(generation, str(trouble))
         return
     match seen:
         case novita.Rendering(progress_percent):
@@ -136,12 +153,12 @@ def poll(generation: Generation) -> None:
             assert_never(seen)
 
 
-def _not_yet(generation: Generation, *, failed: bool = False, reason: str = "", **facts: Any) -> None:
-    age = timezone.now() - (generation.submitted_at or generation.created_at)
+def _not_yet(generation: Generation, trouble: str = "", **facts: Any) -> None:
+    age = _age(generation)
     if age > GIVE_UP_AFTER:
         lifecycle.fail(generation, "upstream_gave_no_result", "The upstream gave no result within a day.")
     else:
-        lifecycle.put_off(generation, poll_interval(age), failed=failed, **facts)
+        lifecycle.put_off(generation, poll_interval(age), trouble=trouble, **facts)
 
 
 def poll_interval(age: timedelta) -> float:
@@ -177,10 +194,10 @@ def _copy_from(generation: Generation, video_url: str) -> None:
 
 
 def _copy_later(generation: Generation, reason: str) -> None:
-    if timezone.now() - (generation.submitted_at or generation.created_at) > GIVE_UP_AFTER:
+    if _age(generation) > GIVE_UP_AFTER:
         lifecycle.fail(generation, "copy_failed", f"The video could not be stored within a day: {reason}")
     else:
-        lifecycle.put_off(generation, _pause(generation), failed=True)
+        _try_again(generation, reason)
 
 
 def _transfer(generation: Generation, video_url: str) -> lifecycle.StoredVideo:
@@ -188,7 +205,7 @@ def _transfer(generation: Generation, video_url: str) -> lifecycle.StoredVideo:
     folder = f"videos/{generation.tenant_id}/{generation.created_at:%Y/%m}"
     key, poster_key = f"{folder}/{generation.pk}.mp4", f"{folder}/{generation.pk}.jpg"
     if storage.size(key) is not None:
-        storage.delete(key)  # left by a copy that died; nobody was told of it
+        _delete(generation, key)  # left by a copy that died; nobody was told of it
     with fetch.open_url(video_url, limit=MAX_VIDEO, deadline=COPY_DEADLINE) as download:
         hashed = Hashed(_while_mine(generation, download.chunks))
         storage.put_stream(key, iter(hashed), download.length, "video/mp4")
@@ -218,8 +235,15 @@ def _verify(generation: Generation, key: str, sent: "Hashed") -> videos.Video:
                 raise errors.BadVideo(f"{stored.size} bytes lie in the bucket, {sent.size} other ones were sent")
             return videos.inspect(file.name)
         except errors.BadVideo:
-            storage.delete(key)
+            _delete(generation, key)
             raise
+
+
+def _delete(generation: Generation, key: str) -> None:
+    """Delete what this copy may delete: once the turn is lost, the object may be one that is served."""
+    if not lifecycle.renew_lease(generation):
+        raise TurnLost
+    storage.delete(key)
 
 
 class Hashed:
@@ -241,13 +265,32 @@ class Hashed:
 
 def _while_mine(generation: Generation, chunks: Iterator[bytes]) -> Iterator[bytes]:
     """The chunks, for as long as the lease can be renewed. Raises TurnLost."""
-    renewed = time.monotonic()
+    renewed = float("-inf")
     for chunk in chunks:
         if time.monotonic() - renewed > RENEW_EVERY:
             if not lifecycle.renew_lease(generation):
                 raise TurnLost
             renewed = time.monotonic()
         yield chunk
+
+
+def recover(generation: Generation) -> None:
+    """After an error that nobody expected: try again, but not for ever. A submit under way is left to its lease."""
+    match generation.status:
+        case Status.QUEUED if generation.tries + 1 >= UNEXPECTED_TRIES:
+            lifecycle.fail(generation, "internal_error", "The service could not submit it; its operators can see why.")
+        case Status.RUNNING | Status.COPYING if _age(generation) > GIVE_UP_AFTER:
+            lifecycle.fail(generation, "internal_error", "The service could not finish it; its operators can see why.")
+        case Status.QUEUED | Status.RUNNING | Status.COPYING:
+            _try_again(generation, "an unexpected error; the log has it")
+
+
+def _age(generation: Generation) -> timedelta:
+    return timezone.now() - (generation.submitted_at or generation.created_at)
+
+
+def _try_again(generation: Generation, trouble: str) -> None:
+    lifecycle.put_off(generation, _pause(generation), trouble=trouble)
 
 
 def _pause(generation: Generation) -> float:

@@ -204,9 +204,10 @@ def _new_client(endpoint: str) -> "S3Client":
             # A stream has no checksum before its end; what was stored is read back and hashed instead.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
+            # Two tries stay below a step's lease of 90 s: a stalled call must not act after another took the turn.
             connect_timeout=5,
-            read_timeout=60,
-            retries={"total_max_attempts": 3, "mode": "standard"},
+            read_timeout=25,
+            retries={"total_max_attempts": 2, "mode": "standard"},
             max_pool_connections=64,
         ),
     )

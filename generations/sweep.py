@@ -64,8 +64,15 @@ def _step(generation: Generation) -> None:
     try:
         steps.advance(generation)
     except Exception:
-        # Not swallowed: the row keeps its lease and falls due again, and ops read why.
         log.exception("a step failed; generation=%s status=%s", generation.pk, generation.status)
+        _recover(generation)
+
+
+def _recover(generation: Generation) -> None:
+    try:
+        steps.recover(generation)
+    except Exception:  # the database itself: the row keeps its lease, and falls due again with it
+        log.exception("a step's failure could not be recorded; generation=%s", generation.pk)
 
 
 def _anything_live() -> bool:

@@ -31,9 +31,9 @@ def inspect(path: str) -> Video:
         if file.read(12)[4:8] != b"ftyp":
             raise BadVideo("the bytes do not begin as an MP4 does")
     try:
-        with av.open(path, format="mp4") as container:
+        with av.open(path, format="mp4", metadata_errors="replace") as container:
             return _inspect(container)
-    except (av.error.FFmpegError, StopIteration, IndexError) as error:
+    except (av.error.FFmpegError, StopIteration, IndexError, ValueError) as error:
         raise BadVideo(f"the MP4 can not be read: {type(error).__name__}") from error
 
 
@@ -43,11 +43,13 @@ def _inspect(container: av.container.InputContainer) -> Video:
     next(container.decode(stream)).to_image().save(poster, "JPEG", quality=POSTER_QUALITY)
     container.seek(0)
     found = sum(1 for packet in container.demux(stream) if packet.size)
-    if not found or found != stream.frames:
-        raise BadVideo(f"the MP4 announces {stream.frames} frames and holds {found}")
     fps = float(stream.average_rate or 0)
     if not fps:
         raise BadVideo("the MP4 has no frame rate")
+    # A fragmented MP4 announces no count of frames, but a duration.
+    announced = stream.frames or round((container.duration or 0) / av.time_base * fps)
+    if not found or found != announced:
+        raise BadVideo(f"the MP4 announces {announced} frames and holds {found}")
     return Video(
         codec=stream.codec_context.name,
         width=stream.width,

@@ -4,17 +4,24 @@ Every variable may be given as NAME_FILE, the path of a file that holds it.
 """
 
 import ipaddress
+import os
+from pathlib import Path
 from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-_env = environ.FileAwareEnv()
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
 
 
 def text(name: str, default: str = "") -> str:
-    return str(_env(name, default=default)).strip()
+    path = os.environ.get(f"{name}_FILE")
+    if not path or name in os.environ:
+        return os.environ.get(name, default).strip()
+    try:
+        return Path(path).read_text().strip()
+    except OSError as error:
+        raise ImproperlyConfigured(f"{name}_FILE names {path}, which can not be read: {error.strerror}") from error
 
 
 def words(name: str, default: str = "") -> list[str]:

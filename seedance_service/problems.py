@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone
-from django.views import defaults
 from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.response import Response
 
@@ -149,6 +148,12 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     return _plain(request, _of(row, "not_found", "There is nothing at this address."))
 
 
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    """Django's handler400: a host that is not ours, too many parameters."""
+    row = Row(400, 400, "INVALID_REQUEST_BODY")
+    return _plain(request, _of(row, "bad_request", "The request is not one that can be answered."))
+
+
 def server_error(request: HttpRequest) -> HttpResponseBase:
     """Django's handler500; the error itself is in the log."""
     row = Row(500, 500, "INTERNAL_ERROR")
@@ -157,7 +162,7 @@ def server_error(request: HttpRequest) -> HttpResponseBase:
 
 def _plain(request: HttpRequest, problem: Problem) -> HttpResponseBase:
     if request.path.startswith("/admin/"):
-        return defaults.server_error(request) if problem.status == 500 else HttpResponse("Not found", status=404)
+        return HttpResponse(problem.detail, status=problem.status, content_type="text/plain")
     if request.path.startswith("/v3/"):
         return JsonResponse(envelope(problem), status=problem.wire_status)
     return JsonResponse(details(problem), status=problem.status, content_type="application/problem+json")

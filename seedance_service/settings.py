@@ -146,6 +146,8 @@ SWEEP_THREADS = env.whole("SWEEP_THREADS", 16, least=1, most=1000)  # steps at o
 
 NOVITA_BASE_URL = env.text("NOVITA_BASE_URL", "https://api.novita.ai").rstrip("/")
 NOVITA_API_KEY = env.text("NOVITA_API_KEY")
+if not NOVITA_API_KEY.isascii() or not NOVITA_API_KEY.isprintable():
+    raise ImproperlyConfigured("NOVITA_API_KEY holds characters that no header may hold.")
 
 S3_BUCKET = env.text("S3_BUCKET")
 S3_ENDPOINT_URL = env.text("S3_ENDPOINT_URL")  # empty: AWS itself

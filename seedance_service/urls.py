@@ -10,5 +10,6 @@ urlpatterns = [
     path("openapi.json", SpectacularJSONAPIView.as_view(), name="openapi"),
     path("docs", SpectacularSwaggerView.as_view(url_name="openapi"), name="docs"),
 ]
+handler400 = "seedance_service.problems.bad_request"
 handler404 = "seedance_service.problems.not_found"
 handler500 = "seedance_service.problems.server_error"

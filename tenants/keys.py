@@ -10,6 +10,7 @@ import zlib
 from typing import NamedTuple
 
 ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
+CHARACTERS = frozenset(ALPHABET + "_")
 BRAND = "sds_live_"
 ID_LENGTH, SECRET_LENGTH, CHECKSUM_LENGTH = 12, 43, 6
 MAX_LENGTH = 200  # characters of a header worth looking at
@@ -36,7 +37,7 @@ def digest(text: str) -> str:
 def prefix_of(text: str) -> str | None:
     """The prefix of a well-formed key; None where the text cannot be a key that was minted here."""
     length = len(BRAND) + ID_LENGTH + 1 + SECRET_LENGTH + CHECKSUM_LENGTH
-    if len(text) != length or not text.startswith(BRAND) or not text.isascii():
+    if len(text) != length or not text.startswith(BRAND) or not CHARACTERS.issuperset(text):
         return None
     if _checksum(text[:-CHECKSUM_LENGTH]) != text[-CHECKSUM_LENGTH:]:
         return None

@@ -89,7 +89,7 @@ def _no_kept_connections() -> Iterator[None]:
     """The upstream of one test is not that of the next."""
     yield
     if novita._poller.cache_info().currsize:
-        novita._poller(os.getpid()).close()
+        novita._poller(os.getpid())[0].close()
         novita._poller.cache_clear()
 
 
@@ -97,7 +97,7 @@ def _no_kept_connections() -> Iterator[None]:
 def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """A real S3 that checks signatures, as settings for it."""
     folder: Path = tmp_path_factory.mktemp("s3")
-    ports = stack.free_ports(5, 22000 + secrets.randbelow(10000))
+    ports = stack.seaweedfs_ports(22000 + secrets.randbelow(10000))
     process = stack.seaweedfs(folder, folder, ports, "local-access", "local-secret")
     endpoint = f"http://127.0.0.1:{ports[0]}"
     try:

@@ -48,6 +48,17 @@ def test_any_variable_may_be_given_as_a_file(monkeypatch: Any, tmp_path: Path) -
     assert env.text("A_SECRET") == "from a file"
 
 
+def test_a_file_that_is_not_there_is_said_in_a_sentence(monkeypatch: Any) -> None:
+    monkeypatch.setenv("A_SECRET_FILE", "/nowhere/secret")
+    with pytest.raises(ImproperlyConfigured, match="/nowhere/secret"):
+        env.text("A_SECRET")
+
+
+def test_a_value_is_taken_as_it_is(monkeypatch: Any) -> None:
+    monkeypatch.setenv("A_SECRET", "$ecret$HOME")
+    assert env.text("A_SECRET") == "$ecret$HOME"
+
+
 def test_a_database_url_is_postgresql_or_sqlite(monkeypatch: Any) -> None:
     monkeypatch.setenv("A_URL", "postgres://user:pass@db:5432/name")
     assert env.database("A_URL", "")["ENGINE"] == "django.db.backends.postgresql"

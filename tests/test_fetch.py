@@ -3,6 +3,7 @@
 import gzip
 import ipaddress
 import socket
+import threading
 import time
 from typing import Any
 
@@ -73,6 +74,8 @@ def test_a_public_address_is_taken(address: str) -> None:
         "https://printer.local/",
         "https://metadata.google.internal/",
         "https://intranet/",
+        "https://xn--a.example/",
+        "https://xn--n3h.com/",
         "https://intranet./",
         "https://example.com/" + "a" * 9000,
     ],
@@ -154,8 +157,25 @@ def test_another_port_of_an_admitted_host_is_refused(upstream: Upstream, setting
         fetch.read(f"{upstream.url}/a.png", **LIMITS)
 
 
+def test_a_resolver_that_hangs_meets_the_deadline_too(monkeypatch: Any) -> None:
+    answered = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: answered.wait(5) and [])
+    started = time.monotonic()
+    with pytest.raises(FetchFailed):
+        fetch.read("https://slow.example.com/a.png", limit=1000, deadline=0.3)
+    assert time.monotonic() - started < 3
+    answered.set()
+
+
 @pytest.mark.parametrize(
-    "target", ["http://169.254.169.254/latest", "http://127.0.0.1:1/", "https://localhost/", "file:///etc/passwd"]
+    "target",
+    [
+        "https://xn--a.example/",
+        "http://169.254.169.254/latest",
+        "http://127.0.0.1:1/",
+        "https://localhost/",
+        "file:///etc/passwd",
+    ],
 )
 def test_a_redirect_is_checked_like_the_url_itself(upstream: Upstream, target: str) -> None:
     upstream.on_video = 302, {"Location": target}, b""

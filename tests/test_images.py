@@ -3,7 +3,7 @@ import struct
 import zlib
 
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from generations import errors, images
 from tests.pictures import base64_of, data_uri, picture
@@ -86,6 +86,25 @@ def test_a_truncated_image_is_refused(kind: str, share: float) -> None:
     content = picture(kind=kind)
     with pytest.raises((errors.ImageIncomplete, errors.ImageFormatUnknown)):
         images.inspect(content[: int(len(content) * share)])
+
+
+def test_a_png_with_large_texts_and_profiles_is_taken() -> None:
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("XML:com.adobe.xmp", "x" * 3_000_000, zip=True)
+    assert images.inspect(picture(kind="PNG", pnginfo=texts, icc_profile=b"\0" * 2_000_000)).format == "png"
+
+
+def test_a_truncated_bmp_with_run_lengths_and_no_stated_size_is_refused() -> None:
+    content = bytearray(picture(kind="BMP", mode="P"))
+    content[30:38] = struct.pack("<II", 1, 0)  # compression RLE8, size not stated
+    with pytest.raises((errors.ImageIncomplete, errors.ImageFormatUnknown)):
+        images.inspect(bytes(content[: len(content) // 2]))
+
+
+def test_a_tiff_that_does_not_say_how_long_its_strips_are_is_refused() -> None:
+    content = picture(kind="TIFF").replace(struct.pack("<H", 279) + b"\4\0", struct.pack("<H", 65000) + b"\4\0")
+    with pytest.raises(errors.ImageIncomplete):
+        images.inspect(content)
 
 
 def test_the_end_of_a_thumbnail_is_not_the_end_of_a_jpeg() -> None:

@@ -24,6 +24,12 @@ def test_one_wrong_character_is_found_without_a_database(at: int) -> None:
     assert keys.prefix_of("".join(text)) is None
 
 
-@pytest.mark.parametrize("text", ["", "sds_live_", "x" * 300, "sds_live_ü" + "0" * 61])
+def nul() -> str:
+    """As long as a key, with a right checksum, and a character that PostgreSQL cannot compare with."""
+    body = f"{keys.BRAND}{'0' * 11}\0_{'0' * keys.SECRET_LENGTH}"
+    return body + keys._checksum(body)
+
+
+@pytest.mark.parametrize("text", ["", "sds_live_", "x" * 300, "sds_live_ü" + "0" * 61, nul()])
 def test_what_was_not_minted_here_has_no_prefix(text: str) -> None:
     assert keys.prefix_of(text) is None

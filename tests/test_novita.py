@@ -67,7 +67,19 @@ def test_our_accounts_trouble_is_never_the_callers(upstream: Upstream, status: i
     assert reason in outcome.reason
 
 
-@pytest.mark.parametrize(("value", "seconds"), [("7", 7.0), ("", None), ("soon", None), ("²", None)])
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("7", 7.0),
+        ("", None),
+        ("soon", None),
+        ("²", None),
+        ("99999999", novita.LONGEST_WAIT),
+        ("Wed, 21 Oct 2099 07:28:00 GMT", novita.LONGEST_WAIT),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        ("Mon, 01 Jan 99999 00:00:00 GMT", None),
+    ],
+)
 def test_the_upstreams_wish_to_wait_is_known(upstream: Upstream, value: str, seconds: float | None) -> None:
     upstream.on_submit = refusal(429, "RATE_LIMIT_EXCEEDED", **{"Retry-After": value.encode().decode("latin-1")})
     outcome = submit()
@@ -78,6 +90,47 @@ def test_the_upstreams_wish_to_wait_is_known(upstream: Upstream, value: str, sec
 def test_a_route_that_is_gone_is_our_trouble(upstream: Upstream) -> None:
     upstream.on_submit = 404, {}, b"404 route not found"
     assert isinstance(submit(), novita.NotCreated)
+
+
+@pytest.mark.parametrize("key", ["", "with a\nline"])
+def test_a_key_that_no_header_can_carry_is_surely_not_created(upstream: Upstream, settings: Any, key: str) -> None:
+    settings.NOVITA_API_KEY = key
+    assert isinstance(submit(), novita.NotCreated)
+    assert upstream.submits == []
+
+
+def test_what_no_database_can_store_is_taken_out_of_the_upstreams_words(upstream: Upstream) -> None:
+    body = {"code": 400, "reason": "ILLEGAL_PROMPT", "message": "a\0b", "metadata": {}}
+    upstream.on_submit = as_json(body, 400)
+    assert submit() == novita.Refused("ILLEGAL_PROMPT", "ab")
+    upstream.on_poll = task("TASK_STATUS_FAILED", reason="c\0d")
+    assert novita.poll("upstream-1") == novita.Failed("cd")
+
+
+def test_a_poll_that_drips_meets_its_deadline(upstream: Upstream, monkeypatch: Any) -> None:
+    monkeypatch.setattr(novita, "POLL_DEADLINE", 0.3)
+
+    def drip(handler: Any) -> None:
+        try:
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+            for _ in range(1000):
+                handler.wfile.write(b" ")
+                time.sleep(0.02)
+        except OSError:
+            handler.close_connection = True
+
+    upstream.on_poll = drip
+    started = time.monotonic()
+    with pytest.raises(UpstreamTrouble):
+        novita.poll("upstream-1")
+    assert time.monotonic() - started < 3
+
+
+def test_a_kept_connection_has_a_new_deadline_with_each_poll(upstream: Upstream, monkeypatch: Any) -> None:
+    monkeypatch.setattr(novita, "POLL_DEADLINE", 0.3)
+    for _ in range(3):
+        assert novita.poll("upstream-1") == novita.Rendering(40)
+        time.sleep(0.2)
 
 
 def test_a_refused_connection_is_surely_not_created(settings: Any) -> None:
@@ -98,6 +151,7 @@ def cut_short(handler: Any) -> None:
         as_json({}),
         as_json({"task_id": ""}),
         as_json({"task_id": 7}),
+        as_json({"task_id": "a\0b"}),
         as_json({"task_id": "x" * 201}),
         as_json(["task_id"]),
         (200, {}, b"<html>"),

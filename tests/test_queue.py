@@ -78,11 +78,14 @@ def test_a_ring_comes_each_minute_in_any_case() -> None:
     assert (schedule.func, schedule.schedule_type, schedule.minutes) == (queue.SWEEP, Schedule.MINUTES, 1)
 
 
-def test_a_broker_that_is_down_costs_a_wait_and_no_error(monkeypatch: Any, caplog: Any) -> None:
+@pytest.mark.parametrize("manager", [(OrmQ.objects, "using"), (Slot.objects, "filter")])
+def test_a_broker_or_a_database_that_is_down_costs_a_wait_and_no_error(
+    monkeypatch: Any, caplog: Any, manager: tuple[Any, str]
+) -> None:
     def refuse(*args: Any, **kwargs: Any) -> None:
-        raise ConnectionError("the broker is down")
+        raise ConnectionError("it is down")
 
-    monkeypatch.setattr(OrmQ.objects, "using", refuse)
+    monkeypatch.setattr(*manager, refuse)
     assert not queue.ring()
     assert "the ring was lost" in caplog.text
 

@@ -154,6 +154,32 @@ def test_a_store_that_is_down_delays_a_submit_and_loses_nothing(
     assert upstream.submits == []
 
 
+@pytest.mark.parametrize("tries", [0, 8])
+def test_an_error_that_nobody_expected_is_tried_again(queued: Generation, tries: int) -> None:
+    Generation.objects.filter(pk=queued.pk).update(tries=tries)
+    [claimed] = claim(queued)
+    steps.recover(claimed)
+    g = Generation.objects.get(pk=queued.pk)
+    assert (g.status, g.tries) == (Status.QUEUED, tries + 1)
+
+
+def test_an_error_that_nobody_expected_is_not_tried_for_ever(queued: Generation) -> None:
+    Generation.objects.filter(pk=queued.pk).update(tries=9)
+    [claimed] = claim(queued)
+    steps.recover(claimed)
+    g = Generation.objects.get(pk=queued.pk)
+    assert (g.status, g.error_code) == (Status.FAILED, "internal_error")
+    assert kinds(g) == ["hold", "release"]
+
+
+def test_an_unexpected_error_while_submitting_leaves_the_row_to_its_lease(queued: Generation) -> None:
+    [claimed] = claim(queued)
+    lifecycle.start_submitting(claimed)
+    before = Generation.objects.filter(pk=queued.pk).values().get()
+    steps.recover(claimed)
+    assert Generation.objects.filter(pk=queued.pk).values().get() == before
+
+
 # Images by URL
 
 
@@ -254,6 +280,21 @@ def test_after_a_day_without_a_result_it_fails(running: Generation) -> None:
     Generation.objects.filter(pk=running.pk).update(submitted_at=timezone.now() - timedelta(hours=25))
     g = take_a_step(running)
     assert (g.status, g.error_code) == (Status.FAILED, "upstream_gave_no_result")
+
+
+@pytest.mark.parametrize(
+    "answer", [refusal(403, "INVALID_API_KEY"), (200, {}, b"?")], ids=["our key is refused", "garbage"]
+)
+def test_the_trouble_with_a_poll_is_told_to_ops(
+    running: Generation, upstream: Upstream, caplog: Any, answer: Any
+) -> None:
+    upstream.on_poll = answer
+    events = running.events.count()
+    for _ in range(3):
+        running = take_a_step(running)
+    assert caplog.text.count("WARNING") >= 3
+    assert running.events.count() == events + 1  # the first of a row; the rest are in the log
+    assert running.tries == 3
 
 
 def test_a_late_success_is_still_taken(running: Generation, upstream: Upstream) -> None:
@@ -370,6 +411,28 @@ def test_a_copy_that_lost_its_turn_stops_and_leaves_no_object(
     g = take_a_step(running)
     assert g.status == Status.COPYING
     assert storage.size(f"videos/{g.tenant_id}/{g.created_at:%Y/%m}/{g.pk}.mp4") is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_stale_worker_does_not_delete_what_another_has_stored(
+    running: Generation, upstream: Upstream, monkeypatch: Any
+) -> None:
+    """A stalls while it looks for a leftover; B copies and succeeds; A wakes up."""
+    upstream.video(mp4())
+    [stale] = claim(running)
+    assert lifecycle.start_copying(stale, 77)
+    look = storage.size
+
+    def stall(key: str) -> int | None:
+        monkeypatch.setattr(storage, "size", look)
+        assert take_a_step(running).status == Status.SUCCEEDED
+        return look(key)
+
+    monkeypatch.setattr(storage, "size", stall)
+    steps._copy_from(stale, f"{upstream.url}/video.mp4")
+    g = Generation.objects.get(pk=running.pk)
+    assert g.status == Status.SUCCEEDED
+    assert storage.read(g.video_key) == mp4()
 
 
 def test_the_upstreams_url_is_not_logged(running: Generation, upstream: Upstream, caplog: Any) -> None:

@@ -94,7 +94,7 @@ class MakeRun:
 
 
 def free_port() -> int:
-    return stack.free_ports(1, 41000 + os.getpid() % 8000)[0]
+    return stack.free_port(41000 + os.getpid() % 8000)
 
 
 @pytest.fixture(scope="module")
@@ -263,12 +263,20 @@ def test_one_command_makes_a_video_or_says_why_not(running: MakeRun, tmp_path: P
         (["--prompt", "[fail]"], "the prompt asked for a failure"),
         (["--prompt", "[refuse]"], "ILLEGAL_PROMPT"),
         (["--url", "http://127.0.0.1:9"], "does not answer"),
+        (["-o", str(tmp_path / "nowhere" / "v.mp4")], "can not be written"),
     ]:
         done = running.manage("generate", str(PICTURE), "-o", str(tmp_path / "none.mp4"), *wrong)
         assert done.returncode != 0
         assert sentence in done.stderr
         assert "Traceback" not in done.stderr
     assert not (tmp_path / "none.mp4").exists()
+
+
+def test_a_chunked_body_is_refused_and_not_taken_for_an_empty_one(running: MakeRun) -> None:
+    with running.http() as http:
+        for path, code in (("/v1/generations", "length_required"), ("/v3/async/seedance-v1-lite-i2v", 411)):
+            answer = http.post(path, content=iter([b'{"image": "x"}']), headers={"Content-Type": "application/json"})
+            assert (answer.status_code, answer.json()["code"]) == (411, code)
 
 
 def test_a_command_beside_make_run_needs_no_environment(running: MakeRun) -> None:

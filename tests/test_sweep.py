@@ -12,6 +12,7 @@ from django_q.models import OrmQ
 
 from generations import inputs, queue, sweep
 from generations.images import inspect
+from generations.management.commands.worker import _work_stands_still
 from generations.models import Generation, Slot
 from tests.conftest import Caller, make_generation
 from tests.pictures import mp4, picture
@@ -88,6 +89,16 @@ def test_a_step_that_fails_is_told_and_harms_no_other(
     assert Generation.objects.filter(status=Status.SUCCEEDED).count() == 1
     assert Generation.objects.filter(status=Status.SUBMITTING).count() == 19
     assert "a step failed" in caplog.text
+
+
+def test_a_row_is_overdue_only_while_no_sweep_is_awake(alice: Caller) -> None:
+    assert not _work_stands_still()
+    g = make_generation(alice)
+    assert not _work_stands_still()
+    Generation.objects.filter(pk=g.pk).update(due_at=timezone.now() - timedelta(minutes=2))
+    assert _work_stands_still()
+    assert queue.take_slot()
+    assert not _work_stands_still()
 
 
 def test_a_generation_that_comes_while_a_sweep_is_awake_needs_no_ring(

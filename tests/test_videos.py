@@ -1,12 +1,13 @@
 import io
 from pathlib import Path
 
+import av
 import pytest
 from PIL import Image
 
 from generations import videos
 from generations.errors import BadVideo
-from tests.pictures import mp4, picture
+from tests.pictures import mp4, picture, rendered, shot
 
 
 @pytest.fixture
@@ -22,6 +23,25 @@ def test_a_videos_facts_and_its_poster_are_read(file: Path) -> None:
     assert video.duration == pytest.approx(25 / 24)
     with Image.open(io.BytesIO(video.poster)) as poster:
         assert (poster.format, poster.size) == ("JPEG", (160, 90))
+
+
+def test_a_fragmented_mp4_is_a_video_too(file: Path) -> None:
+    with (
+        av.open(io.BytesIO(mp4())) as source,
+        av.open(str(file), "w", format="mp4", options={"movflags": "frag_keyframe+empty_moov"}) as target,
+    ):
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                target.mux(packet)
+    assert videos.inspect(str(file)).frames == 25
+
+
+def test_metadata_in_another_encoding_do_not_lose_a_paid_video(file: Path) -> None:
+    content = rendered(shot(prompt="MARKER OF THE TITLE"))
+    file.write_bytes(content.replace(b"MARKER OF THE TITLE", b"\xff\xfe\xe9 OF THE TITLE\x80\x80\x80"))
+    assert videos.inspect(str(file)).frames == 25
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])

@@ -79,7 +79,7 @@ def task_result(request: HttpRequest) -> HttpResponse:
 
 def video(request: HttpRequest, task_id: str) -> HttpResponse | FileResponse:
     expires = request.GET.get("expires", "")
-    signed = hmac.compare_digest(_signature(task_id, expires), request.GET.get("signature", ""))
+    signed = hmac.compare_digest(_signature(task_id, expires).encode(), request.GET.get("signature", "").encode())
     if not signed or int(expires) < time.time():
         return HttpResponse("the URL is not valid, or no longer", status=403)
     return FileResponse(studio.video(task_id).open("rb"), content_type="video/mp4")

@@ -2,10 +2,10 @@
 
 import json
 import os
+import queue
 import secrets
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -37,12 +37,13 @@ class Studio:
         self._folder, self._seconds = folder, seconds
         self._progress: dict[str, int] = {}
         self._failed: dict[str, str] = {}
-        self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(os.cpu_count() or 1, "render")
+        self._waiting: queue.SimpleQueue[Task] = queue.SimpleQueue()
         folder.mkdir(parents=True, exist_ok=True)
         for task in self.tasks():
             if not self.video(task.id).exists():
-                self._pool.submit(self._render, task)
+                self._waiting.put(task)
+        for _ in range(os.cpu_count() or 1):  # daemons: a stop does not wait for a picture
+            threading.Thread(target=self._work, name="render", daemon=True).start()
 
     def accept(self, image: bytes, last_image: bytes | None, **facts: Any) -> Task:
         task = Task(id=secrets.token_hex(16), created_at=time.time(), **facts)
@@ -50,7 +51,7 @@ class Studio:
         if last_image:
             self._path(task.id, "last").write_bytes(last_image)
         _write_whole(self._path(task.id, "json"), json.dumps(asdict(task)).encode())
-        self._pool.submit(self._render, task)
+        self._waiting.put(task)
         return task
 
     def tasks(self) -> list[Task]:
@@ -59,7 +60,7 @@ class Studio:
 
     def find(self, task_id: str) -> Task | None:
         path = self._path(task_id, "json")
-        known = task_id.isascii() and task_id.isalnum() and path.exists()
+        known = len(task_id) == 32 and task_id.isascii() and task_id.isalnum() and path.exists()
         return Task(**json.loads(path.read_text())) if known else None
 
     def video(self, task_id: str) -> Path:
@@ -76,6 +77,10 @@ class Studio:
             return "TASK_STATUS_SUCCEED", 100, ""
         by_time = 100 * (age - queued) / (self._seconds - queued) if self._seconds else 100
         return "TASK_STATUS_PROCESSING", min(int(by_time), self._progress.get(task.id, 0), 99), ""
+
+    def _work(self) -> None:
+        while True:
+            self._render(self._waiting.get())
 
     def _render(self, task: Task) -> None:
         last = self._path(task.id, "last")

@@ -7,18 +7,18 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
-from rest_framework.views import APIView
 
 from generations import intake, storage
 from generations.api import lookup
 from generations.api.serializers import NativeCreate
 from generations.api.shapes import GenerationList, GenerationRow
+from generations.api.view import View
 from generations.models import Generation, InputImage
 
 PAGE = 50  # rows; a list answers with the newest
 
 
-class Generations(APIView):
+class Generations(View):
     @extend_schema(
         operation_id="generations_create",
         summary="Ask for a video",
@@ -39,7 +39,7 @@ class Generations(APIView):
         return Response({"generations": [render(row) for row in lookup.own_rows(request)[:PAGE]]})
 
 
-class OneGeneration(APIView):
+class OneGeneration(View):
     @extend_schema(operation_id="generations_get", summary="One generation", responses=GenerationRow)
     def get(self, request: Request, generation_id: str) -> Response:
         return Response(render(lookup.own(request, generation_id)))

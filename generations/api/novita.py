@@ -7,11 +7,11 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serial
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from generations import intake
 from generations.api import lookup
 from generations.api.serializers import NovitaCreate
+from generations.api.view import View
 from generations.models import Generation
 
 Status = Generation.Status
@@ -27,7 +27,7 @@ WIRE_STATUS = {
 }
 
 
-class NovitaView(APIView):
+class NovitaView(View):
     error_format = "novita"
 
 

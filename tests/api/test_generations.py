@@ -130,6 +130,13 @@ def test_an_address_with_nothing_there_answers_in_json(db: None, path: str) -> N
     assert "json" in answer["Content-Type"]
 
 
+@pytest.mark.parametrize("path", ["/v1/generations", "/v3/async/task-result", "/admin/login/"])
+def test_a_host_that_is_not_ours_is_refused_without_html(db: None, path: str) -> None:
+    answer = APIClient().get(path, headers={"Host": "evil.example"})
+    assert answer.status_code == 400
+    assert b"<html" not in answer.content.lower()
+
+
 def test_an_answer_nobody_can_give_is_a_500_in_json_and_tells_nothing(alice: Caller, settings: Any) -> None:
     settings.SIGNED_URL_TTL = "not a number"
     g, _ = put_in(alice, "succeeded")

@@ -39,6 +39,9 @@ class Command(BaseCommand):
         parser.add_argument("--poster", type=Path, help="save the first frame too, as JPEG")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        for path in (options["output"], options["poster"]):
+            if path and not os.access(path.resolve().parent, os.W_OK):
+                raise CommandError(f"{path} can not be written: its folder is not there, or not yours.")
         service = Service(options["url"].rstrip("/"), options["key"])
         generation = service.create(_body(options))
         with _progress() as progress:
