@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
-TEST_ENV := SECRET_KEY=check DJANGO_SETTINGS_MODULE=seedance_service.settings
+TEST_ENV := SECRET_KEY=check S3_BUCKET=check NOVITA_API_KEY=check DATABASE_URL=sqlite://:memory: DJANGO_SETTINGS_MODULE=seedance_service.settings
 
 .PHONY: help run demo test story check lock clean
 

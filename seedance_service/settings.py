@@ -66,6 +66,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "/static/"
 STATIC_ROOT = VAR / "static"
 
+if not env.text("DATABASE_URL"):
+    VAR.mkdir(parents=True, exist_ok=True)  # where the default database is made
 DATABASES: dict[str, dict[str, Any]] = {"default": env.database("DATABASE_URL", f"sqlite:///{VAR / 'db.sqlite3'}")}
 DATABASES["default"]["CONN_MAX_AGE"] = 60  # seconds; a new PostgreSQL connection costs 5 to 16 requests
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
