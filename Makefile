@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 TEST_ENV := SECRET_KEY=check S3_BUCKET=check NOVITA_API_KEY=check DATABASE_URL=sqlite://:memory: DJANGO_SETTINGS_MODULE=seedance_service.settings
 
-.PHONY: help run demo test story check lock clean
+.PHONY: help run demo test races check lock clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -18,6 +18,12 @@ demo: .venv/run.stamp  ## make one video from the shipped picture, into var/
 test: .venv/dev.stamp tests/sdk/node_modules/.stamp  ## every test, the whole way with real processes included
 	@$(PY) -m pytest -q -n 2 -m "not story"
 	@$(PY) -m pytest -q -m story
+
+POSTGRES ?= postgres://postgres@127.0.0.1:5432/test
+
+races: .venv/dev.stamp  ## admission raced many times, on SQLite and on PostgreSQL (POSTGRES=postgres://…)
+	@RACE_TRIALS=20 $(PY) -m pytest -q -n 2 tests/races
+	@RACE_TRIALS=20 TEST_DATABASE_URL=$(POSTGRES) $(PY) -m pytest -q -n 2 tests/races
 
 check: .venv/dev.stamp  ## format, lint, types, import contracts, migrations, tests: what CI runs
 	@$(PY) -m ruff format --check .

@@ -1,0 +1,41 @@
+"""The ledger against the counters, from the shell."""
+
+import json
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from tenants import audit
+from tenants.models import Tenant
+
+
+class Command(BaseCommand):
+    help = "Compare every counter with the fold of the ledger, and name each difference; rebuild mends them."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("action", choices=["check", "rebuild"])
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        act = audit.rebuild if options["action"] == "rebuild" else audit.check
+        found = [_row(name, wrong) for pk, name in _tenants() for wrong in act(pk)]
+        sentences = [_line(row) for row in found] or ["Every counter is what the ledger says."]
+        self.stdout.write(json.dumps({"differences": found}) if options["json"] else "\n".join(sentences))
+        if found and options["action"] == "check":
+            sys.exit(1)
+
+
+def _tenants() -> list[tuple[int, str]]:
+    return list(Tenant.objects.order_by("name").values_list("pk", "name"))
+
+
+def _row(tenant: str, wrong: audit.Difference) -> dict[str, Any]:
+    starts_at = wrong.starts_at.isoformat()
+    row = {"tenant": tenant, "window": wrong.kind, "starts_at": starts_at}
+    return {**row, "counter": wrong.counter, "ledger": wrong.ledger}
+
+
+def _line(row: dict[str, Any]) -> str:
+    return "{tenant}: {window} from {starts_at} says {counter}, the ledger {ledger}".format(**row)
