@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
@@ -34,7 +35,7 @@ def rebuild(tenant_id: int) -> list[Difference]:
     with transaction.atomic():
         found = list(_differences(tenant_id))
         for wrong in found:
-            row = {"tenant_id": tenant_id, "kind": wrong.kind, "starts_at": wrong.starts_at}
+            row: dict[str, Any] = {"tenant_id": tenant_id, "kind": wrong.kind, "starts_at": wrong.starts_at}
             Window.objects.update_or_create(**row, defaults={"used": wrong.ledger})
     return found
 
