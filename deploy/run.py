@@ -190,7 +190,10 @@ Ctrl-C stops everything.
 def _demo(env: dict[str, str]) -> int:
     command = [sys.executable, "manage.py", "generate", str(PICTURE), "--prompt", PROMPT, "--resolution", "480p"]
     command += ["-o", str(VAR / "demo.mp4"), "--poster", str(VAR / "demo.jpg")]
-    return subprocess.run(command, cwd=ROOT, env=env, check=False).returncode
+    code = subprocess.run(command, cwd=ROOT, env=env, check=False).returncode
+    if code == 0:
+        print(f"The video: {VAR / 'demo.mp4'}\nIts poster: {VAR / 'demo.jpg'}", flush=True)
+    return code
 
 
 def _stopped(number: int, frame: Any) -> None:
@@ -209,7 +212,8 @@ def main() -> int:
     except BlockingIOError:
         if demo:
             return _demo({**os.environ, **_read_env(LOCAL_ENV)})
-        print("A `make run` is using var/ already; stop it first.", file=sys.stderr)
+        url = _read_env(LOCAL_ENV).get("SEEDANCE_URL", "")
+        print(f"A `make run` is using {VAR} already ({url}); stop it first.", file=sys.stderr)
         return 1
     stack.adopt_orphans()
     with lock:

@@ -16,7 +16,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
-STOP_WITHIN = 15.0  # seconds, then the process group is killed; the worker itself takes up to 10
+STOP_WITHIN, WORKER_STOPS_WITHIN = 5.0, 15.0  # seconds, then the process group is killed; the worker drains for 10
+ASK_AGAIN = 1.0  # seconds
 READY_WITHIN = 60.0  # seconds
 GRPC = 10_000  # SeaweedFS takes each of its ports once more, this much higher
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # Linux, prctl(2)
@@ -29,9 +30,13 @@ class StackError(Exception):
 class Process:
     """A child in a process group of its own, which ends with its parent; its output goes to a log file."""
 
-    def __init__(self, name: str, command: list[str], env: Mapping[str, str], logs: Path) -> None:
-        self.name, self.log = name, logs / f"{name}.log"
+    def __init__(
+        self, name: str, command: list[str], env: Mapping[str, str], logs: Path, stops_within: float = STOP_WITHIN
+    ) -> None:
+        self.name, self.log, self._stops_within = name, logs / f"{name}.log", stops_within
         logs.mkdir(parents=True, exist_ok=True)
+        if self.log.exists():
+            self.log.rename(self.log.with_suffix(".log.1"))  # of the start before: why it ended stands there
         with self.log.open("wb") as out:
             self._child = subprocess.Popen(
                 command,
@@ -64,11 +69,15 @@ class Process:
         finally:
             self._child.wait()
 
-    def wait(self, ends: float) -> None:
-        """Until it has ended or the monotonic clock says `ends`; then what is left of its group is killed."""
-        try:
-            self._child.wait(max(ends - time.monotonic(), 0))
-        except subprocess.TimeoutExpired:
+    def wait(self, asked: float) -> None:
+        """Until it has ended, or its time since the monotonic clock's `asked` is over; then its group is killed."""
+        ends = asked + self._stops_within
+        while not self.has_ended() and time.monotonic() < ends:
+            try:
+                self._child.wait(min(ASK_AGAIN, max(ends - time.monotonic(), 0)))
+            except subprocess.TimeoutExpired:
+                self.ask_to_stop()  # one that was just starting may have missed the first
+        if not self.has_ended():
             print(f"{self.name} does not stop; it is killed.", file=sys.stderr)
         self.kill()
 
@@ -89,9 +98,9 @@ def stop(processes: list[Process]) -> None:
     """All of them at once, the last started first; then whatever a killed one among them left."""
     for process in reversed(processes):
         process.ask_to_stop()
-    ends = time.monotonic() + STOP_WITHIN
+    asked = time.monotonic()
     for process in reversed(processes):
-        process.wait(ends)
+        process.wait(asked)
     known = {process.pid for process in processes}
     while orphans := _children() - known:
         for pid in orphans:
@@ -194,4 +203,4 @@ def web(port: int, static: Path, logs: Path, env: Mapping[str, str]) -> Process:
 
 
 def worker(logs: Path, env: Mapping[str, str]) -> Process:
-    return Process("worker", [sys.executable, "manage.py", "worker"], env, logs)
+    return Process("worker", [sys.executable, "manage.py", "worker"], env, logs, WORKER_STOPS_WITHIN)

@@ -87,12 +87,14 @@ def _problem(error: Exception) -> Problem | None:
 
 
 def _refusal(error: Refusal) -> Problem:
-    fields = [_field(error.field, str(error), error.code)] if isinstance(error, errors.BadImage) else []
+    fields, sentence = [], str(error)
+    if isinstance(error, errors.BadImage):
+        fields, sentence = [_field(error.field, sentence, error.code)], f"{error.field}: {sentence}"
     resets_at = error.facts.get("resets_at")
     wait = max(1, int((resets_at - timezone.now()).total_seconds()) + 1) if resets_at else None
     if isinstance(error, LimitReached) and wait is None:
         wait = RETRY_LATER
-    problem = _of(TABLE[type(error)], error.code, str(error), fields=fields, retry_after=wait)
+    problem = _of(TABLE[type(error)], error.code, sentence, fields=fields, retry_after=wait)
     if problem.status == 401:
         problem.headers["WWW-Authenticate"] = "Bearer"
     return problem

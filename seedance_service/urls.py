@@ -7,6 +7,8 @@ urlpatterns = [
     path("", RedirectView.as_view(url="/docs")),
     path("", include("generations.api.urls")),
     path("admin/", admin.site.urls),
+    path("admin", RedirectView.as_view(url="/admin/")),
+    path("docs/", RedirectView.as_view(url="/docs")),
     path("openapi.json", SpectacularJSONAPIView.as_view(), name="openapi"),
     path("docs", SpectacularSwaggerView.as_view(url_name="openapi"), name="docs"),
 ]

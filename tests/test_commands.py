@@ -53,7 +53,25 @@ def test_the_list_shows_tenants_limits_and_keys_but_no_key_whole() -> None:
     key = tenant("create", "alice", "--per-day", "3")["api_key"]
     [row] = tenant("list")["tenants"]
     assert (row["tenant"], row["limits"]["per_day"]) == ("alice", 3)
-    assert row["keys"] == [{"prefix": find_prefix(key), "revoked": False}]
+    assert row["keys"] == [{"prefix": find_prefix(key), "label": "", "revoked": False}]
+
+
+def test_a_whole_key_can_be_revoked_and_is_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
+    key = tenant("create", "alice")["api_key"]
+    call_command("tenant", "revoke", key)
+    assert key not in capsys.readouterr().out
+    with pytest.raises(InvalidKey):
+        find(key)
+    with pytest.raises(CommandError) as caught:
+        call_command("tenant", "revoke", key + "x")
+    assert key not in str(caught.value)
+
+
+def test_a_label_is_shown_in_the_list(capsys: pytest.CaptureFixture[str]) -> None:
+    tenant("create", "alice")
+    tenant("key", "alice", "--label", "staging")
+    call_command("tenant", "list")
+    assert "(staging)" in capsys.readouterr().out
 
 
 def test_without_json_it_speaks_to_people() -> None:
@@ -79,6 +97,7 @@ def test_without_json_it_speaks_to_people() -> None:
         (["create", "b", "--usd-per-month", "0.0000001"], "amount of USD"),
         (["create", "b", "--usd-per-month", "nan"], "amount of USD"),
         (["key", "nobody"], "no tenant"),
+        (["key", "alice", "--label", "x" * 101], "label"),
         (["revoke", "sds_live_nothing"], "no key"),
         ([], "required"),
     ],

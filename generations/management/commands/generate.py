@@ -44,16 +44,25 @@ class Command(BaseCommand):
                 raise CommandError(f"{path} can not be written: its folder is not there, or not yours.")
         service = Service(options["url"].rstrip("/"), options["key"])
         generation = service.create(_body(options))
-        with _progress() as progress:
-            task = progress.add_task(generation["status"], total=100)
-            while generation["status"] not in FINISHED:
-                time.sleep(POLL_EVERY)
-                generation = service.get(generation["id"])
-                progress.update(task, description=generation["status"], completed=generation["progress_percent"])
+        self.stderr.write(f"generation {generation['id']}")
+        try:
+            generation = _wait(service, generation)
+        except KeyboardInterrupt as error:
+            raise CommandError("No longer waited for; the service goes on with it.") from error
         if generation["status"] != "succeeded":
             raise CommandError(generation["error"]["message"])
         _save(generation, options["output"], options["poster"])
         self.stdout.write(f"{options['output']}  seed {generation['seed']}  {generation['price_usd']} USD")
+
+
+def _wait(service: "Service", generation: dict[str, Any]) -> dict[str, Any]:
+    with _progress() as progress:
+        task = progress.add_task(generation["status"], total=100)
+        while generation["status"] not in FINISHED:
+            time.sleep(POLL_EVERY)
+            generation = service.get(generation["id"])
+            progress.update(task, description=generation["status"], completed=generation["progress_percent"])
+    return generation
 
 
 class Service:
@@ -88,7 +97,7 @@ class Service:
         except ValueError as error:
             raise CommandError(f"{self._url} is not the service's URL: {error}") from error
         except OSError as error:
-            raise Unreachable(f"{self._url} does not answer: {error}") from error
+            raise Unreachable(f"{self._url} does not answer: {getattr(error, 'reason', error)}") from error
 
 
 class Unreachable(CommandError):
@@ -112,7 +121,7 @@ def _body(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _picture(text: str) -> str:
-    if text.startswith(("http://", "https://")):
+    if text.lower().startswith(("http://", "https://")):
         return text
     try:
         return base64.b64encode(Path(text).read_bytes()).decode()

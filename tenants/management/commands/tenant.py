@@ -17,7 +17,7 @@ COUNTS = ["requests_per_minute", "in_flight", "per_day", "per_month"]
 
 def count(text: str) -> int:
     if not text.isdecimal() or int(text) >= 2**31:
-        raise ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
+        raise ArgumentTypeError(f"{text!r} is not a whole number from 0 to {2**31 - 1}")
     return int(text)
 
 
@@ -69,15 +69,18 @@ class Command(BaseCommand):
             raise CommandError(f"There is a tenant named {name!r} already.") from error
 
     def key(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        if len(options["label"]) > 100 or not options["label"].isprintable():
+            raise CommandError("A label has at most 100 printable characters.")
         tenant = Tenant.objects.filter(name=options["name"]).first()
         if tenant is None:
             raise CommandError(f"There is no tenant named {options['name']!r}.")
         return self._with_new_key(tenant, options["label"])
 
     def revoke(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        key = ApiKey.objects.filter(prefix=options["prefix"]).select_related("tenant").first()
+        prefix = keys.prefix_of(options["prefix"]) or options["prefix"]  # a whole key will do, and is not repeated
+        key = ApiKey.objects.filter(prefix=prefix).select_related("tenant").first()
         if key is None:
-            raise CommandError(f"There is no key {options['prefix']!r}; `tenant list` shows them.")
+            raise CommandError("There is no key of that prefix; `tenant list` shows them.")
         ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now())
         return {"tenant": key.tenant.name, "revoked": key.prefix}, [f"{key.prefix} is revoked."]
 
@@ -94,11 +97,18 @@ class Command(BaseCommand):
 
 def _tenant_row(tenant: Tenant) -> dict[str, Any]:
     limits = {name: getattr(tenant, name) for name in [*COUNTS, "usd_per_month_micro"]}
-    live = [{"prefix": key.prefix, "revoked": key.revoked_at is not None} for key in tenant.keys.all()]
-    return {"tenant": tenant.name, "limits": limits, "keys": live}
+    known = [
+        {"prefix": key.prefix, "label": key.label, "revoked": key.revoked_at is not None} for key in tenant.keys.all()
+    ]
+    return {"tenant": tenant.name, "limits": limits, "keys": known}
 
 
 def _tenant_line(row: dict[str, Any]) -> str:
     limits = ", ".join(f"{name}={value}" for name, value in row["limits"].items() if value is not None)
-    keys = ", ".join(key["prefix"] + (" (revoked)" if key["revoked"] else "") for key in row["keys"])
-    return f"{row['tenant']}: {limits or 'no limits'}; keys: {keys or 'none'}"
+    known = ", ".join(_key_words(key) for key in row["keys"])
+    return f"{row['tenant']}: {limits or 'no limits'}; keys: {known or 'none'}"
+
+
+def _key_words(key: dict[str, Any]) -> str:
+    notes = [note for note in (key["label"], "revoked" if key["revoked"] else "") if note]
+    return str(key["prefix"]) + (f" ({', '.join(notes)})" if notes else "")
