@@ -5,7 +5,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager
 from datetime import timedelta
 from threading import BoundedSemaphore
 from typing import Any, assert_never
@@ -24,9 +24,9 @@ LONGEST_PAUSE = 60.0  # seconds between two tries of a step
 COPY_DEADLINE = 240.0  # seconds; 20 MB at 85 kB/s, and below the queue's timeout
 UNEXPECTED_TRIES = 10
 LARGE = 4 * 1024**2  # bytes of pictures; a submit's body takes some six times as much while it is built
+WAIT_FOR_ROOM = 20.0  # seconds
 MAX_VIDEO = 2 * 1024**3  # bytes; a 1080p video of 10 s has about 20 MB
 RENEW_EVERY = 20.0  # seconds, a fraction of the copy's lease
-
 
 log = logging.getLogger(__name__)
 _large = BoundedSemaphore(2)  # of 30 MB pictures at once in one worker: 2 * 2 * 180 MB
@@ -55,22 +55,37 @@ def submit(generation: Generation) -> None:
     """One attempt, recorded before a byte is sent; its pictures are read first, since that may fail for long."""
     if not _has_images(generation):
         return
-    with _large if _is_large(generation) else nullcontext():
-        try:
-            body = _body(generation)
-        except errors.StorageTrouble as trouble:
-            _try_again(generation, str(trouble))
-            return
-        attempt = lifecycle.start_submitting(generation)
-        if attempt is None:
-            return
-        path = catalog.MODELS[generation.model].path
-        _learn(generation, attempt, novita.submit(path, body))
+    with _room_for(generation) as room:
+        if room:
+            _send(generation)
+        else:
+            lifecycle.put_off(generation, FIRST_POLL)
 
 
-def _is_large(generation: Generation) -> bool:
+def _send(generation: Generation) -> None:
+    try:
+        body = _body(generation)
+    except errors.StorageTrouble as trouble:
+        _try_again(generation, str(trouble))
+        return
+    attempt = lifecycle.start_submitting(generation)
+    if attempt is not None:
+        _learn(generation, attempt, novita.submit(catalog.MODELS[generation.model].path, body))
+
+
+@contextmanager
+def _room_for(generation: Generation) -> Iterator[bool]:
+    """Whether there is memory for its pictures: large ones go two at a time, and wait for less than their lease."""
     pictures = [picture for picture in (generation.image, generation.last_image) if picture]
-    return sum(picture.size for picture in pictures) > LARGE
+    if sum(picture.size for picture in pictures) <= LARGE:
+        yield True
+        return
+    room = _large.acquire(timeout=WAIT_FOR_ROOM)
+    try:
+        yield room
+    finally:
+        if room:
+            _large.release()
 
 
 def _learn(generation: Generation, attempt: Attempt, outcome: novita.Submitted) -> None:

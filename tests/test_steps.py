@@ -154,6 +154,19 @@ def test_a_store_that_is_down_delays_a_submit_and_loses_nothing(
     assert upstream.submits == []
 
 
+def test_large_pictures_wait_for_room_and_small_ones_do_not(
+    queued: Generation, alice: Caller, upstream: Upstream, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(steps, "WAIT_FOR_ROOM", 0.01)
+    large = inputs.keep(alice.tenant.pk, inspect(picture(kind="PNG") + b"\0" * (steps.LARGE + 1)))
+    waiting = make_generation(alice, image=large)
+    with steps._large, steps._large:
+        assert take_a_step(queued).status == Status.RUNNING
+        assert take_a_step(waiting).status == Status.QUEUED
+    assert take_a_step(waiting).status == Status.RUNNING
+    assert len(upstream.submits) == 2
+
+
 @pytest.mark.parametrize("tries", [0, 8])
 def test_an_error_that_nobody_expected_is_tried_again(queued: Generation, tries: int) -> None:
     Generation.objects.filter(pk=queued.pk).update(tries=tries)
