@@ -13,7 +13,15 @@ from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.response import Response
 
 from generations import errors
-from tenants.errors import BudgetReached, InvalidKey, LimitReached, Refusal, TenantSuspended
+from tenants.errors import (
+    BudgetReached,
+    InvalidKey,
+    LimitReached,
+    Refusal,
+    ScopeMissing,
+    TenantSuspended,
+    TooManyFailures,
+)
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +34,8 @@ class Row(NamedTuple):
 
 TABLE: dict[type[Exception], Row] = {
     InvalidKey: Row(401, 403, "INVALID_API_KEY"),
+    ScopeMissing: Row(403, 403, "API_NOT_ALLOWED"),
+    TooManyFailures: Row(429, 429, "RATE_LIMIT_EXCEEDED"),
     TenantSuspended: Row(403, 403, "API_NOT_ALLOWED"),
     LimitReached: Row(429, 429, "RATE_LIMIT_EXCEEDED"),
     BudgetReached: Row(402, 400, "BILLING_BALANCE_NOT_ENOUGH"),
@@ -94,6 +104,7 @@ def _refusal(error: Refusal) -> Problem:
     wait = max(1, int((resets_at - timezone.now()).total_seconds()) + 1) if resets_at else None
     if isinstance(error, LimitReached) and wait is None:
         wait = RETRY_LATER
+    wait = error.facts.get("retry_after", wait)
     problem = _of(TABLE[type(error)], error.code, sentence, fields=fields, retry_after=wait)
     if problem.status == 401:
         problem.headers["WWW-Authenticate"] = "Bearer"

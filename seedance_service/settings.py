@@ -79,6 +79,8 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
 
+PROXY_HOPS = env.whole("PROXY_HOPS", 0, least=0, most=10)  # proxies of ours whose X-Forwarded-For is believed
+
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.flag("SECURE_COOKIES", not DEBUG)
 SECURE_REFERRER_POLICY = "no-referrer"  # an address may carry a signature
 

@@ -31,7 +31,7 @@ class ReadOnlyAdmin(ModelAdmin):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(ReadOnlyAdmin):
-    list_display = ["prefix", "tenant", "label", "created_at", "revoked_at"]
+    list_display = ["prefix", "tenant", "label", "scopes", "last_used_at", "expires_at", "revoked_at"]
     list_select_related = ["tenant"]
     search_fields = ["prefix", "tenant__name"]
     exclude = ["digest"]

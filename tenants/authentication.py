@@ -1,14 +1,20 @@
 """Which tenant is calling: the API key in `Authorization`, with or without `Bearer `."""
 
 import hmac
+from datetime import datetime, timedelta
 
+from django.conf import settings
+from django.db.models import Q
+from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from tenants import keys
 from tenants.errors import InvalidKey
+from tenants.failures import failures
 from tenants.models import ApiKey, Tenant
 
+USE_IS_NOTED_EVERY = timedelta(minutes=1)
 NOBODY = "0" * 64  # compared with where no key is found, so that an unknown key costs the same work
 
 
@@ -16,13 +22,34 @@ class KeyAuthentication(BaseAuthentication):
     """`request.user` is the tenant, `request.auth` its key. Every failure is the same InvalidKey."""
 
     def authenticate(self, request: Request) -> tuple[Tenant, ApiKey]:
-        text = request.headers.get("Authorization", "")
-        scheme, _, rest = text.partition(" ")
-        key = find(rest.strip() if scheme.lower() == "bearer" else text.strip())
+        text, address = _key_text(request), _address(request)
+        failures.check(address, text)  # before the database is asked
+        try:
+            key = find(text)
+        except InvalidKey:
+            failures.count(address)
+            raise
+        failures.remember_good(text)
+        _note_use(key, timezone.now())
         return key.tenant, key
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
+
+
+def _key_text(request: Request) -> str:
+    text = request.headers.get("Authorization", "").strip()
+    scheme, _, rest = text.partition(" ")
+    return (rest.strip() if scheme.lower() == "bearer" else text)[: keys.MAX_LENGTH + 1]
+
+
+def _address(request: Request) -> str:
+    """The caller's address: the one that the outermost of our PROXY_HOPS proxies saw, or the socket's."""
+    forwarded = request.headers.get("X-Forwarded-For", "").split(",")
+    hops = settings.PROXY_HOPS
+    if hops and len(forwarded) >= hops:
+        return forwarded[-hops].strip()
+    return str(request.META.get("REMOTE_ADDR", ""))
 
 
 def find(text: str) -> ApiKey:
@@ -32,6 +59,18 @@ def find(text: str) -> ApiKey:
         raise InvalidKey
     key = ApiKey.objects.select_related("tenant").filter(prefix=prefix).first()
     same = hmac.compare_digest(key.digest if key else NOBODY, keys.digest(text))
-    if key is None or not same or key.revoked_at is not None:
+    if key is None or not same or not _is_live(key):
         raise InvalidKey
     return key
+
+
+def _is_live(key: ApiKey) -> bool:
+    return key.revoked_at is None and (key.expires_at is None or key.expires_at > timezone.now())
+
+
+def _note_use(key: ApiKey, now: datetime) -> None:
+    """At most one write a minute, however many requests and processes there are."""
+    stale = now - USE_IS_NOTED_EVERY
+    if key.last_used_at is None or key.last_used_at < stale:
+        unnoted = Q(last_used_at=None) | Q(last_used_at__lt=stale)
+        ApiKey.objects.filter(unnoted, pk=key.pk).update(last_used_at=now)

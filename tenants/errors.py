@@ -21,6 +21,18 @@ class InvalidKey(Refusal):
     code = "invalid_api_key"
 
 
+class ScopeMissing(Refusal):
+    """This API key may not do that: it lacks the scope {scope}."""
+
+    code = "scope_missing"
+
+
+class TooManyFailures(Refusal):
+    """Too many requests with a wrong API key came from this address. Try again later."""
+
+    code = "too_many_failed_authentications"
+
+
 class TenantSuspended(Refusal):
     """This tenant is suspended: running generations finish, new ones are refused."""
 

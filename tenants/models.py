@@ -31,15 +31,27 @@ class Tenant(Limits):
         return self.name
 
 
+def every_scope() -> list[str]:
+    return list(ApiKey.Scope.values)
+
+
 class ApiKey(models.Model):
     """Only the digest is kept: the key itself is shown once, when it is made."""
+
+    class Scope(models.TextChoices):
+        WRITE = "generations:write"
+        READ = "generations:read"
+        USAGE = "usage:read"
 
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="keys")
     prefix = models.CharField(max_length=40, unique=True)
     digest = models.CharField(max_length=64)
     label = models.CharField(max_length=100, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    scopes = models.JSONField(default=every_scope, help_text="What it may do.")
+    expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, help_text="To the minute.")
 
     def __str__(self) -> str:
         return self.prefix

@@ -17,6 +17,7 @@ from deploy import stack
 from generations import catalog, lifecycle, novita, quota
 from generations.models import Generation, InputImage
 from tenants import keys
+from tenants.failures import failures
 from tenants.models import ApiKey, Tenant
 from tests.pictures import base64_of, picture
 from tests.upstream import Upstream
@@ -29,6 +30,11 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None, tmp_path_fa
 
     if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         settings.DATABASES["default"]["TEST"]["NAME"] = str(tmp_path_factory.mktemp("db") / "test.sqlite3")
+
+
+@pytest.fixture(autouse=True)
+def _no_remembered_failures() -> None:
+    failures.forget()
 
 
 class Caller:

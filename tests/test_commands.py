@@ -2,10 +2,13 @@
 
 import io
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from tenants.authentication import find
 from tenants.errors import InvalidKey
@@ -53,7 +56,8 @@ def test_the_list_shows_tenants_limits_and_keys_but_no_key_whole() -> None:
     key = tenant("create", "alice", "--per-day", "3")["api_key"]
     [row] = tenant("list")["tenants"]
     assert (row["tenant"], row["limits"]["per_day"]) == ("alice", 3)
-    assert row["keys"] == [{"prefix": find_prefix(key), "label": "", "revoked": False}]
+    [shown] = row["keys"]
+    assert (shown["prefix"], shown["revoked_at"], shown["last_used_at"]) == (find_prefix(key), None, None)
 
 
 def test_a_whole_key_can_be_revoked_and_is_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,6 +69,30 @@ def test_a_whole_key_can_be_revoked_and_is_not_repeated(capsys: pytest.CaptureFi
     with pytest.raises(CommandError) as caught:
         call_command("tenant", "revoke", key + "x")
     assert key not in str(caught.value)
+
+
+def test_a_rolled_key_and_its_successor_are_both_good_for_a_while() -> None:
+    tenant("create", "alice")
+    old = tenant("key", "alice", "--label", "ci", "--scope", "generations:read")["api_key"]
+    new = tenant("roll", find(old).prefix, "--overlap", "2h")["api_key"]
+    assert (find(new).label, find(new).scopes, find(new).expires_at) == ("ci", ["generations:read"], None)
+    with time_machine.travel(timezone.now() + timedelta(minutes=119)):
+        assert find(old)
+    with time_machine.travel(timezone.now() + timedelta(minutes=121)):
+        assert find(new)
+        with pytest.raises(InvalidKey):
+            find(old)
+
+
+def test_a_roll_does_not_lengthen_a_life_and_does_not_wake_the_dead() -> None:
+    tenant("create", "alice")
+    short = tenant("key", "alice", "--expires", "30m")["api_key"]
+    tenant("roll", short, "--overlap", "24h")
+    with time_machine.travel(timezone.now() + timedelta(minutes=31)), pytest.raises(InvalidKey):
+        find(short)
+    tenant("revoke", short)
+    with pytest.raises(CommandError, match="revoked"):
+        tenant("roll", short)
 
 
 def test_a_label_is_shown_in_the_list(capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,6 +125,9 @@ def test_without_json_it_speaks_to_people() -> None:
         (["create", "b", "--usd-per-month", "0.0000001"], "amount of USD"),
         (["create", "b", "--usd-per-month", "nan"], "amount of USD"),
         (["key", "nobody"], "no tenant"),
+        (["key", "alice", "--expires", "soon"], "such as 30m"),
+        (["key", "alice", "--scope", "everything"], "invalid choice"),
+        (["roll", "sds_live_nothing"], "no key"),
         (["key", "alice", "--label", "x" * 101], "label"),
         (["revoke", "sds_live_nothing"], "no key"),
         ([], "required"),

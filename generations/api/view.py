@@ -1,10 +1,15 @@
 """What the views of both entrances share."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.views import APIView
+
+from generations.api import lookup
+from tenants.errors import ScopeMissing
+from tenants.models import ApiKey
 
 
 class LengthRequired(APIException):
@@ -14,8 +19,15 @@ class LengthRequired(APIException):
 
 
 class View(APIView):
+    """`scopes`: what a key must be allowed, by method."""
+
+    scopes: Mapping[str, ApiKey.Scope] = {"GET": ApiKey.Scope.READ, "POST": ApiKey.Scope.WRITE}
+
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         # WSGI has no end of a chunked body: it would look like an empty one.
         if request.META.get("HTTP_TRANSFER_ENCODING") and not request.META.get("CONTENT_LENGTH"):
             raise LengthRequired
+        scope = self.scopes.get(request.method or "")
+        if scope and scope not in lookup.key_of(request).scopes:
+            raise ScopeMissing(scope=scope.value)

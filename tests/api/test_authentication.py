@@ -1,10 +1,13 @@
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.utils import timezone
 from rest_framework.test import APIClient
 
 from tenants import keys
+from tenants.failures import MOST
 from tenants.models import ApiKey
 from tests.conftest import Caller, client
 
@@ -18,9 +21,15 @@ ROUTES = [
 
 
 def headers_that_are_no_key(caller: Caller) -> dict[str, str | None]:
-    revoked, mistyped = keys.mint(), caller.key_text[:-1] + ("0" if caller.key_text[-1] != "0" else "1")
+    revoked, expired, mistyped = (
+        keys.mint(),
+        keys.mint(),
+        caller.key_text[:-1] + ("0" if caller.key_text[-1] != "0" else "1"),
+    )
     ApiKey.objects.create(tenant=caller.tenant, prefix=revoked.prefix, digest=revoked.digest, revoked_at=timezone.now())
+    ApiKey.objects.create(tenant=caller.tenant, prefix=expired.prefix, digest=expired.digest, expires_at=timezone.now())
     return {
+        "expired": f"Bearer {expired.text}",
         "missing": None,
         "empty": "",
         "only the scheme": "Bearer",
@@ -73,6 +82,77 @@ def test_the_services_own_api_says_it_as_problem_details(db: None) -> None:
 
 def test_a_session_of_the_panel_opens_no_door_of_the_api(alice: Caller, admin_client: Any) -> None:
     assert admin_client.get("/v1/generations").status_code == 401
+
+
+def with_scopes(caller: Caller, *scopes: str) -> Any:
+    new = keys.mint()
+    ApiKey.objects.create(tenant=caller.tenant, prefix=new.prefix, digest=new.digest, scopes=list(scopes))
+    return client(new.text)
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_a_key_does_only_what_its_scopes_allow(alice: Caller, method: str, path: str) -> None:
+    needed = "generations:write" if method == "post" else "generations:read"
+    others = [scope for scope in ApiKey.Scope.values if scope != needed]
+    refused = getattr(with_scopes(alice, *others), method)(path)
+    assert refused.status_code == 403
+    assert needed in refused.content.decode()
+    assert getattr(with_scopes(alice, needed), method)(path).status_code != 403
+
+
+def test_the_last_use_is_noted_once_a_minute(alice: Caller, django_assert_num_queries: Any) -> None:
+    alice.http.get("/v1/generations")
+    noted = ApiKey.objects.get().last_used_at
+    assert noted is not None
+    with django_assert_num_queries(2):  # the key and the rows: no write
+        alice.http.get("/v1/generations")
+    with time_machine.travel(noted + timedelta(seconds=61)):
+        alice.http.get("/v1/generations")
+    later = ApiKey.objects.get().last_used_at
+    assert later is not None
+    assert later > noted
+
+
+def test_an_address_that_shows_too_many_wrong_keys_waits_and_costs_no_query(
+    alice: Caller, django_assert_num_queries: Any
+) -> None:
+    guesser = client(keys.mint().text)
+    for _ in range(MOST):
+        assert guesser.get("/v1/generations").status_code == 401
+    with django_assert_num_queries(0):
+        answer = guesser.get("/v1/generations")
+    assert (answer.status_code, answer.json()["code"]) == (429, "too_many_failed_authentications")
+    assert 1 <= int(answer["Retry-After"]) <= 60
+
+
+def fail_often(http: Any, **headers: str) -> None:
+    for _ in range(MOST + 1):
+        http.get("/v1/generations", **headers)
+
+
+def test_another_address_is_not_a_guessers_victim(alice: Caller) -> None:
+    fail_often(client(keys.mint().text))
+    assert alice.http.get("/v1/generations", REMOTE_ADDR="192.0.2.7").status_code == 200
+
+
+def test_a_caller_that_was_right_before_is_not_either(alice: Caller) -> None:
+    assert alice.http.get("/v1/generations").status_code == 200
+    fail_often(client(keys.mint().text))
+    assert alice.http.get("/v1/generations").status_code == 200
+
+
+def test_behind_a_proxy_the_address_is_the_one_that_the_proxy_saw(alice: Caller, settings: Any) -> None:
+    settings.PROXY_HOPS = 1
+    fail_often(client(keys.mint().text), HTTP_X_FORWARDED_FOR="1.1.1.1, 192.0.2.1")
+    forged = alice.http.get("/v1/generations", HTTP_X_FORWARDED_FOR="192.0.2.1, 192.0.2.2")
+    assert forged.status_code == 200  # what a client writes itself stands further left
+    stranger = client(keys.mint().text).get("/v1/generations", HTTP_X_FORWARDED_FOR="9.9.9.9, 192.0.2.1")
+    assert stranger.status_code == 429
+
+
+def test_a_right_key_is_no_failure(alice: Caller) -> None:
+    for _ in range(MOST + 5):
+        assert alice.http.get("/v1/generations").status_code == 200
 
 
 def test_a_key_is_never_stored(alice: Caller) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from argparse import ArgumentParser, ArgumentTypeError
+from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -12,6 +13,7 @@ from django.utils import timezone
 from tenants import keys
 from tenants.models import ApiKey, Tenant
 
+UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 COUNTS = ["requests_per_minute", "in_flight", "per_day", "per_month"]
 
 
@@ -32,6 +34,14 @@ def micro_usd(text: str) -> int:
     return int(micro)
 
 
+def duration(text: str) -> timedelta:
+    """30m, 24h or 90d."""
+    number, unit = text[:-1], text[-1:]
+    if not (number.isascii() and number.isdecimal() and len(number) < 6 and unit in UNITS):
+        raise ArgumentTypeError(f"{text!r} is not a time such as 30m, 24h or 90d")
+    return timedelta(**{UNITS[unit]: int(number)})
+
+
 class Command(BaseCommand):
     help = "Make tenants and keys, revoke keys, list both."
 
@@ -45,14 +55,29 @@ class Command(BaseCommand):
         key = actions.add_parser("key", help="make one more key of a tenant")
         key.add_argument("name")
         key.add_argument("--label", default="")
+        key.add_argument("--expires", type=duration, metavar="TIME", help="such as 30m, 24h, 90d; never, if not given")
+        key.add_argument(
+            "--scope", dest="scopes", action="append", choices=ApiKey.Scope.values, help="all, if not given"
+        )
+        roll = actions.add_parser("roll", help="replace a key: a new one, and the old one good for a while longer")
+        roll.add_argument("prefix")
+        roll.add_argument(
+            "--overlap", type=duration, default=timedelta(hours=24), metavar="TIME", help="24h, if not given"
+        )
         revoke = actions.add_parser("revoke", help="revoke a key for ever")
         revoke.add_argument("prefix", help="the key up to its secret, as `tenant list` shows it")
         listing = actions.add_parser("list", help="tenants and their keys")
-        for action in (create, key, revoke, listing):
+        for action in (create, key, roll, revoke, listing):
             action.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        actions = {"create": self.create, "key": self.key, "revoke": self.revoke, "list": self.list_all}
+        actions = {
+            "create": self.create,
+            "key": self.key,
+            "roll": self.roll,
+            "revoke": self.revoke,
+            "list": self.list_all,
+        }
         answer, sentences = actions[options["action"]](options)
         self.stdout.write(json.dumps(answer) if options["json"] else "\n".join(sentences))
 
@@ -64,7 +89,7 @@ class Command(BaseCommand):
         try:
             with transaction.atomic():
                 tenant = Tenant.objects.create(name=name, **limits)
-                return self._with_new_key(tenant, "")
+                return self._with_new_key(tenant)
         except IntegrityError as error:
             raise CommandError(f"There is a tenant named {name!r} already.") from error
 
@@ -74,13 +99,23 @@ class Command(BaseCommand):
         tenant = Tenant.objects.filter(name=options["name"]).first()
         if tenant is None:
             raise CommandError(f"There is no tenant named {options['name']!r}.")
-        return self._with_new_key(tenant, options["label"])
+        expires_at = timezone.now() + options["expires"] if options["expires"] else None
+        scopes = options["scopes"] or list(ApiKey.Scope.values)
+        return self._with_new_key(tenant, label=options["label"], scopes=scopes, expires_at=expires_at)
+
+    def roll(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """The new key may do what the old one may; the old one never lives longer than it would have."""
+        with transaction.atomic():
+            old = _known_key(options["prefix"])
+            ends = min(filter(None, [old.expires_at, timezone.now() + options["overlap"]]))
+            if not ApiKey.objects.filter(pk=old.pk, revoked_at=None).update(expires_at=ends):
+                raise CommandError(f"{old.prefix} is revoked; make a new one with `tenant key`.")
+            answer, sentences = self._with_new_key(old.tenant, label=old.label, scopes=old.scopes)
+        shown = f"{ends:%Y-%m-%dT%H:%M:%SZ}"
+        return {**answer, "old_key_expires_at": shown}, [*sentences, f"{old.prefix} is good until {shown}."]
 
     def revoke(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        prefix = keys.prefix_of(options["prefix"]) or options["prefix"]  # a whole key will do, and is not repeated
-        key = ApiKey.objects.filter(prefix=prefix).select_related("tenant").first()
-        if key is None:
-            raise CommandError("There is no key of that prefix; `tenant list` shows them.")
+        key = _known_key(options["prefix"])
         ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now())
         return {"tenant": key.tenant.name, "revoked": key.prefix}, [f"{key.prefix} is revoked."]
 
@@ -88,19 +123,32 @@ class Command(BaseCommand):
         tenants = [_tenant_row(tenant) for tenant in Tenant.objects.order_by("name").prefetch_related("keys")]
         return {"tenants": tenants}, [_tenant_line(row) for row in tenants] or ["There is no tenant yet."]
 
-    def _with_new_key(self, tenant: Tenant, label: str) -> tuple[dict[str, Any], list[str]]:
+    def _with_new_key(self, tenant: Tenant, **facts: Any) -> tuple[dict[str, Any], list[str]]:
         new = keys.mint()
-        ApiKey.objects.create(tenant=tenant, prefix=new.prefix, digest=new.digest, label=label)
+        ApiKey.objects.create(tenant=tenant, prefix=new.prefix, digest=new.digest, **facts)
         answer = {"tenant": tenant.name, "api_key": new.text}
         return answer, [f"Tenant: {tenant.name}", f"API key, shown this once: {new.text}"]
 
 
+def _known_key(text: str) -> ApiKey:
+    """By its prefix; a whole key will do, and is not repeated."""
+    prefix = keys.prefix_of(text) or text
+    key = ApiKey.objects.filter(prefix=prefix).select_related("tenant").first()
+    if key is None:
+        raise CommandError("There is no key of that prefix; `tenant list` shows them.")
+    return key
+
+
 def _tenant_row(tenant: Tenant) -> dict[str, Any]:
     limits = {name: getattr(tenant, name) for name in [*COUNTS, "usd_per_month_micro"]}
-    known = [
-        {"prefix": key.prefix, "label": key.label, "revoked": key.revoked_at is not None} for key in tenant.keys.all()
-    ]
+    known = [_key_row(key) for key in tenant.keys.all()]
     return {"tenant": tenant.name, "limits": limits, "keys": known}
+
+
+def _key_row(key: ApiKey) -> dict[str, Any]:
+    times = {name: getattr(key, name) for name in ("expires_at", "last_used_at", "revoked_at")}
+    shown = {name: at.isoformat() if at else None for name, at in times.items()}
+    return {"prefix": key.prefix, "label": key.label, "scopes": key.scopes, **shown}
 
 
 def _tenant_line(row: dict[str, Any]) -> str:
@@ -110,5 +158,6 @@ def _tenant_line(row: dict[str, Any]) -> str:
 
 
 def _key_words(key: dict[str, Any]) -> str:
-    notes = [note for note in (key["label"], "revoked" if key["revoked"] else "") if note]
+    ends = f"until {key['expires_at'][:16]}" if key["expires_at"] else ""
+    notes = [note for note in (key["label"], "revoked" if key["revoked_at"] else ends) if note]
     return str(key["prefix"]) + (f" ({', '.join(notes)})" if notes else "")
