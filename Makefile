@@ -16,8 +16,7 @@ demo: .venv/run.stamp  ## make one video from the shipped picture, into var/
 	@exec $(PY) deploy/run.py --demo
 
 test: .venv/dev.stamp tests/sdk/node_modules/.stamp  ## every test, the whole way with real processes included
-	@$(PY) -m pytest -q -n 2 -m "not story"
-	@$(PY) -m pytest -q -m story
+	@$(PY) -m pytest -q -n 2 --dist loadgroup
 
 POSTGRES ?= postgres://postgres@127.0.0.1:5432/test
 

@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
@@ -55,6 +56,17 @@ class Process:
 
     def has_ended(self) -> bool:
         return self._child.poll() is not None
+
+    def listens_on(self, port: int) -> bool:
+        """Whether it, or a process of its group, is the one that listens there: a stranger's answer proves nothing."""
+        ours = set()
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                if os.getpgid(int(folder.name)) == self.pid:
+                    ours |= {os.readlink(fd) for fd in (folder / "fd").iterdir()}
+            except OSError:
+                continue  # it has ended meanwhile
+        return not ours.isdisjoint(_listening_sockets(port))
 
     def ask_to_stop(self) -> None:
         if not self.has_ended():
@@ -143,20 +155,32 @@ def seaweedfs_ports(first: int, *, but: int = 0) -> list[int]:
     raise StackError(f"There are no five free ports from {first} on for the local S3.")
 
 
+def _listening_sockets(port: int) -> set[str]:
+    """As /proc/PID/fd names them. Source of the columns: proc(5), /proc/net/tcp."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return {f"socket:[{row[9]}]" for row in rows if row[3] == "0A" and int(row[1].split(":")[1], 16) == port}
+
+
 def wait_until_answers(process: Process, url: str) -> None:
-    """Until something answers there over HTTP, be it an error. Raises StackError where the process ends before."""
+    """Until the process itself answers there over HTTP, be it an error. Raises StackError where it ends before."""
     ends = time.monotonic() + READY_WITHIN
     while time.monotonic() < ends:
         if process.has_ended():
             raise StackError(f"{process.name} ended at its start. Its last words:\n{process.last_words()}")
-        try:
-            urllib.request.urlopen(url, timeout=5).close()
+        if process.listens_on(urlsplit(url).port or 80) and _answers(url):
             return
-        except urllib.error.HTTPError:
-            return
-        except OSError:
-            time.sleep(0.05)
+        time.sleep(0.05)
     raise StackError(f"{process.name} does not answer at {url}. Its last words:\n{process.last_words()}")
+
+
+def _answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(url, timeout=5).close()
+    except urllib.error.HTTPError as error:
+        error.close()
+    except OSError:
+        return False
+    return True
 
 
 def seaweedfs(folder: Path, logs: Path, ports: list[int], access_key: str, secret_key: str) -> Process:

@@ -23,6 +23,14 @@ from tests.pictures import base64_of, picture
 from tests.upstream import Upstream
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The story's tests that share one running stack share a process; the rest goes on beside them."""
+    for item in items:
+        if "stack_running" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("story"))
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings: None, tmp_path_factory: pytest.TempPathFactory) -> None:
     """A file: several threads and processes share it as they do in production, which an in-memory one does not."""

@@ -23,7 +23,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     import os
 
     folder: Path = tmp_path_factory.mktemp("sandbox")
-    port = stack.free_port(33000 + os.getpid() % 10000)
+    port = stack.free_port(10_005 + os.getpid() % 600 * 10)
     process = stack.sandbox(folder / "tasks", folder, port, 0.5, os.environ)
     try:
         stack.wait_until_answers(process, f"http://127.0.0.1:{port}/sandbox/tasks")

@@ -94,7 +94,8 @@ class MakeRun:
 
 
 def free_port() -> int:
-    return stack.free_port(41000 + os.getpid() % 8000)
+    # Ten apart: the sandbox of one process's stack has the next port, and two processes start at once.
+    return stack.free_port(10_000 + os.getpid() % 600 * 10)
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +108,7 @@ def pictures() -> Iterator[Upstream]:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory, pictures: Upstream) -> Iterator[MakeRun]:
+def stack_running(tmp_path_factory: pytest.TempPathFactory, pictures: Upstream) -> Iterator[MakeRun]:
     run = MakeRun(tmp_path_factory.mktemp("var"), free_port(), FETCH_ALLOW_HOSTS=pictures.host)
     try:
         yield run.wait_until_ready()
@@ -142,13 +143,13 @@ def facts(content: bytes) -> tuple[str, int, int, int, float]:
         return stream.codec_context.name, stream.width, stream.height, count, float(stream.average_rate)
 
 
-def test_the_printed_curl_line_makes_a_video_that_plays(running: MakeRun) -> None:
+def test_the_printed_curl_line_makes_a_video_that_plays(stack_running: MakeRun) -> None:
     if shutil.which("curl") is None:
         pytest.skip("there is no curl")
-    [line] = [line for line in running.output.splitlines() if "i2v" in line and line.startswith("curl")]
+    [line] = [line for line in stack_running.output.splitlines() if "i2v" in line and line.startswith("curl")]
     answer = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
     task_id = json.loads(answer.stdout)["task_id"]
-    with running.http() as http:
+    with stack_running.http() as http:
         row = finished(http, task_id)
         assert row["status"] == "succeeded", row
         status, content = get(row["video"]["url"])
@@ -156,11 +157,11 @@ def test_the_printed_curl_line_makes_a_video_that_plays(running: MakeRun) -> Non
         assert facts(content) == ("h264", 864, 480, 121, 24.0)
         poster = Image.open(io.BytesIO(get(row["poster"]["url"])[1]))
         assert (poster.format, poster.size) == ("JPEG", (864, 480))
-        assert row["seed"] in [task["seed"] for task in running.submits()]
+        assert row["seed"] in [task["seed"] for task in stack_running.submits()]
 
 
-def test_a_changed_and_an_expired_url_are_really_refused(running: MakeRun) -> None:
-    with running.http() as http:
+def test_a_changed_and_an_expired_url_are_really_refused(stack_running: MakeRun) -> None:
+    with stack_running.http() as http:
         body = {"image": base64_of(picture()), "resolution": "480p"}
         row = finished(http, http.post("/v1/generations", json=body).json()["id"])
         url = row["video"]["url"]
@@ -185,9 +186,9 @@ def test_a_changed_and_an_expired_url_are_really_refused(running: MakeRun) -> No
     ],
 )
 def test_a_video_has_the_tables_pixels_and_frames(
-    running: MakeRun, resolution: str, ratio: str, duration: int, pixels: tuple[int, int]
+    stack_running: MakeRun, resolution: str, ratio: str, duration: int, pixels: tuple[int, int]
 ) -> None:
-    with running.http() as http:
+    with stack_running.http() as http:
         body = {"image": base64_of(picture()), "resolution": resolution, "aspect_ratio": ratio, "duration": duration}
         row = finished(http, http.post("/v1/generations", json=body).json()["id"], within=120)
         assert facts(get(row["video"]["url"])[1]) == ("h264", *pixels, 24 * duration + 1, 24.0)
@@ -196,8 +197,8 @@ def test_a_video_has_the_tables_pixels_and_frames(
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it leaves its thread pool open
 @pytest.mark.parametrize("form", ["raw Base64", "URL"])
-def test_the_pypi_novita_client_works_unmodified(running: MakeRun, pictures: Upstream, form: str) -> None:
-    client = NovitaClient(running.printed("API key"), base_url=running.url)
+def test_the_pypi_novita_client_works_unmodified(stack_running: MakeRun, pictures: Upstream, form: str) -> None:
+    client = NovitaClient(stack_running.printed("API key"), base_url=stack_running.url)
     image = base64_of(picture()) if form == "raw Base64" else f"{pictures.url}/a.png"
     body = {"image": image, "resolution": "480p", "seed": 21, "prompt": form}
     task_id = client._post("/v3/async/seedance-v1-lite-i2v", body)["task_id"]
@@ -210,10 +211,10 @@ def test_the_pypi_novita_client_works_unmodified(running: MakeRun, pictures: Ups
     client.session.close()
 
 
-def test_the_npm_novita_sdk_works_unmodified(running: MakeRun) -> None:
+def test_the_npm_novita_sdk_works_unmodified(stack_running: MakeRun) -> None:
     if shutil.which("node") is None:
         pytest.skip("there is no node")
-    command = ["node", "tests/sdk/drive.cjs", running.url, running.printed("API key"), str(PICTURE)]
+    command = ["node", "tests/sdk/drive.cjs", stack_running.url, stack_running.printed("API key"), str(PICTURE)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=90)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
@@ -222,8 +223,8 @@ def test_the_npm_novita_sdk_works_unmodified(running: MakeRun) -> None:
     assert said["refusal"] == {"code": 404, "reason": "TASK_NOT_FOUND"}
 
 
-def test_the_same_seed_makes_the_same_video_and_another_one_another(running: MakeRun) -> None:
-    with running.http() as http:
+def test_the_same_seed_makes_the_same_video_and_another_one_another(stack_running: MakeRun) -> None:
+    with stack_running.http() as http:
         hashes = []
         for seed in (1, 1, 2):
             body = {"image": base64_of(picture()), "resolution": "480p", "seed": seed}
@@ -231,8 +232,8 @@ def test_the_same_seed_makes_the_same_video_and_another_one_another(running: Mak
         assert hashes[0] == hashes[1] != hashes[2]
 
 
-def test_a_new_generation_is_submitted_within_a_second_of_a_sleeping_worker(running: MakeRun) -> None:
-    with running.http() as http:
+def test_a_new_generation_is_submitted_within_a_second_of_a_sleeping_worker(stack_running: MakeRun) -> None:
+    with stack_running.http() as http:
         body = {"image": base64_of(picture()), "resolution": "480p"}
         waits = []
         for _ in range(3):
@@ -248,9 +249,11 @@ def seconds_between(one: str, other: str) -> float:
     return (datetime.fromisoformat(other) - datetime.fromisoformat(one)).total_seconds()
 
 
-def test_one_command_makes_a_video_or_says_why_not(running: MakeRun, tmp_path: Path) -> None:
+def test_one_command_makes_a_video_or_says_why_not(stack_running: MakeRun, tmp_path: Path) -> None:
     out, poster = tmp_path / "v.mp4", tmp_path / "v.jpg"
-    done = running.manage("generate", str(PICTURE), "--resolution", "480p", "-o", str(out), "--poster", str(poster))
+    done = stack_running.manage(
+        "generate", str(PICTURE), "--resolution", "480p", "-o", str(out), "--poster", str(poster)
+    )
     assert done.returncode == 0, done.stderr
     assert "succeeded" in done.stderr
     assert facts(out.read_bytes())[:3] == ("h264", 864, 480)
@@ -265,27 +268,29 @@ def test_one_command_makes_a_video_or_says_why_not(running: MakeRun, tmp_path: P
         (["--url", "http://127.0.0.1:9"], "does not answer"),
         (["-o", str(tmp_path / "nowhere" / "v.mp4")], "can not be written"),
     ]:
-        done = running.manage("generate", str(PICTURE), "-o", str(tmp_path / "none.mp4"), *wrong)
+        done = stack_running.manage("generate", str(PICTURE), "-o", str(tmp_path / "none.mp4"), *wrong)
         assert done.returncode != 0
         assert sentence in done.stderr
         assert "Traceback" not in done.stderr
     assert not (tmp_path / "none.mp4").exists()
 
 
-def test_a_chunked_body_is_refused_and_not_taken_for_an_empty_one(running: MakeRun) -> None:
-    with running.http() as http:
+def test_a_chunked_body_is_refused_and_not_taken_for_an_empty_one(stack_running: MakeRun) -> None:
+    with stack_running.http() as http:
         for path, code in (("/v1/generations", "length_required"), ("/v3/async/seedance-v1-lite-i2v", 411)):
             answer = http.post(path, content=iter([b'{"image": "x"}']), headers={"Content-Type": "application/json"})
             assert (answer.status_code, answer.json()["code"]) == (411, code)
 
 
-def test_a_command_beside_make_run_needs_no_environment(running: MakeRun) -> None:
-    made = json.loads(running.manage("tenant", "create", "from the shell", "--json").stdout)
-    assert httpx.get(f"{running.url}/v1/generations", headers={"Authorization": made["api_key"]}).status_code == 200
+def test_a_command_beside_make_run_needs_no_environment(stack_running: MakeRun) -> None:
+    made = json.loads(stack_running.manage("tenant", "create", "from the shell", "--json").stdout)
+    assert (
+        httpx.get(f"{stack_running.url}/v1/generations", headers={"Authorization": made["api_key"]}).status_code == 200
+    )
 
 
-def test_the_docs_and_the_panel_are_served_with_assets_of_our_own(running: MakeRun) -> None:
-    with httpx.Client(base_url=running.url, follow_redirects=True) as http:
+def test_the_docs_and_the_panel_are_served_with_assets_of_our_own(stack_running: MakeRun) -> None:
+    with httpx.Client(base_url=stack_running.url, follow_redirects=True) as http:
         for page in ("/docs", "/admin/login/"):
             answer = http.get(page)
             assert answer.status_code == 200
@@ -296,9 +301,9 @@ def test_the_docs_and_the_panel_are_served_with_assets_of_our_own(running: MakeR
         assert http.get("/openapi.json").json()["openapi"].startswith("3.1")
 
 
-def test_the_panel_opens_with_the_printed_login(running: MakeRun) -> None:
-    [(user, password)] = re.findall(r"/admin/ +(\S+) / (\S+)", running.output)
-    with httpx.Client(base_url=running.url, follow_redirects=True) as http:
+def test_the_panel_opens_with_the_printed_login(stack_running: MakeRun) -> None:
+    [(user, password)] = re.findall(r"/admin/ +(\S+) / (\S+)", stack_running.output)
+    with httpx.Client(base_url=stack_running.url, follow_redirects=True) as http:
         page = http.get("/admin/login/")
         [token] = re.findall(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)
         form = {"username": user, "password": password, "csrfmiddlewaretoken": token, "next": "/admin/"}
@@ -308,9 +313,9 @@ def test_the_panel_opens_with_the_printed_login(running: MakeRun) -> None:
         assert "succeeded" in listing.text
 
 
-def test_no_key_signature_or_upstream_url_is_in_any_log(running: MakeRun) -> None:
-    key = running.printed("API key")
-    for log in (running.var / "log").glob("*.log"):
+def test_no_key_signature_or_upstream_url_is_in_any_log(stack_running: MakeRun) -> None:
+    key = stack_running.printed("API key")
+    for log in (stack_running.var / "log").glob("*.log"):
         text = log.read_text()
         for secret in (key, "X-Amz-Signature", "signature="):
             assert secret not in text, f"{secret} in {log.name}"
@@ -382,11 +387,11 @@ def test_with_a_key_of_the_real_upstream_no_sandbox_starts(tmp_path: Path) -> No
         upstream.stop()
 
 
-def test_what_cannot_be_started_is_said_in_a_sentence(running: MakeRun, tmp_path: Path) -> None:
+def test_what_cannot_be_started_is_said_in_a_sentence(stack_running: MakeRun, tmp_path: Path) -> None:
     for run, sentence in [
-        (MakeRun(tmp_path, running.port), f"Port {running.port} is taken"),
-        (MakeRun(tmp_path / "other", running.port, PORT="abc"), "PORT is 'abc'"),
-        (MakeRun(running.var, free_port()), "is using"),
+        (MakeRun(tmp_path, stack_running.port), f"Port {stack_running.port} is taken"),
+        (MakeRun(tmp_path / "other", stack_running.port, PORT="abc"), "PORT is 'abc'"),
+        (MakeRun(stack_running.var, free_port()), "is using"),
     ]:
         output, _ = run.process.communicate(timeout=40)
         assert sentence in output
