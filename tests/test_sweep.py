@@ -1,5 +1,7 @@
 """The loop itself, with real threads: what it takes, when it ends, and that a wake-up cannot be lost."""
 
+import subprocess
+import sys
 import threading
 import time
 from datetime import timedelta
@@ -12,6 +14,7 @@ from django_q.models import OrmQ
 
 from generations import inputs, queue, sweep
 from generations.images import inspect
+from generations.management.commands import worker
 from generations.management.commands.worker import _work_stands_still
 from generations.models import Generation, Slot
 from tests.conftest import Caller, make_generation
@@ -89,6 +92,24 @@ def test_a_step_that_fails_is_told_and_harms_no_other(
     assert Generation.objects.filter(status=Status.SUCCEEDED).count() == 1
     assert Generation.objects.filter(status=Status.SUBMITTING).count() == 19
     assert "a step failed" in caplog.text
+
+
+def test_a_cluster_that_has_just_started_is_given_time(alice: Caller, monkeypatch: Any) -> None:
+    """After a long pause every row is overdue; a fresh cluster must not be killed for that, over and over."""
+    g = make_generation(alice)
+    Generation.objects.filter(pk=g.pk).update(due_at=timezone.now() - timedelta(hours=1))
+    monkeypatch.setattr(worker, "CHECK_EVERY", 0.1)
+    monkeypatch.setattr(worker, "OVERDUE", timedelta(seconds=1))
+    cluster = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+    command = worker.Command()
+    command.stopping = command.stuck = False
+    started = time.monotonic()
+    try:
+        command._watch(cluster)
+    finally:
+        worker._kill_group(cluster)
+    assert command.stuck
+    assert time.monotonic() - started >= 1.0
 
 
 def test_a_row_is_overdue_only_while_no_sweep_is_awake(alice: Caller) -> None:

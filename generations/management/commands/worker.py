@@ -36,13 +36,13 @@ class Command(BaseCommand):
         self.stopping = self.stuck = False
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
-        # A worker that was killed on this host may have left its slot taken; the rows it had are due soon.
-        queue.free_slots_of_this_host()
-        queue.ring()
         while not self.stopping:
             self._run_cluster()
 
     def _run_cluster(self) -> None:
+        # A cluster that was killed on this host may have left its slot taken, and its broker may have lost the rings.
+        queue.free_slots_of_this_host()
+        queue.ring()
         command = [sys.executable, sys.argv[0], "qcluster"]
         cluster = subprocess.Popen(command, start_new_session=True, preexec_fn=_die_with_parent)
         try:
@@ -58,12 +58,13 @@ class Command(BaseCommand):
 
     def _watch(self, cluster: "subprocess.Popen[bytes]") -> None:
         self.stuck = False
-        looked = time.monotonic()
+        # Rows may be overdue from long before this cluster: it is judged only after the time in which it must act.
+        next_check = time.monotonic() + OVERDUE.total_seconds()
         while cluster.poll() is None and not self.stopping and not self.stuck:
             time.sleep(LOOK_EVERY)
-            if time.monotonic() - looked > CHECK_EVERY:
+            if time.monotonic() > next_check:
                 self.stuck = _work_stands_still()
-                looked = time.monotonic()
+                next_check = time.monotonic() + CHECK_EVERY
         ends = time.monotonic() + DRAIN
         if self.stuck:
             log.error("rows are overdue and no sweep is awake: the cluster is killed and started again")
