@@ -1,9 +1,6 @@
 """SUBMIT, POLL, COPY: one step of a claimed generation. Nothing outside is called within a transaction."""
 
-import hashlib
 import logging
-import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -12,7 +9,7 @@ from typing import Any, assert_never
 
 from django.utils import timezone
 
-from generations import catalog, errors, fetch, inputs, lifecycle, novita, storage, videos
+from generations import catalog, errors, inputs, lifecycle, novita, transfer
 from generations.models import Attempt, Generation
 
 Status = Generation.Status
@@ -21,19 +18,12 @@ STALLED_AFTER = timedelta(hours=1)  # from then on ops see it as stalled, and it
 GIVE_UP_AFTER = timedelta(hours=24)
 IMAGE_TRIES = 4  # over some 15 s: a caller's server that is down for longer fails the generation
 LONGEST_PAUSE = 60.0  # seconds between two tries of a step
-COPY_DEADLINE = 240.0  # seconds; 20 MB at 85 kB/s, and below the queue's timeout
 UNEXPECTED_TRIES = 10
 LARGE = 4 * 1024**2  # bytes of pictures; a submit's body takes some six times as much while it is built
 WAIT_FOR_ROOM = 20.0  # seconds
-MAX_VIDEO = 2 * 1024**3  # bytes; a 1080p video of 10 s has about 20 MB
-RENEW_EVERY = 20.0  # seconds, a fraction of the copy's lease
 
 log = logging.getLogger(__name__)
 _large = BoundedSemaphore(2)  # of 30 MB pictures at once in one worker: 2 * 2 * 180 MB
-
-
-class TurnLost(Exception):
-    """The lease ran out and another worker has the row."""
 
 
 def advance(generation: Generation) -> None:
@@ -199,10 +189,10 @@ def copy(generation: Generation) -> None:
 
 def _copy_from(generation: Generation, video_url: str) -> None:
     try:
-        video = _transfer(generation, video_url)
+        video = transfer.run(generation, video_url)
     except errors.Trouble as trouble:
         _copy_later(generation, f"{type(trouble).__name__}: {trouble}")
-    except TurnLost:
+    except transfer.TurnLost:
         return
     else:
         lifecycle.mark_succeeded(generation, video)
@@ -213,80 +203,6 @@ def _copy_later(generation: Generation, reason: str) -> None:
         lifecycle.fail(generation, "copy_failed", f"The video could not be stored within a day: {reason}")
     else:
         _try_again(generation, reason)
-
-
-def _transfer(generation: Generation, video_url: str) -> lifecycle.StoredVideo:
-    """From the upstream to the bucket in constant memory, then verified by reading it back from there."""
-    folder = f"videos/{generation.tenant_id}/{generation.created_at:%Y/%m}"
-    key, poster_key = f"{folder}/{generation.pk}.mp4", f"{folder}/{generation.pk}.jpg"
-    if storage.size(key) is not None:
-        _delete(generation, key)  # left by a copy that died; nobody was told of it
-    with fetch.open_url(video_url, limit=MAX_VIDEO, deadline=COPY_DEADLINE) as download:
-        hashed = Hashed(_while_mine(generation, download.chunks))
-        storage.put_stream(key, iter(hashed), download.length, "video/mp4")
-    facts = _verify(generation, key, hashed)
-    storage.put(poster_key, facts.poster, "image/jpeg")
-    return lifecycle.StoredVideo(
-        key=key,
-        size=hashed.size,
-        sha256=hashed.sha256,
-        codec=facts.codec,
-        width=facts.width,
-        height=facts.height,
-        fps=facts.fps,
-        duration=facts.duration,
-        poster_key=poster_key,
-    )
-
-
-def _verify(generation: Generation, key: str, sent: "Hashed") -> videos.Video:
-    """What lies in the bucket, if it is what was sent and a whole MP4. Raises BadVideo, with the object deleted."""
-    with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
-        stored = Hashed(_while_mine(generation, storage.read_stream(key)))
-        file.writelines(stored)
-        file.flush()
-        try:
-            if (stored.size, stored.sha256) != (sent.size, sent.sha256):
-                raise errors.BadVideo(f"{stored.size} bytes lie in the bucket, {sent.size} other ones were sent")
-            return videos.inspect(file.name)
-        except errors.BadVideo:
-            _delete(generation, key)
-            raise
-
-
-def _delete(generation: Generation, key: str) -> None:
-    """Delete what this copy may delete: once the turn is lost, the object may be one that is served."""
-    if not lifecycle.renew_lease(generation):
-        raise TurnLost
-    storage.delete(key)
-
-
-class Hashed:
-    """Passes chunks on, and knows their size and SHA-256 once they have all gone by."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks, self._hash, self.size = chunks, hashlib.sha256(), 0
-
-    def __iter__(self) -> Iterator[bytes]:
-        for chunk in self._chunks:
-            self._hash.update(chunk)
-            self.size += len(chunk)
-            yield chunk
-
-    @property
-    def sha256(self) -> str:
-        return self._hash.hexdigest()
-
-
-def _while_mine(generation: Generation, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The chunks, for as long as the lease can be renewed. Raises TurnLost."""
-    renewed = float("-inf")
-    for chunk in chunks:
-        if time.monotonic() - renewed > RENEW_EVERY:
-            if not lifecycle.renew_lease(generation):
-                raise TurnLost
-            renewed = time.monotonic()
-        yield chunk
 
 
 def recover(generation: Generation) -> None:

@@ -9,7 +9,7 @@ from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
-from generations import inputs, lifecycle, steps, storage
+from generations import inputs, lifecycle, steps, storage, transfer
 from generations.images import inspect
 from generations.models import Generation
 from tenants.models import LedgerEntry
@@ -411,7 +411,7 @@ def test_a_store_that_is_down_delays_a_copy_and_loses_nothing(
 def test_a_copy_that_lost_its_turn_stops_and_leaves_no_object(
     running: Generation, upstream: Upstream, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(steps, "RENEW_EVERY", -1.0)  # renew with every chunk
+    monkeypatch.setattr(transfer, "RENEW_EVERY", -1.0)  # renew with every chunk
 
     def steal(handler: Any) -> Any:
         """Another worker claims the row while this one's copy has begun."""

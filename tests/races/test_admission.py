@@ -60,7 +60,7 @@ def admit_naively(generation: Generation, charges: Any) -> None:
 
 def race(caller: Caller, act: Callable[[Generation, Any], None]) -> int:
     """How many of CALLERS threads, released at one moment, were admitted."""
-    barrier, admitted, failed = threading.Barrier(CALLERS), [], []
+    barrier, admitted, refused, failed = threading.Barrier(CALLERS), [], [], []
 
     def call(generation: Generation) -> None:
         charges = quota.charges(generation.price_micro, generation.created_at)
@@ -70,7 +70,7 @@ def race(caller: Caller, act: Callable[[Generation, Any], None]) -> int:
             act(generation, charges)
             admitted.append(1)
         except LimitReached:
-            pass
+            refused.append(1)
         except DatabaseError as error:
             failed.append(error)
         finally:
@@ -82,6 +82,7 @@ def race(caller: Caller, act: Callable[[Generation, Any], None]) -> int:
     for thread in threads:
         thread.join()
     assert failed == []
+    assert len(admitted) + len(refused) == CALLERS
     return len(admitted)
 
 
