@@ -14,10 +14,11 @@ django.setup()
 from django.contrib.auth import get_user_model
 
 from generations import storage
-from tenants import keys
+from tenants import administration
+from tenants.administration import Act
 from tenants.authentication import find
 from tenants.errors import InvalidKey
-from tenants.models import ApiKey, Tenant
+from tenants.models import Tenant
 
 
 def main() -> None:
@@ -43,13 +44,12 @@ def _admin(password: str) -> None:
 
 
 def _demo_key(known: str) -> str:
-    tenant, _ = Tenant.objects.get_or_create(name="demo")
+    act = Act(by="make run", reason="the demo tenant")
+    tenant = Tenant.objects.filter(name="demo").first() or administration.create_tenant(act, "demo")
     try:
         find(known)
     except InvalidKey:
-        new = keys.mint()
-        ApiKey.objects.create(tenant=tenant, prefix=new.prefix, digest=new.digest, label="make run")
-        return new.text
+        return administration.mint_key(act, tenant, label="make run").text
     return known
 
 

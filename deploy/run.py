@@ -97,13 +97,14 @@ class Run:
 
     def _start_sandbox(self) -> None:
         port = stack.free_port(self.port + 1)
-        self.env |= {"NOVITA_BASE_URL": f"http://127.0.0.1:{port}", "NOVITA_API_KEY": "sandbox"}
+        url = f"http://127.0.0.1:{port}"
+        self.env |= {"NOVITA_BASE_URL": url, "NOVITA_API_KEY": "sandbox", "SANDBOX_BASE_URL": url}
         # The sandbox, and nothing else of this machine, may be read by the guarded fetch.
         given = os.environ.get("FETCH_ALLOW_HOSTS")
         self.env["FETCH_ALLOW_HOSTS"] = ",".join(filter(None, [given, f"127.0.0.1:{port}"]))
         seconds = float(os.environ.get("SANDBOX_SECONDS", SANDBOX_SECONDS))
         sandbox = self._add(stack.sandbox(VAR / "sandbox", self.logs, port, seconds, self.env))
-        stack.wait_until_answers(sandbox, f"http://127.0.0.1:{port}/sandbox/tasks")
+        stack.wait_until_answers(sandbox, f"{url}/sandbox/tasks")
 
     def _prepare(self) -> None:
         done = subprocess.run(
@@ -133,7 +134,7 @@ def _read_env(path: Path) -> dict[str, str]:
 def _write_env(path: Path, env: dict[str, str]) -> None:
     names = [*KEPT, "SEEDANCE_URL", "S3_BUCKET", "S3_ENDPOINT_URL", "ALLOWED_HOSTS", "SECURE_COOKIES"]
     names += ["FETCH_ALLOW_HOSTS", "DATABASE_URL"] + (
-        [] if _given("NOVITA_API_KEY") else ["NOVITA_BASE_URL", "NOVITA_API_KEY"]
+        [] if _given("NOVITA_API_KEY") else ["NOVITA_BASE_URL", "NOVITA_API_KEY", "SANDBOX_BASE_URL"]
     )
     path.touch(0o600)
     path.write_text("".join(f"{name}={env[name]}\n" for name in names if env.get(name)))

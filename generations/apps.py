@@ -3,6 +3,9 @@ from typing import Any
 from django.apps import AppConfig
 from django.conf import settings
 from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
+
+from generations import errors, fetch, prices
 
 
 class GenerationsConfig(AppConfig):
@@ -23,4 +26,21 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
         found.append(checks.Warning("NOVITA_API_KEY is not set: the upstream will refuse.", id="generations.W002"))
     if not settings.NOVITA_BASE_URL.startswith(("http://", "https://")):
         found.append(checks.Error("NOVITA_BASE_URL takes an http or https URL.", id="generations.E001"))
+    if settings.SANDBOX_BASE_URL:
+        found += _check_sandbox()
+    try:
+        prices.check()
+    except ImproperlyConfigured as error:
+        found.append(checks.Error(str(error), id="generations.E003"))
     return found
+
+
+def _check_sandbox() -> list[checks.CheckMessage]:
+    if not settings.SANDBOX_BASE_URL.startswith(("http://", "https://")):
+        return [checks.Error("SANDBOX_BASE_URL takes an http or https URL.", id="generations.E002")]
+    try:
+        fetch.check_url(settings.SANDBOX_BASE_URL)
+    except errors.FetchRefused as error:
+        sentence = f"The sandbox's videos can not be fetched: {error}. Name its host:port in FETCH_ALLOW_HOSTS."
+        return [checks.Warning(sentence, id="generations.W003")]
+    return []

@@ -3,14 +3,16 @@
 import secrets
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from generations import catalog, errors, inputs, lifecycle, queue, quota
+from generations import catalog, errors, inputs, lifecycle, prices, queue, quota
 from generations.images import Image
 from generations.models import Generation, InputImage
-from tenants.errors import TenantSuspended
+from tenants.errors import NoSandbox
 from tenants.models import ApiKey
+from tenants.windows import Standing
 
 Source = Generation.SeedSource
 
@@ -30,25 +32,35 @@ class Wanted:
     model: catalog.Model = catalog.SEEDANCE_V1_LITE_I2V
 
 
-def accept(key: ApiKey, wanted: Wanted) -> Generation:
-    """The generation, committed. Raises BadImage, LimitReached, TenantSuspended or StorageTrouble."""
-    if key.tenant.suspended_at:
-        raise TenantSuspended
+@dataclass(frozen=True)
+class Accepted:
+    generation: Generation
+    standings: list[Standing]  # how each limit stood right after it
+
+
+def accept(key: ApiKey, wanted: Wanted) -> Accepted:
+    """The generation, committed. Raises BadImage, LimitReached, TenantSuspended, NoSandbox or StorageTrouble."""
+    if key.test and not settings.SANDBOX_BASE_URL:
+        raise NoSandbox
+    checked = {name: _checked(name, getattr(wanted, name)) for name in ("image", "last_image")}
     generation = _draft(key, wanted)
-    charges = quota.charges(generation.price_micro, generation.created_at)
+    charges = quota.charges(key, generation.price_micro, generation)
+    if any(isinstance(picture, Image) for picture in checked.values()):
+        quota.look(key, charges)  # what would be refused leaves nothing in the bucket
+    _keep(generation, checked)
     with transaction.atomic():
         lifecycle.record(generation, charges)
-        quota.admit(generation.tenant_id, charges)
+        standings = quota.admit(key, charges)
     queue.ring()
-    return generation
+    return Accepted(generation, standings)
 
 
 def _draft(key: ApiKey, wanted: Wanted) -> Generation:
-    checked = {name: _checked(name, getattr(wanted, name)) for name in ("image", "last_image")}
     seed, seed_source = _seed(wanted.seed)
     return Generation(
         tenant=key.tenant,
         api_key=key,
+        test=key.test,
         created_at=timezone.now(),
         model=wanted.model.name,
         prompt=wanted.prompt,
@@ -58,12 +70,16 @@ def _draft(key: ApiKey, wanted: Wanted) -> Generation:
         camera_fixed=wanted.camera_fixed,
         seed=seed,
         seed_source=seed_source,
-        image=_kept(key.tenant_id, checked["image"]),
-        image_url=_url(checked["image"]),
-        last_image=_kept(key.tenant_id, checked["last_image"]),
-        last_image_url=_url(checked["last_image"]),
-        price_micro=wanted.model.price_micro(wanted.resolution, wanted.aspect_ratio, wanted.duration),
+        price_micro=0
+        if key.test
+        else prices.price_micro(wanted.model, wanted.resolution, wanted.aspect_ratio, wanted.duration),
     )
+
+
+def _keep(generation: Generation, checked: dict[str, str | Image | None]) -> None:
+    for name, picture in checked.items():
+        setattr(generation, name, _kept(generation.tenant_id, picture))
+        setattr(generation, f"{name}_url", _url(picture))
 
 
 def _seed(given: int | None) -> tuple[int, Source]:

@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from generations.models import Attempt, Event, Generation, InputImage
 from tenants import ledger
+from tenants.windows import Charge
 
 log = logging.getLogger(__name__)
 
@@ -46,12 +47,23 @@ class StoredVideo:
     poster_key: str
 
 
-def record(generation: Generation, charges: Sequence[ledger.Charge]) -> None:
+def record(generation: Generation, charges: Sequence[Charge]) -> None:
     """The first row of its life, with its hold. Runs in the admission's transaction."""
     generation.status = Status.QUEUED
     generation.due_at = generation.created_at
     generation.save(force_insert=True)
-    ledger.hold(generation.tenant_id, generation.pk, generation.price_micro, charges)
+    assert generation.api_key is not None
+    ledger.hold(
+        generation.api_key,
+        ledger.Purchase(
+            generation_id=generation.pk,
+            item=f"{generation.model} {generation.resolution} {generation.duration} s",
+            seconds=generation.duration,
+            price_micro=generation.price_micro,
+            at=generation.created_at,
+            charges=charges,
+        ),
+    )
     _tell(generation, "accepted")
 
 

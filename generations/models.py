@@ -55,6 +55,7 @@ class Generation(models.Model):
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="generations")
     api_key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
+    test = models.BooleanField(default=False, help_text="Made with a test key: for the sandbox, on no bill.")
 
     # What was asked for, exactly: enough to ask for it again.
     model = models.CharField(max_length=50)
@@ -127,7 +128,9 @@ class Generation(models.Model):
             # Serves the sweep's claim, and only it: finished rows are not in it.
             models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="generation_due"),
             # Serves GET /v1/generations; ids grow with time, so newest first is by id.
-            models.Index(F("tenant"), F("id").desc(), name="generation_by_tenant"),
+            models.Index(F("tenant"), F("test"), F("id").desc(), name="generation_by_tenant"),
+            # Serves GET /v1/usage.
+            models.Index(fields=["tenant", "test", "created_at"], name="generation_by_time"),
         ]
 
     def __str__(self) -> str:

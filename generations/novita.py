@@ -6,7 +6,7 @@ What the upstream says comes back as one of a few outcomes; only what cannot be 
 import email.utils
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -84,13 +84,28 @@ Submitted = Created | NotCreated | Refused | InDoubt
 Polled = Rendering | Rendered | Failed
 
 
-def submit(path: str, body: dict[str, Any]) -> Submitted:
+@dataclass(frozen=True)
+class Account:
+    """Where to send, and as whom."""
+
+    base_url: str
+    api_key: str = field(repr=False)
+
+
+def account(*, test: bool) -> Account:
+    """The sandbox for a test, whatever the live upstream is; its key is never the live one."""
+    if test:
+        return Account(settings.SANDBOX_BASE_URL, settings.SANDBOX_API_KEY)
+    return Account(settings.NOVITA_BASE_URL, settings.NOVITA_API_KEY)
+
+
+def submit(to: Account, path: str, body: dict[str, Any]) -> Submitted:
     """One POST on a fresh connection, without retries and redirects: what it may cost is paid at most once."""
     transport = httpx.HTTPTransport(verify=tls(), trust_env=False, retries=0)
     transport._pool._network_backend = DeadlineBackend(Clock(SUBMIT_DEADLINE))
     try:
         with httpx.Client(transport=transport, trust_env=False, timeout=SUBMIT_DEADLINE) as client:
-            return _submitted(client.post(_url(path), content=msgspec.json.encode(body), headers=_headers()))
+            return _submitted(client.post(to.base_url + path, content=msgspec.json.encode(body), headers=_headers(to)))
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
         # The last two are refusals of our own client, before it sends anything.
         return NotCreated(f"the upstream can not be reached: {type(error).__name__}")
@@ -99,13 +114,13 @@ def submit(path: str, body: dict[str, Any]) -> Submitted:
         return InDoubt(f"the answer was lost: {type(error).__name__}")
 
 
-def poll(upstream_id: str) -> Polled:
+def poll(to: Account, upstream_id: str) -> Polled:
     """Task Result of one task. Raises UpstreamTrouble where the answer is none: that is "not yet", never a failure."""
     client, clock = _poller(os.getpid())
     clock.restart(POLL_DEADLINE)
     try:
-        url = _url("/v3/async/task-result")
-        answer = client.get(url, params={"task_id": upstream_id}, headers=_headers())
+        url = f"{to.base_url}/v3/async/task-result"
+        answer = client.get(url, params={"task_id": upstream_id}, headers=_headers(to))
     except httpx.HTTPError as error:
         raise UpstreamTrouble(f"the poll failed: {type(error).__name__}") from error
     body = _object(answer)
@@ -199,13 +214,9 @@ def _retry_after(answer: httpx.Response) -> float | None:
         return None  # no date either: our own backoff serves as well
 
 
-def _url(path: str) -> str:
-    return f"{settings.NOVITA_BASE_URL}{path}"
-
-
-def _headers() -> dict[str, str]:
+def _headers(to: Account) -> dict[str, str]:
     return {
-        "Authorization": f"Bearer {settings.NOVITA_API_KEY}",
+        "Authorization": f"Bearer {to.api_key}",
         "Content-Type": "application/json",
         "Accept-Encoding": "identity",
     }

@@ -1,29 +1,32 @@
-"""ADMIT: which windows a generation is charged to, and whether there is room in all of them."""
+"""ADMIT: whether a generation has room in every window of its tenant and its key."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
-from tenants import ledger
-from tenants.ledger import EPOCH, Charge, Kind
-
-
-def charges(price_micro: int, at: datetime) -> list[Charge]:
-    """What one generation takes, always in this order: two admissions can then not deadlock."""
-    minute = at.astimezone(UTC).replace(second=0, microsecond=0)
-    day = minute.replace(hour=0, minute=0)
-    month = day.replace(day=1)
-    return [
-        Charge(Kind.IN_FLIGHT, EPOCH, 1),
-        Charge(Kind.REQUESTS_PER_MINUTE, minute, 1),
-        Charge(Kind.PER_DAY, day, 1),
-        Charge(Kind.PER_MONTH, month, 1),
-        Charge(Kind.USD_PER_MONTH, month, price_micro),
-    ]
+from generations.models import Generation
+from tenants import ledger, windows
+from tenants.errors import TenantSuspended
+from tenants.models import ApiKey
+from tenants.windows import Charge, Standing
 
 
-def admit(tenant_id: int, wanted: Sequence[Charge]) -> None:
+def charges(key: ApiKey, price_micro: int, generation: Generation) -> list[Charge]:
+    """What the generation takes, of the windows in which it was created."""
+    return windows.charges(price_micro, generation.duration, generation.created_at, key.tenant.zone)
+
+
+def look(key: ApiKey, wanted: Sequence[Charge]) -> None:
+    """Before its pictures are stored: raises LimitReached or TenantSuspended where `admit` surely would now."""
+    if key.tenant.suspended_at:
+        raise TenantSuspended
+    ledger.check_room(key, wanted)
+
+
+def admit(key: ApiKey, wanted: Sequence[Charge]) -> list[Standing]:
     """Take the room, as the last act of the admission's transaction: these are its hot rows.
 
-    Raises LimitReached, which rolls the whole admission back.
+    Raises LimitReached or TenantSuspended, which rolls the whole admission back.
     """
-    ledger.take_room(tenant_id, wanted)
+    locked = ledger.lock_key(key.pk)
+    if locked.tenant.suspended_at:
+        raise TenantSuspended
+    return ledger.take_room(locked, wanted)

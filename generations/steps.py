@@ -60,7 +60,7 @@ def _send(generation: Generation) -> None:
         return
     attempt = lifecycle.start_submitting(generation)
     if attempt is not None:
-        _learn(generation, attempt, novita.submit(catalog.MODELS[generation.model].path, body))
+        _learn(generation, attempt, novita.submit(_account(generation), catalog.MODELS[generation.model].path, body))
 
 
 @contextmanager
@@ -142,7 +142,7 @@ def poll(generation: Generation) -> None:
     """One look at the upstream's task; where it is done, its copy starts in the same step."""
     assert generation.upstream_id is not None  # the schema's rule for a running row
     try:
-        seen = novita.poll(generation.upstream_id)
+        seen = novita.poll(_account(generation), generation.upstream_id)
     except errors.UpstreamTrouble as trouble:
         _not_yet(generation, str(trouble))
         return
@@ -177,7 +177,7 @@ def copy(generation: Generation) -> None:
     """A copy that did not come to its end starts anew, from a fresh URL."""
     assert generation.upstream_id is not None
     try:
-        seen = novita.poll(generation.upstream_id)
+        seen = novita.poll(_account(generation), generation.upstream_id)
     except errors.UpstreamTrouble as trouble:
         _copy_later(generation, str(trouble))
         return
@@ -214,6 +214,10 @@ def recover(generation: Generation) -> None:
             lifecycle.fail(generation, "internal_error", "The service could not finish it; its operators can see why.")
         case Status.QUEUED | Status.RUNNING | Status.COPYING:
             _try_again(generation, "an unexpected error; the log has it")
+
+
+def _account(generation: Generation) -> novita.Account:
+    return novita.account(test=generation.test)
 
 
 def _age(generation: Generation) -> timedelta:

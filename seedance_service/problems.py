@@ -13,15 +13,19 @@ from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.response import Response
 
 from generations import errors
+from tenants import ratelimit
 from tenants.errors import (
     BudgetReached,
     InvalidKey,
     LimitReached,
+    NoSandbox,
+    NotPossible,
     Refusal,
     ScopeMissing,
     TenantSuspended,
     TooManyFailures,
 )
+from tenants.views import render as render_limit
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +41,8 @@ TABLE: dict[type[Exception], Row] = {
     ScopeMissing: Row(403, 403, "API_NOT_ALLOWED"),
     TooManyFailures: Row(429, 429, "RATE_LIMIT_EXCEEDED"),
     TenantSuspended: Row(403, 403, "API_NOT_ALLOWED"),
+    NoSandbox: Row(503, 503, "CREATE_TASK_FAILED"),
+    NotPossible: Row(409, 409, "INVALID_REQUEST_BODY"),
     LimitReached: Row(429, 429, "RATE_LIMIT_EXCEEDED"),
     BudgetReached: Row(402, 400, "BILLING_BALANCE_NOT_ENOUGH"),
     errors.GenerationNotFound: Row(404, 404, "TASK_NOT_FOUND"),
@@ -65,6 +71,7 @@ class Problem(NamedTuple):
     wire_reason: str
     fields: list[dict[str, str]]
     headers: dict[str, str]
+    limit: dict[str, Any] = {}  # which one, where one refused it
 
 
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -108,6 +115,10 @@ def _refusal(error: Refusal) -> Problem:
     problem = _of(TABLE[type(error)], error.code, sentence, fields=fields, retry_after=wait)
     if problem.status == 401:
         problem.headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, LimitReached) and "standing" in error.facts:
+        standing = error.facts["standing"]
+        problem.headers.update(ratelimit.headers([standing], timezone.now()))
+        return problem._replace(limit={**render_limit(standing), "wanted": error.facts["wanted"]})
     return problem
 
 
@@ -142,7 +153,11 @@ def details(problem: Problem) -> dict[str, Any]:
         "detail": problem.detail,
         "code": problem.code,
     }
-    return {**body, "errors": problem.fields} if problem.fields else body
+    return {
+        **body,
+        **({"errors": problem.fields} if problem.fields else {}),
+        **({"limit": problem.limit} if problem.limit else {}),
+    }
 
 
 def envelope(problem: Problem) -> dict[str, Any]:
@@ -151,7 +166,10 @@ def envelope(problem: Problem) -> dict[str, Any]:
         "code": problem.wire_status,
         "reason": problem.wire_reason,
         "message": problem.detail,
-        "metadata": {field["field"]: field["detail"] for field in problem.fields},
+        "metadata": {
+            **{field["field"]: field["detail"] for field in problem.fields},
+            **{name: str(value) for name, value in problem.limit.items()},
+        },
     }
 
 

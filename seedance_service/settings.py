@@ -153,6 +153,11 @@ NOVITA_API_KEY = env.text("NOVITA_API_KEY")
 if not NOVITA_API_KEY.isascii() or not NOVITA_API_KEY.isprintable():
     raise ImproperlyConfigured("NOVITA_API_KEY holds characters that no header may hold.")
 
+# Where generations of test keys go, whatever the live upstream is; empty: no test keys.
+SANDBOX_BASE_URL = env.text("SANDBOX_BASE_URL").rstrip("/")
+SANDBOX_API_KEY = env.text("SANDBOX_API_KEY", "sandbox")
+PRICES = env.text("PRICES")  # JSON, instead of the model maker's formula; usually by PRICES_FILE
+
 S3_BUCKET = env.text("S3_BUCKET")
 S3_ENDPOINT_URL = env.text("S3_ENDPOINT_URL")  # empty: AWS itself
 S3_PUBLIC_URL = env.text("S3_PUBLIC_URL", S3_ENDPOINT_URL)  # the host that signed URLs name

@@ -6,6 +6,7 @@ from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
 urlpatterns = [
     path("", RedirectView.as_view(url="/docs")),
     path("", include("generations.api.urls")),
+    path("", include("tenants.urls")),
     path("admin/", admin.site.urls),
     path("admin", RedirectView.as_view(url="/admin/")),
     path("docs/", RedirectView.as_view(url="/docs")),

@@ -39,13 +39,26 @@ class TenantSuspended(Refusal):
     code = "tenant_suspended"
 
 
+class NoSandbox(Refusal):
+    """Test keys need a sandbox, and none is set here: SANDBOX_BASE_URL is empty."""
+
+    code = "no_sandbox"
+
+
 class LimitReached(Refusal):
-    """The limit {limit_name} is reached: {used} of {limit} used, {wanted} wanted. {remedy}"""
+    """The limit {limit_name} of {whose} is reached: {used} of {limit} used, {left} left, {wanted} wanted. {remedy}"""
 
     code = "limit_reached"
 
 
 class BudgetReached(LimitReached):
-    """The limit {limit_name} is reached: {used} of {limit} USD used or held, {wanted} wanted. {remedy}"""
+    """The limit {limit_name} of {whose} is reached: {used} of {limit} USD used or held, {left} left, {wanted} wanted.
+    {remedy}"""
 
     code = "budget_reached"
+
+
+class NotPossible(Refusal):
+    """{reason}"""
+
+    code = "not_possible"

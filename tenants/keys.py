@@ -1,5 +1,7 @@
 """What an API key looks like: `sds_live_<12: key id>_<43: 32 random bytes><6: checksum>`, all base 62.
 
+A test key has `sds_test_`, which is as long.
+
 The fixed prefix is for secret scanners, the checksum lets a mistyped key fail without a database.
 """
 
@@ -11,19 +13,19 @@ from typing import NamedTuple
 
 ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 CHARACTERS = frozenset(ALPHABET + "_")
-BRAND = "sds_live_"
+LIVE, TEST = "sds_live_", "sds_test_"
 ID_LENGTH, SECRET_LENGTH, CHECKSUM_LENGTH = 12, 43, 6
 MAX_LENGTH = 200  # characters of a header worth looking at
 
 
 class NewKey(NamedTuple):
     text: str  # shown once, never stored
-    prefix: str  # BRAND and the key id: names the key
+    prefix: str  # the brand and the key id: names the key
     digest: str  # what is stored
 
 
-def mint() -> NewKey:
-    prefix = BRAND + "".join(secrets.choice(ALPHABET) for _ in range(ID_LENGTH))
+def mint(*, test: bool = False) -> NewKey:
+    prefix = (TEST if test else LIVE) + "".join(secrets.choice(ALPHABET) for _ in range(ID_LENGTH))
     body = f"{prefix}_{_base62(int.from_bytes(secrets.token_bytes(32)), SECRET_LENGTH)}"
     text = body + _checksum(body)
     return NewKey(text, prefix, digest(text))
@@ -36,12 +38,12 @@ def digest(text: str) -> str:
 
 def prefix_of(text: str) -> str | None:
     """The prefix of a well-formed key; None where the text cannot be a key that was minted here."""
-    length = len(BRAND) + ID_LENGTH + 1 + SECRET_LENGTH + CHECKSUM_LENGTH
-    if len(text) != length or not text.startswith(BRAND) or not CHARACTERS.issuperset(text):
+    length = len(LIVE) + ID_LENGTH + 1 + SECRET_LENGTH + CHECKSUM_LENGTH
+    if len(text) != length or not text.startswith((LIVE, TEST)) or not CHARACTERS.issuperset(text):
         return None
     if _checksum(text[:-CHECKSUM_LENGTH]) != text[-CHECKSUM_LENGTH:]:
         return None
-    return text[: len(BRAND) + ID_LENGTH]
+    return text[: len(LIVE) + ID_LENGTH]
 
 
 def _checksum(body: str) -> str:

@@ -1,131 +1,260 @@
-"""Holds, captures and releases, and the room that each takes in the tenant's windows.
+"""Holds, captures and releases, and the room that each takes in the windows of a tenant and of its key.
 
-Everything here runs inside the caller's transaction: a refusal rolls the whole admission back.
+Everything here runs inside the caller's transaction, and changes windows only under the tenant's row lock: a limit that
+is being lowered, and admissions by other processes, come wholly before or wholly after.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from django.db.models import F, OuterRef, Q, Subquery
+from django.db import connection
 
+from tenants import windows
 from tenants.errors import BudgetReached, LimitReached
-from tenants.models import LedgerEntry, Tenant, Window
+from tenants.models import ApiKey, LedgerEntry, Limits, Tenant, Window
+from tenants.windows import Charge, Kind, Standing
 
-Kind = Window.Kind
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+Entry = LedgerEntry.Kind
 # A rate counts requests, so it is not given back when a generation ends without a video.
 GIVEN_BACK = {
-    LedgerEntry.Kind.CAPTURE: {Kind.IN_FLIGHT},
-    LedgerEntry.Kind.RELEASE: {Kind.IN_FLIGHT, Kind.PER_DAY, Kind.PER_MONTH, Kind.USD_PER_MONTH},
+    Entry.CAPTURE: {Kind.IN_FLIGHT},
+    Entry.RELEASE: set(Kind) - {Kind.REQUESTS_PER_MINUTE},
 }
+MINUTES_KEPT = timedelta(hours=2)  # a minute's window serves nobody later; days and months are kept for ever
+
+# One statement for all windows, right on both databases (SQLite from 3.35 on). Its rows are the verdict: a window that
+# is not there yet, or has no room, is missing from them.
+MOVE = """
+WITH wanted (api_key_id, kind, starts_at, amount, most) AS (VALUES {rows})
+UPDATE tenants_window SET used = used + wanted.amount FROM wanted
+ WHERE tenants_window.tenant_id = %s AND COALESCE(tenants_window.api_key_id, 0) = wanted.api_key_id
+   AND tenants_window.kind = wanted.kind AND tenants_window.starts_at = wanted.starts_at
+   AND (wanted.most IS NULL OR used + wanted.amount <= wanted.most)
+RETURNING tenants_window.api_key_id, tenants_window.kind, used
+"""
+ROW = "(%s, %s, %s, CAST(%s AS bigint), CAST(%s AS bigint))"
 
 
 @dataclass(frozen=True)
-class Charge:
-    """`amount` (a count, or micro-USD) to take from one window."""
+class Purchase:
+    """What a hold is for."""
 
-    kind: Kind
-    starts_at: datetime
-    amount: int
-
-
-def ends_at(kind: Kind, starts_at: datetime) -> datetime | None:
-    """When the window is over and its successor is empty; None for `in_flight`, which never is."""
-    match kind:
-        case Kind.IN_FLIGHT:
-            return None
-        case Kind.REQUESTS_PER_MINUTE:
-            return starts_at + timedelta(minutes=1)
-        case Kind.PER_DAY:
-            return starts_at + timedelta(days=1)
-        case _:
-            return (starts_at + timedelta(days=32)).replace(day=1)
+    generation_id: UUID
+    item: str  # as a bill names it
+    seconds: int
+    price_micro: int
+    at: datetime
+    charges: Sequence[Charge]
 
 
-def hold(tenant_id: int, generation_id: UUID, amount_micro: int, taken: Sequence[Charge]) -> None:
+@dataclass(frozen=True)
+class Wanted:
+    """One charge against one holder: the tenant, where `api_key_id` is None, or a key of it."""
+
+    api_key_id: int | None
+    charge: Charge
+    limit: int | None
+
+    @property
+    def name(self) -> tuple[int | None, str]:
+        return self.api_key_id, self.charge.kind.value
+
+    def standing(self, used: int, tenant: Tenant) -> Standing:
+        kind, starts_at = self.charge.kind, self.charge.starts_at
+        resets_at = windows.end(kind, starts_at, tenant.zone)
+        return Standing(kind, self.api_key_id is not None, self.limit, used, starts_at, resets_at)
+
+
+def lock_tenant(tenant_id: int) -> Tenant:
+    """The tenant as it is now; until the transaction ends nobody else changes it or its windows."""
+    return Tenant.objects.select_for_update(no_key=True).get(pk=tenant_id)
+
+
+def lock_key(key_id: int) -> ApiKey:
+    """As `lock_tenant`, and the key with it: both as they are once the lock is had."""
+    rows = ApiKey.objects.select_related("tenant").select_for_update(no_key=True, of=("self", "tenant"))
+    return rows.get(pk=key_id)
+
+
+def hold(key: ApiKey, bought: Purchase) -> None:
     LedgerEntry.objects.create(
-        tenant_id=tenant_id,
-        generation_id=generation_id,
-        kind=LedgerEntry.Kind.HOLD,
-        amount_micro=amount_micro,
-        windows=[[charge.kind, charge.starts_at.isoformat(), charge.amount] for charge in taken],
+        tenant_id=key.tenant_id,
+        api_key=key,
+        test=key.test,
+        generation_id=bought.generation_id,
+        kind=Entry.HOLD,
+        amount_micro=bought.price_micro,
+        item=bought.item,
+        seconds=bought.seconds,
+        windows=[[charge.kind, charge.starts_at.isoformat(), charge.amount] for charge in bought.charges],
+        at=bought.at,
     )
 
 
-def take_room(tenant_id: int, wanted: Sequence[Charge]) -> None:
-    """Take every charge or raise LimitReached for the first that does not fit.
+def take_room(key: ApiKey, charges: Sequence[Charge]) -> list[Standing]:
+    """Take every charge, of a key that is locked, and tell how each limit stands then.
 
-    One conditional UPDATE a window: the row count is the verdict, on SQLite and PostgreSQL alike.
+    Raises LimitReached, which must roll the whole admission back: some windows may have been charged already.
     """
-    for charge in wanted:
-        if not (_take(tenant_id, charge) or (_open(tenant_id, charge) and _take(tenant_id, charge))):
-            raise _refusal(tenant_id, charge)
+    wanted = _wanted(key, charges)
+    used = _move(key.tenant_id, wanted)
+    if missing := [one for one in wanted if one.name not in used]:
+        _open(key.tenant_id, missing)
+        used |= _move(key.tenant_id, missing)
+    if missing := [one for one in wanted if one.name not in used]:
+        raise _refusal(key, missing)
+    return [one.standing(used[one.name], key.tenant) for one in wanted]
 
 
-def capture(generation_id: UUID) -> None:
-    """The video was delivered: the held price is spent."""
-    _settle(generation_id, LedgerEntry.Kind.CAPTURE, "")
+def check_room(key: ApiKey, charges: Sequence[Charge]) -> None:
+    """A look without a lock, before anything costly is done. Raises LimitReached."""
+    wanted = _wanted(key, charges)
+    used = _used(key.tenant_id, wanted)
+    full = [one for one in wanted if one.limit is not None and used[one.name] + one.charge.amount > one.limit]
+    if full:
+        raise _refusal(key, full)
 
 
-def release(generation_id: UUID, reason: str) -> None:
-    """There will be no video: the held price, and the room in the windows charged, are given back."""
-    _settle(generation_id, LedgerEntry.Kind.RELEASE, reason)
+def standings(key: ApiKey, at: datetime) -> list[Standing]:
+    """How each limit of the key's tenant, and of the key itself, stands at that time."""
+    wanted = _wanted(key, windows.charges(0, 0, at, key.tenant.zone))
+    used = _used(key.tenant_id, wanted)
+    return [one.standing(used[one.name], key.tenant) for one in wanted]
 
 
-def _settle(generation_id: UUID, kind: LedgerEntry.Kind, reason: str) -> None:
-    held = LedgerEntry.objects.get(generation_id=generation_id, kind=LedgerEntry.Kind.HOLD)
+def tenant_standings(tenant: Tenant, at: datetime) -> list[Standing]:
+    """As `standings`, of the tenant alone."""
+    wanted = [Wanted(None, charge, windows.limit(tenant, charge.kind)) for charge in _current(tenant, at)]
+    used = _used(tenant.pk, wanted)
+    return [one.standing(used[one.name], tenant) for one in wanted]
+
+
+def capture(generation_id: UUID) -> bool:
+    """The video was delivered: the held price is spent. False where the hold is settled already."""
+    return _settle(generation_id, Entry.CAPTURE, "")
+
+
+def release(generation_id: UUID, reason: str) -> bool:
+    """There will be no video: the price, and the room in the windows charged, go back. False where it is settled."""
+    return _settle(generation_id, Entry.RELEASE, reason)
+
+
+def adjust(
+    tenant: Tenant, amount_micro: int, changes: Sequence[Charge], reason: str, *, api_key_id: int | None = None
+) -> None:
+    """What is set right by hand, in windows of a tenant that is locked, or of one of its keys. No limit refuses it."""
+    LedgerEntry.objects.create(
+        tenant=tenant,
+        api_key_id=api_key_id,
+        kind=Entry.ADJUST,
+        amount_micro=amount_micro,
+        windows=[[charge.kind, charge.starts_at.isoformat(), charge.amount] for charge in changes],
+        reason=reason[:200],
+    )
+    wanted = [Wanted(api_key_id, charge, None) for charge in changes]
+    used = _move(tenant.pk, wanted)
+    if missing := [one for one in wanted if one.name not in used]:
+        _open(tenant.pk, missing)
+        _move(tenant.pk, missing)
+
+
+def _settle(generation_id: UUID, kind: Entry, reason: str) -> bool:
+    held = LedgerEntry.objects.get(generation_id=generation_id, kind=Entry.HOLD)
+    lock_tenant(held.tenant_id)
+    if LedgerEntry.objects.filter(generation_id=generation_id, kind__in=[Entry.CAPTURE, Entry.RELEASE]).exists():
+        return False
     LedgerEntry.objects.create(
         tenant_id=held.tenant_id,
+        api_key_id=held.api_key_id,
+        test=held.test,
         generation_id=generation_id,
         kind=kind,
         amount_micro=held.amount_micro,
         reason=reason[:200],
     )
-    for window, starts_at, amount in held.windows:
-        if window in GIVEN_BACK[kind]:
-            row = Window.objects.filter(
-                tenant_id=held.tenant_id, kind=window, starts_at=datetime.fromisoformat(starts_at)
-            )
-            row.update(used=F("used") - amount)
-
-
-def _row(tenant_id: int, charge: Charge) -> dict[str, object]:
-    return {"tenant_id": tenant_id, "kind": charge.kind, "starts_at": charge.starts_at}
-
-
-def _take(tenant_id: int, charge: Charge) -> int:
-    limit = Tenant.objects.filter(pk=OuterRef("tenant_id")).values(limit_field(charge.kind))
-    row = Window.objects.filter(**_row(tenant_id, charge)).annotate(limit=Subquery(limit))
-    fits = row.filter(Q(limit=None) | Q(limit__gte=F("used") + charge.amount))
-    return fits.update(used=F("used") + charge.amount)
-
-
-def _open(tenant_id: int, charge: Charge) -> bool:
-    """Insert the window where it is not there yet; True where it may now be tried again."""
-    if Window.objects.filter(**_row(tenant_id, charge)).exists():
-        return False
-    Window.objects.bulk_create([Window(**_row(tenant_id, charge))], ignore_conflicts=True)
+    _move(held.tenant_id, _given_back(held, GIVEN_BACK[kind]))
     return True
 
 
-def limit_field(kind: Kind) -> str:
-    """The field of Limits that bounds this kind of window."""
-    return "usd_per_month_micro" if kind == Kind.USD_PER_MONTH else kind.value
+def _given_back(held: LedgerEntry, kinds: set[Kind]) -> list[Wanted]:
+    back = [
+        Charge(Kind(kind), datetime.fromisoformat(starts_at), -amount)
+        for kind, starts_at, amount in held.windows
+        if kind in kinds
+    ]
+    return [Wanted(holder, charge, None) for holder in holders(held) for charge in back]
 
 
-def _refusal(tenant_id: int, charge: Charge) -> LimitReached:
-    limit = Tenant.objects.values_list(limit_field(charge.kind), flat=True).get(pk=tenant_id) or 0
-    used = Window.objects.values_list("used", flat=True).get(**_row(tenant_id, charge))
-    resets_at = ends_at(charge.kind, charge.starts_at)
-    money = charge.kind == Kind.USD_PER_MONTH
-    shown = (lambda micro: f"{micro / 1e6:.6f}") if money else str
+def holders(held: LedgerEntry) -> list[int | None]:
+    """Whose windows a hold is charged to: the tenant's (None) unless it is a test, and its key's."""
+    return [*([] if held.test else [None]), *([held.api_key_id] if held.api_key_id else [])]
+
+
+def _wanted(key: ApiKey, charges: Iterable[Charge]) -> list[Wanted]:
+    """A test takes nothing of its tenant: only its own key's windows."""
+    bounded: list[tuple[int | None, Limits]] = [*([] if key.test else [(None, key.tenant)]), (key.pk, key)]
+    charges = list(charges)
+    return [Wanted(pk, charge, windows.limit(holder, charge.kind)) for pk, holder in bounded for charge in charges]
+
+
+def _current(tenant: Tenant, at: datetime) -> list[Charge]:
+    return windows.charges(0, 0, at, tenant.zone)
+
+
+def _move(tenant_id: int, wanted: Sequence[Wanted]) -> dict[tuple[int | None, str], int]:
+    """Take what fits, by holder and kind, and what is used then."""
+    if not wanted:
+        return {}
+    as_stored = connection.ops.adapt_datetimefield_value
+    values: list[Any] = []
+    for one in wanted:
+        charge = one.charge
+        values += [one.api_key_id or 0, charge.kind.value, as_stored(charge.starts_at), charge.amount, one.limit]
+    with connection.cursor() as cursor:
+        cursor.execute(MOVE.format(rows=", ".join([ROW] * len(wanted))), [*values, tenant_id])
+        return {(api_key_id, kind): used for api_key_id, kind, used in cursor.fetchall()}
+
+
+def _open(tenant_id: int, missing: Sequence[Wanted]) -> None:
+    """Insert the windows that are not there yet; a new minute sweeps the old ones out."""
+    rows = [
+        Window(tenant_id=tenant_id, api_key_id=one.api_key_id, kind=one.charge.kind, starts_at=one.charge.starts_at)
+        for one in missing
+    ]
+    Window.objects.bulk_create(rows, ignore_conflicts=True)
+    if minutes := [one.charge.starts_at for one in missing if one.charge.kind == Kind.REQUESTS_PER_MINUTE]:
+        old = min(minutes) - MINUTES_KEPT
+        Window.objects.filter(tenant_id=tenant_id, kind=Kind.REQUESTS_PER_MINUTE, starts_at__lt=old).delete()
+
+
+def _used(tenant_id: int, wanted: Sequence[Wanted]) -> dict[tuple[int | None, str], int]:
+    """What is used of each, also where no window is open yet."""
+    starts = {one.charge.starts_at for one in wanted}
+    rows = Window.objects.filter(tenant_id=tenant_id, kind__in=Kind.values, starts_at__in=starts)
+    found = {(row.api_key_id, row.kind, row.starts_at): row.used for row in rows}
+    return {one.name: found.get((*one.name, one.charge.starts_at), 0) for one in wanted}
+
+
+def _refusal(key: ApiKey, full: Sequence[Wanted]) -> LimitReached:
+    """For the limit that keeps the caller waiting longest: a retry before that would be in vain."""
+    used = _used(key.tenant_id, full)
+    one = max(
+        full, key=lambda one: windows.end(one.charge.kind, one.charge.starts_at, key.tenant.zone) or windows.EPOCH
+    )
+    standing = one.standing(used[one.name], key.tenant)
+    kind, money = one.charge.kind, one.charge.kind == Kind.USD_PER_MONTH
+    resets_at = standing.resets_at
     return (BudgetReached if money else LimitReached)(
-        limit_name=charge.kind.value,
-        limit=shown(limit),
-        used=shown(used),
-        wanted=shown(charge.amount),
+        whose="this key" if standing.of_key else "the tenant",
+        limit_name=kind.value,
+        limit=windows.shown(kind, standing.limit or 0),
+        used=windows.shown(kind, standing.used),
+        left=windows.shown(kind, standing.remaining or 0),
+        wanted=windows.shown(kind, one.charge.amount),
         resets_at=resets_at,
+        standing=standing,
         remedy=f"It resets at {resets_at:%Y-%m-%dT%H:%M:%SZ}." if resets_at else "It frees as generations end.",
     )

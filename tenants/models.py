@@ -2,41 +2,72 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar, NoReturn
+from zoneinfo import ZoneInfo, available_timezones
+
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 
 class Limits(models.Model):
-    """Limits on creating generations; null means none."""
+    """Limits on creating generations; null means none. Days and months are the tenant's own."""
 
-    requests_per_minute = models.PositiveIntegerField(null=True, blank=True)
+    NAMES: ClassVar = (
+        "requests_per_minute",
+        "in_flight",
+        "per_day",
+        "per_month",
+        "seconds_per_month",
+        "usd_per_month_micro",
+    )
+
+    requests_per_minute = models.PositiveIntegerField(null=True, blank=True, help_text="Creates a minute.")
     in_flight = models.PositiveIntegerField(null=True, blank=True, help_text="Generations that have not ended.")
-    per_day = models.PositiveIntegerField(null=True, blank=True, help_text="Generations a day, UTC.")
-    per_month = models.PositiveIntegerField(null=True, blank=True, help_text="Generations a month, UTC.")
+    per_day = models.PositiveIntegerField(null=True, blank=True, help_text="Generations a day.")
+    per_month = models.PositiveIntegerField(null=True, blank=True, help_text="Generations a month.")
+    seconds_per_month = models.PositiveIntegerField(null=True, blank=True, help_text="Seconds of video a month.")
     usd_per_month_micro = models.PositiveBigIntegerField(
-        "micro-USD per month", null=True, blank=True, help_text="Millionths of a dollar a month, UTC."
+        "micro-USD per month", null=True, blank=True, help_text="Millionths of a dollar a month."
     )
 
     class Meta:
         abstract = True
 
+    @property
+    def limits(self) -> dict[str, int | None]:
+        return {name: getattr(self, name) for name in self.NAMES}
+
+
+def check_time_zone(name: str) -> None:
+    if name not in available_timezones():
+        raise ValidationError(f"{name!r} is not a time zone's name, such as UTC or Europe/Berlin.")
+
 
 class Tenant(Limits):
     name = models.CharField(max_length=100, unique=True)
+    time_zone = models.CharField(
+        max_length=50, default="UTC", validators=[check_time_zone], help_text="In which its days and months begin."
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     suspended_at = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
+
 
 def every_scope() -> list[str]:
     return list(ApiKey.Scope.values)
 
 
-class ApiKey(models.Model):
-    """Only the digest is kept: the key itself is shown once, when it is made."""
+class ApiKey(Limits):
+    """Only the digest is kept: the key itself is shown once, when it is made. Its own limits cap this key alone."""
 
     class Scope(models.TextChoices):
         WRITE = "generations:write"
@@ -47,6 +78,7 @@ class ApiKey(models.Model):
     prefix = models.CharField(max_length=40, unique=True)
     digest = models.CharField(max_length=64)
     label = models.CharField(max_length=100, blank=True)
+    test = models.BooleanField(default=False, help_text="Its generations go to the sandbox and cost nothing.")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     scopes = models.JSONField(default=every_scope, help_text="What it may do.")
     expires_at = models.DateTimeField(null=True, blank=True)
@@ -58,7 +90,7 @@ class ApiKey(models.Model):
 
 
 class Window(models.Model):
-    """How much of one limit is used in one stretch of time: a cache of the ledger, never the truth.
+    """How much a tenant, or one of its keys, used in one stretch of time: a cache of the ledger, never the truth.
 
     A new month is a new row, not a reset; `in_flight` has one row for ever, starting at the epoch.
     """
@@ -68,16 +100,23 @@ class Window(models.Model):
         IN_FLIGHT = "in_flight"
         PER_DAY = "per_day"
         PER_MONTH = "per_month"
+        SECONDS_PER_MONTH = "seconds_per_month"
         USD_PER_MONTH = "usd_per_month"
 
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="windows")
+    api_key = models.ForeignKey(
+        ApiKey, on_delete=models.PROTECT, null=True, related_name="windows", help_text="None: the whole tenant's."
+    )
     kind = models.CharField(max_length=30, choices=Kind.choices)
     starts_at = models.DateTimeField()
     used = models.BigIntegerField(default=0, help_text="A count, or micro-USD for usd_per_month.")
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["tenant", "kind", "starts_at"], name="one_row_a_window"),
+            # An expression, since two NULLs are never equal: it holds for the tenant's own windows too.
+            models.UniqueConstraint(
+                "tenant", "kind", "starts_at", Coalesce("api_key", 0), name="one_row_a_window_and_holder"
+            ),
             models.CheckConstraint(condition=Q(used__gte=0), name="window_never_gives_back_more_than_it_took"),
         ]
 
@@ -85,8 +124,33 @@ class Window(models.Model):
         return f"{self.kind} from {self.starts_at:%Y-%m-%d %H:%M}"
 
 
-class LedgerEntry(models.Model):
-    """Append-only: what was held, captured and released for each generation."""
+class AppendOnlyQuerySet(models.QuerySet[Any]):
+    def update(self, **columns: Any) -> NoReturn:
+        raise TypeError(f"{self.model.__name__} is append-only")
+
+    def delete(self) -> NoReturn:
+        raise TypeError(f"{self.model.__name__} is append-only")
+
+
+class AppendOnly(models.Model):
+    """Rows are written once: what was wrong is set right by another row."""
+
+    objects = AppendOnlyQuerySet.as_manager()
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **options: Any) -> None:
+        if not self._state.adding:
+            raise TypeError(f"{type(self).__name__} is append-only")
+        super().save(*args, **options)
+
+    def delete(self, *args: Any, **options: Any) -> NoReturn:
+        raise TypeError(f"{type(self).__name__} is append-only")
+
+
+class LedgerEntry(AppendOnly):
+    """What was held, captured and released for each generation, and what was set right by hand."""
 
     class Kind(models.TextChoices):
         HOLD = "hold"
@@ -95,16 +159,24 @@ class LedgerEntry(models.Model):
         ADJUST = "adjust"
 
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="ledger")
-    generation_id = models.UUIDField()
+    api_key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, null=True, related_name="+")
+    test = models.BooleanField(default=False, help_text="Made with a test key: on no bill.")
+    generation_id = models.UUIDField(null=True, help_text="None where it was set right by hand.")
     kind = models.CharField(max_length=10, choices=Kind.choices)
     amount_micro = models.BigIntegerField(help_text="Millionths of a US dollar.")
-    # On a hold: [kind, start, amount] of each window charged, so that a release credits those very windows.
+    item = models.CharField(max_length=80, blank=True, help_text="What was bought, as a bill names it.")
+    seconds = models.PositiveIntegerField(default=0, help_text="Of video.")
+    # [kind, start, amount] of each window that it changes: a release credits the very windows of its hold.
+    # A hold's are charged to the tenant, where it is no test, and to the key.
     windows = models.JSONField(default=list)
     reason = models.CharField(max_length=200, blank=True)
     at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         constraints = [
+            models.CheckConstraint(
+                name="only_an_adjustment_has_no_generation", condition=Q(kind="adjust") | Q(generation_id__isnull=False)
+            ),
             models.UniqueConstraint(
                 fields=["generation_id", "kind"], condition=~Q(kind="adjust"), name="ledger_each_kind_once"
             ),
@@ -119,3 +191,22 @@ class LedgerEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.amount_micro}"
+
+
+class AuditEntry(AppendOnly):
+    """One act of ops on a tenant or a key: who, when, what and why. Written in the transaction of the act."""
+
+    at = models.DateTimeField(default=timezone.now)
+    actor = models.CharField(max_length=150, help_text="A user of the panel, or shell:NAME.")
+    action = models.CharField(max_length=40)
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="audit")
+    target = models.CharField(max_length=200, help_text="The tenant's name, or a key's prefix.")
+    changes = models.JSONField(default=dict, help_text="What it was and what it became.")
+    reason = models.TextField(blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "-at"], name="audit_by_tenant")]
+        verbose_name_plural = "audit entries"
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.target}"

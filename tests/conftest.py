@@ -10,13 +10,14 @@ from typing import Any
 import boto3
 import moto
 import pytest
+from django.db import transaction
 from django.utils import timezone
 from rest_framework.test import APIClient
 
 from deploy import stack
 from generations import catalog, lifecycle, novita, quota
 from generations.models import Generation, InputImage
-from tenants import keys
+from tenants import administration
 from tenants.failures import failures
 from tenants.models import ApiKey, Tenant
 from tests.pictures import base64_of, picture
@@ -45,18 +46,28 @@ def _no_remembered_failures() -> None:
     failures.forget()
 
 
+ACT = administration.Act(by="tests")
+
+
 class Caller:
     """A tenant with a key, and an HTTP client that uses it."""
 
-    def __init__(self, name: str) -> None:
-        new = keys.mint()
-        self.tenant = Tenant.objects.create(name=name)
+    def __init__(self, tenant: str | Tenant, **facts: Any) -> None:
+        self.tenant = administration.create_tenant(ACT, tenant) if isinstance(tenant, str) else tenant
+        new = administration.mint_key(ACT, self.tenant, **facts)
         self.key_text = new.text
-        self.key = ApiKey.objects.create(tenant=self.tenant, prefix=new.prefix, digest=new.digest)
+        self.key = ApiKey.objects.get(prefix=new.prefix)
         self.http = client(new.text)
 
     def limit(self, **limits: int | None) -> None:
-        Tenant.objects.filter(pk=self.tenant.pk).update(**limits)
+        self.tenant = administration.change_tenant(ACT, self.tenant, **limits)
+
+    def limit_key(self, **limits: int | None) -> None:
+        self.key = administration.change_key(ACT, self.key, **limits)
+
+    def with_key(self, **facts: Any) -> "Caller":
+        """The same tenant by another key."""
+        return Caller(self.tenant, **facts)
 
 
 def client(key: str) -> APIClient:
@@ -156,6 +167,7 @@ def make_generation(caller: Caller, **facts: Any) -> Generation:
         **{
             "tenant": caller.tenant,
             "api_key": caller.key,
+            "test": caller.key.test,
             "created_at": timezone.now(),
             "model": model.name,
             "resolution": "480p",
@@ -168,7 +180,8 @@ def make_generation(caller: Caller, **facts: Any) -> Generation:
             **facts,
         }
     )
-    charges = quota.charges(generation.price_micro, generation.created_at)
-    lifecycle.record(generation, charges)
-    quota.admit(generation.tenant_id, charges)
+    charges = quota.charges(caller.key, generation.price_micro, generation)
+    with transaction.atomic():
+        lifecycle.record(generation, charges)
+        quota.admit(caller.key, charges)
     return generation

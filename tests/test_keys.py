@@ -26,7 +26,7 @@ def test_one_wrong_character_is_found_without_a_database(at: int) -> None:
 
 def nul() -> str:
     """As long as a key, with a right checksum, and a character that PostgreSQL cannot compare with."""
-    body = f"{keys.BRAND}{'0' * 11}\0_{'0' * keys.SECRET_LENGTH}"
+    body = f"{keys.LIVE}{'0' * 11}\0_{'0' * keys.SECRET_LENGTH}"
     return body + keys._checksum(body)
 
 

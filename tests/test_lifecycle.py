@@ -78,16 +78,18 @@ def test_each_move_goes_from_its_own_states_and_from_no_other(alice: Caller, mov
 @pytest.mark.parametrize("status", ["queued", "submitting", "in_doubt", "running", "copying"])
 def test_a_live_generation_holds_its_price_and_a_failure_releases_it_once(alice: Caller, status: str) -> None:
     g, _ = put_in(alice, status)
-    assert used(alice) == {"in_flight": 1, "per_day": 1, "per_month": 1, "usd_per_month": g.price_micro}
+    taken = {"in_flight": 1, "per_day": 1, "per_month": 1, "seconds_per_month": 5, "usd_per_month": g.price_micro}
+    assert used(alice) == taken
     assert lifecycle.fail(g, "code", "Why.")
     assert not lifecycle.fail(g, "code", "Why.")
-    assert used(alice) == {"in_flight": 0, "per_day": 0, "per_month": 0, "usd_per_month": 0}
+    assert used(alice) == dict.fromkeys(taken, 0)
     assert kinds(g) == ["hold", "release"]
 
 
 def test_a_success_captures_the_hold_and_frees_only_its_place_in_flight(alice: Caller) -> None:
     g, _ = put_in(alice, "succeeded")
-    assert used(alice) == {"in_flight": 0, "per_day": 1, "per_month": 1, "usd_per_month": g.price_micro}
+    spent = {"per_day": 1, "per_month": 1, "seconds_per_month": 5, "usd_per_month": g.price_micro}
+    assert used(alice) == {"in_flight": 0, **spent}
     assert kinds(g) == ["hold", "capture"]
 
 
@@ -96,7 +98,7 @@ def test_a_release_credits_the_windows_that_were_charged_not_todays(alice: Calle
     old = make_generation(alice, created_at=long_ago)
     make_generation(alice)
     lifecycle.fail(old, "code", "Why.")
-    by_day = dict(Window.objects.filter(kind="per_day").values_list("starts_at__date", "used"))
+    by_day = dict(Window.objects.filter(kind="per_day", api_key=None).values_list("starts_at__date", "used"))
     assert by_day == {long_ago.date(): 0, timezone.now().date(): 1}
 
 
@@ -160,8 +162,11 @@ def test_the_schema_refuses_rows_that_cannot_be(alice: Caller, wrong: dict[str, 
 
 
 def used(caller: Caller) -> dict[str, int]:
+    """What the tenant's windows say, and its key's with them."""
     rows = Window.objects.filter(tenant=caller.tenant).exclude(kind="requests_per_minute")
-    return dict(rows.values_list("kind", "used"))
+    told = [dict(rows.filter(api_key=holder).values_list("kind", "used")) for holder in (None, caller.key)]
+    assert told[0] == told[1]
+    return told[0]
 
 
 def kinds(generation: Generation) -> list[str]:

@@ -13,7 +13,7 @@ PATH = "/v3/async/seedance-v1-lite-i2v"
 
 
 def submit() -> novita.Submitted:
-    return novita.submit(PATH, {"seed": 7})
+    return novita.submit(novita.account(test=False), PATH, {"seed": 7})
 
 
 def test_a_task_id_means_created(upstream: Upstream) -> None:
@@ -104,7 +104,7 @@ def test_what_no_database_can_store_is_taken_out_of_the_upstreams_words(upstream
     upstream.on_submit = as_json(body, 400)
     assert submit() == novita.Refused("ILLEGAL_PROMPT", "ab")
     upstream.on_poll = task("TASK_STATUS_FAILED", reason="c\0d")
-    assert novita.poll("upstream-1") == novita.Failed("cd")
+    assert novita.poll(novita.account(test=False), "upstream-1") == novita.Failed("cd")
 
 
 def test_a_poll_that_drips_meets_its_deadline(upstream: Upstream, monkeypatch: Any) -> None:
@@ -122,14 +122,14 @@ def test_a_poll_that_drips_meets_its_deadline(upstream: Upstream, monkeypatch: A
     upstream.on_poll = drip
     started = time.monotonic()
     with pytest.raises(UpstreamTrouble):
-        novita.poll("upstream-1")
+        novita.poll(novita.account(test=False), "upstream-1")
     assert time.monotonic() - started < 3
 
 
 def test_a_kept_connection_has_a_new_deadline_with_each_poll(upstream: Upstream, monkeypatch: Any) -> None:
     monkeypatch.setattr(novita, "POLL_DEADLINE", 0.3)
     for _ in range(3):
-        assert novita.poll("upstream-1") == novita.Rendering(40)
+        assert novita.poll(novita.account(test=False), "upstream-1") == novita.Rendering(40)
         time.sleep(0.2)
 
 
@@ -203,7 +203,7 @@ def test_a_submit_that_hangs_meets_its_deadline_and_is_in_doubt(upstream: Upstre
 )
 def test_a_task_result_is_read_tolerantly(upstream: Upstream, answer: Any, seen: novita.Polled) -> None:
     upstream.on_poll = answer
-    assert novita.poll("upstream-1") == seen
+    assert novita.poll(novita.account(test=False), "upstream-1") == seen
     assert upstream.polls == ["upstream-1"]
 
 
@@ -229,10 +229,10 @@ def test_a_task_result_is_read_tolerantly(upstream: Upstream, answer: Any, seen:
 def test_whatever_is_no_clear_answer_is_not_yet(upstream: Upstream, answer: Any) -> None:
     upstream.on_poll = answer
     with pytest.raises(UpstreamTrouble):
-        novita.poll("upstream-1")
+        novita.poll(novita.account(test=False), "upstream-1")
 
 
 def test_an_upstream_that_is_down_is_not_yet(settings: Any) -> None:
     settings.NOVITA_BASE_URL = "http://127.0.0.1:9"
     with pytest.raises(UpstreamTrouble, match="ConnectError"):
-        novita.poll("upstream-1")
+        novita.poll(novita.account(test=False), "upstream-1")

@@ -1,10 +1,12 @@
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import transaction
 
-from generations import lifecycle, quota
+from generations import lifecycle
 from generations.models import Generation
+from tenants import windows
 from tenants.errors import BudgetReached, LimitReached
 from tenants.models import LedgerEntry, Window
 from tests.conftest import Caller, make_generation
@@ -13,7 +15,7 @@ NOW = datetime(2026, 11, 23, 14, 5, 30, tzinfo=UTC)
 
 
 def test_windows_start_with_the_minute_the_day_and_the_month_in_utc() -> None:
-    starts = {charge.kind.value: charge.starts_at for charge in quota.charges(5, NOW)}
+    starts = {charge.kind.value: charge.starts_at for charge in windows.charges(5, 10, NOW, ZoneInfo("UTC"))}
     assert starts["requests_per_minute"] == datetime(2026, 11, 23, 14, 5, tzinfo=UTC)
     assert starts["per_day"] == datetime(2026, 11, 23, tzinfo=UTC)
     assert starts["per_month"] == starts["usd_per_month"] == datetime(2026, 11, 1, tzinfo=UTC)
@@ -71,4 +73,4 @@ def test_a_new_month_is_a_new_window(alice: Caller) -> None:
     alice.limit(per_month=1)
     make_generation(alice, created_at=datetime(2026, 11, 30, 23, 59, 59, tzinfo=UTC))
     make_generation(alice, created_at=datetime(2026, 12, 1, tzinfo=UTC))
-    assert Window.objects.filter(kind="per_month", used=1).count() == 2
+    assert Window.objects.filter(kind="per_month", api_key=None, used=1).count() == 2

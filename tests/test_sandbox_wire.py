@@ -49,7 +49,7 @@ def rendered(upstream_id: str) -> tuple[novita.Rendered, list[int]]:
     seen: list[int] = []
     ends = time.monotonic() + 30
     while time.monotonic() < ends:
-        match novita.poll(upstream_id):
+        match novita.poll(novita.account(test=False), upstream_id):
             case novita.Rendering(progress):
                 seen.append(progress)
                 time.sleep(0.05)
@@ -61,7 +61,8 @@ def rendered(upstream_id: str) -> tuple[novita.Rendered, list[int]]:
 
 
 def test_a_task_goes_its_way_and_ends_with_a_video_of_the_table(sandbox: str) -> None:
-    created = novita.submit(PATH, {"image": data_uri(picture()), "resolution": "480p", "seed": 5, "prompt": "a ship"})
+    body = {"image": data_uri(picture()), "resolution": "480p", "seed": 5, "prompt": "a ship"}
+    created = novita.submit(novita.account(test=False), PATH, body)
     assert isinstance(created, novita.Created)
     done, seen = rendered(created.upstream_id)
     assert seen == sorted(seen)
@@ -129,7 +130,10 @@ def test_an_unknown_task_is_not_found(sandbox: str, task_id: str) -> None:
 def test_a_picture_whose_pixels_do_not_decode_fails_its_task(sandbox: str) -> None:
     upstream_id = post(sandbox, image=base64_of(png_header(400, 400))).json()["task_id"]
     ends = time.monotonic() + 10
-    while isinstance(seen := novita.poll(upstream_id), novita.Rendering) and time.monotonic() < ends:
+    while (
+        isinstance(seen := novita.poll(novita.account(test=False), upstream_id), novita.Rendering)
+        and time.monotonic() < ends
+    ):
         time.sleep(0.05)
     assert isinstance(seen, novita.Failed)
 

@@ -1,4 +1,4 @@
-"""`python -m deploy.sandbox --port 8001 --dir var/sandbox`: the sandbox upstream, on loopback only."""
+"""`python -m deploy.sandbox --port 8001 --dir var/sandbox`: the sandbox upstream, on loopback unless told."""
 
 import argparse
 import os
@@ -8,6 +8,8 @@ from granian.server import Server
 
 parser = argparse.ArgumentParser(prog="python -m deploy.sandbox", description=__doc__)
 parser.add_argument("--port", type=int, default=8001)
+parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")
+parser.add_argument("--url", help="where the service reaches it; http://127.0.0.1:PORT, if not given")
 parser.add_argument("--dir", default="var/sandbox", help="where tasks and videos are kept")
 parser.add_argument("--seconds", type=float, default=8.0, help="the least time that a task takes")
 
@@ -15,10 +17,10 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     os.environ["SANDBOX_DIR"] = arguments.dir
     os.environ["SANDBOX_SECONDS"] = str(arguments.seconds)
-    os.environ["SANDBOX_URL"] = f"http://127.0.0.1:{arguments.port}"
+    os.environ["SANDBOX_URL"] = (arguments.url or f"http://127.0.0.1:{arguments.port}").rstrip("/")
     Server(
         "deploy.sandbox.app:application",
-        address="127.0.0.1",
+        address=arguments.host,
         port=arguments.port,
         interface=Interfaces.WSGI,
         workers=1,

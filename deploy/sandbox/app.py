@@ -10,6 +10,7 @@ import random
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from django.conf import settings
@@ -24,7 +25,7 @@ URL_TTL = int(os.environ.get("SANDBOX_URL_TTL", "3600"))  # seconds
 settings.configure(
     ROOT_URLCONF=__name__,
     SECRET_KEY=os.environ.get("SANDBOX_SECRET") or os.urandom(16).hex(),
-    ALLOWED_HOSTS=["127.0.0.1", "localhost", "[::1]"],
+    ALLOWED_HOSTS=["127.0.0.1", "localhost", "[::1]", urlsplit(os.environ["SANDBOX_URL"]).hostname],
     FETCH_ALLOW_HOSTS=[],
     USE_TZ=True,
     MIDDLEWARE=[],

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -12,8 +13,9 @@ from generations import intake, storage
 from generations.api import lookup
 from generations.api.serializers import NativeCreate
 from generations.api.shapes import GenerationList, GenerationRow
-from generations.api.view import View
 from generations.models import Generation, InputImage
+from tenants import ratelimit, windows
+from tenants.entrance import View, key_of
 
 PAGE = 50  # rows; a list answers with the newest
 
@@ -28,9 +30,10 @@ class Generations(View):
     def post(self, request: Request) -> Response:
         body = NativeCreate(data=request.data)
         body.is_valid(raise_exception=True)
-        generation = intake.accept(lookup.key_of(request), body.wanted())
-        where = reverse("generation", [generation.pk])
-        return Response(render(generation), status=202, headers={"Location": where})
+        accepted = intake.accept(key_of(request), body.wanted())
+        where = reverse("generation", [accepted.generation.pk])
+        limits = ratelimit.headers(accepted.standings, timezone.now())
+        return Response(render(accepted.generation), status=202, headers={"Location": where, **limits})
 
     @extend_schema(
         operation_id="generations_list", summary="The newest generations, newest first", responses=GenerationList
@@ -62,7 +65,8 @@ def render(generation: Generation) -> dict[str, Any]:
         "seed_source": generation.seed_source,
         "image": _image(generation.image, generation.image_url),
         "last_image": _image(generation.last_image, generation.last_image_url),
-        "price_usd": f"{generation.price_micro / 1e6:.6f}",
+        "price_usd": windows.usd(generation.price_micro),
+        "test": generation.test,
         "created_at": _time(generation.created_at),
         "submitted_at": _time(generation.submitted_at),
         "finished_at": _time(generation.finished_at),

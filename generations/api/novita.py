@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.conf import settings
+from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -11,8 +12,9 @@ from rest_framework.response import Response
 from generations import intake
 from generations.api import lookup
 from generations.api.serializers import NovitaCreate
-from generations.api.view import View
 from generations.models import Generation
+from tenants import ratelimit
+from tenants.entrance import View, key_of
 
 Status = Generation.Status
 WIRE_STATUS = {
@@ -41,8 +43,9 @@ class Submit(NovitaView):
     def post(self, request: Request) -> Response:
         body = NovitaCreate(data=request.data)
         body.is_valid(raise_exception=True)
-        generation = intake.accept(lookup.key_of(request), body.wanted())
-        return Response({"task_id": str(generation.pk)})
+        accepted = intake.accept(key_of(request), body.wanted())
+        limits = ratelimit.headers(accepted.standings, timezone.now())
+        return Response({"task_id": str(accepted.generation.pk)}, headers=limits)
 
 
 class TaskResult(NovitaView):

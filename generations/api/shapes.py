@@ -51,6 +51,7 @@ class GenerationRow(serializers.Serializer[Any]):
     image = ImageShape()
     last_image = ImageShape(allow_null=True)
     price_usd = serializers.CharField(help_text="The worst case in USD, held until it ends.")
+    test = serializers.BooleanField(help_text="Made with a test key: by the sandbox, on no bill.")
     created_at = serializers.DateTimeField()
     submitted_at = serializers.DateTimeField(allow_null=True)
     finished_at = serializers.DateTimeField(allow_null=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from tenants import audit
-from tenants.models import Tenant
+from tenants import reconcile
+from tenants.models import ApiKey, Tenant
 
 
 class Command(BaseCommand):
@@ -19,7 +19,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        act = audit.rebuild if options["action"] == "rebuild" else audit.check
+        act = reconcile.rebuild if options["action"] == "rebuild" else reconcile.check
         found = [_row(name, wrong) for pk, name in _tenants() for wrong in act(pk)]
         sentences = [_line(row) for row in found] or ["Every counter is what the ledger says."]
         self.stdout.write(json.dumps({"differences": found}) if options["json"] else "\n".join(sentences))
@@ -31,11 +31,13 @@ def _tenants() -> list[tuple[int, str]]:
     return list(Tenant.objects.order_by("name").values_list("pk", "name"))
 
 
-def _row(tenant: str, wrong: audit.Difference) -> dict[str, Any]:
+def _row(tenant: str, wrong: reconcile.Difference) -> dict[str, Any]:
     starts_at = wrong.starts_at.isoformat()
-    row = {"tenant": tenant, "window": wrong.kind, "starts_at": starts_at}
+    key = ApiKey.objects.get(pk=wrong.api_key_id).prefix if wrong.api_key_id else None
+    row = {"tenant": tenant, "key": key, "window": wrong.kind, "starts_at": starts_at}
     return {**row, "counter": wrong.counter, "ledger": wrong.ledger}
 
 
 def _line(row: dict[str, Any]) -> str:
-    return "{tenant}: {window} from {starts_at} says {counter}, the ledger {ledger}".format(**row)
+    whose = "{tenant}, {key}" if row["key"] else "{tenant}"
+    return (whose + ": {window} from {starts_at} says {counter}, the ledger {ledger}").format(**row)

@@ -1,20 +1,24 @@
-"""Tenants and their keys from the shell."""
+"""Tenants, their keys, limits and bills from the shell."""
 
+import getpass
 import json
 from argparse import ArgumentParser, ArgumentTypeError
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from tenants import keys
-from tenants.models import ApiKey, Tenant
+from tenants import administration, keys, sheets, statement, windows
+from tenants.administration import Act
+from tenants.errors import Refusal
+from tenants.models import ApiKey, Limits, Tenant
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
-COUNTS = ["requests_per_minute", "in_flight", "per_day", "per_month"]
+COUNTS = [name for name in Limits.NAMES if name != "usd_per_month_micro"]
+Answer = tuple[dict[str, Any], list[str]]  # for programs, and for people
 
 
 def count(text: str) -> int:
@@ -25,11 +29,18 @@ def count(text: str) -> int:
 
 def micro_usd(text: str) -> int:
     """12.5 -> 12500000."""
+    micro = signed_micro_usd(text)
+    if micro < 0:
+        raise ArgumentTypeError(f"{text!r} is not an amount of USD of 0 or more")
+    return micro
+
+
+def signed_micro_usd(text: str) -> int:
     try:
         micro = Decimal(text) * 1_000_000
     except InvalidOperation:
         micro = Decimal("NaN")
-    if not (micro.is_finite() and 0 <= micro < 2**63 and micro == micro.to_integral_value()):
+    if not (micro.is_finite() and abs(micro) < 2**62 and micro == micro.to_integral_value()):
         raise ArgumentTypeError(f"{text!r} is not an amount of USD with at most six decimals")
     return int(micro)
 
@@ -42,92 +53,165 @@ def duration(text: str) -> timedelta:
     return timedelta(**{UNITS[unit]: int(number)})
 
 
+def month(text: str) -> date:
+    """2026-11 -> its first day."""
+    try:
+        return datetime.strptime(text, "%Y-%m").date()  # noqa: DTZ007 a month has no time
+    except ValueError as error:
+        raise ArgumentTypeError(f"{text!r} is not a month such as 2026-11") from error
+
+
+def or_none(read: Any) -> Any:
+    def reader(text: str) -> int | None:
+        return None if text == "none" else read(text)
+
+    return reader
+
+
+def add_limits(action: ArgumentParser, *, may_be_none: bool = False) -> None:
+    """Those that are not given are not in the options at all."""
+    wrapped = or_none if may_be_none else (lambda read: read)
+    for name in COUNTS:
+        action.add_argument(f"--{name.replace('_', '-')}", type=wrapped(count), metavar="N", default=Limits)
+    action.add_argument(
+        "--usd-per-month", dest="usd_per_month_micro", type=wrapped(micro_usd), metavar="USD", default=Limits
+    )
+
+
+def limits_of(options: dict[str, Any]) -> dict[str, int | None]:
+    return {name: options[name] for name in Limits.NAMES if options.get(name, Limits) is not Limits}
+
+
 class Command(BaseCommand):
-    help = "Make tenants and keys, revoke keys, list both."
+    help = "Tenants: make and limit them, mint, roll and revoke their keys, print their bills."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        actions = parser.add_subparsers(dest="action", required=True)
-        create = actions.add_parser("create", help="make a tenant and its first key, which is shown once")
-        create.add_argument("name")
-        for name in COUNTS:
-            create.add_argument(f"--{name.replace('_', '-')}", type=count, metavar="N")
-        create.add_argument("--usd-per-month", dest="usd_per_month_micro", type=micro_usd, metavar="USD")
-        key = actions.add_parser("key", help="make one more key of a tenant")
-        key.add_argument("name")
+        self._actions = parser.add_subparsers(dest="action", required=True)
+        create = self._add("create", "make a tenant and its first key, which is shown once", "name")
+        create.add_argument("--time-zone", default="UTC", metavar="ZONE", help="of its days and months; UTC, if none")
+        add_limits(create)
+        key = self._add("key", "make one more key of a tenant", "name")
         key.add_argument("--label", default="")
         key.add_argument("--expires", type=duration, metavar="TIME", help="such as 30m, 24h, 90d; never, if not given")
-        key.add_argument(
-            "--scope", dest="scopes", action="append", choices=ApiKey.Scope.values, help="all, if not given"
+        key.add_argument("--scope", dest="scopes", action="append", choices=ApiKey.Scope.values, help="all, if none")
+        key.add_argument("--test", action="store_true", help="for the sandbox: no money, no bill")
+        add_limits(key)
+        limit = self._add(
+            "limit", "change the limits of a tenant, or of a key by its prefix; `none` takes one away", "who"
         )
-        roll = actions.add_parser("roll", help="replace a key: a new one, and the old one good for a while longer")
-        roll.add_argument("prefix")
-        roll.add_argument(
-            "--overlap", type=duration, default=timedelta(hours=24), metavar="TIME", help="24h, if not given"
-        )
-        revoke = actions.add_parser("revoke", help="revoke a key for ever")
-        revoke.add_argument("prefix", help="the key up to its secret, as `tenant list` shows it")
-        listing = actions.add_parser("list", help="tenants and their keys")
-        for action in (create, key, roll, revoke, listing):
-            action.add_argument("--json", action="store_true", help="print one JSON object")
+        limit.add_argument("--time-zone", metavar="ZONE")
+        add_limits(limit, may_be_none=True)
+        roll = self._add("roll", "replace a key: a new one, and the old one good for a while longer", "prefix")
+        roll.add_argument("--overlap", type=duration, default=timedelta(hours=24), metavar="TIME", help="24h, if none")
+        self._add("revoke", "revoke a key for ever", "prefix")
+        self._add("suspend", "refuse a tenant's new generations; running ones finish", "name")
+        self._add("resume", "end a tenant's suspension", "name")
+        adjust = self._add("adjust", "put an amount on this month's bill, or a credit with a minus", "name")
+        adjust.add_argument("--usd", type=signed_micro_usd, required=True, metavar="USD")
+        bill = self._add("bill", "print a month's statement and write it as CSV", "name")
+        bill.add_argument("--month", type=month, metavar="2026-11", help="this month, if not given")
+        bill.add_argument("--csv", type=Path, metavar="FILE", help="bill-NAME-MONTH.csv here, if not given")
+        self._add("list", "tenants and their keys")
+
+    def _add(self, name: str, help: str, *positional: str) -> ArgumentParser:
+        action: ArgumentParser = self._actions.add_parser(name, help=help)
+        for argument in positional:
+            action.add_argument(argument)
+        action.add_argument("--json", action="store_true", help="print one JSON object")
+        action.add_argument("--reason", default="", help="why, for the audit log")
+        return action
 
     def handle(self, *args: Any, **options: Any) -> None:
-        actions = {
-            "create": self.create,
-            "key": self.key,
-            "roll": self.roll,
-            "revoke": self.revoke,
-            "list": self.list_all,
-        }
-        answer, sentences = actions[options["action"]](options)
+        self._act = Act(by=f"shell:{_user()}", reason=options["reason"])
+        do = {"list": self.list_all}.get(options["action"]) or getattr(self, options["action"])
+        try:
+            answer, sentences = do(options)
+        except Refusal as error:
+            raise CommandError(str(error)) from error
         self.stdout.write(json.dumps(answer) if options["json"] else "\n".join(sentences))
 
-    def create(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        limits = {name: options[name] for name in [*COUNTS, "usd_per_month_micro"]}
-        name = options["name"].strip()
-        if not 0 < len(name) <= 100 or not name.isprintable():
-            raise CommandError("A tenant's name has 1 to 100 printable characters.")
-        try:
-            with transaction.atomic():
-                tenant = Tenant.objects.create(name=name, **limits)
-                return self._with_new_key(tenant)
-        except IntegrityError as error:
-            raise CommandError(f"There is a tenant named {name!r} already.") from error
+    def create(self, options: dict[str, Any]) -> Answer:
+        name, zone = options["name"].strip(), options["time_zone"]
+        tenant = administration.create_tenant(self._act, name, time_zone=zone, **limits_of(options))
+        return _shown_once(tenant, administration.mint_key(self._act, tenant))
 
-    def key(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        if len(options["label"]) > 100 or not options["label"].isprintable():
-            raise CommandError("A label has at most 100 printable characters.")
-        tenant = Tenant.objects.filter(name=options["name"]).first()
-        if tenant is None:
-            raise CommandError(f"There is no tenant named {options['name']!r}.")
+    def key(self, options: dict[str, Any]) -> Answer:
+        tenant = _tenant(options["name"])
+        facts: dict[str, Any] = {name: options[name] for name in ("label", "scopes", "test")}
         expires_at = timezone.now() + options["expires"] if options["expires"] else None
-        scopes = options["scopes"] or list(ApiKey.Scope.values)
-        return self._with_new_key(tenant, label=options["label"], scopes=scopes, expires_at=expires_at)
+        new = administration.mint_key(self._act, tenant, expires_at=expires_at, limits=limits_of(options), **facts)
+        return _shown_once(tenant, new)
 
-    def roll(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        """The new key may do what the old one may; the old one never lives longer than it would have."""
-        with transaction.atomic():
-            old = _known_key(options["prefix"])
-            ends = min(filter(None, [old.expires_at, timezone.now() + options["overlap"]]))
-            if not ApiKey.objects.filter(pk=old.pk, revoked_at=None).update(expires_at=ends):
-                raise CommandError(f"{old.prefix} is revoked; make a new one with `tenant key`.")
-            answer, sentences = self._with_new_key(old.tenant, label=old.label, scopes=old.scopes)
+    def limit(self, options: dict[str, Any]) -> Answer:
+        wanted, zone = limits_of(options), options["time_zone"]
+        tenant = Tenant.objects.filter(name=options["who"]).first()
+        if tenant is None:
+            key = administration.change_key(self._act, _known_key(options["who"]), **wanted)
+            return {"key": key.prefix, "limits": key.limits}, [f"{key.prefix}: {_limit_words(key.limits)}"]
+        tenant = administration.change_tenant(self._act, tenant, **wanted, **({"time_zone": zone} if zone else {}))
+        return {"tenant": tenant.name, "limits": tenant.limits}, [f"{tenant.name}: {_limit_words(tenant.limits)}"]
+
+    def roll(self, options: dict[str, Any]) -> Answer:
+        old = _known_key(options["prefix"])
+        new, ends = administration.roll_key(self._act, old, options["overlap"])
+        answer, sentences = _shown_once(old.tenant, new)
         shown = f"{ends:%Y-%m-%dT%H:%M:%SZ}"
         return {**answer, "old_key_expires_at": shown}, [*sentences, f"{old.prefix} is good until {shown}."]
 
-    def revoke(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    def revoke(self, options: dict[str, Any]) -> Answer:
         key = _known_key(options["prefix"])
-        ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now())
+        administration.revoke_key(self._act, key)
         return {"tenant": key.tenant.name, "revoked": key.prefix}, [f"{key.prefix} is revoked."]
 
-    def list_all(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    def suspend(self, options: dict[str, Any]) -> Answer:
+        tenant = _tenant(options["name"])
+        administration.suspend(self._act, tenant)
+        return {"tenant": tenant.name, "suspended": True}, [f"{tenant.name} is suspended; what runs finishes."]
+
+    def resume(self, options: dict[str, Any]) -> Answer:
+        tenant = _tenant(options["name"])
+        administration.resume(self._act, tenant)
+        return {"tenant": tenant.name, "suspended": False}, [f"{tenant.name} may create again."]
+
+    def adjust(self, options: dict[str, Any]) -> Answer:
+        tenant, amount = _tenant(options["name"]), options["usd"]
+        administration.adjust(self._act, tenant, amount)
+        shown = windows.usd(amount)
+        return {"tenant": tenant.name, "usd": shown}, [f"{shown} USD are on {tenant.name}'s bill of this month."]
+
+    def bill(self, options: dict[str, Any]) -> Answer:
+        tenant = _tenant(options["name"])
+        wanted = options["month"] or timezone.now().astimezone(tenant.zone).date()
+        found = statement.of(tenant, wanted)
+        path = options["csv"] or Path(f"bill-{_file_name(tenant.name)}-{found.month:%Y-%m}.csv")
+        try:
+            path.write_text(sheets.as_csv(statement.COLUMNS, found.lines), newline="")
+        except OSError as error:
+            raise CommandError(f"{path} can not be written: {error.strerror}") from error
+        return _bill_object(found, path), _bill_lines(found, path)
+
+    def list_all(self, options: dict[str, Any]) -> Answer:
         tenants = [_tenant_row(tenant) for tenant in Tenant.objects.order_by("name").prefetch_related("keys")]
         return {"tenants": tenants}, [_tenant_line(row) for row in tenants] or ["There is no tenant yet."]
 
-    def _with_new_key(self, tenant: Tenant, **facts: Any) -> tuple[dict[str, Any], list[str]]:
-        new = keys.mint()
-        ApiKey.objects.create(tenant=tenant, prefix=new.prefix, digest=new.digest, **facts)
-        answer = {"tenant": tenant.name, "api_key": new.text}
-        return answer, [f"Tenant: {tenant.name}", f"API key, shown this once: {new.text}"]
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return "unknown"
+
+
+def _shown_once(tenant: Tenant, new: keys.NewKey) -> Answer:
+    answer = {"tenant": tenant.name, "api_key": new.text}
+    return answer, [f"Tenant: {tenant.name}", f"API key, shown this once: {new.text}"]
+
+
+def _tenant(name: str) -> Tenant:
+    tenant = Tenant.objects.filter(name=name).first()
+    if tenant is None:
+        raise CommandError(f"There is no tenant named {name!r}.")
+    return tenant
 
 
 def _known_key(text: str) -> ApiKey:
@@ -139,25 +223,67 @@ def _known_key(text: str) -> ApiKey:
     return key
 
 
+def _file_name(name: str) -> str:
+    return "".join(char if char.isalnum() or char in "-_." else "-" for char in name)
+
+
+def _bill_object(found: statement.Statement, path: Path) -> dict[str, Any]:
+    return {
+        "tenant": found.tenant.name,
+        "month": f"{found.month:%Y-%m}",
+        "time_zone": found.tenant.time_zone,
+        "lines": found.lines,
+        "captured_usd": windows.usd(found.captured_micro),
+        "adjusted_usd": windows.usd(found.adjusted_micro),
+        "total_usd": windows.usd(found.total_micro),
+        "held_usd": windows.usd(found.held_micro),
+        "held": found.held,
+        "csv": str(path),
+    }
+
+
+def _bill_lines(found: statement.Statement, path: Path) -> list[str]:
+    head = f"Statement for {found.tenant.name}, {found.month:%Y-%m} ({found.tenant.time_zone})"
+    lines = [
+        f"  {row['day']}  {row['key']:21}  {row['item']:42} {row['generations']:>6} x {row['unit_usd']:>11}  "
+        f"{row['seconds']:>7} s  {row['usd']:>14} USD"
+        for row in found.lines
+    ]
+    ends = [f"Total: {windows.usd(found.total_micro)} USD"]
+    if found.held:
+        ends.append(f"Not final: {found.held} generations still hold {windows.usd(found.held_micro)} USD.")
+    return [head, *(lines or ["  nothing was bought"]), *ends, f"As CSV: {path}"]
+
+
 def _tenant_row(tenant: Tenant) -> dict[str, Any]:
-    limits = {name: getattr(tenant, name) for name in [*COUNTS, "usd_per_month_micro"]}
     known = [_key_row(key) for key in tenant.keys.all()]
-    return {"tenant": tenant.name, "limits": limits, "keys": known}
+    facts = {"limits": tenant.limits, "time_zone": tenant.time_zone, "suspended_at": _shown(tenant.suspended_at)}
+    return {"tenant": tenant.name, **facts, "keys": known}
 
 
 def _key_row(key: ApiKey) -> dict[str, Any]:
-    times = {name: getattr(key, name) for name in ("expires_at", "last_used_at", "revoked_at")}
-    shown = {name: at.isoformat() if at else None for name, at in times.items()}
-    return {"prefix": key.prefix, "label": key.label, "scopes": key.scopes, **shown}
+    times = {name: _shown(getattr(key, name)) for name in ("expires_at", "last_used_at", "revoked_at")}
+    facts = {"label": key.label, "scopes": key.scopes, "test": key.test, "limits": key.limits}
+    return {"prefix": key.prefix, **facts, **times}
+
+
+def _shown(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None
 
 
 def _tenant_line(row: dict[str, Any]) -> str:
-    limits = ", ".join(f"{name}={value}" for name, value in row["limits"].items() if value is not None)
     known = ", ".join(_key_words(key) for key in row["keys"])
-    return f"{row['tenant']}: {limits or 'no limits'}; keys: {known or 'none'}"
+    suspended = " (suspended)" if row["suspended_at"] else ""
+    return f"{row['tenant']}{suspended}: {_limit_words(row['limits'])}; keys: {known or 'none'}"
+
+
+def _limit_words(limits: dict[str, int | None]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in limits.items() if value is not None) or "no limits"
 
 
 def _key_words(key: dict[str, Any]) -> str:
     ends = f"until {key['expires_at'][:16]}" if key["expires_at"] else ""
-    notes = [note for note in (key["label"], "revoked" if key["revoked_at"] else ends) if note]
+    notes = [
+        note for note in (key["label"], "test" if key["test"] else "", "revoked" if key["revoked_at"] else ends) if note
+    ]
     return str(key["prefix"]) + (f" ({', '.join(notes)})" if notes else "")

@@ -1,13 +1,12 @@
-"""What the views of both entrances share."""
+"""What every view of the API shares: a key with the right scope, and a body with a length."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from generations.api import lookup
 from tenants.errors import ScopeMissing
 from tenants.models import ApiKey
 
@@ -29,5 +28,10 @@ class View(APIView):
         if request.META.get("HTTP_TRANSFER_ENCODING") and not request.META.get("CONTENT_LENGTH"):
             raise LengthRequired
         scope = self.scopes.get(request.method or "")
-        if scope and scope not in lookup.key_of(request).scopes:
+        if scope and scope not in key_of(request).scopes:
             raise ScopeMissing(scope=scope.value)
+
+
+def key_of(request: Request) -> ApiKey:
+    """The key that KeyAuthentication found."""
+    return cast(ApiKey, request.auth)

@@ -1,0 +1,104 @@
+"""GET /v1/usage: what the tenant used, as JSON or as CSV."""
+
+from datetime import date
+from typing import Any
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from generations import usage
+from generations.api.wire import JSONRenderer
+from tenants.entrance import View, key_of
+from tenants.models import ApiKey
+from tenants.sheets import as_csv
+
+MOST_DAYS = 366
+
+
+class Asked(serializers.Serializer[Any]):
+    """The query's parameters. Days are the tenant's own, both of them within what is asked for."""
+
+    to = serializers.DateField(required=False, help_text="The last day; today, if not given.")
+    group_by = serializers.ChoiceField(list(usage.GROUPS), default="day")
+    format = serializers.ChoiceField(["json", "csv"], default="json", help_text="Or by `Accept: text/csv`.")
+
+    def get_fields(self) -> dict[str, Any]:
+        first = serializers.DateField(required=False, help_text="The first day; that of the month, if not given.")
+        return {"from": first, **super().get_fields()}  # `from` is no name that Python allows
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        last = attrs.setdefault("to", self.context["today"])
+        first = attrs.setdefault("from", last.replace(day=1))
+        if not 0 <= (last - first).days < MOST_DAYS or last > date(9998, 12, 31):
+            raise serializers.ValidationError({"from": f"From 1 to {MOST_DAYS} days are wanted, the first one first."})
+        return attrs
+
+
+class UsageSums(serializers.Serializer[Any]):
+    accepted = serializers.IntegerField()
+    succeeded = serializers.IntegerField()
+    failed = serializers.IntegerField()
+    cancelled = serializers.IntegerField()
+    live = serializers.IntegerField(help_text="Not ended yet.")
+    seconds = serializers.IntegerField(help_text="Of video delivered.")
+    usd = serializers.CharField(help_text="Spent: the price of what succeeded.")
+    held_usd = serializers.CharField(help_text="Held for what has not ended yet.")
+    success_rate = serializers.FloatField(allow_null=True, help_text="Succeeded of succeeded and failed; null: none.")
+
+
+class UsageRow(UsageSums):
+    day = serializers.DateField(required=False)
+    key = serializers.CharField(required=False, help_text="A key's prefix.")
+    resolution = serializers.CharField(required=False)
+
+
+class UsageShape(serializers.Serializer[Any]):
+    to = serializers.DateField()
+    time_zone = serializers.CharField()
+    group_by = serializers.ChoiceField(list(usage.GROUPS))
+    test = serializers.BooleanField(help_text="A test key sees the use of test keys.")
+    rows = UsageRow(many=True)
+    total = UsageSums()
+
+    def get_fields(self) -> dict[str, Any]:
+        return {"from": serializers.DateField(), **super().get_fields()}
+
+
+class CSVRenderer(BaseRenderer):
+    media_type = "text/csv"
+    format = "csv"
+    charset = "utf-8"
+
+    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
+        if renderer_context and renderer_context["response"].exception:
+            return JSONRenderer().render(data)  # an error is problem details in any case
+        return as_csv([data["group_by"], *usage.COLUMNS], data["rows"]).encode()
+
+
+class UsageView(View):
+    scopes = {"GET": ApiKey.Scope.USAGE}
+    renderer_classes = [JSONRenderer, CSVRenderer]
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> tuple[Any, str]:
+        if request.query_params.get("format") == "csv":
+            return CSVRenderer(), CSVRenderer.media_type
+        return super().perform_content_negotiation(request, force)
+
+    @extend_schema(
+        operation_id="usage",
+        summary="Counts, seconds and USD by day, key or resolution",
+        parameters=[Asked],
+        responses={(200, "application/json"): UsageShape, (200, "text/csv"): str},
+    )
+    def get(self, request: Request) -> Response:
+        key = key_of(request)
+        asked = Asked(data=request.query_params, context={"today": timezone.now().astimezone(key.tenant.zone).date()})
+        asked.is_valid(raise_exception=True)
+        first, last, group_by = (asked.validated_data[name] for name in ("from", "to", "group_by"))
+        found = usage.of(key, first, last, group_by)
+        span = {"from": first.isoformat(), "to": last.isoformat(), "time_zone": key.tenant.time_zone}
+        return Response({**span, "group_by": group_by, "test": key.test, "rows": found.rows, "total": found.total})

@@ -1,0 +1,209 @@
+"""What ops do to tenants and keys, one function an act: each in one transaction with its line in the audit log.
+
+`by` names who acts, as the audit log shows it. Each act takes the tenant's lock first: an admission comes wholly before
+or wholly after.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils import timezone
+
+from tenants import keys, ledger, windows
+from tenants.errors import NoSandbox, NotPossible
+from tenants.models import ApiKey, AuditEntry, Limits, Tenant, Window, check_time_zone
+from tenants.windows import Charge, Kind
+
+
+@dataclass(frozen=True)
+class Act:
+    """Who does it, and why."""
+
+    by: str
+    reason: str = ""
+
+
+def create_tenant(act: Act, name: str, *, time_zone: str = "UTC", **limits: int | None) -> Tenant:
+    """Raises NotPossible for a name that is taken or no name."""
+    _check_name(name)
+    with transaction.atomic():
+        if Tenant.objects.filter(name=name).exists():
+            raise NotPossible(reason=f"There is a tenant named {name!r} already.")
+        tenant = Tenant(name=name, time_zone=_checked_zone(time_zone), **limits)
+        tenant.save(force_insert=True)
+        _note(act, "create tenant", tenant, name, {**tenant.limits, "time_zone": time_zone})
+    return tenant
+
+
+def change_tenant(act: Act, tenant: Tenant, **wanted: Any) -> Tenant:
+    """Set its name, its time zone or its limits; None takes a limit away. Running generations go on."""
+    with transaction.atomic():
+        locked = ledger.lock_tenant(tenant.pk)
+        changes = _changes(locked, wanted)
+        if "name" in changes:
+            _check_name(wanted["name"])
+            if Tenant.objects.filter(name=wanted["name"]).exists():
+                raise NotPossible(reason=f"There is a tenant named {wanted['name']!r} already.")
+        if "time_zone" in changes:
+            _carry_over(locked, _checked_zone(wanted["time_zone"]))
+        _set(act, "change tenant", locked, locked, changes)
+    return locked
+
+
+def suspend(act: Act, tenant: Tenant) -> None:
+    """New generations are refused; running ones finish."""
+    _suspend(act, "suspend", tenant, timezone.now())
+
+
+def resume(act: Act, tenant: Tenant) -> None:
+    _suspend(act, "resume", tenant, None)
+
+
+def mint_key(
+    act: Act,
+    tenant: Tenant,
+    *,
+    label: str = "",
+    scopes: Sequence[str] | None = None,
+    expires_at: datetime | None = None,
+    test: bool = False,
+    limits: Mapping[str, int | None] | None = None,
+) -> keys.NewKey:
+    """A new key, its text shown this once. Raises NoSandbox for a test key where there is no sandbox."""
+    if test and not settings.SANDBOX_BASE_URL:
+        raise NoSandbox
+    if len(label) > 100 or not label.isprintable():
+        raise NotPossible(reason="A label has at most 100 printable characters.")
+    if unknown := set(scopes or []) - set(ApiKey.Scope.values):
+        raise NotPossible(reason=f"There is no scope {sorted(unknown)[0]!r}.")
+    facts = {"label": label, "scopes": list(ApiKey.Scope.values if scopes is None else scopes), "test": test}
+    new = keys.mint(test=test)
+    with transaction.atomic():
+        key = ApiKey(
+            tenant=tenant, prefix=new.prefix, digest=new.digest, expires_at=expires_at, **facts, **limits or {}
+        )
+        key.save(force_insert=True)
+        _note(act, "mint key", tenant, new.prefix, {**facts, **_given(key.limits), "expires_at": _time(expires_at)})
+    return new
+
+
+def change_key(act: Act, key: ApiKey, **wanted: Any) -> ApiKey:
+    """Set its label or its own limits; None takes a limit away."""
+    with transaction.atomic():
+        locked = ledger.lock_key(key.pk)
+        _set(act, "change key", locked.tenant, locked, _changes(locked, wanted))
+    return locked
+
+
+def roll_key(act: Act, key: ApiKey, overlap: timedelta) -> tuple[keys.NewKey, datetime]:
+    """A new key that may do what the old one may, and until when the old one is good: never longer than before."""
+    with transaction.atomic():
+        old = ledger.lock_key(key.pk)
+        if old.revoked_at:
+            raise NotPossible(reason=f"{old.prefix} is revoked; make a new one with `tenant key`.")
+        ends = min(filter(None, [old.expires_at, timezone.now() + overlap]))
+        _set(act, "roll key", old.tenant, old, _changes(old, {"expires_at": ends}))
+        new = mint_key(act, old.tenant, label=old.label, scopes=old.scopes, test=old.test, limits=old.limits)
+    return new, ends
+
+
+def revoke_key(act: Act, key: ApiKey) -> bool:
+    """For ever. False where it was revoked before."""
+    with transaction.atomic():
+        locked = ledger.lock_key(key.pk)
+        if locked.revoked_at:
+            return False
+        _set(act, "revoke key", locked.tenant, locked, _changes(locked, {"revoked_at": timezone.now()}))
+    return True
+
+
+def adjust(act: Act, tenant: Tenant, amount_micro: int) -> None:
+    """Put an amount (a credit is negative) on this month's bill and budget. Raises NotPossible."""
+    if not act.reason or not amount_micro:
+        raise NotPossible(reason="An adjustment has an amount other than 0 and a reason.")
+    now = timezone.now()
+    with transaction.atomic():
+        locked = ledger.lock_tenant(tenant.pk)
+        starts_at = windows.start(Kind.USD_PER_MONTH, now, locked.zone)
+        used = Window.objects.filter(tenant=locked, api_key=None, kind=Kind.USD_PER_MONTH, starts_at=starts_at)
+        if (used.values_list("used", flat=True).first() or 0) + amount_micro < 0:
+            raise NotPossible(reason="A credit can not be larger than what was used this month.")
+        ledger.adjust(locked, amount_micro, [Charge(Kind.USD_PER_MONTH, starts_at, amount_micro)], act.reason)
+        _note(act, "adjust", locked, locked.name, {"usd": windows.usd(amount_micro)})
+
+
+def _carry_over(tenant: Tenant, name: str) -> None:
+    """Its days and months will begin at other instants: what the old ones used counts in the new ones too.
+
+    It may count a failure that is given back to the old window; the price of never admitting too much.
+    """
+    now, old, new = timezone.now(), tenant.zone, Tenant(time_zone=name).zone
+    for kind in (Kind.PER_DAY, Kind.PER_MONTH, Kind.SECONDS_PER_MONTH, Kind.USD_PER_MONTH):
+        before, after = windows.start(kind, now, old), windows.start(kind, now, new)
+        rows = Window.objects.filter(tenant=tenant, kind=kind, starts_at__in={before, after})
+        used = {(row.api_key_id, row.starts_at): row.used for row in rows}
+        for holder in {holder for holder, _ in used} if before != after else ():
+            missing = used.get((holder, before), 0) - used.get((holder, after), 0)
+            if missing > 0:
+                change = Charge(kind, after, missing)
+                ledger.adjust(tenant, 0, [change], f"carried over to {name}", api_key_id=holder)
+
+
+def _suspend(act: Act, name: str, tenant: Tenant, at: datetime | None) -> None:
+    with transaction.atomic():
+        locked = ledger.lock_tenant(tenant.pk)
+        if bool(locked.suspended_at) == bool(at):
+            raise NotPossible(reason=f"The tenant is {'suspended already' if at else 'not suspended'}.")
+        _set(act, name, locked, locked, _changes(locked, {"suspended_at": at}))
+
+
+def _changes(row: Limits, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in wanted.items() if getattr(row, name) != value}
+
+
+def _set(act: Act, action: str, tenant: Tenant, row: Tenant | ApiKey, changes: Mapping[str, Any]) -> None:
+    """Write the changes to a row that is locked, and the audit's line; nothing where nothing changes."""
+    if not changes:
+        return
+    target = row.prefix if isinstance(row, ApiKey) else row.name
+    told = {name: [_plain(getattr(row, name)), _plain(value)] for name, value in changes.items()}
+    for name, value in changes.items():
+        setattr(row, name, value)
+    row.save(update_fields=list(changes))
+    _note(act, action, tenant, target, told)
+
+
+def _note(act: Act, action: str, tenant: Tenant, target: str, changes: Mapping[str, Any]) -> None:
+    AuditEntry.objects.create(
+        actor=act.by, action=action, tenant=tenant, target=target, changes=dict(changes), reason=act.reason
+    )
+
+
+def _check_name(name: str) -> None:
+    if not 0 < len(name) <= 100 or not name.isprintable() or name != name.strip():
+        raise NotPossible(reason="A tenant's name has 1 to 100 printable characters.")
+
+
+def _checked_zone(name: str) -> str:
+    try:
+        check_time_zone(name)
+    except ValidationError as error:
+        raise NotPossible(reason=error.message) from error
+    return name
+
+
+def _given(limits: Mapping[str, int | None]) -> dict[str, int]:
+    return {name: value for name, value in limits.items() if value is not None}
+
+
+def _plain(value: Any) -> Any:
+    return _time(value) if isinstance(value, datetime) else value
+
+
+def _time(at: datetime | None) -> str | None:
+    return at.isoformat(timespec="seconds") if at else None

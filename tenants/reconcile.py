@@ -1,0 +1,87 @@
+"""Whether the windows still say what the ledger says: the ledger is the truth, the windows are its cache."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from tenants import ledger
+from tenants.models import LedgerEntry, Window
+from tenants.windows import Kind
+
+Name = tuple[int | None, str, datetime]  # holder, kind and start of a window
+Entry = LedgerEntry.Kind
+# Minutes are deleted when they are old (ledger.MINUTES_KEPT): only those that surely are there still are compared.
+MINUTES_COMPARED = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Difference:
+    tenant_id: int
+    api_key_id: int | None  # None: a window of the whole tenant
+    kind: str
+    starts_at: datetime
+    counter: int  # what the window says
+    ledger: int  # what it should say
+
+
+def check(tenant_id: int) -> list[Difference]:
+    """Every window of the tenant and of its keys whose counter is not the fold of the ledger."""
+    with _snapshot(tenant_id):
+        return list(_differences(tenant_id))
+
+
+def rebuild(tenant_id: int) -> list[Difference]:
+    """As `check`, and sets each counter right, while the tenant's admissions wait."""
+    with transaction.atomic():
+        ledger.lock_tenant(tenant_id)
+        found = list(_differences(tenant_id))
+        for wrong in found:
+            row: dict[str, Any] = {"tenant_id": tenant_id, "api_key_id": wrong.api_key_id, "kind": wrong.kind}
+            Window.objects.update_or_create(**row, starts_at=wrong.starts_at, defaults={"used": wrong.ledger})
+    return found
+
+
+@contextmanager
+def _snapshot(tenant_id: int) -> Iterator[None]:
+    """Both tables as of one moment; on PostgreSQL nobody waits for it, elsewhere the tenant's admissions do."""
+    outermost = not connection.in_atomic_block
+    with transaction.atomic():
+        if connection.vendor == "postgresql" and outermost:
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        else:
+            ledger.lock_tenant(tenant_id)
+        yield
+
+
+def _differences(tenant_id: int) -> Iterator[Difference]:
+    since = timezone.now() - MINUTES_COMPARED
+    counters = {
+        (row.api_key_id, row.kind, row.starts_at): row.used for row in Window.objects.filter(tenant_id=tenant_id)
+    }
+    folded = fold(tenant_id)
+    for name in sorted(counters.keys() | folded.keys(), key=lambda name: (name[0] or 0, *name[1:])):
+        api_key_id, kind, starts_at = name
+        counter, should = counters.get(name, 0), folded[name]
+        if counter != should and (kind != Kind.REQUESTS_PER_MINUTE or starts_at >= since):
+            yield Difference(tenant_id, api_key_id, kind, starts_at, counter, should)
+
+
+def fold(tenant_id: int) -> Counter[Name]:
+    """What each window should say: every hold, less what its end gave back, and every adjustment."""
+    entries = LedgerEntry.objects.filter(tenant_id=tenant_id)
+    ends = dict(entries.filter(kind__in=[Entry.CAPTURE, Entry.RELEASE]).values_list("generation_id", "kind"))
+    used: Counter[Name] = Counter()
+    for entry in entries.filter(kind__in=[Entry.HOLD, Entry.ADJUST]).iterator():
+        given_back = ledger.GIVEN_BACK[Entry(ends[entry.generation_id])] if entry.generation_id in ends else set()
+        holders = ledger.holders(entry) if entry.kind == Entry.HOLD else [entry.api_key_id]
+        for kind, starts_at, amount in entry.windows:
+            for holder in holders:
+                used[holder, kind, datetime.fromisoformat(starts_at)] += 0 if kind in given_back else amount
+    return used

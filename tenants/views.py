@@ -1,0 +1,62 @@
+"""What a tenant may read of itself. Reading takes no quota."""
+
+from typing import Any
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from tenants import ledger, windows
+from tenants.entrance import View, key_of
+from tenants.models import ApiKey
+from tenants.windows import Kind, Standing
+
+AMOUNT = "A count, or seconds; for usd_per_month, USD in a string with six decimals."
+
+
+class LimitShape(serializers.Serializer[Any]):
+    name = serializers.ChoiceField(Kind.choices)
+    scope = serializers.ChoiceField(["tenant", "key"], help_text="Whose limit it is: all keys', or this one's alone.")
+    limit = serializers.JSONField(allow_null=True, help_text=f"null: there is none. {AMOUNT}")
+    used = serializers.JSONField(help_text=AMOUNT)
+    remaining = serializers.JSONField(allow_null=True, help_text=AMOUNT)
+    resets_at = serializers.DateTimeField(allow_null=True, help_text="null: it frees as generations end.")
+
+
+class LimitsShape(serializers.Serializer[Any]):
+    tenant = serializers.CharField()
+    time_zone = serializers.CharField(help_text="In which its days and months begin.")
+    suspended = serializers.BooleanField(help_text="New generations are refused.")
+    test = serializers.BooleanField(help_text="A test key: only its own limits count.")
+    limits = LimitShape(many=True)
+
+
+class LimitsView(View):
+    scopes = {"GET": ApiKey.Scope.USAGE}
+
+    @extend_schema(operation_id="limits", summary="Each limit: what is used and what is left", responses=LimitsShape)
+    def get(self, request: Request) -> Response:
+        key = key_of(request)
+        standings = ledger.standings(key, timezone.now())
+        return Response(
+            {
+                "tenant": key.tenant.name,
+                "time_zone": key.tenant.time_zone,
+                "suspended": key.tenant.suspended_at is not None,
+                "test": key.test,
+                "limits": [render(one) for one in standings if not one.of_key or one.limit is not None or key.test],
+            }
+        )
+
+
+def render(one: Standing) -> dict[str, Any]:
+    return {
+        "name": one.kind.value,
+        "scope": "key" if one.of_key else "tenant",
+        "limit": None if one.limit is None else windows.shown(one.kind, one.limit),
+        "used": windows.shown(one.kind, one.used),
+        "remaining": None if one.remaining is None else windows.shown(one.kind, one.remaining),
+        "resets_at": one.resets_at.strftime("%Y-%m-%dT%H:%M:%SZ") if one.resets_at else None,
+    }
