@@ -16,13 +16,12 @@ demo: .venv/run.stamp  ## make one video from the shipped picture, into var/
 	@exec $(PY) deploy/run.py --demo
 
 test: .venv/dev.stamp tests/sdk/node_modules/.stamp  ## every test, the whole way with real processes included
-	@$(PY) -m pytest -q -n 2 --dist loadgroup
+	@bash tests/run.sh
 
-POSTGRES ?= postgres://postgres@127.0.0.1:5432/test
+RACE_TRIALS ?= 50
 
-races: .venv/dev.stamp  ## admission raced many times, on SQLite and on PostgreSQL (POSTGRES=postgres://…)
-	@RACE_TRIALS=20 $(PY) -m pytest -q -n 2 tests/races
-	@RACE_TRIALS=20 TEST_DATABASE_URL=$(POSTGRES) $(PY) -m pytest -q -n 2 tests/races
+races: .venv/dev.stamp  ## admission raced by 100 callers in four processes, on SQLite and PostgreSQL (RACE_TRIALS=50)
+	@RACE_TRIALS=$(RACE_TRIALS) $(PY) -m pytest -q tests/races
 
 check: .venv/dev.stamp  ## format, lint, types, import contracts, migrations, tests: what CI runs
 	@$(PY) -m ruff format --check .
@@ -31,6 +30,7 @@ check: .venv/dev.stamp  ## format, lint, types, import contracts, migrations, te
 	@$(TEST_ENV) .venv/bin/lint-imports
 	@$(TEST_ENV) $(PY) manage.py makemigrations --check --dry-run
 	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory races RACE_TRIALS=5
 
 lock: .venv/dev.stamp  ## compile the locks anew from requirements/*.in
 	cd requirements && for name in run dev; do ../.venv/bin/uv pip compile -q --universal --python-version 3.11 \

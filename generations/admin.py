@@ -30,10 +30,28 @@ class AttemptInline(ReadOnly, TabularInline):
     fields = ["number", "started_at", "finished_at", "outcome", "detail"]
 
 
+class Mode(admin.SimpleListFilter):
+    """Live generations unless asked otherwise: a team's CI would bury them."""
+
+    title, parameter_name = "mode", "mode"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("test", "Test"), ("all", "All")]
+
+    def choices(self, changelist: Any) -> Any:
+        options = [(None, "Live"), *self.lookup_choices]
+        for value, label in options:
+            query = changelist.get_query_string({self.parameter_name: value} if value else {}, [self.parameter_name])
+            yield {"selected": self.value() == value, "query_string": query, "display": label}
+
+    def queryset(self, request: HttpRequest, rows: Any) -> Any:
+        return rows if self.value() == "all" else rows.filter(test=self.value() == "test")
+
+
 @admin.register(Generation)
 class GenerationAdmin(ReadOnly, ModelAdmin):
-    list_display = ["id", "tenant", "status", "resolution", "aspect_ratio", "duration", "seed", "created_at"]
-    list_filter = ["status", "tenant", "resolution"]
+    list_display = ["id", "tenant", "status", "resolution", "aspect_ratio", "duration", "seed", "test", "created_at"]
+    list_filter = [Mode, "status", "tenant", "resolution"]
     list_select_related = ["tenant"]
     search_fields = ["=id", "=upstream_id", "=seed"]
     ordering = ["-id"]

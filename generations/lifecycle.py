@@ -198,6 +198,15 @@ def fail(
         return moved
 
 
+def cancel(generation: Generation, why: str) -> bool:
+    """Only before submission: afterwards it may be paid for, and goes its way. Its hold is released."""
+    with transaction.atomic():
+        moved = _finish(generation, [Status.QUEUED], Status.CANCELLED, why, fenced=False)
+        if moved:
+            ledger.release(generation.pk, "cancelled")
+        return moved
+
+
 def _finish(generation: Generation, sources: Iterable[Status], target: Status, why: str = "", **columns: Any) -> bool:
     return _move(generation, sources, target, why, due_at=None, finished_at=timezone.now(), **columns)
 

@@ -24,12 +24,25 @@ from tests.pictures import base64_of, picture
 from tests.upstream import Upstream
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--database-only", action="store_true", help="only tests that ask the database something")
+
+
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The story's tests that share one running stack share a process; the rest goes on beside them."""
+    if config.getoption("--database-only"):
+        others = [item for item in items if not _asks_the_database(item)]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in set(others)]
     for item in items:
         if "stack_running" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("story"))
+
+
+def _asks_the_database(item: pytest.Item) -> bool:
+    names = getattr(item, "fixturenames", ())
+    return item.get_closest_marker("django_db") is not None or "db" in names or "transactional_db" in names
 
 
 @pytest.fixture(scope="session")

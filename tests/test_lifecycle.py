@@ -51,6 +51,7 @@ MOVES: dict[str, tuple[Callable[[Generation, Attempt], Any], set[str], str]] = {
     "mark_in_doubt": (lambda g, a: lifecycle.mark_in_doubt(g, "lost", a), {"submitting"}, "in_doubt"),
     "start_copying": (lambda g, a: lifecycle.start_copying(g, None), {"running"}, "copying"),
     "mark_succeeded": (lambda g, a: lifecycle.mark_succeeded(g, VIDEO), {"copying"}, "succeeded"),
+    "cancel": (lambda g, a: lifecycle.cancel(g, "Not wanted."), {"queued"}, "cancelled"),
     "fail": (lambda g, a: lifecycle.fail(g, "code", "Why."), set(map(str, Generation.LIVE)), "failed"),
 }
 REACHED = ["queued", "submitting", "in_doubt", "running", "copying", "succeeded", "failed"]

@@ -1,0 +1,92 @@
+"""When windows begin and end: in UTC, or in the tenant's own zone, over changes of its clock too."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+import time_machine
+
+from tenants import administration, ledger, reconcile, windows
+from tenants.models import LedgerEntry, Window
+from tenants.windows import Kind
+from tests.conftest import ACT, Caller, make_generation
+
+BERLIN, AUCKLAND = ZoneInfo("Europe/Berlin"), ZoneInfo("Pacific/Auckland")
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("kind", "zone", "starts", "ends"),
+    [
+        (Kind.REQUESTS_PER_MINUTE, BERLIN, "2026-11-30 23:30", "2026-11-30 23:31"),
+        (Kind.PER_DAY, ZoneInfo("UTC"), "2026-11-30 00:00", "2026-12-01 00:00"),
+        (Kind.PER_DAY, BERLIN, "2026-11-30 23:00", "2026-12-01 23:00"),
+        (Kind.PER_MONTH, ZoneInfo("UTC"), "2026-11-01 00:00", "2026-12-01 00:00"),
+        (Kind.PER_MONTH, BERLIN, "2026-11-30 23:00", "2026-12-31 23:00"),
+        (Kind.USD_PER_MONTH, AUCKLAND, "2026-11-30 11:00", "2026-12-31 11:00"),
+    ],
+)
+def test_a_window_is_the_tenants_own_day_or_month(kind: Kind, zone: ZoneInfo, starts: str, ends: str) -> None:
+    began = windows.start(kind, at("2026-11-30 23:30:12"), zone)
+    assert (began, windows.end(kind, began, zone)) == (at(starts), at(ends))
+
+
+def test_what_is_in_flight_has_one_window_for_ever() -> None:
+    assert windows.start(Kind.IN_FLIGHT, at("2026-11-30 23:30"), BERLIN) == windows.EPOCH
+    assert windows.end(Kind.IN_FLIGHT, windows.EPOCH, BERLIN) is None
+
+
+@pytest.mark.parametrize("zone", [BERLIN, AUCKLAND, ZoneInfo("America/Sao_Paulo"), ZoneInfo("Africa/Cairo")])
+def test_each_instant_of_two_years_lies_in_one_day_and_one_month(zone: ZoneInfo) -> None:
+    """Windows leave no gap and do not overlap, whatever the clocks do at midnight."""
+    for kind in (Kind.PER_DAY, Kind.PER_MONTH):
+        moment = at("2025-01-01 00:30")
+        while moment < at("2027-01-01 00:00"):
+            starts_at = windows.start(kind, moment, zone)
+            ends_at = windows.end(kind, starts_at, zone)
+            assert ends_at is not None
+            assert starts_at <= moment < ends_at
+            assert windows.start(kind, ends_at, zone) == ends_at
+            moment += timedelta(hours=7)
+
+
+@pytest.mark.parametrize(("micro", "text"), [(0, "0.000000"), (1, "0.000001"), (12_500_000, "12.500000")])
+def test_money_is_shown_exactly(micro: int, text: str) -> None:
+    assert windows.usd(micro) == text
+    assert windows.usd(-micro) == (f"-{text}" if micro else text)
+    assert windows.usd(2**62 + 1) == "4611686018427.387905"
+
+
+def test_a_tenants_day_begins_at_its_own_midnight(alice: Caller) -> None:
+    alice.tenant = administration.change_tenant(ACT, alice.tenant, time_zone="Europe/Berlin", per_day=1)
+    alice.key = ledger.lock_key(alice.key.pk)
+    make_generation(alice, created_at=at("2026-11-24 22:59"))
+    make_generation(alice, created_at=at("2026-11-24 23:01"))
+    assert Window.objects.filter(kind="per_day", api_key=None, used=1).count() == 2
+
+
+def test_another_time_zone_does_not_begin_a_month_anew(alice: Caller) -> None:
+    alice.limit(per_month=3)
+    with time_machine.travel(at("2026-11-30 12:00"), tick=False):
+        for _ in range(2):
+            make_generation(alice)
+        administration.change_tenant(ACT, alice.tenant, time_zone="Pacific/Auckland")  # where it is December already
+        alice.key = ledger.lock_key(alice.key.pk)
+        month = next(one for one in ledger.standings(alice.key, at("2026-11-30 12:00")) if one.kind == Kind.PER_MONTH)
+        assert (month.starts_at, month.used, month.remaining) == (at("2026-11-30 11:00"), 2, 1)
+        assert reconcile.check(alice.tenant.pk) == []
+        assert set(LedgerEntry.objects.filter(kind="adjust").values_list("amount_micro", flat=True)) == {0}
+
+
+def test_old_minutes_are_swept_out_and_missed_by_nobody(alice: Caller) -> None:
+    now = at("2026-11-24 12:00")
+    for hours in (5, 3, 0):
+        with time_machine.travel(now - timedelta(hours=hours), tick=False):
+            make_generation(alice)
+    with time_machine.travel(now, tick=False):
+        minutes = Window.objects.filter(kind="requests_per_minute").values_list("starts_at", flat=True)
+        assert set(minutes) == {now}
+        assert reconcile.check(alice.tenant.pk) == []
