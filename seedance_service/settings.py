@@ -82,7 +82,10 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
 PROXY_HOPS = env.whole("PROXY_HOPS", 0, least=0, most=10)  # proxies of ours whose X-Forwarded-For is believed
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.flag("SECURE_COOKIES", not DEBUG)
-SECURE_REFERRER_POLICY = "no-referrer"  # an address may carry a signature
+# An address may carry a signature, so nobody else is told it. Not "no-referrer": with it a browser sends `Origin: null`
+# with the panel's own forms, which Django's CSRF check refuses.
+SECURE_REFERRER_POLICY = "same-origin"
+LOGIN_REDIRECT_URL = "/admin/"
 
 # Two images of 30 MB in Base64 make 80 MiB; the rest of a request is small.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 81 * 1024 * 1024

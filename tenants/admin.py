@@ -1,21 +1,155 @@
-"""Ops' view of tenants, their keys and their ledger. Keys are made by `manage.py tenant key`."""
+"""Ops' view of tenants, keys, the ledger and the audit log: it reads, and acts by `administration`'s verbs."""
 
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils import timezone
 from unfold.admin import ModelAdmin
+from unfold.decorators import action, display
+from unfold.views import ChangeList
 
-from tenants.models import ApiKey, LedgerEntry, Tenant
+from tenants import administration, bars, forms, pages, windows
+from tenants.errors import Refusal
+from tenants.models import ApiKey, AuditEntry, LedgerEntry, Limits, Tenant
+from tenants.windows import Kind
+
+KEYS_SHOWN = 100  # on the page of a tenant; the list of keys has them all
+
+
+class TenantList(ChangeList):
+    """A page of tenants with what each has used now: one query for the windows of them all."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        found = bars.of_page(list(self.result_list), timezone.now())
+        for tenant in self.result_list:
+            tenant.bars = found[tenant.pk]
+
+
+class MintsKeys:
+    """Permissions by method: unfold looks for those given by name in the database, before it is migrated."""
+
+    def has_mint_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("tenants.add_apikey")
+
+
+class LimitsShown:
+    """Money as USD, where a form or a list reads it of a row."""
+
+    @display(description="USD per month")
+    def usd_per_month(self, holder: Limits) -> str | None:
+        micro = holder.usd_per_month_micro
+        return None if micro is None else windows.usd(micro)
 
 
 @admin.register(Tenant)
-class TenantAdmin(ModelAdmin):
-    list_display = ["name", "in_flight", "requests_per_minute", "per_day", "per_month", "suspended_at"]
+class TenantAdmin(pages.Acts, MintsKeys, LimitsShown, ModelAdmin):
+    form = forms.TenantForm
+    fieldsets = [
+        (None, {"fields": ["name", "time_zone"]}),
+        ("Limits", {"fields": forms.LIMITS, "description": "Empty: no limit."}),
+        ("Why", {"fields": ["reason"]}),
+    ]
+    list_display = ["name", "suspended", "in_flight_now", "today", "this_month"]
     search_fields = ["name"]
+    ordering = ["name"]
+    actions_detail = ["mint_key", "adjust", "suspend", "resume"]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[TenantList]:
+        return TenantList
+
+    @display(description="Suspended", ordering="suspended_at", label={"suspended": "danger"})
+    def suspended(self, tenant: Tenant) -> str | None:
+        return "suspended" if tenant.suspended_at else None
+
+    @display(description="In flight / limit")
+    def in_flight_now(self, tenant: Any) -> bars.Bar:
+        return tenant.bars[Kind.IN_FLIGHT]
+
+    @display(description="Today / limit")
+    def today(self, tenant: Any) -> bars.Bar:
+        return tenant.bars[Kind.PER_DAY]
+
+    @display(description="USD this month / limit")
+    def this_month(self, tenant: Any) -> bars.Bar:
+        return tenant.bars[Kind.USD_PER_MONTH]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Tenant | None = None) -> Any:
+        """Who may only look is not asked why."""
+        return self.fieldsets if obj is None or self.has_change_permission(request) else self.fieldsets[:-1]
+
+    def get_form(self, request: HttpRequest, obj: Tenant | None = None, **options: Any) -> Any:
+        form = super().get_form(request, obj, **options)
+        form.refused = getattr(request, "refused", "")
+        return form
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
+        """What administration refuses, and all it had written, is taken back: the form says so when asked again."""
+        try:
+            return super().changeform_view(request, *args, **options)
+        except Refusal as error:
+            request.refused = str(error)  # type: ignore[attr-defined]
+            return super().changeform_view(request, *args, **options)
+
+    def save_model(self, request: HttpRequest, obj: Tenant, form: Any, change: bool) -> None:
+        act = pages.act_of(request, form)
+        if change:
+            administration.change_tenant(act, obj, **form.facts())
+        else:
+            obj.pk = administration.create_tenant(act, **form.facts()).pk
+
+    def log_addition(self, *args: Any) -> None:
+        """The audit log has it; Django's own would be a second."""
+
+    def log_change(self, *args: Any) -> None:
+        """As log_addition."""
+
+    def response_post_save_add(self, request: HttpRequest, obj: Tenant) -> HttpResponse:
+        """On to where its keys are minted."""
+        return HttpResponseRedirect(pages.address_of(obj))
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        return HttpResponseRedirect(listed("auditentry", tenant__id__exact=object_id))
+
+    def render_change_form(
+        self, request: HttpRequest, context: Any, *, obj: Any = None, **options: Any
+    ) -> HttpResponse:
+        """With what the tenant has used and its keys, both as stored, whatever the form holds."""
+        if obj:
+            tenant = Tenant.objects.get(pk=obj.pk)
+            newest = tenant.keys.order_by("-created_at", "-pk")[:KEYS_SHOWN]
+            known = [(key, bars.limits_of(key)) for key in newest]
+            lists = {f"{model}_url": listed(model, tenant__id__exact=obj.pk) for model in ("auditentry", "apikey")}
+            context.update(tenant=tenant, bars=bars.of_tenant(tenant, timezone.now()), known_keys=known, **lists)
+        return super().render_change_form(request, context, obj=obj, **options)
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
+        """Suspend or resume, whichever can be done."""
+        tenant = self.get_object(request, object_id)
+        vain = f"tenants_tenant_{'suspend' if tenant and tenant.suspended_at else 'resume'}"
+        return [found for found in super().get_actions_detail(request, object_id) if found.action_name != vain]
+
+    @action(description="Mint a key", icon="key", permissions=["mint"], url_path="mint")
+    def mint_key(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.act(request, object_id, pages.MINT)
+
+    @action(description="Adjust", icon="payments", permissions=["change"])
+    def adjust(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.act(request, object_id, pages.ADJUST)
+
+    @action(description="Suspend", icon="block", permissions=["change"])
+    def suspend(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.act(request, object_id, pages.SUSPEND)
+
+    @action(description="Resume", icon="play_arrow", permissions=["change"])
+    def resume(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.act(request, object_id, pages.RESUME)
 
 
 class ReadOnlyAdmin(ModelAdmin):
@@ -28,17 +162,88 @@ class ReadOnlyAdmin(ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
+    @display(description="At", ordering="at")
+    def when(self, entry: Any) -> str:
+        """To the second, in UTC, which orders what was done by eye too."""
+        return f"{entry.at:%Y-%m-%d %H:%M:%S}"
+
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(ReadOnlyAdmin):
-    list_display = ["prefix", "tenant", "label", "scopes", "last_used_at", "expires_at", "revoked_at"]
+class ApiKeyAdmin(pages.Acts, MintsKeys, LimitsShown, ReadOnlyAdmin):
+    list_display = ["prefix", "tenant", "label", "test", "scopes", "last_used_at", "expires_at", "revoked_at"]
     list_select_related = ["tenant"]
-    search_fields = ["prefix", "tenant__name"]
-    exclude = ["digest"]
+    list_filter = ["test"]
+    search_fields = ["prefix", "label", "tenant__name"]
+    fieldsets = [
+        (None, {"fields": ["tenant", "prefix", "label", "test", "scopes"]}),
+        ("Its own limits", {"fields": forms.LIMITS}),
+        ("When", {"fields": ["created_at", "last_used_at", "expires_at", "revoked_at"]}),
+    ]
+    actions_detail = ["change_limits", "roll", "revoke"]
+
+    def has_act_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """The rows stay read-only, whatever one may do to the keys."""
+        return request.user.has_perm("tenants.change_apikey")
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
+        """None for a key that is revoked."""
+        key = self.get_object(request, object_id)
+        return [] if key and key.revoked_at else super().get_actions_detail(request, object_id)
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        key = get_object_or_404(ApiKey, pk=object_id)
+        return HttpResponseRedirect(listed("auditentry", target__exact=key.prefix))
+
+    @action(description="Change", icon="tune", permissions=["act"], url_path="limits")
+    def change_limits(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.act(request, object_id, pages.CHANGE_KEY)
+
+    # It makes a key as well: who may not mint one must not get one by rolling another's.
+    @action(description="Roll", icon="autorenew", permissions=["act", "mint"])
+    def roll(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.act(request, object_id, pages.ROLL)
+
+    @action(description="Revoke", icon="key_off", permissions=["act"])
+    def revoke(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.act(request, object_id, pages.REVOKE)
 
 
 @admin.register(LedgerEntry)
 class LedgerEntryAdmin(ReadOnlyAdmin):
-    list_display = ["at", "tenant", "generation_id", "kind", "amount_micro"]
+    list_display = ["when", "tenant", "api_key", "test", "kind", "item", "usd", "generation_id", "reason"]
+    list_select_related = ["tenant", "api_key"]
+    list_filter = ["kind", "test", "tenant"]
+    search_fields = ["=generation_id", "tenant__name", "api_key__prefix"]
+    ordering = ["-at", "-pk"]
+    fields = [
+        "when",
+        "tenant",
+        "api_key",
+        "test",
+        "kind",
+        "item",
+        "seconds",
+        "usd",
+        "generation_id",
+        "windows",
+        "reason",
+    ]
+
+    @display(description="USD", ordering="amount_micro")
+    def usd(self, entry: LedgerEntry) -> str:
+        return windows.usd(entry.amount_micro)
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnlyAdmin):
+    list_display = ["when", "actor", "action", "tenant", "target", "changes", "reason"]
     list_select_related = ["tenant"]
-    list_filter = ["kind", "tenant"]
+    list_filter = ["action"]
+    fields = ["when", "actor", "action", "tenant", "target", "changes", "reason"]
+    search_fields = ["actor", "action", "tenant__name", "target", "reason"]
+    ordering = ["-at", "-pk"]
+
+
+def listed(model: str, **wanted: Any) -> str:
+    """The address of the list of a model's rows, of those wanted alone."""
+    return reverse(f"admin:tenants_{model}_changelist", query=wanted)

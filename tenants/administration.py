@@ -4,14 +4,15 @@
 or wholly after.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from tenants import keys, ledger, windows
@@ -31,9 +32,7 @@ class Act:
 def create_tenant(act: Act, name: str, *, time_zone: str = "UTC", **limits: int | None) -> Tenant:
     """Raises NotPossible for a name that is taken or no name."""
     _check_name(name)
-    with transaction.atomic():
-        if Tenant.objects.filter(name=name).exists():
-            raise NotPossible(reason=f"There is a tenant named {name!r} already.")
+    with _unique_name(name), transaction.atomic():
         tenant = Tenant(name=name, time_zone=_checked_zone(time_zone), **limits)
         tenant.save(force_insert=True)
         _note(act, "create tenant", tenant, name, {**tenant.limits, "time_zone": time_zone})
@@ -42,13 +41,11 @@ def create_tenant(act: Act, name: str, *, time_zone: str = "UTC", **limits: int 
 
 def change_tenant(act: Act, tenant: Tenant, **wanted: Any) -> Tenant:
     """Set its name, its time zone or its limits; None takes a limit away. Running generations go on."""
-    with transaction.atomic():
+    with _unique_name(wanted.get("name", "")), transaction.atomic():
         locked = ledger.lock_tenant(tenant.pk)
         changes = _changes(locked, wanted)
         if "name" in changes:
             _check_name(wanted["name"])
-            if Tenant.objects.filter(name=wanted["name"]).exists():
-                raise NotPossible(reason=f"There is a tenant named {wanted['name']!r} already.")
         if "time_zone" in changes:
             _carry_over(locked, _checked_zone(wanted["time_zone"]))
         _set(act, "change tenant", locked, locked, changes)
@@ -77,8 +74,7 @@ def mint_key(
     """A new key, its text shown this once. Raises NoSandbox for a test key where there is no sandbox."""
     if test and not settings.SANDBOX_BASE_URL:
         raise NoSandbox
-    if len(label) > 100 or not label.isprintable():
-        raise NotPossible(reason="A label has at most 100 printable characters.")
+    _check_label(label)
     if unknown := set(scopes or []) - set(ApiKey.Scope.values):
         raise NotPossible(reason=f"There is no scope {sorted(unknown)[0]!r}.")
     facts = {"label": label, "scopes": list(ApiKey.Scope.values if scopes is None else scopes), "test": test}
@@ -94,6 +90,7 @@ def mint_key(
 
 def change_key(act: Act, key: ApiKey, **wanted: Any) -> ApiKey:
     """Set its label or its own limits; None takes a limit away."""
+    _check_label(wanted.get("label", ""))
     with transaction.atomic():
         locked = ledger.lock_key(key.pk)
         _set(act, "change key", locked.tenant, locked, _changes(locked, wanted))
@@ -105,7 +102,7 @@ def roll_key(act: Act, key: ApiKey, overlap: timedelta) -> tuple[keys.NewKey, da
     with transaction.atomic():
         old = ledger.lock_key(key.pk)
         if old.revoked_at:
-            raise NotPossible(reason=f"{old.prefix} is revoked; make a new one with `tenant key`.")
+            raise NotPossible(reason=f"{old.prefix} is revoked; mint a new one instead.")
         ends = min(filter(None, [old.expires_at, timezone.now() + overlap]))
         _set(act, "roll key", old.tenant, old, _changes(old, {"expires_at": ends}))
         new = mint_key(act, old.tenant, label=old.label, scopes=old.scopes, test=old.test, limits=old.limits)
@@ -187,6 +184,20 @@ def _note(act: Act, action: str, tenant: Tenant, target: str, changes: Mapping[s
 def _check_name(name: str) -> None:
     if not 0 < len(name) <= 100 or not name.isprintable() or name != name.strip():
         raise NotPossible(reason="A tenant's name has 1 to 100 printable characters.")
+
+
+@contextmanager
+def _unique_name(name: str) -> Iterator[None]:
+    """The schema is asked, not a look before: two may choose it at one moment."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise NotPossible(reason=f"There is a tenant named {name!r} already.") from error
+
+
+def _check_label(label: str) -> None:
+    if len(label) > 100 or not label.isprintable():
+        raise NotPossible(reason="A label has at most 100 printable characters.")
 
 
 def _checked_zone(name: str) -> str:

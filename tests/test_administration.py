@@ -94,6 +94,11 @@ def test_what_can_not_be_is_refused_and_changes_nothing(alice: Caller, bob: Call
     assert Tenant.objects.values().get(pk=alice.tenant.pk) == before
 
 
+def test_a_changed_label_is_checked_like_a_new_one(alice: Caller) -> None:
+    with pytest.raises(NotPossible):
+        administration.change_key(OPS, alice.key, label="a\nb")
+
+
 @pytest.mark.parametrize("wanted", [{"scopes": ["everything"]}, {"label": "x" * 101}, {"label": "a\nb"}])
 def test_a_key_that_can_not_be_is_refused(alice: Caller, wanted: dict[str, Any]) -> None:
     with pytest.raises(NotPossible):

@@ -1,0 +1,82 @@
+"""How limits stand, as the panel draws them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from tenants import ledger, windows
+from tenants.models import Limits, Tenant, Window
+from tenants.windows import Kind, Standing
+
+LISTED = (Kind.IN_FLIGHT, Kind.PER_DAY, Kind.USD_PER_MONTH)  # in the list of tenants
+
+
+@dataclass(frozen=True)
+class Bar:
+    """How a limit stands, as the panel shows it."""
+
+    standing: Standing
+    tenant: Tenant
+
+    @property
+    def name(self) -> str:
+        return name_of(self.standing.kind)
+
+    @property
+    def used(self) -> int | str:
+        return windows.shown(self.standing.kind, self.standing.used)
+
+    @property
+    def limit(self) -> int | str | None:
+        return self._shown(self.standing.limit)
+
+    @property
+    def remaining(self) -> int | str | None:
+        return self._shown(self.standing.remaining)
+
+    @property
+    def resets_at(self) -> str | None:
+        """By the tenant's own clock: a template would turn a datetime to the panel's."""
+        resets_at = self.standing.resets_at
+        return f"{resets_at.astimezone(self.tenant.zone):%Y-%m-%d %H:%M %Z}" if resets_at else None
+
+    @property
+    def percent(self) -> int:
+        """Of the limit; a limit of 0, or one that was lowered below what is used, is full."""
+        limit, used = self.standing.limit, self.standing.used
+        if limit is None:
+            return 0
+        return min(100 * used // limit, 100) if limit else 100
+
+    def __str__(self) -> str:
+        return f"{self.used} / {'no limit' if self.limit is None else self.limit}"
+
+    def _shown(self, amount: int | None) -> int | str | None:
+        return None if amount is None else windows.shown(self.standing.kind, amount)
+
+
+def name_of(kind: Kind) -> str:
+    return kind.value.replace("_", " ").replace("usd", "USD")
+
+
+def limits_of(holder: Limits) -> list[tuple[str, int | str]]:
+    """Those that are set, by name."""
+    limits = [(kind, windows.limit(holder, kind)) for kind in Kind]
+    return [(name_of(kind), windows.shown(kind, limit)) for kind, limit in limits if limit is not None]
+
+
+def of_tenant(tenant: Tenant, at: datetime) -> list[Bar]:
+    """Every limit of one tenant."""
+    return [Bar(standing, tenant) for standing in ledger.tenant_standings(tenant, at)]
+
+
+def of_page(tenants: Sequence[Tenant], at: datetime) -> dict[int, dict[Kind, Bar]]:
+    """The listed limits of each tenant, by one query for the windows of them all."""
+    starts = {(tenant, kind): windows.start(kind, at, tenant.zone) for tenant in tenants for kind in LISTED}
+    rows = Window.objects.filter(tenant__in=tenants, api_key=None, kind__in=LISTED, starts_at__in={*starts.values()})
+    used = {(row.tenant_id, row.kind, row.starts_at): row.used for row in rows}
+    bars: dict[int, dict[Kind, Bar]] = {tenant.pk: {} for tenant in tenants}
+    for (tenant, kind), starts_at in starts.items():
+        taken, limit = used.get((tenant.pk, kind.value, starts_at), 0), windows.limit(tenant, kind)
+        bars[tenant.pk][kind] = Bar(Standing(kind, False, limit, taken, starts_at, None), tenant)
+    return bars

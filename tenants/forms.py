@@ -1,0 +1,200 @@
+"""The panel's forms: each asks why, and turns what was typed into the arguments of one act of `administration`."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db.models import Model
+from django.utils import timezone
+from unfold import widgets
+
+from tenants import windows
+from tenants.models import ApiKey, Limits, Tenant
+
+MICRO = 1_000_000
+COUNTS = [name for name in Limits.NAMES if name != "usd_per_month_micro"]
+LIMITS = [*COUNTS, "usd_per_month"]  # as the forms name them
+
+
+def help_of(model: type[Model], name: str) -> str:
+    """What the model says of its field."""
+    return str(getattr(model._meta.get_field(name), "help_text", ""))
+
+
+class Count(forms.IntegerField):
+    """A limit on a count; empty is no limit."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            required=False,
+            min_value=0,
+            max_value=2**31 - 1,  # what PostgreSQL's integer holds
+            help_text=help_of(Limits, name),
+            widget=widgets.UnfoldAdminIntegerFieldWidget,
+        )
+
+
+class Usd(forms.DecimalField):
+    """US dollars, exact to the millionth."""
+
+    def __init__(self, **options: Any) -> None:
+        # A billion USD at most: far from where a sum of micro-USD no longer fits 64 bits.
+        widget = widgets.UnfoldAdminDecimalFieldWidget(attrs={"step": "any"})
+        super().__init__(max_digits=15, decimal_places=6, widget=widget, **options)
+
+
+class ReasonForm(forms.Form):
+    """Every act asks why."""
+
+    reason = forms.CharField(
+        max_length=200,  # what the ledger keeps
+        help_text="Why, for the audit log.",
+        widget=widgets.UnfoldAdminTextInputWidget,
+    )
+
+    def facts(self) -> dict[str, Any]:
+        """What the act takes besides who does it, why, and to whom."""
+        return {}
+
+
+class LimitsForm(forms.Form):
+    """The six limits, of a tenant or of a key."""
+
+    requests_per_minute = Count("requests_per_minute")
+    in_flight = Count("in_flight")
+    per_day = Count("per_day")
+    per_month = Count("per_month")
+    seconds_per_month = Count("seconds_per_month")
+    usd_per_month = Usd(required=False, min_value=0, label="USD per month", help_text="US dollars a month.")
+
+    def limits(self) -> dict[str, int | None]:
+        """As `administration` takes them: None is no limit."""
+        usd = self.cleaned_data["usd_per_month"]
+        counts = {name: self.cleaned_data[name] for name in COUNTS}
+        return {**counts, "usd_per_month_micro": None if usd is None else int(usd * MICRO)}
+
+
+class TenantForm(LimitsForm, ReasonForm, forms.ModelForm):  # type: ignore[type-arg]  # it takes none as it runs
+    """Make or change a tenant."""
+
+    refused: ClassVar[str] = ""  # what administration said to the same request, a moment ago
+
+    class Meta:
+        model = Tenant
+        fields = ["name", "time_zone"]
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.initial = {**shown_limits(self.instance), **self.initial}
+
+    def clean(self) -> None:
+        if self.refused:
+            raise ValidationError(self.refused)
+        if self.instance.pk:
+            check_changes(self)
+
+    def facts(self) -> dict[str, Any]:
+        return {name: self.cleaned_data[name] for name in ("name", "time_zone")} | self.limits()
+
+
+class ActForm(ReasonForm):
+    """An act on a tenant or a key that is there; its reason is asked last."""
+
+    def __init__(self, *args: Any, row: Tenant | ApiKey, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.row = row
+        self.order_fields([name for name in self.fields if name != "reason"])
+
+
+class AdjustForm(ActForm):
+    """An amount on this month's bill."""
+
+    usd = Usd(label="USD", help_text="On this month's bill and budget; a credit is negative.")
+
+    def facts(self) -> dict[str, Any]:
+        return {"amount_micro": int(self.cleaned_data["usd"] * MICRO)}
+
+
+class KeyForm(LimitsForm, ActForm):
+    """What may be changed of a key: its label and its own limits."""
+
+    label = forms.CharField(required=False, max_length=100, widget=widgets.UnfoldAdminTextInputWidget)
+
+    field_order = ["label"]
+
+    def facts(self) -> dict[str, Any]:
+        return {"label": self.cleaned_data["label"], **self.limits()}
+
+
+class ChangeKeyForm(KeyForm):
+    """Starts from what the key has."""
+
+    def __init__(self, *args: Any, row: ApiKey, **options: Any) -> None:
+        super().__init__(*args, row=row, initial={"label": row.label, **shown_limits(row)}, **options)
+
+    def clean(self) -> None:
+        check_changes(self)
+
+
+class MintForm(KeyForm):
+    """A new key."""
+
+    scopes = forms.MultipleChoiceField(
+        choices=[(scope, scope) for scope in ApiKey.Scope.values],
+        initial=ApiKey.Scope.values,
+        help_text=help_of(ApiKey, "scopes"),
+        widget=widgets.UnfoldAdminCheckboxSelectMultipleWidget,
+    )
+    expires_at = forms.DateTimeField(
+        required=False,
+        help_text="In UTC; empty: never.",
+        widget=widgets.UnfoldAdminTextInputWidget(attrs={"type": "datetime-local"}),
+    )
+    test = forms.BooleanField(
+        required=False,
+        help_text=help_of(ApiKey, "test"),
+        widget=widgets.UnfoldBooleanWidget,
+    )
+
+    field_order = ["label", "scopes", "expires_at", "test"]
+
+    def clean_expires_at(self) -> datetime | None:
+        expires_at: datetime | None = self.cleaned_data["expires_at"]
+        if expires_at and expires_at <= timezone.now():
+            raise ValidationError("That is over already.")
+        return expires_at
+
+    def facts(self) -> dict[str, Any]:
+        given = {name: self.cleaned_data[name] for name in ("label", "scopes", "expires_at", "test")}
+        return {**given, "limits": self.limits()}
+
+
+class RollForm(ActForm):
+    """How long the old key stays good beside the new one."""
+
+    overlap = forms.IntegerField(
+        label="Overlap in hours",
+        initial=24,
+        min_value=0,
+        max_value=720,  # a month: who needs longer has not two keys but a second caller
+        help_text="How long the old key stays good, at most.",
+        widget=widgets.UnfoldAdminIntegerFieldWidget,
+    )
+
+    def facts(self) -> dict[str, Any]:
+        return {"overlap": timedelta(hours=self.cleaned_data["overlap"])}
+
+
+def shown_limits(holder: Limits) -> dict[str, Any]:
+    """A holder's limits as a form shows them."""
+    micro = holder.usd_per_month_micro
+    usd = None if micro is None else Decimal(windows.usd(micro))
+    return {**{name: getattr(holder, name) for name in COUNTS}, "usd_per_month": usd}
+
+
+def check_changes(form: forms.BaseForm) -> None:
+    """A reason without a change would leave no line in the audit log, and look as if it had."""
+    if not set(form.changed_data) - {"reason"}:
+        raise ValidationError("Nothing is changed.")

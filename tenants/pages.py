@@ -1,0 +1,124 @@
+"""An act of ops as a page: it asks why, does it by `administration`, and shows what came of it. A GET does nothing."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+from tenants import administration, forms
+from tenants.administration import Act
+from tenants.errors import NotPossible, Refusal
+from tenants.keys import NewKey
+from tenants.models import ApiKey, Tenant
+
+
+class Page(NamedTuple):
+    """One act, its words and its form."""
+
+    title: str
+    sentence: str  # what it will do
+    form: type[forms.ActForm]
+    verb: Callable[..., Any]
+    variant: str = "primary"  # of its button
+
+
+def revoke(act: Act, key: ApiKey) -> None:
+    """As administration's, that also says so where there was nothing to do."""
+    if not administration.revoke_key(act, key):
+        raise NotPossible(reason="It was revoked before.")
+
+
+SUSPEND = Page(
+    "Suspend",
+    "New generations are refused; running ones finish, and their videos can be fetched.",
+    forms.ActForm,
+    administration.suspend,
+    "danger",
+)
+RESUME = Page("Resume", "New generations are taken again.", forms.ActForm, administration.resume)
+ADJUST = Page(
+    "Adjust the bill",
+    "An amount is put on this month's bill, and taken from this month's budget.",
+    forms.AdjustForm,
+    administration.adjust,
+)
+MINT = Page(
+    "Mint a key",
+    "The key is shown this once, on the page that follows. Its own limits cap this key alone; empty: no limit.",
+    forms.MintForm,
+    administration.mint_key,
+)
+CHANGE_KEY = Page(
+    "Change the key",
+    "Its own limits cap this key alone, within those of its tenant; empty: no limit.",
+    forms.ChangeKeyForm,
+    administration.change_key,
+)
+ROLL = Page(
+    "Roll the key",
+    "A new key that may do what this one may is shown this once, on the page that follows; this one ends afterwards.",
+    forms.RollForm,
+    administration.roll_key,
+)
+REVOKE = Page("Revoke the key", "It is refused from now on, for ever.", forms.ActForm, revoke, "danger")
+
+
+class Acts:
+    """What a ModelAdmin of tenants or keys needs to offer such pages."""
+
+    admin_site: Any
+    opts: Any
+    get_object: Callable[..., Any]
+
+    def act(self, request: HttpRequest, object_id: str, page: Page) -> HttpResponse:
+        """Ask, or do what was asked for; what administration refuses is an error of the form."""
+        row = self.get_object(request, object_id)
+        if row is None:
+            raise Http404
+        form = page.form(request.POST if request.method == "POST" else None, row=row)
+        if form.is_valid():
+            try:
+                return self._done(request, page, row, page.verb(act_of(request, form), row, **form.facts()))
+            except Refusal as error:
+                form.add_error(None, ValidationError(str(error)))
+        return self._rendered(request, "tenants/act.html", page, row, form=form)
+
+    def _done(self, request: HttpRequest, page: Page, row: Tenant | ApiKey, outcome: Any) -> HttpResponse:
+        match outcome:
+            case NewKey():
+                return self._shown_once(request, page, row, outcome, None)
+            case (NewKey() as new, datetime() as old_ends):
+                return self._shown_once(request, page, row, new, old_ends)
+        messages.success(request, f"{page.title}: done for {row}.")
+        return HttpResponseRedirect(address_of(row))
+
+    def _shown_once(
+        self, request: HttpRequest, page: Page, row: Tenant | ApiKey, new: NewKey, old_ends: datetime | None
+    ) -> HttpResponse:
+        """The answer to the POST itself: the key's text goes into no session, no address and no log.
+
+        Nor into a cache: `admin_view`, through which every page goes, says no-store.
+        """
+        return self._rendered(request, "tenants/shown_once.html", page, row, new=new, old_ends=old_ends)
+
+    def _rendered(
+        self, request: HttpRequest, template: str, page: Page, row: Tenant | ApiKey, **context: Any
+    ) -> TemplateResponse:
+        shown = {"opts": self.opts, "original": row, "title": page.title, "page": page, "back": address_of(row)}
+        return TemplateResponse(request, template, {**self.admin_site.each_context(request), **shown, **context})
+
+
+def act_of(request: HttpRequest, form: forms.ReasonForm) -> Act:
+    """Who is logged in, and why."""
+    return Act(by=request.user.get_username(), reason=form.cleaned_data["reason"])
+
+
+def address_of(row: Tenant | ApiKey) -> str:
+    """The page of the tenant, where all that was done to it and its keys shows."""
+    tenant_id = row.pk if isinstance(row, Tenant) else row.tenant_id
+    return reverse("admin:tenants_tenant_change", args=[tenant_id])
