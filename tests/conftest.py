@@ -24,13 +24,21 @@ from tests.pictures import base64_of, picture
 from tests.upstream import Upstream
 
 
+def pytest_configure() -> None:
+    """A slow hash is for real passwords: it would take a third of a second of each test of the panel."""
+    from django.conf import settings
+
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--database-only", action="store_true", help="only tests that ask the database something")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The story's tests that share one running stack share a process; the rest goes on beside them."""
+    """The story's tests that share one running stack share a process; they begin, since they take longest."""
+    items.sort(key=lambda item: item.get_closest_marker("story") is None)
     if config.getoption("--database-only"):
         others = [item for item in items if not _asks_the_database(item)]
         config.hook.pytest_deselected(items=others)

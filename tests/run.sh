@@ -9,7 +9,7 @@ trap 'rm -f "$log"' EXIT
 if [ -n "$url" ]; then
     TEST_DATABASE_URL=$url "$python" -m pytest -q -n 1 --database-only -m "not story" >"$log" 2>&1 &
 fi
-"$python" -m pytest -q -n 2 --dist loadgroup
+"$python" -m pytest -q -n 3 --dist loadgroup
 code=$?
 if [ -n "$url" ]; then
     wait $! || code=1
