@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from tenants.authentication import find
 from tenants.errors import InvalidKey
-from tenants.models import Tenant
+from tenants.models import AuditEntry, Tenant
 
 pytestmark = pytest.mark.django_db
 
@@ -95,6 +95,34 @@ def test_a_roll_does_not_lengthen_a_life_and_does_not_wake_the_dead() -> None:
         tenant("roll", short)
 
 
+def test_limits_of_a_tenant_and_of_a_key_are_changed_and_taken_away(capsys: pytest.CaptureFixture[str]) -> None:
+    key = tenant("create", "alice", "--per-day", "3", "--usd-per-month", "12.5")["api_key"]
+    changed = tenant("limit", "alice", "--per-day", "none", "--seconds-per-month", "60")["limits"]
+    assert (changed["per_day"], changed["seconds_per_month"], changed["usd_per_month_micro"]) == (None, 60, 12_500_000)
+    assert tenant("limit", key, "--in-flight", "2")["limits"]["in_flight"] == 2
+    call_command("tenant", "list")
+    assert "alice: seconds_per_month=60, usd_per_month=12.500000; keys: sds_live_" in capsys.readouterr().out
+
+
+def test_a_tenant_is_suspended_and_resumed_with_a_line_in_the_audit() -> None:
+    tenant("create", "alice")
+    assert tenant("suspend", "alice", "--reason", "overdue")["suspended"] is True
+    assert tenant("list")["tenants"][0]["suspended_at"]
+    tenant("resume", "alice")
+    lines = AuditEntry.objects.order_by("pk").values_list("action", "reason")
+    assert list(lines)[-2:] == [("suspend", "overdue"), ("resume", "")]
+    assert AuditEntry.objects.filter(actor__startswith="shell:").count() == AuditEntry.objects.count()
+
+
+def test_a_test_key_is_made_where_there_is_a_sandbox_and_refused_with_a_sentence_where_not(settings: Any) -> None:
+    tenant("create", "alice")
+    settings.SANDBOX_BASE_URL = ""
+    with pytest.raises(CommandError, match="SANDBOX_BASE_URL is empty"):
+        tenant("key", "alice", "--test")
+    settings.SANDBOX_BASE_URL = "http://127.0.0.1:8001"
+    assert tenant("key", "alice", "--test")["api_key"].startswith("sds_test_")
+
+
 def test_a_label_is_shown_in_the_list(capsys: pytest.CaptureFixture[str]) -> None:
     tenant("create", "alice")
     tenant("key", "alice", "--label", "staging")
@@ -125,6 +153,15 @@ def test_without_json_it_speaks_to_people() -> None:
         (["create", "b", "--usd-per-month", "0.0000001"], "amount of USD"),
         (["create", "b", "--usd-per-month", "nan"], "amount of USD"),
         (["key", "nobody"], "no tenant"),
+        (["create", "b", "--time-zone", "Mars"], "time zone"),
+        (["limit", "nobody", "--per-day", "1"], "no key"),
+        (["limit", "alice", "--per-day", "-1"], "whole number"),
+        (["suspend", "nobody"], "no tenant"),
+        (["resume", "alice"], "not suspended"),
+        (["adjust", "alice", "--usd", "x", "--reason", "r"], "amount of USD"),
+        (["bill", "nobody"], "no tenant"),
+        (["bill", "alice", "--month", "November"], "such as 2026-11"),
+        (["bill", "alice", "--csv", "/nowhere/bill.csv"], "can not be written"),
         (["key", "alice", "--expires", "soon"], "such as 30m"),
         (["key", "alice", "--scope", "everything"], "invalid choice"),
         (["roll", "sds_live_nothing"], "no key"),

@@ -43,7 +43,6 @@ class Life(RuleBasedStateMachine):
         self.alice = Caller("alice")
         self.charged: dict[Any, list[windows.Charge]] = {}  # of what was admitted, by id
         self.ended: dict[Any, str] = {}  # how it ended, by id
-        self.attempts: dict[Any, Any] = {}
 
     def teardown(self) -> None:
         self.clock.stop()
@@ -68,11 +67,7 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: self.live())
     @rule(pick=st.randoms(use_true_random=False))
     def succeed(self, pick: Any) -> None:
-        g = self.one_live(pick)
-        if g.status == "queued":
-            attempt = lifecycle.start_submitting(g)
-            assert attempt is not None
-            assert lifecycle.mark_running(g, attempt, f"up-{g.pk}", 2)
+        g = self.submitted(pick)
         if g.status == "running":
             assert lifecycle.start_copying(g, None)
         assert lifecycle.mark_succeeded(g, VIDEO)
@@ -81,11 +76,7 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: self.live())
     @rule(pick=st.randoms(use_true_random=False))
     def start(self, pick: Any) -> None:
-        g = self.one_live(pick)
-        if g.status == "queued":
-            attempt = lifecycle.start_submitting(g)
-            assert attempt is not None
-            assert lifecycle.mark_running(g, attempt, f"up-{g.pk}", 2)
+        self.submitted(pick)
 
     @precondition(lambda self: self.live())
     @rule(pick=st.randoms(use_true_random=False))
@@ -164,6 +155,14 @@ class Life(RuleBasedStateMachine):
 
     def one_live(self, pick: Any) -> Generation:
         return Generation.objects.get(pk=pick.choice(self.live()))
+
+    def submitted(self, pick: Any) -> Generation:
+        g = self.one_live(pick)
+        if g.status == "queued":
+            attempt = lifecycle.start_submitting(g)
+            assert attempt is not None
+            assert lifecycle.mark_running(g, attempt, f"up-{g.pk}", 2)
+        return g
 
     def was_queued(self, g: Generation) -> bool:
         return not g.attempts.exists()

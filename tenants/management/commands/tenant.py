@@ -15,6 +15,7 @@ from tenants import administration, keys, sheets, statement, windows
 from tenants.administration import Act
 from tenants.errors import Refusal
 from tenants.models import ApiKey, Limits, Tenant
+from tenants.windows import Kind
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 COUNTS = [name for name in Limits.NAMES if name != "usd_per_month_micro"]
@@ -278,7 +279,11 @@ def _tenant_line(row: dict[str, Any]) -> str:
 
 
 def _limit_words(limits: dict[str, int | None]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in limits.items() if value is not None) or "no limits"
+    named = [(kind, limits[windows.limit_field(kind)]) for kind in Kind]
+    return (
+        ", ".join(f"{kind.value}={windows.shown(kind, value)}" for kind, value in named if value is not None)
+        or "no limits"
+    )
 
 
 def _key_words(key: dict[str, Any]) -> str:
