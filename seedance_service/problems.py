@@ -59,7 +59,7 @@ TABLE: dict[type[Exception], Row] = {
     errors.StorageTrouble: Row(503, 503, "CREATE_TASK_FAILED"),
 }
 # The framework's own refusals: no parser for the content type, a method that is not there, a body that is no JSON …
-WIRE_REASONS = {404: "API_NOT_FOUND"}
+WIRE_REASONS = {404: "API_NOT_FOUND", 503: "CREATE_TASK_FAILED"}
 RETRY_LATER = 5  # seconds, where our side has trouble
 
 
@@ -99,7 +99,8 @@ def _problem(error: Exception) -> Problem | None:
         case APIException():
             status = error.status_code
             reason = WIRE_REASONS.get(status, "INVALID_REQUEST_BODY")
-            return _of(Row(status, status, reason), str(error.default_code), str(error.detail))
+            wait = getattr(error, "wait", None)
+            return _of(Row(status, status, reason), str(error.default_code), str(error.detail), retry_after=wait)
     return None
 
 

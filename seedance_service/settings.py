@@ -90,6 +90,8 @@ LOGIN_REDIRECT_URL = "/admin/"
 # Two images of 30 MB in Base64 make 80 MiB; the rest of a request is small.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 81 * 1024 * 1024
 
+LARGE_BODIES = env.whole("LARGE_BODIES", 2, least=1, most=1000)  # over 4 MiB, at once in one web process
+
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["tenants.authentication.KeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": [],  # authentication itself refuses a request without a key

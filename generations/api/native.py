@@ -11,6 +11,7 @@ from rest_framework.reverse import reverse
 
 from generations import intake, storage
 from generations.api import lookup
+from generations.api.gate import LargeBodies
 from generations.api.serializers import NativeCreate
 from generations.api.shapes import GenerationList, GenerationRow
 from generations.models import Generation, InputImage
@@ -20,7 +21,7 @@ from tenants.entrance import View, key_of
 PAGE = 50  # rows; a list answers with the newest
 
 
-class Generations(View):
+class Generations(LargeBodies):
     @extend_schema(
         operation_id="generations_create",
         summary="Ask for a video",

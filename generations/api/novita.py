@@ -11,6 +11,7 @@ from rest_framework.response import Response
 
 from generations import intake
 from generations.api import lookup
+from generations.api.gate import LargeBodies
 from generations.api.serializers import NovitaCreate
 from generations.models import Generation
 from tenants import ratelimit
@@ -33,7 +34,7 @@ class NovitaView(View):
     error_format = "novita"
 
 
-class Submit(NovitaView):
+class Submit(LargeBodies, NovitaView):
     @extend_schema(
         operation_id="novita_seedance_v1_lite_i2v",
         summary="Seedance V1 Lite, image to video",

@@ -1,0 +1,52 @@
+"""Large bodies: as many at once as there is memory for, and the rest is told to come back."""
+
+from typing import Any
+
+import pytest
+from rest_framework.test import APIClient
+
+from generations.api import gate
+from tests.conftest import Caller
+from tests.pictures import base64_of
+
+ENTRANCES = [("/v1/generations", "too_many_large_bodies"), ("/v3/async/seedance-v1-lite-i2v", 503)]
+LARGE = {"image": base64_of(b"x" * 4 * 1024**2), "resolution": "480p"}  # no picture: it is refused once it was read
+SMALL = {"image": base64_of(b"x" * 1024), "resolution": "480p"}
+
+
+@pytest.fixture
+def full() -> Any:
+    """The room is taken, as by uploads that are being checked."""
+    taken = 0
+    while gate._room.acquire(blocking=False):
+        taken += 1
+    yield
+    for _ in range(taken):
+        gate._room.release()
+
+
+@pytest.mark.parametrize(("path", "code"), ENTRANCES)
+def test_one_too_many_is_told_to_come_back_in_its_format(alice: Caller, full: Any, path: str, code: Any) -> None:
+    answer = alice.http.post(path, LARGE, format="json")
+    assert (answer.status_code, answer["Retry-After"], answer.json()["code"]) == (503, "5", code)
+
+
+@pytest.mark.parametrize(("path", "code"), ENTRANCES)
+def test_small_ones_do_not_wait_for_large_ones(alice: Caller, full: Any, path: str, code: Any) -> None:
+    assert alice.http.post(path, SMALL, format="json").status_code == 400
+
+
+@pytest.mark.parametrize("content", [LARGE, {**LARGE, "resolution": "8k"}, {"x": "y" * 5 * 1024**2}])
+def test_whatever_comes_of_it_the_room_is_free_again(alice: Caller, content: Any) -> None:
+    for _ in range(10):
+        assert alice.http.post("/v1/generations", content, format="json").status_code == 400
+
+
+def test_an_error_of_ours_frees_the_room_too(alice: Caller, settings: Any) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = "no number"
+    for _ in range(10):
+        assert alice.http.post("/v1/generations", LARGE, format="json").status_code == 500
+
+
+def test_who_has_no_key_takes_no_room(db: None, full: Any) -> None:
+    assert APIClient().post("/v1/generations", LARGE, format="json").status_code == 401
