@@ -44,15 +44,27 @@ def accept(key: ApiKey, wanted: Wanted) -> Accepted:
         raise NoSandbox
     checked = {name: _checked(name, getattr(wanted, name)) for name in ("image", "last_image")}
     generation = _draft(key, wanted)
-    charges = quota.charges(key, generation.price_micro, generation)
     if any(isinstance(picture, Image) for picture in checked.values()):
-        quota.look(key, charges)  # what would be refused leaves nothing in the bucket
+        quota.look(
+            key, quota.charges(key, generation.price_micro, generation)
+        )  # what would be refused leaves nothing in the bucket
     _keep(generation, checked)
-    with transaction.atomic():
-        lifecycle.record(generation, charges)
-        standings = quota.admit(key, charges)
+    try:
+        standings = _admitted(generation)
+    except quota.ZoneChanged:
+        generation.api_key = ApiKey.objects.select_related("tenant").get(pk=key.pk)
+        standings = _admitted(generation)
     queue.ring()
     return Accepted(generation, standings)
+
+
+def _admitted(generation: Generation) -> list[Standing]:
+    """The row, its hold and its room, or nothing of them."""
+    assert generation.api_key is not None
+    charges = quota.charges(generation.api_key, generation.price_micro, generation)
+    with transaction.atomic():
+        lifecycle.record(generation, charges)
+        return quota.admit(generation.api_key, charges)
 
 
 def _draft(key: ApiKey, wanted: Wanted) -> Generation:

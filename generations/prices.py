@@ -8,7 +8,7 @@ row and does not change.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
@@ -69,9 +69,9 @@ def _items(model: catalog.Model, table: Any) -> list[tuple[str, Any]]:
 
 
 def _micro(name: str, amount: Any) -> int:
-    try:
-        micro = Decimal(amount if isinstance(amount, str) else "NaN") * 1_000_000
-    except InvalidOperation:
+    try:  # 20 characters: a longer one would be rounded
+        micro = Decimal(amount if isinstance(amount, str) and len(amount) <= 20 else "NaN") * 1_000_000
+    except ArithmeticError:
         micro = Decimal("NaN")
     if not (micro.is_finite() and 0 <= micro < 2**40 and micro == micro.to_integral_value()):
         raise ImproperlyConfigured(f"PRICES[{name!r}]: {amount!r} is not a text of USD with at most six decimals.")

@@ -100,6 +100,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "seedance_service.problems.handle",
     "UNAUTHENTICATED_USER": None,
+    "DEFAULT_METADATA_CLASS": None,  # OPTIONS describes nothing that /openapi.json does not
     "URL_FORMAT_OVERRIDE": None,
 }
 SPECTACULAR_SETTINGS = {
@@ -155,12 +156,13 @@ SWEEP_THREADS = env.whole("SWEEP_THREADS", 16, least=1, most=1000)  # steps at o
 
 NOVITA_BASE_URL = env.text("NOVITA_BASE_URL", "https://api.novita.ai").rstrip("/")
 NOVITA_API_KEY = env.text("NOVITA_API_KEY")
-if not NOVITA_API_KEY.isascii() or not NOVITA_API_KEY.isprintable():
-    raise ImproperlyConfigured("NOVITA_API_KEY holds characters that no header may hold.")
 
 # Where generations of test keys go, whatever the live upstream is; empty: no test keys.
 SANDBOX_BASE_URL = env.text("SANDBOX_BASE_URL").rstrip("/")
 SANDBOX_API_KEY = env.text("SANDBOX_API_KEY", "sandbox")
+for name, key in {"NOVITA_API_KEY": NOVITA_API_KEY, "SANDBOX_API_KEY": SANDBOX_API_KEY}.items():
+    if not key.isascii() or not key.isprintable():
+        raise ImproperlyConfigured(f"{name} holds characters that no header may hold.")
 PRICES = env.text("PRICES")  # JSON, instead of the model maker's formula; usually by PRICES_FILE
 
 S3_BUCKET = env.text("S3_BUCKET")

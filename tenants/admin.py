@@ -3,8 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from unfold.admin import ModelAdmin
@@ -191,7 +190,9 @@ class ApiKeyAdmin(pages.Acts, MintsKeys, LimitsShown, ReadOnlyAdmin):
         return [] if key and key.revoked_at else super().get_actions_detail(request, object_id)
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
-        key = get_object_or_404(ApiKey, pk=object_id)
+        key = self.get_object(request, object_id)
+        if key is None:
+            raise Http404
         return HttpResponseRedirect(listed("auditentry", target__exact=key.prefix))
 
     @action(description="Change", icon="tune", permissions=["act"], url_path="limits")

@@ -13,12 +13,16 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef, Sum
 from django.utils import timezone
 
 from tenants import keys, ledger, windows
 from tenants.errors import NoSandbox, NotPossible
-from tenants.models import ApiKey, AuditEntry, Limits, Tenant, Window, check_time_zone
+from tenants.models import ApiKey, AuditEntry, LedgerEntry, Limits, Tenant, Window, check_time_zone
 from tenants.windows import Charge, Kind
+
+CARRIED = (Kind.PER_DAY, Kind.PER_MONTH, Kind.SECONDS_PER_MONTH, Kind.USD_PER_MONTH)
+MOST_ADJUSTED = 10**15  # micro-USD: thousands of them still fit the 64 bits of a counter
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ def create_tenant(act: Act, name: str, *, time_zone: str = "UTC", **limits: int 
 
 def change_tenant(act: Act, tenant: Tenant, **wanted: Any) -> Tenant:
     """Set its name, its time zone or its limits; None takes a limit away. Running generations go on."""
-    with _unique_name(wanted.get("name", "")), transaction.atomic():
+    with _unique_name(wanted.get("name", tenant.name)), transaction.atomic():
         locked = ledger.lock_tenant(tenant.pk)
         changes = _changes(locked, wanted)
         if "name" in changes:
@@ -98,14 +102,17 @@ def change_key(act: Act, key: ApiKey, **wanted: Any) -> ApiKey:
 
 
 def roll_key(act: Act, key: ApiKey, overlap: timedelta) -> tuple[keys.NewKey, datetime]:
-    """A new key that may do what the old one may, and until when the old one is good: never longer than before."""
+    """A new key that may do what the old one may, for as long; and until when the old one is good: never longer."""
     with transaction.atomic():
         old = ledger.lock_key(key.pk)
         if old.revoked_at:
             raise NotPossible(reason=f"{old.prefix} is revoked; mint a new one instead.")
-        ends = min(filter(None, [old.expires_at, timezone.now() + overlap]))
+        now, expires_at = timezone.now(), old.expires_at
+        ends = min(filter(None, [expires_at, now + overlap]))
         _set(act, "roll key", old.tenant, old, _changes(old, {"expires_at": ends}))
-        new = mint_key(act, old.tenant, label=old.label, scopes=old.scopes, test=old.test, limits=old.limits)
+        facts: dict[str, Any] = {"label": old.label, "scopes": old.scopes, "test": old.test, "limits": old.limits}
+        new = mint_key(act, old.tenant, expires_at=expires_at, **facts)
+        _carry_to_successor(old, new.prefix, now)
     return new, ends
 
 
@@ -121,34 +128,56 @@ def revoke_key(act: Act, key: ApiKey) -> bool:
 
 def adjust(act: Act, tenant: Tenant, amount_micro: int) -> None:
     """Put an amount (a credit is negative) on this month's bill and budget. Raises NotPossible."""
-    if not act.reason or not amount_micro:
-        raise NotPossible(reason="An adjustment has an amount other than 0 and a reason.")
-    now = timezone.now()
+    if not act.reason or not 0 < abs(amount_micro) <= MOST_ADJUSTED:
+        raise NotPossible(reason="An adjustment has a reason, and an amount that is not 0 and at most a billion USD.")
     with transaction.atomic():
         locked = ledger.lock_tenant(tenant.pk)
+        now = timezone.now()
         starts_at = windows.start(Kind.USD_PER_MONTH, now, locked.zone)
-        used = Window.objects.filter(tenant=locked, api_key=None, kind=Kind.USD_PER_MONTH, starts_at=starts_at)
-        if (used.values_list("used", flat=True).first() or 0) + amount_micro < 0:
-            raise NotPossible(reason="A credit can not be larger than what was used this month.")
-        ledger.adjust(locked, amount_micro, [Charge(Kind.USD_PER_MONTH, starts_at, amount_micro)], act.reason)
+        if _spent_micro(locked, starts_at) + amount_micro < 0:
+            raise NotPossible(reason="A credit can not be larger than what was spent this month.")
+        change = Charge(Kind.USD_PER_MONTH, starts_at, amount_micro)
+        ledger.adjust(locked, amount_micro, [change], act.reason, at=now)
         _note(act, "adjust", locked, locked.name, {"usd": windows.usd(amount_micro)})
 
 
-def _carry_over(tenant: Tenant, name: str) -> None:
-    """Its days and months will begin at other instants: what the old ones used counts in the new ones too.
+def _spent_micro(tenant: Tenant, starts_at: datetime) -> int:
+    """Of the month that began then, without what is only held: that may still go back."""
+    entries = LedgerEntry.objects.filter(tenant=tenant, test=False)
+    ends = entries.filter(generation_id=OuterRef("generation_id")).exclude(kind=LedgerEntry.Kind.HOLD)
+    held = entries.filter(~Exists(ends), kind=LedgerEntry.Kind.HOLD, at__gte=starts_at)
+    used = Window.objects.filter(tenant=tenant, api_key=None, kind=Kind.USD_PER_MONTH, starts_at=starts_at)
+    held_micro: int = held.aggregate(micro=Sum("amount_micro", default=0))["micro"]
+    return (used.values_list("used", flat=True).first() or 0) - held_micro
 
-    It may count a failure that is given back to the old window; the price of never admitting too much.
+
+def _carry_over(tenant: Tenant, name: str) -> None:
+    """Its days and months will begin at other instants: what was used since then counts in the new ones too.
+
+    What fails later is given back to the window that it was charged to, and not to the new one; the price of never
+    admitting too much.
     """
     now, old, new = timezone.now(), tenant.zone, Tenant(time_zone=name).zone
-    for kind in (Kind.PER_DAY, Kind.PER_MONTH, Kind.SECONDS_PER_MONTH, Kind.USD_PER_MONTH):
-        before, after = windows.start(kind, now, old), windows.start(kind, now, new)
-        rows = Window.objects.filter(tenant=tenant, kind=kind, starts_at__in={before, after})
-        used = {(row.api_key_id, row.starts_at): row.used for row in rows}
-        for holder in {holder for holder, _ in used} if before != after else ():
-            missing = used.get((holder, before), 0) - used.get((holder, after), 0)
-            if missing > 0:
-                change = Charge(kind, after, missing)
-                ledger.adjust(tenant, 0, [change], f"carried over to {name}", api_key_id=holder)
+    for kind in CARRIED:
+        starts_at = windows.start(kind, now, new)
+        if starts_at == windows.start(kind, now, old):
+            continue
+        opened = Window.objects.filter(tenant=tenant, kind=kind, starts_at=starts_at)
+        known = {window.api_key_id: window.used for window in opened}
+        for (holder, used_kind), used in ledger.used_since(tenant.pk, starts_at).items():
+            missing = used - known.get(holder, 0)
+            if used_kind == kind and missing > 0:
+                change = [Charge(kind, starts_at, missing)]
+                ledger.adjust(tenant, 0, change, f"carried over to {name}", at=now, api_key_id=holder)
+
+
+def _carry_to_successor(old: ApiKey, prefix: str, now: datetime) -> None:
+    """A rolled key's own limits do not begin anew; what is in flight frees by itself, under the old key."""
+    new = ApiKey.objects.get(prefix=prefix)
+    used = {one.kind: one for one in ledger.standings(old, now) if one.of_key and one.limit is not None}
+    changes = [Charge(kind, used[kind].starts_at, used[kind].used) for kind in CARRIED if kind in used]
+    if changes := [change for change in changes if change.amount > 0]:
+        ledger.adjust(old.tenant, 0, changes, f"carried over from {old.prefix}", at=now, api_key_id=new.pk)
 
 
 def _suspend(act: Act, name: str, tenant: Tenant, at: datetime | None) -> None:

@@ -27,7 +27,8 @@ class View(APIView):
         # WSGI has no end of a chunked body: it would look like an empty one.
         if request.META.get("HTTP_TRANSFER_ENCODING") and not request.META.get("CONTENT_LENGTH"):
             raise LengthRequired
-        scope = self.scopes.get(request.method or "")
+        method = "GET" if request.method == "HEAD" else request.method or ""
+        scope = self.scopes.get(method)
         if scope and scope not in key_of(request).scopes:
             raise ScopeMissing(scope=scope.value)
 

@@ -4,6 +4,7 @@ Everything here runs inside the caller's transaction, and changes windows only u
 is being lowered, and admissions by other processes, come wholly before or wholly after.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import Sum
 
 from tenants import windows
 from tenants.errors import BudgetReached, LimitReached
@@ -91,6 +93,7 @@ def hold(key: ApiKey, bought: Purchase) -> None:
         seconds=bought.seconds,
         windows=[[charge.kind, charge.starts_at.isoformat(), charge.amount] for charge in bought.charges],
         at=bought.at,
+        month=windows.month(bought.at, key.tenant.zone),
     )
 
 
@@ -142,12 +145,35 @@ def release(generation_id: UUID, reason: str) -> bool:
     return _settle(generation_id, Entry.RELEASE, reason)
 
 
+def used_since(tenant_id: int, since: datetime) -> Counter[tuple[int | None, str]]:
+    """What was used from then on, by holder and kind: by what was admitted or set right since, less what went back."""
+    entries = LedgerEntry.objects.filter(tenant_id=tenant_id, at__gte=since)
+    ends = dict(entries.filter(kind__in=[Entry.CAPTURE, Entry.RELEASE]).values_list("generation_id", "kind"))
+    used: Counter[tuple[int | None, str]] = Counter()
+    for held in entries.filter(kind=Entry.HOLD).iterator():
+        back = GIVEN_BACK[Entry(ends[held.generation_id])] if held.generation_id in ends else set()
+        for kind, _, amount in held.windows:
+            for holder in holders(held):
+                used[holder, kind] += 0 if kind in back else amount
+    adjusted = entries.filter(kind=Entry.ADJUST).aggregate(micro=Sum("amount_micro", default=0))
+    used[None, Kind.USD_PER_MONTH.value] += adjusted["micro"]
+    return used
+
+
 def adjust(
-    tenant: Tenant, amount_micro: int, changes: Sequence[Charge], reason: str, *, api_key_id: int | None = None
+    tenant: Tenant,
+    amount_micro: int,
+    changes: Sequence[Charge],
+    reason: str,
+    *,
+    at: datetime,
+    api_key_id: int | None = None,
 ) -> None:
     """What is set right by hand, in windows of a tenant that is locked, or of one of its keys. No limit refuses it."""
     LedgerEntry.objects.create(
         tenant=tenant,
+        at=at,
+        month=windows.month(at, tenant.zone),
         api_key_id=api_key_id,
         kind=Entry.ADJUST,
         amount_micro=amount_micro,

@@ -166,6 +166,7 @@ class LedgerEntry(AppendOnly):
     amount_micro = models.BigIntegerField(help_text="Millionths of a US dollar.")
     item = models.CharField(max_length=80, blank=True, help_text="What was bought, as a bill names it.")
     seconds = models.PositiveIntegerField(default=0, help_text="Of video.")
+    month = models.DateField(null=True, help_text="The first day of the tenant's month whose bill it is on.")
     # [kind, start, amount] of each window that it changes: a release credits the very windows of its hold.
     # A hold's are charged to the tenant, where it is no test, and to the key.
     windows = models.JSONField(default=list)
@@ -186,7 +187,10 @@ class LedgerEntry(AppendOnly):
                 name="ledger_capture_or_release_never_both",
             ),
         ]
-        indexes = [models.Index(fields=["tenant", "at"], name="ledger_by_tenant")]
+        indexes = [
+            models.Index(fields=["tenant", "at"], name="ledger_by_tenant"),
+            models.Index(fields=["tenant", "month"], name="ledger_by_bill"),
+        ]
         verbose_name_plural = "ledger entries"
 
     def __str__(self) -> str:

@@ -35,10 +35,9 @@ class Statement:
 
 
 def of(tenant: Tenant, month: date) -> Statement:
-    """`month` is any day of it, in the tenant's own calendar."""
+    """`month` is any day of it, in the calendar that the tenant had then."""
     first = month.replace(day=1)
-    starts, ends = (windows.midnight(day, tenant.zone) for day in (first, windows.next_month(first)))
-    entries = LedgerEntry.objects.filter(tenant=tenant, test=False, at__gte=starts, at__lt=ends)
+    entries = LedgerEntry.objects.filter(tenant=tenant, test=False, month=first)
     bought = _bought(entries.filter(kind=Entry.HOLD), tenant)
     # A carry-over to another time zone has no amount, and no place on a bill.
     adjusted = list(entries.filter(kind=Entry.ADJUST).exclude(amount_micro=0).order_by("pk"))

@@ -55,7 +55,7 @@ def start(kind: Kind, at: datetime, zone: ZoneInfo) -> datetime:
         case Kind.PER_DAY:
             return midnight(at.astimezone(zone).date(), zone)
         case _:
-            return midnight(at.astimezone(zone).date().replace(day=1), zone)
+            return midnight(month(at, zone), zone)
 
 
 def end(kind: Kind, starts_at: datetime, zone: ZoneInfo) -> datetime | None:
@@ -74,6 +74,11 @@ def end(kind: Kind, starts_at: datetime, zone: ZoneInfo) -> datetime | None:
 def midnight(day: date, zone: ZoneInfo) -> datetime:
     """The instant at which the day begins there, in UTC."""
     return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+
+
+def month(at: datetime, zone: ZoneInfo) -> date:
+    """The first day of the month in which `at` lies there."""
+    return at.astimezone(zone).date().replace(day=1)
 
 
 def next_month(day: date) -> date:

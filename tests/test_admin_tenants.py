@@ -488,6 +488,10 @@ def test_keys_and_the_ledger_are_lists_to_read(admin_client: Client, alice: Call
         assert admin_client.post(address(f"{model}_delete", row), {"post": "yes"}).status_code == 403
 
 
+def test_the_history_of_no_key_is_not_found(admin_client: Client) -> None:
+    assert admin_client.get("/admin/tenants/apikey/abc/history/").status_code == 404
+
+
 def test_a_browser_may_send_the_panels_own_forms(client: Client) -> None:
     """With no-referrer it would send `Origin: null`, which the CSRF check refuses."""
     assert client.get("/admin/login/")["Referrer-Policy"] == "same-origin"

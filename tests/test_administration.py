@@ -8,10 +8,10 @@ import pytest
 from django.utils import timezone
 
 from generations import lifecycle
-from tenants import administration, reconcile
+from tenants import administration, ledger, reconcile
 from tenants.administration import Act
 from tenants.errors import NotPossible, TenantSuspended
-from tenants.models import AuditEntry, LedgerEntry, Tenant, Window
+from tenants.models import ApiKey, AuditEntry, LedgerEntry, Tenant, Window
 from tests.conftest import Caller, make_generation
 from tests.test_lifecycle import VIDEO, put_in
 
@@ -97,6 +97,34 @@ def test_what_can_not_be_is_refused_and_changes_nothing(alice: Caller, bob: Call
 def test_a_changed_label_is_checked_like_a_new_one(alice: Caller) -> None:
     with pytest.raises(NotPossible):
         administration.change_key(OPS, alice.key, label="a\nb")
+
+
+def test_a_credit_does_not_eat_what_is_only_held(alice: Caller) -> None:
+    """It may still go back, and must then find what it took."""
+    put_in(alice, "succeeded")
+    held = make_generation(alice)
+    with pytest.raises(NotPossible):
+        administration.adjust(OPS, alice.tenant, -2 * held.price_micro)
+    administration.adjust(OPS, alice.tenant, -held.price_micro)
+    assert lifecycle.fail(held, "code", "Why.")
+    assert Window.objects.get(kind="usd_per_month", api_key=None).used == 0
+
+
+def test_an_adjustment_that_no_counter_could_hold_is_refused(alice: Caller) -> None:
+    with pytest.raises(NotPossible):
+        administration.adjust(OPS, alice.tenant, 2**62)
+
+
+def test_a_rolled_key_lives_no_longer_and_has_no_second_cap(alice: Caller) -> None:
+    ends = timezone.now() + timedelta(days=1)
+    old = alice.with_key(expires_at=ends, limits={"per_day": 2, "in_flight": 5})
+    make_generation(old)
+    new, _ = administration.roll_key(OPS, old.key, timedelta(hours=24))
+    successor = ApiKey.objects.select_related("tenant").get(prefix=new.prefix)
+    assert successor.expires_at == ends
+    left = {one.kind.value: one.remaining for one in ledger.standings(successor, timezone.now()) if one.of_key}
+    assert (left["per_day"], left["in_flight"]) == (1, 5)
+    assert reconcile.check(alice.tenant.pk) == []
 
 
 @pytest.mark.parametrize("wanted", [{"scopes": ["everything"]}, {"label": "x" * 101}, {"label": "a\nb"}])

@@ -123,6 +123,18 @@ def test_a_test_key_is_made_where_there_is_a_sandbox_and_refused_with_a_sentence
     assert tenant("key", "alice", "--test")["api_key"].startswith("sds_test_")
 
 
+def test_a_key_of_no_time_at_all_is_over_at_once() -> None:
+    tenant("create", "alice")
+    with pytest.raises(InvalidKey):
+        find(tenant("key", "alice", "--expires", "0m")["api_key"])
+
+
+def test_a_key_has_no_time_zone_of_its_own() -> None:
+    key = tenant("create", "alice")["api_key"]
+    with pytest.raises(CommandError, match="time zone"):
+        tenant("limit", key, "--time-zone", "Europe/Berlin")
+
+
 def test_a_label_is_shown_in_the_list(capsys: pytest.CaptureFixture[str]) -> None:
     tenant("create", "alice")
     tenant("key", "alice", "--label", "staging")
@@ -156,6 +168,10 @@ def test_without_json_it_speaks_to_people() -> None:
         (["create", "b", "--time-zone", "Mars"], "time zone"),
         (["limit", "nobody", "--per-day", "1"], "no key"),
         (["limit", "alice", "--per-day", "-1"], "whole number"),
+        (["limit", "alice", "--usd-per-month", "1e999999"], "amount of USD"),
+        (["bill", "alice", "--month", "9999-12"], "such as 2026-11"),
+        (["bill", "alice", "--month", "0001-01"], "such as 2026-11"),
+        (["bill", "\udcff"], "UTF-8"),
         (["suspend", "nobody"], "no tenant"),
         (["resume", "alice"], "not suspended"),
         (["adjust", "alice", "--usd", "x", "--reason", "r"], "amount of USD"),

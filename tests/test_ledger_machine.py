@@ -2,8 +2,10 @@
 passed. The model beside it is a few sets and sums.
 """
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import time_machine
@@ -21,8 +23,9 @@ from hypothesis.stateful import (
 
 from generations import lifecycle
 from generations.models import Generation
-from tenants import ledger, reconcile, windows
-from tenants.errors import LimitReached
+from tenants import administration, ledger, reconcile, windows
+from tenants.administration import Act
+from tenants.errors import LimitReached, NotPossible
 from tenants.models import LedgerEntry, Limits
 from tenants.windows import Kind
 from tests.conftest import Caller, make_generation
@@ -42,7 +45,10 @@ class Life(RuleBasedStateMachine):
         self.travel = self.clock.start()
         self.alice = Caller("alice")
         self.charged: dict[Any, list[windows.Charge]] = {}  # of what was admitted, by id
+        self.created: dict[Any, datetime] = {}
         self.ended: dict[Any, str] = {}  # how it ended, by id
+        self.adjusted: list[tuple[datetime, datetime, int]] = []  # when, of which month, micro-USD
+        self.carried: Counter[tuple[bool, Kind, datetime]] = Counter()  # by a change of time zone
 
     def teardown(self) -> None:
         self.clock.stop()
@@ -62,7 +68,7 @@ class Life(RuleBasedStateMachine):
             return
         assert not expected, f"it was admitted although {expected} was full"
         charges = windows.charges(made.price_micro, made.duration, made.created_at, self.alice.tenant.zone)
-        self.charged[made.pk] = charges
+        self.charged[made.pk], self.created[made.pk] = charges, made.created_at
 
     @precondition(lambda self: self.live())
     @rule(pick=st.randoms(use_true_random=False))
@@ -109,6 +115,32 @@ class Life(RuleBasedStateMachine):
         value = None if to is None else to * AMOUNTS.get(name, 1)
         (self.alice.limit_key if of_key else self.alice.limit)(**{name: value})
 
+    @rule(amount=st.sampled_from([50_000, -50_000, -88_209]))
+    def adjust(self, amount: int) -> None:
+        now = timezone.now()
+        month = windows.start(Kind.USD_PER_MONTH, now, self.alice.tenant.zone)
+        held = sum(88_209 for pk in self.live() if self.created[pk] >= month)
+        spent = self.used(Kind.USD_PER_MONTH, month, False) - held
+        try:
+            administration.adjust(Act(by="ops", reason="why"), self.alice.tenant, amount)
+        except NotPossible:
+            assert spent + amount < 0
+            return
+        assert spent + amount >= 0
+        self.adjusted.append((now, month, amount))
+
+    @rule(name=st.sampled_from(["UTC", "Europe/Berlin", "Pacific/Auckland", "America/Los_Angeles"]))
+    def move_to(self, name: str) -> None:
+        now, old, new = timezone.now(), self.alice.tenant.zone, ZoneInfo(name)
+        for kind in administration.CARRIED:
+            starts_at = windows.start(kind, now, new)
+            for of_key in (False, True) if starts_at != windows.start(kind, now, old) else ():
+                missing = self.used_since(kind, starts_at, of_key) - self.used(kind, starts_at, of_key)
+                self.carried[of_key, kind, starts_at] += max(missing, 0)
+        administration.change_tenant(Act(by="ops"), self.alice.tenant, time_zone=name)
+        self.alice.key = ledger.lock_key(self.alice.key.pk)
+        self.alice.tenant = self.alice.key.tenant
+
     @rule(step=st.sampled_from([timedelta(seconds=40), timedelta(minutes=1), timedelta(days=1), timedelta(days=31)]))
     def time_goes_by(self, step: timedelta) -> None:
         self.travel.shift(step)
@@ -123,30 +155,41 @@ class Life(RuleBasedStateMachine):
     def the_counters_are_the_models(self) -> None:
         now = timezone.now()
         for one in ledger.standings(ledger.lock_key(self.alice.key.pk), now):
-            assert one.used == self.used(one.kind, one.starts_at), one
+            assert one.used == self.used(one.kind, one.starts_at, one.of_key), one
 
     @invariant()
     def each_generation_has_one_hold_and_at_most_one_end(self) -> None:
-        kinds = LedgerEntry.objects.values_list("generation_id", "kind")
+        kinds = LedgerEntry.objects.exclude(kind="adjust").values_list("generation_id", "kind")
         expected = [(pk, "hold") for pk in self.charged] + list(self.ended.items())
         assert sorted(kinds) == sorted(expected)
 
     # The model.
 
-    def used(self, kind: Kind, starts_at: datetime) -> int:
-        total = 0
-        for pk, charges in self.charged.items():
-            back = ledger.GIVEN_BACK[LedgerEntry.Kind(self.ended[pk])] if pk in self.ended else set()
-            total += sum(c.amount for c in charges if (c.kind, c.starts_at) == (kind, starts_at) and kind not in back)
-        return total
+    def used(self, kind: Kind, starts_at: datetime, of_key: bool) -> int:
+        charged = [c for pk in self.kept(kind) for c in self.charged[pk] if (c.kind, c.starts_at) == (kind, starts_at)]
+        money = kind == Kind.USD_PER_MONTH and not of_key
+        adjusted = sum(micro for _, month, micro in self.adjusted if money and month == starts_at)
+        return sum(c.amount for c in charged) + adjusted + self.carried[of_key, kind, starts_at]
+
+    def used_since(self, kind: Kind, since: datetime, of_key: bool) -> int:
+        charged = [
+            c for pk in self.kept(kind) for c in self.charged[pk] if c.kind == kind and self.created[pk] >= since
+        ]
+        money = kind == Kind.USD_PER_MONTH and not of_key
+        return sum(c.amount for c in charged) + sum(micro for at, _, micro in self.adjusted if money and at >= since)
+
+    def kept(self, kind: Kind) -> list[Any]:
+        """The generations whose charge of that kind was not given back."""
+        back = {pk: ledger.GIVEN_BACK[LedgerEntry.Kind(end)] for pk, end in self.ended.items()}
+        return [pk for pk in self.charged if kind not in back.get(pk, set())]
 
     def full(self) -> str:
         """The first limit that has no room for one more, of the tenant or of its key."""
         key = ledger.lock_key(self.alice.key.pk)
         for charge in windows.charges(88_209, 5, timezone.now(), key.tenant.zone):
             for holder in (key.tenant, key):
-                most = windows.limit(holder, charge.kind)
-                if most is not None and self.used(charge.kind, charge.starts_at) + charge.amount > most:
+                most, used = windows.limit(holder, charge.kind), self.used(charge.kind, charge.starts_at, holder is key)
+                if most is not None and used + charge.amount > most:
                     return charge.kind.value
         return ""
 

@@ -59,6 +59,8 @@ def test_a_price_change_touches_new_generations_only(
         '{"seedance-v1-lite-i2v": {"usd_per_million_tokens": 1.8}}',
         '{"seedance-v1-lite-i2v": {"usd_per_million_tokens": "-1"}}',
         '{"seedance-v1-lite-i2v": {"usd_per_million_tokens": "Infinity"}}',
+        '{"seedance-v1-lite-i2v": {"usd_per_million_tokens": "1e999999"}}',
+        '{"seedance-v1-lite-i2v": {"usd_per_million_tokens": "2.00000000000000000000000000001"}}',
         '{"seedance-v1-lite-i2v": {"usd": 5}}',
         '{"seedance-v1-lite-i2v": {"usd": {"480p": {"5": "1"}}}}',
         '{"seedance-v1-lite-i2v": {"usd": {"480p": {"16:9": {"7": "1"}}}}}',

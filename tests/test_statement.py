@@ -69,8 +69,15 @@ def test_a_carry_over_to_another_time_zone_is_on_no_bill(alice: Caller) -> None:
     with time_machine.travel(datetime(2026, 11, 30, 12, tzinfo=UTC), tick=False):
         bought(alice, "2026-11-30 12:00")
         alice.tenant = administration.change_tenant(ACT, alice.tenant, time_zone="Pacific/Auckland")
-        assert statement.of(alice.tenant, NOVEMBER).total_micro == 0
-        assert statement.of(alice.tenant, date(2026, 12, 1)).total_micro == 88_209
+        assert statement.of(alice.tenant, NOVEMBER).total_micro == 88_209
+        assert statement.of(alice.tenant, date(2026, 12, 1)).total_micro == 0
+
+
+def test_a_later_change_of_time_zone_moves_nothing_to_another_bill(alice: Caller) -> None:
+    bought(alice, "2026-10-31 20:00")
+    alice.tenant = administration.change_tenant(ACT, alice.tenant, time_zone="Asia/Tokyo")
+    assert statement.of(alice.tenant, date(2026, 10, 1)).total_micro == 88_209
+    assert statement.of(alice.tenant, NOVEMBER).total_micro == 0
 
 
 def test_the_command_prints_it_and_writes_csv(alice: Caller, tmp_path: Path, capsys: Any) -> None:

@@ -1,13 +1,16 @@
 """When windows begin and end: in UTC, or in the tenant's own zone, over changes of its clock too."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 import time_machine
 
+from generations import intake
 from tenants import administration, ledger, reconcile, windows
-from tenants.models import LedgerEntry, Window
+from tenants.errors import LimitReached
+from tenants.models import ApiKey, LedgerEntry, Window
 from tenants.windows import Kind
 from tests.conftest import ACT, Caller, make_generation
 
@@ -79,6 +82,39 @@ def test_another_time_zone_does_not_begin_a_month_anew(alice: Caller) -> None:
         assert (month.starts_at, month.used, month.remaining) == (at("2026-11-30 11:00"), 2, 1)
         assert reconcile.check(alice.tenant.pk) == []
         assert set(LedgerEntry.objects.filter(kind="adjust").values_list("amount_micro", flat=True)) == {0}
+
+
+def test_a_day_in_another_zone_counts_what_two_old_days_used_of_it(alice: Caller) -> None:
+    alice.limit(per_day=4)
+    for hour in ("2026-11-10 14:00", "2026-11-10 20:00", "2026-11-11 00:10"):
+        with time_machine.travel(at(hour), tick=False):
+            make_generation(alice)
+    with time_machine.travel(at("2026-11-11 00:30"), tick=False):
+        tenant = administration.change_tenant(ACT, alice.tenant, time_zone="Asia/Tokyo")
+        day = next(one for one in ledger.tenant_standings(tenant, at("2026-11-11 00:30")) if one.kind == Kind.PER_DAY)
+        assert (day.starts_at, day.used) == (at("2026-11-10 15:00"), 2)
+        assert reconcile.check(tenant.pk) == []
+
+
+def test_a_create_under_way_while_the_zone_changes_counts_in_the_new_windows(
+    alice: Caller, body: dict[str, Any]
+) -> None:
+    """The key was read before the change: its charges are made out anew under the lock."""
+    alice.limit(per_day=1)
+    with time_machine.travel(at("2026-11-10 20:00"), tick=False):
+        read_before = ApiKey.objects.select_related("tenant").get(pk=alice.key.pk)
+        make_generation(alice)
+        administration.change_tenant(ACT, alice.tenant, time_zone="Pacific/Kiritimati")
+        with pytest.raises(LimitReached):
+            intake.accept(read_before, wanted())
+        alice.limit(per_day=2)
+        assert intake.accept(read_before, wanted()).generation.status == "queued"
+        assert reconcile.check(alice.tenant.pk) == []
+
+
+def wanted() -> intake.Wanted:
+    picture = "https://pictures.example.com/a.png"
+    return intake.Wanted(picture, "480p", "16:9", 5, prompt="", last_image=None, camera_fixed=False, seed=1)
 
 
 def test_old_minutes_are_swept_out_and_missed_by_nobody(alice: Caller) -> None:

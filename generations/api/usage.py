@@ -17,6 +17,7 @@ from tenants.models import ApiKey
 from tenants.sheets import as_csv
 
 MOST_DAYS = 366
+EARLIEST, LATEST = date(2000, 1, 1), date(2999, 12, 31)  # within what every time zone can tell
 
 
 class Asked(serializers.Serializer[Any]):
@@ -33,7 +34,7 @@ class Asked(serializers.Serializer[Any]):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         last = attrs.setdefault("to", self.context["today"])
         first = attrs.setdefault("from", last.replace(day=1))
-        if not 0 <= (last - first).days < MOST_DAYS or last > date(9998, 12, 31):
+        if not (EARLIEST <= first <= last <= LATEST and (last - first).days < MOST_DAYS):
             raise serializers.ValidationError({"from": f"From 1 to {MOST_DAYS} days are wanted, the first one first."})
         return attrs
 

@@ -90,6 +90,11 @@ def with_scopes(caller: Caller, *scopes: str) -> Any:
     return client(new.text)
 
 
+def test_head_asks_for_the_scope_of_get(alice: Caller) -> None:
+    writer = with_scopes(alice, "generations:write")
+    assert {writer.head(path).status_code for path in ("/v1/generations", "/v1/usage", "/v1/limits")} == {403}
+
+
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 def test_a_key_does_only_what_its_scopes_allow(alice: Caller, method: str, path: str) -> None:
     needed = "generations:write" if method == "post" else "generations:read"

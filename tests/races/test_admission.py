@@ -25,8 +25,7 @@ LIMITS = {
     "seconds_per_month": LIMIT * 5 + 4,
     "usd_per_month_micro": LIMIT * PRICE + PRICE - 1,
 }
-OF_KEY = ["in_flight", "usd_per_month_micro"]
-CASES = [(limit, False) for limit in LIMITS] + [(limit, True) for limit in OF_KEY]
+CASES = [(limit, of_key) for of_key in (False, True) for limit in LIMITS]
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])

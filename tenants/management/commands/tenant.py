@@ -4,7 +4,7 @@ import getpass
 import json
 from argparse import ArgumentParser, ArgumentTypeError
 from datetime import date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +39,9 @@ def micro_usd(text: str) -> int:
 def signed_micro_usd(text: str) -> int:
     try:
         micro = Decimal(text) * 1_000_000
-    except InvalidOperation:
+    except ArithmeticError:
         micro = Decimal("NaN")
-    if not (micro.is_finite() and abs(micro) < 2**62 and micro == micro.to_integral_value()):
+    if not (micro.is_finite() and abs(micro) <= administration.MOST_ADJUSTED and micro == micro.to_integral_value()):
         raise ArgumentTypeError(f"{text!r} is not an amount of USD with at most six decimals")
     return int(micro)
 
@@ -57,7 +57,8 @@ def duration(text: str) -> timedelta:
 def month(text: str) -> date:
     """2026-11 -> its first day."""
     try:
-        return datetime.strptime(text, "%Y-%m").date()  # noqa: DTZ007 a month has no time
+        first = datetime.strptime(text, "%Y-%m").date()  # noqa: DTZ007 a month has no time
+        return first.replace(year=first.year if 2000 <= first.year < 3000 else 0)
     except ValueError as error:
         raise ArgumentTypeError(f"{text!r} is not a month such as 2026-11") from error
 
@@ -123,6 +124,8 @@ class Command(BaseCommand):
         return action
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if not all(value.isascii() or _is_text(value) for value in options.values() if isinstance(value, str)):
+            raise CommandError("An argument is not valid UTF-8.")
         self._act = Act(by=f"shell:{_user()}", reason=options["reason"])
         do = {"list": self.list_all}.get(options["action"]) or getattr(self, options["action"])
         try:
@@ -139,7 +142,7 @@ class Command(BaseCommand):
     def key(self, options: dict[str, Any]) -> Answer:
         tenant = _tenant(options["name"])
         facts: dict[str, Any] = {name: options[name] for name in ("label", "scopes", "test")}
-        expires_at = timezone.now() + options["expires"] if options["expires"] else None
+        expires_at = None if options["expires"] is None else timezone.now() + options["expires"]
         new = administration.mint_key(self._act, tenant, expires_at=expires_at, limits=limits_of(options), **facts)
         return _shown_once(tenant, new)
 
@@ -147,7 +150,10 @@ class Command(BaseCommand):
         wanted, zone = limits_of(options), options["time_zone"]
         tenant = Tenant.objects.filter(name=options["who"]).first()
         if tenant is None:
-            key = administration.change_key(self._act, _known_key(options["who"]), **wanted)
+            key = _known_key(options["who"])
+            if zone:
+                raise CommandError("A key has no time zone of its own: its days are its tenant's.")
+            key = administration.change_key(self._act, key, **wanted)
             return {"key": key.prefix, "limits": key.limits}, [f"{key.prefix}: {_limit_words(key.limits)}"]
         tenant = administration.change_tenant(self._act, tenant, **wanted, **({"time_zone": zone} if zone else {}))
         return {"tenant": tenant.name, "limits": tenant.limits}, [f"{tenant.name}: {_limit_words(tenant.limits)}"]
@@ -194,6 +200,11 @@ class Command(BaseCommand):
     def list_all(self, options: dict[str, Any]) -> Answer:
         tenants = [_tenant_row(tenant) for tenant in Tenant.objects.order_by("name").prefetch_related("keys")]
         return {"tenants": tenants}, [_tenant_line(row) for row in tenants] or ["There is no tenant yet."]
+
+
+def _is_text(argument: str) -> bool:
+    """False for bytes of the command line that no text is made of."""
+    return not any("\ud800" <= char <= "\udfff" for char in argument)
 
 
 def _user() -> str:
