@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
 
-from generations.models import Attempt, Event, Generation
+from generations.models import Attempt, Event, Generation, Pause
 
 
 class ReadOnly:
@@ -56,3 +56,10 @@ class GenerationAdmin(ReadOnly, ModelAdmin):
     search_fields = ["=id", "=upstream_id", "=seed"]
     ordering = ["-id"]
     inlines = [EventInline, AttemptInline]
+
+
+@admin.register(Pause)
+class PauseAdmin(ReadOnly, ModelAdmin):
+    """An upstream in trouble, in its own words; it goes away by itself when a probe gets through."""
+
+    list_display = ["upstream", "since", "reason", "probes", "probe_at"]

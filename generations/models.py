@@ -179,3 +179,16 @@ class Slot(models.Model):
 
     def __str__(self) -> str:
         return f"slot {self.number}"
+
+
+class Pause(models.Model):
+    """While it is there, submits to that upstream wait, but for one probe at a time."""
+
+    upstream = models.CharField(max_length=10, primary_key=True, help_text="live or sandbox.")
+    since = models.DateTimeField()
+    reason = models.TextField(help_text="In the upstream's words, where it said something.")
+    probes = models.PositiveIntegerField(default=0, help_text="Submits that came to nothing since.")
+    probe_at = models.DateTimeField(help_text="When one submit may be tried.")
+
+    def __str__(self) -> str:
+        return f"{self.upstream} since {self.since:%Y-%m-%d %H:%M}"

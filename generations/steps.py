@@ -7,9 +7,10 @@ from datetime import timedelta
 from threading import BoundedSemaphore
 from typing import Any, assert_never
 
+from django.conf import settings
 from django.utils import timezone
 
-from generations import catalog, errors, inputs, lifecycle, novita, transfer
+from generations import breaker, catalog, errors, inputs, lifecycle, novita, transfer
 from generations.models import Attempt, Generation
 
 Status = Generation.Status
@@ -44,6 +45,10 @@ def advance(generation: Generation) -> None:
 def submit(generation: Generation) -> None:
     """One attempt, recorded before a byte is sent; its pictures are read first, since that may fail for long."""
     if not _has_images(generation):
+        return
+    if seconds := breaker.wait(test=generation.test):
+        if not _is_overdue(generation):
+            lifecycle.put_off(generation, seconds)
         return
     with _room_for(generation) as room:
         if room:
@@ -84,14 +89,27 @@ def _learn(generation: Generation, attempt: Attempt, outcome: novita.Submitted) 
     match outcome:
         case novita.Created(upstream_id):
             lifecycle.mark_running(generation, attempt, upstream_id, FIRST_POLL)
+            breaker.resume(test=generation.test)
         case novita.NotCreated(reason, retry_after):
             lifecycle.mark_not_created(generation, attempt, reason, max(retry_after or 0, _pause(generation)))
+            breaker.pause(reason, test=generation.test, retry_after=retry_after)
+            _is_overdue(generation, reason)
         case novita.Refused(reason, message):
             lifecycle.mark_refused(generation, attempt, reason, message)
+            breaker.resume(test=generation.test)
         case novita.InDoubt(reason):
             lifecycle.mark_in_doubt(generation, reason, attempt)
+            breaker.pause(reason, test=generation.test)  # an outage must not put one job after the other in doubt
         case _:
             assert_never(outcome)
+
+
+def _is_overdue(generation: Generation, reason: str = "submits are paused") -> bool:
+    """Fails a job that the upstream has kept waiting past SUBMIT_DEADLINE. One that was never looked at is not one."""
+    if timezone.now() - generation.created_at < timedelta(seconds=settings.SUBMIT_DEADLINE):
+        return False
+    sentence = f"The upstream could not be reached, or took nothing, for too long: {reason}"
+    return lifecycle.fail(generation, "upstream_unavailable", sentence, sources=[Status.QUEUED])
 
 
 def _has_images(generation: Generation) -> bool:

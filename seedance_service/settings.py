@@ -157,6 +157,9 @@ SWEEP_THREADS = env.whole("SWEEP_THREADS", 16, least=1, most=1000)  # steps at o
 NOVITA_BASE_URL = env.text("NOVITA_BASE_URL", "https://api.novita.ai").rstrip("/")
 NOVITA_API_KEY = env.text("NOVITA_API_KEY")
 
+SUBMIT_DEADLINE = env.whole(
+    "SUBMIT_DEADLINE", 3600, least=1, most=7 * 86400
+)  # seconds that a job waits for the upstream
 # Where generations of test keys go, whatever the live upstream is; empty: no test keys.
 SANDBOX_BASE_URL = env.text("SANDBOX_BASE_URL").rstrip("/")
 SANDBOX_API_KEY = env.text("SANDBOX_API_KEY", "sandbox")

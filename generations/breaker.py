@@ -1,0 +1,57 @@
+"""Whether submits go out: while an upstream refuses our account or does not answer, they pause for all workers at once.
+
+One row an upstream, there only while it is paused. Jobs stay queued with their holds; one probe at a time finds out
+whether it is back.
+"""
+
+import logging
+import random
+from datetime import timedelta
+
+from django.utils import timezone
+
+from generations.models import Pause
+
+log = logging.getLogger(__name__)
+
+FIRST, LONGEST = 4.0, 60.0  # seconds between probes, doubling; half of it is drawn, so that hosts do not knock together
+PROBE_LEASE = timedelta(seconds=180)  # longer than a submit may take; a prober that dies is forgotten after it
+
+
+def wait(*, test: bool) -> float:
+    """Seconds until the next look; 0 where a submit may go out now. A paused upstream lets one probe through."""
+    pause = Pause.objects.filter(pk=_name(test)).first()
+    if pause is None:
+        return 0.0
+    now = timezone.now()
+    if pause.probe_at > now:
+        return (pause.probe_at - now).total_seconds() + random.uniform(0, FIRST)  # noqa: S311
+    mine = Pause.objects.filter(pk=pause.pk, probe_at=pause.probe_at).update(probe_at=now + PROBE_LEASE)
+    return 0.0 if mine else FIRST
+
+
+def pause(reason: str, *, test: bool, retry_after: float | None = None) -> None:
+    """The upstream, or our account there, is in trouble: `reason` is what it said."""
+    now = timezone.now()
+    row, first = Pause.objects.get_or_create(pk=_name(test), defaults={"since": now, "probe_at": now, "reason": reason})
+    seconds = max(retry_after or 0.0, _backoff(row.probes))
+    row.reason, row.probes, row.probe_at = reason, row.probes + 1, now + timedelta(seconds=seconds)
+    Pause.objects.filter(pk=row.pk).update(reason=reason, probes=row.probes, probe_at=row.probe_at)
+    if first:
+        log.error("submits to the %s upstream are paused: %s", row.pk, reason)
+
+
+def resume(*, test: bool) -> None:
+    """It took a submit, or refused one for its content: it is well."""
+    gone, _ = Pause.objects.filter(pk=_name(test)).delete()
+    if gone:
+        log.warning("the %s upstream is back: submits go out again", _name(test))
+
+
+def _backoff(probes: int) -> float:
+    longest = min(FIRST * 2.0 ** min(probes, 10), LONGEST)
+    return random.uniform(longest / 2, longest)  # noqa: S311
+
+
+def _name(test: bool) -> str:
+    return "sandbox" if test else "live"
