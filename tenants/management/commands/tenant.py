@@ -2,9 +2,8 @@
 
 import getpass
 import json
-from argparse import ArgumentParser, ArgumentTypeError
-from datetime import date, datetime, timedelta
-from decimal import Decimal
+from argparse import ArgumentParser
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,74 +13,11 @@ from django.utils import timezone
 from tenants import administration, keys, sheets, statement, windows
 from tenants.administration import Act
 from tenants.errors import Refusal
-from tenants.models import ApiKey, Limits, Tenant
+from tenants.management.options import add_limits, duration, limits_of, month, signed_micro_usd
+from tenants.models import ApiKey, Tenant
 from tenants.windows import Kind
 
-UNITS = {"m": "minutes", "h": "hours", "d": "days"}
-COUNTS = [name for name in Limits.NAMES if name != "usd_per_month_micro"]
 Answer = tuple[dict[str, Any], list[str]]  # for programs, and for people
-
-
-def count(text: str) -> int:
-    if not text.isdecimal() or int(text) >= 2**31:
-        raise ArgumentTypeError(f"{text!r} is not a whole number from 0 to {2**31 - 1}")
-    return int(text)
-
-
-def micro_usd(text: str) -> int:
-    """12.5 -> 12500000."""
-    micro = signed_micro_usd(text)
-    if micro < 0:
-        raise ArgumentTypeError(f"{text!r} is not an amount of USD of 0 or more")
-    return micro
-
-
-def signed_micro_usd(text: str) -> int:
-    try:
-        micro = Decimal(text) * 1_000_000
-    except ArithmeticError:
-        micro = Decimal("NaN")
-    if not (micro.is_finite() and abs(micro) <= administration.MOST_ADJUSTED and micro == micro.to_integral_value()):
-        raise ArgumentTypeError(f"{text!r} is not an amount of USD with at most six decimals")
-    return int(micro)
-
-
-def duration(text: str) -> timedelta:
-    """30m, 24h or 90d."""
-    number, unit = text[:-1], text[-1:]
-    if not (number.isascii() and number.isdecimal() and len(number) < 6 and unit in UNITS):
-        raise ArgumentTypeError(f"{text!r} is not a time such as 30m, 24h or 90d")
-    return timedelta(**{UNITS[unit]: int(number)})
-
-
-def month(text: str) -> date:
-    """2026-11 -> its first day."""
-    try:
-        first = datetime.strptime(text, "%Y-%m").date()  # noqa: DTZ007 a month has no time
-        return first.replace(year=first.year if 2000 <= first.year < 3000 else 0)
-    except ValueError as error:
-        raise ArgumentTypeError(f"{text!r} is not a month such as 2026-11") from error
-
-
-def or_none(read: Any) -> Any:
-    def reader(text: str) -> int | None:
-        return None if text == "none" else read(text)
-
-    return reader
-
-
-def add_limits(action: ArgumentParser, *, may_be_none: bool = False) -> None:
-    """Those that are not given are not in the options at all."""
-    wrapped = or_none if may_be_none else (lambda read: read)
-    for name in COUNTS:
-        action.add_argument(f"--{name.replace('_', '-')}", type=wrapped(count), metavar="N", default=Limits)
-    action.add_argument(
-        "--usd-per-month", dest="usd_per_month_micro", type=wrapped(micro_usd), metavar="USD", default=Limits
-    )
-
-
-def limits_of(options: dict[str, Any]) -> dict[str, int | None]:
-    return {name: options[name] for name in Limits.NAMES if options.get(name, Limits) is not Limits}
 
 
 class Command(BaseCommand):
