@@ -1,7 +1,7 @@
 """What ops do to tenants and keys, one function an act: each in one transaction with its line in the audit log.
 
-`by` names who acts, as the audit log shows it. Each act takes the tenant's lock first: an admission comes wholly before
-or wholly after.
+`by` names who acts, as the audit log shows it. An act on what is there locks the tenant first: an admission comes
+wholly before or wholly after.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -103,10 +103,7 @@ def take_room(key: ApiKey, charges: Sequence[Charge]) -> list[Standing]:
     Raises LimitReached, which must roll the whole admission back: some windows may have been charged already.
     """
     wanted = _wanted(key, charges)
-    used = _move(key.tenant_id, wanted)
-    if missing := [one for one in wanted if one.name not in used]:
-        _open(key.tenant_id, missing)
-        used |= _move(key.tenant_id, missing)
+    used = _take(key.tenant_id, wanted)
     if missing := [one for one in wanted if one.name not in used]:
         raise _refusal(key, missing)
     return [one.standing(used[one.name], key.tenant) for one in wanted]
@@ -130,7 +127,8 @@ def standings(key: ApiKey, at: datetime) -> list[Standing]:
 
 def tenant_standings(tenant: Tenant, at: datetime) -> list[Standing]:
     """As `standings`, of the tenant alone."""
-    wanted = [Wanted(None, charge, windows.limit(tenant, charge.kind)) for charge in _current(tenant, at)]
+    charges = windows.charges(0, 0, at, tenant.zone)
+    wanted = [Wanted(None, charge, windows.limit(tenant, charge.kind)) for charge in charges]
     used = _used(tenant.pk, wanted)
     return [one.standing(used[one.name], tenant) for one in wanted]
 
@@ -180,11 +178,7 @@ def adjust(
         windows=[[charge.kind, charge.starts_at.isoformat(), charge.amount] for charge in changes],
         reason=reason[:200],
     )
-    wanted = [Wanted(api_key_id, charge, None) for charge in changes]
-    used = _move(tenant.pk, wanted)
-    if missing := [one for one in wanted if one.name not in used]:
-        _open(tenant.pk, missing)
-        _move(tenant.pk, missing)
+    _take(tenant.pk, [Wanted(api_key_id, charge, None) for charge in changes])
 
 
 def _settle(generation_id: UUID, kind: Entry, reason: str) -> bool:
@@ -226,8 +220,13 @@ def _wanted(key: ApiKey, charges: Iterable[Charge]) -> list[Wanted]:
     return [Wanted(pk, charge, windows.limit(holder, charge.kind)) for pk, holder in bounded for charge in charges]
 
 
-def _current(tenant: Tenant, at: datetime) -> list[Charge]:
-    return windows.charges(0, 0, at, tenant.zone)
+def _take(tenant_id: int, wanted: Sequence[Wanted]) -> dict[tuple[int | None, str], int]:
+    """As `_move`, with the windows opened that are not there yet."""
+    used = _move(tenant_id, wanted)
+    if missing := [one for one in wanted if one.name not in used]:
+        _open(tenant_id, missing)
+        used |= _move(tenant_id, missing)
+    return used
 
 
 def _move(tenant_id: int, wanted: Sequence[Wanted]) -> dict[tuple[int | None, str], int]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 from django.utils import timezone
 
 from tenants import administration, keys, sheets, statement, windows
@@ -72,8 +73,9 @@ class Command(BaseCommand):
 
     def create(self, options: dict[str, Any]) -> Answer:
         name, zone = options["name"].strip(), options["time_zone"]
-        tenant = administration.create_tenant(self._act, name, time_zone=zone, **limits_of(options))
-        return _shown_once(tenant, administration.mint_key(self._act, tenant))
+        with transaction.atomic():  # no tenant without its key
+            tenant = administration.create_tenant(self._act, name, time_zone=zone, **limits_of(options))
+            return _shown_once(tenant, administration.mint_key(self._act, tenant))
 
     def key(self, options: dict[str, Any]) -> Answer:
         tenant = _tenant(options["name"])
