@@ -8,6 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from generations import catalog, errors, inputs, lifecycle, prices, queue, quota
+from generations.failpoints import failpoint
 from generations.images import Image
 from generations.models import Generation, InputImage
 from tenants.errors import NoSandbox
@@ -64,7 +65,10 @@ def _admitted(generation: Generation) -> list[Standing]:
     charges = quota.charges(generation.api_key, generation.price_micro, generation)
     with transaction.atomic():
         lifecycle.record(generation, charges)
-        return quota.admit(generation.api_key, charges)
+        standings = quota.admit(generation.api_key, charges)
+        failpoint("accept_before_commit")
+    failpoint("accept_committed")
+    return standings
 
 
 def _draft(key: ApiKey, wanted: Wanted) -> Generation:

@@ -2,7 +2,8 @@
 
     queued -> submitting -> running -> copying -> succeeded     submitting -> queued     explicitly not created
     queued -> cancelled                                         submitting -> in_doubt   the answer was lost
-    in_doubt -> running    a late answer                        any live state -> failed
+    in_doubt -> running    a late answer, or ops                any live state -> failed
+    in_doubt -> queued     never by itself: a late "not created", ops, or the tenant's policy
 
 Each arrow is one UPDATE guarded by the state it starts from, and by the worker's turn; the row count is the verdict.
 Its Event and its ledger entry are in the same transaction. False means: somebody else was there first.
@@ -15,9 +16,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Case, DateTimeField, F, Value, When
 from django.utils import timezone
 
+from generations.failpoints import failpoint
 from generations.models import Attempt, Event, Generation, InputImage
 from tenants import ledger
 from tenants.windows import Charge
@@ -26,6 +28,7 @@ log = logging.getLogger(__name__)
 
 Status = Generation.Status
 CLAIM_LEASE = timedelta(seconds=90)  # longer than any step but those that take a longer lease themselves
+POLL_LEASE = timedelta(seconds=30)  # longer than the 10 s that a poll may take: what a killed worker held waits for it
 SUBMIT_LEASE = timedelta(seconds=180)  # longer than the 120 s that a submit may take
 COPY_LEASE = timedelta(seconds=90)  # renewed while bytes flow
 SENT = [Status.SUBMITTING, Status.IN_DOUBT]  # an answer to its one POST may come late, and is still taken
@@ -77,8 +80,12 @@ def claim_due(limit: int) -> list[Generation]:
         ids = list(due.select_for_update(skip_locked=True).values_list("pk", flat=True)[:limit])
         if not ids:
             return []
-        Generation.objects.filter(pk__in=ids).update(due_at=now + CLAIM_LEASE, turn=F("turn") + 1)
-        return list(Generation.objects.filter(pk__in=ids).select_related("image", "last_image"))
+        polled = When(status=Status.RUNNING, then=Value(now + POLL_LEASE))
+        lease = Case(polled, default=Value(now + CLAIM_LEASE), output_field=DateTimeField())
+        Generation.objects.filter(pk__in=ids).update(due_at=lease, turn=F("turn") + 1)
+        claimed = list(Generation.objects.filter(pk__in=ids).select_related("image", "last_image", "tenant"))
+    failpoint("claim_committed")
+    return claimed
 
 
 def next_due() -> datetime | None:
@@ -121,18 +128,19 @@ def start_submitting(generation: Generation) -> Attempt | None:
 
 
 def mark_running(generation: Generation, attempt: Attempt, upstream_id: str, seconds: float) -> bool:
-    """The upstream has created it; look at it in `seconds`. A late answer still resolves the doubt."""
+    """The upstream has created it; look at it in `seconds`. A late answer still resolves the doubt.
+
+    It does so even where the generation waits for, or has begun, another attempt: the task that exists is the one.
+    """
+    due_at = timezone.now() + timedelta(seconds=seconds)
     with transaction.atomic():
         _close(attempt, "created", upstream_id)
-        return _move(
-            generation,
-            SENT,
-            Status.RUNNING,
-            fenced=False,
-            due_at=timezone.now() + timedelta(seconds=seconds),
-            upstream_id=upstream_id,
-            tries=0,
-        )
+        sources = [Status.QUEUED, *SENT]
+        facts: dict[str, Any] = {"due_at": due_at, "upstream_id": upstream_id, "tries": 0}
+        if _move(generation, sources, Status.RUNNING, fenced=False, **facts):
+            return True
+    log.error("task %s is paid for, and generation=%s is over without it", upstream_id, generation.pk)
+    return False
 
 
 def mark_not_created(generation: Generation, attempt: Attempt, reason: str, seconds: float) -> bool:
@@ -140,8 +148,8 @@ def mark_not_created(generation: Generation, attempt: Attempt, reason: str, seco
     due_at = timezone.now() + timedelta(seconds=seconds)
     with transaction.atomic():
         _close(attempt, "not_created", reason)
-        tries = generation.tries + 1
-        return _move(generation, SENT, Status.QUEUED, reason, fenced=False, due_at=due_at, tries=tries)
+        facts: dict[str, Any] = {"due_at": due_at, "tries": generation.tries + 1}
+        return _move(generation, SENT, Status.QUEUED, reason, fenced=False, sent=generation.submitted_at, **facts)
 
 
 def mark_refused(generation: Generation, attempt: Attempt, reason: str, message: str) -> bool:
@@ -149,16 +157,37 @@ def mark_refused(generation: Generation, attempt: Attempt, reason: str, message:
     with transaction.atomic():
         _close(attempt, "refused", f"{reason}: {message}")
         sentence = f"The upstream refused it: {reason}. {message}".strip()
-        return fail(generation, "upstream_refused", sentence, sources=SENT, fenced=False)
+        sent = generation.submitted_at
+        return fail(generation, "upstream_refused", sentence, sources=SENT, fenced=False, sent=sent)
 
 
 def mark_in_doubt(generation: Generation, reason: str, attempt: Attempt | None = None) -> bool:
-    """The answer was lost: it may have been paid for, and is never sent again by itself."""
+    """The answer was lost: it may have been paid for. It is due at once, for what the tenant's policy says of it."""
     with transaction.atomic():
-        if attempt:
-            _close(attempt, "in_doubt", reason)
-        due_at = timezone.now() + IN_DOUBT_HOLD
-        return _move(generation, [Status.SUBMITTING], Status.IN_DOUBT, reason, due_at=due_at)
+        for lost in [attempt] if attempt else generation.attempts.filter(finished_at=None):
+            _close(lost, "in_doubt", reason)
+        moved = _move(generation, [Status.SUBMITTING], Status.IN_DOUBT, reason, due_at=timezone.now(), tries=0)
+    failpoint("doubt_recorded")
+    return moved
+
+
+def hold_doubt(generation: Generation) -> bool:
+    """It waits for ops, until IN_DOUBT_HOLD after its submit."""
+    assert generation.submitted_at is not None
+    return _note(generation, due_at=generation.submitted_at + IN_DOUBT_HOLD)
+
+
+def attach(generation: Generation, upstream_id: str, why: str) -> bool:
+    """The task that its lost answer was about was found."""
+    facts: dict[str, Any] = {"due_at": timezone.now(), "upstream_id": upstream_id, "tries": 0}
+    return _move(generation, [Status.IN_DOUBT], Status.RUNNING, why, fenced=False, **facts)
+
+
+def resubmit(generation: Generation, why: str) -> bool:
+    """Somebody, or the tenant's policy, answers for it that another attempt may be sent."""
+    now = timezone.now()
+    facts: dict[str, Any] = {"due_at": now, "resubmitted_at": now, "tries": 0}
+    return _move(generation, [Status.IN_DOUBT], Status.QUEUED, why, fenced=False, **facts)
 
 
 def start_copying(generation: Generation, upstream_seed: int | None) -> bool:
@@ -182,20 +211,30 @@ def mark_succeeded(generation: Generation, video: StoredVideo) -> bool:
             generation, [Status.COPYING], Status.SUCCEEDED, poster_key=video.poster_key, progress_percent=100, **facts
         )
         if moved:
+            failpoint("finish_before_ledger")
             ledger.capture(generation.pk)
-        return moved
+    failpoint("finish_committed")
+    return moved
 
 
 def fail(
-    generation: Generation, code: str, message: str, *, sources: Sequence[Status] = Generation.LIVE, fenced: bool = True
+    generation: Generation,
+    code: str,
+    message: str,
+    *,
+    sources: Sequence[Status] = Generation.LIVE,
+    fenced: bool = True,
+    sent: datetime | None = None,
 ) -> bool:
     """It ends without a video, and its hold is released."""
     why = {"error_code": code, "error_message": message}
     with transaction.atomic():
-        moved = _finish(generation, sources, Status.FAILED, message, fenced=fenced, **why)
+        moved = _finish(generation, sources, Status.FAILED, message, fenced=fenced, sent=sent, **why)
         if moved:
+            failpoint("finish_before_ledger")
             ledger.release(generation.pk, code)
-        return moved
+    failpoint("finish_committed")
+    return moved
 
 
 def cancel(generation: Generation, why: str) -> bool:
@@ -218,14 +257,19 @@ def _move(
     why: str = "",
     *,
     fenced: bool = True,
+    sent: datetime | None = None,
     **columns: Any,
 ) -> bool:
+    """`fenced`: only while the turn is this worker's. `sent`: only while that attempt is its newest."""
     with transaction.atomic():
         row = Generation.objects.filter(pk=generation.pk, status__in=sources)
         if fenced:
             row = row.filter(turn=generation.turn)
+        if sent:
+            row = row.filter(submitted_at=sent)
         if not row.update(status=target, **columns):
             return False
+        failpoint("move_before_event")
         for name, value in {"status": target, **columns}.items():
             setattr(generation, name, value)
         _tell(generation, why)

@@ -78,6 +78,7 @@ class Generation(models.Model):
     turn = models.PositiveIntegerField(default=0, help_text="Grows with each claim: an outdated worker writes nothing.")
     tries = models.PositiveIntegerField(default=0, help_text="Failed tries of the present step in a row.")
     progress_percent = models.PositiveSmallIntegerField(default=0)
+    resubmitted_at = models.DateTimeField(null=True, help_text="When it was put back into the queue after a doubt.")
     finished_at = models.DateTimeField(null=True)
     error_code = models.CharField(max_length=50, blank=True)
     error_message = models.TextField(blank=True)
@@ -179,6 +180,20 @@ class Slot(models.Model):
 
     def __str__(self) -> str:
         return f"slot {self.number}"
+
+
+class Worker(models.Model):
+    """One worker host: whether work is done there, and how often its supervisor had to start it again."""
+
+    host = models.CharField(max_length=200, primary_key=True)
+    started_at = models.DateTimeField(null=True, help_text="The present cluster.")
+    beat_at = models.DateTimeField(null=True, help_text="When a sweep of it last looked at the due rows.")
+    restarts = models.PositiveIntegerField(default=0, help_text="By its supervisor, since it is known.")
+    restarted_at = models.DateTimeField(null=True)
+    restart_reason = models.CharField(max_length=200, blank=True)
+
+    def __str__(self) -> str:
+        return self.host
 
 
 class Pause(models.Model):

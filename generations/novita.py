@@ -6,6 +6,7 @@ What the upstream says comes back as one of a few outcomes; only what cannot be 
 import email.utils
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -16,10 +17,12 @@ from django.conf import settings
 
 from generations.deadline import Clock, DeadlineBackend, ThreadClock, tls
 from generations.errors import UpstreamTrouble
+from generations.failpoints import failpoint
 
 SUBMIT_DEADLINE = 120.0  # seconds; a long one makes doubt rare, and no caller waits for it
 POLL_DEADLINE = 10.0  # seconds
 LONGEST_WAIT = 300.0  # seconds that a Retry-After may ask for at once
+HEAD, PIECE = 1024, 1024 * 1024  # bytes of a submit's body that are sent first, and then at a time
 MAX_ANSWER = 1024 * 1024  # bytes; a real answer has about one thousand
 
 # The page's table of errors. Content: the caller's, refused for good. The rest of 4xx is our account or our route.
@@ -105,13 +108,22 @@ def submit(to: Account, path: str, body: dict[str, Any]) -> Submitted:
     transport._pool._network_backend = DeadlineBackend(Clock(SUBMIT_DEADLINE))
     try:
         with httpx.Client(transport=transport, trust_env=False, timeout=SUBMIT_DEADLINE) as client:
-            return _submitted(client.post(to.base_url + path, content=msgspec.json.encode(body), headers=_headers(to)))
+            content = msgspec.json.encode(body)
+            headers = {**_headers(to), "Content-Length": str(len(content))}
+            return _submitted(client.post(to.base_url + path, content=_in_pieces(content), headers=headers))
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
         # The last two are refusals of our own client, before it sends anything.
         return NotCreated(f"the upstream can not be reached: {type(error).__name__}")
     except httpx.HTTPError as error:
         # The same exception occurs with the whole POST received and with none of it: the name proves nothing.
         return InDoubt(f"the answer was lost: {type(error).__name__}")
+
+
+def _in_pieces(content: bytes) -> Iterator[bytes]:
+    yield content[:HEAD]
+    failpoint("submit_half_sent")
+    for start in range(HEAD, len(content), PIECE):
+        yield content[start : start + PIECE]
 
 
 def poll(to: Account, upstream_id: str) -> Polled:

@@ -14,6 +14,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django_q.tasks import async_task
 
+from generations.failpoints import failpoint
 from generations.models import Slot
 
 log = logging.getLogger(__name__)
@@ -41,8 +42,10 @@ def _ring() -> bool:
     if Slot.objects.filter(Q(lease_until__gt=now) | Q(rung_until__gt=now)).exists():
         return False
     _ensure_slots()
+    failpoint("ring_before")
     if not Slot.objects.filter(number=1, rung_until__lte=now).update(rung_until=now + RING_PATIENCE):
         return False
+    failpoint("ring_claimed")
     async_task(SWEEP)
     return True
 
@@ -52,15 +55,21 @@ def is_awake() -> bool:
     return Slot.objects.filter(lease_until__gt=timezone.now()).exists()
 
 
+def has_free_slot() -> bool:
+    now, known = timezone.now(), Slot.objects.filter(number__lte=settings.SWEEP_SLOTS)
+    return known.filter(lease_until__gt=now).count() < settings.SWEEP_SLOTS
+
+
 def take_slot() -> Slot | None:
     """A free slot, now this process's for SLOT_LEASE; None where every one is taken."""
     _ensure_slots()
-    now, owner = timezone.now(), f"{_host()}/{os.getpid()}"
+    now, owner = timezone.now(), f"{host()}/{os.getpid()}"
     for slot in Slot.objects.filter(number__lte=settings.SWEEP_SLOTS, lease_until__lte=now).order_by("number"):
         taken = Slot.objects.filter(pk=slot.pk, lease_until__lte=now).update(
             owner=owner, lease_until=now + SLOT_LEASE, rung_until=FREE
         )
         if taken:
+            failpoint("slot_taken")
             return Slot(number=slot.number, owner=owner)
     return None
 
@@ -73,11 +82,12 @@ def renew_slot(slot: Slot) -> bool:
 
 def free_slot(slot: Slot) -> None:
     Slot.objects.filter(pk=slot.pk, owner=slot.owner).update(owner="", lease_until=FREE)
+    failpoint("slot_freed")
 
 
 def free_slots_of_this_host() -> int:
     """Take every slot from this host's sweeps: the request to stop, and the clean-up after a killed worker."""
-    return Slot.objects.filter(owner__startswith=f"{_host()}/").update(owner="", lease_until=FREE, rung_until=FREE)
+    return Slot.objects.filter(owner__startswith=f"{host()}/").update(owner="", lease_until=FREE, rung_until=FREE)
 
 
 def _ensure_slots() -> None:
@@ -88,5 +98,6 @@ def _ensure_slots() -> None:
         )
 
 
-def _host() -> str:
+def host() -> str:
+    """This machine, as slots and workers name it."""
     return socket.gethostname()

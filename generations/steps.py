@@ -10,7 +10,8 @@ from typing import Any, assert_never
 from django.conf import settings
 from django.utils import timezone
 
-from generations import breaker, catalog, errors, inputs, lifecycle, novita, transfer
+from generations import breaker, catalog, doubts, errors, inputs, lifecycle, novita, transfer
+from generations.failpoints import failpoint
 from generations.models import Attempt, Generation
 
 Status = Generation.Status
@@ -35,7 +36,7 @@ def advance(generation: Generation) -> None:
         case Status.SUBMITTING:
             lifecycle.mark_in_doubt(generation, "the worker that sent it was lost before its answer was known")
         case Status.IN_DOUBT:
-            lifecycle.fail(generation, "submit_unconfirmed", "Nobody could find out whether the upstream took it.")
+            doubts.settle(generation)
         case Status.RUNNING:
             poll(generation)
         case Status.COPYING:
@@ -64,8 +65,13 @@ def _send(generation: Generation) -> None:
         _try_again(generation, str(trouble))
         return
     attempt = lifecycle.start_submitting(generation)
-    if attempt is not None:
-        _learn(generation, attempt, novita.submit(_account(generation), catalog.MODELS[generation.model].path, body))
+    if attempt is None:
+        return
+    failpoint("submit_recorded")
+    outcome = novita.submit(_account(generation), catalog.MODELS[generation.model].path, body)
+    failpoint("submit_answered")
+    _learn(generation, attempt, outcome)
+    failpoint("submit_settled")
 
 
 @contextmanager
@@ -106,7 +112,8 @@ def _learn(generation: Generation, attempt: Attempt, outcome: novita.Submitted) 
 
 def _is_overdue(generation: Generation, reason: str = "submits are paused") -> bool:
     """Fails a job that the upstream has kept waiting past SUBMIT_DEADLINE. One that was never looked at is not one."""
-    if timezone.now() - generation.created_at < timedelta(seconds=settings.SUBMIT_DEADLINE):
+    seconds = generation.tenant.submit_deadline or settings.SUBMIT_DEADLINE
+    if timezone.now() - (generation.resubmitted_at or generation.created_at) < timedelta(seconds=seconds):
         return False
     sentence = f"The upstream could not be reached, or took nothing, for too long: {reason}"
     return lifecycle.fail(generation, "upstream_unavailable", sentence, sources=[Status.QUEUED])
@@ -159,16 +166,19 @@ def _body(generation: Generation) -> dict[str, Any]:
 def poll(generation: Generation) -> None:
     """One look at the upstream's task; where it is done, its copy starts in the same step."""
     assert generation.upstream_id is not None  # the schema's rule for a running row
+    failpoint("poll_before")
     try:
         seen = novita.poll(_account(generation), generation.upstream_id)
     except errors.UpstreamTrouble as trouble:
         _not_yet(generation, str(trouble))
         return
+    failpoint("poll_answered")
     match seen:
         case novita.Rendering(progress_percent):
             _not_yet(generation, progress_percent=progress_percent)
         case novita.Rendered(video_url, seed):
             if lifecycle.start_copying(generation, seed):
+                failpoint("copy_started")
                 _copy_from(generation, video_url)
         case novita.Failed(reason):
             lifecycle.fail(generation, "upstream_failed", f"The upstream could not make the video: {reason}")

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
-from generations import lifecycle, queue, steps
+from generations import heartbeat, lifecycle, queue, steps
 from generations.models import Generation, Slot
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def run() -> int:
 
 
 def _sweep(slot: Slot, pool: ThreadPoolExecutor) -> tuple[int, bool]:
-    ends, taken = time.monotonic() + AWAKE_FOR, 0
+    ends, taken, next_beat = time.monotonic() + AWAKE_FOR, 0, float("-inf")
     running: set[Future[None]] = set()
     while True:
         if not queue.renew_slot(slot):
@@ -47,6 +47,9 @@ def _sweep(slot: Slot, pool: ThreadPoolExecutor) -> tuple[int, bool]:
         claimed = lifecycle.claim_due(room) if room else []
         running |= {pool.submit(_step, generation) for generation in claimed}
         taken += len(claimed)
+        if time.monotonic() >= next_beat:
+            heartbeat.beat()
+            next_beat = time.monotonic() + heartbeat.BEAT_EVERY
         if time.monotonic() >= ends or not (running or _anything_live()):
             return taken, False
         _rest(running, full=len(claimed) == room)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 
 from generations import errors, fetch, lifecycle, storage, videos
+from generations.failpoints import failpoint
 from generations.models import Generation
 
 DEADLINE = 240.0  # seconds; 20 MB at 85 kB/s, and below the queue's timeout
@@ -27,10 +28,12 @@ def run(generation: Generation, video_url: str) -> lifecycle.StoredVideo:
     if storage.size(key) is not None:
         _delete(generation, key)  # left by a copy that died; nobody was told of it
     with fetch.open_url(video_url, limit=MAX_VIDEO, deadline=DEADLINE) as download:
-        hashed = Hashed(_while_mine(generation, download.chunks))
+        hashed = Hashed(_broken_off(_while_mine(generation, download.chunks)))
         storage.put_stream(key, iter(hashed), download.length, "video/mp4")
+    failpoint("copy_stored")
     facts = _verify(generation, key, hashed)
     storage.put(poster_key, facts.poster, "image/jpeg")
+    failpoint("copy_verified")
     return lifecycle.StoredVideo(
         key=key,
         size=hashed.size,
@@ -81,6 +84,12 @@ class Hashed:
     @property
     def sha256(self) -> str:
         return self._hash.hexdigest()
+
+
+def _broken_off(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        yield chunk
+        failpoint("copy_reading")
 
 
 def _while_mine(generation: Generation, chunks: Iterator[bytes]) -> Iterator[bytes]:

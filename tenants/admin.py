@@ -50,6 +50,7 @@ class TenantAdmin(pages.Acts, MintsKeys, LimitsShown, ModelAdmin):
     fieldsets = [
         (None, {"fields": ["name", "time_zone"]}),
         ("Limits", {"fields": forms.LIMITS, "description": "Empty: no limit."}),
+        ("Its generations", {"fields": [*Tenant.WANTS]}),
         ("Why", {"fields": ["reason"]}),
     ]
     list_display = ["name", "suspended", "in_flight_now", "today", "this_month"]

@@ -22,6 +22,7 @@ from tenants.models import ApiKey, AuditEntry, LedgerEntry, Limits, Tenant, Wind
 from tenants.windows import Charge, Kind
 
 CARRIED = (Kind.PER_DAY, Kind.PER_MONTH, Kind.SECONDS_PER_MONTH, Kind.USD_PER_MONTH)
+LONGEST_DEADLINE = 7 * 86400  # seconds
 MOST_ADJUSTED = 10**15  # micro-USD: thousands of them still fit the 64 bits of a counter
 
 
@@ -33,18 +34,21 @@ class Act:
     reason: str = ""
 
 
-def create_tenant(act: Act, name: str, *, time_zone: str = "UTC", **limits: int | None) -> Tenant:
-    """Raises NotPossible for a name that is taken or no name."""
+def create_tenant(act: Act, name: str, *, time_zone: str = "UTC", **facts: Any) -> Tenant:
+    """`facts`: limits, and what it wants of its generations. Raises NotPossible for a name that is taken or no name."""
     _check_name(name)
+    _check_wants(facts)
     with _unique_name(name), transaction.atomic():
-        tenant = Tenant(name=name, time_zone=_checked_zone(time_zone), **limits)
+        tenant = Tenant(name=name, time_zone=_checked_zone(time_zone), **facts)
         tenant.save(force_insert=True)
-        _note(act, "create tenant", tenant, name, {**tenant.limits, "time_zone": time_zone})
+        wants = {wish: getattr(tenant, wish) for wish in Tenant.WANTS}
+        note(act, "create tenant", tenant, name, {**tenant.limits, **wants, "time_zone": time_zone})
     return tenant
 
 
 def change_tenant(act: Act, tenant: Tenant, **wanted: Any) -> Tenant:
-    """Set its name, its time zone or its limits; None takes a limit away. Running generations go on."""
+    """Set its name, its time zone, its limits or its wants; None takes a limit away. Running generations go on."""
+    _check_wants(wanted)
     with _unique_name(wanted.get("name", tenant.name)), transaction.atomic():
         locked = ledger.lock_tenant(tenant.pk)
         changes = _changes(locked, wanted)
@@ -88,7 +92,7 @@ def mint_key(
             tenant=tenant, prefix=new.prefix, digest=new.digest, expires_at=expires_at, **facts, **limits or {}
         )
         key.save(force_insert=True)
-        _note(act, "mint key", tenant, new.prefix, {**facts, **_given(key.limits), "expires_at": _time(expires_at)})
+        note(act, "mint key", tenant, new.prefix, {**facts, **_given(key.limits), "expires_at": _time(expires_at)})
     return new
 
 
@@ -138,7 +142,7 @@ def adjust(act: Act, tenant: Tenant, amount_micro: int) -> None:
             raise NotPossible(reason="A credit can not be larger than what was spent this month.")
         change = Charge(Kind.USD_PER_MONTH, starts_at, amount_micro)
         ledger.adjust(locked, amount_micro, [change], act.reason, at=now)
-        _note(act, "adjust", locked, locked.name, {"usd": windows.usd(amount_micro)})
+        note(act, "adjust", locked, locked.name, {"usd": windows.usd(amount_micro)})
 
 
 def _spent_micro(tenant: Tenant, starts_at: datetime) -> int:
@@ -201,10 +205,11 @@ def _set(act: Act, action: str, tenant: Tenant, row: Tenant | ApiKey, changes: M
     for name, value in changes.items():
         setattr(row, name, value)
     row.save(update_fields=list(changes))
-    _note(act, action, tenant, target, told)
+    note(act, action, tenant, target, told)
 
 
-def _note(act: Act, action: str, tenant: Tenant, target: str, changes: Mapping[str, Any]) -> None:
+def note(act: Act, action: str, tenant: Tenant, target: str, changes: Mapping[str, Any]) -> None:
+    """The audit's line of an act, in the act's own transaction."""
     AuditEntry.objects.create(
         actor=act.by, action=action, tenant=tenant, target=target, changes=dict(changes), reason=act.reason
     )
@@ -213,6 +218,14 @@ def _note(act: Act, action: str, tenant: Tenant, target: str, changes: Mapping[s
 def _check_name(name: str) -> None:
     if not 0 < len(name) <= 100 or not name.isprintable() or name != name.strip():
         raise NotPossible(reason="A tenant's name has 1 to 100 printable characters.")
+
+
+def _check_wants(facts: Mapping[str, Any]) -> None:
+    if facts.get("on_doubt", Tenant.OnDoubt.HOLD) not in Tenant.OnDoubt.values:
+        raise NotPossible(reason=f"A doubt is met with one of {', '.join(Tenant.OnDoubt.values)}.")
+    seconds = facts.get("submit_deadline")
+    if seconds is not None and not 0 < seconds <= LONGEST_DEADLINE:
+        raise NotPossible(reason=f"A submit deadline has 1 to {LONGEST_DEADLINE} seconds.")
 
 
 @contextmanager

@@ -83,7 +83,7 @@ class TenantForm(LimitsForm, ReasonForm, forms.ModelForm):  # type: ignore[type-
 
     class Meta:
         model = Tenant
-        fields = ["name", "time_zone"]
+        fields = ["name", "time_zone", *Tenant.WANTS]
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -96,7 +96,7 @@ class TenantForm(LimitsForm, ReasonForm, forms.ModelForm):  # type: ignore[type-
             check_changes(self)
 
     def facts(self) -> dict[str, Any]:
-        return {name: self.cleaned_data[name] for name in ("name", "time_zone")} | self.limits()
+        return {name: self.cleaned_data[name] for name in ("name", "time_zone", *Tenant.WANTS)} | self.limits()
 
 
 class ActForm(ReasonForm):

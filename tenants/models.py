@@ -47,9 +47,27 @@ def check_time_zone(name: str) -> None:
 
 
 class Tenant(Limits):
+    class OnDoubt(models.TextChoices):
+        HOLD = "hold", "hold: ops find out"
+        FAIL = "fail", "fail: at once, its hold released"
+        RESUBMIT = "resubmit", "resubmit: once more, which may pay twice"
+
+    WANTS: ClassVar = ("on_doubt", "submit_deadline")  # how its generations are treated
+
     name = models.CharField(max_length=100, unique=True)
     time_zone = models.CharField(
         max_length=50, default="UTC", validators=[check_time_zone], help_text="In which its days and months begin."
+    )
+    on_doubt = models.CharField(
+        max_length=10,
+        choices=OnDoubt.choices,
+        default=OnDoubt.HOLD,
+        help_text="Where a submit's answer is lost: it may or may not have been paid for.",
+    )
+    submit_deadline = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="Seconds that a generation waits for an upstream that takes none; empty: SUBMIT_DEADLINE.",
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     suspended_at = models.DateTimeField(null=True, blank=True)

@@ -39,7 +39,8 @@ def limits(**given: Any) -> dict[str, Any]:
 
 
 def tenant_form(**given: Any) -> dict[str, Any]:
-    return {"name": "alice", "time_zone": "UTC", "reason": "asked for", **limits(**given)}
+    known = {"name": "alice", "time_zone": "UTC", "on_doubt": "hold", "submit_deadline": "", "reason": "asked for"}
+    return {**known, **limits(**given)}
 
 
 def mint(http: Client, tenant: Tenant, **given: Any) -> Any:

@@ -131,7 +131,7 @@ def test_a_key_of_no_time_at_all_is_over_at_once() -> None:
 
 def test_a_key_has_no_time_zone_of_its_own() -> None:
     key = tenant("create", "alice")["api_key"]
-    with pytest.raises(CommandError, match="time zone"):
+    with pytest.raises(CommandError, match="limits of its own"):
         tenant("limit", key, "--time-zone", "Europe/Berlin")
 
 

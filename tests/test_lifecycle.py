@@ -41,7 +41,12 @@ def put_in(caller: Caller, status: str) -> tuple[Generation, Attempt]:
 
 MOVES: dict[str, tuple[Callable[[Generation, Attempt], Any], set[str], str]] = {
     "start_submitting": (lambda g, a: lifecycle.start_submitting(g), {"queued"}, "submitting"),
-    "mark_running": (lambda g, a: lifecycle.mark_running(g, a, "up", 2), {"submitting", "in_doubt"}, "running"),
+    # From the queue too: a late answer, after ops had it sent again, and before it was.
+    "mark_running": (
+        lambda g, a: lifecycle.mark_running(g, a, "up", 2),
+        {"queued", "submitting", "in_doubt"},
+        "running",
+    ),
     "mark_not_created": (
         lambda g, a: lifecycle.mark_not_created(g, a, "429", 2),
         {"submitting", "in_doubt"},
@@ -49,6 +54,8 @@ MOVES: dict[str, tuple[Callable[[Generation, Attempt], Any], set[str], str]] = {
     ),
     "mark_refused": (lambda g, a: lifecycle.mark_refused(g, a, "NO", "no"), {"submitting", "in_doubt"}, "failed"),
     "mark_in_doubt": (lambda g, a: lifecycle.mark_in_doubt(g, "lost", a), {"submitting"}, "in_doubt"),
+    "attach": (lambda g, a: lifecycle.attach(g, "up", "Found."), {"in_doubt"}, "running"),
+    "resubmit": (lambda g, a: lifecycle.resubmit(g, "Not created."), {"in_doubt"}, "queued"),
     "start_copying": (lambda g, a: lifecycle.start_copying(g, None), {"running"}, "copying"),
     "mark_succeeded": (lambda g, a: lifecycle.mark_succeeded(g, VIDEO), {"copying"}, "succeeded"),
     "cancel": (lambda g, a: lifecycle.cancel(g, "Not wanted."), {"queued"}, "cancelled"),
@@ -127,6 +134,41 @@ def test_a_late_answer_resolves_the_doubt_although_the_turn_is_gone(alice: Calle
     assert lifecycle.mark_in_doubt(sweeper, "its lease ran out")
     assert lifecycle.mark_running(g, attempt, "up-late", 2)
     assert Generation.objects.get(pk=g.pk).upstream_id == "up-late"
+
+
+def submitted_again(caller: Caller) -> tuple[Generation, Attempt, Generation, Attempt]:
+    """One whose first answer was lost and that was sent again: as the first worker knows it, and as the second does."""
+    first, lost = put_in(caller, "submitting")
+    Generation.objects.filter(pk=first.pk).update(due_at=timezone.now())
+    [second] = lifecycle.claim_due(10)
+    assert lifecycle.mark_in_doubt(second, "its lease ran out")
+    assert lifecycle.resubmit(second, "Confirmed not created.")
+    attempt = lifecycle.start_submitting(second)
+    assert attempt is not None
+    return first, lost, second, attempt
+
+
+def test_a_late_refusal_of_an_earlier_attempt_does_not_touch_the_later_one(alice: Caller) -> None:
+    first, lost, second, attempt = submitted_again(alice)
+    assert not lifecycle.mark_not_created(first, lost, "429", 2)
+    assert not lifecycle.mark_refused(first, lost, "NO", "no")
+    assert Generation.objects.get(pk=first.pk).status == "submitting"
+    assert lifecycle.mark_running(second, attempt, "up-2", 2)
+
+
+def test_two_tasks_paid_for_one_generation_are_told_and_one_is_used(alice: Caller, caplog: Any) -> None:
+    first, lost, second, attempt = submitted_again(alice)
+    assert lifecycle.mark_running(first, lost, "up-1", 2)
+    assert not lifecycle.mark_running(second, attempt, "up-2", 2)
+    assert Generation.objects.get(pk=first.pk).upstream_id == "up-1"
+    assert "task up-2 is paid for" in caplog.text
+    assert [a.detail for a in first.attempts.order_by("number")] == ["up-1", "up-2"]
+
+
+def test_an_attempt_whose_worker_was_lost_is_closed_as_in_doubt(alice: Caller) -> None:
+    g, _ = put_in(alice, "submitting")
+    assert lifecycle.mark_in_doubt(g, "its lease ran out")
+    assert [a.outcome for a in g.attempts.all()] == ["in_doubt"]
 
 
 def test_a_claim_takes_each_due_row_once_and_leaves_the_others(alice: Caller) -> None:

@@ -8,15 +8,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.db import connection
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from generations import inputs, queue, sweep
+from generations import heartbeat, inputs, queue, sweep
 from generations.images import inspect
 from generations.management.commands import worker
-from generations.management.commands.worker import _work_stands_still
-from generations.models import Generation, Slot
+from generations.models import Generation, Slot, Worker
 from tests.conftest import Caller, make_generation
 from tests.pictures import mp4, picture
 from tests.upstream import Upstream
@@ -99,27 +99,55 @@ def test_a_cluster_that_has_just_started_is_given_time(alice: Caller, monkeypatc
     g = make_generation(alice)
     Generation.objects.filter(pk=g.pk).update(due_at=timezone.now() - timedelta(hours=1))
     monkeypatch.setattr(worker, "CHECK_EVERY", 0.1)
-    monkeypatch.setattr(worker, "OVERDUE", timedelta(seconds=1))
+    monkeypatch.setattr(heartbeat, "STALLED", timedelta(seconds=1))
     cluster = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
     command = worker.Command()
-    command.stopping = command.stuck = False
+    command.stopping = False
     started = time.monotonic()
     try:
-        command._watch(cluster)
+        why = command._watch(cluster)
     finally:
         worker._kill_group(cluster)
-    assert command.stuck
+    assert "none was done" in why
     assert time.monotonic() - started >= 1.0
 
 
-def test_a_row_is_overdue_only_while_no_sweep_is_awake(alice: Caller) -> None:
-    assert not _work_stands_still()
+def test_work_stands_still_where_it_is_due_and_this_host_does_none(alice: Caller) -> None:
+    assert not heartbeat.stands_still()
     g = make_generation(alice)
-    assert not _work_stands_still()
+    assert not heartbeat.stands_still()
     Generation.objects.filter(pk=g.pk).update(due_at=timezone.now() - timedelta(minutes=2))
-    assert _work_stands_still()
-    assert queue.take_slot()
-    assert not _work_stands_still()
+    assert heartbeat.stands_still()
+    heartbeat.beat()
+    assert not heartbeat.stands_still()
+    with time_machine.travel(timezone.now() + heartbeat.STALLED + timedelta(seconds=1), tick=False):
+        assert heartbeat.stands_still()
+        assert queue.take_slot()  # as a sweep of another host does: there is nothing to do for this one
+        assert not heartbeat.stands_still()
+
+
+def test_a_sweep_beats_and_a_restart_is_counted_with_its_reason(
+    generations: list[Generation], upstream: Upstream
+) -> None:
+    heartbeat.started()
+    upstream.video(mp4())
+    sweep.run()
+    heartbeat.restarted("work is due, and none was done for a minute")
+    known = Worker.objects.get(pk=queue.host())
+    times = [known.started_at, known.beat_at, known.restarted_at]
+    assert None not in times
+    assert times == sorted(times, key=str)
+    assert (known.restarts, known.restart_reason) == (1, "work is due, and none was done for a minute")
+
+
+def test_a_row_whose_ring_was_lost_is_rung_for_again(alice: Caller) -> None:
+    g = make_generation(alice)
+    worker._ring_again()
+    assert OrmQ.objects.count() == 0  # it has only just come
+    Generation.objects.filter(pk=g.pk).update(due_at=timezone.now() - timedelta(seconds=3))
+    worker._ring_again()
+    worker._ring_again()
+    assert OrmQ.objects.count() == 1
 
 
 def test_a_generation_that_comes_while_a_sweep_is_awake_needs_no_ring(

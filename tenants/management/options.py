@@ -1,12 +1,13 @@
 """What the shell's options may hold, read into what `administration` takes; anything else is a sentence."""
 
+import getpass
 from argparse import ArgumentParser, ArgumentTypeError
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from tenants import administration
-from tenants.models import Limits
+from tenants.models import Limits, Tenant
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 COUNTS = [name for name in Limits.NAMES if name != "usd_per_month_micro"]
@@ -53,6 +54,14 @@ def month(text: str) -> date:
         raise ArgumentTypeError(f"{text!r} is not a month such as 2026-11") from error
 
 
+def user() -> str:
+    """Who typed the command, as the audit log names them."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return "unknown"
+
+
 def or_none(read: Any) -> Any:
     def reader(text: str) -> int | None:
         return None if text == "none" else read(text)
@@ -68,6 +77,31 @@ def add_limits(action: ArgumentParser, *, may_be_none: bool = False) -> None:
     action.add_argument(
         "--usd-per-month", dest="usd_per_month_micro", type=wrapped(micro_usd), metavar="USD", default=Limits
     )
+
+
+def add_wants(action: ArgumentParser) -> None:
+    """How its generations are treated; those that are not given are not in the options at all."""
+    action.add_argument(
+        "--on-doubt",
+        choices=Tenant.OnDoubt.values,
+        default=Limits,
+        help="where a submit's answer is lost: hold it for ops, fail it, or resubmit it once, which may pay twice",
+    )
+    action.add_argument(
+        "--submit-deadline",
+        type=or_none(seconds),
+        metavar="TIME",
+        default=Limits,
+        help="how long one waits for an upstream that takes none, such as 90m; none: as SUBMIT_DEADLINE says",
+    )
+
+
+def seconds(text: str) -> int:
+    return int(duration(text).total_seconds())
+
+
+def wants_of(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: options[name] for name in Tenant.WANTS if options.get(name, Limits) is not Limits}
 
 
 def limits_of(options: dict[str, Any]) -> dict[str, int | None]:

@@ -1,5 +1,6 @@
-"""The worker process: django-q2's cluster in a process group of its own, stopped within seconds."""
+"""The worker process: django-q2's cluster in a process group of its own, watched by the work it does."""
 
+import contextlib
 import ctypes
 import logging
 import os
@@ -11,17 +12,18 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 from django.utils import timezone
 
-from generations import lifecycle, queue
+from generations import heartbeat, lifecycle, queue
 
 log = logging.getLogger(__name__)
 
 DRAIN = 10.0  # seconds that steps under way may take after a stop; what is cut off falls due again
 LOOK_EVERY = 0.25  # seconds
 CHECK_EVERY = 5.0  # seconds
-OVERDUE = timedelta(seconds=90)  # the schedule looks every 30 s and rings each minute
+LATE = timedelta(seconds=2)  # a row that is due for so long, with no sweep awake, has lost its ring
+SETTLED = 10.0  # seconds; a cluster that ends by itself before that can not start at all
 PR_SET_PDEATHSIG = 1  # Linux, prctl(2)
 
 
@@ -33,62 +35,83 @@ class Command(BaseCommand):
     help = "Run the worker until SIGTERM or SIGINT."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self.stopping = self.stuck = False
+        self.stopping = False
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         while not self.stopping:
-            self._run_cluster()
-
-    def _run_cluster(self) -> None:
-        # A cluster that was killed on this host may have left its slot taken, and its broker may have lost the rings.
-        queue.free_slots_of_this_host()
-        queue.ring()
-        command = [sys.executable, sys.argv[0], "qcluster"]
-        cluster = subprocess.Popen(command, start_new_session=True, preexec_fn=_die_with_parent)
-        try:
-            self._watch(cluster)
-        finally:
-            _kill_group(cluster)
-        if not self.stopping and not self.stuck:
-            self.stderr.write(f"The cluster ended by itself with {cluster.returncode}.")
-            sys.exit(1)
+            why = self._run_cluster()
+            if why and not self.stopping:
+                log.error("%s: its whole process group is killed, and started again", why)
+                _asked(heartbeat.restarted, why)
 
     def _stop(self, number: int, frame: Any) -> None:
         self.stopping = True
 
-    def _watch(self, cluster: "subprocess.Popen[bytes]") -> None:
-        self.stuck = False
+    def _run_cluster(self) -> str:
+        """Until it is stopped, or has to be started again; why it has to."""
+        # A cluster that was killed on this host may have left its slot taken, and its broker may have lost the rings.
+        _asked(queue.free_slots_of_this_host)
+        _asked(heartbeat.started)
+        queue.ring()
+        command = [sys.executable, sys.argv[0], "qcluster"]
+        cluster = subprocess.Popen(command, start_new_session=True, preexec_fn=_die_with_parent)
+        began = time.monotonic()
+        try:
+            why = self._watch(cluster)
+        finally:
+            _kill_group(cluster)
+        if why and cluster.returncode > 0 and time.monotonic() - began < SETTLED:
+            self.stderr.write(f"The cluster can not start: it ended by itself with {cluster.returncode}.")
+            sys.exit(1)
+        return why
+
+    def _watch(self, cluster: "subprocess.Popen[bytes]") -> str:
+        """Until it is stopped, ends, or does nothing although work is due: a killed idle child of it can hang the rest.
+
+        Work done is watched, and not processes alive.
+        """
         # Rows may be overdue from long before this cluster: it is judged only after the time in which it must act.
-        next_check = time.monotonic() + OVERDUE.total_seconds()
-        while cluster.poll() is None and not self.stopping and not self.stuck:
+        began = next_check = time.monotonic()
+        while cluster.poll() is None and not self.stopping:
             time.sleep(LOOK_EVERY)
-            if time.monotonic() > next_check:
-                self.stuck = _work_stands_still()
-                next_check = time.monotonic() + CHECK_EVERY
+            if time.monotonic() < next_check:
+                continue
+            next_check = time.monotonic() + CHECK_EVERY
+            _asked(_ring_again)
+            judged = time.monotonic() - began > heartbeat.STALLED.total_seconds()
+            if judged and _asked(heartbeat.stands_still):
+                return "work is due, and none was done for a minute"
+        if not self.stopping:
+            return "the cluster's main process has ended"
+        self._drain(cluster)
+        return ""
+
+    def _drain(self, cluster: "subprocess.Popen[bytes]") -> None:
+        cluster.terminate()  # the main process alone: a signal to the whole group hangs it
         ends = time.monotonic() + DRAIN
-        if self.stuck:
-            log.error("rows are overdue and no sweep is awake: the cluster is killed and started again")
-            return
-        if self.stopping:
-            cluster.terminate()  # the main process alone: a signal to the whole group hangs it
         while cluster.poll() is None and time.monotonic() < ends:
-            queue.free_slots_of_this_host()  # the request to stop, also to a sweep that has just begun
+            _asked(queue.free_slots_of_this_host)  # the request to stop, also to a sweep that has just begun
             time.sleep(LOOK_EVERY)
 
 
-def _work_stands_still() -> bool:
-    """Work done is watched, not processes alive: a cluster whose idle child was killed can live on and do nothing."""
+def _ring_again() -> None:
+    """A killed sweep rings for no successor: the schedule would, up to a minute and a half later."""
+    due = lifecycle.next_due()
+    if due is not None and due < timezone.now() - LATE:
+        queue.ring()
+
+
+def _asked(question: Any, *args: Any) -> Any:
+    """The answer; None where the database gives none, for the supervisor must outlive it."""
     try:
-        due = lifecycle.next_due()
-        return due is not None and due < timezone.now() - OVERDUE and not queue.is_awake()
+        return question(*args)
     except DatabaseError:
-        log.exception("the database can not be asked whether work stands still")
-        return False
+        log.exception("the database does not answer the worker's supervisor")
+        connection.close()  # it is opened anew at the next question
+        return None
 
 
 def _kill_group(cluster: "subprocess.Popen[bytes]") -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):  # where all of them had ended
         os.killpg(cluster.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return  # all of them had ended
     cluster.wait()

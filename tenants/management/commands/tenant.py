@@ -1,6 +1,5 @@
 """Tenants, their keys, limits and bills from the shell."""
 
-import getpass
 import json
 from argparse import ArgumentParser
 from datetime import datetime, timedelta
@@ -14,7 +13,16 @@ from django.utils import timezone
 from tenants import administration, keys, sheets, statement, windows
 from tenants.administration import Act
 from tenants.errors import Refusal
-from tenants.management.options import add_limits, duration, limits_of, month, signed_micro_usd
+from tenants.management.options import (
+    add_limits,
+    add_wants,
+    duration,
+    limits_of,
+    month,
+    signed_micro_usd,
+    user,
+    wants_of,
+)
 from tenants.models import ApiKey, Tenant
 from tenants.windows import Kind
 
@@ -29,6 +37,7 @@ class Command(BaseCommand):
         create = self._add("create", "make a tenant and its first key, which is shown once", "name")
         create.add_argument("--time-zone", default="UTC", metavar="ZONE", help="of its days and months; UTC, if none")
         add_limits(create)
+        add_wants(create)
         key = self._add("key", "make one more key of a tenant", "name")
         key.add_argument("--label", default="")
         key.add_argument("--expires", type=duration, metavar="TIME", help="such as 30m, 24h, 90d; never, if not given")
@@ -40,6 +49,7 @@ class Command(BaseCommand):
         )
         limit.add_argument("--time-zone", metavar="ZONE")
         add_limits(limit, may_be_none=True)
+        add_wants(limit)
         roll = self._add("roll", "replace a key: a new one, and the old one good for a while longer", "prefix")
         roll.add_argument("--overlap", type=duration, default=timedelta(hours=24), metavar="TIME", help="24h, if none")
         self._add("revoke", "revoke a key for ever", "prefix")
@@ -63,7 +73,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if not all(value.isascii() or _is_text(value) for value in options.values() if isinstance(value, str)):
             raise CommandError("An argument is not valid UTF-8.")
-        self._act = Act(by=f"shell:{_user()}", reason=options["reason"])
+        self._act = Act(by=f"shell:{user()}", reason=options["reason"])
         do = {"list": self.list_all}.get(options["action"]) or getattr(self, options["action"])
         try:
             answer, sentences = do(options)
@@ -73,8 +83,9 @@ class Command(BaseCommand):
 
     def create(self, options: dict[str, Any]) -> Answer:
         name, zone = options["name"].strip(), options["time_zone"]
+        facts = limits_of(options) | wants_of(options)
         with transaction.atomic():  # no tenant without its key
-            tenant = administration.create_tenant(self._act, name, time_zone=zone, **limits_of(options))
+            tenant = administration.create_tenant(self._act, name, time_zone=zone, **facts)
             return _shown_once(tenant, administration.mint_key(self._act, tenant))
 
     def key(self, options: dict[str, Any]) -> Answer:
@@ -85,16 +96,19 @@ class Command(BaseCommand):
         return _shown_once(tenant, new)
 
     def limit(self, options: dict[str, Any]) -> Answer:
-        wanted, zone = limits_of(options), options["time_zone"]
+        wanted, wants, zone = limits_of(options), wants_of(options), options["time_zone"]
         tenant = Tenant.objects.filter(name=options["who"]).first()
         if tenant is None:
             key = _known_key(options["who"])
-            if zone:
-                raise CommandError("A key has no time zone of its own: its days are its tenant's.")
+            if zone or wants:
+                raise CommandError("A key has limits of its own; all else is its tenant's.")
             key = administration.change_key(self._act, key, **wanted)
             return {"key": key.prefix, "limits": key.limits}, [f"{key.prefix}: {_limit_words(key.limits)}"]
-        tenant = administration.change_tenant(self._act, tenant, **wanted, **({"time_zone": zone} if zone else {}))
-        return {"tenant": tenant.name, "limits": tenant.limits}, [f"{tenant.name}: {_limit_words(tenant.limits)}"]
+        changes = wanted | wants | ({"time_zone": zone} if zone else {})
+        tenant = administration.change_tenant(self._act, tenant, **changes)
+        row = _tenant_row(tenant)
+        del row["keys"]
+        return row, [f"{tenant.name}: {_wants_words(row)}"]
 
     def roll(self, options: dict[str, Any]) -> Answer:
         old = _known_key(options["prefix"])
@@ -143,13 +157,6 @@ class Command(BaseCommand):
 def _is_text(argument: str) -> bool:
     """False for bytes of the command line that no text is made of."""
     return not any("\ud800" <= char <= "\udfff" for char in argument)
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        return "unknown"
 
 
 def _shown_once(tenant: Tenant, new: keys.NewKey) -> Answer:
@@ -208,6 +215,7 @@ def _bill_lines(found: statement.Statement, path: Path) -> list[str]:
 def _tenant_row(tenant: Tenant) -> dict[str, Any]:
     known = [_key_row(key) for key in tenant.keys.all()]
     facts = {"limits": tenant.limits, "time_zone": tenant.time_zone, "suspended_at": _shown(tenant.suspended_at)}
+    facts |= {name: getattr(tenant, name) for name in Tenant.WANTS}
     return {"tenant": tenant.name, **facts, "keys": known}
 
 
@@ -224,7 +232,15 @@ def _shown(at: datetime | None) -> str | None:
 def _tenant_line(row: dict[str, Any]) -> str:
     known = ", ".join(_key_words(key) for key in row["keys"])
     suspended = " (suspended)" if row["suspended_at"] else ""
-    return f"{row['tenant']}{suspended}: {_limit_words(row['limits'])}; keys: {known or 'none'}"
+    return f"{row['tenant']}{suspended}: {_wants_words(row)}; keys: {known or 'none'}"
+
+
+def _wants_words(row: dict[str, Any]) -> str:
+    """Its limits, and what is not as it is for all."""
+    deadline = row["submit_deadline"]
+    wants = [] if row["on_doubt"] == Tenant.OnDoubt.HOLD else [f"on doubt: {row['on_doubt']}"]
+    wants += [] if deadline is None else [f"submit deadline: {deadline} s"]
+    return ", ".join([_limit_words(row["limits"]), *wants])
 
 
 def _limit_words(limits: dict[str, int | None]) -> str:

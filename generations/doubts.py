@@ -1,0 +1,107 @@
+"""RESOLVE: what becomes of a generation whose submit's answer was lost: its tenant's policy, or ops with a reason.
+
+Each act of ops is one move of the lifecycle, in one transaction with its line in the audit log.
+"""
+
+from collections.abc import Callable
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from generations import errors, lifecycle, novita
+from generations.failpoints import failpoint
+from generations.models import Generation
+from tenants import administration, windows
+from tenants.administration import Act
+from tenants.errors import NotPossible
+from tenants.models import Tenant
+
+UNCONFIRMED = "Nobody could find out whether the upstream took it."
+NOT_SUBMITTED = "The upstream never took it, and nothing was paid. It can be asked for again."
+
+
+def settle(generation: Generation) -> None:
+    """By the tenant's policy: hold it for ops, fail it, or send it once more; one that is too old fails in any case."""
+    assert generation.submitted_at is not None  # it was sent
+    policy = generation.tenant.on_doubt
+    if policy == Tenant.OnDoubt.FAIL or timezone.now() >= generation.submitted_at + lifecycle.IN_DOUBT_HOLD:
+        lifecycle.fail(generation, "submit_unconfirmed", UNCONFIRMED)
+    elif policy == Tenant.OnDoubt.RESUBMIT and generation.resubmitted_at is None:
+        lifecycle.resubmit(generation, "the tenant's policy: sent once more, which may pay twice")
+    else:
+        lifecycle.hold_doubt(generation)
+
+
+def attach(act: Act, generation: Generation, upstream_id: str) -> None:
+    """It was created, as the task `upstream_id`, which is read first. Raises NotPossible where that is another's."""
+    upstream_id = upstream_id.strip()
+    _check_task(generation, upstream_id)
+    try:
+        _do(
+            act,
+            "attach",
+            generation,
+            lambda: lifecycle.attach(generation, upstream_id, "found at the upstream"),
+            upstream_id=upstream_id,
+        )
+    except IntegrityError as error:
+        raise NotPossible(reason="That task belongs to another generation.") from error
+
+
+def resubmit(act: Act, generation: Generation) -> None:
+    """It was surely not created: it goes out once more. Where that is wrong, it is paid for twice."""
+    _do(act, "resubmit", generation, lambda: lifecycle.resubmit(generation, "confirmed not created; sent once more"))
+
+
+def release(act: Act, generation: Generation) -> None:
+    """It was surely not created: it fails, and its hold goes back."""
+    sources = [Generation.Status.IN_DOUBT]
+    _do(
+        act,
+        "release",
+        generation,
+        lambda: lifecycle.fail(generation, "not_submitted", NOT_SUBMITTED, sources=sources, fenced=False),
+    )
+
+
+def give_up(act: Act, generation: Generation) -> None:
+    """Nobody knows, or ever will: it fails and its hold goes back; what the upstream charged is ours to bear."""
+    sources = [Generation.Status.IN_DOUBT]
+    _do(
+        act,
+        "give up",
+        generation,
+        lambda: lifecycle.fail(generation, "submit_unconfirmed", UNCONFIRMED, sources=sources, fenced=False),
+    )
+
+
+def _do(act: Act, action: str, generation: Generation, move: Callable[[], bool], **facts: str) -> None:
+    if not act.reason.strip():
+        raise NotPossible(reason="It needs a reason.")
+    with transaction.atomic():
+        if not move():
+            raise NotPossible(reason="It is no longer in doubt.")
+        changes = {**facts, "usd_at_risk": windows.usd(generation.price_micro)}
+        administration.note(act, f"doubt: {action}", generation.tenant, str(generation.pk), changes)
+        failpoint("doubt_before_commit")
+
+
+def _check_task(generation: Generation, upstream_id: str) -> None:
+    """That it is there, and made from this generation's seed: the one thing of ours that the upstream tells."""
+    if not 0 < len(upstream_id) <= 200 or not upstream_id.isprintable():
+        raise NotPossible(reason="An upstream's task id has 1 to 200 printable characters.")
+    if Generation.objects.filter(upstream_id=upstream_id).exclude(pk=generation.pk).exists():
+        raise NotPossible(reason="That task belongs to another generation.")
+    try:
+        seen = novita.poll(novita.account(test=generation.test), upstream_id)
+    except errors.UpstreamTrouble as trouble:
+        raise NotPossible(reason=f"The upstream does not show that task: {trouble}.") from trouble
+    match seen:
+        case novita.Rendering():
+            raise NotPossible(
+                reason="That task is still rendering, and tells its seed when it is done. Try again then."
+            )
+        case novita.Failed(reason):
+            raise NotPossible(reason=f"That task failed ({reason}). Release the generation instead.")
+        case novita.Rendered(seed=seed) if seed not in (None, generation.seed):
+            raise NotPossible(reason=f"That task was made from seed {seed}, this generation from {generation.seed}.")

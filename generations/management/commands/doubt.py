@@ -1,0 +1,74 @@
+"""Generations whose submit's answer was lost, from the shell: see them, and say what became of them."""
+
+import json
+from argparse import ArgumentParser
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandError
+
+from generations import doubts
+from generations.models import Generation
+from tenants import windows
+from tenants.administration import Act
+from tenants.errors import Refusal
+from tenants.management.options import user
+
+ACTS: dict[str, Callable[..., None]] = {
+    "attach": doubts.attach,
+    "resubmit": doubts.resubmit,
+    "release": doubts.release,
+    "give-up": doubts.give_up,
+}
+
+
+class Command(BaseCommand):
+    help = "Submits in doubt: list them; attach the upstream's task, resubmit, release or give up, with a reason."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True)
+        shown: ArgumentParser = actions.add_parser("list", help="each with its age and the amount at risk")
+        shown.add_argument("--json", action="store_true", help="print one JSON object")
+        for name, verb in ACTS.items():
+            act: ArgumentParser = actions.add_parser(name, help=(verb.__doc__ or "").split("\n")[0])
+            act.add_argument("id", type=UUID, help="the generation's")
+            if name == "attach":
+                act.add_argument("upstream_id", help="the upstream's task id")
+            act.add_argument("--reason", required=True, help="why, for the audit log")
+            act.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        answer, lines = self._list() if options["action"] == "list" else self._act(options)
+        self.stdout.write(json.dumps(answer) if options["json"] else "\n".join(lines))
+
+    def _list(self) -> tuple[dict[str, Any], list[str]]:
+        rows = Generation.objects.filter(status=Generation.Status.IN_DOUBT).select_related("tenant")
+        found = [_shown(row) for row in rows.order_by("submitted_at")]
+        lines = [
+            f"{row['id']}  {row['tenant']}  seed {row['seed']}  sent {row['submitted_at']}  {row['usd']} USD at risk"
+            for row in found
+        ]
+        return {"in_doubt": found}, lines or ["Nothing is in doubt."]
+
+    def _act(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        generation = Generation.objects.select_related("tenant").filter(pk=options["id"]).first()
+        if generation is None:
+            raise CommandError("There is no such generation.")
+        extra = [options["upstream_id"]] if options["action"] == "attach" else []
+        try:
+            ACTS[options["action"]](Act(by=f"shell:{user()}", reason=options["reason"]), generation, *extra)
+        except Refusal as error:
+            raise CommandError(str(error)) from error
+        return {"id": str(generation.pk), "status": generation.status}, [f"{generation.pk} is {generation.status}."]
+
+
+def _shown(row: Generation) -> dict[str, Any]:
+    assert row.submitted_at is not None
+    return {
+        "id": str(row.pk),
+        "tenant": row.tenant.name,
+        "seed": row.seed,
+        "submitted_at": f"{row.submitted_at:%Y-%m-%dT%H:%M:%SZ}",
+        "usd": windows.usd(row.price_micro),
+    }
