@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import boto3
-from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
@@ -21,8 +21,6 @@ from generations.errors import ObjectExists, StorageTrouble
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-SINGLE_PUT_BELOW = 100 * 1024 * 1024  # bytes; below it one PUT is faster than multipart and needs no memory
-PART = 8 * 1024 * 1024  # bytes; one part is in memory at a time
 CHUNK = 256 * 1024  # bytes
 
 _clients: dict[tuple[int, str], "S3Client"] = {}
@@ -37,7 +35,7 @@ class Stream:
         self.failure: Exception | None = None  # boto3 wraps what a stream raises; this is what it raised
 
     def read(self, size: int = -1) -> bytes:
-        """`size` bytes, fewer only at the end: multipart takes what one read gives for a whole part."""
+        """`size` bytes, fewer only at the end."""
         pieces, wanted = [], size if size >= 0 else sys.maxsize
         while wanted:
             self._rest = self._rest or memoryview(self._next())
@@ -63,38 +61,37 @@ def put(key: str, content: bytes, content_type: str) -> None:
 
 
 def put_stream(key: str, chunks: Iterator[bytes], length: int | None, content_type: str) -> None:
-    """Writes a stream in constant memory: one PUT of `length` bytes, multipart where that is unknown or large.
+    """Writes a stream by one PUT, in constant memory; where its length is unknown, by way of a file.
 
+    Never in parts: a PUT is there whole or not at all, leaves nothing behind, and can refuse to overwrite. S3 takes 5 GiB:
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html.
     Raises ObjectExists where the key is taken, StorageTrouble where S3 fails, and what `chunks` raises.
     """
-    stream = Stream(chunks)
+    if length is not None:
+        _put_whole(key, Stream(chunks), length, content_type)
+        return
+    with tempfile.TemporaryFile() as file:
+        file.writelines(chunks)
+        length = file.tell()
+        file.seek(0)
+        _put_whole(key, Stream(iter(lambda: file.read(CHUNK), b"")), length, content_type)
+
+
+def _put_whole(key: str, stream: Stream, length: int, content_type: str) -> None:
     try:
         with _translated():
-            if length is not None and length < SINGLE_PUT_BELOW:
-                _put_whole(key, stream, length, content_type)
-            else:
-                _put_in_parts(key, stream, content_type)
+            _client().put_object(
+                Bucket=settings.S3_BUCKET,
+                Key=key,
+                Body=stream,  # type: ignore[arg-type]
+                ContentLength=length,
+                ContentType=content_type,
+                IfNoneMatch="*",
+            )
     except StorageTrouble:
         if stream.failure:
             raise stream.failure from None
         raise
-
-
-def _put_whole(key: str, stream: Stream, length: int, content_type: str) -> None:
-    _client().put_object(
-        Bucket=settings.S3_BUCKET,
-        Key=key,
-        Body=stream,  # type: ignore[arg-type]
-        ContentLength=length,
-        ContentType=content_type,
-        IfNoneMatch="*",
-    )
-
-
-def _put_in_parts(key: str, stream: Stream, content_type: str) -> None:
-    config = TransferConfig(multipart_threshold=1, multipart_chunksize=PART, use_threads=False)
-    extra = {"ContentType": content_type}
-    _client().upload_fileobj(stream, settings.S3_BUCKET, key, ExtraArgs=extra, Config=config)  # type: ignore[arg-type]
 
 
 def read(key: str) -> bytes:
