@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 TEST_ENV := SECRET_KEY=check S3_BUCKET=check NOVITA_API_KEY=check DATABASE_URL=sqlite://:memory: DJANGO_SETTINGS_MODULE=seedance_service.settings
 
-.PHONY: help run demo test races check lock clean
+.PHONY: help run demo test races faults kills check lock clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -22,6 +22,17 @@ RACE_TRIALS ?= 50
 
 races: .venv/dev.stamp  ## admission raced by 100 callers in four processes, on SQLite and PostgreSQL (RACE_TRIALS=50)
 	@RACE_TRIALS=$(RACE_TRIALS) $(PY) -m pytest -q tests/races
+
+MINUTES ?= 5
+LEAST ?= 20
+
+faults: .venv/dev.stamp  ## the whole service hurt for MINUTES=5 on SQLite and on PostgreSQL, and the report
+	@$(PY) -m tests.faults --minutes $(MINUTES) --least $(LEAST)
+
+KILLS ?= 10
+
+kills: .venv/dev.stamp  ## kill -9 of each process of the worker, KILLS=10 times each, under load
+	@$(PY) -m tests.faults.kills --each $(KILLS)
 
 check: .venv/dev.stamp  ## format, lint, types, import contracts, migrations, tests: what CI runs
 	@$(PY) -m ruff format --check .

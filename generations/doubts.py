@@ -8,7 +8,7 @@ from collections.abc import Callable
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from generations import errors, lifecycle, novita
+from generations import errors, lifecycle, novita, queue
 from generations.failpoints import failpoint
 from generations.models import Generation
 from tenants import administration, windows
@@ -84,6 +84,7 @@ def _do(act: Act, action: str, generation: Generation, move: Callable[[], bool],
         changes = {**facts, "usd_at_risk": windows.usd(generation.price_micro)}
         administration.note(act, f"doubt: {action}", generation.tenant, str(generation.pk), changes)
         failpoint("doubt_before_commit")
+    queue.ring()
 
 
 def _check_task(generation: Generation, upstream_id: str) -> None:

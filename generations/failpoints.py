@@ -1,8 +1,9 @@
 """Every place where a test may kill, hang or break the process, by name. Off unless FAILPOINT is set.
 
 FAILPOINT is `name:act[:chance]`, several with commas, `*` for every name. Acts are `kill` (SIGKILL to this process),
-`hang` (two seconds; `hang=30`, thirty) and `raise`; a chance of 0.01 is one in a hundred passes. FAILPOINT_LOG names a
-file that gets a line for each act, before it is done.
+`hang` (two seconds; `hang=30`, thirty) and `raise`; a chance of 0.01 is one in a hundred passes. Or it is `@FOLDER`: a
+file there with a name, that holds an act, is a trap for the first process that comes by. FAILPOINT_LOG names a file
+that gets a line for each act, before it is done.
 """
 
 import os
@@ -11,6 +12,7 @@ import signal
 import time
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 from django.conf import settings
 
@@ -56,9 +58,8 @@ def failpoint(name: str) -> None:
     """Does nothing, unless this place is armed."""
     if not settings.FAILPOINT:
         return
-    armed = _armed(settings.FAILPOINT)
-    arm = armed.get(name) or armed.get("*")
-    if arm is None or random.random() >= arm.chance:  # noqa: S311
+    arm = _trap(name) if settings.FAILPOINT.startswith("@") else _chance(name)
+    if arm is None:
         return
     _note(f"{name} {arm.act} {os.getpid()}\n")
     match arm.act:
@@ -68,6 +69,23 @@ def failpoint(name: str) -> None:
             time.sleep(arm.seconds)
         case "raise":
             raise Broken(name)
+
+
+def _chance(name: str) -> Arm | None:
+    armed = _armed(settings.FAILPOINT)
+    arm = armed.get(name) or armed.get("*")
+    return arm if arm and random.random() < arm.chance else None  # noqa: S311
+
+
+def _trap(name: str) -> Arm | None:
+    """Springs once: who removes the file is the one."""
+    path = Path(settings.FAILPOINT[1:]) / name
+    try:
+        act = path.read_text()
+        path.unlink()
+    except FileNotFoundError:
+        return None
+    return _parsed(f"{name}:{act}")[1]
 
 
 @cache

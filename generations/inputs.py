@@ -1,5 +1,7 @@
 """A generation's pictures: read from a caller's text or URL, checked, and kept in S3 under their SHA-256."""
 
+import hashlib
+
 import pybase64
 
 from generations import errors, fetch, images, storage
@@ -43,5 +45,8 @@ def keep(tenant_id: int, image: images.Image) -> InputImage:
 
 
 def data_uri(image: InputImage) -> str:
-    """The form in which a picture goes upstream."""
-    return f"data:image/{image.format};base64,{pybase64.b64encode(storage.read(image.key)).decode()}"
+    """The form in which a picture goes upstream. Raises StorageTrouble where the bucket gives other bytes."""
+    content = storage.read(image.key)
+    if hashlib.sha256(content).hexdigest() != image.sha256:
+        raise errors.StorageTrouble("the bucket gave other bytes than the picture's")
+    return f"data:image/{image.format};base64,{pybase64.b64encode(content).decode()}"

@@ -63,8 +63,8 @@ def put(key: str, content: bytes, content_type: str) -> None:
 def put_stream(key: str, chunks: Iterator[bytes], length: int | None, content_type: str) -> None:
     """Writes a stream by one PUT, in constant memory; where its length is unknown, by way of a file.
 
-    Never in parts: a PUT is there whole or not at all, leaves nothing behind, and can refuse to overwrite. S3 takes 5 GiB:
-    https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html.
+    Never in parts: a PUT is there whole or not at all, leaves nothing behind, and can refuse to overwrite. S3 takes
+    5 GiB so: https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html.
     Raises ObjectExists where the key is taken, StorageTrouble where S3 fails, and what `chunks` raises.
     """
     if length is not None:

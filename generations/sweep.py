@@ -69,6 +69,8 @@ def _step(generation: Generation) -> None:
     except Exception:
         log.exception("a step failed; generation=%s status=%s", generation.pk, generation.status)
         _recover(generation)
+    finally:
+        connections["default"].close_if_unusable_or_obsolete()  # a cut one would fail each step of this thread
 
 
 def _recover(generation: Generation) -> None:

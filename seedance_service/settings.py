@@ -70,6 +70,7 @@ if not env.text("DATABASE_URL"):
     VAR.mkdir(parents=True, exist_ok=True)  # where the default database is made
 DATABASES: dict[str, dict[str, Any]] = {"default": env.database("DATABASE_URL", f"sqlite:///{VAR / 'db.sqlite3'}")}
 DATABASES["default"]["CONN_MAX_AGE"] = 60  # seconds; a new PostgreSQL connection costs 5 to 16 requests
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # one that a restart of the server has cut fails no request
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # IMMEDIATE: a deferred transaction that reads first fails at once under writers, busy timeout or not.
     # FULL: what was answered with 202 survives a power cut, not only a crash of the process.

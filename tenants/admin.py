@@ -112,10 +112,10 @@ class TenantAdmin(pages.Acts, MintsKeys, LimitsShown, ModelAdmin):
 
     def response_post_save_add(self, request: HttpRequest, obj: Tenant) -> HttpResponse:
         """On to where its keys are minted."""
-        return HttpResponseRedirect(pages.address_of(obj))
+        return HttpResponseRedirect(self.address_of(obj))
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
-        return HttpResponseRedirect(listed("auditentry", tenant__id__exact=object_id))
+        return HttpResponseRedirect(pages.listed("auditentry", tenant__id__exact=object_id))
 
     def render_change_form(
         self, request: HttpRequest, context: Any, *, obj: Any = None, **options: Any
@@ -125,7 +125,9 @@ class TenantAdmin(pages.Acts, MintsKeys, LimitsShown, ModelAdmin):
             tenant = Tenant.objects.get(pk=obj.pk)
             newest = tenant.keys.order_by("-created_at", "-pk")[:KEYS_SHOWN]
             known = [(key, bars.limits_of(key)) for key in newest]
-            lists = {f"{model}_url": listed(model, tenant__id__exact=obj.pk) for model in ("auditentry", "apikey")}
+            lists = {
+                f"{model}_url": pages.listed(model, tenant__id__exact=obj.pk) for model in ("auditentry", "apikey")
+            }
             context.update(tenant=tenant, bars=bars.of_tenant(tenant, timezone.now()), known_keys=known, **lists)
         return super().render_change_form(request, context, obj=obj, **options)
 
@@ -181,6 +183,10 @@ class ApiKeyAdmin(pages.Acts, MintsKeys, LimitsShown, ReadOnlyAdmin):
     ]
     actions_detail = ["change_limits", "roll", "revoke"]
 
+    def address_of(self, row: ApiKey) -> str:
+        """The page of the tenant, where all that was done to it and its keys shows."""
+        return reverse("admin:tenants_tenant_change", args=[row.tenant_id])
+
     def has_act_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """The rows stay read-only, whatever one may do to the keys."""
         return request.user.has_perm("tenants.change_apikey")
@@ -194,7 +200,7 @@ class ApiKeyAdmin(pages.Acts, MintsKeys, LimitsShown, ReadOnlyAdmin):
         key = self.get_object(request, object_id)
         if key is None:
             raise Http404
-        return HttpResponseRedirect(listed("auditentry", target__exact=key.prefix))
+        return HttpResponseRedirect(pages.listed("auditentry", target__exact=key.prefix))
 
     @action(description="Change", icon="tune", permissions=["act"], url_path="limits")
     def change_limits(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -244,8 +250,3 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     fields = ["when", "actor", "action", "tenant", "target", "changes", "reason"]
     search_fields = ["actor", "action", "tenant__name", "target", "reason"]
     ordering = ["-at", "-pk"]
-
-
-def listed(model: str, **wanted: Any) -> str:
-    """The address of the list of a model's rows, of those wanted alone."""
-    return reverse(f"admin:tenants_{model}_changelist", query=wanted)

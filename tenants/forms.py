@@ -1,4 +1,4 @@
-"""The panel's forms: each asks why, and turns what was typed into the arguments of one act of `administration`."""
+"""The panel's forms: each asks why, and turns what was typed into the arguments of one act."""
 
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -10,7 +10,7 @@ from django.db.models import Model
 from django.utils import timezone
 from unfold import widgets
 
-from tenants import windows
+from tenants import administration, windows
 from tenants.models import ApiKey, Limits, Tenant
 
 MICRO = 1_000_000
@@ -81,6 +81,14 @@ class TenantForm(LimitsForm, ReasonForm, forms.ModelForm):  # type: ignore[type-
 
     refused: ClassVar[str] = ""  # what administration said to the same request, a moment ago
 
+    submit_deadline = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=administration.LONGEST_DEADLINE,
+        help_text=help_of(Tenant, "submit_deadline"),
+        widget=widgets.UnfoldAdminIntegerFieldWidget,
+    )
+
     class Meta:
         model = Tenant
         fields = ["name", "time_zone", *Tenant.WANTS]
@@ -100,9 +108,9 @@ class TenantForm(LimitsForm, ReasonForm, forms.ModelForm):  # type: ignore[type-
 
 
 class ActForm(ReasonForm):
-    """An act on a tenant or a key that is there; its reason is asked last."""
+    """An act on a row that is there; its reason is asked last."""
 
-    def __init__(self, *args: Any, row: Tenant | ApiKey, **options: Any) -> None:
+    def __init__(self, *args: Any, row: Model, **options: Any) -> None:
         super().__init__(*args, **options)
         self.row = row
         self.order_fields([name for name in self.fields if name != "reason"])

@@ -1,4 +1,7 @@
-"""An act of ops as a page: it asks why, does it by `administration`, and shows what came of it. A GET does nothing."""
+"""An act of ops as a page: it asks why, does it by the act's own verb, and shows what came of it. A GET does nothing.
+
+The acts here are those on tenants and keys; generations bring their own.
+"""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -6,6 +9,7 @@ from typing import Any, NamedTuple
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
+from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -14,7 +18,7 @@ from tenants import administration, forms
 from tenants.administration import Act
 from tenants.errors import NotPossible, Refusal
 from tenants.keys import NewKey
-from tenants.models import ApiKey, Tenant
+from tenants.models import ApiKey
 
 
 class Page(NamedTuple):
@@ -69,14 +73,18 @@ REVOKE = Page("Revoke the key", "It is refused from now on, for ever.", forms.Ac
 
 
 class Acts:
-    """What a ModelAdmin of tenants or keys needs to offer such pages."""
+    """What a ModelAdmin needs to offer such pages."""
 
     admin_site: Any
     opts: Any
     get_object: Callable[..., Any]
 
+    def address_of(self, row: Any) -> str:
+        """Where an act leads to when it is done: the row's own page."""
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[row.pk])
+
     def act(self, request: HttpRequest, object_id: str, page: Page) -> HttpResponse:
-        """Ask, or do what was asked for; what administration refuses is an error of the form."""
+        """Ask, or do what was asked for; what the verb refuses is an error of the form."""
         row = self.get_object(request, object_id)
         if row is None:
             raise Http404
@@ -88,17 +96,17 @@ class Acts:
                 form.add_error(None, ValidationError(str(error)))
         return self._rendered(request, "tenants/act.html", page, row, form=form)
 
-    def _done(self, request: HttpRequest, page: Page, row: Tenant | ApiKey, outcome: Any) -> HttpResponse:
+    def _done(self, request: HttpRequest, page: Page, row: Model, outcome: Any) -> HttpResponse:
         match outcome:
             case NewKey():
                 return self._shown_once(request, page, row, outcome, None)
             case (NewKey() as new, datetime() as old_ends):
                 return self._shown_once(request, page, row, new, old_ends)
         messages.success(request, f"{page.title}: done for {row}.")
-        return HttpResponseRedirect(address_of(row))
+        return HttpResponseRedirect(self.address_of(row))
 
     def _shown_once(
-        self, request: HttpRequest, page: Page, row: Tenant | ApiKey, new: NewKey, old_ends: datetime | None
+        self, request: HttpRequest, page: Page, row: Model, new: NewKey, old_ends: datetime | None
     ) -> HttpResponse:
         """The answer to the POST itself: the key's text goes into no session, no address and no log.
 
@@ -107,9 +115,9 @@ class Acts:
         return self._rendered(request, "tenants/shown_once.html", page, row, new=new, old_ends=old_ends)
 
     def _rendered(
-        self, request: HttpRequest, template: str, page: Page, row: Tenant | ApiKey, **context: Any
+        self, request: HttpRequest, template: str, page: Page, row: Model, **context: Any
     ) -> TemplateResponse:
-        shown = {"opts": self.opts, "original": row, "title": page.title, "page": page, "back": address_of(row)}
+        shown = {"opts": self.opts, "original": row, "title": page.title, "page": page, "back": self.address_of(row)}
         return TemplateResponse(request, template, {**self.admin_site.each_context(request), **shown, **context})
 
 
@@ -118,7 +126,6 @@ def act_of(request: HttpRequest, form: forms.ReasonForm) -> Act:
     return Act(by=request.user.get_username(), reason=form.cleaned_data["reason"])
 
 
-def address_of(row: Tenant | ApiKey) -> str:
-    """The page of the tenant, where all that was done to it and its keys shows."""
-    tenant_id = row.pk if isinstance(row, Tenant) else row.tenant_id
-    return reverse("admin:tenants_tenant_change", args=[tenant_id])
+def listed(model: str, **wanted: Any) -> str:
+    """The address of the list of a model's rows, of those wanted alone."""
+    return reverse(f"admin:tenants_{model}_changelist", query=wanted)

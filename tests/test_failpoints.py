@@ -42,6 +42,15 @@ def test_a_star_arms_every_place(settings: Any) -> None:
             failpoint(name)
 
 
+def test_a_trap_springs_once(settings: Any, tmp_path: Path) -> None:
+    settings.FAILPOINT = f"@{tmp_path}"
+    failpoint("poll_before")
+    (tmp_path / "poll_before").write_text("raise")
+    with pytest.raises(Broken):
+        failpoint("poll_before")
+    failpoint("poll_before")
+
+
 @pytest.mark.parametrize("wrong", ["nowhere:kill", "poll_before:explode", "poll_before", "poll_before:kill:often"])
 def test_a_name_or_an_act_that_there_is_not_is_refused(settings: Any, wrong: str) -> None:
     settings.FAILPOINT = wrong

@@ -152,6 +152,16 @@ def test_two_workers_with_one_row_submit_it_once(queued: Generation, upstream: U
     assert len(upstream.submits) == 1
 
 
+def test_a_picture_that_the_bucket_gives_wrong_is_not_paid_for(
+    queued: Generation, upstream: Upstream, bucket: Any
+) -> None:
+    assert queued.image is not None
+    bucket.put_object(Bucket="seedance-tests", Key=queued.image.key, Body=b"abd")
+    g = take_a_step(queued)
+    assert (g.status, g.tries) == (Status.QUEUED, 1)
+    assert upstream.submits == []
+
+
 def test_a_store_that_is_down_delays_a_submit_and_loses_nothing(
     queued: Generation, upstream: Upstream, settings: Any
 ) -> None:

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 from django.utils import timezone
 
 from generations import heartbeat, lifecycle, queue
@@ -105,7 +105,7 @@ def _asked(question: Any, *args: Any) -> Any:
     """The answer; None where the database gives none, for the supervisor must outlive it."""
     try:
         return question(*args)
-    except DatabaseError:
+    except Error:  # a lost connection is an InterfaceError, which is no DatabaseError
         log.exception("the database does not answer the worker's supervisor")
         connection.close()  # it is opened anew at the next question
         return None
