@@ -222,6 +222,7 @@ def sandbox(folder: Path, logs: Path, port: int, seconds: float, env: Mapping[st
 def web(port: int, static: Path, logs: Path, env: Mapping[str, str]) -> Process:
     command = [str(BIN / "granian"), "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--workers", "1", "--blocking-threads", "32", "--http", "1", "--no-ws"]
+    command += ["--respawn-failed-workers"]  # one that the kernel killed must not end the others
     command += ["--static-path-mount", str(static), "seedance_service.wsgi:application"]
     return Process("web", command, env, logs)
 

@@ -51,6 +51,22 @@ def test_a_video_that_is_cut_off_is_refused(file: Path, share: float) -> None:
         videos.inspect(str(file))
 
 
+@pytest.mark.parametrize("missing", [1, 90, 99])
+def test_a_video_that_is_cut_off_behind_its_pictures_is_refused(file: Path, missing: int) -> None:
+    whole = mp4() + (100).to_bytes(4, "big") + b"free" + bytes(92)
+    file.write_bytes(whole)
+    assert videos.inspect(str(file)).frames == 25
+    file.write_bytes(whole[:-missing])
+    with pytest.raises(BadVideo, match="cut off"):
+        videos.inspect(str(file))
+
+
+def test_a_box_may_be_large_or_reach_to_the_end(file: Path) -> None:
+    large = (1).to_bytes(4, "big") + b"free" + (116).to_bytes(8, "big") + bytes(100)
+    file.write_bytes(mp4() + large + (0).to_bytes(4, "big") + b"free" + bytes(50))
+    assert videos.inspect(str(file)).frames == 25
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"<html>", b"\0\0\0\x20ftypisom" + b"\0" * 500, picture(), picture(kind="GIF")]
 )
