@@ -11,7 +11,7 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
 
 from generations import doubts, lifecycle
-from generations.models import Attempt, Event, Generation, Pause
+from generations.models import Attempt, Event, Generation, Pause, Worker
 from tenants import pages, windows
 from tenants.forms import ActForm
 
@@ -187,3 +187,10 @@ class PauseAdmin(ReadOnly, ModelAdmin):
     """An upstream in trouble, in its own words; it goes away by itself when a probe gets through."""
 
     list_display = ["upstream", "since", "reason", "probes", "probe_at"]
+
+
+@admin.register(Worker)
+class WorkerAdmin(ReadOnly, ModelAdmin):
+    """The worker hosts: whether work is done there, and what their supervisors had to do."""
+
+    list_display = ["host", "started_at", "beat_at", "restarts", "restarted_at", "restart_reason"]

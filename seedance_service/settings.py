@@ -182,6 +182,8 @@ SIGNED_URL_TTL = env.whole("SIGNED_URL_TTL", 3600, least=1, most=7 * 86400)  # s
 
 FETCH_ALLOW_HOSTS = env.hosts("FETCH_ALLOW_HOSTS")
 
+METRICS_TOKEN = env.text("METRICS_TOKEN")  # empty: no /metrics
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -189,7 +191,14 @@ LOGGING = {
         "line": {
             "()": "seedance_service.logs.RedactingFormatter",
             "fmt": "%(asctime)s %(levelname)s %(name)s %(message)s",
-            "secrets": [SECRET_KEY, NOVITA_API_KEY, SANDBOX_API_KEY, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY],
+            "secrets": [
+                SECRET_KEY,
+                NOVITA_API_KEY,
+                SANDBOX_API_KEY,
+                AWS_ACCESS_KEY_ID,
+                AWS_SECRET_ACCESS_KEY,
+                METRICS_TOKEN,
+            ],
         }
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},

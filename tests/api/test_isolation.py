@@ -44,7 +44,7 @@ ROUTES: dict[tuple[str, str], OfOne | OfMany] = {
 }
 CREATE_WIRE = "/v3/async/seedance-v1-lite-i2v"
 # Nobody's rows: documents, and the panel, which has users and permissions of its own.
-NOT_OF_TENANTS = ("", "docs", "docs/", "openapi.json", "admin")
+NOT_OF_TENANTS = ("", "docs", "docs/", "openapi.json", "admin", "metrics")
 
 
 def routes(patterns: Any = None, prefix: str = "") -> Iterator[tuple[str, Any]]:
