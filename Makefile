@@ -42,6 +42,8 @@ check: .venv/dev.stamp  ## format, lint, types, import contracts, migrations, te
 	@$(TEST_ENV) $(PY) manage.py makemigrations --check --dry-run
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory races RACE_TRIALS=5
+	@$(MAKE) --no-print-directory faults MINUTES=0.6 LEAST=1
+	@$(MAKE) --no-print-directory kills KILLS=1
 
 lock: .venv/dev.stamp  ## compile the locks anew from requirements/*.in
 	cd requirements && for name in run dev; do ../.venv/bin/uv pip compile -q --universal --python-version 3.11 \

@@ -1,0 +1,390 @@
+"""The whole service under faults: web, worker, upstream, S3 behind a fault proxy, a database, all hurt for a time."""
+
+import itertools
+import os
+import random
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from deploy import stack
+from generations.failpoints import NAMES
+from tests.faults import proxy
+from tests.faults.database import Postgres, Sqlite
+from tests.faults.upstream import LabUpstream, sha256_of
+from tests.pictures import base64_of, picture
+
+ENTRANCES = ["/v3/async/seedance-v1-lite-i2v", "/v1/generations"]
+LIMITED_TO = 10  # in flight, of the tenant `limited`
+SWEEPERS = 6
+UPSTREAM_KEY = "upstream-key-of-the-lab"
+GRACE = 10.0  # seconds that a deploy gives a process
+SETTLED_WITHIN = 120.0  # seconds after the last fault
+ACTS = ["kill", "kill", "kill", "raise", "hang=1"]  # of a trap
+WEB_ACTS = ["kill", "hang=1"]  # at a caller's request none raises: its 500 would be the lab's, not the service's
+LAID_EVERY = 8.0  # seconds at least: what is killed needs time to come back, or nothing goes on that could be killed
+
+
+@dataclass
+class Call:
+    """One create, as its caller knows it."""
+
+    tenant: str
+    seed: int
+    id: str = ""  # none: no answer came, and it may or may not be there
+    ended: str = ""  # the terminal state that the caller was told
+
+
+@dataclass
+class Book:
+    """What callers did and saw."""
+
+    calls: list[Call] = field(default_factory=list)
+    answers: Counter[str] = field(default_factory=Counter)
+    served: int = 0
+    wrong: list[str] = field(default_factory=list)  # what no caller may ever see
+    most_in_flight: int = 0
+
+    def acked(self) -> list[Call]:
+        return [call for call in self.calls if call.id]
+
+
+class Lab:
+    """`quick`: with shorter leases, a farm of sweepers, and traps; else just as in production."""
+
+    def __init__(self, database: str, seconds: float, seed: int, folder: Path, *, quick: bool = True) -> None:
+        self.seconds, self.folder, self.quick = seconds, folder, quick
+        self.dice = random.Random(seed)
+        self.book, self.kills = Book(), Counter[str]()
+        self.secret_key = secrets.token_hex(16)
+        self.traps, self.log = folder / "traps", folder / "failpoints.log"
+        self.traps.mkdir()
+        self.settled_after: float | None = None
+        self.strays = 0  # objects that belong to no success
+        self._over = threading.Event()
+        self._seeds = itertools.count(1)
+        self.processes: dict[str, stack.Process] = {}
+        self._starts: dict[str, Callable[[], stack.Process]] = {}
+        self._guard = threading.Lock()
+        stack.adopt_orphans()
+        self.upstream = LabUpstream(seed)
+        self.database = Sqlite(folder) if database == "sqlite" else Postgres(folder)
+
+    # -- the stack ---------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        ports = stack.seaweedfs_ports(28_000 + os.getpid() % 3000)
+        access, secret = "lab-access-key", secrets.token_hex(16)
+        s3 = self.processes["s3"] = stack.seaweedfs(self.folder / "s3", self.folder / "log", ports, access, secret)
+        self.s3_url = f"http://127.0.0.1:{ports[0]}"
+        stack.wait_until_answers(s3, self.s3_url)
+        self.proxy = proxy.Proxy("127.0.0.1", ports[0])
+        port = stack.free_port(31_000 + os.getpid() % 3000)
+        self.url = f"http://127.0.0.1:{port}"
+        kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV")}
+        self.env = {
+            **kept,
+            "DJANGO_SETTINGS_MODULE": "tests.faults.settings" if self.quick else "seedance_service.settings",
+            "VAR_DIR": str(self.folder),
+            "DATABASE_URL": self.database.url,
+            "SECRET_KEY": self.secret_key,
+            "NOVITA_BASE_URL": self.upstream.url,
+            "NOVITA_API_KEY": UPSTREAM_KEY,
+            "S3_BUCKET": "lab",
+            "S3_ENDPOINT_URL": self.s3_url,
+            "S3_PUBLIC_URL": self.s3_url,
+            "AWS_ACCESS_KEY_ID": access,
+            "AWS_SECRET_ACCESS_KEY": secret,
+            "FETCH_ALLOW_HOSTS": self.upstream.url.removeprefix("http://"),
+            **({"SWEEP_SLOTS": "24", "SWEEP_THREADS": "4"} if self.quick else {}),
+            "ADMIN_PASSWORD": secrets.token_hex(8),
+            "ALLOWED_HOSTS": "127.0.0.1",
+            "PYTHONUNBUFFERED": "1",
+        }
+        self.keys = {"demo": self._prepared()}
+        self.keys["limited"] = self._tenant("limited", "--in-flight", str(LIMITED_TO))
+        self.keys["fails"] = self._tenant("fails", "--on-doubt", "fail")
+        self.env["S3_ENDPOINT_URL"] = self.proxy.url
+        if self.quick:
+            self.env |= {"FAILPOINT": f"@{self.traps}", "FAILPOINT_LOG": str(self.log)}
+        logs = self.folder / "log"
+        web = [str(stack.BIN / "granian"), "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
+        web += ["--workers", "2", "--blocking-threads", "8", "--http", "1", "--no-ws", "--respawn-failed-workers"]
+        web += ["--respawn-interval", "0.1", "seedance_service.wsgi:application"]
+        farm = [sys.executable, "-m", "tests.faults.farm", str(SWEEPERS)]
+        self._starts = {
+            "web": lambda: stack.Process("web", web, self.env, logs),
+            "worker": lambda: stack.worker(logs, self.env),
+        }
+        if self.quick:
+            self._starts["farm"] = lambda: stack.Process("farm", farm, self.env, logs)
+        for name, begin in self._starts.items():
+            self.processes[name] = begin()
+        stack.wait_until_answers(self.processes["web"], f"{self.url}/openapi.json")
+
+    def _prepared(self) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "deploy.prepare"], cwd=stack.ROOT, env=self.env, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip().splitlines()[-1]
+
+    def _tenant(self, *args: str) -> str:
+        command = [sys.executable, "manage.py", "tenant", "create", *args, "--json"]
+        done = subprocess.run(command, cwd=stack.ROOT, env=self.env, capture_output=True, text=True, check=True)
+        [key] = re.findall(r'"api_key": "([^"]+)"', done.stdout)
+        return str(key)
+
+    def stop(self) -> None:
+        self._over.set()
+        with self._guard:
+            stack.stop(list(self.processes.values()))
+            self.proxy.stop()
+            self.upstream.stop()
+            self.database.stop()
+
+    def _again(self) -> None:
+        """Start again what has ended, as a process manager does."""
+        with self._guard:
+            for name, begin in self._starts.items():
+                if self.processes[name].has_ended() and not self._over.is_set():
+                    self.processes[name].kill()
+                    old = self.processes[name].log
+                    old.rename(old.with_name(f"{old.stem}.{time.monotonic_ns()}.log"))
+                    self.kills[f"{name} started again"] += 1
+                    self.processes[name] = begin()
+
+    # -- what goes on in it ------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Callers, readers and everything that hurts, for the time; then quiet, until all has ended or time is over."""
+        hurting = threading.Event()
+        self.proxy.choose = self._s3_fault
+        loops = [(self.create, 4), (self._read, 2), (self._watch_limit, 1)]
+        faults = [self._set_traps, self._kill, self._deploy, self._outage, self._hurt_database]
+        threads = [threading.Thread(daemon=True, target=self.loop, args=(self._again, self._over))]
+        threads += [threading.Thread(daemon=True, target=self.loop, args=(do, hurting)) for do in faults]
+        readers = [
+            threading.Thread(daemon=True, target=self.loop, args=(do, self._over))
+            for do, n in loops[1:]
+            for _ in range(n)
+        ]
+        creators = [
+            threading.Thread(daemon=True, target=self.loop, args=(self.create, hurting)) for _ in range(loops[0][1])
+        ]
+        for thread in [*threads, *readers, *creators]:
+            thread.start()
+        time.sleep(self.seconds)
+        hurting.set()
+        for thread in [*threads[1:], *creators]:
+            thread.join()
+        self.upstream.calm = True
+        self.proxy.choose = lambda request: None
+        for trap in self.traps.iterdir():
+            trap.unlink(missing_ok=True)
+        self.quiet_at = time.monotonic()
+        self.settled_after = self._settled()
+        self._over.set()
+        for thread in [threads[0], *readers]:
+            thread.join()
+
+    def loop(self, do: Callable[[], None], over: threading.Event) -> None:
+        while not over.is_set():
+            try:
+                do()
+            except Exception as error:  # the lab's own trouble must be seen in the report, and not end a fault
+                self.book.answers[f"the lab: {type(error).__name__}: {error}"[:150]] += 1
+                time.sleep(0.5)
+
+    def _settled(self) -> float | None:
+        """Seconds until no generation is live; None where some still is."""
+        from generations.models import Generation
+
+        while time.monotonic() - self.quiet_at < SETTLED_WITHIN:
+            with database_look():
+                if not Generation.objects.filter(finished_at=None).exists():
+                    return time.monotonic() - self.quiet_at
+            time.sleep(0.5)
+        return None
+
+    def create(self) -> None:
+        tenant = self.dice.choice(list(self.keys))
+        call = Call(tenant, next(self._seeds))
+        self.book.calls.append(call)
+        content = f"{self.upstream.url}/picture.png" if call.seed % 5 == 0 else base64_of(picture())
+        body = {"image": content, "resolution": "480p", "seed": call.seed, "prompt": f"number {call.seed}"}
+        path = self.dice.choice(ENTRANCES)
+        headers = {"Authorization": f"Bearer {self.keys[tenant]}"}
+        try:
+            answer = httpx.post(self.url + path, json=body, headers=headers, timeout=30)
+        except httpx.HTTPError as error:
+            self.book.answers[f"create: {type(error).__name__}"] += 1
+            time.sleep(0.5)
+            return
+        self.book.answers[f"create: {answer.status_code}"] += 1
+        if answer.is_success:
+            told = answer.json()
+            call.id = told.get("id") or told["task_id"]
+        elif answer.status_code not in (429, 503):
+            self.book.wrong.append(f"a create was answered with {answer.status_code}: {answer.text[:200]}")
+        time.sleep(self.dice.uniform(0.3, 0.9))
+
+    def _read(self) -> None:
+        """A caller asks, and believes what it is told: the bytes must be those of its seed, and an end is final."""
+        calls = self.book.acked()
+        if not calls:
+            time.sleep(0.2)
+            return
+        call = self.dice.choice(calls[-60:] if self.dice.random() < 0.8 else calls)
+        headers = {"Authorization": f"Bearer {self.keys[call.tenant]}"}
+        try:
+            answer = httpx.get(f"{self.url}/v1/generations/{call.id}", headers=headers, timeout=30)
+        except httpx.HTTPError as error:
+            self.book.answers[f"read: {type(error).__name__}"] += 1
+            time.sleep(0.3)
+            return
+        self.book.answers[f"read: {answer.status_code}"] += 1
+        if answer.is_success:
+            self._check_told(call, answer.json())
+        elif answer.status_code != 503:
+            self.book.wrong.append(f"a read of {call.id} was answered with {answer.status_code}: {answer.text[:200]}")
+        time.sleep(0.05)
+
+    def _check_told(self, call: Call, row: dict[str, Any]) -> None:
+        if row["seed"] != call.seed:
+            self.book.wrong.append(f"{call.id} has another seed")
+        if call.ended and row["status"] != call.ended:
+            self.book.wrong.append(f"{call.id} was told as {call.ended}, and is {row['status']} now")
+        first = row["finished_at"] and not call.ended
+        if row["finished_at"]:
+            call.ended = row["status"]
+        if row["status"] == "succeeded" and (first or self.dice.random() < 0.1):
+            self._check_served(call, row["video"]["url"])
+
+    def _check_served(self, call: Call, url: str) -> None:
+        import hashlib
+
+        content = httpx.get(url, timeout=30).raise_for_status().content
+        self.book.served += 1
+        if hashlib.sha256(content).hexdigest() != sha256_of(call.seed):
+            self.book.wrong.append(f"{call.id} was served with wrong bytes ({len(content)})")
+
+    def _watch_limit(self) -> None:
+        from generations.models import Generation
+
+        with database_look():
+            live = Generation.objects.filter(tenant__name="limited", finished_at=None).count()
+        self.book.most_in_flight = max(self.book.most_in_flight, live)
+        time.sleep(0.1)
+
+    # -- what hurts --------------------------------------------------------------------------------------------------
+
+    def _set_traps(self) -> None:
+        """A trap at every failpoint, laid again some thirty times in the lab's time."""
+        for name in NAMES:
+            trap = self.traps / name
+            if not trap.exists():
+                new = trap.with_suffix(".new")
+                new.write_text(self.dice.choice(WEB_ACTS if name.startswith("accept") else ACTS))
+                new.rename(trap)
+        time.sleep(max(self.seconds / 32, LAID_EVERY))
+
+    def _kill(self) -> None:
+        """One process, of any kind: killed, or frozen for a while."""
+        time.sleep(self.dice.uniform(1.0, 4.0))
+        name = self.dice.choice(["web", "worker", "worker", "farm"])
+        family = descendants(self.processes[name].pid)
+        if name == "worker" and self.dice.random() < 0.1:
+            family = {self.processes[name].pid}  # the supervisor itself
+        if not family:
+            return
+        pid = self.dice.choice(sorted(family))
+        try:
+            if self.dice.random() < 0.25:
+                self.kills[f"{name} frozen"] += 1
+                os.kill(pid, signal.SIGSTOP)
+                time.sleep(3)
+                os.kill(pid, signal.SIGCONT)
+            else:
+                self.kills[f"{name} killed"] += 1
+                os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+
+    def _deploy(self) -> None:
+        """A rolling restart: SIGTERM, and SIGKILL ten seconds later for what is still there."""
+        time.sleep(self.dice.uniform(12, 20))
+        name = self.dice.choice(["web", "worker"])
+        process = self.processes[name]
+        process.ask_to_stop()
+        ends = time.monotonic() + GRACE
+        while not process.has_ended() and time.monotonic() < ends:
+            time.sleep(0.1)
+        self.kills[f"{name} deployed" if process.has_ended() else f"{name} deployed, killed after {GRACE:.0f} s"] += 1
+        process.kill()
+
+    def _outage(self) -> None:
+        """The upstream, or S3, is not there at all for a while."""
+        time.sleep(self.dice.uniform(10, 20))
+        place = self.dice.choice([self.upstream, self.proxy])
+        place.down()
+        time.sleep(self.dice.uniform(0.5, 4))
+        place.up()
+
+    def _hurt_database(self) -> None:
+        time.sleep(self.dice.uniform(5, 12))
+        self.database.hurt(self.dice)
+
+    def _s3_fault(self, request: proxy.Request) -> Any:
+        if self.dice.random() >= 0.08:
+            return None
+        busy = b"<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>"
+        kinds: list[Any] = [
+            proxy.Reset(),
+            proxy.ResetInBody(20_000),
+            proxy.Answer(503, busy, {"Content-Type": "application/xml"}),
+            proxy.Answer(500, b"", {}),
+            proxy.Answer(403, b"<Error><Code>RequestTimeTooSkewed</Code></Error>", {"Content-Type": "application/xml"}),
+            proxy.AnswerAfter(500, b"", {}),
+            proxy.LoseAnswer(),
+            proxy.CutAnswer(1000),
+            proxy.ResetAnswer(1000),
+            proxy.Delay(1.5),
+            proxy.FlipBit(),
+        ]
+        return self.dice.choice(kinds)
+
+
+def descendants(pid: int) -> set[int]:
+    """Every process below that one."""
+    found: set[int] = set()
+    for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            children = {int(child) for child in tasks.read_text().split()}
+        except OSError:
+            continue
+        found |= children.union(*(descendants(child) for child in children))
+    return found
+
+
+@contextmanager
+def database_look() -> Iterator[None]:
+    """A connection for a look, closed after it: the server may be gone at the next."""
+    from django.db import connection
+
+    try:
+        yield
+    finally:
+        connection.close()

@@ -1,0 +1,29 @@
+"""Shorter leases, deadlines and pauses, in their proportions: a lease is still longer than the step that it covers."""
+
+from datetime import timedelta
+
+from django.apps import AppConfig
+
+
+class Quick(AppConfig):
+    name, label = "tests.faults", "faults"
+
+    def ready(self) -> None:
+        from generations import breaker, heartbeat, lifecycle, novita, queue, steps, sweep, transfer
+        from generations.management.commands import worker
+
+        lifecycle.CLAIM_LEASE = timedelta(seconds=10)
+        lifecycle.POLL_LEASE = timedelta(seconds=4)
+        lifecycle.SUBMIT_LEASE = timedelta(seconds=6)
+        lifecycle.COPY_LEASE = timedelta(seconds=8)
+        novita.SUBMIT_DEADLINE, novita.POLL_DEADLINE = 3.0, 2.0
+        transfer.DEADLINE, transfer.RENEW_EVERY = 10.0, 1.0
+        queue.SLOT_LEASE, queue.RING_PATIENCE = timedelta(seconds=2), timedelta(seconds=1)
+        breaker.FIRST, breaker.LONGEST = 0.2, 1.0
+        breaker.PROBE_LEASE = timedelta(seconds=1)  # probes are killed here by the dozen, and others must find out
+        steps.FIRST_POLL, steps.LONGEST_POLL, steps.LONGEST_PAUSE = 0.3, 1.0, 2.0
+        steps.UNEXPECTED_TRIES = 100  # hundreds of faults a minute are expected here
+        sweep.AWAKE_FOR = 2.5
+        heartbeat.STALLED, heartbeat.BEAT_EVERY = timedelta(seconds=10), 1.0
+        worker.CHECK_EVERY = 0.5
+        worker.LATE = timedelta(seconds=0.5)

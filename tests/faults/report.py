@@ -1,0 +1,242 @@
+"""What the lab found, by promise: how often it was tried, how often it was broken, and the bound that this leaves."""
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from generations.failpoints import NAMES
+from tests.faults.lab import LIMITED_TO, UPSTREAM_KEY, Lab
+from tests.faults.upstream import SECRET, sha256_of
+
+NEXT = {
+    "queued": {"queued", "submitting", "running", "failed", "cancelled"},
+    "submitting": {"queued", "in_doubt", "running", "failed"},
+    "in_doubt": {"queued", "running", "failed"},
+    "running": {"running", "copying", "failed"},
+    "copying": {"copying", "succeeded", "failed"},
+    "succeeded": set(),
+    "failed": set(),
+    "cancelled": set(),
+}
+# What may fail here: by the upstream's own word, by the policy of a tenant that wants its doubts to fail, or by ops.
+REASONS = {"upstream_failed", "upstream_refused", "submit_unconfirmed", "not_submitted"}
+
+
+@dataclass
+class Promise:
+    name: str
+    tried: int
+    unit: str
+    broken: list[str] = field(default_factory=list)
+
+    def line(self) -> str:
+        bound = f"< {3 / self.tried:.2%} each" if self.tried and not self.broken else "-"
+        return f"  {self.name:62} {self.tried:>7} {self.unit:18} {len(self.broken):>3} violations   {bound}"
+
+
+def promises(lab: Lab) -> list[Promise]:
+    """Everything is asked of the database, the bucket, the logs, and the upstream's own account."""
+    from generations.models import Attempt, Event, Generation
+    from tenants import reconcile
+    from tenants.models import LedgerEntry, Tenant, Window
+
+    rows = {row.pk: row for row in Generation.objects.select_related("tenant")}
+    by_id = {str(pk): row for pk, row in rows.items()}
+    acked, upstream = lab.book.acked(), lab.upstream
+    entries: dict[Any, Counter[str]] = {}
+    for pk, kind in LedgerEntry.objects.values_list("generation_id", "kind"):
+        entries.setdefault(pk, Counter())[kind] += 1
+    ends = {"succeeded": Counter(hold=1, capture=1)}
+    attempts = Counter(Attempt.objects.values_list("generation__seed", flat=True))
+    told = Counter(Attempt.objects.filter(outcome="created").values_list("generation__seed", flat=True))
+    finished = [row for row in rows.values() if row.finished_at]
+    succeeded = [row for row in finished if row.status == "succeeded"]
+    tenants = list(Tenant.objects.all())
+    objects, strays = _bucket(lab, {key for row in succeeded for key in (row.video_key, row.poster_key)})
+    lab.strays = strays
+    hits = _hits(lab)
+    searched, leaks = _leaks(lab)
+    wrong = lab.book.wrong
+    return [
+        Promise("G1 accepted is durable", len(acked), "answers", [c.id for c in acked if c.id not in by_id]),
+        Promise(
+            "G2 accepted ends, nothing is stuck",
+            len(rows),
+            "generations",
+            [f"{row} is {row.status}" for row in rows.values() if not row.finished_at],
+        ),
+        Promise("G3 an end is final, and every move a legal one", *_moves(Event, rows), _illegal(Event)),
+        Promise(
+            "G3 what callers were told, and every other answer",
+            sum(lab.book.answers.values()),
+            "answers",
+            [w for w in wrong if "wrong bytes" not in w],
+        ),
+        Promise(
+            "G6 at most one paid task a generation, by the upstream's count",
+            sum(upstream.received.values()),
+            "POSTs received",
+            [f"seed {seed}: {n}" for seed, n in upstream.created.items() if n > 1]
+            + [f"seed {seed}: {n} attempts created" for seed, n in told.items() if n > 1],
+        ),
+        Promise(
+            "G6 no POST without an attempt on record",
+            sum(upstream.received.values()),
+            "POSTs received",
+            [f"seed {seed}" for seed, n in upstream.received.items() if n > attempts[seed]],
+        ),
+        Promise(
+            "G7 never more admitted than the limit",
+            len([row for row in rows.values() if row.tenant.name == "limited"]),
+            "admissions",
+            [f"{lab.book.most_in_flight} in flight"] if lab.book.most_in_flight > LIMITED_TO else [],
+        ),
+        Promise(
+            "G8, G9 one hold, and one end of it",
+            len(finished),
+            "generations",
+            [
+                f"{row}: {dict(entries.get(row.pk, {}))}"
+                for row in finished
+                if entries.get(row.pk) != ends.get(row.status, Counter(hold=1, release=1))
+            ],
+        ),
+        Promise(
+            "G10 the ledger balances",
+            Window.objects.count(),
+            "windows",
+            [str(difference) for tenant in tenants for difference in reconcile.check(tenant.pk)]
+            + [str(window) for window in Window.objects.filter(kind="in_flight").exclude(used=0)],
+        ),
+        Promise(
+            "G12, G14 served bytes are the seed's",
+            lab.book.served + len(succeeded),
+            "videos read",
+            [w for w in wrong if "wrong bytes" in w]
+            + [
+                f"{row} in the bucket"
+                for row in succeeded
+                if not objects.get(row.video_key) == row.video_sha256 == sha256_of(row.seed)
+            ],
+        ),
+        Promise(
+            "G15 seed and picture are what was asked for",
+            len(succeeded),
+            "generations",
+            [f"{c.id}: {by_id[c.id].seed}" for c in acked if c.id in by_id and by_id[c.id].seed != c.seed]
+            + [str(row) for row in succeeded if upstream.tasks[row.upstream_id or ""].seed != row.seed]
+            + ["a picture that nobody sent"] * upstream.wrong_pictures,
+        ),
+        Promise("G18 no secret in any log or queue", searched, "bytes searched", leaks),
+        Promise(
+            "G25 our side's trouble fails no job",
+            len(rows),
+            "generations",
+            [f"{row}: {row.error_code}" for row in finished if row.error_code and row.error_code not in REASONS],
+        ),
+        Promise("every failpoint was hit", sum(hits.values()), "hits", [name for name in NAMES if not hits[name]]),
+    ]
+
+
+def text(lab: Lab, found: list[Promise]) -> str:
+    from generations.models import Generation, Worker
+
+    states = Counter(Generation.objects.values_list("status", "error_code"))
+    hits, acts = _hits(lab), _acts(lab)
+    unknown = len(lab.book.calls) - len(lab.book.acked())
+    settled = f"{lab.settled_after:.0f} s" if lab.settled_after is not None else "never"
+    lines = [
+        f"The fault lab on {lab.database.name}: {lab.seconds:.0f} s of faults, settled {settled} after the last one",
+        "",
+        f"Operations: {len(lab.book.calls)} creates ({len(lab.book.acked())} accepted, {unknown} refused or unanswered)"
+        f", {sum(lab.upstream.received.values())} submits, {lab.upstream.polls} polls, {lab.upstream.videos} downloads"
+        f", {lab.book.served} videos served and checked",
+        "Generations: " + _counted({f"{s} {code}".strip(): n for (s, code), n in states.items()}),
+        "Answers: " + _counted(lab.book.answers),
+        f"Objects in the bucket that belong to no success: {lab.strays}",
+        "",
+        "Faults injected",
+        "  processes: " + _counted(lab.kills),
+        "  upstream: " + _counted(lab.upstream.faults),
+        "  S3: " + _counted(lab.proxy.counts),
+        f"  {lab.database.name}: " + _counted(lab.database.faults),
+        "  clusters started again by their supervisor: " + str(sum(Worker.objects.values_list("restarts", flat=True))),
+        "",
+        f"Failpoints: {len([name for name in NAMES if hits[name]])} of {len(NAMES)} hit, {sum(hits.values())} times "
+        f"({_counted(acts)}), the least {min(hits[name] for name in NAMES)} times",
+        *[f"  {name:24} {hits[name]:>5}" for name in NAMES],
+        "",
+        "Promises (the bound is 3/n, with 95 % confidence)",
+        *[promise.line() for promise in found],
+        *[f"  VIOLATION {promise.name}: {one}" for promise in found for one in promise.broken[:10]],
+    ]
+    return "\n".join(lines)
+
+
+def _moves(event: Any, rows: Any) -> tuple[int, str]:
+    return event.objects.count(), "moves"
+
+
+def _illegal(event: Any) -> list[str]:
+    """An event tells the state that was reached, or, in the same state, a first trouble."""
+    found, last = [], {}
+    for pk, status in event.objects.order_by("id").values_list("generation_id", "status"):
+        before = last.get(pk)
+        if (before is None and status != "queued") or (before and status not in NEXT[before] | _stays(before)):
+            found.append(f"{pk}: {before} -> {status}")
+        last[pk] = status
+    return found
+
+
+def _stays(status: str) -> set[str]:
+    return {status} if status in ("queued", "running", "copying") else set()
+
+
+def _bucket(lab: Lab, known: set[str]) -> tuple[dict[str, str], int]:
+    """The SHA-256 of every video there, read past the proxy, and how many objects belong to no success."""
+    import boto3
+
+    access, secret = lab.env["AWS_ACCESS_KEY_ID"], lab.env["AWS_SECRET_ACCESS_KEY"]
+    facts = {"aws_access_key_id": access, "aws_secret_access_key": secret, "region_name": "us-east-1"}
+    s3 = boto3.client("s3", endpoint_url=lab.s3_url, **facts)
+    found, strays = {}, 0
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket="lab", Prefix="videos/"):
+        for one in page.get("Contents", []):
+            strays += one["Key"] not in known
+            if one["Key"].endswith(".mp4"):
+                body = s3.get_object(Bucket="lab", Key=one["Key"])["Body"].read()
+                found[one["Key"]] = hashlib.sha256(body).hexdigest()
+    return found, strays
+
+
+def _hits(lab: Lab) -> Counter[str]:
+    return Counter(line.split()[0] for line in _lines(lab.log))
+
+
+def _acts(lab: Lab) -> Counter[str]:
+    return Counter(line.split()[1] for line in _lines(lab.log))
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def _leaks(lab: Lab) -> tuple[int, list[str]]:
+    """Unique words that may be in no log, and in no task of the queue."""
+    from django_q.models import Failure, OrmQ, Success
+
+    secrets = {"the upstream's key": UPSTREAM_KEY, "the upstream's signature": SECRET, "ours": "X-Amz-Signature="}
+    secrets |= {f"{name}'s key": key for name, key in lab.keys.items()}
+    secrets |= {"S3's secret": lab.env["AWS_SECRET_ACCESS_KEY"], "SECRET_KEY": lab.env["SECRET_KEY"]}
+    texts = {file.name: file.read_text(errors="replace") for file in (lab.folder / "log").glob("*.log*")}
+    texts["the queue"] = "".join(str(task.task) for task in OrmQ.objects.all())
+    texts["failed tasks"] = "".join(str(task.result) for task in Failure.objects.all())
+    texts["done tasks"] = "".join(str(task.result) for task in Success.objects.all())
+    found = [f"{what} in {name}" for name, body in texts.items() for what, secret in secrets.items() if secret in body]
+    return sum(map(len, texts.values())), found
+
+
+def _counted(found: Any) -> str:
+    return ", ".join(f"{name} {n}" for name, n in sorted(found.items(), key=lambda item: -item[1])) or "none"

@@ -1,0 +1,6 @@
+"""The service's settings, with the clocks of leases and pauses quickened: what takes minutes takes seconds."""
+
+from seedance_service.settings import *  # noqa: F403
+from seedance_service.settings import INSTALLED_APPS
+
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.faults.quick.Quick"]
