@@ -11,6 +11,12 @@ class GenerationNotFound(Refusal):
     code = "generation_not_found"
 
 
+class IdempotencyKeyReused(Refusal):
+    """This Idempotency-Key came with another request before: another body, or at another address."""
+
+    code = "idempotency_key_reused"
+
+
 class BadImage(Refusal):
     """The image can not be used."""
 

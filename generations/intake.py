@@ -4,18 +4,23 @@ import secrets
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from generations import catalog, errors, inputs, lifecycle, prices, queue, quota
 from generations.failpoints import failpoint
 from generations.images import Image
 from generations.models import Generation, InputImage
-from tenants.errors import NoSandbox
+from tenants.errors import LimitReached, NoSandbox
 from tenants.models import ApiKey
 from tenants.windows import Standing
 
 Source = Generation.SeedSource
+REQUESTED = (
+    *("id", "tenant_id", "api_key_id", "created_at", "test", "idempotency_key", "idempotency_digest"),
+    *("model", "prompt", "resolution", "aspect_ratio", "duration", "camera_fixed", "seed", "seed_source"),
+    *("image_url", "last_image_url", "price_micro"),
+)
 
 
 @dataclass(frozen=True)
@@ -34,17 +39,64 @@ class Wanted:
 
 
 @dataclass(frozen=True)
+class Once:
+    """The caller's idempotency key, and the digest of the request that it came with."""
+
+    key: str
+    digest: str
+
+
+@dataclass(frozen=True)
 class Accepted:
     generation: Generation
-    standings: list[Standing]  # how each limit stood right after it
+    standings: list[Standing]  # how each limit stood right after it; none where it was there before
+    replayed: bool = False  # it was made by an earlier request with the same idempotency key
 
 
-def accept(key: ApiKey, wanted: Wanted) -> Accepted:
-    """The generation, committed. Raises BadImage, LimitReached, TenantSuspended, NoSandbox or StorageTrouble."""
+def accept(key: ApiKey, wanted: Wanted, once: Once | None = None) -> Accepted:
+    """The generation, committed. Raises BadImage, LimitReached, TenantSuspended, NoSandbox or StorageTrouble.
+
+    With `once`, the same key and request give the same generation, however many come at one moment, and take nothing of
+    any limit again. Raises IdempotencyKeyReused where the key came with another request.
+    """
+    if once is None:
+        return _accept(key, wanted, None)
+    if known := _made_before(key, once):
+        return known
+    try:
+        return _accept(key, wanted, once)
+    except (LimitReached, IntegrityError):
+        # Another request with this key came first, and may have taken the last room with it.
+        if known := _made_before(key, once):
+            return known
+        raise
+
+
+def _made_before(key: ApiKey, once: Once) -> Accepted | None:
+    known = Generation.objects.filter(tenant=key.tenant_id, test=key.test, idempotency_key=once.key).first()
+    if known is None:
+        return None
+    if known.idempotency_digest != once.digest:
+        raise errors.IdempotencyKeyReused
+    return Accepted(_as_recorded(known), [], replayed=True)
+
+
+def _as_recorded(known: Generation) -> Generation:
+    """As the first answer told of it, wherever it stands now."""
+    first = Generation(**{name: getattr(known, name) for name in REQUESTED})
+    for name in ("image", "last_image"):
+        if not getattr(known, f"{name}_url"):  # what was given as a URL had not been read then
+            setattr(first, name, getattr(known, name))
+    return first
+
+
+def _accept(key: ApiKey, wanted: Wanted, once: Once | None) -> Accepted:
     if key.test and not settings.SANDBOX_BASE_URL:
         raise NoSandbox
     checked = {name: _checked(name, getattr(wanted, name)) for name in ("image", "last_image")}
     generation = _draft(key, wanted)
+    if once:
+        generation.idempotency_key, generation.idempotency_digest = once.key, once.digest
     if any(isinstance(picture, Image) for picture in checked.values()):
         quota.look(
             key, quota.charges(key, generation.price_micro, generation)

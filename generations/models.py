@@ -56,6 +56,10 @@ class Generation(models.Model):
     api_key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
     test = models.BooleanField(default=False, help_text="Made with a test key: for the sandbox, on no bill.")
+    idempotency_key = models.CharField(
+        max_length=255, null=True, help_text="The caller's; the same one makes no other."
+    )
+    idempotency_digest = models.CharField(max_length=64, blank=True, help_text="Of the request that came with it.")
 
     # What was asked for, exactly: enough to ask for it again.
     model = models.CharField(max_length=50)
@@ -123,6 +127,10 @@ class Generation(models.Model):
             ),
             models.CheckConstraint(
                 name="an_image_is_kept_or_has_a_url", condition=Q(image__isnull=False) | ~Q(image_url="")
+            ),
+            # Live and test are two worlds; rows without a key are never equal.
+            models.UniqueConstraint(
+                fields=["tenant", "test", "idempotency_key"], name="an_idempotency_key_makes_one_generation"
             ),
         ]
         indexes = [

@@ -110,7 +110,8 @@ def submit(to: Account, path: str, body: dict[str, Any]) -> Submitted:
         with httpx.Client(transport=transport, trust_env=False, timeout=SUBMIT_DEADLINE) as client:
             content = msgspec.json.encode(body)
             headers = {**_headers(to), "Content-Length": str(len(content))}
-            return _submitted(client.post(to.base_url + path, content=_in_pieces(content), headers=headers))
+            with client.stream("POST", to.base_url + path, content=_in_pieces(content), headers=headers) as response:
+                return _submitted(_read(response))
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
         # The last two are refusals of our own client, before it sends anything.
         return NotCreated(f"the upstream can not be reached: {type(error).__name__}")
@@ -132,31 +133,50 @@ def poll(to: Account, upstream_id: str) -> Polled:
     clock.restart(POLL_DEADLINE)
     try:
         url = f"{to.base_url}/v3/async/task-result"
-        answer = client.get(url, params={"task_id": upstream_id}, headers=_headers(to))
+        with client.stream("GET", url, params={"task_id": upstream_id}, headers=_headers(to)) as response:
+            answer = _read(response)
     except httpx.HTTPError as error:
         raise UpstreamTrouble(f"the poll failed: {type(error).__name__}") from error
     body = _object(answer)
-    if answer.status_code != 200:
-        raise UpstreamTrouble(f"the poll was answered with HTTP {answer.status_code} {_envelope(body)[0]}".strip())
+    if answer.status != 200:
+        raise UpstreamTrouble(f"the poll was answered with HTTP {answer.status} {_envelope(body)[0]}".strip())
     return _polled(body)
 
 
-def _submitted(answer: httpx.Response) -> Submitted:
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: httpx.Headers
+    content: bytes  # empty where it is none of ours: too long, or compressed, which could be a bomb
+
+
+def _read(response: httpx.Response) -> Answer:
+    content = bytearray()
+    if response.headers.get("Content-Encoding", "").lower() in ("", "identity"):
+        for chunk in response.iter_raw():
+            content += chunk
+            if len(content) > MAX_ANSWER:
+                content.clear()
+                break
+    return Answer(response.status_code, response.headers, bytes(content))
+
+
+def _submitted(answer: Answer) -> Submitted:
     body = _object(answer)
     reason, message = _envelope(body)
-    if answer.status_code == 200:
+    if answer.status == 200:
         upstream_id = body.get("task_id")
         if isinstance(upstream_id, str) and 0 < len(upstream_id) <= 200 and upstream_id.isprintable():
             return Created(upstream_id)
-    elif reason and answer.status_code == 429:
+    elif reason and answer.status == 429:
         return NotCreated(f"{reason}: {message}", _retry_after(answer))
     elif reason in CONTENT_REASONS | BROKEN_REASONS:
         return Refused(reason, message)
-    elif reason and 400 <= answer.status_code < 500:
+    elif reason and 400 <= answer.status < 500:
         return NotCreated(f"{reason}: {message}")
-    elif answer.status_code == 404 and b"route not found" in answer.content[:1000].lower():
+    elif answer.status == 404 and b"route not found" in answer.content[:1000].lower():
         return NotCreated("the upstream no longer has this route")
-    return InDoubt(f"HTTP {answer.status_code} without an answer that can be understood")
+    return InDoubt(f"HTTP {answer.status} without an answer that can be understood")
 
 
 def _polled(answer: dict[str, Any]) -> Polled:
@@ -206,16 +226,16 @@ def _words(value: Any) -> str:
     return str(value or "").replace("\0", "")[:500]
 
 
-def _object(answer: httpx.Response) -> dict[str, Any]:
+def _object(answer: Answer) -> dict[str, Any]:
     """The answer's JSON object; an empty one where it is something else, which then says nothing."""
     try:
-        body = msgspec.json.decode(answer.content[:MAX_ANSWER])
+        body = msgspec.json.decode(answer.content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
     return body if isinstance(body, dict) else {}
 
 
-def _retry_after(answer: httpx.Response) -> float | None:
+def _retry_after(answer: Answer) -> float | None:
     value = answer.headers.get("Retry-After", "")
     if value.isascii() and value.isdecimal():
         return min(float(value[:9]), LONGEST_WAIT)

@@ -7,6 +7,7 @@ from typing import Any
 
 HIDDEN = "[hidden]"
 SHORTEST = 8  # characters; a shorter secret is a word that would be hidden everywhere
+CONTROLS = {code: repr(chr(code))[1:-1] for code in [*range(32), *range(127, 160), 0x2028, 0x2029]}
 PATTERNS = [
     # Any URL's query: it may hold a signature, whoever signed it.
     (re.compile(r"(https?://[^\s?'\"<>]+)\?[^\s'\"<>]+"), rf"\1?{HIDDEN}"),
@@ -35,6 +36,10 @@ class RedactingFormatter(logging.Formatter):
         super().__init__(*args, **options)
         # The longest first: one may be a part of another.
         self._secrets = sorted((secret for secret in set(secrets) if len(secret) >= SHORTEST), key=len, reverse=True)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """One line, whatever was logged: a line break in it could look like a line of ours. A traceback follows it."""
+        return super().formatMessage(record).translate(CONTROLS)
 
     def format(self, record: logging.LogRecord) -> str:
         return redacted(super().format(record), self._secrets)

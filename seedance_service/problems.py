@@ -6,10 +6,11 @@ The HTTP numbers of all errors stand in the one table here.
 import logging
 from typing import Any, NamedTuple
 
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone
-from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.exceptions import APIException, UnsupportedMediaType, ValidationError
 from rest_framework.response import Response
 
 from generations import errors
@@ -56,10 +57,13 @@ TABLE: dict[type[Exception], Row] = {
     errors.ImageAspectOutOfRange: Row(400, 400, "INVALID_IMAGE_SIZE"),
     errors.ImageUrlRefused: Row(400, 400, "INVALID_REQUEST_BODY"),
     errors.ImageUnreachable: Row(400, 400, "INVALID_REQUEST_BODY"),
+    errors.IdempotencyKeyReused: Row(422, 422, "INVALID_REQUEST_BODY"),
     errors.StorageTrouble: Row(503, 503, "CREATE_TASK_FAILED"),
+    OperationalError: Row(503, 503, "CREATE_TASK_FAILED"),
 }
 # The framework's own refusals: no parser for the content type, a method that is not there, a body that is no JSON …
 WIRE_REASONS = {404: "API_NOT_FOUND", 503: "CREATE_TASK_FAILED"}
+JSON_WANTED = "A body is application/json in UTF-8, and not encoded further."  # without an echo of what was sent
 RETRY_LATER = 5  # seconds, where our side has trouble
 
 
@@ -94,13 +98,18 @@ def _problem(error: Exception) -> Problem | None:
             log.error("S3 is in trouble: %s", error)
             sentence = "The storage does not answer; nothing was created. Try again."
             return _of(TABLE[errors.StorageTrouble], "storage_unavailable", sentence, retry_after=RETRY_LATER)
+        case OperationalError() | InterfaceError():
+            log.error("the database is in trouble: %s", type(error).__name__)
+            sentence = "The database does not answer. Try again."
+            return _of(TABLE[OperationalError], "database_unavailable", sentence, retry_after=RETRY_LATER)
         case ValidationError():
             return _invalid(error)
         case APIException():
             status = error.status_code
             reason = WIRE_REASONS.get(status, "INVALID_REQUEST_BODY")
+            detail = JSON_WANTED if isinstance(error, UnsupportedMediaType) else str(error.detail)
             wait = getattr(error, "wait", None)
-            return _of(Row(status, status, reason), str(error.default_code), str(error.detail), retry_after=wait)
+            return _of(Row(status, status, reason), str(error.default_code), detail, retry_after=wait)
     return None
 
 
@@ -184,6 +193,11 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """Django's handler400: a host that is not ours, too many parameters."""
     row = Row(400, 400, "INVALID_REQUEST_BODY")
     return _plain(request, _of(row, "bad_request", "The request is not one that can be answered."))
+
+
+def body_too_large(request: HttpRequest) -> HttpResponseBase:
+    row = Row(413, 413, "INVALID_REQUEST_BODY")
+    return _plain(request, _of(row, "body_too_large", "The body has more bytes than this address takes."))
 
 
 def server_error(request: HttpRequest) -> HttpResponseBase:

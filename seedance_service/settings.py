@@ -34,6 +34,7 @@ INSTALLED_APPS = [
     "generations",
 ]
 MIDDLEWARE = [
+    "seedance_service.bodies.BodyLimit",  # before the one that reads a form to look for its token
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

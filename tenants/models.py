@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, ClassVar, NoReturn
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -41,8 +42,14 @@ class Limits(models.Model):
         return {name: getattr(self, name) for name in self.NAMES}
 
 
+@cache
+def known_time_zones() -> set[str]:
+    """Read once: they are hundreds of files."""
+    return available_timezones()
+
+
 def check_time_zone(name: str) -> None:
-    if name not in available_timezones():
+    if name not in known_time_zones():
         raise ValidationError(f"{name!r} is not a time zone's name, such as UTC or Europe/Berlin.")
 
 

@@ -40,6 +40,7 @@ def test_each_format_of_the_page_is_taken(kind: str) -> None:
         ("BMP", "RGBA", {}),
         ("TIFF", "RGB", {"compression": "tiff_lzw"}),
         ("TIFF", "1", {"compression": "group4"}),
+        ("TIFF", "RGB", {"big_tiff": True}),
         ("GIF", "RGB", {"interlace": 1}),
     ],
 )

@@ -76,3 +76,10 @@ def test_known_secrets_are_hidden_in_messages_arguments_and_tracebacks() -> None
 def test_a_short_secret_does_not_hide_half_of_every_line() -> None:
     assert settings.SECRET_KEY == "tests"
     assert "tests.logs" in logged(lambda log: log.error("a line"))
+
+
+def test_one_record_is_one_line_whatever_was_logged() -> None:
+    text = logged(lambda log: log.error("said %s", "a\r\n2026-01-01 ERROR forged\x1b[2J\u2028\x85"))
+    assert len(text.splitlines()) == 1
+    assert text[:-1].isprintable()
+    assert r"a\r\n2026" in text

@@ -7,6 +7,9 @@ from django.conf import settings
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
+from generations.api.serializers import NovitaCreate
+from generations.api.wire import stated_length
+from generations.intake import Wanted
 from tenants.entrance import View
 
 LARGE = 4 * 1024**2  # bytes; smaller ones are many, and are soon done with
@@ -36,12 +39,19 @@ class LargeBodies(View):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)  # first: who has no key takes no room
-        if _is_large(request):
+        if stated_length(request) > LARGE:
             self._inside = _room.acquire(blocking=False)
             if not self._inside:
                 raise TooManyLargeBodies
 
-
-def _is_large(request: Request) -> bool:
-    length = request.META.get("CONTENT_LENGTH") or "0"
-    return length.isascii() and length.isdecimal() and int(length) > LARGE
+    def wanted(self, request: Request, kind: type[NovitaCreate]) -> Wanted:
+        """What the body asks for, checked. The body itself is let go: the framework's objects hold each other, and
+        would hold its pictures until the garbage collector comes."""
+        body = kind(data=request.data)
+        try:
+            body.is_valid(raise_exception=True)
+            return body.wanted()
+        finally:
+            if request.data:  # without a body it may be a form's, which lets nothing be cleared
+                request.data.clear()
+            body.validated_data.clear()

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from generations import intake, storage
-from generations.api import lookup
+from generations.api import idempotency, lookup
 from generations.api.gate import LargeBodies
 from generations.api.serializers import NativeCreate
 from generations.api.shapes import GenerationList, GenerationRow
@@ -26,15 +26,15 @@ class Generations(LargeBodies):
         operation_id="generations_create",
         summary="Ask for a video",
         request=NativeCreate,
+        parameters=[idempotency.PARAMETER],
         responses={202: GenerationRow},
     )
     def post(self, request: Request) -> Response:
-        body = NativeCreate(data=request.data)
-        body.is_valid(raise_exception=True)
-        accepted = intake.accept(key_of(request), body.wanted())
+        wanted = self.wanted(request, NativeCreate)
+        accepted = intake.accept(key_of(request), wanted, idempotency.once(request, wanted))
         where = reverse("generation", [accepted.generation.pk])
-        limits = ratelimit.headers(accepted.standings, timezone.now())
-        return Response(render(accepted.generation), status=202, headers={"Location": where, **limits})
+        told = ratelimit.headers(accepted.standings, timezone.now()) | idempotency.headers(accepted)
+        return Response(render(accepted.generation), status=202, headers={"Location": where, **told})
 
     @extend_schema(
         operation_id="generations_list", summary="The newest generations, newest first", responses=GenerationList

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from generations import intake
-from generations.api import lookup
+from generations.api import idempotency, lookup
 from generations.api.gate import LargeBodies
 from generations.api.serializers import NovitaCreate
 from generations.models import Generation
@@ -39,14 +39,14 @@ class Submit(LargeBodies, NovitaView):
         operation_id="novita_seedance_v1_lite_i2v",
         summary="Seedance V1 Lite, image to video",
         request=NovitaCreate,
+        parameters=[idempotency.PARAMETER],
         responses=inline_serializer("NovitaTask", {"task_id": serializers.UUIDField()}),
     )
     def post(self, request: Request) -> Response:
-        body = NovitaCreate(data=request.data)
-        body.is_valid(raise_exception=True)
-        accepted = intake.accept(key_of(request), body.wanted())
-        limits = ratelimit.headers(accepted.standings, timezone.now())
-        return Response({"task_id": str(accepted.generation.pk)}, headers=limits)
+        wanted = self.wanted(request, NovitaCreate)
+        accepted = intake.accept(key_of(request), wanted, idempotency.once(request, wanted))
+        told = ratelimit.headers(accepted.standings, timezone.now()) | idempotency.headers(accepted)
+        return Response({"task_id": str(accepted.generation.pk)}, headers=told)
 
 
 class TaskResult(NovitaView):

@@ -8,6 +8,7 @@ from rest_framework import serializers
 from generations import catalog
 from generations.intake import Wanted
 
+MOST_NAMED, MOST_OF_A_NAME = 20, 50  # unknown fields, and characters of each: a refusal is no echo
 MODEL = catalog.SEEDANCE_V1_LITE_I2V
 IMAGE = "URL (https), Base64 or data URI of a jpeg, png, webp, bmp, tiff or gif of at most 30 MB (31,457,280 bytes). "
 IMAGE += "Its shorter side is over 300 pixels, its longer side under 6000, its aspect ratio from 0.4 to 2.5."
@@ -19,6 +20,8 @@ class Text(serializers.CharField):
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
             raise serializers.ValidationError("A string is wanted.", code="invalid")
+        if self.max_length is not None and len(data) > self.max_length:
+            self.fail("max_length", max_length=self.max_length)  # at once: the validators look at each character
         return str(super().to_internal_value(data))
 
 
@@ -104,5 +107,6 @@ class NativeCreate(NovitaCreate):
     def to_internal_value(self, data: Any) -> Any:
         unknown = set(data) - set(self.fields) if isinstance(data, Mapping) else set()
         if unknown:
-            raise serializers.ValidationError({name: ["This field is not known."] for name in sorted(unknown)})
+            named = sorted(unknown)[:MOST_NAMED]
+            raise serializers.ValidationError({name[:MOST_OF_A_NAME]: ["This field is not known."] for name in named})
         return super().to_internal_value(data)

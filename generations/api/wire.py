@@ -1,12 +1,16 @@
-"""JSON in and out by msgspec: forty times faster than the standard library on a body of 40 MB."""
+"""JSON in and out by msgspec, which takes half the time and memory of the standard library on a body of 40 MB."""
 
 from typing import IO, Any
 
 import msgspec
 from django.conf import settings
-from rest_framework.exceptions import APIException, ParseError
+from django.http import HttpRequest
+from rest_framework.exceptions import APIException, ParseError, UnsupportedMediaType
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+
+from generations.api import outline
 
 
 class BodyTooLarge(APIException):
@@ -20,10 +24,9 @@ class JSONParser(BaseParser):
 
     def parse(self, stream: IO[bytes], media_type: str | None = None, parser_context: Any = None) -> dict[str, Any]:
         """The body's JSON object. Raises BodyTooLarge, or ParseError with what is wrong with it."""
-        content = stream.read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
-        if len(content) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
-            raise BodyTooLarge
+        content = _read(stream, (parser_context or {})["request"])
         try:
+            outline.check(content)
             body = msgspec.json.decode(content)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ParseError(f"The body is not JSON: {error}") from error
@@ -32,6 +35,25 @@ class JSONParser(BaseParser):
         if not isinstance(body, dict):
             raise ParseError("The body is not a JSON object.")
         return body
+
+
+def stated_length(request: Request | HttpRequest) -> int:
+    """The Content-Length in bytes; 0 where there is none that is a number."""
+    text = str(request.META.get("CONTENT_LENGTH") or "0")
+    # Python makes no number of 5000 digits; to Django and REST framework too there is no body then.
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 100 else 0
+
+
+def _read(stream: IO[bytes], request: Request) -> bytes:
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType(request.content_type)
+    length = stated_length(request)
+    if length > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+        raise BodyTooLarge
+    content = stream.read(length)
+    if len(content) < length:  # the caller has gone; what came may be whole JSON all the same
+        raise ParseError("The body ended before its Content-Length.")
+    return content
 
 
 class JSONRenderer(BaseRenderer):

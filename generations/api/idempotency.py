@@ -1,0 +1,43 @@
+"""The Idempotency-Key of a create, with a digest of the request that it comes with."""
+
+import dataclasses
+import hashlib
+
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+
+from generations.intake import Accepted, Once, Wanted
+
+LONGEST = 255  # characters
+SLICE = 1024 * 1024  # characters of a picture that are encoded at a time
+PARAMETER = OpenApiParameter(
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    description=(
+        f"1 to {LONGEST} printable ASCII characters of the caller's choice. The same key with the same request makes "
+        "no other generation and takes nothing of any limit: the first answer comes again, with "
+        "`Idempotent-Replayed: true`."
+    ),
+)
+
+
+def once(request: Request, wanted: Wanted) -> Once | None:
+    """None without the header. Two bodies that ask for the same are the same, however they are written."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not (0 < len(key) <= LONGEST and key.isascii() and key.isprintable()):
+        raise ValidationError({"Idempotency-Key": [f"It has 1 to {LONGEST} printable ASCII characters."]})
+    hashed = hashlib.sha256(request.path.encode())
+    for field in dataclasses.fields(wanted):
+        text = str(getattr(wanted, field.name))
+        hashed.update(f"\0{field.name} {len(text)}\0".encode())
+        for start in range(0, len(text), SLICE):
+            hashed.update(text[start : start + SLICE].encode())
+    return Once(key, hashed.hexdigest())
+
+
+def headers(accepted: Accepted) -> dict[str, str]:
+    return {"Idempotent-Replayed": "true"} if accepted.replayed else {}

@@ -1,0 +1,225 @@
+"""What an image's container says of it: format, size, and whether it is whole. No pixel is decoded, nothing is copied.
+
+Read here and not by an imaging library, which keeps a record of each part: of a JPEG of 28 MB with seven million empty
+segments it makes one GB in 13 s.
+"""
+
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, TypeVar
+
+MOST_PARTS = 600_000  # segments, chunks, blocks or tiles: a TIFF of 6000 x 6000 pixels in four planes has 565,000
+Part = TypeVar("Part")
+
+
+class Broken(Exception):
+    """The bytes are not what they begin as."""
+
+
+BROKEN = (Broken, struct.error, IndexError, OverflowError)
+
+
+class Format(NamedTuple):
+    """Both functions raise one of BROKEN on bytes that only begin as the format does."""
+
+    name: str
+    size: Callable[[bytes], tuple[int, int]]  # width and height in pixels
+    is_whole: Callable[[bytes], bool]
+
+
+def format_of(content: bytes) -> Format | None:
+    """By its first bytes."""
+    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
+        return WEBP
+    return next((found for magic, found in BY_MAGIC.items() if content.startswith(magic)), None)
+
+
+def _counted(parts: Iterable[Part]) -> Iterator[Part]:
+    for count, part in enumerate(parts):
+        if count == MOST_PARTS:
+            raise Broken("it has too many parts")
+        yield part
+
+
+STANDALONE = {0x00, 0x01, *range(0xD0, 0xD8)}  # JPEG's markers without a length
+FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+SCAN = 0xDA
+
+
+def _jpeg_segments(content: bytes) -> Iterator[tuple[int, int]]:
+    """(marker, where) up to the first scan: thumbnails in the segments may hold a scan and an end of their own."""
+    at, marker = 2, 0
+    while marker != SCAN and (at := content.find(b"\xff", at)) >= 0 and at + 4 <= len(content):
+        marker = content[at + 1]
+        yield marker, at
+        if marker == 0xFF:
+            at += 1  # a fill byte
+        else:
+            at += 2 if marker in STANDALONE else 2 + int.from_bytes(content[at + 2 : at + 4])
+
+
+def _jpeg_size(content: bytes) -> tuple[int, int]:
+    for marker, at in _counted(_jpeg_segments(content)):
+        if marker in FRAMES:
+            height, width = struct.unpack_from(">HH", content, at + 5)
+            return width, height
+    raise Broken("it has no frame")
+
+
+def _jpeg_is_whole(content: bytes) -> bool:
+    """Inside the scan every FF is stuffed, so FF D9 after its start is the real end."""
+    return any(
+        marker == SCAN and content.find(b"\xff\xd9", at) >= 0 for marker, at in _counted(_jpeg_segments(content))
+    )
+
+
+def _png_size(content: bytes) -> tuple[int, int]:
+    if content[12:16] != b"IHDR":
+        raise Broken("it has no header")
+    width, height = struct.unpack_from(">II", content, 16)
+    return width, height
+
+
+def _png_chunks(content: bytes) -> Iterator[tuple[bytes, int]]:
+    """(kind, where it ends)"""
+    at = 8
+    while at + 12 <= len(content):
+        kind = content[at + 4 : at + 8]
+        at += 12 + int.from_bytes(content[at : at + 4])
+        yield kind, at
+
+
+def _png_is_whole(content: bytes) -> bool:
+    return any(kind == b"IEND" and end <= len(content) for kind, end in _counted(_png_chunks(content)))
+
+
+def _gif_size(content: bytes) -> tuple[int, int]:
+    width, height = struct.unpack_from("<HH", content, 6)
+    return width, height
+
+
+def _gif_steps(content: bytes) -> Iterator[bool]:
+    """From block to block; True where the first frame's data have reached their terminator."""
+    at = 13 + _palette(content[10])
+    while content[at] in (0x21, 0x2C):  # an extension, a frame
+        is_frame = content[at] == 0x2C
+        at += 11 + _palette(content[at + 9]) if is_frame else 2
+        while content[at]:
+            at += 1 + content[at]
+            yield False
+        at += 1
+        yield is_frame
+
+
+def _palette(flags: int) -> int:
+    """Its length in bytes."""
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+
+def _gif_is_whole(content: bytes) -> bool:
+    return any(_counted(_gif_steps(content)))
+
+
+def _webp_size(content: bytes) -> tuple[int, int]:
+    """Source: RFC 9649."""
+    if content[12:16] == b"VP8 " and content[23:26] == b"\x9d\x01\x2a":
+        width, height = struct.unpack_from("<HH", content, 26)
+        return width & 0x3FFF, height & 0x3FFF
+    if content[12:16] == b"VP8L" and content[20] == 0x2F:
+        (bits,) = struct.unpack_from("<I", content, 21)
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if content[12:16] == b"VP8X" and len(content) >= 30:
+        return int.from_bytes(content[24:27], "little") + 1, int.from_bytes(content[27:30], "little") + 1
+    raise Broken("it has no picture")
+
+
+def _webp_is_whole(content: bytes) -> bool:
+    return 8 + int.from_bytes(content[4:8], "little") <= len(content)
+
+
+class Bitmap(NamedTuple):
+    offset: int  # of the pixels
+    width: int
+    height: int  # negative: from the top down
+    bits: int
+    compression: int
+    stored: int  # bytes of the pixels, where they are compressed
+
+
+def _bmp(content: bytes) -> Bitmap:
+    offset, header = struct.unpack_from("<II", content, 10)
+    if header == 12:
+        width, height, _, bits = struct.unpack_from("<HHHH", content, 18)
+        return Bitmap(offset, width, height, bits, 0, 0)
+    if header not in (40, 52, 56, 64, 108, 124):
+        raise Broken("it has no header")
+    width, height, _, bits, compression, stored = struct.unpack_from("<iiHHII", content, 18)
+    return Bitmap(offset, width, height, bits, compression, stored)
+
+
+def _bmp_size(content: bytes) -> tuple[int, int]:
+    found = _bmp(content)
+    return found.width, abs(found.height)
+
+
+def _bmp_is_whole(content: bytes) -> bool:
+    found = _bmp(content)
+    rows = (found.width * found.bits + 31) // 32 * 4 * abs(found.height)
+    pixels = found.stored if found.compression in (1, 2) else rows
+    return pixels > 0 and found.offset + pixels <= len(content)
+
+
+WIDTH, HEIGHT, STRIPS, STRIP_LENGTHS, TILES, TILE_LENGTHS = 256, 257, 273, 279, 324, 325
+NUMBERS = {3: "H", 4: "I", 16: "Q"}  # TIFF's types of a field, as struct calls them
+
+
+def _tiff_numbers(content: bytes, *tags: int) -> list[tuple[int, ...]]:
+    """The values of these tags in the first directory, classic or BigTIFF; () for one that is not there."""
+    order = "<" if content.startswith(b"I") else ">"
+    word, count, length = ("Q", "Q", 20) if 43 in content[2:4] else ("I", "H", 12)
+    (at,) = struct.unpack_from(order + word, content, struct.calcsize(word))
+    (entries,) = struct.unpack_from(order + count, content, at)
+    at += struct.calcsize(count)
+    found: dict[int, tuple[int, ...]] = {}
+    for entry in _counted(range(at, at + entries * length, length)):
+        tag, kind, many = struct.unpack_from(f"{order}HH{word}", content, entry)
+        if tag in tags and tag not in found and kind in NUMBERS and many <= MOST_PARTS:
+            found[tag] = _tiff_values(content, entry + 4 + struct.calcsize(word), word, f"{order}{many}{NUMBERS[kind]}")
+    return [found.get(tag, ()) for tag in tags]
+
+
+def _tiff_values(content: bytes, at: int, word: str, layout: str) -> tuple[int, ...]:
+    """They stand in the entry itself, or where it points."""
+    if struct.calcsize(layout) > struct.calcsize(word):
+        (at,) = struct.unpack_from(layout[0] + word, content, at)
+    return struct.unpack_from(layout, content, at)
+
+
+def _tiff_size(content: bytes) -> tuple[int, int]:
+    widths, heights = _tiff_numbers(content, WIDTH, HEIGHT)
+    return widths[0], heights[0]
+
+
+def _tiff_is_whole(content: bytes) -> bool:
+    """Every strip or tile of the first picture lies inside the content."""
+    strips, strip_lengths, tiles, tile_lengths = _tiff_numbers(content, STRIPS, STRIP_LENGTHS, TILES, TILE_LENGTHS)
+    offsets, lengths = (strips, strip_lengths) if strips else (tiles, tile_lengths)
+    if not offsets or len(offsets) != len(lengths):
+        return False
+    return all(offset + length <= len(content) for offset, length in zip(offsets, lengths, strict=True))
+
+
+WEBP = Format("webp", _webp_size, _webp_is_whole)
+GIF = Format("gif", _gif_size, _gif_is_whole)
+TIFF = Format("tiff", _tiff_size, _tiff_is_whole)
+BY_MAGIC = {
+    b"\xff\xd8\xff": Format("jpeg", _jpeg_size, _jpeg_is_whole),
+    b"\x89PNG\r\n\x1a\n": Format("png", _png_size, _png_is_whole),
+    b"GIF87a": GIF,
+    b"GIF89a": GIF,
+    b"BM": Format("bmp", _bmp_size, _bmp_is_whole),
+    b"II*\0": TIFF,
+    b"MM\0*": TIFF,
+    b"II+\0": TIFF,
+    b"MM\0+": TIFF,
+}

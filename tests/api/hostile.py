@@ -1,0 +1,92 @@
+"""What hostile input meets at both entrances: a clear refusal in the entrance's format, and nothing kept of it."""
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from django.core.signals import request_started
+from django.db import close_old_connections
+
+from generations.models import Generation
+from seedance_service.wsgi import application
+from tenants.models import LedgerEntry
+from tests.conftest import Caller
+
+RIGHT = {"image": "https://example.com/a.jpg", "resolution": "480p"}  # a create that costs no S3
+
+
+@dataclass(frozen=True)
+class Entrance:
+    name: str
+    path: str  # of its create
+    accepted: int
+
+    def send(self, caller: Caller, body: Any, **headers: Any) -> Any:
+        content = body if isinstance(body, bytes) else msgspec.json.encode(body)
+        return caller.http.generic("POST", self.path, content, **{"content_type": "application/json", **headers})
+
+
+class Served:
+    """The answer of the whole WSGI application, which the test client goes round the door of."""
+
+    def __init__(self, method: str, path: str, caller: Caller, content: bytes = b"", **environ: Any) -> None:
+        path, _, query = path.partition("?")
+        facts: dict[str, Any] = {
+            "REQUEST_METHOD": method,
+            "PATH_INFO": path,
+            "QUERY_STRING": query,
+            "SERVER_NAME": "testserver",
+            "SERVER_PORT": "80",
+            "REMOTE_ADDR": "127.0.0.1",
+            "CONTENT_LENGTH": str(len(content)),
+            "CONTENT_TYPE": "application/json",
+            "HTTP_AUTHORIZATION": f"Bearer {caller.key_text}",
+            "wsgi.url_scheme": "http",
+            "wsgi.input": io.BytesIO(content),
+            "wsgi.errors": io.StringIO(),
+        }
+        request_started.disconnect(close_old_connections)  # as the test client does: the test's transaction is open
+        try:
+            self.content = b"".join(application({**facts, **environ}, self._start))
+        finally:
+            request_started.connect(close_old_connections)
+
+    def _start(self, status: str, headers: list[tuple[str, str]]) -> None:
+        self.status_code, self._headers = int(status.split()[0]), {name.lower(): value for name, value in headers}
+
+    def __getitem__(self, name: str) -> str:
+        return self._headers[name.lower()]
+
+    def json(self) -> Any:
+        return msgspec.json.decode(self.content)
+
+
+WIRE = Entrance("v3", "/v3/async/seedance-v1-lite-i2v", 200)
+OWN = Entrance("v1", "/v1/generations", 202)
+ENTRANCES = [WIRE, OWN]
+
+
+def check_format(path: str, answer: Any) -> dict[str, Any]:
+    """The error's body, in the format of the entrance that the path belongs to; never a 500."""
+    told: dict[str, Any] = answer.json()
+    assert 400 <= answer.status_code < 500, (answer.status_code, told)
+    if path.startswith("/v3/"):
+        assert answer["Content-Type"] == "application/json"
+        assert list(told) == ["code", "reason", "message", "metadata"]
+        assert (told["code"], bool(told["reason"]), bool(told["message"])) == (answer.status_code, True, True)
+    else:
+        assert answer["Content-Type"] == "application/problem+json"
+        assert (told["status"], bool(told["code"]), bool(told["detail"])) == (answer.status_code, True, True)
+    return told
+
+
+def check_refused(entrance: Entrance, caller: Caller, answer: Any, status: int = 400) -> str:
+    """What the refusal says. Nothing was recorded, and the caller's next right request is accepted."""
+    told = check_format(entrance.path, answer)
+    assert answer.status_code == status, told
+    assert len(answer.content) < 10_000  # what was sent is not sent back
+    assert not Generation.objects.exists()
+    assert not LedgerEntry.objects.exists()
+    assert entrance.send(caller, RIGHT).status_code == entrance.accepted
+    return str(told["message" if entrance is WIRE else "detail"])

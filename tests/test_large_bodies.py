@@ -1,0 +1,203 @@
+"""Large bodies from many callers at once, at one real web process: few are read, the rest is told to come back."""
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy import stack
+from generations import images
+from tests.api.hostile import OWN, RIGHT, WIRE, Entrance
+from tests.pictures import base64_of, picture
+
+pytestmark = pytest.mark.story
+CALLERS = 12
+MOST_MEMORY = 800_000  # kB, as README.md says of LARGE_BODIES
+UNIQUE = 96  # random bytes, so that no two pictures are the same to the store
+
+
+class Store:
+    """An S3 that takes every PUT, holds its answer while it is told to, and counts those that are there at once."""
+
+    def __init__(self) -> None:
+        self.free = threading.Event()
+        self.most = self._now = 0
+        self._lock = threading.Lock()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def stop(self) -> None:
+        self.free.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            self._now += change
+            self.most = max(self.most, self._now)
+
+    def _handler(store) -> type[BaseHTTPRequestHandler]:
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_PUT(self) -> None:
+                store._count(1)
+                left = int(self.headers["Content-Length"])
+                while left > 0:
+                    left -= len(self.rfile.read(min(left, 2**20)))
+                store.free.wait(30)
+                store._count(-1)
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *args: Any) -> None:
+                """A test prints nothing."""
+
+        return Handler
+
+
+class Web:
+    """One web process, started as `make run` starts it, on a database of its own."""
+
+    def __init__(self, folder: Path, store: Store) -> None:
+        self.port = stack.free_port(30_000 + os.getpid() % 20_000)
+        self.env = {
+            **{name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")},
+            "DJANGO_SETTINGS_MODULE": "seedance_service.settings",
+            "SECRET_KEY": "tests",
+            "VAR_DIR": str(folder),
+            "DATABASE_URL": f"sqlite:///{folder}/db.sqlite3",
+            "NOVITA_BASE_URL": "http://127.0.0.1:9",
+            "NOVITA_API_KEY": "none",
+            "S3_BUCKET": "tests",
+            "S3_ENDPOINT_URL": store.url,
+            "AWS_ACCESS_KEY_ID": "tests",
+            "AWS_SECRET_ACCESS_KEY": "tests-secret",
+        }
+        self._manage("migrate", "-v0")
+        self.key = json.loads(self._manage("tenant", "create", "alice", "--json"))["api_key"]
+        (folder / "static").mkdir()
+        self.process = stack.web(self.port, folder / "static", folder, self.env)
+        stack.wait_until_answers(self.process, f"http://127.0.0.1:{self.port}/v1/generations")
+
+    def _manage(self, *args: str) -> str:
+        command = [sys.executable, "manage.py", *args]
+        return subprocess.run(command, cwd=stack.ROOT, env=self.env, capture_output=True, text=True, check=True).stdout
+
+    def most_memory(self) -> int:
+        """The most that the process ever had, in kB."""
+        [worker] = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        [line] = [line for line in Path(f"/proc/{worker}/status").read_text().splitlines() if line.startswith("VmHWM")]
+        return int(line.split()[1])
+
+    def send(self, entrance: Entrance, body: list[bytes]) -> tuple[int, dict[str, str], Any]:
+        """(status, headers, body) of a create, which may be answered before it was sent."""
+        head = f"POST {entrance.path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {self.key}\r\nConnection: close\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {sum(map(len, body))}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as connection:
+            try:
+                for part in (head.encode(), *body):
+                    connection.sendall(part)
+            except OSError:
+                pass  # it has answered, and reads no more
+            received = b"".join(iter(lambda: connection.recv(65_536), b""))
+        return parsed(received)
+
+
+def parsed(received: bytes) -> tuple[int, dict[str, str], Any]:
+    head, _, body = received.partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+    return int(first.split()[1]), headers, json.loads(body)
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    server = Store()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def web(tmp_path: Path, store: Store) -> Iterator[Web]:
+    started = Web(tmp_path, store)
+    yield started
+    stack.stop([started.process])
+
+
+HEAD = picture() + bytes(-len(picture()) % 3)
+REST = base64_of(secrets.token_bytes(images.MAX_BYTES - len(HEAD) - UNIQUE)).encode()
+
+
+def large_picture() -> list[bytes]:
+    """30 MB in Base64, in parts: its rest is the same for all."""
+    return [base64_of(HEAD + secrets.token_bytes(UNIQUE)).encode(), REST]
+
+
+def large_body(pictures: int) -> list[bytes]:
+    """A create of 40 MB, or of 80."""
+    last = [b'", "last_image": "', *large_picture()] if pictures == 2 else []
+    return [b'{"resolution": "480p", "image": "', *large_picture(), *last, b'"}']
+
+
+class Crowd:
+    """All callers, each with a large body, every other one at the other entrance."""
+
+    def __init__(self, web: Web, pictures: int) -> None:
+        self._pool = ThreadPoolExecutor(CALLERS)
+        self._asked = [self._pool.submit(web.send, self._entrance(n), large_body(pictures)) for n in range(CALLERS)]
+
+    def _entrance(self, number: int) -> Entrance:
+        return [OWN, WIRE][number % 2]
+
+    def answered(self) -> int:
+        return sum(one.done() for one in self._asked)
+
+    def accepted(self) -> int:
+        """How many were; the rest was told in its entrance's format when to come back."""
+        count = 0
+        for number, one in enumerate(self._asked):
+            entrance, (status, headers, body) = self._entrance(number), one.result()
+            if status == entrance.accepted:
+                count += 1
+            else:
+                assert (status, headers["retry-after"]) == (503, "5")
+                assert body["code"] == ("too_many_large_bodies" if entrance is OWN else 503)
+        self._pool.shutdown()
+        return count
+
+
+def quickly(web: Web, entrance: Entrance) -> bool:
+    """A small create is accepted at once."""
+    started = time.monotonic()
+    return web.send(entrance, [json.dumps(RIGHT).encode()])[0] == entrance.accepted and time.monotonic() - started < 2
+
+
+def test_many_large_bodies_at_once_are_few_in_memory(web: Web, store: Store) -> None:
+    crowd = Crowd(web, pictures=1)
+    ends = time.monotonic() + 15
+    while crowd.answered() < CALLERS - 2 and time.monotonic() < ends:
+        time.sleep(0.01)
+    assert crowd.answered() == CALLERS - 2  # two are held in the store, and nobody else waits
+    assert quickly(web, OWN)
+    store.free.set()
+    assert crowd.accepted() == 2
+    for pictures in (1, 1, 1, 1, 1, 2, 2):
+        assert Crowd(web, pictures).accepted() >= 1
+    assert store.most == 2
+    assert web.most_memory() < MOST_MEMORY
+    assert quickly(web, WIRE)
