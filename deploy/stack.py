@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,6 +31,8 @@ class StackError(Exception):
 
 class Process:
     """A child in a process group of its own, which ends with its parent; its output goes to a log file."""
+
+    running: ClassVar[set[int]] = set()  # pids of those that `kill` has not seen to their end
 
     def __init__(
         self, name: str, command: list[str], env: Mapping[str, str], logs: Path, stops_within: float = STOP_WITHIN
@@ -49,6 +52,7 @@ class Process:
                 start_new_session=True,  # a Ctrl-C goes to the parent alone, which stops its children in order
                 preexec_fn=_die_with_parent,
             )
+        self.running.add(self.pid)
 
     @property
     def pid(self) -> int:
@@ -80,6 +84,7 @@ class Process:
             return
         finally:
             self._child.wait()
+            self.running.discard(self.pid)
 
     def wait(self, asked: float) -> None:
         """Until it has ended, or its time since the monotonic clock's `asked` is over; then its group is killed."""
@@ -113,8 +118,7 @@ def stop(processes: list[Process]) -> None:
     asked = time.monotonic()
     for process in reversed(processes):
         process.wait(asked)
-    known = {process.pid for process in processes}
-    while orphans := _children() - known:
+    while orphans := _children() - Process.running:
         for pid in orphans:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)

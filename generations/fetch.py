@@ -122,14 +122,15 @@ def _follow(client: httpx.Client, url: httpx.URL) -> httpx.Response:
 def _send(client: httpx.Client, url: httpx.URL) -> httpx.Response:
     try:
         return client.send(client.build_request("GET", url), stream=True)
-    except ValueError as error:  # httpx looks at the Location before we do
+    except (ValueError, httpx.InvalidURL) as error:  # httpx looks at the Location before we do
         raise FetchRefused("it leads to what is no URL") from error
 
 
 def _download(response: httpx.Response, limit: int) -> Download:
-    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+    if response.headers.get("Content-Encoding", "").lower() not in ("", "identity"):
         raise FetchFailed("the body is compressed, which was not asked for")
-    stated = response.headers.get("Content-Length", "")
+    chunked = "Transfer-Encoding" in response.headers  # then a length says nothing, RFC 9112, 6.3
+    stated = "" if chunked else response.headers.get("Content-Length", "")
     length = int(stated) if stated.isascii() and stated.isdecimal() else None
     if length is not None and length > limit:
         raise FetchTooLarge(f"more than {limit} bytes")

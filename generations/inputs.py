@@ -32,10 +32,10 @@ def from_url(url: str) -> images.Image:
 
 
 def keep(tenant_id: int, image: images.Image) -> InputImage:
-    """The row of a picture whose bytes lie in the bucket; a picture seen before is not stored again."""
+    """The row of a picture whose bytes lie in the bucket; what is there already is not stored again."""
     sha256 = image.sha256
     known = InputImage.objects.filter(tenant_id=tenant_id, sha256=sha256).first()
-    if known:
+    if known and storage.exists(known.key):  # an expiry rule may have deleted it since
         return known
     key = f"inputs/{tenant_id}/{sha256}"
     storage.put(key, image.content, f"image/{image.format}")

@@ -62,7 +62,7 @@ def _send(generation: Generation) -> None:
     try:
         body = _body(generation)
     except errors.StorageTrouble as trouble:
-        _try_again(generation, str(trouble))
+        _storage_unavailable(generation, trouble)
         return
     attempt = lifecycle.start_submitting(generation)
     if attempt is None:
@@ -112,11 +112,15 @@ def _learn(generation: Generation, attempt: Attempt, outcome: novita.Submitted) 
 
 def _is_overdue(generation: Generation, reason: str = "submits are paused") -> bool:
     """Fails a job that the upstream has kept waiting past SUBMIT_DEADLINE. One that was never looked at is not one."""
-    seconds = generation.tenant.submit_deadline or settings.SUBMIT_DEADLINE
-    if timezone.now() - (generation.resubmitted_at or generation.created_at) < timedelta(seconds=seconds):
+    if not _is_past_deadline(generation):
         return False
     sentence = f"The upstream could not be reached, or took nothing, for too long: {reason}"
     return lifecycle.fail(generation, "upstream_unavailable", sentence, sources=[Status.QUEUED])
+
+
+def _is_past_deadline(generation: Generation) -> bool:
+    seconds = generation.tenant.submit_deadline or settings.SUBMIT_DEADLINE
+    return timezone.now() - (generation.resubmitted_at or generation.created_at) >= timedelta(seconds=seconds)
 
 
 def _has_images(generation: Generation) -> bool:
@@ -134,9 +138,18 @@ def _has_images(generation: Generation) -> bool:
         _image_unreachable(generation, error)
         return False
     except errors.StorageTrouble as trouble:
-        _try_again(generation, str(trouble))
+        _storage_unavailable(generation, trouble)
         return False
     return True
+
+
+def _storage_unavailable(generation: Generation, trouble: errors.StorageTrouble) -> None:
+    """Its picture can not be kept or read back, now or, where it was deleted, for ever."""
+    if _is_past_deadline(generation):
+        sentence = f"The service could not read its picture for too long: {trouble}."
+        lifecycle.fail(generation, "storage_unavailable", sentence, sources=[Status.QUEUED])
+    else:
+        _try_again(generation, str(trouble))
 
 
 def _image_unreachable(generation: Generation, error: errors.FetchFailed) -> None:

@@ -1,8 +1,9 @@
-"""The door to S3: puts, streams, heads, reads and signs. The only user of boto3."""
+"""The door to S3: puts, streams, lists, reads and signs. The only user of boto3."""
 
+import base64
+import hashlib
 import os
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from urllib.parse import quote
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 from django.conf import settings
 from django.utils import timezone
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 CHUNK = 256 * 1024  # bytes
+# Two tries stay below a step's lease of 90 s: a stalled call must not act after another took the turn.
+CONNECT_TIMEOUT, READ_TIMEOUT, TRIES = 5.0, 25.0, 2  # seconds
 
 _clients: dict[tuple[int, str], "S3Client"] = {}
 _lock = threading.Lock()
@@ -55,29 +59,28 @@ class Stream:
 
 
 def put(key: str, content: bytes, content_type: str) -> None:
-    """Writes small content whole. The same key always gets the same content, so a second put changes nothing."""
+    """Writes small content whole; S3 refuses it where it came with other bytes.
+
+    The same key always gets the same content, so a second put changes nothing.
+    """
     with _translated():
-        _client().put_object(Bucket=settings.S3_BUCKET, Key=key, Body=content, ContentType=content_type)
+        _client().put_object(
+            Bucket=settings.S3_BUCKET,
+            Key=key,
+            Body=content,
+            ContentType=content_type,
+            ChecksumSHA256=base64.b64encode(hashlib.sha256(content).digest()).decode(),
+        )
 
 
-def put_stream(key: str, chunks: Iterator[bytes], length: int | None, content_type: str) -> None:
-    """Writes a stream by one PUT, in constant memory; where its length is unknown, by way of a file.
+def put_stream(key: str, chunks: Iterator[bytes], length: int, content_type: str) -> None:
+    """Writes a stream of exactly `length` bytes by one PUT, in constant memory.
 
     Never in parts: a PUT is there whole or not at all, leaves nothing behind, and can refuse to overwrite. S3 takes
     5 GiB so: https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html.
     Raises ObjectExists where the key is taken, StorageTrouble where S3 fails, and what `chunks` raises.
     """
-    if length is not None:
-        _put_whole(key, Stream(chunks), length, content_type)
-        return
-    with tempfile.TemporaryFile() as file:
-        file.writelines(chunks)
-        length = file.tell()
-        file.seek(0)
-        _put_whole(key, Stream(iter(lambda: file.read(CHUNK), b"")), length, content_type)
-
-
-def _put_whole(key: str, stream: Stream, length: int, content_type: str) -> None:
+    stream = Stream(chunks)
     try:
         with _translated():
             _client().put_object(
@@ -108,15 +111,22 @@ def read_stream(key: str) -> Iterator[bytes]:
             body.close()
 
 
-def size(key: str) -> int | None:
-    """The object's length in bytes; None where there is no such object."""
+def exists(key: str) -> bool:
     try:
         with _translated():
-            return _client().head_object(Bucket=settings.S3_BUCKET, Key=key)["ContentLength"]
+            _client().head_object(Bucket=settings.S3_BUCKET, Key=key)
     except StorageTrouble as error:
         if _status(error.__cause__) == 404:
-            return None
+            return False
         raise
+    return True
+
+
+def keys(prefix: str) -> list[str]:
+    """Up to 1,000 keys that begin so."""
+    with _translated():
+        found = _client().list_objects_v2(Bucket=settings.S3_BUCKET, Prefix=prefix)
+        return [one["Key"] for one in found.get("Contents", [])]
 
 
 def delete(key: str) -> None:
@@ -165,7 +175,7 @@ def _translated() -> Iterator[None]:
         if code == "PreconditionFailed":
             raise ObjectExists(code) from error
         raise StorageTrouble(f"S3 answered {code or 'an error'} to {error.operation_name}") from error
-    except BotoCoreError as error:
+    except (BotoCoreError, ResponseParserError) as error:
         # Its text may hold a URL, and the URL a signature.
         raise StorageTrouble(type(error).__name__) from error
 
@@ -201,10 +211,9 @@ def _new_client(endpoint: str) -> "S3Client":
             # A stream has no checksum before its end; what was stored is read back and hashed instead.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
-            # Two tries stay below a step's lease of 90 s: a stalled call must not act after another took the turn.
-            connect_timeout=5,
-            read_timeout=25,
-            retries={"total_max_attempts": 2, "mode": "standard"},
+            connect_timeout=CONNECT_TIMEOUT,
+            read_timeout=READ_TIMEOUT,
+            retries={"total_max_attempts": TRIES, "mode": "standard"},
             max_pool_connections=64,
         ),
     )

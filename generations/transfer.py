@@ -1,18 +1,22 @@
 """The bytes of a COPY: from the upstream to the bucket in constant memory, then verified by reading them back.
 
-It acts only while the lease is this worker's: once that is lost, the object under the key may be one that is served.
+It goes on only while the lease is this worker's. What a copy leaves in the bucket when it dies, or when S3 fails it at
+the very end, the next turn deletes; after a last one, a generation that fails may leave an object that is never served.
 """
 
 import hashlib
+import re
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from generations import errors, fetch, lifecycle, storage, videos
 from generations.failpoints import failpoint
 from generations.models import Generation
 
-DEADLINE = 240.0  # seconds; 20 MB at 85 kB/s, and below the queue's timeout
+DEADLINE = 240.0  # seconds for the download; 20 MB at 85 kB/s
+COPY_WITHIN = 400.0  # seconds until its last byte; with a sweep's 50, a poll and the poster below the queue's 600
 MAX_VIDEO = 2 * 1024**3  # bytes; a 1080p video of 10 s has about 20 MB
 RENEW_EVERY = 20.0  # seconds, a fraction of the copy's lease
 
@@ -22,17 +26,34 @@ class TurnLost(Exception):
 
 
 def run(generation: Generation, video_url: str) -> lifecycle.StoredVideo:
-    """What was verified in the bucket. Raises Trouble, where a fresh URL and another try may help, or TurnLost."""
+    """What was verified in the bucket. Raises Trouble, where a fresh URL and another try may help, or TurnLost.
+
+    Each turn writes under names of its own, which are never written again: whatever is deleted, however late the
+    worker wakes or S3 gets round to it, is never what another turn has stored.
+    """
     folder = f"videos/{generation.tenant_id}/{generation.created_at:%Y/%m}"
-    key, poster_key = f"{folder}/{generation.pk}.mp4", f"{folder}/{generation.pk}.jpg"
-    if storage.size(key) is not None:
-        _delete(generation, key)  # left by a copy that died; nobody was told of it
-    with fetch.open_url(video_url, limit=MAX_VIDEO, deadline=DEADLINE) as download:
-        hashed = Hashed(_broken_off(_while_mine(generation, download.chunks)))
-        storage.put_stream(key, iter(hashed), download.length, "video/mp4")
+    name = f"{folder}/{generation.pk}-{generation.turn}"
+    turn = Turn(generation)
+    _delete_older(f"{folder}/{generation.pk}-", generation.turn)
+    try:
+        return _copied(turn, video_url, f"{name}.mp4", f"{name}.jpg")
+    except (errors.BadVideo, TurnLost):
+        with suppress(errors.StorageTrouble):  # the next turn finds it
+            _delete(f"{name}.mp4", f"{name}.jpg")
+        raise
+
+
+def _copied(turn: "Turn", video_url: str, key: str, poster_key: str) -> lifecycle.StoredVideo:
+    with (
+        fetch.open_url(video_url, limit=MAX_VIDEO, deadline=DEADLINE) as download,
+        _measured(turn, download) as (chunks, length),
+    ):
+        hashed = Hashed(_broken_off(turn.guard(chunks)))
+        storage.put_stream(key, iter(hashed), length, "video/mp4")
     failpoint("copy_stored")
-    facts = _verify(generation, key, hashed)
+    facts = _verified(turn, key, hashed)
     storage.put(poster_key, facts.poster, "image/jpeg")
+    turn.renew()
     failpoint("copy_verified")
     return lifecycle.StoredVideo(
         key=key,
@@ -47,26 +68,62 @@ def run(generation: Generation, video_url: str) -> lifecycle.StoredVideo:
     )
 
 
-def _verify(generation: Generation, key: str, sent: "Hashed") -> videos.Video:
-    """What lies in the bucket, if it is what was sent and a whole MP4. Raises BadVideo, with the object deleted."""
+@contextmanager
+def _measured(turn: "Turn", download: fetch.Download) -> Iterator[tuple[Iterator[bytes], int]]:
+    """The chunks and how many bytes they are: where the source does not say it, by way of a file."""
+    if download.length is not None:
+        yield download.chunks, download.length
+        return
+    with tempfile.TemporaryFile() as file:
+        file.writelines(turn.guard(download.chunks))
+        length = file.tell()
+        file.seek(0)
+        yield iter(lambda: file.read(fetch.CHUNK), b""), length
+
+
+def _verified(turn: "Turn", key: str, sent: "Hashed") -> videos.Video:
+    """What lies in the bucket, if it is what was sent and a whole MP4. Raises BadVideo."""
     with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
-        stored = Hashed(_while_mine(generation, storage.read_stream(key)))
+        stored = Hashed(turn.guard(storage.read_stream(key)))
         file.writelines(stored)
         file.flush()
-        try:
-            if (stored.size, stored.sha256) != (sent.size, sent.sha256):
-                raise errors.BadVideo(f"{stored.size} bytes lie in the bucket, {sent.size} other ones were sent")
-            return videos.inspect(file.name)
-        except errors.BadVideo:
-            _delete(generation, key)
-            raise
+        if (stored.size, stored.sha256) != (sent.size, sent.sha256):
+            raise errors.BadVideo(f"{stored.size} bytes lie in the bucket, {sent.size} other ones were sent")
+        return videos.inspect(file.name)
 
 
-def _delete(generation: Generation, key: str) -> None:
-    """Delete what this copy may delete: once the turn is lost, the object may be one that is served."""
-    if not lifecycle.renew_lease(generation):
-        raise TurnLost
-    storage.delete(key)
+def _delete_older(prefix: str, turn: int) -> None:
+    """What copies that died have left; nobody was told of it."""
+    for key in storage.keys(prefix):
+        found = re.fullmatch(r"(\d+)\.(mp4|jpg)", key.removeprefix(prefix))
+        if found and int(found[1]) < turn:
+            storage.delete(key)
+
+
+def _delete(*keys: str) -> None:
+    for key in keys:
+        storage.delete(key)
+
+
+class Turn:
+    """This worker's right to the row, renewed while bytes flow, and for COPY_WITHIN at most."""
+
+    def __init__(self, generation: Generation) -> None:
+        self._generation, self._ends, self._renewed = generation, time.monotonic() + COPY_WITHIN, float("-inf")
+
+    def guard(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """The chunks, for as long as the turn lasts. Raises TurnLost, and StorageTrouble where the time is over."""
+        for chunk in chunks:
+            if time.monotonic() > self._ends:
+                raise errors.StorageTrouble("the copy took too long")
+            if time.monotonic() - self._renewed > RENEW_EVERY:
+                self.renew()
+            yield chunk
+
+    def renew(self) -> None:
+        if not lifecycle.renew_lease(self._generation):
+            raise TurnLost
+        self._renewed = time.monotonic()
 
 
 class Hashed:
@@ -90,14 +147,3 @@ def _broken_off(chunks: Iterator[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         yield chunk
         failpoint("copy_reading")
-
-
-def _while_mine(generation: Generation, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The chunks, for as long as the lease can be renewed. Raises TurnLost."""
-    renewed = float("-inf")
-    for chunk in chunks:
-        if time.monotonic() - renewed > RENEW_EVERY:
-            if not lifecycle.renew_lease(generation):
-                raise TurnLost
-            renewed = time.monotonic()
-        yield chunk

@@ -8,6 +8,7 @@ from django.core.management import get_commands, load_command_class
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+PROMISES = (ROOT / "tests" / "PROMISES.md").read_text()
 SETTINGS = (ROOT / "seedance_service" / "settings.py").read_text()
 READ = sorted(set(re.findall(r'env\.\w+\(\s*"([A-Z0-9_]+)"', SETTINGS)))
 
@@ -37,3 +38,10 @@ def test_the_locks_name_no_place_to_download_from() -> None:
     for lock in ("run.txt", "dev.txt"):
         assert "://" not in (ROOT / "requirements" / lock).read_text()
     assert '"resolved"' not in (ROOT / "tests" / "sdk" / "package-lock.json").read_text()
+
+
+@pytest.mark.parametrize("named", sorted(set(re.findall(r"`(test_\w+\.py(?:::\w+)?)`", PROMISES))))
+def test_what_a_promise_is_shown_by_is_there(named: str) -> None:
+    file, _, test = named.partition("::")
+    [path] = [found for folder in ("tests", "tests/api", "tests/faults") for found in (ROOT / folder).glob(file)]
+    assert f"def {test}" in path.read_text()

@@ -175,6 +175,8 @@ def test_a_resolver_that_hangs_meets_the_deadline_too(monkeypatch: Any) -> None:
         "http://127.0.0.1:1/",
         "https://localhost/",
         "file:///etc/passwd",
+        "http:127.0.0.1:1/",
+        "https:",
     ],
 )
 def test_a_redirect_is_checked_like_the_url_itself(upstream: Upstream, target: str) -> None:
@@ -229,6 +231,24 @@ def test_a_body_that_ends_before_its_length_is_a_failure(upstream: Upstream) -> 
     upstream.on_video = cut
     with pytest.raises(FetchFailed, match="RemoteProtocolError"):
         fetch.read(f"{upstream.url}/", **LIMITS)
+
+
+def test_a_length_beside_chunks_is_not_believed(upstream: Upstream) -> None:
+    """Chunks are what counts, RFC 9112, 6.3. A PUT of more bytes than its length says is another request to S3."""
+
+    def both(handler: Any) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n")
+        handler.wfile.write(b"7\r\npicture\r\n0\r\n\r\n")
+
+    upstream.on_video = both
+    with fetch.open_url(f"{upstream.url}/", **LIMITS) as download:
+        assert (download.length, b"".join(download.chunks)) == (None, b"picture")
+
+
+@pytest.mark.parametrize("encoding", ["", "identity"])
+def test_an_encoding_that_is_none_is_read(upstream: Upstream, encoding: str) -> None:
+    upstream.on_video = 200, {"Content-Encoding": encoding}, b"picture"
+    assert fetch.read(f"{upstream.url}/", **LIMITS) == b"picture"
 
 
 def test_a_compressed_body_is_refused_before_it_is_inflated(upstream: Upstream) -> None:

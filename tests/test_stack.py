@@ -56,6 +56,15 @@ def test_a_strangers_port_is_not_taken_for_the_processs_own(tmp_path: Path, port
     stack.stop([process])
 
 
+def test_what_is_started_beside_it_goes_on(tmp_path: Path) -> None:
+    """As the S3 of a whole run of tests does, while one of them starts and stops a process of its own."""
+    beside, stopped = (python("import time; time.sleep(60)", tmp_path / name) for name in ("beside", "stopped"))
+    stack.stop([stopped])
+    assert not beside.has_ended()
+    stack.stop([beside])
+    assert beside.has_ended()
+
+
 def test_the_log_of_the_start_before_is_kept(tmp_path: Path) -> None:
     for word in ("first", "second"):
         stack.stop([python(f"print('{word}')", tmp_path)])

@@ -15,7 +15,7 @@ from generations.images import inspect
 from generations.models import Generation
 from tenants.models import LedgerEntry
 from tests.conftest import Caller, make_generation
-from tests.pictures import data_uri, mp4, picture
+from tests.pictures import base64_of, data_uri, mp4, picture
 from tests.upstream import Upstream, refusal, task
 
 Status = Generation.Status
@@ -340,8 +340,8 @@ def test_a_video_is_copied_verified_and_described(running: Generation, upstream:
     upstream.video(mp4())
     g = take_a_step(running)
     assert g.status == Status.SUCCEEDED
-    folder = f"videos/{g.tenant_id}/{g.created_at:%Y/%m}/{g.pk}"
-    assert (g.video_key, g.poster_key) == (f"{folder}.mp4", f"{folder}.jpg")
+    name = f"videos/{g.tenant_id}/{g.created_at:%Y/%m}/{g.pk}-{g.turn}"
+    assert (g.video_key, g.poster_key) == (f"{name}.mp4", f"{name}.jpg")
     assert (g.video_size, g.video_sha256) == (len(mp4()), hashlib.sha256(mp4()).hexdigest())
     assert (g.video_codec, g.video_width, g.video_height, g.video_fps) == ("h264", 160, 90, 24.0)
     assert g.video_duration == pytest.approx(25 / 24)
@@ -398,7 +398,7 @@ def test_bytes_that_are_not_the_whole_video_are_never_served(
     upstream.on_video = answer
     g = take_a_step(running)
     assert (g.status, g.video_key, g.tries) == (Status.COPYING, "", 1)
-    assert storage.size(f"videos/{g.tenant_id}/{g.created_at:%Y/%m}/{g.pk}.mp4") is None
+    assert storage.keys("videos/") == []
     # A fresh URL, later, and the copy is whole.
     upstream.on_video = 200, {}, mp4()
     assert take_a_step(g).status == Status.SUCCEEDED
@@ -406,12 +406,13 @@ def test_bytes_that_are_not_the_whole_video_are_never_served(
 
 
 def test_an_object_left_by_a_copy_that_died_is_not_taken_for_the_video(running: Generation, upstream: Upstream) -> None:
-    key = f"videos/{running.tenant_id}/{running.created_at:%Y/%m}/{running.pk}.mp4"
-    storage.put(key, b"half a video", "video/mp4")
+    left = f"videos/{running.tenant_id}/{running.created_at:%Y/%m}/{running.pk}-{running.turn}.mp4"
+    storage.put(left, b"half a video", "video/mp4")
     upstream.video(mp4())
     g = take_a_step(running)
     assert g.status == Status.SUCCEEDED
-    assert storage.read(key) == mp4()
+    assert storage.read(g.video_key) == mp4()
+    assert left not in storage.keys("videos/")
 
 
 def test_a_store_that_is_down_delays_a_copy_and_loses_nothing(
@@ -440,7 +441,7 @@ def test_a_copy_that_lost_its_turn_stops_and_leaves_no_object(
     upstream.on_video = steal
     g = take_a_step(running)
     assert g.status == Status.COPYING
-    assert storage.size(f"videos/{g.tenant_id}/{g.created_at:%Y/%m}/{g.pk}.mp4") is None
+    assert storage.keys("videos/") == []
 
 
 @pytest.mark.django_db(transaction=True)
@@ -451,14 +452,14 @@ def test_a_stale_worker_does_not_delete_what_another_has_stored(
     upstream.video(mp4())
     [stale] = claim(running)
     assert lifecycle.start_copying(stale, 77)
-    look = storage.size
+    look = storage.keys
 
-    def stall(key: str) -> int | None:
-        monkeypatch.setattr(storage, "size", look)
+    def stall(prefix: str) -> list[str]:
+        monkeypatch.setattr(storage, "keys", look)
         assert take_a_step(running).status == Status.SUCCEEDED
-        return look(key)
+        return look(prefix)
 
-    monkeypatch.setattr(storage, "size", stall)
+    monkeypatch.setattr(storage, "keys", stall)
     steps._copy_from(stale, f"{upstream.url}/video.mp4")
     g = Generation.objects.get(pk=running.pk)
     assert g.status == Status.SUCCEEDED
@@ -481,3 +482,32 @@ def claim(generation: Generation) -> list[Generation]:
 
 def kinds(generation: Generation) -> list[str]:
     return list(LedgerEntry.objects.filter(generation_id=generation.pk).order_by("id").values_list("kind", flat=True))
+
+
+def created(caller: Caller) -> Generation:
+    body = {"image": base64_of(picture()), "resolution": "480p"}
+    return Generation.objects.get(pk=caller.http.post("/v1/generations", body, format="json").json()["id"])
+
+
+def test_a_picture_that_was_deleted_since_is_kept_again_when_it_comes_again(
+    alice: Caller, upstream: Upstream, bucket: Any
+) -> None:
+    first = created(alice)
+    assert first.image is not None
+    bucket.delete_object(Bucket="seedance-tests", Key=first.image.key)
+    again = created(alice)
+    assert again.image == first.image
+    assert take_a_step(again).status == Status.RUNNING
+
+
+def test_a_picture_that_is_gone_for_good_does_not_keep_its_job_and_its_hold_for_ever(
+    alice: Caller, upstream: Upstream, bucket: Any
+) -> None:
+    g = created(alice)
+    assert g.image is not None
+    bucket.delete_object(Bucket="seedance-tests", Key=g.image.key)
+    assert take_a_step(g).status == Status.QUEUED
+    with time_machine.travel(timezone.now() + timedelta(hours=1), tick=False):
+        g = take_a_step(g)
+    assert (g.status, g.error_code, kinds(g)) == (Status.FAILED, "storage_unavailable", ["hold", "release"])
+    assert upstream.submits == []

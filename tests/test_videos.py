@@ -25,17 +25,41 @@ def test_a_videos_facts_and_its_poster_are_read(file: Path) -> None:
         assert (poster.format, poster.size) == ("JPEG", (160, 90))
 
 
-def test_a_fragmented_mp4_is_a_video_too(file: Path) -> None:
+def remux(source: bytes, target: Path, flags: str) -> None:
     with (
-        av.open(io.BytesIO(mp4())) as source,
-        av.open(str(file), "w", format="mp4", options={"movflags": "frag_keyframe+empty_moov"}) as target,
+        av.open(io.BytesIO(source)) as opened,
+        av.open(str(target), "w", format="mp4", options={"movflags": flags}) as made,
     ):
-        stream = target.add_stream_from_template(source.streams.video[0])
-        for packet in source.demux(video=0):
+        stream = made.add_stream_from_template(opened.streams.video[0])
+        for packet in opened.demux(video=0):
             if packet.size:
                 packet.stream = stream
-                target.mux(packet)
-    assert videos.inspect(str(file)).frames == 25
+                made.mux(packet)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "frag_keyframe+empty_moov",
+        "frag_keyframe",  # the first fragment lies in moov, which counts its own frames alone
+        "frag_every_frame+empty_moov",
+        "dash+frag_every_frame",  # its indexes announce a duration with a frame too many
+        "dash+global_sidx+frag_every_frame",  # and here one of months
+        "cmaf",
+    ],
+)
+@pytest.mark.parametrize("frames", [25, 73])
+def test_a_fragmented_mp4_is_a_video_too(file: Path, flags: str, frames: int) -> None:
+    remux(rendered(shot(frames=frames, width=32, height=32)), file, flags)
+    assert videos.inspect(str(file)).frames == frames
+
+
+def test_a_fragments_head_without_its_pictures_is_refused(file: Path) -> None:
+    remux(mp4(), file, "frag_every_frame+empty_moov")
+    whole = file.read_bytes()
+    file.write_bytes(whole[: whole.rindex(b"mdat") - 4])
+    with pytest.raises(BadVideo, match="cut off"):
+        videos.inspect(str(file))
 
 
 def test_metadata_in_another_encoding_do_not_lose_a_paid_video(file: Path) -> None:

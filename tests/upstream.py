@@ -61,6 +61,7 @@ class Upstream:
     def _handler(upstream) -> type[BaseHTTPRequestHandler]:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # a body behind its head would wait 40 ms for the client's acknowledgment
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))

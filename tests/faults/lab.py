@@ -30,6 +30,7 @@ ENTRANCES = ["/v3/async/seedance-v1-lite-i2v", "/v1/generations"]
 LIMITED_TO = 10  # in flight, of the tenant `limited`
 SWEEPERS = 6
 UPSTREAM_KEY = "upstream-key-of-the-lab"
+TRIES = 3  # of a create
 GRACE = 10.0  # seconds that a deploy gives a process
 SETTLED_WITHIN = 120.0  # seconds after the last fault
 ACTS = ["kill", "kill", "kill", "raise", "hang=1"]  # of a trap
@@ -226,14 +227,18 @@ class Lab:
         content = f"{self.upstream.url}/picture.png" if call.seed % 5 == 0 else base64_of(picture())
         body = {"image": content, "resolution": "480p", "seed": call.seed, "prompt": f"number {call.seed}"}
         path = self.dice.choice(ENTRANCES)
-        headers = {"Authorization": f"Bearer {self.keys[tenant]}"}
-        try:
-            answer = httpx.post(self.url + path, json=body, headers=headers, timeout=30)
-        except httpx.HTTPError as error:
-            self.book.answers[f"create: {type(error).__name__}"] += 1
-            time.sleep(0.5)
+        headers = {"Authorization": f"Bearer {self.keys[tenant]}", "Idempotency-Key": f"number {call.seed}"}
+        for _ in range(TRIES):  # a caller that hears nothing asks again, with the same key
+            try:
+                answer = httpx.post(self.url + path, json=body, headers=headers, timeout=30)
+                break
+            except httpx.HTTPError as error:
+                self.book.answers[f"create: {type(error).__name__}"] += 1
+                time.sleep(1)
+        else:
             return
-        self.book.answers[f"create: {answer.status_code}"] += 1
+        replayed = " replayed" if "Idempotent-Replayed" in answer.headers else ""
+        self.book.answers[f"create: {answer.status_code}{replayed}"] += 1
         if answer.is_success:
             told = answer.json()
             call.id = told.get("id") or told["task_id"]

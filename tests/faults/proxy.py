@@ -222,6 +222,8 @@ class Connection:
 
     def _forward_late(self, fault: Late, request: Head) -> None:
         """Its body is in memory meanwhile: this is for small ones."""
+        if request.expects:
+            self._client.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         pieces = list(self._client.body(request))
         self._client.close(reset=True)
         self._proxy.count(fault)

@@ -111,6 +111,12 @@ def promises(lab: Lab) -> list[Promise]:
             + [str(window) for window in Window.objects.filter(kind="in_flight").exclude(used=0)],
         ),
         Promise(
+            "G11 one generation a key, however often it is asked for",
+            len(lab.book.calls),
+            "keys",
+            [f"seed {seed}: {n}" for seed, n in Counter(row.seed for row in rows.values()).items() if n > 1],
+        ),
+        Promise(
             "G12, G14 served bytes are the seed's",
             lab.book.served + len(succeeded),
             "videos read",

@@ -1,0 +1,281 @@
+"""A copy whose source is hurt: whatever comes, either the whole video is served or nothing is.
+
+A bit that flips at the source, before it was hashed, cannot be known by anybody here: no checksum comes with the URL.
+"""
+
+import gzip
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.utils import timezone
+
+from generations import transfer
+from generations.models import Generation
+from tests.conftest import Caller
+from tests.faults.copies import (
+    BUCKET,
+    Status,
+    assert_copied,
+    assert_legal,
+    assert_nothing_is_served,
+    at_the_upstream,
+    kinds,
+    objects,
+    turn,
+)
+from tests.pictures import mp4, picture
+from tests.upstream import Upstream, refusal, task
+
+SHARES = [0.0, 0.01, 0.5, 0.99]
+LIMIT = 1_000_000  # bytes
+
+
+@pytest.fixture
+def running(alice: Caller, bucket: Any, upstream: Upstream) -> Generation:
+    upstream.video(mp4())
+    return at_the_upstream(alice)
+
+
+def raw(head: bytes, body: bytes) -> Callable[[Any], None]:
+    """An answer byte for byte, and the end of the connection."""
+
+    def answer(handler: Any) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\n" + head + b"\r\n" + body)
+        handler.close_connection = True
+
+    return answer
+
+
+def cut(share: float, head: bytes = b"") -> Callable[[Any], None]:
+    return raw(head, mp4()[: int(len(mp4()) * share)])
+
+
+def framed(*pieces: bytes) -> bytes:
+    return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
+
+
+def without(box: bytes) -> bytes:
+    start = mp4().index(box) - 4
+    return mp4()[:start] + mp4()[start + int.from_bytes(mp4()[start : start + 4]) :]
+
+
+def endless(handler: Any) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+    try:
+        while True:
+            handler.wfile.write(b"x" * 65536)
+    except OSError:
+        handler.close_connection = True
+
+
+LENGTH = b"Content-Length: %d\r\n" % len(mp4())
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+XML = b'<?xml version="1.0"?><Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>'
+HURT: dict[str, list[Any]] = {
+    "cut": [cut(share, LENGTH) for share in SHARES],
+    "cut without a length": [*(cut(share) for share in SHARES), raw(b"", mp4()[:-1])],
+    "cut among chunks": [raw(CHUNKED, framed(mp4())[: int(len(mp4()) * share)]) for share in SHARES],
+    "cut between chunks": [raw(CHUNKED, framed(mp4()[:4000]))],
+    "cut, with a length that fits": [(200, {}, mp4()[: len(mp4()) // 2]), (200, {}, mp4()[:-1])],
+    "a length that is too small": [(200, {"Content-Length": length}, mp4()) for length in ("4000", "10", "0")],
+    "a length that is too large": [raw(b"Content-Length: %d\r\n" % (len(mp4()) + 1), mp4())],
+    "a length that is none": [raw(b"Content-Length: %s\r\n" % text, mp4()) for text in (b"-1", b"x", b"9" * 5000)],
+    "two lengths": [raw(LENGTH + b"Content-Length: 10\r\n", mp4())],
+    "zero bytes": [(200, {}, b"")],
+    "HTML": [(200, {"Content-Type": kind}, b"<html>expired</html>") for kind in ("text/html", "video/mp4")],
+    "XML": [(200, {"Content-Type": kind}, XML) for kind in ("application/xml", "video/mp4")],
+    "a part": [(206, {"Content-Range": f"bytes 0-99/{len(mp4())}"}, mp4()[:100])],
+    "all of it as a part": [(206, {"Content-Range": f"bytes 0-{len(mp4()) - 1}/{len(mp4())}"}, mp4())],
+    "compressed": [(200, headers, gzip.compress(mp4())) for headers in ({"Content-Encoding": "gzip"}, {})],
+    "endless": [endless],
+    "20 GB": [raw(b"Content-Length: 20000000000\r\n", mp4())],
+    "a byte more than the limit": [(200, {}, mp4() + bytes(LIMIT + 1 - len(mp4())))],
+    "without a box": [(200, {}, without(b"moov")), (200, {}, without(b"mdat")), (200, {}, without(b"ftyp"))],
+    "a picture": [(200, {"Content-Type": "video/mp4"}, picture(kind=kind)) for kind in ("JPEG", "GIF", "WEBP")],
+    "no answer": [lambda handler: None],
+    "another status": [(status, {}, XML) for status in (204, 304, 403, 404, 410, 416, 429, 500, 503)],
+    "a redirect inside": [
+        (302, {"Location": "http://169.254.169.254/latest/meta-data"}, b""),
+        (302, {"Location": "http://127.0.0.1:1/"}, b""),
+    ],
+    "a redirect without an end": [(302, {}, b""), (307, {"Location": "/video.mp4"}, b"")],
+}
+
+
+@pytest.mark.parametrize("answers", HURT.values(), ids=HURT)
+def test_what_is_not_the_whole_video_is_never_served(
+    running: Generation, alice: Caller, upstream: Upstream, bucket: Any, monkeypatch: Any, answers: list[Any]
+) -> None:
+    monkeypatch.setattr(transfer, "MAX_VIDEO", LIMIT)
+    for tries, answer in enumerate(answers, 1):
+        upstream.on_video = answer
+        g = turn(running)
+        assert (g.status, g.tries) == (Status.COPYING, tries)
+        assert objects(bucket, g) == {}
+    assert_nothing_is_served(alice, g)
+    upstream.video(mp4())
+    assert_copied(alice, turn(g), mp4(), bucket)
+
+
+WHOLE = {
+    "with its length": (200, {}, mp4()),
+    "until the connection ends": raw(b"", mp4()),
+    "chunked": raw(CHUNKED, framed(mp4()[:100], mp4()[100:], b"")),
+    "chunked, with a length that lies": raw(b"Content-Length: 100\r\n" + CHUNKED, framed(mp4(), b"")),
+    "as binary": (200, {"Content-Type": "binary/octet-stream"}, mp4()),
+    "without a type": raw(LENGTH, mp4()),
+    "an encoding that is none": (200, {"Content-Encoding": ""}, mp4()),
+    "with a box behind it": (200, {}, mp4() + b"\0\0\0\x10free" + bytes(8)),
+}
+
+
+@pytest.mark.parametrize("answer", WHOLE.values(), ids=WHOLE)
+def test_a_whole_video_is_served_whatever_way_it_came(
+    running: Generation, alice: Caller, upstream: Upstream, bucket: Any, answer: Any
+) -> None:
+    upstream.on_video = answer
+    content = answer[2] if isinstance(answer, tuple) else mp4()
+    assert_copied(alice, turn(running), content, bucket)
+
+
+def test_a_video_behind_a_redirect_is_served(
+    running: Generation, alice: Caller, upstream: Upstream, bucket: Any
+) -> None:
+    moved, there = (302, {"Location": "/there.mp4"}, b""), (200, {}, mp4())
+    upstream.on_video = lambda handler: there if handler.path == "/there.mp4" else moved
+    assert_copied(alice, turn(running), mp4(), bucket)
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\n" + LENGTH])
+def test_a_source_that_drips_meets_the_copys_deadline(
+    running: Generation, alice: Caller, upstream: Upstream, bucket: Any, monkeypatch: Any, head: bytes
+) -> None:
+    def drip(handler: Any) -> None:
+        try:
+            handler.wfile.write(head)
+            for byte in mp4():
+                handler.wfile.write(bytes([byte]))
+                time.sleep(0.01)
+        except OSError:
+            handler.close_connection = True
+
+    monkeypatch.setattr(transfer, "DEADLINE", 0.1)
+    upstream.on_video = drip
+    started = time.monotonic()
+    g = turn(running)
+    assert time.monotonic() - started < 3
+    assert (g.status, g.tries) == (Status.COPYING, 1)
+    assert_nothing_is_served(alice, g)
+    assert objects(bucket, g) == {}
+    monkeypatch.undo()
+    upstream.video(mp4())
+    assert_copied(alice, turn(g), mp4(), bucket)
+
+
+# Expiry
+
+
+def signed_anew(upstream: Upstream, good_from: int) -> list[str]:
+    """Each Task Result names another URL; from the one with this number on they are not expired. Who was asked for."""
+    asked: list[str] = []
+
+    def result(handler: Any) -> Any:
+        return task("TASK_STATUS_SUCCEED", url=f"{upstream.url}/{len(upstream.polls)}.mp4?X-Amz-Signature=x")
+
+    def video(handler: Any) -> Any:
+        asked.append(handler.path.partition("?")[0])
+        number = int(asked[-1].strip("/").partition(".")[0])
+        return (200, {}, mp4()) if number >= good_from else (403, {}, XML)
+
+    upstream.on_poll, upstream.on_video = result, video
+    return asked
+
+
+def test_an_expired_url_is_asked_for_once_and_a_fresh_one_is_taken(
+    running: Generation, alice: Caller, upstream: Upstream, bucket: Any
+) -> None:
+    asked = signed_anew(upstream, good_from=2)
+    g = turn(running)
+    assert g.status == Status.COPYING
+    assert_nothing_is_served(alice, g)
+    assert_copied(alice, turn(g), mp4(), bucket)
+    assert asked == ["/1.mp4", "/2.mp4"]
+
+
+def test_urls_that_are_expired_for_good_end_in_a_failure_and_a_release(
+    running: Generation, alice: Caller, upstream: Upstream, bucket: Any
+) -> None:
+    asked = signed_anew(upstream, good_from=10**9)
+    for hours in (0, 1, 23.9):
+        with time_machine.travel(timezone.now() + timedelta(hours=hours), tick=False):
+            g = turn(running)
+            assert g.status == Status.COPYING
+            assert_nothing_is_served(alice, g)
+    with time_machine.travel(timezone.now() + timedelta(hours=24.1), tick=False):
+        g = turn(running)
+    assert (g.status, g.error_code) == (Status.FAILED, "copy_failed")
+    assert "403" in g.error_message
+    assert len(asked) == 4
+    assert_nothing_is_served(alice, g)
+    assert_legal(g)
+    assert objects(bucket, g) == {}
+    assert kinds(g) == ["hold", "release"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        refusal(404, "TASK_NOT_FOUND"),
+        refusal(500, "GET_RESULT_FAILED"),
+        (200, {}, b"?"),
+        task("TASK_STATUS_PROCESSING", progress=10),
+        task("TASK_STATUS_SUCCEED"),
+        task("TASK_STATUS_FAILED", reason="late"),
+    ],
+    ids=["404", "500", "garbage", "running again", "without a video", "failed after all"],
+)
+def test_a_result_that_is_taken_back_while_it_is_copied_is_waited_for(
+    running: Generation, alice: Caller, upstream: Upstream, bucket: Any, answer: Any
+) -> None:
+    upstream.on_video = 403, {}, XML
+    g = turn(running)
+    upstream.on_poll = answer
+    for tries in (2, 3):
+        g = turn(g)
+        assert (g.status, g.tries) == (Status.COPYING, tries)
+        assert_nothing_is_served(alice, g)
+    upstream.video(mp4())
+    assert_copied(alice, turn(g), mp4(), bucket)
+
+
+def test_a_first_poll_that_is_late_by_an_hour_takes_the_video(
+    running: Generation, alice: Caller, upstream: Upstream, bucket: Any
+) -> None:
+    signed_anew(upstream, good_from=1)
+    with time_machine.travel(timezone.now() + timedelta(hours=1, minutes=1), tick=False):
+        g = turn(running)
+    assert_copied(alice, g, mp4(), bucket)
+
+
+def test_a_store_that_is_down_for_two_hours_costs_no_video(
+    running: Generation, alice: Caller, upstream: Upstream, bucket: Any, settings: Any
+) -> None:
+    """Each URL lives an hour: what is copied in the end comes from one that was signed after the store came back."""
+    settings.S3_BUCKET = "not-there"
+    started, g = timezone.now(), running
+    for minutes in range(0, 121, 20):
+        signed_anew(upstream, good_from=len(upstream.polls) + 1)
+        with time_machine.travel(started + timedelta(minutes=minutes), tick=False):
+            g = turn(g)
+            assert g.status == Status.COPYING
+            assert_nothing_is_served(alice, g)
+    settings.S3_BUCKET = BUCKET
+    asked = signed_anew(upstream, good_from=len(upstream.polls) + 1)
+    with time_machine.travel(started + timedelta(minutes=125), tick=False):
+        g = turn(g)
+        assert_copied(alice, g, mp4(), bucket)
+    assert asked == [f"/{len(upstream.polls)}.mp4"]

@@ -1,0 +1,61 @@
+"""A copy's memory does not grow with its video."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from generations import storage
+from tests.conftest import Caller
+from tests.faults.copies import Status, at_the_upstream, turn
+from tests.pictures import mp4
+from tests.upstream import Upstream
+
+SIZE = 60_000_000  # bytes
+MOST = 25_000_000  # bytes of this process, which is the upstream too
+CLEAR, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+
+
+def video() -> Iterator[bytes]:
+    """A whole MP4, with a large box behind its pictures."""
+    yield mp4() + (SIZE - len(mp4())).to_bytes(4, "big") + b"free"
+    left, zeros = SIZE - len(mp4()) - 8, bytes(65536)
+    while left:
+        yield zeros[:left]
+        left -= min(left, len(zeros))
+
+
+def answer(head: bytes) -> Callable[[Any], None]:
+    def give(handler: Any) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n")
+        for piece in video():
+            handler.wfile.write(piece)
+        handler.close_connection = True
+
+    return give
+
+
+def bytes_of(name: str) -> int:
+    [line] = [line for line in STATUS.read_text().splitlines() if line.startswith(f"{name}:")]
+    return int(line.split()[1]) * 1024
+
+
+@pytest.mark.usefixtures("real_bucket")
+@pytest.mark.parametrize("head", [b"Content-Length: %d\r\n" % SIZE, b""], ids=["with a length", "without one"])
+def test_sixty_megabytes_are_copied_in_a_few(alice: Caller, upstream: Upstream, head: bytes) -> None:
+    upstream.video(b"")
+    upstream.on_video = answer(head)
+    g = at_the_upstream(alice)
+    CLEAR.write_text("5")  # the high-water mark is now what is in use, proc(5)
+    before = bytes_of("VmRSS")
+    g = turn(g)
+    grown = bytes_of("VmHWM") - before
+    sha256 = hashlib.sha256()
+    for piece in video():
+        sha256.update(piece)
+    assert (g.status, g.video_size, g.video_sha256) == (Status.SUCCEEDED, SIZE, sha256.hexdigest())
+    assert grown < MOST
+    for key in (g.video_key, g.poster_key):
+        storage.delete(key)

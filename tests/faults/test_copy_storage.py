@@ -1,0 +1,277 @@
+"""A copy whose bucket is hurt: a real S3 behind a proxy that breaks each of the calls that a copy makes."""
+
+import socket
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.db import connection
+from django.utils import timezone
+
+from generations import lifecycle, storage, transfer
+from generations.models import Generation
+from tests.conftest import Caller
+from tests.faults import proxy
+from tests.faults.copies import (
+    BUCKET,
+    EVERYWHERE,
+    Status,
+    always,
+    assert_copied,
+    assert_nothing_is_served,
+    at_the_upstream,
+    error,
+    never,
+    objects,
+    once,
+    turn,
+    until_done,
+)
+from tests.faults.proxy import Proxy, Request
+from tests.pictures import mp4
+from tests.upstream import Upstream
+
+pytest_plugins = ["tests.faults.stores"]
+
+CALLS: dict[str, Callable[[Request], bool]] = {
+    "list": lambda request: request.method == "GET" and "list-type=2" in request.path,
+    "delete": lambda request: request.method == "DELETE",
+    "put": lambda request: request.method == "PUT" and request.path.endswith(".mp4"),
+    "get": lambda request: request.method == "GET" and request.path.endswith(".mp4"),
+    "poster": lambda request: request.method == "PUT" and request.path.endswith(".jpg"),
+}
+
+
+OF_ITS_OWN: dict[str, list[proxy.Fault]] = {
+    "list": [proxy.CutAnswer(50), proxy.ResetAnswer(50), proxy.Answer(200, b"<html>")],
+    "put": [
+        proxy.ResetInBody(0),
+        proxy.ResetInBody(1000),
+        proxy.ResetInBody(7000),
+        proxy.FlipBit(asked=True),
+        error(412, "PreconditionFailed"),
+        error(409, "ConditionalRequestConflict"),
+        error(400, "RequestTimeout"),
+        proxy.Answer(200),  # and nothing was stored
+    ],
+    "get": [
+        proxy.CutAnswer(0),
+        proxy.CutAnswer(1000),
+        proxy.ResetAnswer(1000),
+        proxy.FlipBit(),
+        proxy.Answer(200),
+        proxy.Answer(200, mp4()[:-1]),
+        error(404, "NoSuchKey"),
+    ],
+    "poster": [proxy.ResetInBody(100), proxy.FlipBit(asked=True)],
+}
+
+
+@pytest.fixture
+def running(alice: Caller, hurt: Proxy, upstream: Upstream, direct: Any) -> Generation:
+    """With what a copy that died in an earlier turn has left."""
+    upstream.video(mp4())
+    made = at_the_upstream(alice, turn=5)
+    left = f"videos/{made.tenant_id}/{made.created_at:%Y/%m}/{made.pk}-3"
+    direct.put_object(Bucket=BUCKET, Key=f"{left}.mp4", Body=b"half a video")
+    direct.put_object(Bucket=BUCKET, Key=f"{left}.jpg", Body=b"half a poster")
+    return made
+
+
+def assert_a_turn_is_lost(g: Generation, hurt: Proxy, call: str, fault: Any) -> Generation:
+    before, about = hurt.counts[type(fault).__name__], f"{call} {fault}"
+    always(hurt, CALLS[call], fault)
+    g = turn(g)
+    never(hurt)
+    assert hurt.counts[type(fault).__name__] > before, about
+    assert (g.status, g.video_key) == (Status.COPYING, ""), about
+    return g
+
+
+@pytest.mark.parametrize("fault", EVERYWHERE.values(), ids=EVERYWHERE)
+def test_a_call_that_fails_throughout_a_turn_costs_a_turn_and_no_video(
+    running: Generation, alice: Caller, hurt: Proxy, direct: Any, fault: Any
+) -> None:
+    g = running
+    for call in CALLS:
+        g = assert_a_turn_is_lost(g, hurt, call, fault)
+    assert_nothing_is_served(alice, g)
+    assert_copied(alice, turn(g), mp4(), direct)
+
+
+@pytest.mark.parametrize("call", OF_ITS_OWN)
+def test_what_only_one_of_the_calls_can_suffer_costs_a_turn_and_no_video(
+    running: Generation, alice: Caller, hurt: Proxy, direct: Any, call: str
+) -> None:
+    g = running
+    for fault in OF_ITS_OWN[call]:
+        g = assert_a_turn_is_lost(g, hurt, call, fault)
+    assert_nothing_is_served(alice, g)
+    assert_copied(alice, turn(g), mp4(), direct)
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_call_that_fails_once_costs_nothing_where_it_may_be_repeated(
+    running: Generation, alice: Caller, hurt: Proxy, direct: Any, call: str
+) -> None:
+    """A stream can not be sent twice, so the video's own PUT costs the turn."""
+    once(hurt, CALLS[call], proxy.LoseAnswer())
+    g = turn(running)
+    assert hurt.counts == {"LoseAnswer": 1}
+    assert g.status == (Status.COPYING if call == "put" else Status.SUCCEEDED)
+    assert_copied(alice, g if call != "put" else turn(g), mp4(), direct)
+
+
+@pytest.mark.parametrize("fault", [proxy.FlipBit(), proxy.Answer(200)])
+def test_a_list_that_is_wrong_deletes_nothing_of_another(
+    running: Generation, alice: Caller, hurt: Proxy, direct: Any, fault: Any
+) -> None:
+    other = turn(at_the_upstream(alice))
+    always(hurt, CALLS["list"], fault)
+    turn(running)
+    assert hurt.counts[type(fault).__name__] >= 1
+    assert_copied(alice, other, mp4(), direct)
+
+
+def test_a_region_that_is_wrong_sends_nothing_to_another_host(
+    running: Generation, alice: Caller, hurt: Proxy, direct: Any, monkeypatch: Any
+) -> None:
+    """botocore follows such answers to the region's own host."""
+    asked: set[str] = set()
+    look = socket.getaddrinfo
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda host, *args, **kwargs: asked.add(host) or look(host, *args, **kwargs)
+    )
+    for name in ("301", "307", "400 of a region"):
+        running = assert_a_turn_is_lost(running, hurt, "list", EVERYWHERE[name])
+    assert asked <= {"127.0.0.1"}
+    assert_copied(alice, turn(running), mp4(), direct)
+
+
+@pytest.mark.parametrize("minutes", [-20, 20])
+def test_a_clock_that_is_wrong_costs_turns_and_no_video(
+    running: Generation, alice: Caller, hurt: Proxy, direct: Any, minutes: int, caplog: Any
+) -> None:
+    with time_machine.travel(timezone.now() + timedelta(minutes=minutes), tick=False):
+        g = turn(running)
+        assert g.status == Status.COPYING
+    assert "RequestTimeTooSkewed" in caplog.text
+    assert_nothing_is_served(alice, g)
+    assert_copied(alice, turn(g), mp4(), direct)
+
+
+def test_a_store_that_refuses_connections_is_waited_for(
+    running: Generation, alice: Caller, hurt: Proxy, direct: Any
+) -> None:
+    hurt.down()
+    g = turn(running)
+    hurt.up()
+    assert g.status == Status.COPYING
+    assert_nothing_is_served(alice, g)
+    assert_copied(alice, turn(g), mp4(), direct)
+
+
+# What hangs
+
+
+@pytest.mark.parametrize("done", [False, True], ids=["before it is done", "after it is done"])
+def test_a_call_that_hangs_is_given_up(
+    running: Generation, alice: Caller, hanging: Proxy, direct: Any, done: bool
+) -> None:
+    g = running
+    for call in CALLS if done else ("list", "put", "get"):
+        g = assert_a_turn_is_lost(g, hanging, call, proxy.Delay(30, done=done))
+    g = assert_a_turn_is_lost(g, hanging, "get", proxy.Answer(200, mp4()[:1000], {"Content-Length": str(len(mp4()))}))
+    assert_nothing_is_served(alice, g)
+    assert_copied(alice, until_done(g), mp4(), direct)
+
+
+def test_a_copy_from_a_slow_store_ends_with_its_time(
+    running: Generation, alice: Caller, hurt: Proxy, direct: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(transfer, "COPY_WITHIN", 0.1)
+    g = assert_a_turn_is_lost(running, hurt, "get", proxy.Slow(40_000))
+    assert_nothing_is_served(alice, g)
+    monkeypatch.undo()
+    assert_copied(alice, turn(g), mp4(), direct)
+
+
+# What comes late
+
+
+def test_a_delete_that_is_done_late_takes_nothing_that_is_served(
+    running: Generation, alice: Caller, hurt: Proxy, direct: Any
+) -> None:
+    """S3 does the first DELETE when its client has long asked again, and another video lies there."""
+    once(hurt, CALLS["delete"], late := proxy.Late())
+    g = turn(running)
+    assert g.status == Status.SUCCEEDED
+    late.release.set()
+    assert late.done.wait(5)
+    assert_copied(alice, g, mp4(), direct)
+
+
+def test_a_put_that_is_done_late_changes_nothing_that_is_served(
+    running: Generation, alice: Caller, hurt: Proxy, upstream: Upstream, direct: Any
+) -> None:
+    """It may leave an object of a turn that is over; nobody is told of it."""
+    once(hurt, CALLS["put"], late := proxy.Late())
+    g = turn(running)
+    assert g.status == Status.COPYING
+    g = turn(g)
+    late.release.set()
+    assert late.done.wait(5)
+    assert storage.read(g.video_key) == mp4()
+    left = set(objects(direct, g)) - {g.video_key, g.poster_key}
+    assert [key.rpartition("-")[2] for key in left] == ["6.mp4"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_that_wakes_after_another_has_finished_leaves_nothing(
+    running: Generation, alice: Caller, hurt: Proxy, direct: Any
+) -> None:
+    """It stalls, with its object stored, until its lease has run out; it wakes when the other one has succeeded."""
+    for call in ("put", "get", "poster"):
+        g = at_the_upstream(alice)
+        overtaken = threading.Event()
+
+        def overtake(request: Request, g: Generation = g, call: str = call, overtaken: Any = overtaken) -> None:
+            if CALLS[call](request) and not overtaken.is_set():
+                overtaken.set()
+                assert turn(g).status == Status.SUCCEEDED
+                connection.close()
+
+        hurt.choose = overtake  # type: ignore[assignment]
+        turn(g)
+        assert overtaken.is_set()
+        g.refresh_from_db()
+        assert_copied(alice, g, mp4(), direct)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nobody_takes_the_row_of_a_copy_that_is_slow(
+    running: Generation, alice: Caller, upstream: Upstream, hurt: Proxy, direct: Any, monkeypatch: Any
+) -> None:
+    """Its lease is renewed with the bytes that flow, also on their way from the file to the bucket."""
+    content = mp4() + (8_000_000).to_bytes(4, "big") + b"free" + bytes(7_999_992)  # sockets alone hold 3 MB
+    monkeypatch.setattr(lifecycle, "COPY_LEASE", timedelta(seconds=0.7))
+    monkeypatch.setattr(transfer, "RENEW_EVERY", 0.0)
+    others: list[Any] = []
+
+    def without_length(handler: Any) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n" + content)
+        handler.close_connection = True
+
+    def look(request: Request) -> proxy.Fault | None:
+        if CALLS["get"](request):
+            others.extend(lifecycle.claim_due(1))
+            connection.close()
+        return proxy.Slow(8_000_000) if CALLS["put"](request) else None
+
+    upstream.on_video, hurt.choose = without_length, look
+    g = turn(running)
+    assert (hurt.counts, others) == ({"Slow": 1}, [])
+    assert_copied(alice, g, content, direct)

@@ -1,0 +1,99 @@
+"""A caller's picture whose bucket is hurt: whatever comes, the upstream gets the very picture once, or nothing yet."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from generations.models import Generation
+from tenants.models import LedgerEntry
+from tests.conftest import Caller, make_generation
+from tests.faults import proxy
+from tests.faults.copies import BUCKET, EVERYWHERE, Status, always, error, never, once, turn
+from tests.faults.proxy import Fault, Proxy, Request
+from tests.pictures import base64_of, data_uri, picture
+from tests.upstream import Upstream
+
+pytest_plugins = ["tests.faults.stores"]
+
+CALLS: dict[str, Callable[[Request], bool]] = {
+    "put": lambda request: request.method == "PUT" and "/inputs/" in request.path,
+    "get": lambda request: request.method == "GET" and "/inputs/" in request.path,
+}
+FAULTS: list[tuple[str, Fault]] = [
+    *[(call, fault) for fault in EVERYWHERE.values() for call in CALLS],
+    ("put", proxy.ResetInBody(0)),
+    ("put", proxy.ResetInBody(1000)),
+    ("put", proxy.FlipBit(asked=True)),
+    ("put", error(409, "ConditionalRequestConflict")),
+    ("get", proxy.CutAnswer(0)),
+    ("get", proxy.CutAnswer(1000)),
+    ("get", proxy.ResetAnswer(1000)),
+    ("get", proxy.FlipBit()),
+    ("get", proxy.Answer(200)),
+    ("get", proxy.Answer(200, picture()[:-1])),
+    ("get", error(404, "NoSuchKey")),
+]
+
+
+@pytest.fixture(autouse=True)
+def pictures(hurt: Proxy, upstream: Upstream) -> None:
+    upstream.on_video = 200, {}, picture()
+
+
+def assert_sent_once(upstream: Upstream, g: Generation, direct: Any) -> None:
+    assert g.status == Status.RUNNING
+    assert [body["image"] for body in upstream.submits] == [data_uri(picture())]
+    assert g.image is not None
+    assert direct.get_object(Bucket=BUCKET, Key=g.image.key)["Body"].read() == picture()
+
+
+def test_a_picture_behind_a_url_waits_out_each_fault(
+    alice: Caller, upstream: Upstream, hurt: Proxy, direct: Any
+) -> None:
+    g = make_generation(alice, image=None, image_url=f"{upstream.url}/a.jpg")
+    for tries, (call, fault) in enumerate(sorted(FAULTS, key=lambda one: one[0] == "get"), 1):
+        before = hurt.counts[type(fault).__name__]
+        always(hurt, CALLS[call], fault)
+        g = turn(g)
+        assert hurt.counts[type(fault).__name__] > before, f"{call} {fault}"
+        assert (g.status, g.tries) == (Status.QUEUED, tries), f"{call} {fault}"
+        assert (g.image is None) == (call == "put"), f"{call} {fault}"
+        assert upstream.submits == []
+    never(hurt)
+    assert_sent_once(upstream, turn(g), direct)
+
+
+@pytest.mark.parametrize("path", ["/v1/generations", "/v3/async/seedance-v1-lite-i2v"])
+def test_a_picture_that_can_not_be_kept_is_accepted_by_nobody_and_may_be_sent_again(
+    alice: Caller, upstream: Upstream, hurt: Proxy, direct: Any, path: str
+) -> None:
+    body = {"image": base64_of(picture()), "resolution": "480p", "prompt": "", "duration": 5}
+    for fault in [fault for call, fault in FAULTS if call == "put"]:
+        always(hurt, CALLS["put"], fault)
+        answer = alice.http.post(path, body, format="json")
+        assert answer.status_code in (500, 503), fault
+        assert Generation.objects.count() == LedgerEntry.objects.count() == 0
+    never(hurt)
+    assert alice.http.post(path, body, format="json").status_code in (200, 202)
+    assert_sent_once(upstream, turn(Generation.objects.get()), direct)
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_call_that_fails_once_is_repeated_at_once(
+    alice: Caller, upstream: Upstream, hurt: Proxy, direct: Any, call: str
+) -> None:
+    g = make_generation(alice, image=None, image_url=f"{upstream.url}/a.jpg")
+    once(hurt, CALLS[call], proxy.LoseAnswer())
+    assert_sent_once(upstream, turn(g), direct)
+    assert hurt.counts == {"LoseAnswer": 1}
+
+
+def test_calls_that_hang_are_given_up(alice: Caller, upstream: Upstream, hanging: Proxy, direct: Any) -> None:
+    g = make_generation(alice, image=None, image_url=f"{upstream.url}/a.jpg")
+    for call in CALLS:
+        always(hanging, CALLS[call], proxy.Delay(30, done=True))
+        g = turn(g)
+        assert g.status == Status.QUEUED
+    never(hanging)
+    assert_sent_once(upstream, turn(g), direct)
