@@ -144,8 +144,8 @@ Q_CLUSTER = {
     "retry": 1800,  # seconds; far above the timeout: its clock starts when the ring is fetched
     "max_attempts": 1,  # a ring that failed is not worth repeating; the schedule rings each minute
     "ack_failures": True,
-    "queue_limit": 2,
-    "bulk": 1,
+    "queue_limit": 2,  # rings fetched ahead: their retry clock runs already, and one waiting is enough to wake a sweep
+    "bulk": 1,  # rings fetched at once: each is one sweep, and a second finds no slot
     "poll": 0.2,  # seconds between looks of an idle worker at the ORM broker
     "guard_cycle": 0.5,
     "save_limit": -1,  # no result kept: a positive limit locks all kept results at each save

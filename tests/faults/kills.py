@@ -1,6 +1,7 @@
 """`python -m tests.faults.kills --each 10`: kill -9 of each process of the worker under load, with the real clocks.
 
 After each kill a new generation must reach the upstream within 90 s with nobody's help, and no process may be orphaned.
+The last trial freezes them all (SIGSTOP).
 """
 
 import argparse
@@ -150,11 +151,16 @@ def _kill_each(lab: Lab, each: int) -> bool:
             if left := orphans(lab):
                 fine = False
                 print(f"ORPHANS after the {role}: {left}", flush=True)
+    if each > 1:
+        cluster.look()
+        os.killpg(cluster.main, signal.SIGSTOP)
+        found["frozen"] = [seconds_to_work(lab)]
+        cluster.look()
     for role, waits in found.items():
         known = sorted(wait for wait in waits if wait is not None)
-        fine &= len(known) == each
+        fine &= len(known) == len(waits)
         seconds = f"after {known[0]:.1f} to {known[-1]:.1f} s" if known else ""
-        print(f"{role:8} killed {each} times: work went on {len(known)} times {seconds}", flush=True)
+        print(f"{role:8} {len(waits):>3} times: work went on {len(known)} times {seconds}", flush=True)
     with database_look():
         restarts = Worker.objects.get().restarts
     print(f"The supervisor started the cluster again {restarts} times.", flush=True)
