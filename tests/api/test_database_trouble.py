@@ -1,4 +1,4 @@
-"""A database that fails a request: a 503 in the format of the entrance, nothing half recorded, and all well after it."""
+"""A database that fails a request: a 503 in the format of the entrance, nothing half recorded, all well after it."""
 
 from typing import Any
 

@@ -67,7 +67,7 @@ def promises(lab: Lab) -> list[Promise]:
             "generations",
             [f"{row} is {row.status}" for row in rows.values() if not row.finished_at],
         ),
-        Promise("G3 an end is final, and every move a legal one", *_moves(Event, rows), _illegal(Event)),
+        Promise("G3 an end is final, and every move a legal one", Event.objects.count(), "moves", _illegal(Event)),
         Promise(
             "G3 what callers were told, and every other answer",
             sum(lab.book.answers.values()),
@@ -179,10 +179,6 @@ def text(lab: Lab, found: list[Promise]) -> str:
         *[f"  VIOLATION {promise.name}: {one}" for promise in found for one in promise.broken[:10]],
     ]
     return "\n".join(lines)
-
-
-def _moves(event: Any, rows: Any) -> tuple[int, str]:
-    return event.objects.count(), "moves"
 
 
 def _illegal(event: Any) -> list[str]:
