@@ -19,7 +19,7 @@ from generations import heartbeat, lifecycle, queue
 
 log = logging.getLogger(__name__)
 
-DRAIN = 10.0  # seconds that steps under way may take after a stop; what is cut off falls due again
+DRAIN = 8.0  # seconds that steps under way may take after a stop, so that all is over in ten; the rest falls due again
 LOOK_EVERY = 0.25  # seconds
 CHECK_EVERY = 5.0  # seconds
 LATE = timedelta(seconds=2)  # a row that is due for so long, with no sweep awake, has lost its ring
