@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
-STOP_WITHIN, WORKER_STOPS_WITHIN = 5.0, 15.0  # seconds, then the process group is killed; the worker drains for 10
+STOP_WITHIN, WORKER_STOPS_WITHIN = 5.0, 15.0  # seconds, then the process group is killed; the worker drains for 8
 ASK_AGAIN = 1.0  # seconds
 READY_WITHIN = 60.0  # seconds
 GRPC = 10_000  # SeaweedFS takes each of its ports once more, this much higher

@@ -54,6 +54,7 @@ class Book:
 
     calls: list[Call] = field(default_factory=list)
     answers: Counter[str] = field(default_factory=Counter)
+    own_troubles: Counter[str] = field(default_factory=Counter)  # the lab's, such as a database that it has cut itself
     served: int = 0
     wrong: list[str] = field(default_factory=list)  # what no caller may ever see
     most_in_flight: int = 0
@@ -206,7 +207,7 @@ class Lab:
             try:
                 do()
             except Exception as error:  # the lab's own trouble must be seen in the report, and not end a fault
-                self.book.answers[f"the lab: {type(error).__name__}: {error}"[:150]] += 1
+                self.book.own_troubles[f"{type(error).__name__} in {do.__name__.strip('_')}"] += 1
                 time.sleep(0.5)
 
     def _settled(self) -> float | None:

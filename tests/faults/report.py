@@ -161,6 +161,7 @@ def text(lab: Lab, found: list[Promise]) -> str:
         f", {lab.book.served} videos served and checked",
         "Generations: " + _counted({f"{s} {code}".strip(): n for (s, code), n in states.items()}),
         "Answers: " + _counted(lab.book.answers),
+        "The lab's own troubles: " + _counted(lab.book.own_troubles),
         f"Objects in the bucket that belong to no success: {lab.strays}",
         "",
         "Faults injected",
