@@ -21,7 +21,6 @@ from generations import images
 from tests.api.hostile import OWN, RIGHT, WIRE, Entrance
 from tests.pictures import base64_of, picture
 
-pytestmark = pytest.mark.story
 CALLERS = 12
 MOST_MEMORY = 800_000  # kB, as README.md says of LARGE_BODIES
 UNIQUE = 96  # random bytes, so that no two pictures are the same to the store
