@@ -16,7 +16,19 @@ from tenants import pages, windows
 from tenants.forms import ActForm
 
 
-class AttachForm(ActForm):
+class DoubtForm(ActForm):
+    """Which attempt the page was about when it was opened: another one may be in doubt when it is sent."""
+
+    attempt = forms.IntegerField(widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, row: Generation, **options: Any) -> None:
+        super().__init__(*args, row=row, initial={"attempt": doubts.attempt_of(row)}, **options)
+
+    def facts(self) -> dict[str, Any]:
+        return {"attempt": self.cleaned_data["attempt"]}
+
+
+class AttachForm(DoubtForm):
     """The upstream's task that the lost answer was about."""
 
     upstream_id = forms.CharField(
@@ -27,7 +39,7 @@ class AttachForm(ActForm):
     )
 
     def facts(self) -> dict[str, Any]:
-        return {"upstream_id": self.cleaned_data["upstream_id"]}
+        return {**super().facts(), "upstream_id": self.cleaned_data["upstream_id"]}
 
 
 ATTACH = pages.Page(
@@ -41,7 +53,7 @@ RESUBMIT = pages.Page(
     "Resubmit",
     "It is sent once more, for where the upstream confirmed that it was not created: where the confirmation is wrong, "
     "this may pay twice.",
-    ActForm,
+    DoubtForm,
     doubts.resubmit,
     "danger",
 )
@@ -49,13 +61,13 @@ RELEASE = pages.Page(
     "Release",
     "It fails as never submitted and its hold goes back to the tenant, for where the upstream confirmed that it was "
     "not created.",
-    ActForm,
+    DoubtForm,
     doubts.release,
 )
 GIVE_UP = pages.Page(
     "Give up",
     "It fails as unconfirmed and its hold goes back to the tenant: what the upstream charged is ours to bear.",
-    ActForm,
+    DoubtForm,
     doubts.give_up,
     "danger",
 )

@@ -6,7 +6,7 @@ whether it is back.
 
 import logging
 import random
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.utils import timezone
 
@@ -15,19 +15,31 @@ from generations.models import Pause
 log = logging.getLogger(__name__)
 
 FIRST, LONGEST = 4.0, 60.0  # seconds between probes, doubling; half of it is drawn, so that hosts do not knock together
+MOST = 300.0  # seconds; as long as a Retry-After is obeyed
 PROBE_LEASE = timedelta(seconds=180)  # longer than a submit may take; a prober that dies is forgotten after it
 
 
-def wait(*, test: bool) -> float:
-    """Seconds until the next look; 0 where a submit may go out now. A paused upstream lets one probe through."""
+def paused_for(*, test: bool) -> float:
+    """Seconds until a submit may be tried; 0 where it may be now. It takes no probe: there is work to do before it."""
     pause = Pause.objects.filter(pk=_name(test)).first()
+    return _left(pause, timezone.now()) if pause else 0.0
+
+
+def wait(*, test: bool) -> float:
+    """As `paused_for`, for who sends at once: a paused upstream lets one probe through, and this may be it."""
+    pause, now = Pause.objects.filter(pk=_name(test)).first(), timezone.now()
     if pause is None:
         return 0.0
-    now = timezone.now()
-    if pause.probe_at > now:
-        return (pause.probe_at - now).total_seconds() + random.uniform(0, FIRST)  # noqa: S311
+    if seconds := _left(pause, now):
+        return seconds
     mine = Pause.objects.filter(pk=pause.pk, probe_at=pause.probe_at).update(probe_at=now + PROBE_LEASE)
     return 0.0 if mine else FIRST
+
+
+def _left(pause: Pause, now: datetime) -> float:
+    """No pause is longer than MOST: a host whose clock is ahead must not make the others wait for it."""
+    seconds = (pause.probe_at - now).total_seconds()
+    return min(seconds, MOST) + random.uniform(0, FIRST) if seconds > 0 else 0.0  # noqa: S311
 
 
 def pause(reason: str, *, test: bool, retry_after: float | None = None) -> None:

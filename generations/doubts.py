@@ -25,14 +25,20 @@ def settle(generation: Generation) -> None:
     assert generation.submitted_at is not None  # it was sent
     policy = generation.tenant.on_doubt
     if policy == Tenant.OnDoubt.FAIL or timezone.now() >= generation.submitted_at + lifecycle.IN_DOUBT_HOLD:
-        lifecycle.fail(generation, "submit_unconfirmed", UNCONFIRMED)
-    elif policy == Tenant.OnDoubt.RESUBMIT and generation.resubmitted_at is None:
+        # From the doubt alone: ops, or a late answer, may have resolved it since it was claimed.
+        lifecycle.fail(generation, "submit_unconfirmed", UNCONFIRMED, sources=[Generation.Status.IN_DOUBT])
+    elif policy == Tenant.OnDoubt.RESUBMIT and generation.resumed_at is None:
         lifecycle.resubmit(generation, "the tenant's policy: sent once more, which may pay twice")
     else:
         lifecycle.hold_doubt(generation)
 
 
-def attach(act: Act, generation: Generation, upstream_id: str) -> None:
+def attempt_of(generation: Generation) -> int:
+    """The number of the attempt that is in doubt, which an act must be about."""
+    return generation.attempts.count()
+
+
+def attach(act: Act, generation: Generation, upstream_id: str, *, attempt: int | None = None) -> None:
     """It was created, as the task `upstream_id`, which is read first. Raises NotPossible where that is another's."""
     upstream_id = upstream_id.strip()
     _check_task(generation, upstream_id)
@@ -41,6 +47,7 @@ def attach(act: Act, generation: Generation, upstream_id: str) -> None:
             act,
             "attach",
             generation,
+            attempt,
             lambda: lifecycle.attach(generation, upstream_id, "found at the upstream"),
             upstream_id=upstream_id,
         )
@@ -48,37 +55,55 @@ def attach(act: Act, generation: Generation, upstream_id: str) -> None:
         raise NotPossible(reason="That task belongs to another generation.") from error
 
 
-def resubmit(act: Act, generation: Generation) -> None:
+def resubmit(act: Act, generation: Generation, *, attempt: int | None = None) -> None:
     """It was surely not created: it goes out once more. Where that is wrong, it is paid for twice."""
-    _do(act, "resubmit", generation, lambda: lifecycle.resubmit(generation, "confirmed not created; sent once more"))
+    _do(
+        act,
+        "resubmit",
+        generation,
+        attempt,
+        lambda: lifecycle.resubmit(generation, "confirmed not created; sent once more"),
+    )
 
 
-def release(act: Act, generation: Generation) -> None:
+def release(act: Act, generation: Generation, *, attempt: int | None = None) -> None:
     """It was surely not created: it fails, and its hold goes back."""
     sources = [Generation.Status.IN_DOUBT]
     _do(
         act,
         "release",
         generation,
-        lambda: lifecycle.fail(generation, "not_submitted", NOT_SUBMITTED, sources=sources, fenced=False),
+        attempt,
+        lambda: lifecycle.fail(
+            generation, "not_submitted", NOT_SUBMITTED, sources=sources, fenced=False, sent=generation.submitted_at
+        ),
     )
 
 
-def give_up(act: Act, generation: Generation) -> None:
+def give_up(act: Act, generation: Generation, *, attempt: int | None = None) -> None:
     """Nobody knows, or ever will: it fails and its hold goes back; what the upstream charged is ours to bear."""
     sources = [Generation.Status.IN_DOUBT]
     _do(
         act,
         "give up",
         generation,
-        lambda: lifecycle.fail(generation, "submit_unconfirmed", UNCONFIRMED, sources=sources, fenced=False),
+        attempt,
+        lambda: lifecycle.fail(
+            generation, "submit_unconfirmed", UNCONFIRMED, sources=sources, fenced=False, sent=generation.submitted_at
+        ),
     )
 
 
-def _do(act: Act, action: str, generation: Generation, move: Callable[[], bool], **facts: str) -> None:
+def _do(
+    act: Act, action: str, generation: Generation, attempt: int | None, move: Callable[[], bool], **facts: str
+) -> None:
+    """`attempt`: which one was looked at; where another was sent since, what was found out is not about it."""
     if not act.reason.strip():
         raise NotPossible(reason="It needs a reason.")
     with transaction.atomic():
+        in_doubt = Generation.objects.filter(pk=generation.pk, status=Generation.Status.IN_DOUBT).exists()
+        if in_doubt and attempt not in (None, attempt_of(generation)):
+            raise NotPossible(reason="Another attempt was sent since: what was found out is not about it.")
         if not move():
             raise NotPossible(reason="It is no longer in doubt.")
         changes = {**facts, "usd_at_risk": windows.usd(generation.price_micro)}

@@ -1,6 +1,7 @@
 """Whether work is done on a host: its sweeps beat while they turn, its supervisor counts what it started again."""
 
-from datetime import timedelta
+import time
+from datetime import datetime, timedelta
 
 from django.db.models import F
 from django.utils import timezone
@@ -27,17 +28,37 @@ def restarted(why: str) -> None:
     _note(restarts=F("restarts") + 1, restarted_at=timezone.now(), restart_reason=why)
 
 
-def stands_still() -> bool:
-    """Work is due and none is done here, although there would be a slot for it.
+class Watch:
+    """What a supervisor has seen of its host since it began to look, by its own clock: no step of another one, and no
+    minute in which nobody could have worked, counts against the cluster."""
 
-    A host whose every slot is held by the sweeps of others is idle, and not stuck.
-    """
-    overdue = timezone.now() - STALLED
+    def __init__(self) -> None:
+        self._since: float | None = None
+        self._beat_at: datetime | None = None
+
+    def is_stalled(self) -> bool:
+        """Asked every few seconds: work was due, a slot free, and no sweep of this host beat, for STALLED on end."""
+        now, beat_at = time.monotonic(), _last_beat()
+        if not _could_work() or beat_at != self._beat_at:
+            self.forget()
+            self._beat_at = beat_at
+            return False
+        self._since = now if self._since is None else self._since
+        return now - self._since >= STALLED.total_seconds()
+
+    def forget(self) -> None:
+        """What was seen counts no longer: the database did not answer, to nobody."""
+        self._since = None
+
+
+def _could_work() -> bool:
+    """A host whose every slot is held by the sweeps of others is idle, and not stuck."""
     due = lifecycle.next_due()
-    if due is None or due > overdue or not queue.has_free_slot():
-        return False
-    beat_at = Worker.objects.filter(pk=queue.host()).values_list("beat_at", flat=True).first()
-    return beat_at is None or beat_at < overdue
+    return due is not None and due < timezone.now() and queue.has_free_slot()
+
+
+def _last_beat() -> datetime | None:
+    return Worker.objects.filter(pk=queue.host()).values_list("beat_at", flat=True).first()
 
 
 def _note(**columns: object) -> None:

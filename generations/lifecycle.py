@@ -179,15 +179,18 @@ def hold_doubt(generation: Generation) -> bool:
 
 def attach(generation: Generation, upstream_id: str, why: str) -> bool:
     """The task that its lost answer was about was found."""
-    facts: dict[str, Any] = {"due_at": timezone.now(), "upstream_id": upstream_id, "tries": 0}
-    return _move(generation, [Status.IN_DOUBT], Status.RUNNING, why, fenced=False, **facts)
+    now = timezone.now()
+    facts: dict[str, Any] = {"due_at": now, "resumed_at": now, "upstream_id": upstream_id, "tries": 0}
+    sent = generation.submitted_at
+    return _move(generation, [Status.IN_DOUBT], Status.RUNNING, why, fenced=False, sent=sent, **facts)
 
 
 def resubmit(generation: Generation, why: str) -> bool:
     """Somebody, or the tenant's policy, answers for it that another attempt may be sent."""
     now = timezone.now()
-    facts: dict[str, Any] = {"due_at": now, "resubmitted_at": now, "tries": 0}
-    return _move(generation, [Status.IN_DOUBT], Status.QUEUED, why, fenced=False, **facts)
+    facts: dict[str, Any] = {"due_at": now, "resumed_at": now, "tries": 0}
+    sent = generation.submitted_at
+    return _move(generation, [Status.IN_DOUBT], Status.QUEUED, why, fenced=False, sent=sent, **facts)
 
 
 def start_copying(generation: Generation, upstream_seed: int | None) -> bool:

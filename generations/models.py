@@ -59,7 +59,7 @@ class Generation(models.Model):
     idempotency_key = models.CharField(
         max_length=255, null=True, help_text="The caller's; the same one makes no other."
     )
-    idempotency_digest = models.CharField(max_length=64, blank=True, help_text="Of the request that came with it.")
+    idempotency_digest = models.CharField(max_length=64, blank=True, db_default="", help_text="Of what it came with.")
 
     # What was asked for, exactly: enough to ask for it again.
     model = models.CharField(max_length=50)
@@ -82,7 +82,7 @@ class Generation(models.Model):
     turn = models.PositiveIntegerField(default=0, help_text="Grows with each claim: an outdated worker writes nothing.")
     tries = models.PositiveIntegerField(default=0, help_text="Failed tries of the present step in a row.")
     progress_percent = models.PositiveSmallIntegerField(default=0)
-    resubmitted_at = models.DateTimeField(null=True, help_text="When it was put back into the queue after a doubt.")
+    resumed_at = models.DateTimeField(null=True, help_text="When a doubt ended: it was sent again, or found.")
     finished_at = models.DateTimeField(null=True)
     error_code = models.CharField(max_length=50, blank=True)
     error_message = models.TextField(blank=True)

@@ -25,7 +25,7 @@ LONGEST_WAIT = 300.0  # seconds that a Retry-After may ask for at once
 HEAD, PIECE = 1024, 1024 * 1024  # bytes of a submit's body that are sent first, and then at a time
 MAX_ANSWER = 1024 * 1024  # bytes; a real answer has about one thousand
 
-# The page's table of errors. Content: the caller's, refused for good. The rest of 4xx is our account or our route.
+# The page's table of errors. Content: the caller's, refused for good. Account: ours, and never the caller's fault.
 CONTENT_REASONS = {
     "INVALID_REQUEST_BODY",
     "IMAGE_FILE_EXCEEDS_MAX_SIZE",
@@ -34,6 +34,17 @@ CONTENT_REASONS = {
     "INVALID_IMAGE_SIZE",
     "ILLEGAL_PROMPT",
     "ILLEGAL_IMAGE_CONTENT",
+}
+ACCOUNT_REASONS = {
+    "BILLING_BALANCE_NOT_ENOUGH",
+    "NOT_ENOUGH_BALANCE",
+    "BILLING_AUTH_FAILED",
+    "MISSING_API_KEY",
+    "INVALID_API_KEY",
+    "FEATURE_NOT_ALLOWED",
+    "API_NOT_ALLOWED",
+    "NEED_REAL_NAME_VERIFY",
+    "API_NOT_FOUND",
 }
 # Named as "not created", but nobody documents whether they were billed: never sent again.
 BROKEN_REASONS = {"CREATE_TASK_FAILED", "BILLING_FAILED", "TASK_FAILED"}
@@ -58,6 +69,7 @@ class Refused:
 
     reason: str
     message: str
+    ours: bool = False  # it fails all the same, but not for its content: others would fare no better
 
 
 @dataclass(frozen=True)
@@ -170,10 +182,14 @@ def _submitted(answer: Answer) -> Submitted:
             return Created(upstream_id)
     elif reason and answer.status == 429:
         return NotCreated(f"{reason}: {message}", _retry_after(answer))
-    elif reason in CONTENT_REASONS | BROKEN_REASONS:
+    elif reason in CONTENT_REASONS:
         return Refused(reason, message)
-    elif reason and 400 <= answer.status < 500:
+    elif reason in BROKEN_REASONS:
+        return Refused(reason, message, ours=True)
+    elif reason in ACCOUNT_REASONS or (reason and answer.status in (401, 403, 404)):
         return NotCreated(f"{reason}: {message}")
+    elif reason and answer.status in (400, 413, 422):  # one that the page does not name: of this request, as they say
+        return Refused(reason, message)
     elif answer.status == 404 and b"route not found" in answer.content[:1000].lower():
         return NotCreated("the upstream no longer has this route")
     return InDoubt(f"HTTP {answer.status} without an answer that can be understood")

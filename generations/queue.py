@@ -25,25 +25,29 @@ RING_PATIENCE = timedelta(seconds=5)  # how long a ring may be on its way before
 FREE = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def ring() -> bool:
+def ring(*, more: bool = False) -> bool:
     """Enqueue a sweep, unless one is awake or already called. True where one was enqueued. Never raises.
+
+    `more`: unless all that there are slots for are awake, since those that are do not keep up.
 
     What it is rung for is committed, and its caller must hear so: a broker or a database in trouble costs a wait.
     """
     try:
-        return _ring()
+        return _ring(settings.SWEEP_SLOTS if more else 1)
     except Exception:
         log.exception("the ring was lost; the schedule rings within the minute")
         return False
 
 
-def _ring() -> bool:
+def _ring(wanted: int) -> bool:
     now = timezone.now()
-    if Slot.objects.filter(Q(lease_until__gt=now) | Q(rung_until__gt=now)).exists():
+    # A ring is on its way for a few seconds: what says later was written by a host whose clock was ahead.
+    rung = Q(rung_until__gt=now, rung_until__lte=now + RING_PATIENCE)
+    if Slot.objects.filter(rung).exists() or Slot.objects.filter(lease_until__gt=now).count() >= wanted:
         return False
     _ensure_slots()
     failpoint("ring_before")
-    if not Slot.objects.filter(number=1, rung_until__lte=now).update(rung_until=now + RING_PATIENCE):
+    if not Slot.objects.filter(~rung, number=1).update(rung_until=now + RING_PATIENCE):
         return False
     failpoint("ring_claimed")
     async_task(SWEEP)

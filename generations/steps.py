@@ -1,13 +1,15 @@
 """SUBMIT, POLL, COPY: one step of a claimed generation. Nothing outside is called within a transaction."""
 
 import logging
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from threading import BoundedSemaphore
 from typing import Any, assert_never
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
 from generations import breaker, catalog, doubts, errors, inputs, lifecycle, novita, transfer
@@ -23,6 +25,7 @@ LONGEST_PAUSE = 60.0  # seconds between two tries of a step
 UNEXPECTED_TRIES = 10
 LARGE = 4 * 1024**2  # bytes of pictures; a submit's body takes some six times as much while it is built
 WAIT_FOR_ROOM = 20.0  # seconds
+INSIST = 50.0  # seconds; a submit's 120 and these are below its lease of 180
 
 log = logging.getLogger(__name__)
 _large = BoundedSemaphore(2)  # of 30 MB pictures at once in one worker: 2 * 2 * 180 MB
@@ -45,11 +48,7 @@ def advance(generation: Generation) -> None:
 
 def submit(generation: Generation) -> None:
     """One attempt, recorded before a byte is sent; its pictures are read first, since that may fail for long."""
-    if not _has_images(generation):
-        return
-    if seconds := breaker.wait(test=generation.test):
-        if not _is_overdue(generation):
-            lifecycle.put_off(generation, seconds)
+    if not _has_images(generation) or _waits(generation, breaker.paused_for(test=generation.test)):
         return
     with _room_for(generation) as room:
         if room:
@@ -58,11 +57,23 @@ def submit(generation: Generation) -> None:
             lifecycle.put_off(generation, FIRST_POLL)
 
 
+def _waits(generation: Generation, seconds: float) -> bool:
+    """Whether it has to, since submits are paused; then it is put off, or fails where it has waited for too long."""
+    if seconds and not _is_overdue(generation):
+        lifecycle.put_off(generation, seconds)
+    return bool(seconds)
+
+
 def _send(generation: Generation) -> None:
+    if not lifecycle.renew_lease(generation):  # reading its pictures may have taken most of it
+        return
     try:
         body = _body(generation)
     except errors.StorageTrouble as trouble:
         _storage_unavailable(generation, trouble)
+        return
+    # Last: a probe that is taken is sent.
+    if _waits(generation, breaker.wait(test=generation.test)):
         return
     attempt = lifecycle.start_submitting(generation)
     if attempt is None:
@@ -90,24 +101,48 @@ def _room_for(generation: Generation) -> Iterator[bool]:
 
 
 def _learn(generation: Generation, attempt: Attempt, outcome: novita.Submitted) -> None:
-    # Before it is recorded: should the database be lost now, ops find here what to attach.
+    # Before it is recorded: should the database be lost for long, ops find here what to attach.
     log.info("answer to attempt=%s generation=%s: %s", attempt.number, generation.pk, outcome)
+    _insist(lambda: _record(generation, attempt, outcome))
     match outcome:
-        case novita.Created(upstream_id):
-            lifecycle.mark_running(generation, attempt, upstream_id, FIRST_POLL)
+        case novita.Created() | novita.Refused(ours=False):
             breaker.resume(test=generation.test)
         case novita.NotCreated(reason, retry_after):
-            lifecycle.mark_not_created(generation, attempt, reason, max(retry_after or 0, _pause(generation)))
             breaker.pause(reason, test=generation.test, retry_after=retry_after)
             _is_overdue(generation, reason)
-        case novita.Refused(reason, message):
-            lifecycle.mark_refused(generation, attempt, reason, message)
-            breaker.resume(test=generation.test)
-        case novita.InDoubt(reason):
-            lifecycle.mark_in_doubt(generation, reason, attempt)
+        case novita.InDoubt(reason) | novita.Refused(reason):
             breaker.pause(reason, test=generation.test)  # an outage must not put one job after the other in doubt
         case _:
             assert_never(outcome)
+
+
+def _record(generation: Generation, attempt: Attempt, outcome: novita.Submitted) -> None:
+    match outcome:
+        case novita.Created(upstream_id):
+            lifecycle.mark_running(generation, attempt, upstream_id, FIRST_POLL)
+        case novita.NotCreated(reason, retry_after):
+            lifecycle.mark_not_created(generation, attempt, reason, max(retry_after or 0, _pause(generation)))
+        case novita.Refused(reason, message):
+            lifecycle.mark_refused(generation, attempt, reason, message)
+        case novita.InDoubt(reason):
+            lifecycle.mark_in_doubt(generation, reason, attempt)
+        case _:
+            assert_never(outcome)
+
+
+def _insist(record: Callable[[], None]) -> None:
+    """A known answer is worth waiting for a database that is away for a moment: it would be a doubt otherwise."""
+    ends = time.monotonic() + INSIST
+    while True:
+        try:
+            return record()
+        except (OperationalError, InterfaceError):
+            if time.monotonic() > ends:
+                raise
+            log.exception("an answer of the upstream could not be recorded; again in a second")
+            if not connection.in_atomic_block:
+                connection.close()
+            time.sleep(1)
 
 
 def _is_overdue(generation: Generation, reason: str = "submits are paused") -> bool:
@@ -120,7 +155,7 @@ def _is_overdue(generation: Generation, reason: str = "submits are paused") -> b
 
 def _is_past_deadline(generation: Generation) -> bool:
     seconds = generation.tenant.submit_deadline or settings.SUBMIT_DEADLINE
-    return timezone.now() - (generation.resubmitted_at or generation.created_at) >= timedelta(seconds=seconds)
+    return timezone.now() - (generation.resumed_at or generation.created_at) >= timedelta(seconds=seconds)
 
 
 def _has_images(generation: Generation) -> bool:
@@ -250,9 +285,11 @@ def recover(generation: Generation) -> None:
     """After an error that nobody expected: try again, but not for ever. A submit under way is left to its lease."""
     match generation.status:
         case Status.QUEUED if generation.tries + 1 >= UNEXPECTED_TRIES:
-            lifecycle.fail(generation, "internal_error", "The service could not submit it; its operators can see why.")
+            why = "The service could not submit it; its operators can see why."
+            lifecycle.fail(generation, "internal_error", why, sources=[Status.QUEUED])
         case Status.RUNNING | Status.COPYING if _age(generation) > GIVE_UP_AFTER:
-            lifecycle.fail(generation, "internal_error", "The service could not finish it; its operators can see why.")
+            why = "The service could not finish it; its operators can see why."
+            lifecycle.fail(generation, "internal_error", why, sources=[Status.RUNNING, Status.COPYING])
         case Status.QUEUED | Status.RUNNING | Status.COPYING:
             _try_again(generation, "an unexpected error; the log has it")
 
@@ -262,7 +299,8 @@ def _account(generation: Generation) -> novita.Account:
 
 
 def _age(generation: Generation) -> timedelta:
-    return timezone.now() - (generation.submitted_at or generation.created_at)
+    """Since it was sent, or found after a doubt."""
+    return timezone.now() - (generation.resumed_at or generation.submitted_at or generation.created_at)
 
 
 def _try_again(generation: Generation, trouble: str) -> None:

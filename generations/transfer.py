@@ -16,7 +16,7 @@ from generations.failpoints import failpoint
 from generations.models import Generation
 
 DEADLINE = 240.0  # seconds for the download; 20 MB at 85 kB/s
-COPY_WITHIN = 400.0  # seconds until its last byte; with a sweep's 50, a poll and the poster below the queue's 600
+COPY_WITHIN = 270.0  # seconds for all of it; with a sweep's 50 s, a poll and the poster below the queue's 600
 MAX_VIDEO = 2 * 1024**3  # bytes; a 1080p video of 10 s has about 20 MB
 RENEW_EVERY = 20.0  # seconds, a fraction of the copy's lease
 

@@ -4,9 +4,10 @@ each host answers alike, and none is lost with a process.
 
 import hmac
 from collections.abc import Iterator
+from datetime import timedelta
 
 from django.conf import settings
-from django.db.models import Count, Min
+from django.db.models import Count, Min, Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 from prometheus_client import CollectorRegistry, generate_latest
@@ -14,6 +15,8 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from generations.models import Generation, Pause, Worker
+
+FORGOTTEN = timedelta(days=1)  # after which a silent worker host is thought to be gone
 
 
 def view(request: HttpRequest) -> HttpResponse:
@@ -31,7 +34,7 @@ class Standing:
 
     def collect(self) -> Iterator[Metric]:
         now = timezone.now()
-        live = Generation.objects.filter(finished_at=None)
+        live = Generation.objects.filter(due_at__isnull=False)  # as the schema has it, and by an index
         counts = dict(live.order_by().values_list("status").annotate(Count("pk")))
         states = GaugeMetricFamily("seedance_generations_live", "Generations that have not ended.", labels=["status"])
         for status in Generation.LIVE:
@@ -59,7 +62,9 @@ def _workers(now: float) -> Iterator[Metric]:
         "Since a sweep of the host last looked at the due rows.",
         labels=["host"],
     )
-    for worker in Worker.objects.order_by("host"):
+    # A host that is gone is no alarm for ever.
+    since = timezone.now() - FORGOTTEN
+    for worker in Worker.objects.filter(Q(started_at__gte=since) | Q(beat_at__gte=since)).order_by("host"):
         restarts.add_metric([worker.host], worker.restarts)
         if worker.beat_at:
             beats.add_metric([worker.host], now - worker.beat_at.timestamp())

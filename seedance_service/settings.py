@@ -72,6 +72,11 @@ if not env.text("DATABASE_URL"):
 DATABASES: dict[str, dict[str, Any]] = {"default": env.database("DATABASE_URL", f"sqlite:///{VAR / 'db.sqlite3'}")}
 DATABASES["default"]["CONN_MAX_AGE"] = 60  # seconds; a new PostgreSQL connection costs 5 to 16 requests
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # one that a restart of the server has cut fails no request
+if DATABASES["default"]["ENGINE"].endswith("postgresql"):
+    # A server that falls silent is known to be gone within half a minute, and not when TCP gives up.
+    DATABASES["default"].setdefault("OPTIONS", {}).update(
+        connect_timeout=5, tcp_user_timeout=30_000, keepalives_idle=20, keepalives_interval=5, keepalives_count=2
+    )
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # IMMEDIATE: a deferred transaction that reads first fails at once under writers, busy timeout or not.
     # FULL: what was answered with 202 survives a power cut, not only a crash of the process.
@@ -139,7 +144,7 @@ def broker(url: str) -> dict[str, Any]:
 # The queue carries rings for the sweep and nothing else: losing or doubling one costs a wait.
 Q_CLUSTER = {
     "name": "seedance",
-    "workers": 6,  # one sweeps; the others finish the long steps that their own 50 s began, for 240 s at most
+    "workers": 9,  # one sweeps; the others finish the long steps that their own 50 s began, for 370 s at most
     "timeout": 600,  # seconds; above a sweep's 50 s and the longest step after them
     "retry": 1800,  # seconds; far above the timeout: its clock starts when the ring is fetched
     "max_attempts": 1,  # a ring that failed is not worth repeating; the schedule rings each minute

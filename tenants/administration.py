@@ -234,6 +234,8 @@ def _unique_name(name: str) -> Iterator[None]:
     try:
         yield
     except IntegrityError as error:
+        if not Tenant.objects.filter(name=name).exists():
+            raise
         raise NotPossible(reason=f"There is a tenant named {name!r} already.") from error
 
 

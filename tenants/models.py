@@ -69,6 +69,7 @@ class Tenant(Limits):
         max_length=10,
         choices=OnDoubt.choices,
         default=OnDoubt.HOLD,
+        db_default=OnDoubt.HOLD.value,
         help_text="Where a submit's answer is lost: it may or may not have been paid for.",
     )
     submit_deadline = models.PositiveIntegerField(

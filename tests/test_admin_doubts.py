@@ -19,7 +19,7 @@ from tests.conftest import Caller, make_generation
 from tests.upstream import Upstream, as_json, refusal, task
 
 ACTS = ["attach", "resubmit", "release", "give_up"]
-GIVEN = {"reason": "support said so", "upstream_id": "found-1"}
+GIVEN = {"attempt": "1", "reason": "support said so", "upstream_id": "found-1"}
 OPS = Act(by="olga", reason="support said so")
 SCRIPT = "<script>alert(1)</script>"
 

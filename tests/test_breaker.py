@@ -122,6 +122,33 @@ def test_one_probe_at_a_time_goes_out(db: None) -> None:
         assert breaker.wait(test=False) == 0  # a prober that died is forgotten
 
 
+def test_a_job_that_can_not_be_sent_takes_no_probe_from_those_that_can(
+    jobs: list[Generation], upstream: Upstream, bucket: Any, alice: Caller
+) -> None:
+    breaker.pause("why", test=False)
+    gone = make_generation(alice, image=make_image(alice.tenant, b"it was deleted"))
+    Generation.objects.filter(pk=gone.pk).update(due_at=timezone.now() - timedelta(hours=1))  # it comes first
+    with time_machine.travel(timezone.now() + timedelta(minutes=2), tick=False):
+        sweep()
+    assert len(upstream.submits) >= 1
+    assert not Pause.objects.exists()
+
+
+def test_an_upstream_that_is_broken_pauses_and_does_not_burn_the_queue(
+    jobs: list[Generation], upstream: Upstream
+) -> None:
+    upstream.on_submit = refusal(500, "CREATE_TASK_FAILED")
+    sweep()
+    assert sorted(Generation.objects.values_list("status", flat=True)) == ["failed", *["queued"] * 4]
+    assert "CREATE_TASK_FAILED" in Pause.objects.get().reason
+
+
+def test_a_pause_of_a_host_whose_clock_is_ahead_is_no_longer_than_any(db: None) -> None:
+    with time_machine.travel(timezone.now() + timedelta(hours=1), tick=False):
+        breaker.pause("why", test=False)
+    assert breaker.wait(test=False) <= breaker.MOST + breaker.FIRST
+
+
 def test_the_sandboxs_trouble_is_not_the_live_upstreams(db: None) -> None:
     breaker.pause("why", test=True)
     assert breaker.wait(test=False) == 0

@@ -240,6 +240,49 @@ def test_a_decision_that_can_not_be_audited_is_not_taken(doubtful: Any, monkeypa
     assert (g.status, kinds(g)) == ("in_doubt", ["hold"])
 
 
+def test_what_was_resolved_since_it_was_claimed_is_not_failed(doubtful: Any, upstream: Upstream) -> None:
+    """A worker has claimed it for its last step, and ops are faster."""
+    for resolve in (lambda g: doubts.attach(OPS, g, f"found-{g.pk}"), lambda g: doubts.resubmit(OPS, g)):
+        g = doubtful()
+        upstream.on_poll = rendered("7")
+        with time_machine.travel(timezone.now() + timedelta(hours=24), tick=False):
+            [claimed] = lifecycle.claim_due(1)
+            assert claimed.pk == g.pk
+            resolve(g)
+            steps.advance(claimed)
+        assert status(g) in ("running", "queued")
+        assert kinds(g) == ["hold"]
+        lifecycle.fail(Generation.objects.get(pk=g.pk), "over", "For the next round.")
+
+
+def test_what_was_found_out_of_one_attempt_is_not_said_of_the_next(doubtful: Any, upstream: Upstream) -> None:
+    g = doubtful()
+    seen = doubts.attempt_of(g)
+    doubts.resubmit(OPS, g, attempt=seen)
+    answer, upstream.on_submit = upstream.on_submit, lambda handler: None
+    sweep()
+    upstream.on_submit = answer
+    g.refresh_from_db()
+    assert g.status == "in_doubt"
+    for verb in (doubts.resubmit, doubts.release, doubts.give_up):
+        with pytest.raises(NotPossible, match="Another attempt"):
+            verb(OPS, g, attempt=seen)
+    assert shell("release", str(g.pk), "--attempt", "2", "--reason", "x") == f"{g.pk} is failed.\n"
+
+
+def test_a_video_that_is_found_late_has_its_time_to_be_copied(doubtful: Any, upstream: Upstream) -> None:
+    g = doubtful()
+    upstream.on_poll = rendered("7")
+    upstream.on_video = 500, {}, b"not now"
+    with time_machine.travel(timezone.now() + timedelta(hours=23, minutes=59), tick=False) as clock:
+        doubts.attach(OPS, g, "found-1")
+        clock.shift(120)
+        sweep()
+        clock.shift(120)
+        sweep()
+    assert status(g) == "copying"
+
+
 def shell(*args: str) -> str:
     out = StringIO()
     call_command("doubt", *args, stdout=out)

@@ -67,6 +67,18 @@ def test_our_accounts_trouble_is_never_the_callers(upstream: Upstream, status: i
     assert reason in outcome.reason
 
 
+@pytest.mark.parametrize("status", [408, 409, 418, 499])
+def test_a_refusal_that_does_not_say_whether_it_was_created_is_in_doubt(upstream: Upstream, status: int) -> None:
+    upstream.on_submit = refusal(status, "SOMETHING_NEW")
+    assert isinstance(submit(), novita.InDoubt)
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_a_reason_that_the_page_does_not_name_is_of_that_request_alone(upstream: Upstream, status: int) -> None:
+    upstream.on_submit = refusal(status, "SOMETHING_NEW")
+    assert submit() == novita.Refused("SOMETHING_NEW", "about SOMETHING_NEW")
+
+
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [

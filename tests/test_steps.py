@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import time_machine
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.models import F
 from django.utils import timezone
 
@@ -131,6 +131,23 @@ def test_a_lost_answer_is_in_doubt_and_never_sent_again(queued: Generation, upst
     assert (g.status, g.error_code) == (Status.FAILED, "submit_unconfirmed")
     assert len(upstream.submits) == 1
     assert kinds(g) == ["hold", "release"]
+
+
+def test_a_known_answer_outlasts_a_database_that_is_away_for_a_moment(
+    queued: Generation, upstream: Upstream, monkeypatch: Any
+) -> None:
+    tried, record = [], steps._record
+
+    def away(*args: Any) -> None:
+        tried.append(args)
+        if len(tried) < 3:
+            raise OperationalError("the server closed the connection")
+        record(*args)
+
+    monkeypatch.setattr(steps, "_record", away)
+    monkeypatch.setattr(steps.time, "sleep", lambda seconds: None)
+    g = take_a_step(queued)
+    assert (g.status, len(tried), len(upstream.submits)) == (Status.RUNNING, 3, 1)
 
 
 def test_a_worker_lost_while_submitting_leaves_doubt_and_no_second_submit(

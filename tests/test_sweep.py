@@ -112,18 +112,28 @@ def test_a_cluster_that_has_just_started_is_given_time(alice: Caller, monkeypatc
     assert time.monotonic() - started >= 1.0
 
 
-def test_work_stands_still_where_it_is_due_and_this_host_does_none(alice: Caller) -> None:
-    assert not heartbeat.stands_still()
+def test_work_stands_still_where_it_is_due_and_this_host_does_none(alice: Caller, monkeypatch: Any) -> None:
+    clock = iter(range(0, 10_000, 50))  # seconds between two looks, by the supervisor's own clock
+    monkeypatch.setattr(heartbeat.time, "monotonic", lambda: next(clock))
+
+    def looks(watch: heartbeat.Watch, count: int = 2) -> list[bool]:
+        return [watch.is_stalled() for _ in range(count)]
+
+    assert looks(heartbeat.Watch()) == [False, False]  # nothing is due
     g = make_generation(alice)
-    assert not heartbeat.stands_still()
-    Generation.objects.filter(pk=g.pk).update(due_at=timezone.now() - timedelta(minutes=2))
-    assert heartbeat.stands_still()
+    Generation.objects.filter(pk=g.pk).update(due_at=timezone.now() - timedelta(hours=2))
+    watch = heartbeat.Watch()
+    assert looks(watch, 3) == [False, False, True]  # from long before, and judged only after a minute of its own
     heartbeat.beat()
-    assert not heartbeat.stands_still()
-    with time_machine.travel(timezone.now() + heartbeat.STALLED + timedelta(seconds=1), tick=False):
-        assert heartbeat.stands_still()
-        assert queue.take_slot()  # as a sweep of another host does: there is nothing to do for this one
-        assert not heartbeat.stands_still()
+    assert looks(watch, 3) == [False, False, False]
+    assert looks(watch, 1) == [True]
+    watch.forget()  # as after a database that did not answer
+    assert looks(watch, 2) == [False, False]
+    slot = queue.take_slot()  # as a sweep of another host does: there is nothing to do for this one
+    assert slot
+    assert looks(watch, 3) == [False, False, False]
+    queue.free_slot(slot)
+    assert looks(watch, 3) == [False, False, True]
 
 
 def test_a_sweep_beats_and_a_restart_is_counted_with_its_reason(
@@ -138,6 +148,26 @@ def test_a_sweep_beats_and_a_restart_is_counted_with_its_reason(
     assert None not in times
     assert times == sorted(times, key=str)
     assert (known.restarts, known.restart_reason) == (1, "work is due, and none was done for a minute")
+
+
+def test_where_the_sweeps_that_are_awake_do_not_keep_up_another_is_rung(alice: Caller, settings: Any) -> None:
+    settings.SWEEP_SLOTS = 2
+    g = make_generation(alice)
+    Generation.objects.filter(pk=g.pk).update(due_at=timezone.now() - timedelta(seconds=3))
+    assert queue.take_slot()
+    assert not queue.ring()
+    worker._ring_again()
+    assert OrmQ.objects.count() == 1
+    assert queue.take_slot()
+    with time_machine.travel(timezone.now() + timedelta(seconds=6), tick=False):
+        worker._ring_again()
+    assert OrmQ.objects.count() == 1
+
+
+def test_a_ring_of_a_host_whose_clock_was_ahead_silences_nobody(alice: Caller) -> None:
+    with time_machine.travel(timezone.now() + timedelta(hours=1), tick=False):
+        assert queue.ring()
+    assert queue.ring()
 
 
 def test_a_row_whose_ring_was_lost_is_rung_for_again(alice: Caller) -> None:

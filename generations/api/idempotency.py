@@ -2,11 +2,13 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Iterator
 
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
+from generations import catalog
 from generations.intake import Accepted, Once, Wanted
 
 LONGEST = 255  # characters
@@ -31,12 +33,22 @@ def once(request: Request, wanted: Wanted) -> Once | None:
     if not (0 < len(key) <= LONGEST and key.isascii() and key.isprintable()):
         raise ValidationError({"Idempotency-Key": [f"It has 1 to {LONGEST} printable ASCII characters."]})
     hashed = hashlib.sha256(request.path.encode())
-    for field in dataclasses.fields(wanted):
-        text = str(getattr(wanted, field.name))
-        hashed.update(f"\0{field.name} {len(text)}\0".encode())
+    for name, text in _told(wanted):
+        hashed.update(f"\0{name} {len(text)}\0".encode())
         for start in range(0, len(text), SLICE):
             hashed.update(text[start : start + SLICE].encode())
     return Once(key, hashed.hexdigest())
+
+
+def _told(wanted: Wanted) -> Iterator[tuple[str, str]]:
+    """What was asked for, such that a release changes no digest: what is not given is left out."""
+    for field in dataclasses.fields(wanted):
+        value = getattr(wanted, field.name)
+        if field.name == "model":
+            value = value.name  # and not its prices
+        drawn = field.name == "seed" and value == catalog.RANDOM_SEED
+        if not (value is None or value is False or value == "" or drawn):
+            yield field.name, str(value)
 
 
 def headers(accepted: Accepted) -> dict[str, str]:

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("generations", "0005_resubmitted_at"),
+        ("generations", "0005_resumed_at"),
     ]
 
     operations = [

@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="generation",
             name="idempotency_digest",
-            field=models.CharField(blank=True, help_text="Of the request that came with it.", max_length=64),
+            field=models.CharField(blank=True, db_default="", help_text="Of what it came with.", max_length=64),
         ),
         migrations.AddField(
             model_name="generation",

@@ -18,6 +18,7 @@ class Migration(migrations.Migration):
                     ("fail", "fail: at once, its hold released"),
                     ("resubmit", "resubmit: once more, which may pay twice"),
                 ],
+                db_default="hold",
                 default="hold",
                 help_text="Where a submit's answer is lost: it may or may not have been paid for.",
                 max_length=10,

@@ -1,5 +1,6 @@
 """The same Idempotency-Key and request: one generation, one charge, one answer, however often and at one moment."""
 
+import dataclasses
 import threading
 from collections import Counter
 from datetime import timedelta
@@ -10,7 +11,7 @@ import time_machine
 from django.db import connection
 from django.utils import timezone
 
-from generations import lifecycle
+from generations import catalog, intake, lifecycle
 from generations.failpoints import Broken
 from generations.models import Generation
 from tenants import reconcile
@@ -83,6 +84,15 @@ def test_the_same_request_may_be_written_another_way(alice: Caller) -> None:
         headers={"Idempotency-Key": "order-1"},
     )
     assert told(again) == told(first)
+
+
+def test_what_a_release_changes_of_a_model_makes_no_other_request(alice: Caller, monkeypatch: Any) -> None:
+    first = post(alice, ENTRANCES[0], URL_BODY)
+    dearer = dataclasses.replace(catalog.SEEDANCE_V1_LITE_I2V, usd_per_million_tokens_micro=9_900_000)
+    made = intake.Wanted.__init__
+    monkeypatch.setattr(intake.Wanted, "__init__", lambda self, **facts: made(self, **{**facts, "model": dearer}))
+    assert told(post(alice, ENTRANCES[0], {**URL_BODY, "seed": -1})) == told(first)
+    assert post(alice, ENTRANCES[0], {**URL_BODY, "seed": 0}).status_code == 422
 
 
 def test_a_key_is_the_tenants_own_and_that_of_one_world(alice: Caller, bob: Caller, settings: Any) -> None:

@@ -18,7 +18,7 @@ import tests.environment  # noqa: F401
 from tests.faults.lab import Lab, database_look
 
 WITHIN = 90.0  # seconds
-WORKERS = 6  # of a cluster, as Q_CLUSTER says
+WORKERS = 9  # of a cluster, as Q_CLUSTER says
 ROLES = ["busy", "idle", "monitor", "pusher", "guard", "main"]
 
 

@@ -35,6 +35,9 @@ class Command(BaseCommand):
             act.add_argument("id", type=UUID, help="the generation's")
             if name == "attach":
                 act.add_argument("upstream_id", help="the upstream's task id")
+            act.add_argument(
+                "--attempt", type=int, metavar="N", help="which one, as `list` shows it: no later one is meant"
+            )
             act.add_argument("--reason", required=True, help="why, for the audit log")
             act.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -43,10 +46,12 @@ class Command(BaseCommand):
         self.stdout.write(json.dumps(answer) if options["json"] else "\n".join(lines))
 
     def _list(self) -> tuple[dict[str, Any], list[str]]:
-        rows = Generation.objects.filter(status=Generation.Status.IN_DOUBT).select_related("tenant")
+        live = Generation.objects.filter(due_at__isnull=False)  # by an index
+        rows = live.filter(status=Generation.Status.IN_DOUBT).select_related("tenant")
         found = [_shown(row) for row in rows.order_by("submitted_at")]
         lines = [
-            f"{row['id']}  {row['tenant']}  seed {row['seed']}  sent {row['submitted_at']}  {row['usd']} USD at risk"
+            f"{row['id']}  {row['tenant']}  attempt {row['attempt']}  seed {row['seed']}  sent {row['submitted_at']}  "
+            f"{row['usd']} USD at risk"
             for row in found
         ]
         return {"in_doubt": found}, lines or ["Nothing is in doubt."]
@@ -57,7 +62,9 @@ class Command(BaseCommand):
             raise CommandError("There is no such generation.")
         extra = [options["upstream_id"]] if options["action"] == "attach" else []
         try:
-            ACTS[options["action"]](Act(by=f"shell:{user()}", reason=options["reason"]), generation, *extra)
+            ACTS[options["action"]](
+                Act(by=f"shell:{user()}", reason=options["reason"]), generation, *extra, attempt=options["attempt"]
+            )
         except Refusal as error:
             raise CommandError(str(error)) from error
         return {"id": str(generation.pk), "status": generation.status}, [f"{generation.pk} is {generation.status}."]
@@ -68,6 +75,7 @@ def _shown(row: Generation) -> dict[str, Any]:
     return {
         "id": str(row.pk),
         "tenant": row.tenant.name,
+        "attempt": doubts.attempt_of(row),
         "seed": row.seed,
         "submitted_at": f"{row.submitted_at:%Y-%m-%dT%H:%M:%SZ}",
         "usd": windows.usd(row.price_micro),

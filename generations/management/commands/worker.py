@@ -20,6 +20,7 @@ from generations import heartbeat, lifecycle, queue
 log = logging.getLogger(__name__)
 
 DRAIN = 8.0  # seconds that steps under way may take after a stop, so that all is over in ten; the rest falls due again
+GIVE_UP = 9.5  # seconds after a stop, whatever hangs
 LOOK_EVERY = 0.25  # seconds
 CHECK_EVERY = 5.0  # seconds
 LATE = timedelta(seconds=2)  # a row that is due for so long, with no sweep awake, has lost its ring
@@ -36,6 +37,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.stopping = False
+        self.cluster: subprocess.Popen[bytes] | None = None
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         while not self.stopping:
@@ -45,7 +47,16 @@ class Command(BaseCommand):
                 _asked(heartbeat.restarted, why)
 
     def _stop(self, number: int, frame: Any) -> None:
+        if not self.stopping:
+            # A database that is silent would hold this process in a question: then the clock ends it all.
+            signal.signal(signal.SIGALRM, self._give_up)
+            signal.setitimer(signal.ITIMER_REAL, GIVE_UP)
         self.stopping = True
+
+    def _give_up(self, number: int, frame: Any) -> None:
+        if self.cluster:
+            _kill_group(self.cluster)
+        os._exit(1)
 
     def _run_cluster(self) -> str:
         """Until it is stopped, or has to be started again; why it has to."""
@@ -55,6 +66,7 @@ class Command(BaseCommand):
         queue.ring()
         command = [sys.executable, sys.argv[0], "qcluster"]
         cluster = subprocess.Popen(command, start_new_session=True, preexec_fn=_die_with_parent)
+        self.cluster = cluster
         began = time.monotonic()
         try:
             why = self._watch(cluster)
@@ -70,16 +82,17 @@ class Command(BaseCommand):
 
         Work done is watched, and not processes alive.
         """
-        # Rows may be overdue from long before this cluster: it is judged only after the time in which it must act.
-        began = next_check = time.monotonic()
+        watch, next_check = heartbeat.Watch(), time.monotonic()
         while cluster.poll() is None and not self.stopping:
             time.sleep(LOOK_EVERY)
             if time.monotonic() < next_check:
                 continue
             next_check = time.monotonic() + CHECK_EVERY
             _asked(_ring_again)
-            judged = time.monotonic() - began > heartbeat.STALLED.total_seconds()
-            if judged and _asked(heartbeat.stands_still):
+            stalled = _asked(watch.is_stalled)
+            if stalled is None:
+                watch.forget()
+            elif stalled:
                 return "work is due, and none was done for a minute"
         if not self.stopping:
             return "the cluster's main process has ended"
@@ -98,7 +111,7 @@ def _ring_again() -> None:
     """A killed sweep rings for no successor: the schedule would, up to a minute and a half later."""
     due = lifecycle.next_due()
     if due is not None and due < timezone.now() - LATE:
-        queue.ring()
+        queue.ring(more=True)
 
 
 def _asked(question: Any, *args: Any) -> Any:

@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
     operations = [
         migrations.AddField(
             model_name="generation",
-            name="resubmitted_at",
-            field=models.DateTimeField(help_text="When it was put back into the queue after a doubt.", null=True),
+            name="resumed_at",
+            field=models.DateTimeField(help_text="When a doubt ended: it was sent again, or found.", null=True),
         ),
     ]
