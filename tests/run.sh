@@ -7,7 +7,7 @@ url=$("$python" -m tests.databases) || exit 1
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 if [ -n "$url" ]; then
-    TEST_DATABASE_URL=$url "$python" -m pytest -q -n 2 --database-only -m "not story" >"$log" 2>&1 &
+    TEST_DATABASE_URL=$url "$python" -m pytest -q --database-only -m "not story and not one_database" >"$log" 2>&1 &
 fi
 "$python" -m pytest -q -n 3 --dist loadgroup
 code=$?

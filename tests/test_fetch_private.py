@@ -16,6 +16,8 @@ from tests.faults.copies import Status, assert_nothing_is_served, at_the_upstrea
 from tests.pictures import mp4, picture
 from tests.upstream import Upstream, task
 
+pytestmark = pytest.mark.one_database
+
 LIMITS: dict[str, Any] = {"limit": 1_000_000, "deadline": 3.0}
 # Ways to write this machine's port, for {}.
 INSIDE = """

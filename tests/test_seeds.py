@@ -12,6 +12,8 @@ from tests.conftest import Caller
 from tests.pictures import base64_of, mp4, picture
 from tests.upstream import Upstream
 
+pytestmark = pytest.mark.one_database
+
 EDGES = [0, 1, 2, 2**31 - 2, 2**31 - 1]
 
 

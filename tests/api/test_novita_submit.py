@@ -13,7 +13,7 @@ from tests.pictures import base64_of, data_uri, picture
 from tests.test_images import png_header
 
 PATH = "/v3/async/seedance-v1-lite-i2v"
-pytestmark = pytest.mark.usefixtures("bucket")
+pytestmark = [pytest.mark.usefixtures("bucket"), pytest.mark.one_database]
 
 
 def send(caller: Caller, body: Any, path: str = PATH) -> Any:
