@@ -98,9 +98,8 @@ def _accept(key: ApiKey, wanted: Wanted, once: Once | None) -> Accepted:
     if once:
         generation.idempotency_key, generation.idempotency_digest = once.key, once.digest
     if any(isinstance(picture, Image) for picture in checked.values()):
-        quota.look(
-            key, quota.charges(key, generation.price_micro, generation)
-        )  # what would be refused leaves nothing in the bucket
+        # What would be refused leaves nothing in the bucket.
+        quota.look(key, quota.charges(key, generation.price_micro, generation))
     _keep(generation, checked)
     try:
         standings = _admitted(generation)

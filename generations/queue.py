@@ -54,11 +54,6 @@ def _ring(wanted: int) -> bool:
     return True
 
 
-def is_awake() -> bool:
-    """True while any sweep has its slot."""
-    return Slot.objects.filter(lease_until__gt=timezone.now()).exists()
-
-
 def has_free_slot() -> bool:
     now, known = timezone.now(), Slot.objects.filter(number__lte=settings.SWEEP_SLOTS)
     return known.filter(lease_until__gt=now).count() < settings.SWEEP_SLOTS
