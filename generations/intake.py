@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from generations import catalog, errors, inputs, lifecycle, prices, queue, quota
+from generations import catalog, errors, ids, inputs, lifecycle, prices, queue, quota
 from generations.failpoints import failpoint
 from generations.images import Image
 from generations.models import Generation, InputImage
@@ -124,11 +124,13 @@ def _admitted(generation: Generation) -> list[Standing]:
 
 def _draft(key: ApiKey, wanted: Wanted) -> Generation:
     seed, seed_source = _seed(wanted.seed)
+    now = timezone.now()
     return Generation(
+        id=ids.at(now),
         tenant=key.tenant,
         api_key=key,
         test=key.test,
-        created_at=timezone.now(),
+        created_at=now,
         model=wanted.model.name,
         prompt=wanted.prompt,
         resolution=wanted.resolution,

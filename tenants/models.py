@@ -99,6 +99,7 @@ class ApiKey(Limits):
         WRITE = "generations:write"
         READ = "generations:read"
         USAGE = "usage:read"
+        WEBHOOKS = "webhooks:manage"
 
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="keys")
     prefix = models.CharField(max_length=40, unique=True)

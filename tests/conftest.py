@@ -16,7 +16,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from deploy import stack
-from generations import catalog, lifecycle, novita, quota
+from generations import catalog, ids, lifecycle, novita, quota
 from generations.models import Generation, InputImage
 from tenants import administration
 from tenants.failures import failures
@@ -187,12 +187,14 @@ def make_image(tenant: Tenant, content: bytes = b"abc") -> InputImage:
 def make_generation(caller: Caller, **facts: Any) -> Generation:
     """A queued generation with its hold, as intake makes it, without S3 and without a ring."""
     model = catalog.SEEDANCE_V1_LITE_I2V
+    created_at = facts.get("created_at", timezone.now())
     generation = Generation(
         **{
+            "id": ids.at(created_at),
             "tenant": caller.tenant,
             "api_key": caller.key,
             "test": caller.key.test,
-            "created_at": timezone.now(),
+            "created_at": created_at,
             "model": model.name,
             "resolution": "480p",
             "aspect_ratio": "16:9",

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
-import uuid6
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
 from django.utils import timezone
 
+from generations import ids
 from tenants.models import ApiKey, Tenant
+
+
+def no_metadata() -> dict[str, Any]:
+    return {}
 
 
 class InputImage(models.Model):
@@ -23,6 +27,9 @@ class InputImage(models.Model):
     height = models.PositiveIntegerField()
     size = models.PositiveIntegerField(help_text="Bytes.")
     created_at = models.DateTimeField(default=timezone.now)
+    gone_at = models.DateTimeField(
+        null=True, help_text="When its bytes were given up: every generation made from it was deleted."
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["tenant", "sha256"], name="an_image_is_kept_once_a_tenant")]
@@ -48,18 +55,30 @@ class Generation(models.Model):
         CALLER = "caller"
         DRAWN = "drawn"
 
+    class WebhookFormat(models.TextChoices):
+        STANDARD = "standard"
+        NOVITA = "novita"  # the payload that Novita sends, for `extra.webhook.url`
+
     LIVE: ClassVar = [Status.QUEUED, Status.SUBMITTING, Status.IN_DOUBT, Status.RUNNING, Status.COPYING]
     FINISHED: ClassVar = [Status.SUCCEEDED, Status.FAILED, Status.CANCELLED]
 
-    id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
+    id = models.UUIDField(primary_key=True, default=ids.new, editable=False)
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="generations")
-    api_key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, null=True, related_name="+")
+    api_key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
     created_at = models.DateTimeField(default=timezone.now)
     test = models.BooleanField(default=False, help_text="Made with a test key: for the sandbox, on no bill.")
     idempotency_key = models.CharField(
         max_length=255, null=True, help_text="The caller's; the same one makes no other."
     )
     idempotency_digest = models.CharField(max_length=64, blank=True, db_default="", help_text="Of what it came with.")
+
+    external_id = models.CharField(max_length=255, blank=True, db_default="", help_text="The caller's own name for it.")
+    metadata = models.JSONField(default=no_metadata, db_default=Value({}, models.JSONField()))
+    rerun_of = models.UUIDField(null=True, help_text="The generation whose inputs it takes again.")
+    webhook_url = models.TextField(blank=True, db_default="", help_text="Told when it ends, besides the endpoints.")
+    webhook_format = models.CharField(
+        max_length=10, choices=WebhookFormat.choices, default=WebhookFormat.STANDARD, db_default="standard"
+    )
 
     # What was asked for, exactly: enough to ask for it again.
     model = models.CharField(max_length=50)
@@ -103,6 +122,10 @@ class Generation(models.Model):
     video_duration = models.FloatField(null=True, help_text="Seconds.")
     poster_key = models.CharField(max_length=200, blank=True)
 
+    # What its caller had removed; the row and the ledger stay.
+    deleted_at = models.DateTimeField(null=True, help_text="From then on nothing of it is served.")
+    purged_at = models.DateTimeField(null=True, help_text="When its bytes were gone from the bucket.")
+
     class Meta:
         constraints = [
             models.CheckConstraint(
@@ -136,14 +159,62 @@ class Generation(models.Model):
         indexes = [
             # Serves the sweep's claim, and only it: finished rows are not in it.
             models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="generation_due"),
-            # Serves GET /v1/generations; ids grow with time, so newest first is by id.
+            # Serve GET /v1/generations, whole and by each of its filters: ids grow with time, so newest first is by id,
+            # and a stretch of time is one of ids. There is one model yet: `model` filters nothing out.
             models.Index(F("tenant"), F("test"), F("id").desc(), name="generation_by_tenant"),
-            # Serves GET /v1/usage.
-            models.Index(fields=["tenant", "test", "created_at"], name="generation_by_time"),
+            models.Index(F("tenant"), F("test"), F("status"), F("id").desc(), name="generation_by_status"),
+            models.Index(F("tenant"), F("test"), F("seed"), F("id").desc(), name="generation_by_seed"),
+            models.Index(F("api_key"), F("id").desc(), name="generation_by_key"),
+            models.Index(
+                F("tenant"),
+                F("test"),
+                F("external_id"),
+                F("id").desc(),
+                condition=~Q(external_id=""),
+                name="generation_by_external_id",
+            ),
+            # Serves the estimate of how long one takes: the last ones of its kind.
+            models.Index(
+                F("model"),
+                F("resolution"),
+                F("duration"),
+                F("test"),
+                F("finished_at").desc(),
+                condition=Q(status="succeeded"),
+                name="generation_by_kind",
+            ),
+            # Serves the removal of bytes that was begun and not ended.
+            models.Index(
+                fields=["deleted_at"],
+                condition=Q(deleted_at__isnull=False, purged_at=None),
+                name="generation_to_purge",
+            ),
         ]
 
     def __str__(self) -> str:
         return str(self.id)
+
+
+class Label(models.Model):
+    """One name and value of a generation's metadata, for the list's filter: its order is that of the list."""
+
+    generation = models.ForeignKey(Generation, on_delete=models.CASCADE, related_name="labels", db_index=False)
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+", db_index=False)
+    test = models.BooleanField()
+    name = models.CharField(max_length=64)
+    value = models.CharField(max_length=512)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["generation", "name"], name="a_name_has_one_value")]
+        indexes = [
+            models.Index(
+                F("tenant"), F("test"), F("name"), F("value"), F("generation").desc(), name="label_by_name_and_value"
+            ),
+            models.Index(F("tenant"), F("test"), F("name"), F("generation").desc(), name="label_by_name"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.value}"
 
 
 class Event(models.Model):
@@ -176,42 +247,3 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"attempt {self.number}"
-
-
-class Slot(models.Model):
-    """The right to sweep, for as long as its lease runs: as many sweeps are awake as there are slots."""
-
-    number = models.PositiveSmallIntegerField(primary_key=True)
-    owner = models.CharField(max_length=200, blank=True)
-    lease_until = models.DateTimeField()
-    rung_until = models.DateTimeField(help_text="A ring is under way: no second one is needed before this time.")
-
-    def __str__(self) -> str:
-        return f"slot {self.number}"
-
-
-class Worker(models.Model):
-    """One worker host: whether work is done there, and how often its supervisor had to start it again."""
-
-    host = models.CharField(max_length=200, primary_key=True)
-    started_at = models.DateTimeField(null=True, help_text="The present cluster.")
-    beat_at = models.DateTimeField(null=True, help_text="When a sweep of it last looked at the due rows.")
-    restarts = models.PositiveIntegerField(default=0, help_text="By its supervisor, since it is known.")
-    restarted_at = models.DateTimeField(null=True)
-    restart_reason = models.CharField(max_length=200, blank=True)
-
-    def __str__(self) -> str:
-        return self.host
-
-
-class Pause(models.Model):
-    """While it is there, submits to that upstream wait, but for one probe at a time."""
-
-    upstream = models.CharField(max_length=10, primary_key=True, help_text="live or sandbox.")
-    since = models.DateTimeField()
-    reason = models.TextField(help_text="In the upstream's words, where it said something.")
-    probes = models.PositiveIntegerField(default=0, help_text="Submits that came to nothing since.")
-    probe_at = models.DateTimeField(help_text="When one submit may be tried.")
-
-    def __str__(self) -> str:
-        return f"{self.upstream} since {self.since:%Y-%m-%d %H:%M}"

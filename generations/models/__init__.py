@@ -1,0 +1,20 @@
+"""The rows: generations, who works on them, and who is told of them."""
+
+from generations.models.generation import Attempt, Event, Generation, InputImage, Label
+from generations.models.webhooks import Delivery, DeliveryAttempt, WebhookEndpoint, WebhookSecret
+from generations.models.work import Pause, Slot, Worker
+
+__all__ = [
+    "Attempt",
+    "Delivery",
+    "DeliveryAttempt",
+    "Event",
+    "Generation",
+    "InputImage",
+    "Label",
+    "Pause",
+    "Slot",
+    "WebhookEndpoint",
+    "WebhookSecret",
+    "Worker",
+]
