@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 TEST_ENV := SECRET_KEY=check S3_BUCKET=check NOVITA_API_KEY=check DATABASE_URL=sqlite://:memory: DJANGO_SETTINGS_MODULE=seedance_service.settings
 
-.PHONY: help run demo test races faults kills check lock clean
+.PHONY: help run demo test races faults kills bench openapi check lock clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -35,6 +35,14 @@ KILLS ?= 10
 
 kills: .venv/dev.stamp  ## kill -9 of each process of the worker, KILLS=10 times each, under load
 	@$(PY) -m tests.faults.kills --each $(KILLS)
+
+ROWS ?= 1000000
+
+bench: .venv/dev.stamp  ## the list of a million generations on PostgreSQL: each filter at each depth (ROWS=1000000)
+	@$(PY) -m tests.bench.lists --rows $(ROWS)
+
+openapi: .venv/dev.stamp  ## write openapi.json anew, as the code says it
+	@$(TEST_ENV) $(PY) manage.py spectacular --format openapi-json --validate --fail-on-warn --file openapi.json
 
 check: .venv/dev.stamp  ## format, lint, types, import contracts, migrations, tests: what CI runs
 	@$(PY) -m ruff format --check .

@@ -6,10 +6,13 @@ segments it makes one GB in 13 s.
 
 import struct
 from collections.abc import Callable, Iterable, Iterator
+from mmap import mmap
 from typing import NamedTuple, TypeVar
 
 MOST_PARTS = 600_000  # segments, chunks, blocks or tiles: a TIFF of 6000 x 6000 pixels in four planes has 565,000
+LONGEST_MAGIC = 16  # bytes
 Part = TypeVar("Part")
+Content = bytes | mmap  # a file's bytes need not be read into memory
 
 
 class Broken(Exception):
@@ -23,15 +26,16 @@ class Format(NamedTuple):
     """Both functions raise one of BROKEN on bytes that only begin as the format does."""
 
     name: str
-    size: Callable[[bytes], tuple[int, int]]  # width and height in pixels
-    is_whole: Callable[[bytes], bool]
+    size: Callable[[Content], tuple[int, int]]  # width and height in pixels
+    is_whole: Callable[[Content], bool]
 
 
-def format_of(content: bytes) -> Format | None:
+def format_of(content: Content) -> Format | None:
     """By its first bytes."""
-    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
+    first = content[:LONGEST_MAGIC]
+    if first.startswith(b"RIFF") and first[8:12] == b"WEBP":
         return WEBP
-    return next((found for magic, found in BY_MAGIC.items() if content.startswith(magic)), None)
+    return next((found for magic, found in BY_MAGIC.items() if first.startswith(magic)), None)
 
 
 def _counted(parts: Iterable[Part]) -> Iterator[Part]:
@@ -46,7 +50,7 @@ FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 SCAN = 0xDA
 
 
-def _jpeg_segments(content: bytes) -> Iterator[tuple[int, int]]:
+def _jpeg_segments(content: Content) -> Iterator[tuple[int, int]]:
     """(marker, where) up to the first scan: thumbnails in the segments may hold a scan and an end of their own."""
     at, marker = 2, 0
     while marker != SCAN and (at := content.find(b"\xff", at)) >= 0 and at + 4 <= len(content):
@@ -58,7 +62,7 @@ def _jpeg_segments(content: bytes) -> Iterator[tuple[int, int]]:
             at += 2 if marker in STANDALONE else 2 + int.from_bytes(content[at + 2 : at + 4])
 
 
-def _jpeg_size(content: bytes) -> tuple[int, int]:
+def _jpeg_size(content: Content) -> tuple[int, int]:
     for marker, at in _counted(_jpeg_segments(content)):
         if marker in FRAMES:
             height, width = struct.unpack_from(">HH", content, at + 5)
@@ -66,21 +70,21 @@ def _jpeg_size(content: bytes) -> tuple[int, int]:
     raise Broken("it has no frame")
 
 
-def _jpeg_is_whole(content: bytes) -> bool:
+def _jpeg_is_whole(content: Content) -> bool:
     """Inside the scan every FF is stuffed, so FF D9 after its start is the real end."""
     return any(
         marker == SCAN and content.find(b"\xff\xd9", at) >= 0 for marker, at in _counted(_jpeg_segments(content))
     )
 
 
-def _png_size(content: bytes) -> tuple[int, int]:
+def _png_size(content: Content) -> tuple[int, int]:
     if content[12:16] != b"IHDR":
         raise Broken("it has no header")
     width, height = struct.unpack_from(">II", content, 16)
     return width, height
 
 
-def _png_chunks(content: bytes) -> Iterator[tuple[bytes, int]]:
+def _png_chunks(content: Content) -> Iterator[tuple[bytes, int]]:
     """(kind, where it ends)"""
     at = 8
     while at + 12 <= len(content):
@@ -89,16 +93,16 @@ def _png_chunks(content: bytes) -> Iterator[tuple[bytes, int]]:
         yield kind, at
 
 
-def _png_is_whole(content: bytes) -> bool:
+def _png_is_whole(content: Content) -> bool:
     return any(kind == b"IEND" and end <= len(content) for kind, end in _counted(_png_chunks(content)))
 
 
-def _gif_size(content: bytes) -> tuple[int, int]:
+def _gif_size(content: Content) -> tuple[int, int]:
     width, height = struct.unpack_from("<HH", content, 6)
     return width, height
 
 
-def _gif_steps(content: bytes) -> Iterator[bool]:
+def _gif_steps(content: Content) -> Iterator[bool]:
     """From block to block; True where the first frame's data have reached their terminator."""
     at = 13 + _palette(content[10])
     while content[at] in (0x21, 0x2C):  # an extension, a frame
@@ -116,11 +120,11 @@ def _palette(flags: int) -> int:
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
-def _gif_is_whole(content: bytes) -> bool:
+def _gif_is_whole(content: Content) -> bool:
     return any(_counted(_gif_steps(content)))
 
 
-def _webp_size(content: bytes) -> tuple[int, int]:
+def _webp_size(content: Content) -> tuple[int, int]:
     """Source: RFC 9649."""
     if content[12:16] == b"VP8 " and content[23:26] == b"\x9d\x01\x2a":
         width, height = struct.unpack_from("<HH", content, 26)
@@ -133,7 +137,7 @@ def _webp_size(content: bytes) -> tuple[int, int]:
     raise Broken("it has no picture")
 
 
-def _webp_is_whole(content: bytes) -> bool:
+def _webp_is_whole(content: Content) -> bool:
     return 8 + int.from_bytes(content[4:8], "little") <= len(content)
 
 
@@ -146,7 +150,7 @@ class Bitmap(NamedTuple):
     stored: int  # bytes of the pixels, where they are compressed
 
 
-def _bmp(content: bytes) -> Bitmap:
+def _bmp(content: Content) -> Bitmap:
     offset, header = struct.unpack_from("<II", content, 10)
     if header == 12:
         width, height, _, bits = struct.unpack_from("<HHHH", content, 18)
@@ -157,12 +161,12 @@ def _bmp(content: bytes) -> Bitmap:
     return Bitmap(offset, width, height, bits, compression, stored)
 
 
-def _bmp_size(content: bytes) -> tuple[int, int]:
+def _bmp_size(content: Content) -> tuple[int, int]:
     found = _bmp(content)
     return found.width, abs(found.height)
 
 
-def _bmp_is_whole(content: bytes) -> bool:
+def _bmp_is_whole(content: Content) -> bool:
     found = _bmp(content)
     rows = (found.width * found.bits + 31) // 32 * 4 * abs(found.height)
     pixels = found.stored if found.compression in (1, 2) else rows
@@ -173,9 +177,9 @@ WIDTH, HEIGHT, STRIPS, STRIP_LENGTHS, TILES, TILE_LENGTHS = 256, 257, 273, 279, 
 NUMBERS = {3: "H", 4: "I", 16: "Q"}  # TIFF's types of a field, as struct calls them
 
 
-def _tiff_numbers(content: bytes, *tags: int) -> list[tuple[int, ...]]:
+def _tiff_numbers(content: Content, *tags: int) -> list[tuple[int, ...]]:
     """The values of these tags in the first directory, classic or BigTIFF; () for one that is not there."""
-    order = "<" if content.startswith(b"I") else ">"
+    order = "<" if content[:1] == b"I" else ">"
     word, count, length = ("Q", "Q", 20) if 43 in content[2:4] else ("I", "H", 12)
     (at,) = struct.unpack_from(order + word, content, struct.calcsize(word))
     (entries,) = struct.unpack_from(order + count, content, at)
@@ -188,19 +192,19 @@ def _tiff_numbers(content: bytes, *tags: int) -> list[tuple[int, ...]]:
     return [found.get(tag, ()) for tag in tags]
 
 
-def _tiff_values(content: bytes, at: int, word: str, layout: str) -> tuple[int, ...]:
+def _tiff_values(content: Content, at: int, word: str, layout: str) -> tuple[int, ...]:
     """They stand in the entry itself, or where it points."""
     if struct.calcsize(layout) > struct.calcsize(word):
         (at,) = struct.unpack_from(layout[0] + word, content, at)
     return struct.unpack_from(layout, content, at)
 
 
-def _tiff_size(content: bytes) -> tuple[int, int]:
+def _tiff_size(content: Content) -> tuple[int, int]:
     widths, heights = _tiff_numbers(content, WIDTH, HEIGHT)
     return widths[0], heights[0]
 
 
-def _tiff_is_whole(content: bytes) -> bool:
+def _tiff_is_whole(content: Content) -> bool:
     """Every strip or tile of the first picture lies inside the content."""
     strips, strip_lengths, tiles, tile_lengths = _tiff_numbers(content, STRIPS, STRIP_LENGTHS, TILES, TILE_LENGTHS)
     offsets, lengths = (strips, strip_lengths) if strips else (tiles, tile_lengths)

@@ -11,10 +11,46 @@ class GenerationNotFound(Refusal):
     code = "generation_not_found"
 
 
+class WebhookEndpointNotFound(Refusal):
+    """There is no such webhook endpoint."""
+
+    code = "webhook_endpoint_not_found"
+
+
+class DeliveryNotFound(Refusal):
+    """There is no such webhook delivery."""
+
+    code = "webhook_delivery_not_found"
+
+
 class IdempotencyKeyReused(Refusal):
     """This Idempotency-Key came with another request before: another body, or at another address."""
 
     code = "idempotency_key_reused"
+
+
+class InputsGone(Refusal):
+    """Its pictures are no longer in the bucket: they were deleted. Send them again with a new create."""
+
+    code = "inputs_gone"
+
+
+class VideoNotReady(Refusal):
+    """The video is not there yet: the generation is {status}."""
+
+    code = "video_not_ready"
+
+
+class NoVideo(Refusal):
+    """There will be no video: {reason}"""
+
+    code = "no_video"
+
+
+class VideoDeleted(Refusal):
+    """The video was deleted on {at}."""
+
+    code = "video_deleted"
 
 
 class BadImage(Refusal):

@@ -35,6 +35,8 @@ NAMES = (
     "finish_committed",
     "doubt_recorded",
     "doubt_before_commit",  # what ops decided is written, within its transaction
+    "delivery_sent",  # the receiver has answered, and nobody has written it down
+    "delivery_recorded",
     "slot_taken",
     "slot_freed",  # and the last look is to come
     "ring_before",

@@ -1,12 +1,13 @@
-"""The guarded way to read a URL that somebody else chose.
+"""The guarded way to read a URL that somebody else chose, and to post to one.
 
 Every address that DNS answers is checked, and the connection goes to the address that was checked. Redirects are
-followed by hand and checked anew; the whole exchange has one deadline and the body a limit of bytes.
+followed by hand and checked anew, those of a post not at all; the whole exchange has one deadline and the body a limit
+of bytes.
 """
 
 import ipaddress
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from functools import partial
 import httpx
 from django.conf import settings
 
+from generations import retry_after
 from generations.deadline import Clock, DeadlineBackend, tls
 from generations.errors import FetchFailed, FetchRefused, FetchTooLarge
 
@@ -23,6 +25,8 @@ MAX_URL = 8192  # characters; presigned URLs with a session token reach 2,000
 CHUNK = 256 * 1024  # bytes
 PORTS = (443, 8443)
 IDLE = 20.0  # seconds without a byte
+LONGEST_WAIT = 86400.0  # seconds that a Retry-After may ask for
+AGENT = {"User-Agent": "seedance-service"}
 
 # Python's is_global calls several of these global, and changes its mind between releases. Source of the list:
 # the IANA special-purpose registries, and 168.63.129.16, Azure's metadata under a public address.
@@ -42,6 +46,17 @@ DENIED_NAMES = ("localhost", "local", "internal", "localdomain", "home.arpa", "o
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _resolver = ThreadPoolExecutor(32, thread_name_prefix="resolver")
+# Their own, so that names which never resolve hold up no picture. A look-up may outlive the post that gave it up, by
+# about as long as a post takes: two for each.
+_posts_resolver = ThreadPoolExecutor(2 * settings.DELIVERY_THREADS, thread_name_prefix="posts-resolver")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """To a post: nothing that its receiver wrote is kept."""
+
+    status: int
+    retry_after: float | None  # seconds
 
 
 @dataclass(frozen=True)
@@ -94,17 +109,41 @@ def open_url(url: str, *, limit: int, deadline: float) -> Iterator[Download]:
             raise FetchFailed(type(error).__name__) from error
 
 
+def post(url: str, content: bytes, headers: Mapping[str, str], *, deadline: float) -> Answer:
+    """Its status, once the head of the answer has come: the body is not read. Raises FetchRefused or FetchFailed."""
+    request = httpx.Request(
+        "POST",
+        check_url(url),
+        content=content,
+        headers={**AGENT, **headers},
+        extensions={"timeout": httpx.Timeout(IDLE).as_dict()},
+    )
+    # The transport itself: a client would look at a redirect's Location.
+    with _transport(Clock(deadline), _posts_resolver) as transport:
+        try:
+            response = transport.handle_request(request)
+            response.close()
+        except httpx.HTTPError as error:
+            raise FetchFailed(type(error).__name__) from error
+    wait = retry_after.seconds(response.headers.get("Retry-After", ""), LONGEST_WAIT)
+    return Answer(response.status_code, wait)
+
+
 def _client(clock: Clock) -> httpx.Client:
-    transport = httpx.HTTPTransport(verify=tls(), trust_env=False)
-    # httpx gives no other way to choose the network backend; the exact version is pinned and a test watches it.
-    transport._pool._network_backend = DeadlineBackend(clock, partial(_checked_address, clock))
     return httpx.Client(
-        transport=transport,
+        transport=_transport(clock, _resolver),
         trust_env=False,
         timeout=IDLE,
         # A compressed body could be a bomb; an image or a video gains nothing from it.
-        headers={"Accept-Encoding": "identity", "User-Agent": "seedance-service"},
+        headers={"Accept-Encoding": "identity", **AGENT},
     )
+
+
+def _transport(clock: Clock, resolver: ThreadPoolExecutor) -> httpx.HTTPTransport:
+    transport = httpx.HTTPTransport(verify=tls(), trust_env=False)
+    # httpx gives no other way to choose the network backend; the exact version is pinned and a test watches it.
+    transport._pool._network_backend = DeadlineBackend(clock, partial(_checked_address, resolver, clock))
+    return transport
 
 
 def _follow(client: httpx.Client, url: httpx.URL) -> httpx.Response:
@@ -184,12 +223,15 @@ def _literal(host: str) -> Address | None:
         return None
 
 
-def _checked_address(clock: Clock, host: str, port: int) -> str:
+def _checked_address(resolver: ThreadPoolExecutor, clock: Clock, host: str, port: int) -> str:
     """The first address of the host, all of them checked. Raises FetchRefused or FetchFailed."""
+    lookup = resolver.submit(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
     try:
-        lookup = _resolver.submit(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
         answers = lookup.result(clock.left(IDLE))
-    except (OSError, UnicodeError, TimeoutError) as error:
+    except TimeoutError as error:
+        lookup.cancel()  # where it has not even begun
+        raise FetchFailed("its host has no address") from error
+    except (OSError, UnicodeError) as error:
         raise FetchFailed("its host has no address") from error
     addresses = [ipaddress.ip_address(str(answer[4][0]).partition("%")[0]) for answer in answers]
     if not _is_admitted(host, port):

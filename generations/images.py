@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from mmap import mmap
 
 import pybase64
 
@@ -16,7 +17,7 @@ MAX_BASE64 = -(-MAX_BYTES // 3) * 4
 
 @dataclass(frozen=True)
 class Image:
-    content: bytes
+    content: bytes | mmap
     format: str  # jpeg, png, webp, bmp, tiff, gif
     width: int
     height: int
@@ -47,7 +48,7 @@ def decode(text: str) -> bytes:
         raise errors.ImageUnreadable from error
 
 
-def inspect(content: bytes) -> Image:
+def inspect(content: bytes | mmap) -> Image:
     """The image in these bytes, checked against every rule of the endpoint's page. Raises a BadImage."""
     if len(content) > MAX_BYTES:
         raise errors.ImageTooManyBytes(limit=MAX_BYTES)
@@ -64,7 +65,7 @@ def inspect(content: bytes) -> Image:
     return Image(content, found.name, width, height)
 
 
-def _is_whole(found: containers.Format, content: bytes) -> bool:
+def _is_whole(found: containers.Format, content: bytes | mmap) -> bool:
     try:
         return found.is_whole(content)
     except containers.BROKEN:  # a header that can be read may still lead nowhere

@@ -1,11 +1,14 @@
 """A generation's pictures: read from a caller's text or URL, checked, and kept in S3 under their SHA-256."""
 
 import hashlib
+import secrets
 
 import pybase64
+from django.db import transaction
+from django.utils import timezone
 
 from generations import errors, fetch, images, storage
-from generations.models import InputImage
+from generations.models import Generation, InputImage
 
 READ_DEADLINE = 30.0  # seconds for the whole exchange
 
@@ -35,13 +38,49 @@ def keep(tenant_id: int, image: images.Image) -> InputImage:
     """The row of a picture whose bytes lie in the bucket; what is there already is not stored again."""
     sha256 = image.sha256
     known = InputImage.objects.filter(tenant_id=tenant_id, sha256=sha256).first()
+    if known and known.gone_at:
+        return _kept_anew(known, image)
     if known and storage.exists(known.key):  # an expiry rule may have deleted it since
         return known
-    key = f"inputs/{tenant_id}/{sha256}"
+    key = known.key if known else f"inputs/{tenant_id}/{sha256}"
     storage.put(key, image.content, f"image/{image.format}")
     shape = {"format": image.format, "width": image.width, "height": image.height, "size": len(image.content)}
     kept, _ = InputImage.objects.get_or_create(tenant_id=tenant_id, sha256=sha256, defaults={"key": key, **shape})
     return kept
+
+
+def _kept_anew(known: InputImage, image: images.Image) -> InputImage:
+    """Under a name of its own: who gave the picture up may still be deleting the old one."""
+    old, key = known.key, f"inputs/{known.tenant_id}/{known.sha256}-{secrets.token_hex(8)}"
+    storage.put(key, image.content, f"image/{image.format}")
+    storage.delete(old)
+    if not InputImage.objects.filter(pk=known.pk, key=old).update(key=key, gone_at=None):
+        storage.delete(key)  # another one came first
+    known.refresh_from_db()
+    return known
+
+
+def still_there(image: InputImage) -> InputImage:
+    """The picture itself. Raises InputsGone where its bytes are no longer in the bucket."""
+    image.refresh_from_db(fields=["gone_at", "key"])
+    if image.gone_at or not storage.exists(image.key):
+        raise errors.InputsGone
+    return image
+
+
+def give_up(image: InputImage) -> None:
+    """Delete the picture's bytes, unless another generation was made from them that is not deleted."""
+    with transaction.atomic():
+        locked = InputImage.objects.select_for_update().get(pk=image.pk)
+        if not locked.gone_at and _is_wanted(locked):
+            return
+        InputImage.objects.filter(pk=locked.pk, gone_at=None).update(gone_at=timezone.now())
+    storage.delete(locked.key)
+
+
+def _is_wanted(image: InputImage) -> bool:
+    alive = Generation.objects.filter(deleted_at=None)
+    return any(alive.filter(**{field: image}).exists() for field in ("image", "last_image"))
 
 
 def data_uri(image: InputImage) -> str:

@@ -1,13 +1,15 @@
 """RECORD: the one intake behind both entrances. What it returns is durable, and has taken its room and its hold."""
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from mmap import mmap
+from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from generations import catalog, errors, ids, inputs, lifecycle, prices, queue, quota
+from generations import catalog, errors, eta, images, inputs, lifecycle, prices, queue, quota
 from generations.failpoints import failpoint
 from generations.images import Image
 from generations.models import Generation, InputImage
@@ -16,26 +18,40 @@ from tenants.models import ApiKey
 from tenants.windows import Standing
 
 Source = Generation.SeedSource
+Picture = str | mmap | InputImage  # URL, Base64 or data URI; a file's bytes; one that is kept already
+Checked = str | Image | InputImage | None
+MOST_CHANGES = 3  # of the tenant's time zone, or of pictures that are deleted, amid one create
 REQUESTED = (
+    *("external_id", "metadata", "rerun_of", "webhook_url", "webhook_format"),
     *("id", "tenant_id", "api_key_id", "created_at", "test", "idempotency_key", "idempotency_digest"),
     *("model", "prompt", "resolution", "aspect_ratio", "duration", "camera_fixed", "seed", "seed_source"),
-    *("image_url", "last_image_url", "price_micro"),
+    *("image_url", "last_image_url", "price_micro", "first_eta"),
 )
+
+
+@dataclass(frozen=True)
+class Webhook:
+    url: str
+    format: str
 
 
 @dataclass(frozen=True)
 class Wanted:
     """What a caller asks for, its fields already checked against the catalog."""
 
-    image: str  # URL, Base64 or data URI
+    image: Picture
     resolution: str
     aspect_ratio: str
     duration: int  # seconds
     prompt: str
-    last_image: str | None
+    last_image: Picture | None
     camera_fixed: bool
     seed: int | None  # None and -1: draw one
     model: catalog.Model = catalog.SEEDANCE_V1_LITE_I2V
+    external_id: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
+    webhook: Webhook | None = None
+    rerun_of: UUID | None = None
 
 
 @dataclass(frozen=True)
@@ -101,13 +117,22 @@ def _accept(key: ApiKey, wanted: Wanted, once: Once | None) -> Accepted:
         # What would be refused leaves nothing in the bucket.
         quota.look(key, quota.charges(key, generation.price_micro, generation))
     _keep(generation, checked)
-    try:
-        standings = _admitted(generation)
-    except quota.ZoneChanged:
-        generation.api_key = ApiKey.objects.select_related("tenant").get(pk=key.pk)
-        standings = _admitted(generation)
+    standings = _admitted_at_last(generation, checked)
     queue.ring()
     return Accepted(generation, standings)
+
+
+def _admitted_at_last(generation: Generation, checked: dict[str, Checked]) -> list[Standing]:
+    """Admitted, whatever others changed meanwhile."""
+    for _ in range(MOST_CHANGES):
+        try:
+            return _admitted(generation)
+        except quota.ZoneChanged:
+            assert generation.api_key is not None
+            generation.api_key = ApiKey.objects.select_related("tenant").get(pk=generation.api_key.pk)
+        except lifecycle.InputGone:
+            _keep(generation, checked)
+    return _admitted(generation)
 
 
 def _admitted(generation: Generation) -> list[Standing]:
@@ -124,13 +149,11 @@ def _admitted(generation: Generation) -> list[Standing]:
 
 def _draft(key: ApiKey, wanted: Wanted) -> Generation:
     seed, seed_source = _seed(wanted.seed)
-    now = timezone.now()
-    return Generation(
-        id=ids.at(now),
+    draft = Generation(
         tenant=key.tenant,
         api_key=key,
         test=key.test,
-        created_at=now,
+        created_at=timezone.now(),
         model=wanted.model.name,
         prompt=wanted.prompt,
         resolution=wanted.resolution,
@@ -139,16 +162,23 @@ def _draft(key: ApiKey, wanted: Wanted) -> Generation:
         camera_fixed=wanted.camera_fixed,
         seed=seed,
         seed_source=seed_source,
+        external_id=wanted.external_id,
+        metadata=wanted.metadata,
+        rerun_of=wanted.rerun_of,
+        webhook_url=wanted.webhook.url if wanted.webhook else "",
+        webhook_format=wanted.webhook.format if wanted.webhook else Generation.WebhookFormat.STANDARD,
         price_micro=0
         if key.test
         else prices.price_micro(wanted.model, wanted.resolution, wanted.aspect_ratio, wanted.duration),
     )
+    draft.first_eta = eta.remaining(draft)
+    return draft
 
 
-def _keep(generation: Generation, checked: dict[str, str | Image | None]) -> None:
+def _keep(generation: Generation, checked: dict[str, Checked]) -> None:
     for name, picture in checked.items():
         setattr(generation, name, _kept(generation.tenant_id, picture))
-        setattr(generation, f"{name}_url", _url(picture))
+        setattr(generation, f"{name}_url", picture if isinstance(picture, str) else "")
 
 
 def _seed(given: int | None) -> tuple[int, Source]:
@@ -158,17 +188,23 @@ def _seed(given: int | None) -> tuple[int, Source]:
     return given, Source.CALLER
 
 
-def _checked(field: str, text: str | None) -> str | Image | None:
+def _checked(name: str, picture: Picture | None) -> Checked:
     try:
-        return inputs.from_text(text) if text else None
+        match picture:
+            case str() if picture:
+                return inputs.from_text(picture)
+            case mmap():
+                return images.inspect(picture)
     except errors.BadImage as error:
-        error.field = field
+        error.field = name
         raise
+    return picture or None
 
 
-def _kept(tenant_id: int, checked: str | Image | None) -> InputImage | None:
-    return inputs.keep(tenant_id, checked) if isinstance(checked, Image) else None
-
-
-def _url(checked: str | Image | None) -> str:
-    return checked if isinstance(checked, str) else ""
+def _kept(tenant_id: int, checked: Checked) -> InputImage | None:
+    match checked:
+        case Image():
+            return inputs.keep(tenant_id, checked)
+        case InputImage():
+            return inputs.still_there(checked)
+    return None

@@ -19,8 +19,9 @@ from django.db import transaction
 from django.db.models import Case, DateTimeField, F, Value, When
 from django.utils import timezone
 
+from generations import deliveries
 from generations.failpoints import failpoint
-from generations.models import Attempt, Event, Generation, InputImage
+from generations.models import Attempt, Event, Generation, InputImage, Label
 from tenants import ledger
 from tenants.windows import Charge
 
@@ -50,11 +51,17 @@ class StoredVideo:
     poster_key: str
 
 
+class InputGone(Exception):
+    """A picture that it is to be made from was given up meanwhile."""
+
+
 def record(generation: Generation, charges: Sequence[Charge]) -> None:
-    """The first row of its life, with its hold. Runs in the admission's transaction."""
+    """The first row of its life, with its hold. Runs in the admission's transaction. Raises InputGone."""
+    _hold_inputs(generation.image_id, generation.last_image_id)
     generation.status = Status.QUEUED
     generation.due_at = generation.created_at
     generation.save(force_insert=True)
+    Label.objects.bulk_create(_labels(generation))
     assert generation.api_key is not None
     ledger.hold(
         generation.api_key,
@@ -68,6 +75,13 @@ def record(generation: Generation, charges: Sequence[Charge]) -> None:
         ),
     )
     _tell(generation, "accepted")
+
+
+def _labels(generation: Generation) -> list[Label]:
+    facts = {name: getattr(generation, name) for name in ("tenant_id", "test", "created_at")}
+    return [
+        Label(generation=generation, name=name, value=value, **facts) for name, value in generation.metadata.items()
+    ]
 
 
 def claim_due(limit: int) -> list[Generation]:
@@ -95,9 +109,19 @@ def next_due() -> datetime | None:
 
 
 def keep_image(generation: Generation, field: str, image: InputImage) -> bool:
-    """The picture behind `image` or `last_image`, given as a URL, was read and lies in the bucket."""
+    """The picture behind `image` or `last_image`, given as a URL, was read and lies in the bucket. Raises InputGone."""
     setattr(generation, field, image)
-    return _note(generation, **{field: image})
+    with transaction.atomic():
+        _hold_inputs(image.pk)
+        return _note(generation, **{field: image})
+
+
+def _hold_inputs(*images: int | None) -> None:
+    """Locked, they are not given up before the generation refers to them. Raises InputGone where one was."""
+    wanted = {pk for pk in images if pk is not None}
+    rows = InputImage.objects.select_for_update(no_key=True).filter(pk__in=wanted, gone_at=None)
+    if wanted and set(rows.order_by("pk").values_list("pk", flat=True)) != wanted:
+        raise InputGone
 
 
 def put_off(generation: Generation, seconds: float, *, trouble: str = "", **facts: Any) -> bool:
@@ -249,6 +273,22 @@ def cancel(generation: Generation, why: str) -> bool:
         return moved
 
 
+def delete(generation: Generation) -> bool:
+    """Nothing of it is served from now on; its bytes go next. Only after its end: the row and the ledger stay."""
+    over = Generation.objects.filter(pk=generation.pk, status__in=Generation.FINISHED, deleted_at=None)
+    with transaction.atomic():
+        if not over.update(deleted_at=timezone.now()):
+            return False
+        generation.refresh_from_db(fields=["status", "deleted_at"])
+        _tell(generation, "its video and its pictures were deleted by its caller")
+    return True
+
+
+def mark_purged(generation: Generation) -> None:
+    """Its bytes are gone from the bucket."""
+    Generation.objects.filter(pk=generation.pk, purged_at=None).update(purged_at=timezone.now())
+
+
 def _finish(generation: Generation, sources: Iterable[Status], target: Status, why: str = "", **columns: Any) -> bool:
     return _move(generation, sources, target, why, due_at=None, finished_at=timezone.now(), **columns)
 
@@ -276,6 +316,7 @@ def _move(
         for name, value in {"status": target, **columns}.items():
             setattr(generation, name, value)
         _tell(generation, why)
+        deliveries.publish(generation)
     return True
 
 

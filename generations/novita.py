@@ -3,9 +3,7 @@
 What the upstream says comes back as one of a few outcomes; only what cannot be understood raises.
 """
 
-import email.utils
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -15,6 +13,7 @@ import httpx
 import msgspec
 from django.conf import settings
 
+from generations import retry_after
 from generations.deadline import Clock, DeadlineBackend, ThreadClock, tls
 from generations.errors import UpstreamTrouble
 from generations.failpoints import failpoint
@@ -181,7 +180,9 @@ def _submitted(answer: Answer) -> Submitted:
         if isinstance(upstream_id, str) and 0 < len(upstream_id) <= 200 and upstream_id.isprintable():
             return Created(upstream_id)
     elif reason and answer.status == 429:
-        return NotCreated(f"{reason}: {message}", _retry_after(answer))
+        return NotCreated(
+            f"{reason}: {message}", retry_after.seconds(answer.headers.get("Retry-After", ""), LONGEST_WAIT)
+        )
     elif reason in CONTENT_REASONS:
         return Refused(reason, message)
     elif reason in BROKEN_REASONS:
@@ -249,17 +250,6 @@ def _object(answer: Answer) -> dict[str, Any]:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
     return body if isinstance(body, dict) else {}
-
-
-def _retry_after(answer: Answer) -> float | None:
-    value = answer.headers.get("Retry-After", "")
-    if value.isascii() and value.isdecimal():
-        return min(float(value[:9]), LONGEST_WAIT)
-    try:
-        date = email.utils.parsedate_to_datetime(value)
-        return min(max(date.timestamp() - time.time(), 0.0), LONGEST_WAIT)
-    except (TypeError, ValueError, OverflowError):
-        return None  # no date either: our own backoff serves as well
 
 
 def _headers(to: Account) -> dict[str, str]:

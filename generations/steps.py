@@ -175,6 +175,9 @@ def _has_images(generation: Generation) -> bool:
     except errors.StorageTrouble as trouble:
         _storage_unavailable(generation, trouble)
         return False
+    except lifecycle.InputGone:
+        _try_again(generation, "its picture was deleted with another generation's, and is stored anew")
+        return False
     return True
 
 

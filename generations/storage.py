@@ -9,7 +9,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from mmap import mmap
+from typing import IO, TYPE_CHECKING, cast
 from urllib.parse import quote
 
 import boto3
@@ -60,7 +61,7 @@ class Stream:
             raise
 
 
-def put(key: str, content: bytes, content_type: str) -> None:
+def put(key: str, content: bytes | mmap, content_type: str) -> None:
     """Writes small content whole; S3 refuses it where it came with other bytes.
 
     The same key always gets the same content, so a second put changes nothing.
@@ -69,7 +70,7 @@ def put(key: str, content: bytes, content_type: str) -> None:
         _client().put_object(
             Bucket=settings.S3_BUCKET,
             Key=key,
-            Body=content,
+            Body=cast(IO[bytes], content),  # a file's mapping has all that boto3 asks of a file
             ContentType=content_type,
             ChecksumSHA256=base64.b64encode(hashlib.sha256(content).digest()).decode(),
         )

@@ -2,17 +2,19 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
-from generations import heartbeat, lifecycle, queue, steps
-from generations.models import Generation, Slot
+from generations import deliver, deliveries, heartbeat, lifecycle, queue, removal, steps, turns
+from generations.models import Delivery, Generation, Slot
+from generations.turns import Turn
 
 log = logging.getLogger(__name__)
 
@@ -21,14 +23,44 @@ LOOK_EVERY = 0.5  # seconds between two looks at the due rows
 LIVE_WITHIN = timedelta(minutes=1)  # a row due later than this is left to the schedule's ring
 
 
+class Crew:
+    """Threads for one kind of work, and what they are at."""
+
+    def __init__(self, pool: ThreadPoolExecutor, size: int, work: Callable[[Any], None]) -> None:
+        self.pool, self._size, self._work = pool, size, work
+        self._at: dict[Future[None], Any] = {}
+
+    def look(self) -> list[Any]:
+        """What is under way."""
+        self._at = {future: one for future, one in self._at.items() if not future.done()}
+        return list(self._at.values())
+
+    @property
+    def room(self) -> int:
+        return self._size - len(self._at)
+
+    def begin(self, claimed: Sequence[Any]) -> int:
+        self._at |= {self.pool.submit(self._work, one): one for one in claimed}
+        return len(claimed)
+
+    @property
+    def busy(self) -> set[Future[None]]:
+        return set(self._at)
+
+
 def run() -> int:
-    """Sweep once. Returns the number of steps taken; 0 also where every slot is taken."""
+    """Sweep once. Returns the number of steps and deliveries; 0 also where every slot is taken."""
     slot = queue.take_slot()
     if slot is None:
         return 0
-    with _pool() as pool:  # leaving it waits for the steps under way, while a successor sweeps already
+    # Leaving them waits for what is under way, while a successor sweeps already.
+    with (
+        _crew("step", settings.SWEEP_THREADS, _step) as stepping,
+        _crew("delivery", settings.DELIVERY_THREADS, _deliver) as telling,
+    ):
+        stepping.pool.submit(_tidy)
         try:
-            taken, asked_to_stop = _sweep(slot, pool)
+            taken, asked_to_stop = _sweep(slot, stepping, telling)
         finally:
             queue.free_slot(slot)
         if not asked_to_stop and _anything_live():
@@ -36,29 +68,29 @@ def run() -> int:
     return taken
 
 
-def _sweep(slot: Slot, pool: ThreadPoolExecutor) -> tuple[int, bool]:
+def _sweep(slot: Slot, stepping: Crew, telling: Crew) -> tuple[int, bool]:
     ends, taken, next_beat = time.monotonic() + AWAKE_FOR, 0, float("-inf")
-    running: set[Future[None]] = set()
     while True:
         if not queue.renew_slot(slot):
             return taken, True
-        running = {future for future in running if not future.done()}
-        room = settings.SWEEP_THREADS - len(running)
+        stepping.look()
+        room = stepping.room
         claimed = lifecycle.claim_due(room) if room else []
-        running |= {pool.submit(_step, generation) for generation in claimed}
-        taken += len(claimed)
+        taken += stepping.begin(claimed)
+        taken += telling.begin(turns.claim([turn for turn, _ in telling.look()]))
         if time.monotonic() >= next_beat:
             heartbeat.beat()
             next_beat = time.monotonic() + heartbeat.BEAT_EVERY
-        if time.monotonic() >= ends or not (running or _anything_live()):
+        if time.monotonic() >= ends or not (stepping.busy or telling.busy or _anything_live()):
             return taken, False
-        _rest(running, full=len(claimed) == room)
+        # A thread that comes free is waited for where more rows want one; a receiver that does may be sent its next.
+        _rest(telling.busy | (stepping.busy if len(claimed) == room else set()))
 
 
-def _rest(running: set[Future[None]], *, full: bool) -> None:
-    """Until the next look: half a second, or less where more rows wait for a thread that comes free."""
-    if full and running:
-        wait(running, timeout=LOOK_EVERY, return_when="FIRST_COMPLETED")
+def _rest(until: set[Future[None]]) -> None:
+    """Until the next look: half a second, or until one of those is done."""
+    if until:
+        wait(until, timeout=LOOK_EVERY, return_when="FIRST_COMPLETED")
     else:
         time.sleep(LOOK_EVERY)
 
@@ -68,25 +100,47 @@ def _step(generation: Generation) -> None:
         steps.advance(generation)
     except Exception:
         log.exception("a step failed; generation=%s status=%s", generation.pk, generation.status)
-        _recover(generation)
+        _recover(steps.recover, generation)
     finally:
         connections["default"].close_if_unusable_or_obsolete()  # a cut one would fail each step of this thread
 
 
-def _recover(generation: Generation) -> None:
+def _deliver(claimed: tuple[Turn, Delivery]) -> None:
+    _, delivery = claimed
     try:
-        steps.recover(generation)
+        deliver.attempt(delivery)
+    except Exception:
+        log.exception("a delivery failed; delivery=%s tenant=%s", delivery.pk, delivery.tenant_id)
+        _recover(deliver.recover, delivery)
+    finally:
+        connections["default"].close_if_unusable_or_obsolete()
+
+
+def _tidy() -> None:
+    """Once a sweep: what was deleted and is in the bucket still, and deliveries whose endpoint is gone."""
+    try:
+        removal.purge_left()
+        deliveries.end_strays()
+    except Exception:
+        log.exception("what is over could not be removed; the next sweep tries again")
+    finally:
+        connections["default"].close_if_unusable_or_obsolete()
+
+
+def _recover(recover: Callable[[Any], None], row: Generation | Delivery) -> None:
+    try:
+        recover(row)
     except Exception:  # the database itself: the row keeps its lease, and falls due again with it
-        log.exception("a step's failure could not be recorded; generation=%s", generation.pk)
+        log.exception("its failure could not be recorded; %s=%s", type(row).__name__.lower(), row.pk)
 
 
 def _anything_live() -> bool:
-    due = lifecycle.next_due()
-    return due is not None and due < timezone.now() + LIVE_WITHIN
+    soon = timezone.now() + LIVE_WITHIN
+    return any(due is not None and due < soon for due in (lifecycle.next_due(), deliveries.next_due()))
 
 
 @contextmanager
-def _pool() -> Iterator[ThreadPoolExecutor]:
+def _crew(name: str, size: int, work: Callable[[Any], None]) -> Iterator[Crew]:
     """Threads that keep their database connection while the sweep lasts, and leave none behind."""
     opened = []
 
@@ -95,7 +149,7 @@ def _pool() -> Iterator[ThreadPoolExecutor]:
         connection.inc_thread_sharing()  # so that it can be closed from here
         opened.append(connection)
 
-    with ThreadPoolExecutor(settings.SWEEP_THREADS, "step", initializer=open_connection) as pool:
-        yield pool
+    with ThreadPoolExecutor(size, name, initializer=open_connection) as pool:
+        yield Crew(pool, size, work)
     for connection in opened:
         connection.close()

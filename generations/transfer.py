@@ -31,16 +31,20 @@ def run(generation: Generation, video_url: str) -> lifecycle.StoredVideo:
     Each turn writes under names of its own, which are never written again: whatever is deleted, however late the
     worker wakes or S3 gets round to it, is never what another turn has stored.
     """
-    folder = f"videos/{generation.tenant_id}/{generation.created_at:%Y/%m}"
-    name = f"{folder}/{generation.pk}-{generation.turn}"
+    name = f"{prefix(generation)}{generation.turn}"
     turn = Turn(generation)
-    _delete_older(f"{folder}/{generation.pk}-", generation.turn)
+    _delete_older(prefix(generation), generation.turn)
     try:
         return _copied(turn, video_url, f"{name}.mp4", f"{name}.jpg")
     except (errors.BadVideo, TurnLost):
         with suppress(errors.StorageTrouble):  # the next turn finds it
             _delete(f"{name}.mp4", f"{name}.jpg")
         raise
+
+
+def prefix(generation: Generation) -> str:
+    """How the keys of all its copies begin."""
+    return f"videos/{generation.tenant_id}/{generation.created_at:%Y/%m}/{generation.pk}-"
 
 
 def _copied(turn: "Turn", video_url: str, key: str, poster_key: str) -> lifecycle.StoredVideo:

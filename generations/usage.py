@@ -8,7 +8,6 @@ from typing import Any
 from django.db.models import Count, F, Q, Sum
 from django.db.models.functions import TruncDate
 
-from generations import ids
 from generations.models import Generation
 from tenants import windows
 from tenants.models import ApiKey
@@ -40,8 +39,7 @@ def of(key: ApiKey, first: date, last: date, group_by: str) -> Usage:
     """Generations accepted from `first` to `last`, both within it, by one of GROUPS."""
     zone = key.tenant.zone
     starts, ends = windows.midnight(first, zone), windows.midnight(last + timedelta(days=1), zone)
-    stretch = {"id__gte": ids.first_at(starts), "id__lt": ids.first_at(ends)}  # an index's, as a stretch of time
-    mine = Generation.objects.filter(tenant=key.tenant_id, test=key.test, **stretch)
+    mine = Generation.objects.filter(tenant=key.tenant_id, test=key.test, created_at__gte=starts, created_at__lt=ends)
     named = mine.annotate(day=TruncDate("created_at", tzinfo=zone), key=F("api_key__prefix"))
     counts = {name: Count("pk", filter=condition) for name, condition in COUNTS.items()}
     found = list(named.values(GROUPS[group_by]).annotate(**counts, **SUMS).order_by(GROUPS[group_by]))

@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from seedance_service import request_id
+
 HIDDEN = "[hidden]"
 SHORTEST = 8  # characters; a shorter secret is a word that would be hidden everywhere
 CONTROLS = {code: repr(chr(code))[1:-1] for code in [*range(32), *range(127, 160), 0x2028, 0x2029]}
@@ -39,7 +41,8 @@ class RedactingFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         """One line, whatever was logged: a line break in it could look like a line of ours. A traceback follows it."""
-        return super().formatMessage(record).translate(CONTROLS)
+        line, current = super().formatMessage(record).translate(CONTROLS), request_id.current()
+        return f"{line} request_id={current}" if current else line
 
     def format(self, record: logging.LogRecord) -> str:
         return redacted(super().format(record), self._secrets)

@@ -1,6 +1,6 @@
 """Every error as the caller's format wants it: problem details (RFC 9457), or Novita's envelope under /v3/.
 
-The HTTP numbers of all errors stand in the one table here.
+The HTTP numbers of all errors stand in the one table here; codes.py makes a page of each.
 """
 
 import logging
@@ -14,6 +14,8 @@ from rest_framework.exceptions import APIException, UnsupportedMediaType, Valida
 from rest_framework.response import Response
 
 from generations import errors
+from generations.api.wire import JSONRenderer
+from seedance_service import faults, request_id
 from tenants import ratelimit
 from tenants.errors import (
     BudgetReached,
@@ -47,6 +49,12 @@ TABLE: dict[type[Exception], Row] = {
     LimitReached: Row(429, 429, "RATE_LIMIT_EXCEEDED"),
     BudgetReached: Row(402, 400, "BILLING_BALANCE_NOT_ENOUGH"),
     errors.GenerationNotFound: Row(404, 404, "TASK_NOT_FOUND"),
+    errors.WebhookEndpointNotFound: Row(404, 404, "INVALID_REQUEST_BODY"),
+    errors.DeliveryNotFound: Row(404, 404, "INVALID_REQUEST_BODY"),
+    errors.InputsGone: Row(409, 409, "INVALID_REQUEST_BODY"),
+    errors.VideoNotReady: Row(409, 409, "INVALID_REQUEST_BODY"),
+    errors.NoVideo: Row(409, 409, "INVALID_REQUEST_BODY"),
+    errors.VideoDeleted: Row(410, 410, "INVALID_REQUEST_BODY"),
     errors.BadImage: Row(400, 400, "INVALID_IMAGE_FORMAT"),
     errors.ImageUnreadable: Row(400, 400, "INVALID_IMAGE_FORMAT"),
     errors.ImageTooManyBytes: Row(400, 400, "IMAGE_FILE_EXCEEDS_MAX_SIZE"),
@@ -62,9 +70,21 @@ TABLE: dict[type[Exception], Row] = {
     OperationalError: Row(503, 503, "CREATE_TASK_FAILED"),
 }
 # The framework's own refusals: no parser for the content type, a method that is not there, a body that is no JSON …
-WIRE_REASONS = {404: "API_NOT_FOUND", 503: "CREATE_TASK_FAILED"}
-JSON_WANTED = "A body is application/json in UTF-8, and not encoded further."  # without an echo of what was sent
+WIRE_REASONS = {404: "API_NOT_FOUND", 500: "INTERNAL_ERROR", 503: "CREATE_TASK_FAILED"}
+# Without an echo of what was sent.
+JSON_WANTED = (
+    "A body is application/json in UTF-8 or, for a create under /v1/, multipart/form-data; not encoded further."
+)
 RETRY_LATER = 5  # seconds, where our side has trouble
+# What no class stands for: Django's own handlers, and middlewares, answer so.
+PLAIN = {
+    "bad_request": (400, "The request is not one that can be answered."),
+    "not_found": (404, "There is nothing at this address."),
+    "method_not_allowed": (405, "This address is only read."),
+    "body_too_large": (413, "The body has more bytes than this address takes."),
+    "internal_error": (500, "The service failed. It has written down why."),
+}
+WORDS = {"api": "API", "url": "URL", "base64": "Base64"}  # in a title
 
 
 class Problem(NamedTuple):
@@ -73,50 +93,67 @@ class Problem(NamedTuple):
     detail: str
     wire_status: int
     wire_reason: str
-    fields: list[dict[str, str]]
+    fields: list[faults.Fault]
     headers: dict[str, str]
     limit: dict[str, Any] = {}  # which one, where one refused it
 
 
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """REST framework's exception handler. None lets an unknown error go on to the 500 handler."""
-    problem = _problem(error)
+    problem = of(error)
     if problem is None:
         return None
+    _log_trouble(error)
     if getattr(context["view"], "error_format", "") == "novita":
         body, status, kind = envelope(problem), problem.wire_status, "application/json"
     else:
         body, status, kind = details(problem), problem.status, "application/problem+json"
+    # Whatever the view renders, and whatever the caller accepts.
+    context["request"].accepted_renderer, context["request"].accepted_media_type = JSONRenderer(), kind
     return Response(body, status=status, content_type=kind, headers=problem.headers)
 
 
-def _problem(error: Exception) -> Problem | None:
+def _log_trouble(error: Exception) -> None:
+    match error:
+        case errors.StorageTrouble():
+            log.error("S3 is in trouble: %s", error)
+        case OperationalError() | InterfaceError():
+            log.error("the database is in trouble: %s", type(error).__name__)
+
+
+def of(error: Exception) -> Problem | None:
+    """None: nobody expected it."""
     match error:
         case Refusal():
             return _refusal(error)
         case errors.StorageTrouble():
-            log.error("S3 is in trouble: %s", error)
             sentence = "The storage does not answer; nothing was created. Try again."
             return _of(TABLE[errors.StorageTrouble], "storage_unavailable", sentence, retry_after=RETRY_LATER)
         case OperationalError() | InterfaceError():
-            log.error("the database is in trouble: %s", type(error).__name__)
             sentence = "The database does not answer. Try again."
             return _of(TABLE[OperationalError], "database_unavailable", sentence, retry_after=RETRY_LATER)
         case ValidationError():
             return _invalid(error)
         case APIException():
-            status = error.status_code
-            reason = WIRE_REASONS.get(status, "INVALID_REQUEST_BODY")
             detail = JSON_WANTED if isinstance(error, UnsupportedMediaType) else str(error.detail)
             wait = getattr(error, "wait", None)
-            return _of(Row(status, status, reason), str(error.default_code), detail, retry_after=wait)
+            return _of(_row(error.status_code), str(error.default_code), detail, retry_after=wait)
     return None
+
+
+def plain(code: str) -> Problem:
+    status, sentence = PLAIN[code]
+    return _of(_row(status), code, sentence)
+
+
+def _row(status: int) -> Row:
+    return Row(status, status, WIRE_REASONS.get(status, "INVALID_REQUEST_BODY"))
 
 
 def _refusal(error: Refusal) -> Problem:
     fields, sentence = [], str(error)
     if isinstance(error, errors.BadImage):
-        fields, sentence = [_field(error.field, sentence, error.code)], f"{error.field}: {sentence}"
+        fields, sentence = [faults.fault(error.field, sentence, error.code)], f"{error.field}: {sentence}"
     resets_at = error.facts.get("resets_at")
     wait = max(1, int((resets_at - timezone.now()).total_seconds()) + 1) if resets_at else None
     if isinstance(error, LimitReached) and wait is None:
@@ -133,22 +170,12 @@ def _refusal(error: Refusal) -> Problem:
 
 
 def _invalid(error: ValidationError) -> Problem:
-    found: Any = error.get_full_details()
-    fields = [
-        _field(name, str(item["message"]), str(item["code"]))
-        for name, items in (found.items() if isinstance(found, dict) else [])
-        for item in items
-    ]
-    sentence = " ".join(f"{field['field']}: {field['detail']}" for field in fields)
-    return _of(Row(400, 400, "INVALID_REQUEST_BODY"), "invalid_request", sentence, fields=fields)
-
-
-def _field(name: str, detail: str, code: str) -> dict[str, str]:
-    return {"field": name, "detail": detail, "code": code}
+    fields = faults.of(error)
+    return _of(_row(error.status_code), "invalid_request", faults.sentence(fields), fields=fields)
 
 
 def _of(
-    row: Row, code: str, detail: str, *, fields: list[dict[str, str]] | None = None, retry_after: int | None = None
+    row: Row, code: str, detail: str, *, fields: list[faults.Fault] | None = None, retry_after: int | None = None
 ) -> Problem:
     headers = {"Retry-After": str(retry_after)} if retry_after is not None else {}
     return Problem(row.status, code, detail, row.wire_status, row.wire_reason, fields or [], headers)
@@ -157,56 +184,62 @@ def _of(
 def details(problem: Problem) -> dict[str, Any]:
     """The body of application/problem+json."""
     body: dict[str, Any] = {
-        "type": "about:blank",
-        "title": problem.code.replace("_", " ").capitalize(),
+        "type": f"/docs/errors/{problem.code}",
+        "title": title(problem.code),
         "status": problem.status,
         "detail": problem.detail,
         "code": problem.code,
     }
-    return {
-        **body,
-        **({"errors": problem.fields} if problem.fields else {}),
-        **({"limit": problem.limit} if problem.limit else {}),
-    }
+    more = {"request_id": request_id.current(), "errors": problem.fields, "limit": problem.limit}
+    return {**body, **{name: value for name, value in more.items() if value}}
+
+
+def title(code: str) -> str:
+    first, *others = (WORDS.get(word, word) for word in code.split("_"))
+    return " ".join([first[0].upper() + first[1:], *others])
 
 
 def envelope(problem: Problem) -> dict[str, Any]:
     """Novita's error body."""
+    current = request_id.current()
     return {
         "code": problem.wire_status,
         "reason": problem.wire_reason,
         "message": problem.detail,
         "metadata": {
-            **{field["field"]: field["detail"] for field in problem.fields},
+            **{field["field"]: field["detail"] for field in problem.fields if field["field"]},
             **{name: str(value) for name, value in problem.limit.items()},
+            **({"request_id": current} if current else {}),
         },
     }
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """Django's handler404, for paths that no view has."""
-    row = Row(404, 404, "API_NOT_FOUND")
-    return _plain(request, _of(row, "not_found", "There is nothing at this address."))
+    return _answer(request, plain("not_found"))
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """Django's handler400: a host that is not ours, too many parameters."""
-    row = Row(400, 400, "INVALID_REQUEST_BODY")
-    return _plain(request, _of(row, "bad_request", "The request is not one that can be answered."))
+    return _answer(request, plain("bad_request"))
 
 
 def body_too_large(request: HttpRequest) -> HttpResponseBase:
-    row = Row(413, 413, "INVALID_REQUEST_BODY")
-    return _plain(request, _of(row, "body_too_large", "The body has more bytes than this address takes."))
+    return _answer(request, plain("body_too_large"))
+
+
+def only_read(request: HttpRequest) -> HttpResponseBase:
+    answer = _answer(request, plain("method_not_allowed"))
+    answer.headers["Allow"] = "GET, HEAD"
+    return answer
 
 
 def server_error(request: HttpRequest) -> HttpResponseBase:
     """Django's handler500; the error itself is in the log."""
-    row = Row(500, 500, "INTERNAL_ERROR")
-    return _plain(request, _of(row, "internal_error", "The service failed. It has written down why."))
+    return _answer(request, plain("internal_error"))
 
 
-def _plain(request: HttpRequest, problem: Problem) -> HttpResponseBase:
+def _answer(request: HttpRequest, problem: Problem) -> HttpResponseBase:
     if request.path.startswith("/admin/"):
         return HttpResponse(problem.detail, status=problem.status, content_type="text/plain")
     if request.path.startswith("/v3/"):

@@ -15,6 +15,7 @@ DEBUG = env.flag("DEBUG")
 SECRET_KEY = env.text("SECRET_KEY")
 if not SECRET_KEY:
     raise ImproperlyConfigured("SECRET_KEY is not set. Give it, or SECRET_KEY_FILE, a long random value.")
+SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS")  # earlier ones: what they signed or sealed is still good
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost")
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 
@@ -32,8 +33,10 @@ INSTALLED_APPS = [
     "django_q",
     "tenants",
     "generations",
+    "seedance_service",  # the templates and the stylesheet of /docs
 ]
 MIDDLEWARE = [
+    "seedance_service.request_id.RequestId",  # outermost: what the next ones refuse has an id too
     "seedance_service.bodies.BodyLimit",  # before the one that reads a form to look for its token
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -98,13 +101,16 @@ LOGIN_REDIRECT_URL = "/admin/"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 81 * 1024 * 1024
 
 LARGE_BODIES = env.whole("LARGE_BODIES", 2, least=1, most=1000)  # over 4 MiB, at once in one web process
+# Callers that wait for an end, at once in one web process: fewer than its 32 threads, or nobody else is answered.
+WAITERS = env.whole("WAITERS", 8, least=0, most=31)
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["tenants.authentication.KeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": [],  # authentication itself refuses a request without a key
     "DEFAULT_RENDERER_CLASSES": ["generations.api.wire.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["generations.api.wire.JSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "generations.api.wire.Negotiation",
+    "DEFAULT_SCHEMA_CLASS": "seedance_service.openapi.views.OperationSchema",
     "EXCEPTION_HANDLER": "seedance_service.problems.handle",
     "UNAUTHENTICATED_USER": None,
     "DEFAULT_METADATA_CLASS": None,  # OPTIONS describes nothing that /openapi.json does not
@@ -121,10 +127,10 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PERMISSIONS": [],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "APPEND_COMPONENTS": {
-        "securitySchemes": {"apiKey": {"type": "http", "scheme": "bearer"}},
-    },
-    "SECURITY": [{"apiKey": []}],
+    "SERVERS": [{"url": "/"}],
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "COMPONENT_SPLIT_PATCH": False,
+    "POSTPROCESSING_HOOKS": ["seedance_service.openapi.document.complete"],
 }
 
 
@@ -160,6 +166,7 @@ Q_CLUSTER = {
 }
 SWEEP_SLOTS = env.whole("SWEEP_SLOTS", 1, least=1, most=1000)  # sweeps awake at once, over all worker hosts
 SWEEP_THREADS = env.whole("SWEEP_THREADS", 16, least=1, most=1000)  # steps at once in one sweep
+DELIVERY_THREADS = env.whole("DELIVERY_THREADS", 16, least=2, most=1000)  # webhooks posted at once in one sweep
 
 NOVITA_BASE_URL = env.text("NOVITA_BASE_URL", "https://api.novita.ai").rstrip("/")
 NOVITA_API_KEY = env.text("NOVITA_API_KEY")
@@ -199,6 +206,7 @@ LOGGING = {
             "fmt": "%(asctime)s %(levelname)s %(name)s %(message)s",
             "secrets": [
                 SECRET_KEY,
+                *SECRET_KEY_FALLBACKS,
                 NOVITA_API_KEY,
                 SANDBOX_API_KEY,
                 AWS_ACCESS_KEY_ID,

@@ -1,20 +1,27 @@
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularJSONAPIView
 
-from seedance_service import metrics
+from seedance_service import metrics, pages
+from seedance_service.pages import only_read
 
 urlpatterns = [
-    path("", RedirectView.as_view(url="/docs")),
+    path("", only_read(RedirectView.as_view(url="/docs"))),
     path("", include("generations.api.urls")),
     path("", include("tenants.urls")),
     path("admin/", admin.site.urls),
-    path("admin", RedirectView.as_view(url="/admin/")),
-    path("docs/", RedirectView.as_view(url="/docs")),
-    path("metrics", metrics.view, name="metrics"),
+    path("admin", only_read(RedirectView.as_view(url="/admin/"))),
+    path("metrics", only_read(metrics.view), name="metrics"),
     path("openapi.json", SpectacularJSONAPIView.as_view(), name="openapi"),
-    path("docs", SpectacularSwaggerView.as_view(url_name="openapi"), name="docs"),
+    path("llms.txt", pages.llms),
+    path("docs", pages.Reference.as_view(url_name="openapi"), name="docs"),
+    path("docs.md", pages.reference_as_markdown),
+    path("docs/", only_read(RedirectView.as_view(url="/docs"))),
+    path("docs/errors/<slug:code>", pages.page_of_code),
+    path("docs/errors/<slug:code>.md", pages.page_of_code_as_markdown),
+    path("docs/<slug:name>", pages.page),
+    path("docs/<slug:name>.md", pages.page_as_markdown),
 ]
 handler400 = "seedance_service.problems.bad_request"
 handler404 = "seedance_service.problems.not_found"

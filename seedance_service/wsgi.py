@@ -16,6 +16,10 @@ from django.utils.http import parse_header_parameters
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "seedance_service.settings")
 served = get_wsgi_application()
+
+from generations.api import waiting  # noqa: E402  # it reads settings, which are there now
+
+waiting.end_with_the_process()
 ESCAPED_NUL = r"\000"
 
 M_MMAP_THRESHOLD = -3  # glibc, malloc.h

@@ -20,7 +20,13 @@ class LengthRequired(APIException):
 class View(APIView):
     """`scopes`: what a key must be allowed, by method."""
 
-    scopes: Mapping[str, ApiKey.Scope] = {"GET": ApiKey.Scope.READ, "POST": ApiKey.Scope.WRITE}
+    scopes: Mapping[str, ApiKey.Scope] = {
+        "GET": ApiKey.Scope.READ,
+        "POST": ApiKey.Scope.WRITE,
+        "DELETE": ApiKey.Scope.WRITE,
+    }
+
+    http_method_names = ["get", "head", "post", "patch", "delete"]  # `Allow` names no OPTIONS, which tells nothing here
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
@@ -31,6 +37,11 @@ class View(APIView):
         scope = self.scopes.get(method)
         if scope and scope not in key_of(request).scopes:
             raise ScopeMissing(scope=scope.value)
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        final = super().finalize_response(request, response, *args, **kwargs)
+        final.headers.setdefault("Cache-Control", "private, no-store")  # signed URLs, and one tenant's own affairs
+        return final
 
 
 def key_of(request: Request) -> ApiKey:

@@ -110,7 +110,7 @@ class TenantForm(LimitsForm, ReasonForm, forms.ModelForm):  # type: ignore[type-
 class ActForm(ReasonForm):
     """An act on a row that is there; its reason is asked last."""
 
-    def __init__(self, *args: Any, row: Model, **options: Any) -> None:
+    def __init__(self, *args: Any, row: Model | None, **options: Any) -> None:
         super().__init__(*args, **options)
         self.row = row
         self.order_fields([name for name in self.fields if name != "reason"])

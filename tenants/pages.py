@@ -31,6 +31,15 @@ class Page(NamedTuple):
     variant: str = "primary"  # of its button
 
 
+class Once(NamedTuple):
+    """What is shown to who made it, and never again."""
+
+    title: str
+    sentence: str
+    text: str
+    note: str = ""  # of what it replaces
+
+
 def revoke(act: Act, key: ApiKey) -> None:
     """As administration's, that also says so where there was nothing to do."""
     if not administration.revoke_key(act, key):
@@ -83,42 +92,59 @@ class Acts:
         """Where an act leads to when it is done: the row's own page."""
         return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[row.pk])
 
-    def act(self, request: HttpRequest, object_id: str, page: Page) -> HttpResponse:
-        """Ask, or do what was asked for; what the verb refuses is an error of the form."""
+    def list_address(self) -> str:
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+
+    def act(self, request: HttpRequest, object_id: str, page: Page, back: str = "") -> HttpResponse:
+        """`back`: where to when it is done, if not to the row's own page."""
         row = self.get_object(request, object_id)
         if row is None:
             raise Http404
+        return self.ask(request, row, page, back)
+
+    def ask(self, request: HttpRequest, row: Model | None, page: Page, back: str = "") -> HttpResponse:
+        """Ask, or do what was asked for; what the verb refuses is an error of the form. No row: it makes one."""
         form = page.form(request.POST if request.method == "POST" else None, row=row)
         if form.is_valid():
             try:
-                return self._done(request, page, row, page.verb(act_of(request, form), row, **form.facts()))
+                outcome = page.verb(act_of(request, form), *([row] if row else []), **form.facts())
+                return self._done(request, page, row, outcome, back)
             except Refusal as error:
                 form.add_error(None, ValidationError(str(error)))
         return self._rendered(request, "tenants/act.html", page, row, form=form)
 
-    def _done(self, request: HttpRequest, page: Page, row: Model, outcome: Any) -> HttpResponse:
+    def _done(self, request: HttpRequest, page: Page, row: Model | None, outcome: Any, back: str) -> HttpResponse:
         match outcome:
+            case Once():
+                return self._shown_once(request, page, row, outcome)
             case NewKey():
-                return self._shown_once(request, page, row, outcome, None)
+                return self._shown_once(request, page, row, _once(outcome))
             case (NewKey() as new, datetime() as old_ends):
-                return self._shown_once(request, page, row, new, old_ends)
+                return self._shown_once(request, page, row, _once(new, old_ends))
         messages.success(request, f"{page.title}: done for {row}.")
-        return HttpResponseRedirect(self.address_of(row))
+        return HttpResponseRedirect(back or self._back(row))
 
-    def _shown_once(
-        self, request: HttpRequest, page: Page, row: Model, new: NewKey, old_ends: datetime | None
-    ) -> HttpResponse:
-        """The answer to the POST itself: the key's text goes into no session, no address and no log.
+    def _shown_once(self, request: HttpRequest, page: Page, row: Model | None, once: Once) -> HttpResponse:
+        """The answer to the POST itself: its text goes into no session, no address and no log.
 
         Nor into a cache: `admin_view`, through which every page goes, says no-store.
         """
-        return self._rendered(request, "tenants/shown_once.html", page, row, new=new, old_ends=old_ends)
+        return self._rendered(request, "tenants/shown_once.html", page, row, once=once)
 
     def _rendered(
-        self, request: HttpRequest, template: str, page: Page, row: Model, **context: Any
+        self, request: HttpRequest, template: str, page: Page, row: Model | None, **context: Any
     ) -> TemplateResponse:
-        shown = {"opts": self.opts, "original": row, "title": page.title, "page": page, "back": self.address_of(row)}
+        shown = {"opts": self.opts, "original": row, "title": page.title, "page": page, "back": self._back(row)}
         return TemplateResponse(request, template, {**self.admin_site.each_context(request), **shown, **context})
+
+    def _back(self, row: Model | None) -> str:
+        return self.address_of(row) if row else self.list_address()
+
+
+def _once(new: NewKey, old_ends: datetime | None = None) -> Once:
+    sentence = "It is shown only this once, and only its digest is kept: copy it now."
+    note = f"The old key is good until {old_ends:%Y-%m-%d %H:%M} UTC." if old_ends else ""
+    return Once("The new key", sentence, new.text, note)
 
 
 def act_of(request: HttpRequest, form: forms.ReasonForm) -> Act:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,12 +16,17 @@ from tenants.windows import Kind, Standing
 AMOUNT = "A count, or seconds; for usd_per_month, USD in a string with six decimals."
 
 
+@extend_schema_field({"type": ["integer", "string"]})
+class Amount(serializers.JSONField):
+    """A number, or money in a string."""
+
+
 class LimitShape(serializers.Serializer[Any]):
     name = serializers.ChoiceField(Kind.choices)
     scope = serializers.ChoiceField(["tenant", "key"], help_text="Whose limit it is: all keys', or this one's alone.")
-    limit = serializers.JSONField(allow_null=True, help_text=f"null: there is none. {AMOUNT}")
-    used = serializers.JSONField(help_text=AMOUNT)
-    remaining = serializers.JSONField(allow_null=True, help_text=AMOUNT)
+    limit = Amount(allow_null=True, help_text=f"null: there is none. {AMOUNT}")
+    used = Amount(help_text=AMOUNT)
+    remaining = Amount(allow_null=True, help_text=AMOUNT)
     resets_at = serializers.DateTimeField(allow_null=True, help_text="null: it frees as generations end.")
 
 

@@ -16,7 +16,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from deploy import stack
-from generations import catalog, ids, lifecycle, novita, quota
+from generations import catalog, eta, lifecycle, novita, quota
 from generations.models import Generation, InputImage
 from tenants import administration
 from tenants.failures import failures
@@ -64,8 +64,10 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None, tmp_path_fa
 
 
 @pytest.fixture(autouse=True)
-def _no_remembered_failures() -> None:
+def _nothing_remembered() -> None:
+    """Of another test's callers and generations."""
     failures.forget()
+    eta.forget()
 
 
 ACT = administration.Act(by="tests")
@@ -93,7 +95,8 @@ class Caller:
 
 
 def client(key: str) -> APIClient:
-    http = APIClient(raise_request_exception=False)
+    """Its requests have one id, unless they say otherwise: answers are compared."""
+    http = APIClient(raise_request_exception=False, HTTP_X_REQUEST_ID="tests")
     http.credentials(HTTP_AUTHORIZATION=f"Bearer {key}")
     return http
 
@@ -187,14 +190,12 @@ def make_image(tenant: Tenant, content: bytes = b"abc") -> InputImage:
 def make_generation(caller: Caller, **facts: Any) -> Generation:
     """A queued generation with its hold, as intake makes it, without S3 and without a ring."""
     model = catalog.SEEDANCE_V1_LITE_I2V
-    created_at = facts.get("created_at", timezone.now())
     generation = Generation(
         **{
-            "id": ids.at(created_at),
             "tenant": caller.tenant,
             "api_key": caller.key,
             "test": caller.key.test,
-            "created_at": created_at,
+            "created_at": timezone.now(),
             "model": model.name,
             "resolution": "480p",
             "aspect_ratio": "16:9",

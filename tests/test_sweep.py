@@ -13,12 +13,13 @@ from django.db import connection
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from generations import heartbeat, inputs, queue, sweep
+from generations import heartbeat, inputs, queue, storage, sweep, transfer
 from generations.images import inspect
 from generations.management.commands import worker
 from generations.models import Generation, Slot, Worker
 from tests.conftest import Caller, make_generation
 from tests.pictures import mp4, picture
+from tests.test_lifecycle import put_in
 from tests.upstream import Upstream
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -199,3 +200,12 @@ def test_a_generation_that_comes_while_a_sweep_is_awake_needs_no_ring(
     finally:
         queue.free_slots_of_this_host()
         thread.join(10)
+
+
+def test_a_sweep_removes_what_a_delete_left_in_the_bucket(alice: Caller, bucket: Any) -> None:
+    g, _ = put_in(alice, "failed")
+    Generation.objects.filter(pk=g.pk).update(deleted_at=timezone.now() - timedelta(hours=1))
+    storage.put(f"{transfer.prefix(g)}1.mp4", b"left", "video/mp4")
+    sweep.run()
+    assert storage.keys("") == []
+    assert Generation.objects.get(pk=g.pk).purged_at

@@ -7,7 +7,7 @@ from django.conf import settings
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
-from generations.api.serializers import NovitaCreate
+from generations.api.serializers import Create
 from generations.api.wire import stated_length
 from generations.intake import Wanted
 from tenants.entrance import View
@@ -15,7 +15,30 @@ from tenants.entrance import View
 LARGE = 4 * 1024**2  # bytes; smaller ones are many, and are soon done with
 RETRY_AFTER = 5  # seconds; a picture of 30 MB is checked and stored within them
 
-_room = threading.BoundedSemaphore(settings.LARGE_BODIES)
+# A form's pictures lie on the disk while they are checked, and the server keeps what it has read of them: a quarter of
+# what the JSON of a picture takes.
+IN_JSON, IN_A_FORM = 4, 1
+
+
+class Room:
+    """What is left of it, for all threads of the process."""
+
+    def __init__(self, size: int) -> None:
+        self._left, self._lock = size, threading.Lock()
+
+    def take(self, part: int) -> bool:
+        with self._lock:
+            if self._left < part:
+                return False
+            self._left -= part
+            return True
+
+    def give(self, part: int) -> None:
+        with self._lock:
+            self._left += part
+
+
+_room = Room(settings.LARGE_BODIES * IN_JSON)
 
 
 class TooManyLargeBodies(APIException):
@@ -28,26 +51,35 @@ class TooManyLargeBodies(APIException):
 class LargeBodies(View):
     """A view whose large bodies wait outside: past LARGE_BODIES at once they are refused before they are read."""
 
-    _inside = False
+    _taken = 0  # of the room
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         try:
             return super().dispatch(request, *args, **kwargs)
         finally:
-            if self._inside:
-                _room.release()
+            _room.give(self._taken)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)  # first: who has no key takes no room
-        if stated_length(request) > LARGE:
-            self._inside = _room.acquire(blocking=False)
-            if not self._inside:
-                raise TooManyLargeBodies
+        if stated_length(request) <= LARGE:
+            return
+        part = IN_A_FORM if request.content_type.startswith("multipart/") else IN_JSON
+        if not _room.take(part):
+            raise TooManyLargeBodies
+        self._taken = part
 
-    def wanted(self, request: Request, kind: type[NovitaCreate]) -> Wanted:
+    def let_go(self, request: Request) -> None:
+        """Its body was taken in: who waits for what comes of it holds none, and no room for it."""
+        body = request.META.get("wsgi.input")
+        if body and hasattr(body, "let_go"):
+            body.let_go()
+        taken, self._taken = self._taken, 0
+        _room.give(taken)
+
+    def wanted(self, request: Request, kind: type[Create], **context: Any) -> Wanted:
         """What the body asks for, checked. The body itself is let go: the framework's objects hold each other, and
         would hold its pictures until the garbage collector comes."""
-        body = kind(data=request.data)
+        body = kind(data=request.data, context=context)
         try:
             body.is_valid(raise_exception=True)
             return body.wanted()

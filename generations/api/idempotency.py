@@ -3,19 +3,21 @@
 import dataclasses
 import hashlib
 from collections.abc import Iterator
+from mmap import mmap
+from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
 from generations import catalog
-from generations.intake import Accepted, Once, Wanted
+from generations.intake import Accepted, Once, Wanted, Webhook
 
 LONGEST = 255  # characters
 SLICE = 1024 * 1024  # characters of a picture that are encoded at a time
 PARAMETER = OpenApiParameter(
     "Idempotency-Key",
-    str,
+    {"type": "string", "minLength": 1, "maxLength": LONGEST, "pattern": "^[ -~]*$"},
     OpenApiParameter.HEADER,
     description=(
         f"1 to {LONGEST} printable ASCII characters of the caller's choice. The same key with the same request makes "
@@ -44,11 +46,22 @@ def _told(wanted: Wanted) -> Iterator[tuple[str, str]]:
     """What was asked for, such that a release changes no digest: what is not given is left out."""
     for field in dataclasses.fields(wanted):
         value = getattr(wanted, field.name)
-        if field.name == "model":
-            value = value.name  # and not its prices
         drawn = field.name == "seed" and value == catalog.RANDOM_SEED
-        if not (value is None or value is False or value == "" or drawn):
-            yield field.name, str(value)
+        if not (value is None or value is False or value in ("", {}) or drawn):
+            yield field.name, _text(value)
+
+
+def _text(value: Any) -> str:
+    match value:
+        case catalog.Model():
+            return value.name  # and not its prices
+        case mmap():
+            return hashlib.sha256(value).hexdigest()
+        case Webhook():
+            return f"{value.format} {value.url}"
+        case dict():
+            return repr(sorted(value.items()))
+    return str(value)
 
 
 def headers(accepted: Accepted) -> dict[str, str]:

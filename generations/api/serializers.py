@@ -1,72 +1,29 @@
-"""What callers may send. Types are strict: a number in quotes or `true` for 1 is a caller's mistake."""
+"""The bodies of a create, on each entrance, and of a rerun."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from generations import catalog
-from generations.intake import Wanted
+from generations.api.fields import METADATA, Flag, ImageText, Metadata, Name, OneOf, Text, Url, Whole
+from generations.intake import Wanted, Webhook
+from generations.models import Generation
 
 MOST_NAMED, MOST_OF_A_NAME = 20, 50  # unknown fields, and characters of each: a refusal is no echo
+LONGEST_URL = 2000  # characters
+WEBHOOK_URL = Url(max_length=LONGEST_URL, allow_blank=True, allow_null=True)
+PICTURES = ("image", "last_image")
+PLAIN = ("model", "prompt", "resolution", "aspect_ratio", "camera_fixed", "seed", "duration")
+OWN = ("external_id", "metadata", "webhook_url")  # of each generation, a rerun too
 MODEL = catalog.SEEDANCE_V1_LITE_I2V
 IMAGE = "URL (https), Base64 or data URI of a jpeg, png, webp, bmp, tiff or gif of at most 30 MB (31,457,280 bytes). "
 IMAGE += "Its shorter side is over 300 pixels, its longer side under 6000, its aspect ratio from 0.4 to 2.5."
 
 
-class Text(serializers.CharField):
-    """A JSON string, and nothing that merely can be written as one."""
-
-    def to_internal_value(self, data: Any) -> str:
-        if not isinstance(data, str):
-            raise serializers.ValidationError("A string is wanted.", code="invalid")
-        if self.max_length is not None and len(data) > self.max_length:
-            self.fail("max_length", max_length=self.max_length)  # at once: the validators look at each character
-        return str(super().to_internal_value(data))
-
-
-class ImageText(serializers.Field[Any, Any, Any, Any]):
-    """As Text, without CharField's checks of each character: 40 MB of them take seconds."""
-
-    def to_internal_value(self, data: Any) -> str:
-        if not isinstance(data, str) or not data.strip():
-            raise serializers.ValidationError("A URL or Base64 in a string is wanted.", code="invalid")
-        return data.strip()
-
-    def to_representation(self, value: Any) -> Any:
-        return value
-
-
-class Whole(serializers.IntegerField):
-    """A JSON integer: 5, not 5.0, "5" or true."""
-
-    def to_internal_value(self, data: Any) -> int:
-        if type(data) is not int:
-            raise serializers.ValidationError("A whole number is wanted.", code="invalid")
-        return int(super().to_internal_value(data))
-
-
-class Flag(serializers.BooleanField):
-    """JSON's true or false."""
-
-    def to_internal_value(self, data: Any) -> bool:
-        if type(data) is not bool:
-            raise serializers.ValidationError("true or false is wanted.", code="invalid")
-        return data
-
-
-class OneOf(serializers.ChoiceField):
-    """One of a few values, compared with its type: "5" is not 5."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        if type(data) not in {type(choice) for choice in self.choices} or data not in self.choices:
-            allowed = ", ".join(str(choice) for choice in self.choices)
-            raise serializers.ValidationError(f"One of {allowed} is wanted.", code="invalid_choice")
-        return data
-
-
-class NovitaCreate(serializers.Serializer[Any]):
-    """The body of Novita's endpoint; a field that it does not know is ignored, as Novita does. null means not given."""
+class Create(serializers.Serializer[Any]):
+    """What every create takes. null means not given."""
 
     image = ImageText(help_text=IMAGE)
     prompt = Text(
@@ -93,16 +50,53 @@ class NovitaCreate(serializers.Serializer[Any]):
     def wanted(self) -> Wanted:
         """The checked body, with what was null as it would be had it not been given."""
         given: dict[str, Any] = {
-            name: self.fields[name].default if value is None else value for name, value in self.validated_data.items()
+            name: self.fields[name].get_default() if value is None else value
+            for name, value in self.validated_data.items()
         }
         model = catalog.MODELS[given.pop("model", MODEL.name)]
-        return Wanted(model=model, **given)
+        return Wanted(model=model, webhook=self.webhook(given), **given)
+
+    def webhook(self, given: dict[str, Any]) -> Webhook | None:
+        """Takes out of `given` where to tell of the end."""
+        raise NotImplementedError
 
 
-class NativeCreate(NovitaCreate):
-    """The body of POST /v1/generations: the same fields, and a misspelt one is an error, not a surprise on the bill."""
+@extend_schema_field(
+    {
+        "type": ["object", "array", "string", "number", "boolean"],
+        "properties": {
+            "webhook": {
+                "type": ["object", "null"],
+                "required": ["url"],
+                "properties": {"url": {"type": ["string", "null"], "maxLength": LONGEST_URL, **WEBHOOK_URL.told}},
+            }
+        },
+    }
+)
+class Extra(serializers.JSONField):
+    """Anything; its webhook's URL is the one thing that is known."""
 
-    model = OneOf(tuple(catalog.MODELS), default=MODEL.name, allow_null=True)
+    def to_internal_value(self, data: Any) -> str:
+        webhook = data.get("webhook") if isinstance(data, dict) else None
+        if webhook is None:
+            return ""
+        if not isinstance(webhook, dict) or "url" not in webhook:
+            raise serializers.ValidationError("webhook: An object with a url is wanted.", code="invalid")
+        return WEBHOOK_URL.run_validation(webhook["url"]) or ""
+
+
+class NovitaCreate(Create):
+    """The body of Novita's endpoint; a field that it does not know is ignored, as Novita does. null means not given."""
+
+    extra = Extra(default=dict, allow_null=True, help_text="`webhook.url`: told of the end with Novita's payload.")
+
+    def webhook(self, given: dict[str, Any]) -> Webhook | None:
+        url = given.pop("extra")
+        return Webhook(url, Generation.WebhookFormat.NOVITA) if url else None
+
+
+class Strict(serializers.Serializer[Any]):
+    """A misspelt field is an error, not a surprise on the bill."""
 
     def to_internal_value(self, data: Any) -> Any:
         unknown = set(data) - set(self.fields) if isinstance(data, Mapping) else set()
@@ -110,3 +104,47 @@ class NativeCreate(NovitaCreate):
             named = sorted(unknown)[:MOST_NAMED]
             raise serializers.ValidationError({name[:MOST_OF_A_NAME]: ["This field is not known."] for name in named})
         return super().to_internal_value(data)
+
+
+@extend_schema_serializer(component_name="GenerationCreate")
+class NativeCreate(Strict, Create):
+    """The body of POST /v1/generations: the same fields, and what the caller wants to find it by."""
+
+    model = OneOf(tuple(catalog.MODELS), default=MODEL.name, allow_null=True)
+    external_id = Name(
+        default="",
+        allow_null=True,
+        allow_blank=True,
+        max_length=255,
+        help_text="Your own name for it; need not be unique.",
+    )
+    metadata = Metadata(default=dict, allow_null=True, help_text=METADATA)
+    webhook_url = Url(
+        default="", allow_null=True, allow_blank=True, max_length=LONGEST_URL, help_text="Told when it ends, signed."
+    )
+
+    def webhook(self, given: dict[str, Any]) -> Webhook | None:
+        url = given.pop("webhook_url")
+        return Webhook(url, Generation.WebhookFormat.STANDARD) if url else None
+
+
+@extend_schema_serializer(component_name="GenerationRerun")
+class Rerun(NativeCreate):
+    """The body of a rerun: what is not given is as it was, seed and pictures too."""
+
+    def get_fields(self) -> dict[str, Any]:
+        fields = super().get_fields()
+        for name in (*PLAIN, *PICTURES):
+            fields[name].required, fields[name].default, fields[name].allow_null = False, serializers.empty, True
+        return fields
+
+    def wanted(self) -> Wanted:
+        """As the source was wanted, but for what the body says. Its external id, metadata and webhook are its own."""
+        source: Generation = self.context["source"]
+        given = {name: value for name, value in self.validated_data.items() if value is not None}
+        like = {name: getattr(source, name) for name in PLAIN}
+        like |= {name: getattr(source, name) or getattr(source, f"{name}_url") or None for name in PICTURES}
+        like |= {name: self.fields[name].get_default() for name in OWN}
+        wanted = {**like, **given}
+        model = catalog.MODELS[wanted.pop("model")]
+        return Wanted(model=model, webhook=self.webhook(wanted), rerun_of=source.pk, **wanted)

@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from generations import task_result
 from generations.models import Generation
 
 
@@ -51,15 +52,62 @@ class GenerationRow(serializers.Serializer[Any]):
     image = ImageShape()
     last_image = ImageShape(allow_null=True)
     price_usd = serializers.CharField(help_text="The worst case in USD, held until it ends.")
+    external_id = serializers.CharField()
+    metadata = serializers.DictField(child=serializers.CharField())
+    webhook_url = serializers.CharField()
+    rerun_of = serializers.UUIDField(allow_null=True, help_text="The generation whose inputs it took again.")
     test = serializers.BooleanField(help_text="Made with a test key: by the sandbox, on no bill.")
     created_at = serializers.DateTimeField()
     submitted_at = serializers.DateTimeField(allow_null=True)
     finished_at = serializers.DateTimeField(allow_null=True)
+    deleted_at = serializers.DateTimeField(allow_null=True, help_text="Its video and its pictures were removed.")
+    eta = serializers.IntegerField(
+        allow_null=True, help_text="Seconds until it is likely over, by how long such ones took; null: nobody knows."
+    )
     video = VideoShape(allow_null=True)
     poster = PosterShape(allow_null=True)
     expires_at = serializers.DateTimeField(allow_null=True, help_text="When the signed URLs of this answer expire.")
     error = ErrorShape(allow_null=True)
 
 
+class NovitaTaskShape(serializers.Serializer[Any]):
+    task_id = serializers.UUIDField()
+    task_type = serializers.ChoiceField(["IMG_TO_VIDEO"])
+    status = serializers.ChoiceField(sorted(set(task_result.WIRE_STATUS.values())))
+    reason = serializers.CharField(help_text="Why it failed.")
+    eta = serializers.IntegerField(min_value=0, help_text="Seconds that such tasks took from there; 0: nobody knows.")
+    progress_percent = serializers.IntegerField(min_value=0, max_value=100)
+
+
+class NovitaExtraShape(serializers.Serializer[Any]):
+    seed = serializers.CharField(help_text="Digits.")
+
+
+class NovitaVideoShape(serializers.Serializer[Any]):
+    video_url = serializers.CharField(help_text="Signed anew at each read.")
+    video_url_ttl = serializers.CharField(help_text="Seconds, in digits.")
+    video_type = serializers.ChoiceField(["mp4"])
+
+
+class NovitaTaskResultShape(serializers.Serializer[Any]):
+    extra = NovitaExtraShape()
+    task = NovitaTaskShape()
+    images = serializers.ListField(max_length=0)
+    videos = NovitaVideoShape(many=True)
+    audios = serializers.ListField(max_length=0)
+
+
 class GenerationList(serializers.Serializer[Any]):
     generations = GenerationRow(many=True)
+    next_cursor = serializers.CharField(allow_null=True, help_text="`cursor` of the next page; null: this is the last.")
+
+
+class EventShape(serializers.Serializer[Any]):
+    sequence = serializers.IntegerField()
+    status = serializers.ChoiceField(Generation.Status.choices)
+    message = serializers.CharField()
+    created_at = serializers.DateTimeField()
+
+
+class EventList(serializers.Serializer[Any]):
+    events = EventShape(many=True)

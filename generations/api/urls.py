@@ -1,12 +1,25 @@
 from django.urls import path
 
 from generations import catalog
-from generations.api import native, novita, usage
+from generations.api import acts, native, novita, usage, webhooks
 
 urlpatterns = [
     path(catalog.SEEDANCE_V1_LITE_I2V.path.lstrip("/"), novita.Submit.as_view()),
     path("v3/async/task-result", novita.TaskResult.as_view()),
     path("v1/generations", native.Generations.as_view()),
     path("v1/generations/<str:generation_id>", native.OneGeneration.as_view(), name="generation"),
+    path("v1/generations/<str:generation_id>/cancel", acts.Cancel.as_view()),
+    path("v1/generations/<str:generation_id>/rerun", acts.RerunView.as_view()),
+    path("v1/generations/<str:generation_id>/events", acts.Events.as_view()),
+    path("v1/generations/<str:generation_id>/video", acts.Video.as_view()),
+    path("v1/generations/<str:generation_id>/poster", acts.Poster.as_view()),
+    path("v1/webhook-endpoints", webhooks.Endpoints.as_view()),
+    path("v1/webhook-endpoints/<str:endpoint_id>", webhooks.OneEndpoint.as_view()),
+    path("v1/webhook-endpoints/<str:endpoint_id>/rotate-secret", webhooks.RotateSecret.as_view()),
+    path("v1/webhook-endpoints/<str:endpoint_id>/test", webhooks.SendTest.as_view()),
+    path("v1/webhook-secret/rotate", webhooks.RotateTenantSecret.as_view()),
+    path("v1/webhook-deliveries", webhooks.Deliveries.as_view()),
+    path("v1/webhook-deliveries/<str:delivery_id>", webhooks.OneDelivery.as_view()),
+    path("v1/webhook-deliveries/<str:delivery_id>/redeliver", webhooks.Redeliver.as_view()),
     path("v1/usage", usage.UsageView.as_view()),
 ]

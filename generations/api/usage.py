@@ -1,6 +1,5 @@
 """GET /v1/usage: what the tenant used, as JSON or as CSV."""
 
-from datetime import date
 from typing import Any
 
 from django.utils import timezone
@@ -11,30 +10,30 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from generations import usage
+from generations.api.fields import Day
 from generations.api.wire import JSONRenderer
 from tenants.entrance import View, key_of
 from tenants.models import ApiKey
 from tenants.sheets import as_csv
 
 MOST_DAYS = 366
-EARLIEST, LATEST = date(2000, 1, 1), date(2999, 12, 31)  # within what every time zone can tell
 
 
 class Asked(serializers.Serializer[Any]):
     """The query's parameters. Days are the tenant's own, both of them within what is asked for."""
 
-    to = serializers.DateField(required=False, help_text="The last day; today, if not given.")
+    to = Day(required=False, help_text="The last day; today, if not given.")
     group_by = serializers.ChoiceField(list(usage.GROUPS), default="day")
     format = serializers.ChoiceField(["json", "csv"], default="json", help_text="Or by `Accept: text/csv`.")
 
     def get_fields(self) -> dict[str, Any]:
-        first = serializers.DateField(required=False, help_text="The first day; that of the month, if not given.")
+        first = Day(required=False, help_text="The first day; that of the month, if not given.")
         return {"from": first, **super().get_fields()}  # `from` is no name that Python allows
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         last = attrs.setdefault("to", self.context["today"])
         first = attrs.setdefault("from", last.replace(day=1))
-        if not (EARLIEST <= first <= last <= LATEST and (last - first).days < MOST_DAYS):
+        if not (first <= last and (last - first).days < MOST_DAYS):
             raise serializers.ValidationError({"from": f"From 1 to {MOST_DAYS} days are wanted, the first one first."})
         return attrs
 
@@ -51,7 +50,7 @@ class UsageSums(serializers.Serializer[Any]):
     success_rate = serializers.FloatField(allow_null=True, help_text="Succeeded of succeeded and failed; null: none.")
 
 
-class UsageRow(UsageSums):
+class UsageLine(UsageSums):
     day = serializers.DateField(required=False)
     key = serializers.CharField(required=False, help_text="A key's prefix.")
     resolution = serializers.CharField(required=False)
@@ -62,7 +61,7 @@ class UsageShape(serializers.Serializer[Any]):
     time_zone = serializers.CharField()
     group_by = serializers.ChoiceField(list(usage.GROUPS))
     test = serializers.BooleanField(help_text="A test key sees the use of test keys.")
-    rows = UsageRow(many=True)
+    rows = UsageLine(many=True)
     total = UsageSums()
 
     def get_fields(self) -> dict[str, Any]:
@@ -97,7 +96,8 @@ class UsageView(View):
     )
     def get(self, request: Request) -> Response:
         key = key_of(request)
-        asked = Asked(data=request.query_params, context={"today": timezone.now().astimezone(key.tenant.zone).date()})
+        today = timezone.now().astimezone(key.tenant.zone).date()
+        asked = Asked(data=request.query_params.dict(), context={"today": today})  # as what it is: "" is a wrong day
         asked.is_valid(raise_exception=True)
         first, last, group_by = (asked.validated_data[name] for name in ("from", "to", "group_by"))
         found = usage.of(key, first, last, group_by)

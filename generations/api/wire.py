@@ -6,6 +6,7 @@ import msgspec
 from django.conf import settings
 from django.http import HttpRequest
 from rest_framework.exceptions import APIException, ParseError, UnsupportedMediaType
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
@@ -44,12 +45,17 @@ def stated_length(request: Request | HttpRequest) -> int:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 100 else 0
 
 
-def _read(stream: IO[bytes], request: Request) -> bytes:
+def check_body(request: Request) -> None:
+    """Before a byte is read. Raises UnsupportedMediaType or BodyTooLarge."""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType(request.content_type)
-    length = stated_length(request)
-    if length > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+    if stated_length(request) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
         raise BodyTooLarge
+
+
+def _read(stream: IO[bytes], request: Request) -> bytes:
+    check_body(request)
+    length = stated_length(request)
     content = stream.read(length)
     if len(content) < length:  # the caller has gone; what came may be whole JSON all the same
         raise ParseError("The body ended before its Content-Length.")
@@ -63,3 +69,17 @@ class JSONRenderer(BaseRenderer):
 
     def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
         return b"" if data is None else msgspec.json.encode(data)
+
+
+class Negotiation(DefaultContentNegotiation):
+    """Who accepts only problem details is answered in JSON all the same, and `*` alone, as old clients write it, is
+    `*/*`. Both count less than a type that is named."""
+
+    ALIKE = {"application/problem+json": "application/*", "*": "*/*"}
+
+    def get_accept_list(self, request: Request) -> list[str]:
+        return [self._understood(token) for token in super().get_accept_list(request)]
+
+    def _understood(self, token: str) -> str:
+        kind, semicolon, parameters = token.partition(";")
+        return self.ALIKE.get(kind.strip().lower(), kind) + semicolon + parameters

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import uuid6
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
-from generations import ids
-from generations.models.generation import Generation
+from generations.models.generation import NEWEST_FIRST, OF_A_TENANT, Generation
 from tenants.models import Tenant
+
+DUE, OWN = Q(due_at__isnull=False), Q(endpoint=None)
 
 
 def no_events() -> list[str]:
@@ -21,6 +23,7 @@ class Signing(models.Model):
     secret = models.TextField()
     previous_secret = models.TextField(blank=True)
     previous_until = models.DateTimeField(null=True)
+    tenant_id: int  # both kinds have a tenant
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -43,7 +46,7 @@ class WebhookSecret(Signing):
 class WebhookEndpoint(Signing):
     """Where a tenant is told of its generations: of live ones, or of those of its test keys."""
 
-    id = models.UUIDField(primary_key=True, default=ids.new, editable=False)
+    id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="webhook_endpoints", db_index=False)
     test = models.BooleanField(default=False)
     url = models.TextField()
@@ -55,8 +58,14 @@ class WebhookEndpoint(Signing):
     deleted_at = models.DateTimeField(null=True, help_text="Its deliveries stay in the log.")
 
     class Meta:
-        # Serves its list, and each move that may be told of.
-        indexes = [models.Index(fields=["tenant", "test", "id"], name="webhook_endpoint_by_tenant")]
+        indexes = [
+            # Serves its list, and each move that may be told of.
+            models.Index(fields=["tenant", "test", "id"], name="webhook_endpoint_by_tenant"),
+            # Serves the sweep, which asks each of these for what is due: of deleted ones there may be many.
+            models.Index(
+                fields=["id"], condition=Q(disabled_at=None, deleted_at=None), name="webhook_endpoint_enabled"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.url
@@ -70,7 +79,7 @@ class Delivery(models.Model):
         DELIVERED = "delivered"  # a 2xx came
         FAILED = "failed"  # the schedule is at its end, or the endpoint is gone
 
-    id = models.UUIDField(primary_key=True, default=ids.new, editable=False)
+    id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+", db_index=False)
     test = models.BooleanField()
     endpoint = models.ForeignKey(
@@ -104,12 +113,18 @@ class Delivery(models.Model):
             ),
         ]
         indexes = [
-            # Serve the sweep: whose are due, and which of theirs.
-            models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="delivery_due"),
-            models.Index(fields=["tenant", "due_at"], condition=Q(due_at__isnull=False), name="delivery_due_by_tenant"),
-            # Serve the log, whole and of one endpoint.
-            models.Index(F("tenant"), F("test"), F("id").desc(), name="delivery_by_tenant"),
-            models.Index(F("endpoint"), F("id").desc(), name="delivery_by_endpoint"),
+            # Serve the sweep: whether any are due, the oldest of an endpoint, and of the generations' own webhooks of a
+            # tenant those that were never tried and those that failed. A backlog costs a look nothing.
+            models.Index(fields=["due_at"], condition=DUE, name="delivery_due"),
+            models.Index(fields=["endpoint", "due_at"], condition=DUE, name="delivery_due_by_endpoint"),
+            models.Index(fields=["tenant", "due_at"], condition=DUE & OWN & Q(attempts=0), name="delivery_own_first"),
+            models.Index(
+                fields=["tenant", "due_at"], condition=DUE & OWN & Q(attempts__gt=0), name="delivery_own_retry"
+            ),
+            # Serve the log, whole and by its filters; that by generation has the foreign key's.
+            models.Index(*OF_A_TENANT, *NEWEST_FIRST, name="delivery_by_tenant"),
+            models.Index(*OF_A_TENANT, "status", *NEWEST_FIRST, name="delivery_by_status"),
+            models.Index(F("endpoint"), *NEWEST_FIRST, name="delivery_by_endpoint"),
         ]
 
     def __str__(self) -> str:
@@ -119,11 +134,20 @@ class Delivery(models.Model):
 class DeliveryAttempt(models.Model):
     """One POST to a receiver, and what came of it: never what the receiver said."""
 
+    class Outcome(models.TextChoices):
+        DELIVERED = "delivered"  # a 2xx
+        REFUSED = "refused"  # any other answer; a redirect is not followed
+        THROTTLED = "throttled"  # 429, 502, 503 or 504: it may say when to come again
+        GONE = "gone"  # 410: it wants no more of them
+        UNREACHABLE = "unreachable"  # no answer came in time
+        BLOCKED = "blocked"  # its URL, or the address behind it, may not be called
+        INTERNAL_ERROR = "internal_error"  # ours: the receiver is not to blame
+
     delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="log")
     at = models.DateTimeField(default=timezone.now)
     milliseconds = models.PositiveIntegerField()
     status_code = models.PositiveSmallIntegerField(null=True, help_text="None: no answer came.")
-    outcome = models.CharField(max_length=20, help_text="delivered, refused, throttled, gone, unreachable or blocked.")
+    outcome = models.CharField(max_length=20, choices=Outcome.choices)
 
     class Meta:
         ordering = ["id"]

@@ -42,6 +42,7 @@ class Served:
             "CONTENT_LENGTH": str(len(content)),
             "CONTENT_TYPE": "application/json",
             "HTTP_AUTHORIZATION": f"Bearer {caller.key_text}",
+            "HTTP_X_REQUEST_ID": "tests",
             "wsgi.url_scheme": "http",
             "wsgi.input": io.BytesIO(content),
             "wsgi.errors": io.StringIO(),

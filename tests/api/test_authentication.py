@@ -47,7 +47,7 @@ def headers_that_are_no_key(caller: Caller) -> dict[str, str | None]:
 def test_every_wrong_key_gets_the_same_answer(alice: Caller, method: str, path: str) -> None:
     answers = set()
     for header in headers_that_are_no_key(alice).values():
-        http = APIClient(raise_request_exception=False)
+        http = APIClient(raise_request_exception=False, HTTP_X_REQUEST_ID="tests")
         if header is not None:
             http.credentials(HTTP_AUTHORIZATION=header)
         answer = getattr(http, method)(path)
@@ -69,7 +69,7 @@ def test_novitas_wire_says_it_in_novitas_words(db: None) -> None:
         "code": 403,
         "reason": "INVALID_API_KEY",
         "message": "The API key is missing, malformed, unknown, expired or revoked.",
-        "metadata": {},
+        "metadata": {"request_id": "tests"},
     }
 
 

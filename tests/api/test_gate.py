@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from rest_framework.test import APIClient
 
 from generations.api import gate
@@ -18,11 +19,10 @@ SMALL = {"image": base64_of(b"x" * 1024), "resolution": "480p"}
 def full() -> Any:
     """The room is taken, as by uploads that are being checked."""
     taken = 0
-    while gate._room.acquire(blocking=False):
+    while gate._room.take(1):
         taken += 1
     yield
-    for _ in range(taken):
-        gate._room.release()
+    gate._room.give(taken)
 
 
 @pytest.mark.parametrize(("path", "code"), ENTRANCES)
@@ -40,6 +40,18 @@ def test_small_ones_do_not_wait_for_large_ones(alice: Caller, full: Any, path: s
 def test_whatever_comes_of_it_the_room_is_free_again(alice: Caller, content: Any) -> None:
     for _ in range(10):
         assert alice.http.post("/v1/generations", content, format="json").status_code == 400
+
+
+def test_a_form_takes_a_quarter_of_what_json_takes(alice: Caller, full: Any) -> None:
+    large = {"image": SimpleUploadedFile("a.jpg", b"x" * 5 * 1024**2), "resolution": "480p"}
+    assert alice.http.post("/v1/generations", large, format="multipart").status_code == 503
+    gate._room.give(1)
+    try:
+        assert alice.http.post("/v1/generations", LARGE, format="json").status_code == 503
+        large["image"].seek(0)
+        assert alice.http.post("/v1/generations", large, format="multipart").status_code == 400
+    finally:
+        assert gate._room.take(1)
 
 
 def test_an_error_of_ours_frees_the_room_too(alice: Caller, settings: Any) -> None:

@@ -149,3 +149,53 @@ def test_an_answer_nobody_can_give_is_a_500_in_json_and_tells_nothing(alice: Cal
 def test_both_entrances_see_the_same_generation(alice: Caller, body: dict[str, Any]) -> None:
     task_id = alice.http.post("/v3/async/seedance-v1-lite-i2v", body, format="json").json()["task_id"]
     assert alice.http.get(f"/v1/generations/{task_id}").json()["id"] == task_id
+
+
+GOOD_METADATA: list[Any] = [None, {}, {"a": ""}, {"n" * 64: "v" * 512}, {str(n): "x" for n in range(16)}, {"é": "船"}]
+
+
+@pytest.mark.parametrize("metadata", GOOD_METADATA)
+def test_metadata_and_an_external_id_come_back_as_they_were_given(
+    alice: Caller, body: dict[str, Any], metadata: Any
+) -> None:
+    row = create(alice, {**body, "metadata": metadata, "external_id": "order-4711"}).json()
+    assert (row["metadata"], row["external_id"]) == (metadata or {}, "order-4711")
+    assert alice.http.get(f"/v1/generations/{row['id']}").json()["metadata"] == (metadata or {})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"metadata": []}, "metadata"),
+        ({"metadata": "a"}, "metadata"),
+        ({"metadata": {"a": 1}}, "metadata"),
+        ({"metadata": {"a": None}}, "metadata"),
+        ({"metadata": {"a": {"b": "c"}}}, "metadata"),
+        ({"metadata": {"": "x"}}, "metadata"),
+        ({"metadata": {"n" * 65: "x"}}, "metadata"),
+        ({"metadata": {"a": "v" * 513}}, "metadata"),
+        ({"metadata": {"a": "\0"}}, "metadata"),
+        ({"metadata": {"a\n": "x"}}, "metadata"),
+        ({"metadata": {str(n): "x" for n in range(17)}}, "metadata"),
+        ({"external_id": 5}, "external_id"),
+        ({"external_id": "x" * 256}, "external_id"),
+        ({"external_id": "a\nb"}, "external_id"),
+        ({"webhook_url": "http://127.0.0.1/hook"}, "webhook_url"),
+        ({"webhook_url": "https://169.254.169.254/"}, "webhook_url"),
+        ({"webhook_url": "ftp://example.com"}, "webhook_url"),
+        ({"webhook_url": "https://example.com/" + "x" * 2000}, "webhook_url"),
+    ],
+)
+def test_what_a_caller_adds_is_checked_too(
+    alice: Caller, body: dict[str, Any], wrong: dict[str, Any], field: str
+) -> None:
+    answer = create(alice, {**body, **wrong})
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
+    assert answer.json()["errors"][0]["field"].startswith(field)
+    assert not Generation.objects.exists()
+
+
+def test_it_is_told_of_its_end_where_the_caller_says(alice: Caller, body: dict[str, Any]) -> None:
+    row = create(alice, {**body, "webhook_url": "https://hooks.example.com/a?token=x"}).json()
+    assert row["webhook_url"] == "https://hooks.example.com/a?token=x"
+    assert Generation.objects.get().webhook_format == "standard"

@@ -94,9 +94,15 @@ def test_another_aspect_ratio_is_refused(alice: Caller, body: dict[str, Any], ra
     assert "aspect_ratio" in check_refused(alice, {**body, "aspect_ratio": ratio})
 
 
-@pytest.mark.parametrize("duration", [4, 6, 9, 11, 0, -5, "5", 5.0, True, [5]])
+@pytest.mark.parametrize("duration", [4, 6, 9, 11, 0, -5, "5", 5.5, True, [5]])
 def test_another_duration_is_refused(alice: Caller, body: dict[str, Any], duration: Any) -> None:
     assert "duration" in check_refused(alice, {**body, "duration": duration})
+
+
+def test_a_whole_number_may_be_written_as_any_json_number(alice: Caller, body: dict[str, Any]) -> None:
+    g = accepted(alice, {**body, "duration": 10.0, "seed": 7.0})
+    assert (g.duration, g.seed) == (10, 7)
+    assert "seed" in check_refused(alice, {**body, "seed": 7.5})
 
 
 @pytest.mark.parametrize("value", [0, 1, "true", "false", "", [], {}])
@@ -261,3 +267,23 @@ def test_a_store_that_is_down_refuses_for_now_and_creates_nothing(
     answer = send(alice, body)
     assert (answer.status_code, answer["Retry-After"]) == (503, "5")
     assert not Generation.objects.exists()
+
+
+def test_a_webhook_in_extra_is_kept_for_novitas_payload(alice: Caller, body: dict[str, Any], bucket: Any) -> None:
+    extra = {"webhook": {"url": "https://hooks.example.com/novita", "test_mode": {"enabled": False}}, "other": 1}
+    assert send(alice, {**body, "extra": extra}).status_code == 200
+    kept = Generation.objects.get()
+    assert (kept.webhook_url, kept.webhook_format) == ("https://hooks.example.com/novita", "novita")
+
+
+@pytest.mark.parametrize("extra", [None, {}, [], "x", {"webhook": None}, {"webhook": {"url": ""}}])
+def test_an_extra_without_a_webhook_is_ignored(alice: Caller, body: dict[str, Any], bucket: Any, extra: Any) -> None:
+    assert send(alice, {**body, "extra": extra}).status_code == 200
+    assert Generation.objects.get().webhook_url == ""
+
+
+@pytest.mark.parametrize("webhook", ["x", {}, {"url": 5}, {"url": "http://127.0.0.1/"}, {"url": "https://10.0.0.1/"}])
+def test_a_webhook_that_can_not_be_called_is_refused(alice: Caller, body: dict[str, Any], webhook: Any) -> None:
+    answer = send(alice, {**body, "extra": {"webhook": webhook}})
+    assert (answer.status_code, answer.json()["reason"]) == (400, "INVALID_REQUEST_BODY")
+    assert "extra" in answer.json()["metadata"]

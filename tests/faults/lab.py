@@ -110,7 +110,7 @@ class Lab:
             "AWS_ACCESS_KEY_ID": access,
             "AWS_SECRET_ACCESS_KEY": secret,
             "FETCH_ALLOW_HOSTS": self.upstream.url.removeprefix("http://"),
-            **({"SWEEP_SLOTS": "24", "SWEEP_THREADS": "4"} if self.quick else {}),
+            **({"SWEEP_SLOTS": "24", "SWEEP_THREADS": "4", "DELIVERY_THREADS": "4"} if self.quick else {}),
             "ADMIN_PASSWORD": secrets.token_hex(8),
             "ALLOWED_HOSTS": "127.0.0.1",
             "PYTHONUNBUFFERED": "1",
@@ -211,12 +211,13 @@ class Lab:
                 time.sleep(0.5)
 
     def _settled(self) -> float | None:
-        """Seconds until no generation is live; None where some still is."""
-        from generations.models import Generation
+        """Seconds until no generation is live and every webhook is told; None where some still is not."""
+        from generations.models import Delivery, Generation
 
         while time.monotonic() - self.quiet_at < SETTLED_WITHIN:
             with database_look():
-                if not Generation.objects.filter(finished_at=None).exists():
+                live = [rows.objects.filter(finished_at=None).exists() for rows in (Generation, Delivery)]
+                if not any(live):
                     return time.monotonic() - self.quiet_at
             time.sleep(0.5)
         return None
@@ -226,8 +227,12 @@ class Lab:
         call = Call(tenant, next(self._seeds))
         self.book.calls.append(call)
         content = f"{self.upstream.url}/picture.png" if call.seed % 5 == 0 else base64_of(picture())
-        body = {"image": content, "resolution": "480p", "seed": call.seed, "prompt": f"number {call.seed}"}
+        body: dict[str, Any] = {"image": content, "resolution": "480p", "seed": call.seed}
+        body["prompt"] = f"number {call.seed}"
         path = self.dice.choice(ENTRANCES)
+        if call.seed % 8:
+            hook = f"{self.upstream.url}/hook"
+            body |= {"extra": {"webhook": {"url": hook}}} if path.startswith("/v3/") else {"webhook_url": hook}
         headers = {"Authorization": f"Bearer {self.keys[tenant]}", "Idempotency-Key": f"number {call.seed}"}
         for _ in range(TRIES):  # a caller that hears nothing asks again, with the same key
             try:

@@ -9,7 +9,19 @@ class Quick(AppConfig):
     name, label = "tests.faults", "faults"
 
     def ready(self) -> None:
-        from generations import breaker, heartbeat, lifecycle, novita, queue, steps, sweep, transfer
+        from generations import (
+            breaker,
+            deliver,
+            deliveries,
+            heartbeat,
+            lifecycle,
+            novita,
+            queue,
+            steps,
+            sweep,
+            transfer,
+            turns,
+        )
         from generations.management.commands import worker
 
         lifecycle.CLAIM_LEASE = timedelta(seconds=10)
@@ -23,6 +35,8 @@ class Quick(AppConfig):
         breaker.PROBE_LEASE = timedelta(seconds=1)  # probes are killed here by the dozen, and others must find out
         steps.FIRST_POLL, steps.LONGEST_POLL, steps.LONGEST_PAUSE = 0.3, 1.0, 2.0
         steps.UNEXPECTED_TRIES = 100  # hundreds of faults a minute are expected here
+        deliver.DEADLINE, turns.LEASE = 1.0, timedelta(seconds=3)
+        deliveries.SCHEDULE = (0.2,) * 100  # hundreds of faults a minute are expected here too
         sweep.AWAKE_FOR = 2.5
         heartbeat.STALLED, heartbeat.BEAT_EVERY = timedelta(seconds=10), 1.0
         worker.CHECK_EVERY = 0.5

@@ -135,6 +135,12 @@ def promises(lab: Lab) -> list[Promise]:
             + [str(row) for row in succeeded if upstream.tasks[row.upstream_id or ""].seed != row.seed]
             + ["a picture that nobody sent"] * upstream.wrong_pictures,
         ),
+        Promise(
+            "G22 each end is told, once or more, under one id",
+            sum(upstream.told.values()),
+            "webhooks received",
+            _untold(lab, [row for row in finished if row.webhook_url]),
+        ),
         Promise("G18 no secret in any log or queue", searched, "bytes searched", leaks),
         Promise(
             "G25 our side's trouble fails no job",
@@ -180,6 +186,18 @@ def text(lab: Lab, found: list[Promise]) -> str:
         *[f"  VIOLATION {promise.name}: {one}" for promise in found for one in promise.broken[:10]],
     ]
     return "\n".join(lines)
+
+
+def _untold(lab: Lab, ends: list[Any]) -> list[str]:
+    """Its one event was written with its end, and has reached the receiver by that id; and nothing else has."""
+    from generations.models import Delivery
+
+    rows = {row.generation_id: row for row in Delivery.objects.all()}
+    found = [f"{one}: nothing was to be told" for one in ends if one.pk not in rows]
+    found += [f"{row.generation_id} is {row.status}" for row in rows.values() if row.status != "delivered"]
+    ids = {row.message_id for row in rows.values()}
+    found += [f"{one} was not told" for one in ids if not lab.upstream.told[one]]
+    return found + [f"{one} is nobody's" for one in lab.upstream.told if one not in ids]
 
 
 def _illegal(event: Any) -> list[str]:

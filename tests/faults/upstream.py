@@ -1,4 +1,7 @@
-"""An upstream with a ledger of its own: what it created, for which seed, and how often. It answers by dice."""
+"""An upstream with a ledger of its own: what it created, for which seed, and how often. It answers by dice.
+
+It is the webhooks' receiver too, and keeps what it was told.
+"""
 
 import hashlib
 import json
@@ -21,6 +24,7 @@ LOST = ["reset after", "hang after", "close after", "502 after", "garbage after"
 NOT_CREATED = ["reset before", "reset amid", "hang before"]
 EXPLICIT = ["429", "no balance", "bad key", "no route"]
 POLLS = ["404", "500", "garbage", "unknown status", "reset", "hang", "no video", "empty object"]
+HOOKS = ["hook 500", "hook 429", "hook reset", "hook hang", "hook redirect"]
 VIDEOS = ["cut", "too short", "html", "empty", "403", "500", "reset", "chunked cut", "compressed", "slow"]
 
 
@@ -53,6 +57,7 @@ class LabUpstream:
         self.tasks: dict[str, Task] = {}
         self.created: Counter[int] = Counter()
         self.received: Counter[int] = Counter()  # POSTs whose whole body came
+        self.told: Counter[str] = Counter()  # webhooks by their id
         self.faults: Counter[str] = Counter()
         self.polls = self.videos = self.wrong_pictures = 0
         self._dice, self._lock = random.Random(seed), threading.Lock()
@@ -111,6 +116,8 @@ def _handler(lab: LabUpstream) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
+            if self.path == "/hook":
+                return self.hook()
             kind = lab.draw(0.12, LOST + NOT_CREATED) or lab.draw(0.06, EXPLICIT)
             if kind == "reset before":
                 return self.reset()
@@ -156,6 +163,25 @@ def _handler(lab: LabUpstream) -> type[BaseHTTPRequestHandler]:
                 case "cut after":
                     return self.give(200, answer, claims=len(answer) + 10)
             return self.give(200, answer)
+
+        def hook(self) -> None:
+            """It is told before its answer is lost."""
+            length = int(self.headers["Content-Length"])
+            if len(self.rfile.read(length)) < length:
+                return None
+            lab.told[self.headers["webhook-id"]] += 1
+            match lab.draw(0.2, HOOKS):
+                case "hook 500":
+                    return self.give(500, b"oops")
+                case "hook 429":
+                    return self.refuse(429, "BUSY", {"Retry-After": "1"})
+                case "hook reset":
+                    return self.reset()
+                case "hook hang":
+                    return time.sleep(2)
+                case "hook redirect":
+                    return self.refuse(307, "ELSEWHERE", {"Location": f"{lab.url}/elsewhere"})
+            return self.give(200, b"")
 
         def do_GET(self) -> None:
             parts = urlsplit(self.path)

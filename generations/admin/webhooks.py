@@ -1,0 +1,242 @@
+"""Ops' view of webhooks: who is told, whether it arrives, and each tenant's endpoints by `endpoints`' verbs."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from unfold import widgets
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import action, display
+
+from generations import deliveries, endpoints
+from generations.admin.generations import ReadOnly
+from generations.models import Delivery, DeliveryAttempt, WebhookEndpoint
+from tenants import pages
+from tenants.administration import Act
+from tenants.forms import ActForm, check_changes
+from tenants.models import Tenant
+from tenants.pages import Once
+
+LONGEST_URL = 2000  # characters, as in the API
+
+
+class EndpointForm(ActForm):
+    """What there is to say of an endpoint."""
+
+    url = forms.CharField(max_length=LONGEST_URL, label="URL", widget=widgets.UnfoldAdminTextInputWidget)
+    events = forms.MultipleChoiceField(
+        required=False,
+        choices=[(name, name) for name in deliveries.TYPES],
+        help_text=f"None: all of them but {', '.join(deliveries.BY_NAME_ONLY)}.",
+        widget=widgets.UnfoldAdminCheckboxSelectMultipleWidget,
+    )
+    description = forms.CharField(required=False, max_length=200, widget=widgets.UnfoldAdminTextInputWidget)
+
+    def facts(self) -> dict[str, Any]:
+        return {name: self.cleaned_data[name] for name in ("url", "events", "description")}
+
+
+class ChangeForm(EndpointForm):
+    """Starts from what the endpoint has."""
+
+    def __init__(self, *args: Any, row: WebhookEndpoint, **options: Any) -> None:
+        known = {name: getattr(row, name) for name in ("url", "events", "description")}
+        super().__init__(*args, row=row, initial=known, **options)
+
+    def clean(self) -> None:
+        check_changes(self)
+
+
+class MakeForm(EndpointForm):
+    """A new endpoint of a tenant."""
+
+    tenant = forms.ModelChoiceField(Tenant.objects.order_by("name"), widget=widgets.UnfoldAdminSelectWidget)
+    test = forms.BooleanField(
+        required=False, help_text="Told of the generations of test keys.", widget=widgets.UnfoldBooleanWidget
+    )
+
+    field_order = ["tenant", "url", "events", "description", "test"]
+
+    def facts(self) -> dict[str, Any]:
+        return {**super().facts(), "tenant": self.cleaned_data["tenant"], "test": self.cleaned_data["test"]}
+
+
+class RotateForm(ActForm):
+    """How long the old secret signs beside the new one."""
+
+    overlap = forms.IntegerField(
+        label="Overlap in hours",
+        initial=endpoints.OVERLAP // timedelta(hours=1),
+        min_value=0,
+        max_value=endpoints.LONGEST_OVERLAP // timedelta(hours=1),
+        help_text="How long both sign.",
+        widget=widgets.UnfoldAdminIntegerFieldWidget,
+    )
+
+    def facts(self) -> dict[str, Any]:
+        return {"overlap": timedelta(hours=self.cleaned_data["overlap"])}
+
+
+def make(act: Act, tenant: Tenant, url: str, **facts: Any) -> Once:
+    _, secret = endpoints.create(act, tenant, url, **facts)
+    return _shown(secret)
+
+
+def rotate(act: Act, endpoint: WebhookEndpoint, overlap: timedelta) -> Once:
+    secret, until = endpoints.rotate_secret(act, endpoint, overlap)
+    return _shown(secret, until)
+
+
+def disable(act: Act, endpoint: WebhookEndpoint) -> None:
+    endpoints.disable(act, endpoint, f"By {act.by}: {act.reason}"[:200])
+
+
+def _shown(secret: str, until: datetime | None = None) -> Once:
+    sentence = "It is shown only this once: hand it to the tenant now."
+    return Once(
+        "The new secret", sentence, secret, f"The old one signs too until {until:%Y-%m-%d %H:%M} UTC." if until else ""
+    )
+
+
+MAKE = pages.Page(
+    "Add a webhook endpoint",
+    "The tenant's generations are told of there; its secret is shown this once, on the page that follows.",
+    MakeForm,
+    make,
+)
+CHANGE = pages.Page(
+    "Change the endpoint",
+    "What is under way to it goes to the new address.",
+    ChangeForm,
+    endpoints.change,
+)
+ROTATE = pages.Page(
+    "Rotate the secret",
+    "A new secret is shown this once, on the page that follows; both sign for a while.",
+    RotateForm,
+    rotate,
+)
+DISABLE = pages.Page(
+    "Disable", "It is told of nothing more; what is under way to it has failed.", ActForm, disable, "danger"
+)
+ENABLE = pages.Page(
+    "Enable", "It is told again. What failed meanwhile can be sent again, each.", ActForm, endpoints.enable
+)
+DELETE = pages.Page(
+    "Delete", "It is gone for its tenant; its deliveries stay in the log.", ActForm, endpoints.delete, "danger"
+)
+REDELIVER = pages.Page(
+    "Redeliver", "The same message with the same id, at once; its schedule begins anew.", ActForm, endpoints.redeliver
+)
+
+
+@admin.register(WebhookEndpoint)
+class WebhookEndpointAdmin(pages.Acts, ReadOnly, ModelAdmin):
+    list_display = ["address", "tenant", "state", "test", "failing_since", "created_at"]
+    list_filter = ["test", "tenant"]
+    list_select_related = ["tenant"]
+    search_fields = ["url", "tenant__name", "=id"]
+    ordering = ["-created_at"]
+    fields = [
+        *("id", "tenant", "state", "address", "description", "told_of", "test"),
+        *("failing_since", "disabled_at", "disabled_reason", "previous_until", "created_at"),
+    ]
+    actions_list = ["make"]
+    actions_detail = ["change_endpoint", "rotate", "disable", "enable", "remove"]
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).filter(deleted_at=None)
+
+    def has_act_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("generations.change_webhookendpoint")
+
+    def has_make_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("generations.add_webhookendpoint")
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
+        """One of disable and enable."""
+        endpoint = self.get_object(request, object_id)
+        idle = "disable" if endpoint and endpoint.disabled_at else "enable"
+        return [one for one in super().get_actions_detail(request, object_id) if not one.path.endswith(idle)]
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        return HttpResponseRedirect(pages.listed("auditentry", target__exact=object_id))
+
+    @display(description="URL")
+    def address(self, endpoint: WebhookEndpoint) -> str:
+        """As text: a tenant's address is nothing to click on."""
+        return endpoint.url
+
+    @display(description="Told of")
+    def told_of(self, endpoint: WebhookEndpoint) -> str:
+        return ", ".join(endpoint.events) or "all"
+
+    @display(description="State", label={"enabled": "success", "failing": "warning", "disabled": "danger"})
+    def state(self, endpoint: WebhookEndpoint) -> str:
+        if endpoint.disabled_at:
+            return "disabled"
+        return "failing" if endpoint.failing_since else "enabled"
+
+    @action(description="Add endpoint", icon="add", permissions=["make"], url_path="make")
+    def make(self, request: HttpRequest) -> HttpResponse:
+        return self.ask(request, None, MAKE)
+
+    @action(description="Change", icon="tune", permissions=["act"], url_path="settings")
+    def change_endpoint(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.act(request, object_id, CHANGE)
+
+    @action(description="Rotate secret", icon="autorenew", permissions=["act"])
+    def rotate(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.act(request, object_id, ROTATE)
+
+    @action(description="Disable", icon="notifications_off", permissions=["act"])
+    def disable(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.act(request, object_id, DISABLE)
+
+    @action(description="Enable", icon="notifications", permissions=["act"])
+    def enable(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.act(request, object_id, ENABLE)
+
+    @action(description="Delete", icon="delete", permissions=["act"])
+    def remove(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.act(request, object_id, DELETE, back=self.list_address())
+
+
+class AttemptInline(ReadOnly, TabularInline):
+    model = DeliveryAttempt
+    fields = ["at", "outcome", "status_code", "milliseconds"]
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(pages.Acts, ReadOnly, ModelAdmin):
+    list_display = ["created_at", "tenant", "type", "state", "receiver", "attempts", "due_at", "finished_at"]
+    list_filter = ["status", "type", "test", "tenant"]
+    list_select_related = ["tenant", "endpoint"]
+    search_fields = ["=id", "=message_id", "=generation__id", "=endpoint__id"]
+    ordering = ["-created_at"]
+    fields = [
+        *("id", "message_id", "tenant", "type", "state", "receiver", "format", "test", "generation", "body"),
+        *("created_at", "attempts", "due_at", "finished_at"),
+    ]
+    inlines = [AttemptInline]
+    actions_detail = ["redeliver"]
+
+    def has_act_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("generations.change_delivery")
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        return HttpResponseRedirect(pages.listed("auditentry", target__exact=object_id))
+
+    @display(description="Status", ordering="status", label={"delivered": "success", "failed": "danger"})
+    def state(self, delivery: Delivery) -> str:
+        return delivery.status
+
+    @display(description="Receiver")
+    def receiver(self, delivery: Delivery) -> str:
+        return delivery.endpoint.url if delivery.endpoint else delivery.url
+
+    @action(description="Redeliver", icon="replay", permissions=["act"])
+    def redeliver(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.act(request, object_id, REDELIVER)

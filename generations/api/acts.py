@@ -1,0 +1,91 @@
+"""What a caller does with one generation under /v1/: cancel it, ask for it again, see its life, fetch its video."""
+
+from collections.abc import Callable
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from generations import lifecycle, links
+from generations.api import idempotency, lookup, shown, waiting
+from generations.api.native import Creates
+from generations.api.serializers import Rerun
+from generations.api.shapes import EventList, GenerationRow
+from generations.errors import NoVideo, VideoDeleted, VideoNotReady
+from generations.models import Generation
+from tenants.entrance import View, key_of
+from tenants.errors import NotPossible
+
+Status = Generation.Status
+REDIRECTED = OpenApiParameter("Location", str, OpenApiParameter.HEADER, response=[302], description="A signed URL.")
+TOO_LATE = "It is {status}: only what was not yet sent upstream can be cancelled."
+
+
+class Cancel(View):
+    @extend_schema(
+        operation_id="generations_cancel",
+        summary="Cancel it, before it is submitted",
+        request=None,
+        responses=GenerationRow,
+    )
+    def post(self, request: Request, generation_id: str) -> Response:
+        """Its hold goes back. One that is cancelled already is answered alike."""
+        generation = lookup.own(request, generation_id)
+        if not lifecycle.cancel(generation, f"cancelled by its caller, with key {key_of(request).prefix}"):
+            generation = lookup.own(request, generation_id)
+            if generation.status != Status.CANCELLED:
+                raise NotPossible(reason=TOO_LATE.format(status=generation.status))
+        return shown.answer(generation)
+
+
+class RerunView(Creates):
+    @extend_schema(
+        operation_id="generations_rerun",
+        summary="Ask for it again: the same pictures, fields and seed, but for what the body says",
+        request={"application/json": Rerun, "multipart/form-data": Rerun},
+        parameters=[idempotency.PARAMETER, waiting.PARAMETER],
+        responses={202: GenerationRow, 200: GenerationRow},
+    )
+    def post(self, request: Request, generation_id: str) -> Response:
+        """`{"seed": -1}` draws another seed. It is admitted, and costs, as any create."""
+        source = lookup.own(request, generation_id)
+        return self.create(request, self.wanted(request, Rerun, source=source))
+
+
+class Events(View):
+    @extend_schema(operation_id="generations_events", summary="Its life so far, oldest first", responses=EventList)
+    def get(self, request: Request, generation_id: str) -> Response:
+        return Response({"events": list(shown.events(lookup.own(request, generation_id)))})
+
+
+class Video(View):
+    @extend_schema(
+        operation_id="generations_video",
+        summary="Redirects to the video, by a fresh signed URL",
+        parameters=[REDIRECTED],
+        responses={302: None},
+    )
+    def get(self, request: Request, generation_id: str) -> Response:
+        return _redirected(lookup.own(request, generation_id), links.video_url)
+
+
+class Poster(View):
+    @extend_schema(
+        operation_id="generations_poster",
+        summary="Redirects to the poster, a JPEG, by a fresh signed URL",
+        parameters=[REDIRECTED],
+        responses={302: None},
+    )
+    def get(self, request: Request, generation_id: str) -> Response:
+        return _redirected(lookup.own(request, generation_id), links.poster_url)
+
+
+def _redirected(generation: Generation, url: Callable[[Generation], str]) -> Response:
+    if links.has_video(generation):
+        return Response(status=302, headers={"Location": url(generation)})
+    if generation.deleted_at:
+        raise VideoDeleted(at=shown.time(generation.deleted_at))
+    if generation.finished_at:
+        raise NoVideo(reason=generation.error_message or f"it was {generation.status}.")
+    wait = int(shown.retry_after(generation)["Retry-After"])
+    raise VideoNotReady(status=generation.status, retry_after=wait)

@@ -1,0 +1,171 @@
+"""What one field may hold. Types are strict: a number in quotes or `true` for 1 is a caller's mistake.
+
+`told` is what the OpenAPI document says of a field beyond what drf-spectacular sees: each is exactly what is checked.
+"""
+
+import re
+from datetime import date, datetime
+from mmap import mmap
+from typing import Any, ClassVar
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from generations import errors, fetch
+
+# Patterns that mean the same to Python and to ECMA 262: no NUL, and of a line no control character, no line separator
+# and nothing that is invisible or turns the direction of what follows.
+ANY_TEXT = r"^[^\x00]*$"
+ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]*$"
+HTTPS = r"https://([A-Za-z0-9_-]+\.)+[A-Za-z]([A-Za-z0-9-]*[A-Za-z])?\.?(:(443|8443))?([/?#][!#-;=?-Z\[\]_a-z~]*)?"
+MOST_NAMES, LONGEST_NAME, LONGEST_VALUE = 16, 64, 512  # of metadata
+METADATA = f"At most {MOST_NAMES} names of {LONGEST_NAME} characters, each with a string of at most {LONGEST_VALUE}."
+
+
+class Text(serializers.CharField):
+    """A JSON string, and nothing that merely can be written as one."""
+
+    told: ClassVar[dict[str, Any]] = {"pattern": ANY_TEXT}
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            raise serializers.ValidationError("A string is wanted.", code="invalid")
+        if self.max_length is not None and len(data) > self.max_length:
+            self.fail("max_length", max_length=self.max_length)  # at once: the validators look at each character
+        return str(super().to_internal_value(data))
+
+
+class Name(Text):
+    """A string of one line, kept as it is."""
+
+    told = {"pattern": ONE_LINE}
+
+    def __init__(self, **facts: Any) -> None:
+        super().__init__(**{"trim_whitespace": False, **facts})
+
+    def to_internal_value(self, data: Any) -> str:
+        text = super().to_internal_value(data)
+        if not is_line(text):
+            raise serializers.ValidationError("Printable characters of one line are wanted.", code="invalid")
+        return text
+
+
+def is_line(text: str) -> bool:
+    return re.fullmatch(ONE_LINE, text) is not None
+
+
+@extend_schema_field({"type": "string", "format": "picture", "minLength": 1})
+class ImageText(serializers.Field[Any, Any, Any, Any]):
+    """As Text, without CharField's checks of each character: 40 MB of them take seconds. Or a form's file."""
+
+    def to_internal_value(self, data: Any) -> str | mmap:
+        if isinstance(data, mmap):
+            return data
+        if not isinstance(data, str) or not data.strip():
+            raise serializers.ValidationError("A URL or Base64 in a string is wanted.", code="invalid")
+        return data.strip()
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
+class Url(Text):
+    """Where we are asked to send something: as guarded as what we are asked to read."""
+
+    @property
+    def told(self) -> dict[str, Any]:  # type: ignore[override]
+        return {"pattern": f"^({HTTPS})?$" if self.allow_blank else f"^{HTTPS}$"}
+
+    def to_internal_value(self, data: Any) -> str:
+        text = super().to_internal_value(data)
+        try:
+            fetch.check_url(text)
+        except errors.FetchRefused as error:
+            raise serializers.ValidationError(f"It can not be called: {error}.", code="url_refused") from error
+        return text
+
+
+def as_json_counts(data: Any) -> Any:
+    """JSON has one kind of number: 5.0 is 5, and JSON Schema's integer."""
+    return int(data) if type(data) is float and data.is_integer() else data
+
+
+class Whole(serializers.IntegerField):
+    """A JSON integer: 5, not 5.5, "5" or true."""
+
+    def to_internal_value(self, data: Any) -> int:
+        data = as_json_counts(data)
+        if type(data) is not int:
+            raise serializers.ValidationError("A whole number is wanted.", code="invalid")
+        return int(super().to_internal_value(data))
+
+
+class Digits(serializers.IntegerField):
+    """A whole number in a query: 5, not " 5", "5.0" or "1_0"."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if not re.fullmatch(r"-?[0-9]{1,19}", data):
+            raise serializers.ValidationError("A whole number is wanted.", code="invalid")
+        return int(super().to_internal_value(data))
+
+
+class Day(serializers.DateField):
+    """2026-11-02, and no other way to write a day; in a year that every time zone can tell."""
+
+    told: ClassVar[dict[str, Any]] = {"pattern": r"^2[0-9]{3}-[0-9]{2}-[0-9]{2}$"}
+
+    def to_internal_value(self, value: Any) -> date:
+        if not re.fullmatch(self.told["pattern"], str(value)):
+            self.fail("invalid", format="YYYY-MM-DD")
+        return super().to_internal_value(value)
+
+
+class Moment(serializers.DateTimeField):
+    """RFC 3339, from 2000 to 2999; UTC where it has no offset."""
+
+    told: ClassVar[dict[str, Any]] = {"pattern": "^2[0-9]{3}-[0-9]{2}-[0-9]{2}T"}
+
+    def to_internal_value(self, value: Any) -> datetime:
+        if not re.match(self.told["pattern"], str(value)):
+            self.fail("invalid", format="YYYY-MM-DDThh:mm:ss[.uuuuuu][+HH:MM|-HH:MM|Z]")
+        return super().to_internal_value(value)
+
+
+class Flag(serializers.BooleanField):
+    """JSON's true or false."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if type(data) is not bool:
+            raise serializers.ValidationError("true or false is wanted.", code="invalid")
+        return data
+
+
+class OneOf(serializers.ChoiceField):
+    """One of a few values, compared with its type: "5" is not 5."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        data = as_json_counts(data)
+        if type(data) not in {type(choice) for choice in self.choices} or data not in self.choices:
+            allowed = ", ".join(str(choice) for choice in self.choices)
+            raise serializers.ValidationError(f"One of {allowed} is wanted.", code="invalid_choice")
+        return data
+
+
+class Metadata(serializers.DictField):
+    """The caller's own names and values."""
+
+    child = Text(max_length=LONGEST_VALUE, allow_blank=True, trim_whitespace=False)
+    told: ClassVar[dict[str, Any]] = {
+        "maxProperties": MOST_NAMES,
+        "propertyNames": {"minLength": 1, "maxLength": LONGEST_NAME, "pattern": ONE_LINE},
+    }
+
+    def to_internal_value(self, data: Any) -> dict[str, str]:
+        if not isinstance(data, dict):
+            raise serializers.ValidationError("An object of strings is wanted.", code="invalid")
+        if len(data) > MOST_NAMES:
+            raise serializers.ValidationError(f"It has at most {MOST_NAMES} names.", code="invalid")
+        if not all(0 < len(name) <= LONGEST_NAME and is_line(name) for name in data):
+            sentence = f"A name has 1 to {LONGEST_NAME} printable characters."
+            raise serializers.ValidationError(sentence, code="invalid")
+        return dict(super().to_internal_value(data))

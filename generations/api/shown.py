@@ -1,0 +1,88 @@
+"""A generation as callers of /v1/ see it. Its URLs are signed at each read."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+from rest_framework.response import Response
+
+from generations import eta, links, storage
+from generations.models import Generation, InputImage
+from tenants import windows
+
+AS_THEY_ARE = (
+    *("status", "progress_percent", "model", "prompt", "resolution", "aspect_ratio", "duration", "camera_fixed"),
+    *("seed", "seed_source", "external_id", "metadata", "webhook_url", "test"),
+)
+
+
+def answer(generation: Generation, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """One generation; while it is not over, with the time after which asking again is worth it."""
+    return Response(render(generation), status=status, headers={**(headers or {}), **retry_after(generation)})
+
+
+def first_answer(generation: Generation, headers: dict[str, str]) -> Response:
+    """What its caller was told when it was made, whenever that is asked for again."""
+    wait = {"Retry-After": str(eta.retry_after(generation.first_eta, 0))}
+    body = {**render(generation), "eta": generation.first_eta}
+    return Response(body, status=202, headers={**headers, **wait})
+
+
+def retry_after(generation: Generation) -> dict[str, str]:
+    if generation.finished_at:
+        return {}
+    age = (timezone.now() - generation.created_at).total_seconds()
+    return {"Retry-After": str(eta.retry_after(eta.remaining(generation), age))}
+
+
+def render(generation: Generation) -> dict[str, Any]:
+    served = links.has_video(generation)
+    return {
+        "id": str(generation.pk),
+        **{name: getattr(generation, name) for name in AS_THEY_ARE},
+        "image": _image(generation.image, generation.image_url),
+        "last_image": _image(generation.last_image, generation.last_image_url),
+        "rerun_of": str(generation.rerun_of) if generation.rerun_of else None,
+        "price_usd": windows.usd(generation.price_micro),
+        "created_at": time(generation.created_at),
+        "submitted_at": time(generation.submitted_at),
+        "finished_at": time(generation.finished_at),
+        "deleted_at": time(generation.deleted_at),
+        "eta": eta.remaining(generation),
+        "video": _video(generation) if served else None,
+        "poster": {"url": links.poster_url(generation)} if served else None,
+        "expires_at": time(storage.signed_until()) if served else None,
+        "error": _error(generation),
+    }
+
+
+def events(generation: Generation) -> Iterator[dict[str, Any]]:
+    """Its life so far, oldest first."""
+    for number, event in enumerate(generation.events.all(), 1):
+        yield {"sequence": number, "status": event.status, "message": event.message, "created_at": time(event.at)}
+
+
+def time(at: datetime | None) -> str | None:
+    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if at else None
+
+
+def _image(image: InputImage | None, url: str) -> dict[str, Any] | None:
+    if image is None:
+        return {"url": url} if url else None
+    known = {name: getattr(image, name) for name in ("sha256", "format", "width", "height", "size")}
+    return {**({"url": url} if url else {}), **known}
+
+
+def _video(generation: Generation) -> dict[str, Any]:
+    names = ("size", "sha256", "codec", "width", "height", "fps", "duration")
+    return {
+        "url": links.video_url(generation),
+        **{name: getattr(generation, f"video_{name}") for name in names},
+    }
+
+
+def _error(generation: Generation) -> dict[str, str] | None:
+    if not generation.error_code:
+        return None
+    return {"code": generation.error_code, "message": generation.error_message}

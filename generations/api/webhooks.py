@@ -1,0 +1,202 @@
+"""Webhooks under /v1/: a tenant's endpoints and their secrets, and the log of what was delivered."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from generations import endpoints
+from generations.api import paging, shown
+from generations.api import webhook_shapes as shapes
+from generations.api.serializers import Strict
+from generations.errors import DeliveryNotFound, WebhookEndpointNotFound
+from generations.models import Delivery, WebhookEndpoint
+from tenants.administration import Act
+from tenants.entrance import View, key_of
+from tenants.models import ApiKey
+
+
+class WebhookView(View):
+    scopes = dict.fromkeys(("GET", "POST", "PATCH", "DELETE"), ApiKey.Scope.WEBHOOKS)
+
+
+def own_endpoints(request: Request) -> QuerySet[WebhookEndpoint]:
+    """A test key sees those of tests, a live one the rest."""
+    key = key_of(request)
+    return WebhookEndpoint.objects.filter(tenant=key.tenant_id, test=key.test, deleted_at=None).order_by("id")
+
+
+def own_endpoint(request: Request, text: str) -> WebhookEndpoint:
+    """Another tenant's, an unknown and a malformed id are the same to it."""
+    try:
+        return own_endpoints(request).get(pk=UUID(text))
+    except (ValueError, WebhookEndpoint.DoesNotExist) as error:
+        raise WebhookEndpointNotFound from error
+
+
+def own_deliveries(request: Request) -> QuerySet[Delivery]:
+    key = key_of(request)
+    return Delivery.objects.filter(tenant=key.tenant_id, test=key.test)
+
+
+def own_delivery(request: Request, text: str) -> Delivery:
+    try:
+        return own_deliveries(request).select_related("endpoint", "tenant").get(pk=UUID(text))
+    except (ValueError, Delivery.DoesNotExist) as error:
+        raise DeliveryNotFound from error
+
+
+def checked(request: Request, kind: type[Strict]) -> dict[str, Any]:
+    body = kind(data=request.data)
+    body.is_valid(raise_exception=True)
+    return dict(body.validated_data)
+
+
+def act_of(request: Request) -> Act:
+    return Act(by=f"key:{key_of(request).prefix}")
+
+
+class Endpoints(WebhookView):
+    @extend_schema(
+        operation_id="webhook_endpoints_list", summary="Webhook endpoints, oldest first", responses=shapes.EndpointList
+    )
+    def get(self, request: Request) -> Response:
+        return Response({"webhook_endpoints": [shapes.endpoint(row) for row in own_endpoints(request)]})
+
+    @extend_schema(
+        operation_id="webhook_endpoints_create",
+        summary="Make a webhook endpoint",
+        request=shapes.EndpointCreate,
+        responses={201: shapes.NewEndpoint},
+    )
+    def post(self, request: Request) -> Response:
+        """Its secret is in this answer, and in no other."""
+        key = key_of(request)
+        wanted = checked(request, shapes.EndpointCreate)
+        made, secret = endpoints.create(act_of(request), key.tenant, wanted.pop("url"), test=key.test, **wanted)
+        return Response({**shapes.endpoint(made), "secret": secret}, status=201)
+
+
+class OneEndpoint(WebhookView):
+    @extend_schema(operation_id="webhook_endpoints_get", summary="One webhook endpoint", responses=shapes.EndpointRow)
+    def get(self, request: Request, endpoint_id: str) -> Response:
+        return Response(shapes.endpoint(own_endpoint(request, endpoint_id)))
+
+    @extend_schema(
+        operation_id="webhook_endpoints_change",
+        summary="Change, disable or enable a webhook endpoint",
+        request=shapes.EndpointChange,
+        responses=shapes.EndpointRow,
+    )
+    def patch(self, request: Request, endpoint_id: str) -> Response:
+        """What is not given stays as it is. All of it is done, or nothing."""
+        act, found = act_of(request), own_endpoint(request, endpoint_id)
+        wanted = checked(request, shapes.EndpointChange)
+        turn = {True: endpoints.enable, False: endpoints.disable}.get(wanted.pop("enabled", None))
+        with transaction.atomic():
+            changed = endpoints.change(act, found, **wanted)
+            return Response(shapes.endpoint(turn(act, changed) if turn else changed))
+
+    @extend_schema(
+        operation_id="webhook_endpoints_delete",
+        summary="Delete a webhook endpoint",
+        request=None,
+        responses={204: None},
+    )
+    def delete(self, request: Request, endpoint_id: str) -> Response:
+        """What is under way to it has failed; its deliveries stay in the log."""
+        endpoints.delete(act_of(request), own_endpoint(request, endpoint_id))
+        return Response(status=204)
+
+
+class RotateSecret(WebhookView):
+    @extend_schema(
+        operation_id="webhook_endpoints_rotate_secret",
+        summary="Give a webhook endpoint a new secret",
+        request=shapes.Rotation,
+        responses=shapes.NewSecret,
+    )
+    def post(self, request: Request, endpoint_id: str) -> Response:
+        """Both sign while the overlap lasts."""
+        found = own_endpoint(request, endpoint_id)
+        return _rotated(*endpoints.rotate_secret(act_of(request), found, _overlap(request)))
+
+
+class RotateTenantSecret(WebhookView):
+    @extend_schema(
+        operation_id="webhook_secret_rotate",
+        summary="A new secret for the `webhook_url`s of single generations",
+        request=shapes.Rotation,
+        responses=shapes.NewSecret,
+    )
+    def post(self, request: Request) -> Response:
+        """The first one is had by this too. Both sign while the overlap lasts."""
+        key = key_of(request)
+        return _rotated(
+            *endpoints.rotate_tenant_secret(act_of(request), key.tenant, test=key.test, overlap=_overlap(request))
+        )
+
+
+class SendTest(WebhookView):
+    @extend_schema(
+        operation_id="webhook_endpoints_test",
+        summary="Send a `webhook.test` event to a webhook endpoint",
+        request=None,
+        responses={202: shapes.DeliveryRow},
+    )
+    def post(self, request: Request, endpoint_id: str) -> Response:
+        sent = endpoints.send_test(own_endpoint(request, endpoint_id))
+        return Response(shapes.delivery(sent), status=202)
+
+
+class Deliveries(WebhookView):
+    @extend_schema(
+        operation_id="webhook_deliveries_list",
+        summary="Webhook deliveries, newest first",
+        parameters=[shapes.Filters],
+        responses=shapes.DeliveryList,
+    )
+    def get(self, request: Request) -> Response:
+        filters = shapes.Filters(data=request.query_params)
+        filters.is_valid(raise_exception=True)
+        asked = filters.validated_data
+        wanted = {name: asked[name] for name in ("endpoint", "generation", "status") if name in asked}
+        found = paging.page(request, own_deliveries(request).filter(**wanted), asked)
+        body = {"webhook_deliveries": [shapes.delivery(row) for row in found.rows], "next_cursor": found.next_cursor}
+        return Response(body, headers=found.headers)
+
+
+class OneDelivery(WebhookView):
+    @extend_schema(
+        operation_id="webhook_deliveries_get",
+        summary="One webhook delivery, with its attempts",
+        responses=shapes.OneDelivery,
+    )
+    def get(self, request: Request, delivery_id: str) -> Response:
+        return Response(shapes.whole_delivery(own_delivery(request, delivery_id)))
+
+
+class Redeliver(WebhookView):
+    @extend_schema(
+        operation_id="webhook_deliveries_redeliver",
+        summary="Send a webhook delivery again",
+        request=None,
+        responses={202: shapes.DeliveryRow},
+    )
+    def post(self, request: Request, delivery_id: str) -> Response:
+        """The same message with the same id, at once; its schedule begins anew."""
+        endpoints.redeliver(act_of(request), own_delivery(request, delivery_id))
+        return Response(shapes.delivery(own_delivery(request, delivery_id)), status=202)
+
+
+def _overlap(request: Request) -> timedelta:
+    return timedelta(hours=checked(request, shapes.Rotation)["overlap_hours"])
+
+
+def _rotated(secret: str, until: Any) -> Response:
+    return Response({"secret": secret, "previous_secret_until": shown.time(until)})

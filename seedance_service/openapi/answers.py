@@ -1,0 +1,111 @@
+"""Which errors an operation can answer with, by what it is: with a body, of an id, a create. The one place that knows.
+
+Each has its schema, its headers, and the example that the page of its code shows.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from seedance_service import codes, problems, request_id
+from seedance_service.codes import Code
+from seedance_service.openapi import headers
+from seedance_service.problems import Problem
+
+Part = dict[str, Any]  # of the document
+NOVITA = "/v3/"
+
+ALWAYS = ("bad_request", "invalid_api_key", "scope_missing", "too_many_failed_authentications", "not_acceptable")
+ALWAYS += ("internal_error", "database_unavailable")
+WRITES = ("body_too_large", "length_required")  # of any method with which a body may come
+BODY = ("invalid_request", "parse_error", "unsupported_media_type")
+ASKED = ("invalid_request",)  # of parameters that are looked at
+CREATES = tuple(name for name in codes.ADVICE if name.startswith("image_") and name != "image_invalid")
+CREATES += ("budget_reached", "limit_reached", "tenant_suspended", "no_sandbox", "idempotency_key_reused")
+CREATES += ("storage_unavailable", "too_many_large_bodies")
+OF_AN_ID = {
+    "generation_id": "generation_not_found",
+    "task_id": "generation_not_found",
+    "endpoint_id": "webhook_endpoint_not_found",
+    "delivery_id": "webhook_delivery_not_found",
+}
+VIDEO = ("video_not_ready", "no_video", "video_deleted")
+ITS_OWN = {
+    "generations_cancel": ("not_possible",),
+    "generations_delete": ("not_possible",),
+    "generations_rerun": ("inputs_gone",),
+    "generations_video": VIDEO,
+    "generations_poster": VIDEO,
+    "webhook_endpoints_create": ("not_possible",),
+    "webhook_endpoints_change": ("not_possible",),
+    "webhook_endpoints_test": ("not_possible",),
+    "webhook_deliveries_redeliver": ("not_possible",),
+}
+# What no operation answers with: nothing is at that address, or nothing with that method.
+OF_NO_OPERATION = ("not_found", "method_not_allowed")
+
+
+def errors(path: str, method: str, operation: Part, responses: Part) -> Part:
+    """The answers by their status, each a reference to the document's `responses`, where it is put once."""
+    entrance, named = path[:4], set(_names(method, operation))
+    found: dict[int, dict[str, Problem]] = {}
+    for code in codes.known().values():
+        if code.name in named and code.problem and entrance in code.advice.entrances:
+            found.setdefault(_status(entrance, code.problem), {})[code.name] = code.problem
+    return {str(status): _kept(entrance, found[status], responses) for status in sorted(found)}
+
+
+def _names(method: str, operation: Part) -> Iterator[str]:
+    """The codes."""
+    asked = {one["name"]: one["in"] for one in operation.get("parameters", [])}
+    yield from ALWAYS
+    if method in ("post", "put", "patch"):
+        yield from WRITES
+    if "requestBody" in operation:
+        yield from BODY
+    if "query" in [asked[name] for name in asked.keys() - OF_AN_ID.keys()]:
+        yield from ASKED
+    if "Idempotency-Key" in asked:
+        yield from CREATES
+    yield from (OF_AN_ID[name] for name in OF_AN_ID if name in asked)
+    yield from ITS_OWN.get(operation["operationId"], ())
+
+
+def _status(entrance: str, problem: Problem) -> int:
+    return problem.wire_status if entrance == NOVITA else problem.status
+
+
+def _kept(entrance: str, found: dict[str, Problem], responses: Part) -> Part:
+    """Under the name of its last code, which no other set of codes ends with."""
+    name, answer = _name(entrance, list(found)[-1]), _answer(entrance, found)
+    assert responses.setdefault(name, answer) == answer
+    return {"$ref": f"#/components/responses/{name}"}
+
+
+def _answer(entrance: str, found: dict[str, Problem]) -> Part:
+    shape, kind = ("NovitaError", "application/json") if entrance == NOVITA else ("Problem", "application/problem+json")
+    examples = {name: {"$ref": f"#/components/examples/{_name(entrance, name)}"} for name in found}
+    content = {kind: {"schema": {"$ref": f"#/components/schemas/{shape}"}, "examples": examples}}
+    said = "\n".join(f"- `{name}`: {codes.known()[name].means}" for name in found)
+    return {"description": said, "headers": headers.of_errors(list(found.values())), "content": content}
+
+
+def examples() -> dict[str, Part]:
+    """Of each code at each entrance, for the components."""
+    with request_id.answering(codes.EXAMPLES_ID):
+        return {_name(entrance, code.name): _example(entrance, code) for entrance, code in _at_entrances()}
+
+
+def _at_entrances() -> Iterator[tuple[str, Code]]:
+    for code in codes.known().values():
+        if code.problem:
+            yield from ((entrance, code) for entrance in code.advice.entrances)
+
+
+def _example(entrance: str, code: Code) -> Part:
+    assert code.problem is not None
+    body = problems.envelope(code.problem) if entrance == NOVITA else problems.details(code.problem)
+    return {"summary": problems.title(code.name), "value": body}
+
+
+def _name(entrance: str, code: str) -> str:
+    return f"{entrance.strip('/')}_{code}"

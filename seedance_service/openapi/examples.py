@@ -1,0 +1,246 @@
+"""An example of each body, parameter and answer. A test checks each against its schema."""
+
+from collections.abc import Iterator
+from typing import Any
+
+Part = dict[str, Any]  # of the document
+
+ID, SOURCE = "019ac1f2-7a31-7c55-9d0e-3b6f1a2c4d5e", "019ac1e0-11d4-7b02-8a8e-5f0c2b9e7d1a"
+ENDPOINT, DELIVERY = "019ac1b4-0c3d-7e11-b1a7-9a0d1c2e3f40", "019ac1f3-02b8-7f6a-a5d1-4c3e8b6f9a0d"
+CREATED, SUBMITTED, FINISHED = (f"2026-11-02T09:30:{second}Z" for second in ("00.000000", "01.204512", "47.918230"))
+URL = "https://example.com/lighthouse.jpg"
+HOOK = "https://example.com/hook"
+SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+SIGNED = "https://bucket.s3.eu-central-1.amazonaws.com/videos/1/019ac1f2.mp4?X-Amz-Signature=…"
+
+SMALLEST = {"image": URL, "resolution": "480p"}
+PLAIN = {
+    "prompt": "The lighthouse at dusk, the camera drifts towards it",
+    "resolution": "720p",
+    "aspect_ratio": "16:9",
+    "duration": 10,
+    "camera_fixed": False,
+    "seed": 42,
+}
+OWN = {"external_id": "order-4711", "metadata": {"team": "web"}, "webhook_url": HOOK}
+EVERYTHING = {"image": URL, "last_image": URL, **PLAIN}
+STANDARD = "seedance-v1-lite-i2v"
+
+REQUESTS: dict[str, dict[str, Any]] = {
+    "generations_create": {"a URL": SMALLEST, "everything": {"model": STANDARD, **EVERYTHING, **OWN}},
+    "generations_rerun": {"another seed": {"seed": -1}, "the same again": {}},
+    "novita_seedance_v1_lite_i2v": {
+        "a URL": SMALLEST,
+        "everything": {**EVERYTHING, "extra": {"webhook": {"url": HOOK}}},
+    },
+    "webhook_endpoints_create": {
+        "some types": {"url": HOOK, "events": ["generation.succeeded", "generation.failed"], "description": "billing"}
+    },
+    "webhook_endpoints_change": {"disabled": {"enabled": False}, "another address": {"url": HOOK}},
+    "webhook_endpoints_rotate_secret": {"a day's overlap": {"overlap_hours": 24}},
+    "webhook_secret_rotate": {"no overlap": {"overlap_hours": 0}},
+}
+PARAMETERS: dict[str, Any] = {
+    "generation_id": ID,
+    "task_id": ID,
+    "endpoint_id": ENDPOINT,
+    "delivery_id": DELIVERY,
+    "Idempotency-Key": "order-4711",
+    "Prefer": "wait=30",
+    "metadata": {"team": "web"},
+    "external_id": "order-4711",
+}
+
+PICTURE = {"url": URL, "sha256": SHA256, "format": "jpeg", "width": 1248, "height": 704, "size": 181204}
+QUEUED: Part = {
+    "id": ID,
+    "status": "queued",
+    "progress_percent": 0,
+    "model": STANDARD,
+    **PLAIN,
+    "seed_source": "caller",
+    **OWN,
+    "test": False,
+    "image": {"url": URL},
+    "last_image": None,
+    "rerun_of": None,
+    "price_usd": "0.372201",
+    "created_at": CREATED,
+    "submitted_at": None,
+    "finished_at": None,
+    "deleted_at": None,
+    "eta": 48,
+    "video": None,
+    "poster": None,
+    "expires_at": None,
+    "error": None,
+}
+CANCELLED = {**QUEUED, "status": "cancelled", "finished_at": FINISHED, "eta": None}
+FAILED = {
+    **CANCELLED,
+    "status": "failed",
+    "submitted_at": SUBMITTED,
+    "error": {
+        "code": "upstream_failed",
+        "message": "The upstream could not make the video: the task failed.",
+    },
+}
+SUCCEEDED = {
+    **QUEUED,
+    "status": "succeeded",
+    "progress_percent": 100,
+    "image": PICTURE,
+    "submitted_at": SUBMITTED,
+    "finished_at": FINISHED,
+    "eta": None,
+    "video": {
+        "url": SIGNED,
+        "size": 4718592,
+        "sha256": SHA256,
+        "codec": "h264",
+        "width": 1248,
+        "height": 704,
+        "fps": 24.0,
+        "duration": 10.04,
+    },
+    "poster": {"url": SIGNED.replace("mp4", "jpg")},
+    "expires_at": "2026-11-02T10:30:48.000000Z",
+}
+DELETED = {**SUCCEEDED, "deleted_at": FINISHED, "video": None, "poster": None, "expires_at": None}
+RERUN = {**QUEUED, "rerun_of": SOURCE, "external_id": "", "metadata": {}, "webhook_url": ""}
+SUMS: Part = {"accepted": 40, "succeeded": 37, "failed": 1, "cancelled": 1, "live": 1, "seconds": 370}
+SUMS |= {"usd": "13.771437", "held_usd": "0.372201", "success_rate": 0.9737}
+CSV = "day,accepted,succeeded,failed,cancelled,live,seconds,usd,held_usd,success_rate\r\n"
+CSV += "2026-11-02,40,37,1,1,1,370,13.771437,0.372201,0.9737\r\n"
+SPAN = {"from": "2026-11-01", "to": "2026-11-30", "time_zone": "Europe/Berlin", "group_by": "day", "test": False}
+HOOKED: Part = {
+    "id": ENDPOINT,
+    "url": HOOK,
+    "description": "billing",
+    "events": ["generation.succeeded", "generation.failed"],
+    "disabled_reason": "",
+    "test": False,
+    "enabled": True,
+    "disabled_at": None,
+    "failing_since": None,
+    "previous_secret_until": None,
+    "created_at": CREATED,
+}
+SECRET = {"secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"}
+DELIVERED: Part = {
+    "id": DELIVERY,
+    "webhook_id": "msg_019ac1f302b87f6aa5d14c3e8b6f9a0d",
+    "type": "generation.succeeded",
+    "status": "delivered",
+    "webhook_endpoint": ENDPOINT,
+    "generation": ID,
+    "url": None,
+    "attempt_count": 1,
+    "next_attempt_at": None,
+    "test": False,
+    "created_at": FINISHED,
+    "finished_at": FINISHED,
+}
+WAITING = {**DELIVERED, "status": "pending", "attempt_count": 0, "next_attempt_at": FINISHED, "finished_at": None}
+TRIED = {"created_at": FINISHED, "milliseconds": 84, "status_code": 204, "outcome": "delivered"}
+TASK: Part = {"task_id": ID, "task_type": "IMG_TO_VIDEO", "reason": ""}
+VIDEO = {"video_url": SIGNED, "video_url_ttl": "3600", "video_type": "mp4"}
+EMPTY: Part = {"extra": {"seed": "42"}, "images": [], "audios": []}
+
+ANSWERS: dict[str, dict[str, dict[str, Any]]] = {
+    "generations_create": {"202": {"queued": QUEUED}, "200": {"it ended while the answer waited": SUCCEEDED}},
+    "generations_rerun": {"202": {"queued": RERUN}, "200": {"it ended while the answer waited": SUCCEEDED}},
+    "generations_list": {"200": {"a page": {"generations": [SUCCEEDED, FAILED], "next_cursor": None}}},
+    "generations_get": {"200": {"queued": QUEUED, "succeeded": SUCCEEDED, "failed": FAILED}},
+    "generations_delete": {"202": {"the worker goes on": DELETED}},
+    "generations_cancel": {"200": {"cancelled": CANCELLED}},
+    "generations_events": {
+        "200": {
+            "its first": {
+                "events": [{"sequence": 1, "status": "queued", "message": "accepted", "created_at": CREATED}],
+            }
+        }
+    },
+    "limits": {
+        "200": {
+            "one": {
+                "tenant": "web",
+                "time_zone": "Europe/Berlin",
+                "suspended": False,
+                "test": False,
+                "limits": [
+                    {
+                        "name": "per_day",
+                        "scope": "tenant",
+                        "limit": 200,
+                        "used": 183,
+                        "remaining": 17,
+                        "resets_at": "2026-11-02T23:00:00Z",
+                    }
+                ],
+            }
+        }
+    },
+    "usage": {
+        "200": {"by day": {**SPAN, "rows": [{"day": "2026-11-02", **SUMS}], "total": SUMS}, "as CSV": CSV},
+    },
+    "webhook_endpoints_list": {"200": {"one": {"webhook_endpoints": [HOOKED]}}},
+    "webhook_endpoints_create": {"201": {"made": {**HOOKED, **SECRET}}},
+    "webhook_endpoints_get": {"200": {"enabled": HOOKED}},
+    "webhook_endpoints_change": {"200": {"disabled": {**HOOKED, "enabled": False, "disabled_at": FINISHED}}},
+    "webhook_endpoints_rotate_secret": {"200": {"a day's overlap": {**SECRET, "previous_secret_until": FINISHED}}},
+    "webhook_endpoints_test": {
+        "202": {"on its way": {**WAITING, "type": "webhook.test", "generation": None}},
+    },
+    "webhook_secret_rotate": {"200": {"no overlap": {**SECRET, "previous_secret_until": None}}},
+    "webhook_deliveries_list": {"200": {"a page": {"webhook_deliveries": [DELIVERED], "next_cursor": None}}},
+    "webhook_deliveries_get": {
+        "200": {
+            "delivered": {
+                **DELIVERED,
+                "attempts": [TRIED],
+                "payload": {"type": "generation.succeeded", "timestamp": FINISHED, "data": {"id": ID}},
+            }
+        }
+    },
+    "webhook_deliveries_redeliver": {"202": {"on its way": WAITING}},
+    "novita_seedance_v1_lite_i2v": {"200": {"accepted": {"task_id": ID}}},
+    "novita_task_result": {
+        "200": {
+            "queued": {
+                **EMPTY,
+                "task": {**TASK, "status": "TASK_STATUS_QUEUED", "eta": 48, "progress_percent": 0},
+                "videos": [],
+            },
+            "succeeded": {
+                **EMPTY,
+                "task": {**TASK, "status": "TASK_STATUS_SUCCEED", "eta": 0, "progress_percent": 100},
+                "videos": [VIDEO],
+            },
+        }
+    },
+}
+
+
+def add(operation: Part) -> None:
+    """To every parameter, body and answer of its own that has one here."""
+    name = operation["operationId"]
+    for parameter in operation.get("parameters", []):
+        if parameter["name"] in PARAMETERS:
+            parameter["example"] = PARAMETERS[parameter["name"]]
+    for kind, media in operation.get("requestBody", {}).get("content", {}).items():
+        if kind == "application/json":  # a form has files, which JSON can not show
+            media["examples"] = _named(REQUESTS.get(name, {}))
+    for status, answer in operation["responses"].items():
+        for kind, media in answer.get("content", {}).items():
+            media["examples"] = _named(dict(_of_kind(kind, ANSWERS.get(name, {}).get(status, {}))))
+
+
+def _of_kind(kind: str, values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    return ((name, value) for name, value in values.items() if isinstance(value, str) == (kind == "text/csv"))
+
+
+def _named(values: dict[str, Any]) -> Part:
+    return {
+        name.replace(" ", "-").replace("'", ""): {"summary": name, "value": value} for name, value in values.items()
+    }

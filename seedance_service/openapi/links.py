@@ -1,0 +1,28 @@
+"""Which operations an answer leads to: its id is a parameter of theirs."""
+
+from typing import Any
+
+Part = dict[str, Any]  # of the document
+
+GENERATION = ("get", "delete", "cancel", "rerun", "events", "video", "poster")
+ENDPOINT = ("get", "change", "delete", "rotate_secret", "test")
+DELIVERY = ("get", "redeliver")
+# By operation: where the id stands in its answers, the parameter's name, and whose it is.
+FROM: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    **dict.fromkeys(
+        ("generations_create", "generations_rerun"),
+        ("/id", "generation_id", tuple(f"generations_{name}" for name in GENERATION)),
+    ),
+    "webhook_endpoints_create": ("/id", "endpoint_id", tuple(f"webhook_endpoints_{name}" for name in ENDPOINT)),
+    "webhook_endpoints_test": ("/id", "delivery_id", tuple(f"webhook_deliveries_{name}" for name in DELIVERY)),
+    "novita_seedance_v1_lite_i2v": ("/task_id", "task_id", ("novita_task_result",)),
+}
+
+
+def add(operation: Part) -> None:
+    """To each of its own answers, which all hold the id."""
+    if operation["operationId"] in FROM:
+        pointer, name, targets = FROM[operation["operationId"]]
+        links = {one: {"operationId": one, "parameters": {name: f"$response.body#{pointer}"}} for one in targets}
+        for answer in operation["responses"].values():
+            answer["links"] = links

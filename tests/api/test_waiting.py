@@ -1,0 +1,305 @@
+"""`Prefer: wait=30`: real threads that wait, the one that looks for them, and what a caller may write in the header."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connection, connections
+from django.db.backends.signals import connection_created
+from rest_framework.request import Request
+from rest_framework.test import APIRequestFactory
+
+from generations import lifecycle
+from generations.api import waiting
+from generations.models import Generation
+from tests.conftest import Caller, make_generation
+
+threaded = pytest.mark.django_db(transaction=True)
+one_database = pytest.mark.one_database
+LONG = 30.0  # seconds; who waits so long has not been woken
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        *[("wait=30", 30), ("WAIT=5", 5), (" wait = 7 ", 7), ('wait="12"', 12), ("wait=0", 0), ("wait=007", 7)],
+        *[("wait=61", 60), ("wait=" + "9" * 5000, 60)],
+        *[("respond-async, wait=10", 10), ("wait=10,respond-async", 10), (",,wait=3,,", 3)],
+        *[("wait=20; x=y", 20), ("wait=20;;", 20), ('wait=20;note="a, wait=9"', 20)],
+        *[('note="a, wait=9", wait=4', 4), (r'note="a\", wait=9", wait=4', 4), ("note;wait=9, wait=4", 4)],
+        *[("wait=3, wait=9", 3), ("wait, wait=9", None), ("wait=x, wait=9", None)],
+        *[("", None), ("wait", None), ("wait=", None), ('wait=""', None), ("waits=3", None), ("a wait=3", None)],
+        *[("wait=-1", None), ("wait=+1", None), ("wait=1.5", None), ("wait=1e1", None), ("wait=1_0", None)],
+        *[("wait=3 0", None), ("wait=30s", None), ("wait=3=0", None), ("wait=\u0663", None), ("wait=\xb2", None)],
+        *[('wait="3', None), ('wait=3"', None), ("wait='3'", None), ('note="a, wait=9', None), ('note="\\', None)],
+    ],
+)
+def test_the_header_is_read_as_rfc_7240_has_it(header: str, seconds: float | None) -> None:
+    assert waiting.wanted(Request(APIRequestFactory().get("/", headers={"Prefer": header}))) == seconds
+
+
+def test_a_hostile_header_takes_no_time() -> None:
+    started = time.monotonic()
+    for header in ('"' * 60_001, '"\\' * 30_000, '"a' * 30_000, 'a="\\"' * 12_000, "," * 60_000):
+        waiting.wanted(Request(APIRequestFactory().get("/", headers={"Prefer": header})))
+    assert time.monotonic() - started < 1
+
+
+def test_without_the_header_nobody_waits() -> None:
+    assert waiting.wanted(Request(APIRequestFactory().get("/"))) is None
+
+
+def test_the_answer_says_how_long_it_would_have_waited() -> None:
+    assert waiting.headers(60.0) == {"Preference-Applied": "wait=60"}
+
+
+class Looks:
+    """Each query of the thread that looks, as it comes, and the connections it opened."""
+
+    def __init__(self) -> None:
+        self.queries: list[int] = []  # how many generations each asks for
+        self.opened = 0
+        self.trouble: Exception | None = None
+        self._came = threading.Condition()
+
+    def opened_one(self, connection: Any, **kwargs: Any) -> None:
+        if threading.current_thread().name == "waiting":
+            self.opened += 1
+            connection.execute_wrappers = [self._run]
+
+    def _run(self, execute: Any, sql: str, params: Any, *args: Any) -> Any:
+        try:
+            if self.trouble:
+                raise self.trouble
+            return execute(sql, params, *args)
+        finally:
+            with self._came:
+                self.queries.append(len(params or ()))
+                self._came.notify_all()
+
+    def wait_for(self, *, asked: int = 0, more: int = 1) -> None:
+        """So many queries more, from now on, for as many generations or more."""
+        with self._came:
+            seen = len(self.queries)
+            assert self._came.wait_for(lambda: sum(one >= asked for one in self.queries[seen:]) >= more, 10)
+
+
+@pytest.fixture
+def looks() -> Iterator[Looks]:
+    seen = Looks()
+    connection_created.connect(seen.opened_one)
+    yield seen
+    connection_created.disconnect(seen.opened_one)
+
+
+@pytest.fixture(autouse=True)
+def _none_is_left(monkeypatch: Any) -> Iterator[None]:
+    """Whatever a test did, nobody waits after it, and the thread that looked has ended."""
+    monkeypatch.setattr(waiting, "LOOK_EVERY", 0.02)
+    yield
+    assert waiting._watch._waiting == {}
+    for thread in threading.enumerate():
+        if thread.name == "waiting":
+            thread.join(5)
+            assert not thread.is_alive()
+    assert waiting._watch._thread is None
+    waiting._watch.begin_anew()
+
+
+Wait = Callable[..., "Future[tuple[bool, float, Any]]"]
+
+
+@pytest.fixture
+def wait() -> Iterator[Wait]:
+    """In a thread that has asked the database before, as a request has: did it wait, until when, on which wrapper."""
+    pool = ThreadPoolExecutor(64)
+
+    def run(generation: Generation, seconds: float, wrappers: list[Any]) -> tuple[bool, float]:
+        try:
+            Generation.objects.exists()
+            wrappers.append(connections["default"])
+            return waiting.until_ended(generation.pk, seconds), time.monotonic()
+        finally:
+            connection.close()
+
+    def wait(generation: Generation, seconds: float = LONG, wrappers: list[Any] | None = None) -> Any:
+        return pool.submit(run, generation, seconds, [] if wrappers is None else wrappers)
+
+    yield wait
+    waiting._watch.stop()
+    pool.shutdown()
+
+
+def end(generation: Generation) -> float:
+    """When it ended."""
+    assert lifecycle.cancel(generation, "a test")
+    return time.monotonic()
+
+
+@threaded
+def test_who_waits_is_answered_when_it_ends(alice: Caller, looks: Looks, wait: Wait) -> None:
+    mine, others = make_generation(alice), make_generation(alice)
+    answers = [wait(mine), wait(mine), wait(others)]
+    looks.wait_for(asked=2)
+    ended = end(mine)
+    for answer in answers[:2]:
+        waited, at = answer.result(5)
+        assert waited
+        assert at - ended < 1
+    looks.wait_for()
+    assert not answers[2].done()
+    end(others)
+    assert answers[2].result(5)[0]
+    assert looks.opened == 1
+
+
+@threaded
+def test_who_waits_is_answered_when_the_time_is_over(alice: Caller, looks: Looks, wait: Wait) -> None:
+    started = time.monotonic()
+    waited, at = wait(make_generation(alice), 0.1).result(5)
+    assert waited
+    assert 0.1 <= at - started < 1
+    assert waiting.until_ended(make_generation(alice).pk, 0) is False
+
+
+@threaded
+@one_database
+def test_one_more_than_there_are_places_for_is_answered_at_once(
+    alice: Caller, looks: Looks, wait: Wait, settings: Any
+) -> None:
+    settings.WAITERS = 2
+    g = make_generation(alice)
+    answers = [wait(g), wait(g)]
+    while len(waiting._watch._waiting) < 2:
+        looks.wait_for()
+    assert waiting.until_ended(g.pk, LONG) is False
+    end(g)
+    assert all(answer.result(5)[0] for answer in answers)
+    settings.WAITERS = 1
+    assert waiting.until_ended(g.pk, LONG) is True  # the places are free again
+    settings.WAITERS = 0
+    assert waiting.until_ended(g.pk, LONG) is False
+
+
+@threaded
+def test_who_waits_holds_no_connection(alice: Caller, looks: Looks, wait: Wait) -> None:
+    g = make_generation(alice)
+    wrappers: list[Any] = []
+    answers = [wait(g, LONG, wrappers) for _ in range(5)]
+    ends = time.monotonic() + 5
+    while len(wrappers) < 5 or any(wrapper.connection for wrapper in wrappers):
+        looks.wait_for()
+        assert time.monotonic() < ends
+    assert len(waiting._watch._waiting) == 5
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND backend_type = 'client backend'"
+            )
+            assert cursor.fetchone() == (2,)  # this test's and that of the thread that looks
+    end(g)
+    assert all(answer.result(5)[0] for answer in answers)
+
+
+@threaded
+def test_fifty_who_wait_are_one_query_a_look(alice: Caller, looks: Looks, wait: Wait, settings: Any) -> None:
+    settings.WAITERS = 50
+    generations = [make_generation(alice) for _ in range(5)]
+    answers = [wait(generations[number % 5]) for number in range(50)]
+    while len(waiting._watch._waiting) < 50:
+        looks.wait_for()
+    looks.wait_for(asked=5)
+    before, started = len(looks.queries), time.monotonic()
+    looks.wait_for(asked=5, more=5)
+    assert len(looks.queries) - before <= (time.monotonic() - started) / waiting.LOOK_EVERY + 2
+    for generation in generations:
+        end(generation)
+    assert all(answer.result(5)[0] for answer in answers)
+    assert looks.opened == 1
+
+
+@threaded
+def test_a_database_in_trouble_is_asked_again(
+    alice: Caller, looks: Looks, wait: Wait, monkeypatch: Any, caplog: Any
+) -> None:
+    monkeypatch.setattr(waiting, "AFTER_TROUBLE", 0.02)
+    g, another = make_generation(alice), make_generation(alice)
+    looks.trouble = OperationalError("server closed the connection")
+    answer, short = wait(g), wait(another, 0.05)
+    looks.wait_for(more=3)
+    assert short.result(5)[0]  # its time was over
+    looks.trouble = None
+    end(g)
+    assert answer.result(5)[0]
+    assert "does not tell what has ended: OperationalError" in caplog.text
+    assert looks.opened >= 3  # each on a fresh connection
+
+
+@threaded
+@one_database
+def test_a_look_that_fails_for_another_reason_is_not_the_last(alice: Caller, looks: Looks, wait: Wait) -> None:
+    g = make_generation(alice)
+    failed: list[Any] = []
+    looks.trouble = RuntimeError("a mistake of ours")
+    hook, threading.excepthook = threading.excepthook, failed.append
+    try:
+        assert wait(g, 0.2).result(5)[0]
+    finally:
+        threading.excepthook = hook
+    assert [one.exc_type for one in failed] == [RuntimeError]
+    looks.trouble = None
+    end(g)
+    assert wait(g).result(5)[0]
+
+
+@threaded
+def test_none_is_lost_while_the_thread_that_looks_ends_and_begins(alice: Caller, monkeypatch: Any) -> None:
+    """Every one waits for what has ended, so the thread is over again and again just when the next one comes."""
+    monkeypatch.setattr(waiting, "LOOK_EVERY", 0.0)
+    g = make_generation(alice)
+    end(g)
+
+    def waits(_: int) -> float:
+        started = time.monotonic()
+        assert waiting.until_ended(g.pk, LONG)
+        return time.monotonic() - started
+
+    with ThreadPoolExecutor(4) as pool:
+        assert max(pool.map(waits, range(80))) < 5
+
+
+@threaded
+@one_database
+def test_where_the_machine_has_no_thread_left_nobody_waits(alice: Caller, monkeypatch: Any, caplog: Any) -> None:
+    g = make_generation(alice)
+
+    def none_left(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", none_left)
+        assert waiting.until_ended(g.pk, LONG) is False
+    assert "nobody can wait" in caplog.text
+    end(g)
+    assert waiting.until_ended(g.pk, LONG) is True
+
+
+@threaded
+@one_database
+def test_where_the_process_is_to_end_nobody_waits_any_longer(alice: Caller, looks: Looks, wait: Wait) -> None:
+    g = make_generation(alice)
+    answer = wait(g)
+    looks.wait_for()
+    waiting._watch.stop()
+    assert answer.result(5)[0]
+    assert waiting.until_ended(g.pk, LONG) is False
+
+
+def test_within_a_transaction_the_connection_is_kept(alice: Caller, settings: Any) -> None:
+    assert connection.in_atomic_block
+    assert waiting.until_ended(make_generation(alice).pk, 0.01) is True
+    assert Generation.objects.count() == 1

@@ -1,0 +1,187 @@
+"""GET /v1/generations over a million generations of one tenant, on PostgreSQL: each filter, at each depth.
+
+Every time is a median, as a ratio to the first page of the whole list, measured by turns in the same run; each plan
+must read the list's order from an index. Exits with 1 where one is above RATIO, or reads otherwise.
+"""
+
+import argparse
+import re
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tests.bench import database
+
+RATIO = 1.2
+ROUNDS = 31
+DEPTHS = (0.0, 0.1, 0.5, 0.9, 0.999)  # of the rows that the filter finds
+PREFIX = "sds_live_bench0000001"
+
+
+def filters() -> dict[str, dict[str, str]]:
+    """Each of them finds many rows, but for the one that finds few."""
+    return {
+        "none": {},
+        "status": {"status": "succeeded"},
+        "status, few": {"status": "failed"},
+        "model": {"model": "seedance-v1-lite-i2v"},
+        "seed": {"seed": "7"},
+        "key": {"key": PREFIX},
+        "external_id": {"external_id": "campaign"},
+        "created_after": {"created_after": "2020-01-06T00:00:00Z"},
+        "created_before": {"created_before": "2020-01-06T00:00:00Z"},
+        "metadata, one value": {"metadata[team]": "web"},
+        "metadata, a name": {"metadata_key": "team"},
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    rows = parser.parse_args().rows
+    with database.made("seedance_bench_lists"):
+        return Lists(rows).run()
+
+
+class Lists:
+    def __init__(self, rows: int) -> None:
+        from tests.conftest import Caller
+
+        self.alice, self.rows = Caller("alice"), rows
+        started = time.monotonic()
+        _fill(self.alice, rows)
+        print(f"{rows:,} generations of one tenant, made in {time.monotonic() - started:.0f} s")
+
+    def run(self) -> int:
+        calls = {(name, depth): self._call(query, depth) for name, query in filters().items() for depth in DEPTHS}
+        plans = {name: self._plan(query) for name, query in filters().items()}
+        took: dict[tuple[str, float], list[float]] = {one: [] for one in calls}
+        for _ in range(ROUNDS):
+            for one, call in calls.items():
+                started = time.perf_counter()
+                call()
+                took[one].append(time.perf_counter() - started)
+        return self._report({one: statistics.median(times) for one, times in took.items()}, plans)
+
+    def _call(self, query: dict[str, str], depth: float) -> Callable[[], Any]:
+        found = self._matching(query)
+        at = int(found.count() * depth)
+        if at:
+            query = {**query, "cursor": self._cursor(found[at - 1])}
+        return lambda: self._asked(query)
+
+    def _asked(self, query: dict[str, str]) -> Any:
+        answer = self.alice.http.get("/v1/generations", query)
+        assert answer.status_code == 200, answer.content
+        assert answer.json()["generations"]
+        return answer
+
+    def _matching(self, query: dict[str, str]) -> Any:
+        from generations.api import listing
+
+        request = self._request(query)
+        asked = listing.Filters(data=request.query_params)
+        asked.is_valid(raise_exception=True)
+        found = listing.found(request, asked.validated_data)
+        return found.rows.order_by(*(f"-{name}" for name in found.order))
+
+    def _cursor(self, row: Any) -> str:
+        from generations.api import paging
+
+        return paging.cursor_of(self._request({}), row.created_at, getattr(row, "generation_id", row.pk))
+
+    def _request(self, query: dict[str, str]) -> Any:
+        from rest_framework.request import Request
+        from rest_framework.test import APIRequestFactory
+
+        request = Request(APIRequestFactory().get("/v1/generations", query))
+        request.auth = self.alice.key
+        return request
+
+    def _plan(self, query: dict[str, str]) -> str:
+        return str(self._matching(query)[:51].explain())
+
+    def _report(self, medians: dict[tuple[str, float], float], plans: dict[str, str]) -> int:
+        base, failures = medians["none", 0.0], 0
+        print(f"\nFirst page of the whole list: {base * 1000:.1f} ms. Ratios to it, by depth:\n")
+        print(f"{'filter':22}" + "".join(f"{depth:>8.1%}" for depth in DEPTHS) + "  plan")
+        for name in filters():
+            ratios = [medians[name, depth] / base for depth in DEPTHS]
+            index, sound = _index(plans[name])
+            failures += not sound or max(ratios) > RATIO
+            print(f"{name:22}" + "".join(f"{ratio:8.2f}" for ratio in ratios) + f"  {index}")
+            if not sound:
+                print(plans[name])
+        print(f"\n{failures} above {RATIO} or not by an index")
+        return min(failures, 1)
+
+
+def _index(plan: str) -> tuple[str, bool]:
+    """The index that gives the order, and whether nothing is sorted or read whole."""
+    used = [
+        word
+        for line in plan.splitlines()
+        if "using generation_" in line or "using label_" in line
+        for word in line.split()
+    ]
+    name = next((word for word in used if word.startswith(("generation_", "label_"))), "none")
+    return name, name != "none" and not re.search(
+        "Seq Scan on generations_(generation|label)", plan
+    ) and "Sort" not in plan
+
+
+CHANGED = {
+    "id": "made_id",
+    "created_at": "made_at",
+    "seed": "CASE WHEN mod(n, 4) = 0 THEN 7 ELSE n END",
+    "api_key_id": "CASE WHEN mod(n, 4) = 1 THEN {other} ELSE api_key_id END",
+    "external_id": "CASE WHEN mod(n, 4) = 2 THEN 'campaign' ELSE 'job-' || n END",
+    "metadata": '\'{{"team": "web"}}\'::jsonb',
+    "status": "CASE WHEN mod(n, 1000) = 0 THEN 'failed' ELSE 'succeeded' END",
+    "error_code": "CASE WHEN mod(n, 1000) = 0 THEN 'upstream_failed' ELSE '' END",
+    "error_message": "CASE WHEN mod(n, 1000) = 0 THEN 'No.' ELSE '' END",
+    "due_at": "NULL",
+    "finished_at": "made_at + interval '40 seconds'",
+    "submitted_at": "made_at + interval '1 second'",
+    "upstream_id": "'up-' || n",
+    "video_key": "'videos/1/' || n || '.mp4'",
+    "video_sha256": "repeat('ab', 32)",
+    "video_size": "9",
+    "poster_key": "'videos/1/' || n || '.jpg'",
+}
+NUMBERED = """
+    SELECT n, made_at, (lpad(to_hex(floor(extract(epoch FROM made_at) * 1000)::bigint), 12, '0') || '7'
+        || lpad(to_hex(mod(n, 4096)), 3, '0') || '8' || substr(md5(n::text), 1, 15))::uuid AS made_id
+    FROM (SELECT n, timestamptz '2020-01-01' + n * interval '1 second' AS made_at FROM generate_series(1, {rows}) n) s
+"""
+LABELS = """
+    INSERT INTO generations_label (generation_id, tenant_id, test, created_at, name, value)
+    SELECT id, tenant_id, test, created_at, 'team', CASE WHEN seed = 7 THEN 'web' ELSE 'app' END
+    FROM generations_generation
+"""
+
+
+def _fill(alice: Any, rows: int) -> None:
+    """One a second from 2020 on, each a copy of one that was made as the service makes it."""
+    from django.db import connection
+
+    from generations.models import Generation
+    from tenants.models import ApiKey
+    from tests.conftest import make_generation
+
+    other, template = alice.with_key(), make_generation(alice)
+    ApiKey.objects.filter(pk=other.key.pk).update(prefix=PREFIX)
+    columns = [field.column for field in Generation._meta.concrete_fields]
+    made = [CHANGED.get(column, f"template.{column}").format(other=other.key.pk) for column in columns]
+    insert = f"INSERT INTO generations_generation ({', '.join(columns)}) SELECT {', '.join(made)} "
+    insert += f"FROM ({NUMBERED.format(rows=rows)}) numbered, generations_generation template WHERE template.id = %s"
+    with connection.cursor() as cursor:
+        cursor.execute(insert, [template.pk])
+        cursor.execute(LABELS)
+        cursor.execute("ANALYZE generations_generation, generations_label")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
