@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 TEST_ENV := SECRET_KEY=check S3_BUCKET=check NOVITA_API_KEY=check DATABASE_URL=sqlite://:memory: DJANGO_SETTINGS_MODULE=seedance_service.settings
 
-.PHONY: help run demo test races faults kills bench openapi check lock clean
+.PHONY: help run demo test races faults kills bench openapi contract check lock clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -44,6 +44,12 @@ bench: .venv/dev.stamp  ## the list of a million generations on PostgreSQL: each
 openapi: .venv/dev.stamp  ## write openapi.json anew, as the code says it
 	@$(TEST_ENV) $(PY) manage.py spectacular --format openapi-json --validate --fail-on-warn --file openapi.json
 
+SECONDS ?= 110
+SEED ?= 1
+
+contract: .venv/dev.stamp  ## Schemathesis from openapi.json at the running service, every check (SECONDS=110 SEED=1)
+	@$(PY) -m tests.contract --seconds $(SECONDS) --seed $(SEED)
+
 check: .venv/dev.stamp  ## format, lint, types, import contracts, migrations, tests: what CI runs
 	@$(PY) -m ruff format --check .
 	@$(PY) -m ruff check .
@@ -51,6 +57,7 @@ check: .venv/dev.stamp  ## format, lint, types, import contracts, migrations, te
 	@$(TEST_ENV) .venv/bin/lint-imports
 	@$(TEST_ENV) $(PY) manage.py makemigrations --check --dry-run
 	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory contract
 	@$(MAKE) --no-print-directory races RACE_TRIALS=5
 	@$(MAKE) --no-print-directory faults MINUTES=0.6 LEAST=1
 	@$(MAKE) --no-print-directory kills KILLS=1

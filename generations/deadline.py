@@ -1,5 +1,6 @@
 """One deadline for a whole exchange: httpx's timeouts bound each read, so a dripping peer outlives them."""
 
+import math
 import ssl
 import threading
 import time
@@ -20,10 +21,19 @@ def tls() -> ssl.SSLContext:
 
 
 class Clock:
-    """What is left of `seconds` from now."""
+    """What is left of `seconds` from now, and of `most` bytes that may come."""
 
-    def __init__(self, seconds: float) -> None:
-        self._ends = time.monotonic() + seconds
+    def __init__(self, seconds: float, most: float = math.inf) -> None:
+        self._ends, self._most = time.monotonic() + seconds, most
+
+    def room(self, wanted: int) -> int:
+        """`wanted` cut to the bytes that are left. Raises httpcore's ReadError where none is."""
+        if self._most <= 0:
+            raise httpcore.ReadError("as much has come as the whole exchange may have")
+        return int(min(wanted, self._most))
+
+    def count(self, received: int) -> None:
+        self._most -= received
 
     def left(self, timeout: float | None) -> float:
         """`timeout` cut to what is left. Raises httpcore's ReadTimeout where nothing is."""
@@ -48,7 +58,9 @@ class DeadlineStream(httpcore.NetworkStream):
         self._stream, self._clock = stream, clock
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._clock.left(timeout))
+        received = self._stream.read(self._clock.room(max_bytes), self._clock.left(timeout))
+        self._clock.count(len(received))
+        return received
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         # In pieces, because the socket's timeout starts anew with every part that it can send.

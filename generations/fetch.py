@@ -6,6 +6,7 @@ of bytes.
 """
 
 import ipaddress
+import re
 import socket
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,7 @@ MAX_REDIRECTS = 3
 MAX_URL = 8192  # characters; presigned URLs with a session token reach 2,000
 CHUNK = 256 * 1024  # bytes
 PORTS = (443, 8443)
+MAX_HEAD = 32 * 1024  # bytes of an answer to a post; h11 bounds one head, and not how many of 1xx come before it
 IDLE = 20.0  # seconds without a byte
 LONGEST_WAIT = 86400.0  # seconds that a Retry-After may ask for
 AGENT = {"User-Agent": "seedance-service"}
@@ -42,6 +44,9 @@ GLOBAL_V6 = ipaddress.IPv6Network("2000::/3")  # all the rest is denied: mapped,
 DENIED_V6 = [
     ipaddress.IPv6Network(text) for text in "2001::/23 2001:db8::/32 2002::/16 2620:4f:8000::/48 3fff::/20".split()
 ]
+# As it is written, for Python and for ECMA 262: some of it the client's own parser would mend, or resolve in its way.
+PUBLIC_URL = r"[Hh][Tt][Tt][Pp][Ss]://([A-Za-z0-9_-]+\.)+[A-Za-z]([A-Za-z0-9-]*[A-Za-z])?\.?(:(443|8443))?"
+PUBLIC_URL += r"([/?#][!#-;=?-Z\[\]_a-z~]*)?"
 DENIED_NAMES = ("localhost", "local", "internal", "localdomain", "home.arpa", "onion")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -80,7 +85,7 @@ def check_url(url: str) -> httpx.URL:
     if parts.userinfo or " " in url:
         raise FetchRefused("it holds a user name or a space")
     if not _is_admitted(host, _port(parts)):
-        _check_public(parts)
+        _check_public(parts, url)
     return parts
 
 
@@ -119,7 +124,7 @@ def post(url: str, content: bytes, headers: Mapping[str, str], *, deadline: floa
         extensions={"timeout": httpx.Timeout(IDLE).as_dict()},
     )
     # The transport itself: a client would look at a redirect's Location.
-    with _transport(Clock(deadline), _posts_resolver) as transport:
+    with _transport(Clock(deadline, MAX_HEAD), _posts_resolver) as transport:
         try:
             response = transport.handle_request(request)
             response.close()
@@ -203,7 +208,7 @@ def _in_admitted_network(address: Address) -> bool:
     return any(address in network for network in networks if network.version == address.version)
 
 
-def _check_public(url: httpx.URL) -> None:
+def _check_public(url: httpx.URL, written: str) -> None:
     host = url.host.rstrip(".").lower()
     literal = _literal(host)
     if literal is not None and _in_admitted_network(literal):
@@ -214,6 +219,8 @@ def _check_public(url: httpx.URL) -> None:
         raise FetchRefused("it names an address instead of a host")
     if "." not in host or host.endswith(tuple(f".{name}" for name in DENIED_NAMES)):
         raise FetchRefused("its host is not a public name")
+    if not re.fullmatch(PUBLIC_URL, written):
+        raise FetchRefused("it is not written as the URL of a public host")
 
 
 def _literal(host: str) -> Address | None:

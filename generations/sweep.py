@@ -28,24 +28,20 @@ class Crew:
 
     def __init__(self, pool: ThreadPoolExecutor, size: int, work: Callable[[Any], None]) -> None:
         self.pool, self._size, self._work = pool, size, work
-        self._at: dict[Future[None], Any] = {}
+        self.at: dict[Future[None], Any] = {}
 
     def look(self) -> list[Any]:
         """What is under way."""
-        self._at = {future: one for future, one in self._at.items() if not future.done()}
-        return list(self._at.values())
+        self.at = {future: one for future, one in self.at.items() if not future.done()}
+        return list(self.at.values())
 
     @property
     def room(self) -> int:
-        return self._size - len(self._at)
+        return self._size - len(self.at)
 
     def begin(self, claimed: Sequence[Any]) -> int:
-        self._at |= {self.pool.submit(self._work, one): one for one in claimed}
+        self.at |= {self.pool.submit(self._work, one): one for one in claimed}
         return len(claimed)
-
-    @property
-    def busy(self) -> set[Future[None]]:
-        return set(self._at)
 
 
 def run() -> int:
@@ -81,10 +77,12 @@ def _sweep(slot: Slot, stepping: Crew, telling: Crew) -> tuple[int, bool]:
         if time.monotonic() >= next_beat:
             heartbeat.beat()
             next_beat = time.monotonic() + heartbeat.BEAT_EVERY
-        if time.monotonic() >= ends or not (stepping.busy or telling.busy or _anything_live()):
+        if time.monotonic() >= ends or not (stepping.at or telling.at or _anything_live()):
             return taken, False
-        # A thread that comes free is waited for where more rows want one; a receiver that does may be sent its next.
-        _rest(telling.busy | (stepping.busy if len(claimed) == room else set()))
+        # A thread that comes free is waited for where more rows want one. A receiver that has answered may be sent its
+        # next; one that is failing waits for the next look, or thousands that fail at once would keep us looking.
+        awaited = {future for future, (turn, _) in telling.at.items() if not turn.failing}
+        _rest(awaited | (set(stepping.at) if len(claimed) == room else set()))
 
 
 def _rest(until: set[Future[None]]) -> None:
@@ -119,8 +117,8 @@ def _deliver(claimed: tuple[Turn, Delivery]) -> None:
 def _tidy() -> None:
     """Once a sweep: what was deleted and is in the bucket still, and deliveries whose endpoint is gone."""
     try:
-        removal.purge_left()
         deliveries.end_strays()
+        removal.purge_left()
     except Exception:
         log.exception("what is over could not be removed; the next sweep tries again")
     finally:

@@ -27,14 +27,20 @@ class Post:
         return Webhook(secret).verify(self.body, self.headers)
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Who hangs up on a receiver that is hostile does what he should."""
+
+
 class Receiver:
     """`answer` is a status, a status with headers, or a function of the handler that writes the answer itself."""
 
     def __init__(self) -> None:
         self.posts: list[Post] = []
         self.answer: int | tuple[int, dict[str, str]] | Callable[[Any], None] = 204
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = Server(("127.0.0.1", 0), self._handler())
         self.host = f"127.0.0.1:{self._server.server_address[1]}"
         self.url = f"http://{self.host}/hook"
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()

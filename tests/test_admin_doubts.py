@@ -18,6 +18,8 @@ from tenants.models import AuditEntry, LedgerEntry, Tenant
 from tests.conftest import Caller, make_generation
 from tests.upstream import Upstream, as_json, refusal, task
 
+pytestmark = pytest.mark.one_database
+
 ACTS = ["attach", "resubmit", "release", "give_up"]
 GIVEN = {"attempt": "1", "reason": "support said so", "upstream_id": "found-1"}
 OPS = Act(by="olga", reason="support said so")

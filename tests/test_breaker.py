@@ -13,6 +13,8 @@ from tenants.models import LedgerEntry
 from tests.conftest import Caller, make_generation, make_image
 from tests.upstream import Upstream, as_json, refusal
 
+pytestmark = pytest.mark.one_database
+
 TROUBLES = {
     "our key": refusal(403, "INVALID_API_KEY"),
     "our balance": refusal(403, "NOT_ENOUGH_BALANCE"),

@@ -77,6 +77,10 @@ def test_a_public_address_is_taken(address: str) -> None:
         "https://xn--a.example/",
         "https://xn--n3h.com/",
         "https://intranet./",
+        "https://example.com*/",
+        "https://exam!ple.com/",
+        "https://example.com:/",
+        "https://example.com:0443/",
         "https://example.com/" + "a" * 9000,
     ],
 )

@@ -216,7 +216,7 @@ def test_whatever_happens_the_books_balance_and_no_limit_is_passed() -> None:
     run_state_machine_as_test(
         Life,
         settings=settings(
-            max_examples=25,
+            max_examples=15,
             stateful_step_count=30,
             deadline=None,
             derandomize=True,  # the same lives in each run: what fails here fails at home

@@ -18,6 +18,8 @@ from tests.conftest import Caller, make_generation
 from tests.pictures import base64_of, data_uri, mp4, picture
 from tests.upstream import Upstream, refusal, task
 
+pytestmark = pytest.mark.one_database
+
 Status = Generation.Status
 
 

@@ -22,7 +22,7 @@ from tests.receiver import Receiver, receiving
 from tests.test_lifecycle import VIDEO
 from tests.webhooks import attempt_all, ended, make_due, make_endpoint
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 
 
 @pytest.fixture
@@ -396,6 +396,23 @@ def test_a_hostile_receiver_is_unreachable_within_the_deadline(
     assert (one.outcome, one.status_code, done.status) == ("unreachable", None, "pending")
 
 
+def test_a_flood_of_answers_before_the_answer_ends_long_before_the_deadline(alice: Caller, receiver: Receiver) -> None:
+    """Each of them costs us more to read than the receiver to write."""
+
+    def flood(handler: Any) -> None:
+        while True:
+            handler.wfile.write(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 1000)
+
+    endpoint(alice, receiver)
+    ended(alice)
+    receiver.answer = flood
+    starts = time.process_time()
+    [done] = attempt_all()
+    assert time.process_time() - starts < 2
+    assert done.log.get().outcome == "unreachable"
+    assert done.log.get().milliseconds < 3000
+
+
 def test_a_body_of_ten_gigabytes_is_not_read(alice: Caller, receiver: Receiver) -> None:
     sent = []
 
@@ -415,6 +432,17 @@ def test_a_body_of_ten_gigabytes_is_not_read(alice: Caller, receiver: Receiver) 
     assert time.monotonic() - starts < 1
     assert done.status == "delivered"
     assert len(sent) < 100
+
+
+@pytest.mark.parametrize(("size", "outcome"), [(20_000, "delivered"), (40_000, "unreachable")])
+def test_a_long_head_is_read_and_a_longer_one_is_not(
+    alice: Caller, receiver: Receiver, size: int, outcome: str
+) -> None:
+    endpoint(alice, receiver)
+    ended(alice)
+    receiver.answer = 200, {"X-Long": "x" * size}
+    [done] = attempt_all()
+    assert done.log.get().outcome == outcome
 
 
 def test_a_receiver_that_is_not_there_is_unreachable(alice: Caller, settings: Any) -> None:

@@ -17,15 +17,17 @@ from generations import errors, fetch
 # and nothing that is invisible or turns the direction of what follows.
 ANY_TEXT = r"^[^\x00]*$"
 ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]*$"
-HTTPS = r"https://([A-Za-z0-9_-]+\.)+[A-Za-z]([A-Za-z0-9-]*[A-Za-z])?\.?(:(443|8443))?([/?#][!#-;=?-Z\[\]_a-z~]*)?"
 MOST_NAMES, LONGEST_NAME, LONGEST_VALUE = 16, 64, 512  # of metadata
 METADATA = f"At most {MOST_NAMES} names of {LONGEST_NAME} characters, each with a string of at most {LONGEST_VALUE}."
 
 
 class Text(serializers.CharField):
-    """A JSON string, and nothing that merely can be written as one."""
+    """A JSON string as it is, and nothing that merely can be written as one."""
 
     told: ClassVar[dict[str, Any]] = {"pattern": ANY_TEXT}
+
+    def __init__(self, **facts: Any) -> None:
+        super().__init__(trim_whitespace=False, **facts)
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
@@ -36,12 +38,9 @@ class Text(serializers.CharField):
 
 
 class Name(Text):
-    """A string of one line, kept as it is."""
+    """A string of one line."""
 
     told = {"pattern": ONE_LINE}
-
-    def __init__(self, **facts: Any) -> None:
-        super().__init__(**{"trim_whitespace": False, **facts})
 
     def to_internal_value(self, data: Any) -> str:
         text = super().to_internal_value(data)
@@ -74,7 +73,7 @@ class Url(Text):
 
     @property
     def told(self) -> dict[str, Any]:  # type: ignore[override]
-        return {"pattern": f"^({HTTPS})?$" if self.allow_blank else f"^{HTTPS}$"}
+        return {"pattern": f"^({fetch.PUBLIC_URL})?$" if self.allow_blank else f"^{fetch.PUBLIC_URL}$"}
 
     def to_internal_value(self, data: Any) -> str:
         text = super().to_internal_value(data)
@@ -154,7 +153,7 @@ class OneOf(serializers.ChoiceField):
 class Metadata(serializers.DictField):
     """The caller's own names and values."""
 
-    child = Text(max_length=LONGEST_VALUE, allow_blank=True, trim_whitespace=False)
+    child = Text(max_length=LONGEST_VALUE, allow_blank=True)
     told: ClassVar[dict[str, Any]] = {
         "maxProperties": MOST_NAMES,
         "propertyNames": {"minLength": 1, "maxLength": LONGEST_NAME, "pattern": ONE_LINE},

@@ -57,7 +57,7 @@ LABELS = OpenApiParameter(
     description="`metadata[order]=4711`: its metadata has that name with that value; each of several.",
 )
 NAME = Name(max_length=LONGEST_NAME)
-VALUE = Text(max_length=LONGEST_VALUE, allow_blank=True, trim_whitespace=False)
+VALUE = Text(max_length=LONGEST_VALUE, allow_blank=True)
 
 
 class Found(NamedTuple):

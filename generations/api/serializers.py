@@ -30,7 +30,6 @@ class Create(serializers.Serializer[Any]):
         default="",
         allow_null=True,
         allow_blank=True,
-        trim_whitespace=False,
         max_length=MODEL.prompt_limit,
         help_text="At most 2000 characters.",
     )
@@ -76,7 +75,7 @@ class Create(serializers.Serializer[Any]):
 class Extra(serializers.JSONField):
     """Anything; its webhook's URL is the one thing that is known."""
 
-    def to_internal_value(self, data: Any) -> str:
+    def to_internal_value(self, data: Any) -> Any:
         webhook = data.get("webhook") if isinstance(data, dict) else None
         if webhook is None:
             return ""

@@ -57,7 +57,7 @@ class EndpointRow(serializers.Serializer[Any]):
     events = serializers.ListField(child=serializers.CharField(), help_text="Empty: all but `generation.running`.")
     enabled = serializers.BooleanField()
     disabled_at = serializers.DateTimeField(allow_null=True)
-    disabled_reason = serializers.CharField(help_text="Where the service disabled it.")
+    disabled_reason = serializers.CharField(help_text="Where the service or its operators did it.")
     failing_since = serializers.DateTimeField(allow_null=True, help_text="Its first failure since the last success.")
     previous_secret_until = serializers.DateTimeField(
         allow_null=True, help_text="Until when the secret before the present one signs too."

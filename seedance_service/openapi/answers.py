@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from seedance_service import codes, problems, request_id
+from seedance_service.advice import ADVICE
 from seedance_service.codes import Code
 from seedance_service.openapi import headers
 from seedance_service.problems import Problem
@@ -14,12 +15,18 @@ from seedance_service.problems import Problem
 Part = dict[str, Any]  # of the document
 NOVITA = "/v3/"
 
-ALWAYS = ("bad_request", "invalid_api_key", "scope_missing", "too_many_failed_authentications", "not_acceptable")
+ALWAYS: tuple[str, ...] = (
+    "bad_request",
+    "invalid_api_key",
+    "scope_missing",
+    "too_many_failed_authentications",
+    "not_acceptable",
+)
 ALWAYS += ("internal_error", "database_unavailable")
 WRITES = ("body_too_large", "length_required")  # of any method with which a body may come
 BODY = ("invalid_request", "parse_error", "unsupported_media_type")
 ASKED = ("invalid_request",)  # of parameters that are looked at
-CREATES = tuple(name for name in codes.ADVICE if name.startswith("image_") and name != "image_invalid")
+CREATES = tuple(name for name in ADVICE if name.startswith("image_") and name != "image_invalid")
 CREATES += ("budget_reached", "limit_reached", "tenant_suspended", "no_sandbox", "idempotency_key_reused")
 CREATES += ("storage_unavailable", "too_many_large_bodies")
 OF_AN_ID = {

@@ -21,7 +21,9 @@ def part_from_json(operation: Part, schemas: Part) -> None:
 
 def _as_form(shape: Part) -> Part:
     fields = {name: _field(name, facts) for name, facts in shape["properties"].items()}
-    labels = {r"^metadata\[.+\]$": fields["metadata"]["additionalProperties"]}
+    name, value = fields["metadata"]["propertyNames"], fields["metadata"]["additionalProperties"]
+    letters = name["pattern"].removeprefix("^").removesuffix("*$")
+    labels = {rf"^metadata\[{letters}{{{name['minLength']},{name['maxLength']}}}\]$": value}
     return {**shape, "properties": fields, "patternProperties": labels}
 
 

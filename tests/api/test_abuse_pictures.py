@@ -17,6 +17,8 @@ from tests.api.hostile import ENTRANCES, Entrance, check_refused
 from tests.conftest import Caller
 from tests.pictures import base64_of, data_uri, picture
 
+pytestmark = pytest.mark.one_database
+
 # There is no bucket but for the last test: a refused picture is not put anywhere.
 both = pytest.mark.parametrize("entrance", ENTRANCES, ids=lambda entrance: entrance.name)
 SVG = b"<svg xmlns='http://www.w3.org/2000/svg' width='640' height='360'><script>alert(1)</script></svg>"

@@ -14,7 +14,7 @@ from tests.api.hostile import Served
 from tests.conftest import Caller
 from tests.pictures import base64_of, picture
 
-pytestmark = pytest.mark.usefixtures("bucket")
+pytestmark = [pytest.mark.usefixtures("bucket"), pytest.mark.one_database]
 PATH = "/v1/generations"
 
 

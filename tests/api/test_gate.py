@@ -10,6 +10,8 @@ from generations.api import gate
 from tests.conftest import Caller
 from tests.pictures import base64_of
 
+pytestmark = pytest.mark.one_database
+
 ENTRANCES = [("/v1/generations", "too_many_large_bodies"), ("/v3/async/seedance-v1-lite-i2v", 503)]
 LARGE = {"image": base64_of(b"x" * 4 * 1024**2), "resolution": "480p"}  # no picture: it is refused once it was read
 SMALL = {"image": base64_of(b"x" * 1024), "resolution": "480p"}

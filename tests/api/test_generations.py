@@ -11,7 +11,7 @@ from tests.conftest import Caller, make_generation
 from tests.pictures import picture
 from tests.test_lifecycle import put_in
 
-pytestmark = pytest.mark.usefixtures("bucket")
+pytestmark = [pytest.mark.usefixtures("bucket"), pytest.mark.one_database]
 
 
 def create(caller: Caller, body: Any) -> Any:

@@ -102,7 +102,6 @@ def test_another_duration_is_refused(alice: Caller, body: dict[str, Any], durati
 def test_a_whole_number_may_be_written_as_any_json_number(alice: Caller, body: dict[str, Any]) -> None:
     g = accepted(alice, {**body, "duration": 10.0, "seed": 7.0})
     assert (g.duration, g.seed) == (10, 7)
-    assert "seed" in check_refused(alice, {**body, "seed": 7.5})
 
 
 @pytest.mark.parametrize("value", [0, 1, "true", "false", "", [], {}])
@@ -123,7 +122,7 @@ def test_without_a_seed_one_is_drawn(alice: Caller, body: dict[str, Any], given:
     assert all(0 <= seed < 2**31 for seed in seeds)
 
 
-@pytest.mark.parametrize("seed", [-2, 2**31, 2**32, 2**63, 10**300, "5", 1.0, 1.5, True, [1]])
+@pytest.mark.parametrize("seed", [-2, 2**31, 2**32, 2**63, 10**300, 1e300, "5", 1.5, True, [1]])
 def test_another_seed_is_refused(alice: Caller, body: dict[str, Any], seed: Any) -> None:
     content = msgspec.json.encode({**body, "seed": "SEED"}).replace(b'"SEED"', str(seed).encode())
     if not isinstance(seed, int) or isinstance(seed, bool):

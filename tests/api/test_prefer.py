@@ -18,6 +18,17 @@ WAIT = {"Prefer": "wait=20"}
 committed = pytest.mark.django_db(transaction=True)
 
 
+@pytest.fixture(autouse=True)
+def _nobody_looks_any_longer(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The thread that looks has ended with the test, and its connection with it."""
+    monkeypatch.setattr(waiting, "LOOK_EVERY", 0.02)
+    yield
+    for thread in threading.enumerate():
+        if thread.name == "waiting":
+            thread.join(5)
+            assert not thread.is_alive()
+
+
 @pytest.fixture
 def cancelled_soon() -> Iterator[None]:
     """Whatever is queued is cancelled as soon as somebody waits for it."""

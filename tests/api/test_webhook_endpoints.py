@@ -12,7 +12,7 @@ from tenants.models import AuditEntry
 from tests.conftest import Caller
 from tests.webhooks import SERVED, make_endpoint
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 PATH = "/v1/webhook-endpoints"
 
 

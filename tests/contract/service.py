@@ -1,0 +1,91 @@
+"""The service as `make run` starts it, on a folder and a port of its own, and somebody outside whom it may call."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from deploy import stack
+from tests.pictures import picture
+
+KEPT = ("PATH", "HOME", "LANG", "VIRTUAL_ENV")
+
+
+class Outside:
+    """On loopback: a picture at every address, and thanks for every webhook."""
+
+    def __init__(self) -> None:
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Everything)
+        self._server.daemon_threads = True
+        self.host = f"127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True).start()
+
+
+class Everything(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self._answer(200, picture())
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self._answer(204, b"")
+
+    def _answer(self, status: int, content: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *args: Any) -> None:
+        """It prints nothing."""
+
+
+class Service:
+    """`make run` itself, without a name beyond this machine, and with two tenants that have no limits."""
+
+    def __init__(self, folder: Path) -> None:
+        self.outside, self._folder = Outside(), folder
+        port = stack.free_port(34_000 + os.getpid() % 3000)
+        self.url = f"http://127.0.0.1:{port}"
+        self._env = {name: value for name, value in os.environ.items() if name in KEPT} | {
+            "VAR_DIR": str(folder),
+            "PORT": str(port),
+            "SANDBOX_SECONDS": "0.2",
+            "FETCH_ALLOW_HOSTS": self.outside.host,
+            "PYTHONPATH": str(Path(__file__).parent / "offline"),
+            "PROXY_HOPS": "1",  # each wrong key comes from an address of its own, as the header says
+        }
+        command = [sys.executable, "deploy/run.py"]
+        self._process = subprocess.Popen(command, cwd=stack.ROOT, env=self._env, stdout=subprocess.PIPE, text=True)
+        try:
+            self._wait()
+            self.keys = {tenant: self._key(tenant) for tenant in ("alice", "bob")}
+        except BaseException:
+            self.stop()
+            raise
+
+    def _wait(self) -> None:
+        assert self._process.stdout is not None
+        if not any("Ctrl-C stops everything" in line for line in self._process.stdout):
+            raise stack.StackError(f"The service ended at its start, with {self._process.wait()}.")
+
+    def _key(self, tenant: str) -> str:
+        lines = (self._folder / "local.env").read_text().splitlines()
+        env = {**self._env, **dict(line.split("=", 1) for line in lines)}
+        command = [sys.executable, "manage.py", "tenant", "create", tenant, "--json"]
+        done = subprocess.run(command, cwd=stack.ROOT, env=env, stdout=subprocess.PIPE, text=True, check=True)
+        return str(json.loads(done.stdout)["api_key"])
+
+    def failures(self) -> list[str]:
+        """What the web process wrote of its answers of 500, whoever they were for."""
+        log = (self._folder / "log" / "web.log").read_text(errors="replace")
+        return re.findall(r"^.* Internal Server Error: .*\n(?:(?!\d{4}-\d\d-\d\d ).*\n)*", log, re.MULTILINE)
+
+    def stop(self) -> None:
+        self._process.send_signal(signal.SIGTERM)
+        self._process.communicate()
