@@ -59,7 +59,7 @@ check: .venv/dev.stamp  ## format, lint, types, import contracts, migrations, te
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory contract
 	@$(MAKE) --no-print-directory races RACE_TRIALS=5
-	@$(MAKE) --no-print-directory faults MINUTES=0.6 LEAST=1
+	@$(MAKE) --no-print-directory faults MINUTES=0.8 LEAST=1
 	@$(MAKE) --no-print-directory kills KILLS=1
 
 lock: .venv/dev.stamp  ## compile the locks anew from requirements/*.in

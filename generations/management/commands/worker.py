@@ -15,7 +15,7 @@ from django.core.management.base import BaseCommand
 from django.db import Error, connection
 from django.utils import timezone
 
-from generations import heartbeat, lifecycle, queue
+from generations import deliveries, heartbeat, lifecycle, queue
 
 log = logging.getLogger(__name__)
 
@@ -109,8 +109,8 @@ class Command(BaseCommand):
 
 def _ring_again() -> None:
     """A killed sweep rings for no successor: the schedule would, up to a minute and a half later."""
-    due = lifecycle.next_due()
-    if due is not None and due < timezone.now() - LATE:
+    late = timezone.now() - LATE
+    if any(due is not None and due < late for due in (lifecycle.next_due(), deliveries.next_due())):
         queue.ring(more=True)
 
 
