@@ -12,7 +12,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from generations import deliveries, fetch, sealing, signatures
+from generations import deliveries, fetch, lines, sealing, signatures
 from generations.errors import FetchRefused
 from generations.models import Delivery, WebhookEndpoint, WebhookSecret
 from generations.models.webhooks import Signing
@@ -188,7 +188,7 @@ def _known(events: Sequence[str]) -> list[str]:
 
 
 def _checked(description: str) -> str:
-    if len(description) > 200 or not description.isprintable():
+    if len(description) > 200 or not lines.is_line(description):
         raise NotPossible(reason="A description has at most 200 printable characters.")
     return description
 

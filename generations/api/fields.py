@@ -11,12 +11,9 @@ from typing import Any, ClassVar
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from generations import errors, fetch
+from generations import errors, fetch, lines
 
-# Patterns that mean the same to Python and to ECMA 262: no NUL, and of a line no control character, no line separator
-# and nothing that is invisible or turns the direction of what follows.
-ANY_TEXT = r"^[^\x00]*$"
-ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]*$"
+ANY_TEXT = r"^[^\x00]*$"  # no NUL, which PostgreSQL keeps in no text
 MOST_NAMES, LONGEST_NAME, LONGEST_VALUE = 16, 64, 512  # of metadata
 METADATA = f"At most {MOST_NAMES} names of {LONGEST_NAME} characters, each with a string of at most {LONGEST_VALUE}."
 
@@ -40,17 +37,13 @@ class Text(serializers.CharField):
 class Name(Text):
     """A string of one line."""
 
-    told = {"pattern": ONE_LINE}
+    told = {"pattern": lines.ONE_LINE}
 
     def to_internal_value(self, data: Any) -> str:
         text = super().to_internal_value(data)
-        if not is_line(text):
+        if not lines.is_line(text):
             raise serializers.ValidationError("Printable characters of one line are wanted.", code="invalid")
         return text
-
-
-def is_line(text: str) -> bool:
-    return re.fullmatch(ONE_LINE, text) is not None
 
 
 @extend_schema_field({"type": "string", "format": "picture", "minLength": 1})
@@ -156,7 +149,7 @@ class Metadata(serializers.DictField):
     child = Text(max_length=LONGEST_VALUE, allow_blank=True)
     told: ClassVar[dict[str, Any]] = {
         "maxProperties": MOST_NAMES,
-        "propertyNames": {"minLength": 1, "maxLength": LONGEST_NAME, "pattern": ONE_LINE},
+        "propertyNames": {"minLength": 1, "maxLength": LONGEST_NAME, "pattern": lines.ONE_LINE},
     }
 
     def to_internal_value(self, data: Any) -> dict[str, str]:
@@ -164,7 +157,7 @@ class Metadata(serializers.DictField):
             raise serializers.ValidationError("An object of strings is wanted.", code="invalid")
         if len(data) > MOST_NAMES:
             raise serializers.ValidationError(f"It has at most {MOST_NAMES} names.", code="invalid")
-        if not all(0 < len(name) <= LONGEST_NAME and is_line(name) for name in data):
+        if not all(0 < len(name) <= LONGEST_NAME and lines.is_line(name) for name in data):
             sentence = f"A name has 1 to {LONGEST_NAME} printable characters."
             raise serializers.ValidationError(sentence, code="invalid")
         return dict(super().to_internal_value(data))

@@ -44,6 +44,11 @@ def test_a_create_answers_with_the_endpoint_and_its_secret_once(alice: Caller) -
     assert AuditEntry.objects.get(action="create webhook endpoint").actor == f"key:{alice.key.prefix}"
 
 
+def test_a_description_may_have_what_a_line_may_have(alice: Caller) -> None:
+    answer = make(alice, description="\u8acb\u6c42\u3000\u66f8\ue000")
+    assert (answer.status_code, answer.json()["description"]) == (201, "\u8acb\u6c42\u3000\u66f8\ue000")
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [
@@ -58,6 +63,8 @@ def test_a_create_answers_with_the_endpoint_and_its_secret_once(alice: Caller) -
         ({"events": ["generation.failed"] * 100}, "events"),
         ({"description": "x" * 201}, "description"),
         ({"description": 7}, "description"),
+        ({"description": "two\nlines"}, "description"),
+        ({"description": "\u202eturned"}, "description"),
         ({"secret": "whsec_mine"}, "secret"),
         ({"enabled": False}, "enabled"),
     ],

@@ -6,6 +6,7 @@ It fails on every answer that the document does not have, and on every 500, whoe
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -38,6 +39,7 @@ def _identity(name: str, key: str) -> dict[str, object]:
 
 def main() -> int:
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what is stopped leaves nothing behind
     with tempfile.TemporaryDirectory(prefix="contract-") as temporary:
         folder = given.keep or Path(temporary)
         service = Service(folder)

@@ -61,7 +61,15 @@ class Service:
             "PROXY_HOPS": "1",  # each wrong key comes from an address of its own, as the header says
         }
         command = [sys.executable, "deploy/run.py"]
-        self._process = subprocess.Popen(command, cwd=stack.ROOT, env=self._env, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            command,
+            cwd=stack.ROOT,
+            env=self._env,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # a Ctrl-C goes to the runner, which stops it
+            preexec_fn=stack._die_with_parent,
+        )
         try:
             self._wait()
             self.keys = {tenant: self._key(tenant) for tenant in ("alice", "bob")}
