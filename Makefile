@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 TEST_ENV := SECRET_KEY=check S3_BUCKET=check NOVITA_API_KEY=check DATABASE_URL=sqlite://:memory: DJANGO_SETTINGS_MODULE=seedance_service.settings
 
-.PHONY: help run demo test races faults kills bench openapi contract check lock clean
+.PHONY: help run demo test postgres races faults kills bench openapi contract check lock clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -15,8 +15,11 @@ run: .venv/run.stamp  ## start everything on this machine; Ctrl-C stops it
 demo: .venv/run.stamp  ## make one video from the shipped picture, into var/
 	@exec $(PY) deploy/run.py --demo
 
-test: .venv/dev.stamp tests/sdk/node_modules/.stamp  ## every test, the whole way with real processes included
+test: .venv/dev.stamp tests/sdk/node_modules/.stamp  ## every test on SQLite, the whole way with real processes included
 	@bash tests/run.sh
+
+postgres: .venv/dev.stamp  ## the tests that ask the database, on PostgreSQL
+	@bash tests/run.sh postgres
 
 RACE_TRIALS ?= 50
 
@@ -57,6 +60,7 @@ check: .venv/dev.stamp  ## format, lint, types, import contracts, migrations, te
 	@$(TEST_ENV) .venv/bin/lint-imports
 	@$(TEST_ENV) $(PY) manage.py makemigrations --check --dry-run
 	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory postgres
 	@$(MAKE) --no-print-directory contract
 	@$(MAKE) --no-print-directory races RACE_TRIALS=5
 	@$(MAKE) --no-print-directory faults MINUTES=0.8 LEAST=1

@@ -1,19 +1,11 @@
 #!/usr/bin/env bash
-# Every test on SQLite; beside it, since the story mostly waits, those that ask the database on PostgreSQL too, where one
+# `tests/run.sh`: every test, on SQLite. `tests/run.sh postgres`: those that ask the database, on PostgreSQL, where one
 # answers (TEST_POSTGRES_URL, or the standard local address).
-set -uo pipefail
+set -euo pipefail
 python=.venv/bin/python
-url=$("$python" -m tests.databases) || exit 1
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-if [ -n "$url" ]; then
-    TEST_DATABASE_URL=$url "$python" -m pytest -q --database-only -m "not story and not one_database" >"$log" 2>&1 &
+if [ "${1:-}" != postgres ]; then
+    exec "$python" -m pytest -q -n 3 --dist loadgroup
 fi
-"$python" -m pytest -q -n 3 --dist loadgroup
-code=$?
-if [ -n "$url" ]; then
-    wait $! || code=1
-    echo "On PostgreSQL:"
-    cat "$log"
-fi
-exit "$code"
+url=$("$python" -m tests.databases)
+[ -n "$url" ] || exit 0
+TEST_DATABASE_URL=$url exec "$python" -m pytest -q -n 2 --database-only -m "not story and not one_database"
