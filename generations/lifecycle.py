@@ -33,6 +33,7 @@ POLL_LEASE = timedelta(seconds=30)  # longer than the 10 s that a poll may take:
 SUBMIT_LEASE = timedelta(seconds=180)  # longer than the 120 s that a submit may take
 COPY_LEASE = timedelta(seconds=90)  # renewed while bytes flow
 SENT = [Status.SUBMITTING, Status.IN_DOUBT]  # an answer to its one POST may come late, and is still taken
+STALLED_AFTER = timedelta(hours=1)  # from then on ops see it as stalled, and it is polled rarely
 IN_DOUBT_HOLD = timedelta(hours=24)  # how long ops have to find out, before it fails by itself
 
 

@@ -18,7 +18,6 @@ from generations.models import Attempt, Generation
 
 Status = Generation.Status
 FIRST_POLL, LONGEST_POLL = 2.0, 14.0  # seconds; the sweep looks twice a second and adds to each
-STALLED_AFTER = timedelta(hours=1)  # from then on ops see it as stalled, and it is polled rarely
 GIVE_UP_AFTER = timedelta(hours=24)
 IMAGE_TRIES = 4  # over some 15 s: a caller's server that is down for longer fails the generation
 LONGEST_PAUSE = 60.0  # seconds between two tries of a step
@@ -247,7 +246,7 @@ def _not_yet(generation: Generation, trouble: str = "", **facts: Any) -> None:
 
 def poll_interval(age: timedelta) -> float:
     """Seconds to the next poll: 2 while it is young, a tenth of its age later, 14 at most until it is stalled."""
-    if age > STALLED_AFTER:
+    if age > lifecycle.STALLED_AFTER:
         return 300.0
     return min(max(age.total_seconds() / 10, FIRST_POLL), LONGEST_POLL)
 

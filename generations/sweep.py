@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
-from generations import deliver, deliveries, heartbeat, lifecycle, queue, removal, steps, turns
+from generations import deliver, deliveries, heartbeat, lifecycle, queue, removal, steps, tally, turns
 from generations.models import Delivery, Generation, Slot
 from generations.turns import Turn
 
@@ -115,12 +115,14 @@ def _deliver(claimed: tuple[Turn, Delivery]) -> None:
 
 
 def _tidy() -> None:
-    """Once a sweep: what was deleted and is in the bucket still, and deliveries whose endpoint is gone."""
+    """Once a sweep: what was deleted and is in the bucket still, deliveries whose endpoint is gone, the panel's sums."""
     try:
         deliveries.end_strays()
         removal.purge_left()
+        tally.close_hours()
+        tally.measure_storage()
     except Exception:
-        log.exception("what is over could not be removed; the next sweep tries again")
+        log.exception("what is over could not be removed, or counted; the next sweep tries again")
     finally:
         connections["default"].close_if_unusable_or_obsolete()
 

@@ -1,6 +1,7 @@
 """The rows: generations, who works on them, and who is told of them."""
 
 from generations.models.generation import Attempt, Event, Generation, InputImage, Label
+from generations.models.tally import StorageUse, Tally
 from generations.models.webhooks import Delivery, DeliveryAttempt, WebhookEndpoint, WebhookSecret
 from generations.models.work import Pause, Slot, Worker
 
@@ -14,6 +15,8 @@ __all__ = [
     "Label",
     "Pause",
     "Slot",
+    "StorageUse",
+    "Tally",
     "WebhookEndpoint",
     "WebhookSecret",
     "Worker",

@@ -77,6 +77,9 @@ class Generation(models.Model):
     external_id = models.CharField(max_length=255, blank=True, db_default="", help_text="The caller's own name for it.")
     metadata = models.JSONField(default=no_metadata, db_default=Value({}, models.JSONField()))
     rerun_of = models.UUIDField(null=True, help_text="The generation whose inputs it takes again.")
+    traceparent = models.CharField(
+        max_length=55, blank=True, db_default="", help_text="W3C Trace Context: the trace that its create is part of."
+    )
     webhook_url = models.TextField(blank=True, db_default="", help_text="Told when it ends, besides the endpoints.")
     webhook_format = models.CharField(
         max_length=10, choices=WebhookFormat.choices, default=WebhookFormat.STANDARD, db_default="standard"
@@ -167,13 +170,14 @@ class Generation(models.Model):
             # Serve GET /v1/generations, whole and by each of its filters; the first one GET /v1/usage too. Not by id
             # alone: PostgreSQL would read the primary key from its end, and pass over all that the filter leaves out.
             # There is one model yet: `model` leaves nothing out.
+            # What ops search for across tenants leads its index: one serves the API and the panel.
             models.Index(*OF_A_TENANT, *NEWEST_FIRST, name="generation_by_tenant"),
-            models.Index(*OF_A_TENANT, "status", *NEWEST_FIRST, name="generation_by_status"),
-            models.Index(*OF_A_TENANT, "seed", *NEWEST_FIRST, name="generation_by_seed"),
-            models.Index(*OF_A_TENANT, "api_key", *NEWEST_FIRST, name="generation_by_key"),
+            models.Index("status", *OF_A_TENANT, *NEWEST_FIRST, name="generation_by_status"),
+            models.Index("seed", *OF_A_TENANT, *NEWEST_FIRST, name="generation_by_seed"),
+            models.Index("api_key", *OF_A_TENANT, *NEWEST_FIRST, name="generation_by_key"),
             models.Index(
-                *OF_A_TENANT,
                 "external_id",
+                *OF_A_TENANT,
                 *NEWEST_FIRST,
                 condition=~Q(external_id=""),
                 name="generation_by_external_id",
@@ -188,6 +192,9 @@ class Generation(models.Model):
                 condition=Q(status="succeeded"),
                 name="generation_by_kind",
             ),
+            # Serve the panel: what ended in an hour, and which generation a video is of. Each is written once a life.
+            models.Index(fields=["finished_at"], condition=Q(finished_at__isnull=False), name="generation_finished"),
+            models.Index(fields=["video_sha256"], condition=~Q(video_sha256=""), name="generation_by_video"),
             # Serves the removal of bytes that was begun and not ended.
             models.Index(
                 fields=["deleted_at"],
