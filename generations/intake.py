@@ -1,8 +1,10 @@
 """RECORD: the one intake behind both entrances. What it returns is durable, and has taken its room and its hold."""
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from mmap import mmap
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -27,6 +29,10 @@ REQUESTED = (
     *("model", "prompt", "resolution", "aspect_ratio", "duration", "camera_fixed", "seed", "seed_source"),
     *("image_url", "last_image_url", "price_micro", "first_eta"),
 )
+
+
+PLAIN = ("model", "prompt", "resolution", "aspect_ratio", "duration", "camera_fixed", "seed")
+PICTURES = ("image", "last_image")
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,20 @@ class Accepted:
     replayed: bool = False  # it was made by an earlier request with the same idempotency key
 
 
+def like(source: Generation) -> dict[str, Any]:
+    """What it was wanted with, but for what is its own: its external id, its metadata and its webhook."""
+    plain = {name: getattr(source, name) for name in PLAIN}
+    return plain | {name: getattr(source, name) or getattr(source, f"{name}_url") or None for name in PICTURES}
+
+
+def again(source: Generation, *, seed: int, note: Callable[[Generation], None]) -> Generation:
+    """For ops: the same once more, charged to the key that made it. `note` runs in its admission's transaction."""
+    assert source.api_key is not None
+    model = catalog.MODELS[source.model]
+    wanted = Wanted(**{**like(source), "model": model, "seed": seed}, rerun_of=source.pk)
+    return _accept(source.api_key, wanted, None, note).generation
+
+
 def accept(key: ApiKey, wanted: Wanted, once: Once | None = None) -> Accepted:
     """The generation, committed. Raises BadImage, LimitReached, TenantSuspended, NoSandbox or StorageTrouble.
 
@@ -88,6 +108,10 @@ def accept(key: ApiKey, wanted: Wanted, once: Once | None = None) -> Accepted:
         raise
 
 
+def _nothing(generation: Generation) -> None:
+    """Nobody wants to note it."""
+
+
 def _made_before(key: ApiKey, once: Once) -> Accepted | None:
     known = Generation.objects.filter(tenant=key.tenant_id, test=key.test, idempotency_key=once.key).first()
     if known is None:
@@ -100,16 +124,16 @@ def _made_before(key: ApiKey, once: Once) -> Accepted | None:
 def _as_recorded(known: Generation) -> Generation:
     """As the first answer told of it, wherever it stands now."""
     first = Generation(**{name: getattr(known, name) for name in REQUESTED})
-    for name in ("image", "last_image"):
+    for name in PICTURES:
         if not getattr(known, f"{name}_url"):  # what was given as a URL had not been read then
             setattr(first, name, getattr(known, name))
     return first
 
 
-def _accept(key: ApiKey, wanted: Wanted, once: Once | None) -> Accepted:
+def _accept(key: ApiKey, wanted: Wanted, once: Once | None, note: Callable[[Generation], None] = _nothing) -> Accepted:
     if key.test and not settings.SANDBOX_BASE_URL:
         raise NoSandbox
-    checked = {name: _checked(name, getattr(wanted, name)) for name in ("image", "last_image")}
+    checked = {name: _checked(name, getattr(wanted, name)) for name in PICTURES}
     generation = _draft(key, wanted)
     if once:
         generation.idempotency_key, generation.idempotency_digest = once.key, once.digest
@@ -117,30 +141,33 @@ def _accept(key: ApiKey, wanted: Wanted, once: Once | None) -> Accepted:
         # What would be refused leaves nothing in the bucket.
         quota.look(key, quota.charges(key, generation.price_micro, generation))
     _keep(generation, checked)
-    standings = _admitted_at_last(generation, checked)
+    standings = _admitted_at_last(generation, checked, note)
     queue.ring()
     return Accepted(generation, standings)
 
 
-def _admitted_at_last(generation: Generation, checked: dict[str, Checked]) -> list[Standing]:
+def _admitted_at_last(
+    generation: Generation, checked: dict[str, Checked], note: Callable[[Generation], None]
+) -> list[Standing]:
     """Admitted, whatever others changed meanwhile."""
     for _ in range(MOST_CHANGES):
         try:
-            return _admitted(generation)
+            return _admitted(generation, note)
         except quota.ZoneChanged:
             assert generation.api_key is not None
             generation.api_key = ApiKey.objects.select_related("tenant").get(pk=generation.api_key.pk)
         except lifecycle.InputGone:
             _keep(generation, checked)
-    return _admitted(generation)
+    return _admitted(generation, note)
 
 
-def _admitted(generation: Generation) -> list[Standing]:
+def _admitted(generation: Generation, note: Callable[[Generation], None]) -> list[Standing]:
     """The row, its hold and its room, or nothing of them."""
     assert generation.api_key is not None
     charges = quota.charges(generation.api_key, generation.price_micro, generation)
     with transaction.atomic():
         lifecycle.record(generation, charges)
+        note(generation)
         standings = quota.admit(generation.api_key, charges)
         failpoint("accept_before_commit")
     failpoint("accept_committed")

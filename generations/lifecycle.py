@@ -274,14 +274,25 @@ def cancel(generation: Generation, why: str) -> bool:
         return moved
 
 
-def delete(generation: Generation) -> bool:
+def nudge(generation: Generation, sources: Sequence[Status], why: str) -> bool:
+    """It is due now and its tries begin anew; a worker that has it in hand loses its turn."""
+    row = Generation.objects.filter(pk=generation.pk, status__in=sources)
+    with transaction.atomic():
+        if not row.update(due_at=timezone.now(), tries=0, turn=F("turn") + 1):
+            return False
+        generation.refresh_from_db(fields=["status", "due_at", "tries", "turn"])
+        _tell(generation, why)
+    return True
+
+
+def delete(generation: Generation, by: str = "its caller") -> bool:
     """Nothing of it is served from now on; its bytes go next. Only after its end: the row and the ledger stay."""
     over = Generation.objects.filter(pk=generation.pk, status__in=Generation.FINISHED, deleted_at=None)
     with transaction.atomic():
         if not over.update(deleted_at=timezone.now()):
             return False
         generation.refresh_from_db(fields=["status", "deleted_at"])
-        _tell(generation, "its video and its pictures were deleted by its caller")
+        _tell(generation, f"its video and its pictures were deleted by {by}")
     return True
 
 

@@ -1,7 +1,7 @@
 """Fresh signed URLs of what lies in the bucket."""
 
 from generations import storage
-from generations.models import Generation
+from generations.models import Generation, InputImage
 
 
 def has_video(generation: Generation) -> bool:
@@ -15,3 +15,9 @@ def video_url(generation: Generation) -> str:
 
 def poster_url(generation: Generation) -> str:
     return storage.signed_url(generation.poster_key, content_type="image/jpeg", file_name=f"{generation.pk}.jpg")
+
+
+def image_url(image: InputImage) -> str:
+    return storage.signed_url(
+        image.key, content_type=f"image/{image.format}", file_name=f"{image.sha256}.{image.format}"
+    )

@@ -115,7 +115,7 @@ def _deliver(claimed: tuple[Turn, Delivery]) -> None:
 
 
 def _tidy() -> None:
-    """Once a sweep: what was deleted and is in the bucket still, deliveries whose endpoint is gone, the panel's sums."""
+    """Once a sweep: what was deleted and is still in the bucket, deliveries whose endpoint is gone, and the sums."""
     try:
         deliveries.end_strays()
         removal.purge_left()

@@ -61,6 +61,18 @@ class Counts:
             seen += here
         return None
 
+    @property
+    def success_percent(self) -> str | None:
+        return None if self.success_rate is None else f"{self.success_rate:.1%}"
+
+    @property
+    def half(self) -> str | None:
+        return _seconds(self.took_within(0.5))
+
+    @property
+    def most(self) -> str | None:
+        return _seconds(self.took_within(0.95))
+
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(
             self.accepted + other.accepted,
@@ -177,6 +189,10 @@ def _counts_of(row: Tally) -> Counts:
 
 def _hour_of(at: datetime) -> datetime:
     return at.replace(minute=0, second=0, microsecond=0)
+
+
+def _seconds(seconds: float | None) -> str | None:
+    return None if seconds is None else f"{seconds:.0f} s"
 
 
 def by_day(hours: Sequence[Hour]) -> dict[datetime, Counts]:

@@ -221,6 +221,11 @@ ADVICE: dict[str, Advice] = {
         means="The answer to the submit was lost, and operators found that the upstream never took it.",
         message="The upstream never took it, and nothing was paid. It can be asked for again.",
     ),
+    "ended_by_operators": Advice(
+        RESEND + " Ask your operators what was wrong with it.",
+        means="The service's operators ended it by hand. It was not charged.",
+        message="The service's operators ended it. It was not charged, and can be asked for again.",
+    ),
     "copy_failed": Advice(
         RESEND + " Your operators can see in the log why.",
         means="The upstream made the video, and for a day it could not be copied to the bucket whole and verified.",

@@ -21,6 +21,7 @@ CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 
 INSTALLED_APPS = [
     "unfold",
+    "unfold.contrib.filters",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -234,4 +235,11 @@ LOGGING = {
     },
 }
 
-UNFOLD = {"SITE_TITLE": "Seedance Service", "SITE_HEADER": "Seedance Service"}
+UNFOLD = {
+    "SITE_TITLE": "Seedance Service",
+    "SITE_HEADER": "Seedance Service",
+    "SITE_SYMBOL": "movie",
+    "DASHBOARD_CALLBACK": "generations.admin.dashboard.callback",
+    "STYLES": ["seedance_service.sidebar.stylesheet"],
+    "SIDEBAR": {"navigation": "seedance_service.sidebar.navigation"},
+}

@@ -1,17 +1,21 @@
 """Ops' view of tenants, keys, the ledger and the audit log: it reads, and acts by `administration`'s verbs."""
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
 from unfold.views import ChangeList
 
 from tenants import administration, bars, forms, pages, windows
 from tenants.errors import Refusal
+from tenants.lists import Long, ReadOnly
 from tenants.models import ApiKey, AuditEntry, LedgerEntry, Limits, Tenant
 from tenants.windows import Kind
 
@@ -128,7 +132,9 @@ class TenantAdmin(pages.Acts, MintsKeys, LimitsShown, ModelAdmin):
             lists = {
                 f"{model}_url": pages.listed(model, tenant__id__exact=obj.pk) for model in ("auditentry", "apikey")
             }
-            context.update(tenant=tenant, bars=bars.of_tenant(tenant, timezone.now()), known_keys=known, **lists)
+            now = timezone.now()
+            use = {"bars": bars.of_tenant(tenant, now), "days": bars.days(tenant, now)}
+            context.update(tenant=tenant, known_keys=known, **use, **lists)
         return super().render_change_form(request, context, obj=obj, **options)
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
@@ -154,16 +160,7 @@ class TenantAdmin(pages.Acts, MintsKeys, LimitsShown, ModelAdmin):
         return self.act(request, object_id, pages.RESUME)
 
 
-class ReadOnlyAdmin(ModelAdmin):
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
+class ReadOnlyAdmin(ReadOnly, ModelAdmin):
     @display(description="At", ordering="at")
     def when(self, entry: Any) -> str:
         """To the second, in UTC, which orders what was done by eye too."""
@@ -217,12 +214,12 @@ class ApiKeyAdmin(pages.Acts, MintsKeys, LimitsShown, ReadOnlyAdmin):
 
 
 @admin.register(LedgerEntry)
-class LedgerEntryAdmin(ReadOnlyAdmin):
+class LedgerEntryAdmin(Long, ReadOnlyAdmin):
     list_display = ["when", "tenant", "api_key", "test", "kind", "item", "usd", "generation_id", "reason"]
     list_select_related = ["tenant", "api_key"]
-    list_filter = ["kind", "test", "tenant"]
-    search_fields = ["=generation_id", "tenant__name", "api_key__prefix"]
-    ordering = ["-at", "-pk"]
+    list_filter = ["kind", "test", ("tenant", AutocompleteSelectFilter)]
+    search_fields = ["generation_id"]  # that there is a box; get_search_results says what is found
+    search_help_text = "By a generation's id, a tenant's name or a key's prefix."
     fields = [
         "when",
         "tenant",
@@ -237,16 +234,28 @@ class LedgerEntryAdmin(ReadOnlyAdmin):
         "reason",
     ]
 
-    @display(description="USD", ordering="amount_micro")
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        """Each by an index of its own: together they would read the whole ledger."""
+        return (queryset.filter(_entries_of(search_term.strip())) if search_term else queryset), False
+
+    @display(description="USD")
     def usd(self, entry: LedgerEntry) -> str:
         return windows.usd(entry.amount_micro)
 
 
+def _entries_of(term: str) -> Q:
+    try:  # an adjustment is of no generation, and not in the index by generation
+        return Q(generation_id=UUID(term)) & ~Q(kind=LedgerEntry.Kind.ADJUST)
+    except ValueError:
+        keys = ApiKey.objects.filter(prefix=term).values_list("pk", flat=True)
+        tenants = Tenant.objects.filter(name__iexact=term).values_list("pk", flat=True)
+        return Q(api_key__in=list(keys)) | Q(tenant__in=list(tenants))
+
+
 @admin.register(AuditEntry)
-class AuditEntryAdmin(ReadOnlyAdmin):
+class AuditEntryAdmin(Long, ReadOnlyAdmin):
     list_display = ["when", "actor", "action", "tenant", "target", "changes", "reason"]
     list_select_related = ["tenant"]
     list_filter = ["action"]
     fields = ["when", "actor", "action", "tenant", "target", "changes", "reason"]
     search_fields = ["actor", "action", "tenant__name", "target", "reason"]
-    ordering = ["-at", "-pk"]

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from tenants import ledger, windows
+from tenants.charts import BLUE, Chart
 from tenants.models import Limits, Tenant, Window
 from tenants.windows import Kind, Standing
 
+DAYS = 31  # of the chart
 LISTED = (Kind.IN_FLIGHT, Kind.PER_DAY, Kind.USD_PER_MONTH)  # in the list of tenants
 
 
@@ -80,3 +82,17 @@ def of_page(tenants: Sequence[Tenant], at: datetime) -> dict[int, dict[Kind, Bar
         taken, limit = used.get((tenant.pk, kind.value, starts_at), 0), windows.limit(tenant, kind)
         bars[tenant.pk][kind] = Bar(Standing(kind, False, limit, taken, starts_at, None), tenant)
     return bars
+
+
+def days(tenant: Tenant, at: datetime) -> Chart:
+    """How many generations each of its last days had, by its own clock: what failed was given back."""
+    today = at.astimezone(tenant.zone).date()
+    dates = [today - timedelta(days=number) for number in reversed(range(DAYS))]
+    rows = Window.objects.filter(
+        tenant=tenant, api_key=None, kind=Kind.PER_DAY, starts_at__gte=at - timedelta(days=DAYS + 1)
+    )
+    used = {row.starts_at.astimezone(tenant.zone).date(): row.used for row in rows}
+    values = [used.get(date, 0) for date in dates]
+    return Chart(
+        "days", "Generations a day", "bar", [f"{date:%m-%d}" for date in dates], {"generations": (BLUE, values)}
+    )

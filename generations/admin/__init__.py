@@ -1,5 +1,5 @@
-"""Ops' view of generations and of who is told of them, each in a module of its own."""
+"""Ops' view of generations and of all that belongs to them, each in a module of its own."""
 
-from generations.admin import generations, webhooks
+from generations.admin import dashboard, generations, seeds, webhooks, work
 
-__all__ = ["generations", "webhooks"]
+__all__ = ["dashboard", "generations", "seeds", "webhooks", "work"]

@@ -1,76 +1,32 @@
-"""Ops' view of generations. It reads, and resolves a doubt by `doubts`' verbs; no row is added, edited or deleted."""
+"""Ops' view of generations: found in seconds, read on one page, and acted on only by the verbs of the lifecycle."""
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.loader import render_to_string
+from django.urls import path
+from django.utils import timezone
 from django.utils.timesince import timesince, timeuntil
-from unfold import widgets
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
 
-from generations import doubts, lifecycle
-from generations.models import Attempt, Event, Generation, Pause, Worker
+from generations import lifecycle, links
+from generations.admin import acts, filters, life
+from generations.admin.search import Search
+from generations.models import Generation
 from tenants import pages, windows
-from tenants.forms import ActForm
+from tenants.lists import Long, ReadOnly
 
-
-class DoubtForm(ActForm):
-    """Which attempt the page was about when it was opened: another one may be in doubt when it is sent."""
-
-    attempt = forms.IntegerField(widget=forms.HiddenInput)
-
-    def __init__(self, *args: Any, row: Generation, **options: Any) -> None:
-        super().__init__(*args, row=row, initial={"attempt": doubts.attempt_of(row)}, **options)
-
-    def facts(self) -> dict[str, Any]:
-        return {"attempt": self.cleaned_data["attempt"]}
-
-
-class AttachForm(DoubtForm):
-    """The upstream's task that the lost answer was about."""
-
-    upstream_id = forms.CharField(
-        label="Upstream's task id",
-        max_length=200,  # as the model's column
-        help_text="As the upstream's account shows it.",
-        widget=widgets.UnfoldAdminTextInputWidget,
-    )
-
-    def facts(self) -> dict[str, Any]:
-        return {**super().facts(), "upstream_id": self.cleaned_data["upstream_id"]}
-
-
-ATTACH = pages.Page(
-    "Attach upstream task",
-    "The upstream is asked for that task: where it is finished and was made from this generation's seed, its video is "
-    "copied and the tenant pays for it.",
-    AttachForm,
-    doubts.attach,
-)
-RESUBMIT = pages.Page(
-    "Resubmit",
-    "It is sent once more, for where the upstream confirmed that it was not created: where the confirmation is wrong, "
-    "this may pay twice.",
-    DoubtForm,
-    doubts.resubmit,
-    "danger",
-)
-RELEASE = pages.Page(
-    "Release",
-    "It fails as never submitted and its hold goes back to the tenant, for where the upstream confirmed that it was "
-    "not created.",
-    DoubtForm,
-    doubts.release,
-)
-GIVE_UP = pages.Page(
-    "Give up",
-    "It fails as unconfirmed and its hold goes back to the tenant: what the upstream charged is ours to bear.",
-    DoubtForm,
-    doubts.give_up,
-    "danger",
-)
+Status = Generation.Status
+COLOURS = {
+    Status.IN_DOUBT: "warning",
+    Status.COPYING: "info",
+    Status.RUNNING: "info",
+    Status.SUCCEEDED: "success",
+    Status.FAILED: "danger",
+}
 DOUBT = (
     "In doubt",
     {
@@ -80,94 +36,107 @@ DOUBT = (
 )
 
 
-class ReadOnly:
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+class GenerationList(Search, Long, ReadOnly, ModelAdmin):
+    """What the lists over generations share."""
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+    list_select_related = ("tenant",)
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+    @display(description="Status", label=COLOURS)
+    def state(self, generation: Generation) -> tuple[str, str]:
+        """A doubt stands out: it waits for a person."""
+        return generation.status, generation.get_status_display()
 
-
-class EventInline(ReadOnly, TabularInline):
-    model = Event
-    fields = ["at", "status", "message"]
-
-
-class AttemptInline(ReadOnly, TabularInline):
-    model = Attempt
-    fields = ["number", "started_at", "finished_at", "outcome", "detail"]
-
-
-class Mode(admin.SimpleListFilter):
-    """Live generations unless asked otherwise: a team's CI would bury them."""
-
-    title, parameter_name = "mode", "mode"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("test", "Test"), ("all", "All")]
-
-    def choices(self, changelist: Any) -> Any:
-        options = [(None, "Live"), *self.lookup_choices]
-        for value, label in options:
-            query = changelist.get_query_string({self.parameter_name: value} if value else {}, [self.parameter_name])
-            yield {"selected": self.value() == value, "query_string": query, "display": label}
-
-    def queryset(self, request: HttpRequest, rows: Any) -> Any:
-        return rows if self.value() == "all" else rows.filter(test=self.value() == "test")
+    @display(description="Age")
+    def age(self, generation: Generation) -> str:
+        return life.span(timezone.now() - generation.created_at)
 
 
 @admin.register(Generation)
-class GenerationAdmin(pages.Acts, ReadOnly, ModelAdmin):
-    list_display = ["id", "tenant", "state", "resolution", "aspect_ratio", "duration", "seed", "test", "created_at"]
-    list_filter = [Mode, "status", "tenant", "resolution"]
-    list_select_related = ["tenant"]
-    search_fields = ["=id", "=upstream_id", "=seed"]
-    ordering = ["-id"]
-    inlines = [AttemptInline, EventInline]
-    actions_detail = ["attach", "resubmit", "release", "give_up"]
+class GenerationAdmin(pages.Acts, GenerationList):
+    list_display = ("poster", "id", "tenant", "state", "size", "seed", "price", "age")
+    list_display_links = ("id",)
+    list_filter = (
+        filters.Mode,
+        filters.Attention,
+        "status",
+        ("tenant", AutocompleteSelectFilter),
+        "resolution",
+        filters.Created,
+    )
+    actions_detail = [*acts.PAGES]
+    change_form_template = "generations/generation.html"
 
     def has_act_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """The rows stay read-only, whatever one may do about a doubt."""
+        """The rows stay read-only, whatever one may do to a generation."""
         return request.user.has_perm("generations.change_generation")
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
-        """None where there is no doubt."""
+        """Those that make sense where it stands."""
         generation = self.get_object(request, object_id)
-        return super().get_actions_detail(request, object_id) if in_doubt(generation) else []
+        possible = {f"{self.opts.app_label}_{self.opts.model_name}_{name}" for name in _possible(generation)}
+        return [found for found in super().get_actions_detail(request, object_id) if found.action_name in possible]
+
+    def get_urls(self) -> list[Any]:
+        video = path("<path:object_id>/video/", self.admin_site.admin_view(self.video), name=VIDEO)
+        return [video, *super().get_urls()]
+
+    def video(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """A fresh signed URL, however long the page has been open."""
+        if not self.has_view_permission(request):
+            raise Http404
+        generation = self.get_object(request, object_id)
+        if generation is None or not links.has_video(generation):
+            raise Http404
+        return HttpResponseRedirect(links.video_url(generation))
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).select_related("tenant", "api_key", "image", "last_image")
 
     def get_fields(self, request: HttpRequest, obj: Generation | None = None) -> Any:
         """Where it stands comes first."""
         return sorted(super().get_fields(request, obj), key=lambda name: name != "status")
 
     def get_fieldsets(self, request: HttpRequest, obj: Generation | None = None) -> Any:
-        """What ops need to resolve a doubt comes first; all else is folded, so that the attempts are in sight too."""
+        """What ops need to resolve a doubt comes first; all else is folded, below what the page tells."""
         known = super().get_fieldsets(request, obj)
         folded = [("All that is known", {**options, "classes": ["collapse"]}) for _, options in known]
-        return [DOUBT, *folded] if in_doubt(obj) else known
+        return [DOUBT, *folded] if obj and obj.status == Status.IN_DOUBT else folded
+
+    def render_change_form(
+        self, request: HttpRequest, context: Any, *, obj: Any = None, **options: Any
+    ) -> HttpResponse:
+        context.update(life.told(request, obj), colour=COLOURS.get(obj.status, ""))
+        context["audit_url"] = pages.listed("auditentry", target__exact=obj.pk)
+        return super().render_change_form(request, context, obj=obj, **options)
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         """What ops did to it; its own moves are on its page."""
         return HttpResponseRedirect(pages.listed("auditentry", target__exact=object_id))
 
-    @display(description="Status", ordering="status", label={Generation.Status.IN_DOUBT: "warning"})
-    def state(self, generation: Generation) -> tuple[str, str]:
-        """A doubt stands out: it waits for a person."""
-        return generation.status, generation.get_status_display()
+    @display(description="Poster")
+    def poster(self, generation: Generation) -> str:
+        url = links.poster_url(generation) if links.has_video(generation) else ""
+        return render_to_string("generations/poster.html", {"url": url})
+
+    @display(description="Size")
+    def size(self, generation: Generation) -> str:
+        return f"{generation.resolution} {generation.aspect_ratio} {generation.duration} s"
+
+    @display(description="USD")
+    def price(self, generation: Generation) -> str:
+        return "test" if generation.test else windows.usd(generation.price_micro)
 
     @display(description="In doubt since")
     def sent(self, generation: Generation) -> str:
         at = generation.submitted_at
         assert at is not None  # it was sent
-        return f"{at:%Y-%m-%d %H:%M:%S} UTC, when it was sent: {timesince(at)} ago"
+        return f"{life.when(at)}, when it was sent: {timesince(at)} ago"
 
     @display(description="Fails by itself")
     def ends(self, generation: Generation) -> str:
         assert generation.submitted_at is not None  # it was sent
         at = generation.submitted_at + lifecycle.IN_DOUBT_HOLD
-        return f"{at:%Y-%m-%d %H:%M:%S} UTC, in {timeuntil(at)}"
+        return f"{life.when(at)}, in {timeuntil(at)}"
 
     @display(description="USD at risk")
     def usd_at_risk(self, generation: Generation) -> str:
@@ -175,34 +144,47 @@ class GenerationAdmin(pages.Acts, ReadOnly, ModelAdmin):
 
     @action(description="Attach upstream task", icon="link", permissions=["act"])
     def attach(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.act(request, object_id, ATTACH)
+        return self.act(request, object_id, acts.PAGES["attach"])
 
     @action(description="Resubmit", icon="send", permissions=["act"])
     def resubmit(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.act(request, object_id, RESUBMIT)
+        return self.act(request, object_id, acts.PAGES["resubmit"])
 
     @action(description="Release", icon="undo", permissions=["act"])
     def release(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.act(request, object_id, RELEASE)
+        return self.act(request, object_id, acts.PAGES["release"])
 
     @action(description="Give up", icon="money_off", permissions=["act"], url_path="give-up")
     def give_up(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.act(request, object_id, GIVE_UP)
+        return self.act(request, object_id, acts.PAGES["give_up"])
+
+    @action(description="Cancel", icon="cancel", permissions=["act"])
+    def cancel(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.act(request, object_id, acts.PAGES["cancel"])
+
+    @action(description="Nudge", icon="bolt", permissions=["act"])
+    def nudge(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.act(request, object_id, acts.PAGES["nudge"])
+
+    @action(description="Retry the copy", icon="cloud_download", permissions=["act"], url_path="retry-copy")
+    def retry_copy(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.act(request, object_id, acts.PAGES["retry_copy"])
+
+    @action(description="Fail and release", icon="money_off", permissions=["act"], url_path="fail")
+    def fail(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.act(request, object_id, acts.PAGES["fail"])
+
+    @action(description="Rerun", icon="replay", permissions=["act"])
+    def rerun(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.act(request, object_id, acts.PAGES["rerun"])
+
+    @action(description="Delete the files", icon="delete", permissions=["act"], url_path="delete-files")
+    def delete_files(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.act(request, object_id, acts.PAGES["delete_files"])
 
 
-def in_doubt(generation: Generation | None) -> bool:
-    return generation is not None and generation.status == Generation.Status.IN_DOUBT
+VIDEO = "generations_generation_video"
 
 
-@admin.register(Pause)
-class PauseAdmin(ReadOnly, ModelAdmin):
-    """An upstream in trouble, in its own words; it goes away by itself when a probe gets through."""
-
-    list_display = ["upstream", "since", "reason", "probes", "probe_at"]
-
-
-@admin.register(Worker)
-class WorkerAdmin(ReadOnly, ModelAdmin):
-    """The worker hosts: whether work is done there, and what their supervisors had to do."""
-
-    list_display = ["host", "started_at", "beat_at", "restarts", "restarted_at", "restart_reason"]
+def _possible(generation: Generation | None) -> tuple[str, ...]:
+    return acts.possible(generation) if generation else ()

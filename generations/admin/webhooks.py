@@ -8,14 +8,15 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold import widgets
 from unfold.admin import ModelAdmin, TabularInline
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
 
 from generations import deliveries, endpoints
-from generations.admin.generations import ReadOnly
 from generations.models import Delivery, DeliveryAttempt, WebhookEndpoint
 from tenants import pages
 from tenants.administration import Act
 from tenants.forms import ActForm, check_changes
+from tenants.lists import Long, ReadOnly
 from tenants.models import Tenant
 from tenants.pages import Once
 
@@ -135,7 +136,7 @@ REDELIVER = pages.Page(
 @admin.register(WebhookEndpoint)
 class WebhookEndpointAdmin(pages.Acts, ReadOnly, ModelAdmin):
     list_display = ["address", "tenant", "state", "test", "failing_since", "created_at"]
-    list_filter = ["test", "tenant"]
+    list_filter = ["test", ("tenant", AutocompleteSelectFilter)]
     list_select_related = ["tenant"]
     search_fields = ["url", "tenant__name", "=id"]
     ordering = ["-created_at"]
@@ -210,12 +211,11 @@ class AttemptInline(ReadOnly, TabularInline):
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(pages.Acts, ReadOnly, ModelAdmin):
+class DeliveryAdmin(pages.Acts, Long, ReadOnly, ModelAdmin):
     list_display = ["created_at", "tenant", "type", "state", "receiver", "attempts", "due_at", "finished_at"]
-    list_filter = ["status", "type", "test", "tenant"]
+    list_filter = ["status", "type", "test", ("tenant", AutocompleteSelectFilter)]
     list_select_related = ["tenant", "endpoint"]
     search_fields = ["=id", "=message_id", "=generation__id", "=endpoint__id"]
-    ordering = ["-created_at"]
     fields = [
         *("id", "message_id", "tenant", "type", "state", "receiver", "format", "test", "generation", "body"),
         *("created_at", "attempts", "due_at", "finished_at"),

@@ -6,16 +6,14 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from generations import catalog
+from generations import catalog, intake
 from generations.api.fields import METADATA, Flag, ImageText, Metadata, Name, OneOf, Text, Url, Whole
-from generations.intake import Wanted, Webhook
+from generations.intake import PICTURES, PLAIN, Wanted, Webhook
 from generations.models import Generation
 
 MOST_NAMED, MOST_OF_A_NAME = 20, 50  # unknown fields, and characters of each: a refusal is no echo
 LONGEST_URL = 2000  # characters
 WEBHOOK_URL = Url(max_length=LONGEST_URL, allow_blank=True, allow_null=True)
-PICTURES = ("image", "last_image")
-PLAIN = ("model", "prompt", "resolution", "aspect_ratio", "camera_fixed", "seed", "duration")
 OWN = ("external_id", "metadata", "webhook_url")  # of each generation, a rerun too
 MODEL = catalog.SEEDANCE_V1_LITE_I2V
 IMAGE = "URL (https), Base64 or data URI of a jpeg, png, webp, bmp, tiff or gif of at most 30 MB (31,457,280 bytes). "
@@ -141,9 +139,7 @@ class Rerun(NativeCreate):
         """As the source was wanted, but for what the body says. Its external id, metadata and webhook are its own."""
         source: Generation = self.context["source"]
         given = {name: value for name, value in self.validated_data.items() if value is not None}
-        like = {name: getattr(source, name) for name in PLAIN}
-        like |= {name: getattr(source, name) or getattr(source, f"{name}_url") or None for name in PICTURES}
-        like |= {name: self.fields[name].get_default() for name in OWN}
-        wanted = {**like, **given}
+        own = {name: self.fields[name].get_default() for name in OWN}
+        wanted = {**intake.like(source), **own, **given}
         model = catalog.MODELS[wanted.pop("model")]
         return Wanted(model=model, webhook=self.webhook(wanted), rerun_of=source.pk, **wanted)

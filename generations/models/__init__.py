@@ -1,6 +1,6 @@
 """The rows: generations, who works on them, and who is told of them."""
 
-from generations.models.generation import Attempt, Event, Generation, InputImage, Label
+from generations.models.generation import Attempt, Event, Generation, InputImage, Label, SeedRecord
 from generations.models.tally import StorageUse, Tally
 from generations.models.webhooks import Delivery, DeliveryAttempt, WebhookEndpoint, WebhookSecret
 from generations.models.work import Pause, Slot, Worker
@@ -14,6 +14,7 @@ __all__ = [
     "InputImage",
     "Label",
     "Pause",
+    "SeedRecord",
     "Slot",
     "StorageUse",
     "Tally",

@@ -35,6 +35,7 @@ class InputImage(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["tenant", "sha256"], name="an_image_is_kept_once_a_tenant")]
+        indexes = [models.Index(fields=["sha256"], name="image_by_sha256")]  # serves the panel's search
 
     def __str__(self) -> str:
         return self.sha256
@@ -205,6 +206,14 @@ class Generation(models.Model):
 
     def __str__(self) -> str:
         return str(self.id)
+
+
+class SeedRecord(Generation):
+    """A generation as the seed log has it."""
+
+    class Meta:
+        proxy = True
+        verbose_name, verbose_name_plural = "seed", "seed log"
 
 
 class Label(models.Model):

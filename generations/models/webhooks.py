@@ -121,6 +121,8 @@ class Delivery(models.Model):
             models.Index(
                 fields=["tenant", "due_at"], condition=DUE & OWN & Q(attempts__gt=0), name="delivery_own_retry"
             ),
+            # What a receiver knows of one, where ops look it up.
+            models.Index(fields=["message_id"], name="delivery_by_message"),
             # Serve the log, whole and by its filters; that by generation has the foreign key's.
             models.Index(*OF_A_TENANT, *NEWEST_FIRST, name="delivery_by_tenant"),
             models.Index(*OF_A_TENANT, "status", *NEWEST_FIRST, name="delivery_by_status"),

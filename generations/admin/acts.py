@@ -1,0 +1,143 @@
+"""What ops can do to a generation, each act as a page that asks why: which of them, by where the generation stands."""
+
+from typing import Any
+
+from django import forms
+from unfold import widgets
+
+from generations import catalog, doubts, interventions
+from generations.models import Generation
+from tenants import pages
+from tenants.forms import ActForm
+
+Status = Generation.Status
+
+
+class DoubtForm(ActForm):
+    """Which attempt the page was about when it was opened: another one may be in doubt when it is sent."""
+
+    attempt = forms.IntegerField(widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, row: Generation, **options: Any) -> None:
+        super().__init__(*args, row=row, initial={"attempt": doubts.attempt_of(row)}, **options)
+
+    def facts(self) -> dict[str, Any]:
+        return {"attempt": self.cleaned_data["attempt"]}
+
+
+class AttachForm(DoubtForm):
+    """The upstream's task that the lost answer was about."""
+
+    upstream_id = forms.CharField(
+        label="Upstream's task id",
+        max_length=200,  # as the model's column
+        help_text="As the upstream's account shows it.",
+        widget=widgets.UnfoldAdminTextInputWidget,
+    )
+
+    def facts(self) -> dict[str, Any]:
+        return {**super().facts(), "upstream_id": self.cleaned_data["upstream_id"]}
+
+
+class RerunForm(ActForm):
+    """With its own seed, unless another one is given."""
+
+    seed = forms.IntegerField(
+        min_value=catalog.RANDOM_SEED,
+        max_value=catalog.SEED_MAX,
+        help_text=f"The same seed makes the same video; {catalog.RANDOM_SEED} draws another.",
+        widget=widgets.UnfoldAdminIntegerFieldWidget,
+    )
+
+    def __init__(self, *args: Any, row: Generation, **options: Any) -> None:
+        super().__init__(*args, row=row, initial={"seed": row.seed}, **options)
+
+    def facts(self) -> dict[str, Any]:
+        return {"seed": self.cleaned_data["seed"]}
+
+
+PAGES = {
+    "attach": pages.Page(
+        "Attach upstream task",
+        "The upstream is asked for that task: where it is finished and was made from this generation's seed, its video "
+        "is copied and the tenant pays for it.",
+        AttachForm,
+        doubts.attach,
+    ),
+    "resubmit": pages.Page(
+        "Resubmit",
+        "It is sent once more, for where the upstream confirmed that it was not created: where the confirmation is "
+        "wrong, this may pay twice.",
+        DoubtForm,
+        doubts.resubmit,
+        "danger",
+    ),
+    "release": pages.Page(
+        "Release",
+        "It fails as never submitted and its hold goes back to the tenant, for where the upstream confirmed that it "
+        "was not created.",
+        DoubtForm,
+        doubts.release,
+    ),
+    "give_up": pages.Page(
+        "Give up",
+        "It fails as unconfirmed and its hold goes back to the tenant: what the upstream charged is ours to bear.",
+        DoubtForm,
+        doubts.give_up,
+        "danger",
+    ),
+    "cancel": pages.Page(
+        "Cancel",
+        "It ends before it is submitted: nothing is paid, and its hold goes back to the tenant.",
+        ActForm,
+        interventions.cancel,
+        "danger",
+    ),
+    "nudge": pages.Page(
+        "Nudge",
+        "Its next step is taken at once, whatever pause its earlier tries have earned it.",
+        ActForm,
+        interventions.nudge,
+    ),
+    "retry_copy": pages.Page(
+        "Retry the copy",
+        "The video is fetched anew, from a fresh address of the upstream, and stored under a new name.",
+        ActForm,
+        interventions.retry_copy,
+    ),
+    "fail": pages.Page(
+        "Fail and release",
+        "It ends without a video and its hold goes back to the tenant. What the upstream has begun, it charges all the "
+        "same: that is ours to bear.",
+        ActForm,
+        interventions.fail,
+        "danger",
+    ),
+    "rerun": pages.Page(
+        "Rerun",
+        "The same pictures and fields once more, as a new generation on the bill of the key that made this one, within "
+        "its limits.",
+        RerunForm,
+        interventions.rerun,
+    ),
+    "delete_files": pages.Page(
+        "Delete the files",
+        "Its video and pictures leave the bucket for good; its row, its bill and its ledger stay.",
+        ActForm,
+        interventions.delete_files,
+        "danger",
+    ),
+}
+POSSIBLE: dict[str, tuple[str, ...]] = {
+    Status.QUEUED: ("cancel", "nudge", "fail"),
+    Status.IN_DOUBT: ("attach", "resubmit", "release", "give_up"),
+    Status.RUNNING: ("nudge", "fail"),
+    Status.COPYING: ("retry_copy", "fail"),
+}
+
+
+def possible(generation: Generation) -> tuple[str, ...]:
+    """The acts that make sense where it stands."""
+    if generation.finished_at:
+        return ("rerun",) if generation.deleted_at else ("rerun", "delete_files")
+    return POSSIBLE.get(generation.status, ())

@@ -1,0 +1,95 @@
+"""What ops do to a generation that does not go its way, each act with a reason and its line in the audit log.
+
+Each is one move of the lifecycle, in one transaction with that line; what is in doubt has its own acts (doubts.py).
+The reason stays in the audit log: its caller reads that the operators did it, and no more.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import transaction
+
+from generations import intake, lifecycle, queue, removal
+from generations.models import Generation
+from tenants import administration, windows
+from tenants.administration import Act
+from tenants.errors import NotPossible
+
+Status = Generation.Status
+OPERATORS = "the service's operators"
+ENDED = "The service's operators ended it. It was not charged, and can be asked for again."
+MOVABLE = (Status.QUEUED, Status.RUNNING, Status.COPYING)  # not while a POST is under way, nor what is in doubt
+ELSEWHERE = {
+    Status.SUBMITTING: "It is being submitted: within three minutes it is running, or in doubt.",
+    Status.IN_DOUBT: "It is in doubt, which has its own acts.",
+}
+
+
+def cancel(act: Act, generation: Generation) -> None:
+    """Before it is submitted: nothing was paid, and its hold goes back."""
+    _do(act, "cancel", generation, lambda: lifecycle.cancel(generation, f"cancelled by {OPERATORS}"))
+
+
+def fail(act: Act, generation: Generation) -> None:
+    """Whatever the upstream does with it: its hold goes back, and what the upstream charges is ours to bear."""
+
+    def move() -> bool:
+        return lifecycle.fail(generation, "ended_by_operators", ENDED, sources=MOVABLE, fenced=False)
+
+    _do(act, "fail and release", generation, move, was=generation.status, usd=windows.usd(generation.price_micro))
+
+
+def nudge(act: Act, generation: Generation) -> None:
+    """Its next step is due now, whatever pause its earlier tries have earned it."""
+    _do(act, "nudge", generation, lambda: lifecycle.nudge(generation, MOVABLE, f"nudged by {OPERATORS}"))
+    queue.ring()
+
+
+def retry_copy(act: Act, generation: Generation) -> None:
+    """The copy begins anew, from a fresh URL of the upstream."""
+
+    def move() -> bool:
+        return lifecycle.nudge(generation, [Status.COPYING], f"its copy was begun anew by {OPERATORS}")
+
+    _do(act, "retry copy", generation, move)
+    queue.ring()
+
+
+def rerun(act: Act, generation: Generation, *, seed: int | None = None) -> Generation:
+    """The same pictures, fields and, unless another is given, seed once more: on the bill of the key that made it."""
+    _check_reason(act)
+
+    def note(made: Generation) -> None:
+        _note(act, "rerun", generation, made=str(made.pk), seed=made.seed, usd=windows.usd(made.price_micro))
+
+    return intake.again(generation, seed=generation.seed if seed is None else seed, note=note)
+
+
+def delete_files(act: Act, generation: Generation) -> bool:
+    """Its video and pictures leave the bucket; the row and the ledger stay. Whether they are gone already."""
+    _do(act, "delete files", generation, lambda: lifecycle.delete(generation, OPERATORS))
+    return removal.purge(generation)
+
+
+def _do(act: Act, action: str, generation: Generation, move: Callable[[], bool], **facts: Any) -> None:
+    _check_reason(act)
+    with transaction.atomic():
+        if not move():
+            generation.refresh_from_db()
+            raise NotPossible(reason=_why_not(generation))
+        _note(act, action, generation, **facts)
+
+
+def _note(act: Act, action: str, generation: Generation, **facts: Any) -> None:
+    administration.note(act, f"generation: {action}", generation.tenant, str(generation.pk), facts)
+
+
+def _check_reason(act: Act) -> None:
+    if not act.reason.strip():
+        raise NotPossible(reason="It needs a reason.")
+
+
+def _why_not(generation: Generation) -> str:
+    if generation.deleted_at:
+        return "Its files were deleted before."
+    return ELSEWHERE.get(Status(generation.status), f"It is {generation.get_status_display().lower()} now.")
