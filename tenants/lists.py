@@ -24,7 +24,7 @@ class Long:
 
     paginator = InfinitePaginator
     show_full_result_count = False
-    list_per_page = 50
+    list_per_page = 40
     list_max_show_all = 0
     ordering = ("-pk",)
     sortable_by = ()  # any other order would sort them all

@@ -4,6 +4,7 @@ import importlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 import django
@@ -32,3 +33,12 @@ def made(name: str) -> Iterator[None]:
         connections.close_all()
         with psycopg.connect(server, autocommit=True) as admin:
             admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def copy(row: Any, changed: dict[str, str], numbered: str) -> None:
+    """Many rows like `row`, one for each that the SELECT `numbered` finds, but for what `changed` says in SQL."""
+    table, columns = row._meta.db_table, [field.column for field in row._meta.concrete_fields]
+    made = ", ".join(changed.get(column, f"template.{column}") for column in columns)
+    insert = f"INSERT INTO {table} ({', '.join(columns)}) SELECT {made} FROM ({numbered}) numbered, {table} template"
+    with connections["default"].cursor() as cursor:
+        cursor.execute(f"{insert} WHERE template.{row._meta.pk.column} = %s", [row.pk])

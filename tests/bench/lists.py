@@ -167,18 +167,14 @@ def _fill(alice: Any, rows: int) -> None:
     """One a second from 2020 on, each a copy of one that was made as the service makes it."""
     from django.db import connection
 
-    from generations.models import Generation
     from tenants.models import ApiKey
     from tests.conftest import make_generation
 
     other, template = alice.with_key(), make_generation(alice)
     ApiKey.objects.filter(pk=other.key.pk).update(prefix=PREFIX)
-    columns = [field.column for field in Generation._meta.concrete_fields]
-    made = [CHANGED.get(column, f"template.{column}").format(other=other.key.pk) for column in columns]
-    insert = f"INSERT INTO generations_generation ({', '.join(columns)}) SELECT {', '.join(made)} "
-    insert += f"FROM ({NUMBERED.format(rows=rows)}) numbered, generations_generation template WHERE template.id = %s"
+    changed = {column: sql.format(other=other.key.pk) for column, sql in CHANGED.items()}
+    database.copy(template, changed, NUMBERED.format(rows=rows))
     with connection.cursor() as cursor:
-        cursor.execute(insert, [template.pk])
         cursor.execute(LABELS)
         cursor.execute("ANALYZE generations_generation, generations_label")
 
