@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 TEST_ENV := SECRET_KEY=check S3_BUCKET=check NOVITA_API_KEY=check DATABASE_URL=sqlite://:memory: DJANGO_SETTINGS_MODULE=seedance_service.settings
 
-.PHONY: help run demo test postgres races faults kills bench openapi contract check lock clean
+.PHONY: help run demo test postgres races faults kills bench browser openapi contract check lock clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -41,8 +41,12 @@ kills: .venv/dev.stamp  ## kill -9 of each process of the worker, KILLS=10 times
 
 ROWS ?= 1000000
 
-bench: .venv/dev.stamp  ## the list of a million generations on PostgreSQL: each filter at each depth (ROWS=1000000)
+bench: .venv/dev.stamp  ## a million generations on PostgreSQL: the callers' list, and every page of the panel (ROWS=1000000)
 	@$(PY) -m tests.bench.lists --rows $(ROWS)
+	@$(PY) -m tests.bench.panel --rows $(ROWS)
+
+browser: .venv/dev.stamp  ## the panel in a headless Chromium, as ops people use it; screenshots in var/screenshots
+	@$(PY) -m pytest -q tests/browser
 
 openapi: .venv/dev.stamp  ## write openapi.json anew, as the code says it
 	@$(TEST_ENV) $(PY) manage.py spectacular --format openapi-json --validate --fail-on-warn --file openapi.json
@@ -61,6 +65,7 @@ check: .venv/dev.stamp  ## format, lint, types, import contracts, migrations, te
 	@$(TEST_ENV) $(PY) manage.py makemigrations --check --dry-run
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory postgres
+	@$(MAKE) --no-print-directory browser
 	@$(MAKE) --no-print-directory contract
 	@$(MAKE) --no-print-directory races RACE_TRIALS=5
 	@$(MAKE) --no-print-directory faults MINUTES=0.8 LEAST=1

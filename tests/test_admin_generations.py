@@ -172,7 +172,9 @@ def test_a_seed_is_found_across_tenants_and_exported(admin_client: Client, alice
     theirs = make_generation(bob, seed=42, prompt='a "quoted", line\nbreak')
     make_generation(bob, seed=43)
     assert found(admin_client, SEEDS, q="42") == {str(mine.pk), str(theirs.pk)}
-    answer: Any = admin_client.get(reverse("admin:generations_seedrecord_export"), {"q": "42"})
+    export = reverse("admin:generations_seedrecord_export")
+    assert f'href="{export}?q=42"' in admin_client.get(SEEDS, {"q": "42"}).content.decode()
+    answer: Any = admin_client.get(export, {"q": "42"})
     assert answer["Content-Type"].startswith("text/csv")
     lines = b"".join(answer.streaming_content).decode().split("\r\n")
     assert lines[0].startswith("seed,seed_source,upstream_seed,id,tenant__name")

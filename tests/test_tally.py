@@ -116,6 +116,13 @@ def test_what_lies_in_the_bucket_is_counted_now_and_then(alice: Caller) -> None:
     Generation.objects.update(purged_at=timezone.now())
     tally.measure_storage()
     assert StorageUse.objects.get().videos == 9  # lately enough
-    with time_machine.travel(timezone.now() + tally.STORAGE_EVERY, tick=False):
+    with time_machine.travel(timezone.now() + tally.OFTEN, tick=False):
         tally.measure_storage()
     assert StorageUse.objects.get().videos == 0
+
+
+@pytest.mark.django_db
+def test_many_rows_are_not_read_often(django_assert_num_queries: Any) -> None:
+    StorageUse.objects.create(at=timezone.now() - tally.OFTEN, videos=tally.FEW, pictures=0)
+    with django_assert_num_queries(1):
+        tally.measure_storage()

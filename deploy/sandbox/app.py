@@ -1,6 +1,7 @@
 """A local server of Novita's wire format: submit, Task Result, the error envelope and the endpoint page's validation.
 
-A prompt that holds [fail] makes a task that fails, one that holds [refuse] is refused as ILLEGAL_PROMPT.
+A prompt that holds [fail] makes a task that fails, one that holds [refuse] is refused as ILLEGAL_PROMPT; of one that
+holds [lose] the task is made, and a proxy's error is all that is answered.
 """
 
 import hashlib
@@ -65,6 +66,8 @@ def submit(request: HttpRequest) -> HttpResponse:
         task = studio.accept(_image(body["image"]), last, **_facts(body))
     except Refused as refused:
         return refused.answer()
+    if "[lose]" in body["prompt"]:
+        return HttpResponse("<h1>502 Bad Gateway</h1>", status=502)
     return JsonResponse({"task_id": task.id})
 
 

@@ -47,6 +47,13 @@ class SeedLogAdmin(GenerationList):
     list_filter = (filters.Mode, ("tenant", AutocompleteSelectFilter), "seed_source", filters.Created)
     actions_list = ["export"]
 
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """The sheet is of what the list shows."""
+        answer = super().changelist_view(request, extra_context)
+        for one in getattr(answer, "context_data", {}).get("actions_list", []):
+            one["path"] = f"{one['path']}?{request.GET.urlencode()}"
+        return answer
+
     @display(description="Generation")
     def generation(self, record: SeedRecord) -> str:
         return str(record.pk)
