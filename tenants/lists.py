@@ -26,5 +26,6 @@ class Long:
     show_full_result_count = False
     list_per_page = 40
     list_max_show_all = 0
+    list_disable_select_all = True  # an act is done to what was looked at
     ordering = ("-pk",)
     sortable_by = ()  # any other order would sort them all

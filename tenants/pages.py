@@ -3,13 +3,13 @@
 The acts here are those on tenants and keys; generations bring their own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -19,6 +19,8 @@ from tenants.administration import Act
 from tenants.errors import NotPossible, Refusal
 from tenants.keys import NewKey
 from tenants.models import ApiKey
+
+MOST_CHOSEN = 100  # rows that one act is done to at once, each in a transaction of its own
 
 
 class Page(NamedTuple):
@@ -112,6 +114,25 @@ class Acts:
             except Refusal as error:
                 form.add_error(None, ValidationError(str(error)))
         return self._rendered(request, "tenants/act.html", page, row, form=form)
+
+    def act_on_all(self, request: HttpRequest, rows: QuerySet[Any], page: Page) -> HttpResponse:
+        """The act on each row that was chosen in the list, with one reason: what one refuses keeps no other from it."""
+        form = page.form(request.POST if "reason" in request.POST else None, row=None)
+        chosen = list(rows[:MOST_CHOSEN])
+        if form.is_valid():
+            self._do_all(request, page, chosen, form)
+            return HttpResponseRedirect(request.get_full_path())
+        return self._rendered(request, "tenants/act.html", page, None, form=form, chosen=chosen)
+
+    def _do_all(self, request: HttpRequest, page: Page, chosen: Sequence[Any], form: forms.ActForm) -> None:
+        done = 0
+        for row in chosen:
+            try:
+                page.verb(act_of(request, form), row, **form.facts())
+                done += 1
+            except Refusal as error:
+                messages.warning(request, f"{row}: {error}")
+        messages.success(request, f"{page.title}: done for {done} of {len(chosen)}.")
 
     def _done(self, request: HttpRequest, page: Page, row: Model | None, outcome: Any, back: str) -> HttpResponse:
         match outcome:

@@ -9,7 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from generations import breaker, heartbeat, tally
-from generations.models import Generation
+from generations.models import Generation, Worker
 from tests.conftest import Caller, make_generation
 from tests.test_lifecycle import put_in
 
@@ -46,6 +46,14 @@ def test_what_is_not_well_stands_out(admin_client: Client, alice: Caller) -> Non
     assert shown["Oldest due row"][1] == "bad"
     assert shown["Upstream live"][1] == "bad"
     assert "top up, please" in admin_client.get("/admin/").content.decode()
+
+
+def test_a_worker_that_fell_silent_is_named(admin_client: Client, db: None) -> None:
+    heartbeat.beat()
+    Worker.objects.create(host="worker-2", beat_at=timezone.now() - timedelta(minutes=10))
+    Worker.objects.create(host="worker-3", beat_at=timezone.now() - timedelta(days=3))  # it was taken away
+    [tile] = [tile for tile in admin_client.get("/admin/").context["tiles"] if tile.name == "Worker"]
+    assert (tile.note, tile.level) == ("worker-2 fell silent", "warn")
 
 
 def test_it_counts_by_period_and_shows_who_spends(admin_client: Client, alice: Caller, bob: Caller) -> None:

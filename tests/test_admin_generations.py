@@ -141,6 +141,19 @@ def test_an_act_asks_why_and_is_done_once_confirmed(
     assert (entry.actor, entry.target, entry.reason) == ("admin", str(g.pk), "asked for")
 
 
+def test_many_are_acted_on_with_one_reason_and_what_can_not_be_is_named(admin_client: Client, alice: Caller) -> None:
+    waiting, running = make_generation(alice), put_in(alice, "running")[0]
+    chosen = {"action": "cancel_chosen", "_selected_action": [str(waiting.pk), str(running.pk)]}
+    asked = admin_client.post(LIST, chosen).content.decode()
+    assert str(waiting.pk) in asked
+    assert Generation.objects.filter(status="cancelled").count() == 0
+    page = admin_client.post(LIST, {**chosen, "reason": "a flood"}, follow=True).content.decode()
+    assert "Cancel: done for 1 of 2." in page
+    assert f"{running.pk}: It is running now." in page
+    assert [row.reason for row in AuditEntry.objects.filter(action="generation: cancel")] == ["a flood"]
+    assert Generation.objects.get(pk=waiting.pk).status == "cancelled"
+
+
 def test_who_may_only_look_is_offered_no_act(alice: Caller) -> None:
     g = make_generation(alice)
     user = User.objects.create_user("viewer", is_staff=True)
@@ -151,6 +164,7 @@ def test_who_may_only_look_is_offered_no_act(alice: Caller) -> None:
     assert f"{g.pk}/cancel" not in text
     assert "Ledger" not in text
     assert http.post(page_of(g, "cancel"), {"reason": "I want to"}).status_code == 403
+    http.post(LIST, {"action": "cancel_chosen", "_selected_action": [str(g.pk)], "reason": "I want to"})
     assert http.get(reverse("admin:generations_generation_add")).status_code == 403
     assert http.post(page_of(g, "delete"), {"post": "yes"}).status_code == 403
     assert Generation.objects.get().status == "queued"

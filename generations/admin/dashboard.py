@@ -86,12 +86,15 @@ def upstream_tiles(now: datetime) -> list[Tile]:
 
 
 def worker_tile(now: datetime) -> Tile:
-    beats = [worker.beat_at for worker in Worker.objects.all() if worker.beat_at]
+    """The host that looked last, and those that fell silent within a day: later they are thought to be gone."""
+    beats = {worker.host: worker.beat_at for worker in Worker.objects.all() if worker.beat_at}
     url = reverse("admin:generations_worker_changelist")
     if not beats:
         return Tile("Worker", "none", "no worker has ever looked", "bad", url)
-    age = now - max(beats)
-    return Tile("Worker", span(age), "since one looked", "bad" if age > SILENT else "good", url)
+    age = now - max(beats.values())
+    silent = sorted(host for host, at in beats.items() if SILENT < now - at < DAY)
+    note = f"{', '.join(silent)} fell silent" if silent else "since one looked"
+    return Tile("Worker", span(age), note, "bad" if age > SILENT else "warn" if silent else "good", url)
 
 
 def webhook_tile(now: datetime) -> Tile:

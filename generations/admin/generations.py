@@ -64,6 +64,7 @@ class GenerationAdmin(pages.Acts, GenerationList):
         filters.Created,
     )
     actions_detail = [*acts.PAGES]
+    actions = ("nudge_chosen", "retry_chosen", "cancel_chosen", "fail_chosen")
     change_form_template = "generations/generation.html"
 
     def has_act_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -181,6 +182,22 @@ class GenerationAdmin(pages.Acts, GenerationList):
     @action(description="Delete the files", icon="delete", permissions=["act"], url_path="delete-files")
     def delete_files(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self.act(request, object_id, acts.PAGES["delete_files"])
+
+    @admin.action(description="Nudge", permissions=["act"])
+    def nudge_chosen(self, request: HttpRequest, rows: Any) -> HttpResponse:
+        return self.act_on_all(request, rows, acts.PAGES["nudge"])
+
+    @admin.action(description="Retry the copy", permissions=["act"])
+    def retry_chosen(self, request: HttpRequest, rows: Any) -> HttpResponse:
+        return self.act_on_all(request, rows, acts.PAGES["retry_copy"])
+
+    @admin.action(description="Cancel", permissions=["act"])
+    def cancel_chosen(self, request: HttpRequest, rows: Any) -> HttpResponse:
+        return self.act_on_all(request, rows, acts.PAGES["cancel"])
+
+    @admin.action(description="Fail and release", permissions=["act"])
+    def fail_chosen(self, request: HttpRequest, rows: Any) -> HttpResponse:
+        return self.act_on_all(request, rows, acts.PAGES["fail"])
 
 
 VIDEO = "generations_generation_video"
