@@ -7,12 +7,11 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.urls import path
 from django.utils import timezone
-from django.utils.timesince import timesince, timeuntil
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
 
-from generations import lifecycle, links
+from generations import links
 from generations.admin import acts, filters, life
 from generations.admin.search import Search
 from generations.models import Generation
@@ -27,13 +26,6 @@ COLOURS = {
     Status.SUCCEEDED: "success",
     Status.FAILED: "danger",
 }
-DOUBT = (
-    "In doubt",
-    {
-        "fields": ["tenant", "sent", "ends", "usd_at_risk", "seed"],
-        "description": "The answer to its submit was lost: it may or may not have been paid for.",
-    },
-)
 
 
 class GenerationList(Search, Long, ReadOnly, ModelAdmin):
@@ -98,10 +90,9 @@ class GenerationAdmin(pages.Acts, GenerationList):
         return sorted(super().get_fields(request, obj), key=lambda name: name != "status")
 
     def get_fieldsets(self, request: HttpRequest, obj: Generation | None = None) -> Any:
-        """What ops need to resolve a doubt comes first; all else is folded, below what the page tells."""
+        """All columns are folded, below what the page tells."""
         known = super().get_fieldsets(request, obj)
-        folded = [("All that is known", {**options, "classes": ["collapse"]}) for _, options in known]
-        return [DOUBT, *folded] if obj and obj.status == Status.IN_DOUBT else folded
+        return [("All that is known", {**options, "classes": ["collapse"]}) for _, options in known]
 
     def render_change_form(
         self, request: HttpRequest, context: Any, *, obj: Any = None, **options: Any
@@ -126,22 +117,6 @@ class GenerationAdmin(pages.Acts, GenerationList):
     @display(description="USD")
     def price(self, generation: Generation) -> str:
         return "test" if generation.test else windows.usd(generation.price_micro)
-
-    @display(description="In doubt since")
-    def sent(self, generation: Generation) -> str:
-        at = generation.submitted_at
-        assert at is not None  # it was sent
-        return f"{life.when(at)}, when it was sent: {timesince(at)} ago"
-
-    @display(description="Fails by itself")
-    def ends(self, generation: Generation) -> str:
-        assert generation.submitted_at is not None  # it was sent
-        at = generation.submitted_at + lifecycle.IN_DOUBT_HOLD
-        return f"{life.when(at)}, in {timeuntil(at)}"
-
-    @display(description="USD at risk")
-    def usd_at_risk(self, generation: Generation) -> str:
-        return windows.usd(generation.price_micro)
 
     @action(description="Attach upstream task", icon="link", permissions=["act"])
     def attach(self, request: HttpRequest, object_id: str) -> HttpResponse:

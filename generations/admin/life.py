@@ -1,14 +1,14 @@
 """A generation's life as its page tells it: what it looks like, every event with how long it took, money, messages."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from generations import links
+from generations import lifecycle, links
 from generations.admin import acts
 from generations.models import Attempt, Delivery, Event, Generation, InputImage
 from tenants import windows
@@ -36,6 +36,7 @@ def told(request: HttpRequest, generation: Generation) -> dict[str, Any]:
     user = request.user
     return {
         "generation": generation,
+        "doubt": doubt(generation) if generation.status == Generation.Status.IN_DOUBT else None,
         "price": windows.usd(generation.price_micro),
         "age": span(timezone.now() - generation.created_at),
         "took": span(generation.finished_at - generation.created_at) if generation.finished_at else "",
@@ -47,6 +48,18 @@ def told(request: HttpRequest, generation: Generation) -> dict[str, Any]:
         "entries": ledger(generation) if user.has_perm("tenants.view_ledgerentry") else None,
         "deliveries": deliveries(generation) if user.has_perm("generations.view_delivery") else None,
         "acts": acts.possible(generation),
+    }
+
+
+def doubt(generation: Generation) -> dict[str, str]:
+    """What ops need to resolve it."""
+    sent, now = generation.submitted_at, timezone.now()
+    assert sent is not None
+    ends = sent + lifecycle.IN_DOUBT_HOLD
+    return {
+        "In doubt since": f"{sent:%Y-%m-%d %H:%M:%S} UTC, when it was sent: {span(now - sent)} ago",
+        "Fails by itself": f"{ends:%Y-%m-%d %H:%M:%S} UTC, in {span(ends - now)}",
+        "USD at risk": windows.usd(generation.price_micro),
     }
 
 
@@ -93,7 +106,3 @@ def span(time: timedelta) -> str:
             rest = whole % size // small
             return f"{whole // size} {name}" + (f" {rest} {small_name}" if rest else "")
     return f"{whole} s"
-
-
-def when(at: datetime | None) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else "-"
