@@ -8,7 +8,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from generations import backlog, tally
+from generations import backlog, catalog, deliveries, tally
 
 DAY = timedelta(days=1)
 SINCE = {"hour": DAY / 24, "day": DAY, "week": 7 * DAY, "month": 30 * DAY}
@@ -62,3 +62,28 @@ class Created(SimpleListFilter):
     def queryset(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
         span = SINCE.get(self.value() or "")
         return rows.filter(pk__gte=tally.id_floor(timezone.now() - span)) if span else rows
+
+
+class Resolution(SimpleListFilter):
+    """Those of the catalog: asking the rows which there are would read them all."""
+
+    title, parameter_name = "resolution", "resolution"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        known = {resolution for model in catalog.MODELS.values() for resolution in model.resolutions}
+        return [(resolution, resolution) for resolution in sorted(known, key=len)]
+
+    def queryset(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
+        return rows.filter(resolution=self.value()) if self.value() else rows
+
+
+class EventType(SimpleListFilter):
+    """Of a delivery; asked of the code, for the same reason."""
+
+    title, parameter_name = "type", "type"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name) for name in deliveries.TYPES]
+
+    def queryset(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
+        return rows.filter(type=self.value()) if self.value() else rows

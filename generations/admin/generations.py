@@ -52,7 +52,7 @@ class GenerationAdmin(pages.Acts, GenerationList):
         filters.Attention,
         "status",
         ("tenant", AutocompleteSelectFilter),
-        "resolution",
+        filters.Resolution,
         filters.Created,
     )
     actions_detail = [*acts.PAGES]

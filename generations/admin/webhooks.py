@@ -12,6 +12,7 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
 
 from generations import deliveries, endpoints
+from generations.admin import filters
 from generations.models import Delivery, DeliveryAttempt, WebhookEndpoint
 from tenants import pages
 from tenants.administration import Act
@@ -213,7 +214,7 @@ class AttemptInline(ReadOnly, TabularInline):
 @admin.register(Delivery)
 class DeliveryAdmin(pages.Acts, Long, ReadOnly, ModelAdmin):
     list_display = ["created_at", "tenant", "type", "state", "receiver", "attempts", "due_at", "finished_at"]
-    list_filter = ["status", "type", "test", ("tenant", AutocompleteSelectFilter)]
+    list_filter = ["status", filters.EventType, "test", ("tenant", AutocompleteSelectFilter)]
     list_select_related = ["tenant", "endpoint"]
     search_fields = ["=id", "=message_id", "=generation__id", "=endpoint__id"]
     fields = [
