@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from generations import catalog, errors, eta, images, inputs, lifecycle, prices, queue, quota
+from generations import catalog, errors, eta, images, inputs, lifecycle, prices, queue, quota, tracing
 from generations.failpoints import failpoint
 from generations.images import Image
 from generations.models import Generation, InputImage
@@ -133,8 +133,18 @@ def _as_recorded(known: Generation) -> Generation:
 def _accept(key: ApiKey, wanted: Wanted, once: Once | None, note: Callable[[Generation], None] = _nothing) -> Accepted:
     if key.test and not settings.SANDBOX_BASE_URL:
         raise NoSandbox
+    with tracing.span("create", tenant=key.tenant_id, test=key.test) as span:
+        accepted = _made(key, wanted, once, note, span.traceparent)
+        span.tell(generation=str(accepted.generation.pk))
+    return accepted
+
+
+def _made(
+    key: ApiKey, wanted: Wanted, once: Once | None, note: Callable[[Generation], None], traceparent: str
+) -> Accepted:
     checked = {name: _checked(name, getattr(wanted, name)) for name in PICTURES}
     generation = _draft(key, wanted)
+    generation.traceparent = traceparent
     if once:
         generation.idempotency_key, generation.idempotency_digest = once.key, once.digest
     if any(isinstance(picture, Image) for picture in checked.values()):

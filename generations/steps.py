@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
-from generations import breaker, catalog, doubts, errors, inputs, lifecycle, novita, transfer
+from generations import breaker, catalog, doubts, errors, inputs, lifecycle, novita, tracing, transfer
 from generations.failpoints import failpoint
 from generations.models import Attempt, Generation
 
@@ -78,7 +78,9 @@ def _send(generation: Generation) -> None:
     if attempt is None:
         return
     failpoint("submit_recorded")
-    outcome = novita.submit(_account(generation), catalog.MODELS[generation.model].path, body)
+    with tracing.step("submit", generation) as span:
+        outcome = novita.submit(_account(generation), catalog.MODELS[generation.model].path, body)
+        span.tell(attempt=attempt.number, outcome=type(outcome).__name__)
     failpoint("submit_answered")
     _learn(generation, attempt, outcome)
     failpoint("submit_settled")
@@ -218,7 +220,7 @@ def poll(generation: Generation) -> None:
     assert generation.upstream_id is not None  # the schema's rule for a running row
     failpoint("poll_before")
     try:
-        seen = novita.poll(_account(generation), generation.upstream_id)
+        seen = _look(generation, generation.upstream_id)
     except errors.UpstreamTrouble as trouble:
         _not_yet(generation, str(trouble))
         return
@@ -234,6 +236,18 @@ def poll(generation: Generation) -> None:
             lifecycle.fail(generation, "upstream_failed", f"The upstream could not make the video: {reason}")
         case _:
             assert_never(seen)
+
+
+def _look(generation: Generation, upstream_id: str) -> novita.Polled:
+    """What the upstream says of its task. Raises UpstreamTrouble."""
+    began, outcome = time.time_ns(), "trouble"
+    try:
+        seen = novita.poll(_account(generation), upstream_id)
+        outcome = type(seen).__name__
+        return seen
+    finally:
+        if outcome != novita.Rendering.__name__:  # of which there are many, and each says nothing
+            tracing.past("poll", generation, began, outcome=outcome)
 
 
 def _not_yet(generation: Generation, trouble: str = "", **facts: Any) -> None:
@@ -255,7 +269,7 @@ def copy(generation: Generation) -> None:
     """A copy that did not come to its end starts anew, from a fresh URL."""
     assert generation.upstream_id is not None
     try:
-        seen = novita.poll(_account(generation), generation.upstream_id)
+        seen = _look(generation, generation.upstream_id)
     except errors.UpstreamTrouble as trouble:
         _copy_later(generation, str(trouble))
         return
@@ -267,7 +281,9 @@ def copy(generation: Generation) -> None:
 
 def _copy_from(generation: Generation, video_url: str) -> None:
     try:
-        video = transfer.run(generation, video_url)
+        with tracing.step("copy", generation) as span:
+            video = transfer.run(generation, video_url)
+            span.tell(bytes=video.size)
     except errors.Trouble as trouble:
         _copy_later(generation, f"{type(trouble).__name__}: {trouble}")
     except transfer.TurnLost:

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
-from generations import deliver, deliveries, heartbeat, lifecycle, queue, removal, steps, tally, turns
+from generations import deliver, deliveries, heartbeat, lifecycle, queue, removal, steps, tally, tracing, turns
 from generations.models import Delivery, Generation, Slot
 from generations.turns import Turn
 
@@ -59,6 +59,7 @@ def run() -> int:
             taken, asked_to_stop = _sweep(slot, stepping, telling)
         finally:
             queue.free_slot(slot)
+            tracing.flush()
         if not asked_to_stop and _anything_live():
             queue.ring()
     return taken

@@ -38,6 +38,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "seedance_service.request_id.RequestId",  # outermost: what the next ones refuse has an id too
+    "seedance_service.traced.Traced",
     "seedance_service.bodies.BodyLimit",  # before the one that reads a form to look for its token
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -204,6 +205,9 @@ SIGNED_URL_TTL = env.whole("SIGNED_URL_TTL", 3600, least=1, most=7 * 86400)  # s
 FETCH_ALLOW_HOSTS = env.hosts("FETCH_ALLOW_HOSTS")
 
 METRICS_TOKEN = env.text("METRICS_TOKEN")  # empty: no /metrics
+
+# Read by OpenTelemetry itself, as all its other OTEL_… variables; none of the two: no traces.
+TRACES = bool(env.text("OTEL_EXPORTER_OTLP_ENDPOINT") or env.text("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
 
 LOGGING = {
     "version": 1,
