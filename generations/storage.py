@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from mmap import mmap
 from typing import IO, TYPE_CHECKING, cast
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import boto3
 from botocore.config import Config
@@ -156,6 +156,12 @@ def signed_url(key: str, *, content_type: str, file_name: str) -> str:
             },
             ExpiresIn=settings.SIGNED_URL_TTL,
         )
+
+
+def public_origin() -> str:
+    """Of every signed URL: https://bucket.s3.eu-central-1.amazonaws.com, or S3_PUBLIC_URL's."""
+    parts = urlsplit(signed_url("any", content_type="", file_name=""))
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def signed_until() -> datetime:

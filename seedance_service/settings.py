@@ -40,6 +40,7 @@ MIDDLEWARE = [
     "seedance_service.request_id.RequestId",  # outermost: what the next ones refuse has an id too
     "seedance_service.traced.Traced",
     "seedance_service.bodies.BodyLimit",  # before the one that reads a form to look for its token
+    "seedance_service.panel_headers.PanelHeaders",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

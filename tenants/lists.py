@@ -24,7 +24,7 @@ class Long:
 
     paginator = InfinitePaginator
     show_full_result_count = False
-    list_per_page = 40
+    list_per_page = 30
     list_max_show_all = 0
     list_disable_select_all = True  # an act is done to what was looked at
     ordering = ("-pk",)

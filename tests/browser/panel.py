@@ -45,7 +45,8 @@ class Panel:
         for label, text in typed.items():
             self.page.locator(f"[name={label}]").fill(text)
         self.page.locator("[name=reason]").fill(reason)
-        self.page.get_by_role("button", name=name).click()
+        with self.page.expect_navigation():
+            self.page.get_by_role("button", name=name).click()
 
     def make(self, key: str = "", **wanted: Any) -> httpx.Response:
         """As another service asks for a video."""

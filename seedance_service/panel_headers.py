@@ -1,0 +1,61 @@
+"""What the panel's pages may load, should a caller's text ever become markup in them: nothing but what is ours."""
+
+import logging
+from collections.abc import Callable
+from functools import cache
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from generations import storage
+from generations.errors import StorageTrouble
+
+log = logging.getLogger(__name__)
+
+PANEL = "/admin"
+POLICY = {
+    "default-src": "'none'",
+    # No inline script. 'unsafe-eval' is the price of unfold's Alpine, which evaluates the attributes of its templates:
+    # markup that got in could act by such attributes, and still load nothing from elsewhere nor send anything there.
+    "script-src": "'self' 'unsafe-eval'",
+    "style-src": "'self' 'unsafe-inline'",  # unfold's colours, and the widths that its scripts set
+    "img-src": "'self' data: {bucket}",
+    "media-src": "'self' {bucket}",
+    "font-src": "'self'",
+    "connect-src": "'self'",
+    "form-action": "'self'",
+    "frame-ancestors": "'none'",
+    "base-uri": "'none'",
+}
+HEADERS = {
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+}
+
+
+class PanelHeaders:
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self._get_response(request)
+        if request.path.startswith(PANEL):
+            for name, value in {**HEADERS, "Content-Security-Policy": _policy()}.items():
+                response.headers[name] = value
+        return response
+
+
+def _policy() -> str:
+    try:
+        bucket = _bucket()
+    except StorageTrouble:  # no credentials yet, for example: its pages are shown, without pictures and videos
+        log.exception("where the bucket is can not be found out for the panel")
+        bucket = ""
+    return "; ".join(f"{name} {value.format(bucket=bucket)}".strip() for name, value in POLICY.items())
+
+
+@cache
+def _bucket() -> str:
+    """Asked once: it is the host of every signed URL."""
+    return storage.public_origin()
