@@ -10,12 +10,20 @@ from generations import lifecycle, queue
 from generations.models import Worker
 
 BEAT_EVERY = 5.0  # seconds
+SILENT = timedelta(minutes=3)  # an idle worker is rung for each minute, and beats at least every 90 s
 STALLED = timedelta(seconds=60)  # a due row without progress for so long is no accident
 
 
 def beat() -> None:
     """A sweep of this host has looked at the due rows, and taken what it had threads for."""
     _note(beat_at=timezone.now())
+
+
+def youngest_age() -> timedelta | None:
+    """Since any worker last looked; None where none ever did."""
+    beats = Worker.objects.filter(beat_at__isnull=False).order_by("-beat_at").values_list("beat_at", flat=True)
+    last = beats.first()
+    return timezone.now() - last if last else None
 
 
 def started() -> None:

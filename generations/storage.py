@@ -169,6 +169,12 @@ def signed_until() -> datetime:
     return timezone.now() + timedelta(seconds=settings.SIGNED_URL_TTL)
 
 
+def ping() -> None:
+    """Raises StorageTrouble where the bucket is not there, or can not be listed, which the service has to do."""
+    with _translated():
+        _client().head_bucket(Bucket=settings.S3_BUCKET)
+
+
 def ensure_bucket() -> None:
     """Makes the bucket where it is not there: for the local S3, where nobody else does."""
     try:

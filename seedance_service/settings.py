@@ -37,7 +37,8 @@ INSTALLED_APPS = [
     "seedance_service",  # the templates and the stylesheet of /docs
 ]
 MIDDLEWARE = [
-    "seedance_service.request_id.RequestId",  # outermost: what the next ones refuse has an id too
+    "seedance_service.health.Health",  # before all: a prober calls by address, and asks for nothing else of us
+    "seedance_service.request_id.RequestId",  # before the next ones: what they refuse has an id too
     "seedance_service.traced.Traced",
     "seedance_service.bodies.BodyLimit",  # before the one that reads a form to look for its token
     "seedance_service.panel_headers.PanelHeaders",

@@ -13,7 +13,7 @@ from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils import timezone
 
-from generations import backlog, tally
+from generations import backlog, heartbeat, tally
 from generations.admin.life import span
 from generations.models import Delivery, Pause, StorageUse, WebhookEndpoint, Worker
 from generations.tally import Counts, Hour
@@ -26,7 +26,6 @@ admin.site.index_template = "generations/dashboard.html"
 
 HOUR, DAY, MONTH = timedelta(hours=1), timedelta(days=1), timedelta(days=30)
 LATE, TOO_LATE = 60.0, 300.0  # seconds that a due row may wait
-SILENT = timedelta(minutes=3)  # an idle worker beats at least every 90 s
 MOST_TENANTS, SHOWN_TENANTS = 1000, 12
 COLOURS = {"accepted": "#3b82f6", "succeeded": "#16a34a", "failed": "#dc2626", "cancelled": "#9ca3af"}
 
@@ -92,9 +91,9 @@ def worker_tile(now: datetime) -> Tile:
     if not beats:
         return Tile("Worker", "none", "no worker has ever looked", "bad", url)
     age = now - max(beats.values())
-    silent = sorted(host for host, at in beats.items() if SILENT < now - at < DAY)
+    silent = sorted(host for host, at in beats.items() if heartbeat.SILENT < now - at < DAY)
     note = f"{', '.join(silent)} fell silent" if silent else "since one looked"
-    return Tile("Worker", span(age), note, "bad" if age > SILENT else "warn" if silent else "good", url)
+    return Tile("Worker", span(age), note, "bad" if age > heartbeat.SILENT else "warn" if silent else "good", url)
 
 
 def webhook_tile(now: datetime) -> Tile:

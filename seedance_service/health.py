@@ -1,0 +1,139 @@
+"""`/livez`: the process answers. `/readyz`: so do database, broker and bucket, and a worker has looked lately.
+
+Each is asked in a thread of its own, for DEADLINE at most: what hangs is told, and asked again only when it has let go.
+They answer before the middlewares, since a prober calls by address and shows no key, and say nothing that is secret.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as TooLate
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+
+from generations import heartbeat, queue, storage
+
+log = logging.getLogger(__name__)
+
+DEADLINE = 2.0  # seconds, below the patience of most probers
+KEPT = 1.0  # seconds that an answer is good for: a storm of probes is one look
+
+
+class NotWell(Exception):
+    """What is wrong, in a sentence."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    at: float  # by the monotonic clock
+    milliseconds: float
+    trouble: str = ""
+
+
+class Check:
+    """One thing that the service needs, and what was last seen of it."""
+
+    def __init__(self, name: str, ask: Callable[[], None], sentence: str) -> None:
+        self.name, self._ask, self._sentence = name, ask, sentence
+        self._lock = threading.Lock()
+        self._seen: Future[Seen] | None = None
+        self._thread = ThreadPoolExecutor(1, f"health-{name}")
+
+    def begin(self) -> "Future[Seen]":
+        """The look that is under way, or was made lately; else a new one."""
+        with self._lock:
+            known = self._seen
+            if known is None or (known.done() and time.monotonic() - known.result().at > KEPT):
+                known = self._seen = self._thread.submit(self._look)
+            return known
+
+    def _look(self) -> Seen:
+        began = time.monotonic()
+        trouble = ""
+        try:
+            self._ask()
+        except NotWell as error:
+            trouble = str(error)
+        except Exception:  # whatever it is, the prober hears of it, and the log has the rest
+            log.exception("%s is not well", self.name)
+            trouble = self._sentence
+        finally:
+            connection.close()  # this thread's own, seldom used
+        return Seen(time.monotonic(), (time.monotonic() - began) * 1000, trouble)
+
+
+def _database() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+def _worker() -> None:
+    age = heartbeat.youngest_age()
+    if age is None:
+        raise NotWell("No worker has ever looked at the due rows.")
+    if age > heartbeat.SILENT:
+        raise NotWell(f"No worker has looked at the due rows for {age.total_seconds():.0f} s.")
+
+
+CHECKS = {
+    check.name: check
+    for check in (
+        Check("database", _database, "The database does not answer."),
+        Check("broker", queue.ping, "The broker does not answer."),
+        Check("bucket", storage.ping, "The bucket can not be reached, or is not there."),
+        Check("worker", _worker, "It is not known whether a worker looks."),
+    )
+}
+
+
+def ready(names: set[str]) -> tuple[bool, dict[str, Any]]:
+    """All are asked at once."""
+    began = {name: CHECKS[name].begin() for name in CHECKS if name in names}
+    ends = time.monotonic() + DEADLINE
+    answers = {name: _answer(future, ends) for name, future in began.items()}
+    return all(answer["ok"] for answer in answers.values()), answers
+
+
+def _answer(future: "Future[Seen]", ends: float) -> dict[str, Any]:
+    try:
+        seen = future.result(timeout=max(ends - time.monotonic(), 0))
+    except TooLate:
+        return {"ok": False, "ms": DEADLINE * 1000, "error": f"It has not answered within {DEADLINE:.0f} s."}
+    told = {"ok": not seen.trouble, "ms": round(seen.milliseconds, 1)}
+    return {**told, "error": seen.trouble} if seen.trouble else told
+
+
+class Health:
+    """The first of the middlewares: neither the name it is called by nor the database can keep it from answering."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        page = PAGES.get(request.path)
+        if page is None:
+            return self._get_response(request)
+        if request.method not in ("GET", "HEAD"):
+            return HttpResponse(status=405, headers={"Allow": "GET, HEAD"})
+        answer = page(request)
+        answer["Cache-Control"] = "no-store"
+        return answer
+
+
+def livez(request: HttpRequest) -> HttpResponse:
+    return JsonResponse({"ok": True})
+
+
+def readyz(request: HttpRequest) -> HttpResponse:
+    """`?without=worker`: for a load balancer. What is accepted while no worker works is durable, and waits."""
+    is_ready, checks = ready(set(CHECKS) - set(request.GET.get("without", "").split(",")))
+    return JsonResponse({"ok": is_ready, "checks": checks}, status=200 if is_ready else 503)
+
+
+PAGES: dict[str, Callable[[HttpRequest], HttpResponse]] = {"/livez": livez, "/readyz": readyz}
