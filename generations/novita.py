@@ -6,6 +6,7 @@ What the upstream says comes back as one of a few outcomes; only what cannot be 
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -22,6 +23,7 @@ SUBMIT_DEADLINE = 120.0  # seconds; a long one makes doubt rare, and no caller w
 POLL_DEADLINE = 10.0  # seconds
 LONGEST_WAIT = 300.0  # seconds that a Retry-After may ask for at once
 HEAD, PIECE = 1024, 1024 * 1024  # bytes of a submit's body that are sent first, and then at a time
+NOBODYS = "00000000-0000-0000-0000-000000000000"  # a task's id that no task has
 MAX_ANSWER = 1024 * 1024  # bytes; a real answer has about one thousand
 
 # The page's table of errors. Content: the caller's, refused for good. Account: ours, and never the caller's fault.
@@ -140,18 +142,34 @@ def _in_pieces(content: bytes) -> Iterator[bytes]:
 
 def poll(to: Account, upstream_id: str) -> Polled:
     """Task Result of one task. Raises UpstreamTrouble where the answer is none: that is "not yet", never a failure."""
+    answer = _asked(to, upstream_id)
+    body = _object(answer)
+    if answer.status != 200:
+        raise UpstreamTrouble(f"the poll was answered with HTTP {answer.status} {_envelope(body)[0]}".strip())
+    return _polled(body)
+
+
+def greet(to: Account) -> datetime | None:
+    """Whether it answers and takes our key, by asking for a task that is nobody's: nothing is paid for. Its clock.
+
+    Raises UpstreamTrouble, with the upstream's own reason where it gave one.
+    """
+    answer = _asked(to, NOBODYS)
+    reason, message = _envelope(_object(answer))
+    if answer.status != 200 and reason != "TASK_NOT_FOUND":
+        raise UpstreamTrouble(f"HTTP {answer.status} {reason} {message}".strip())
+    return retry_after.date(answer.headers.get("Date", ""))
+
+
+def _asked(to: Account, upstream_id: str) -> "Answer":
     client, clock = _poller(os.getpid())
     clock.restart(POLL_DEADLINE)
     try:
         url = f"{to.base_url}/v3/async/task-result"
         with client.stream("GET", url, params={"task_id": upstream_id}, headers=_headers(to)) as response:
-            answer = _read(response)
+            return _read(response)
     except httpx.HTTPError as error:
         raise UpstreamTrouble(f"the poll failed: {type(error).__name__}") from error
-    body = _object(answer)
-    if answer.status != 200:
-        raise UpstreamTrouble(f"the poll was answered with HTTP {answer.status} {_envelope(body)[0]}".strip())
-    return _polled(body)
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,21 @@
-"""The header Retry-After: a number of seconds, or a date."""
+"""Times in headers: Retry-After, which is a number of seconds or a date, and dates alone."""
 
 import email.utils
 import time
+from datetime import UTC, datetime
 
 
 def seconds(value: str, most: float) -> float | None:
     """From now, `most` at the utmost; None where it says nothing that can be understood."""
     if value.isascii() and value.isdecimal():
         return min(float(value[:9]), most)
+    at = date(value)
+    return None if at is None else min(max(at.timestamp() - time.time(), 0.0), most)  # our own backoff serves as well
+
+
+def date(value: str) -> datetime | None:
+    """None where it is no date."""
     try:
-        date = email.utils.parsedate_to_datetime(value)
-        return min(max(date.timestamp() - time.time(), 0.0), most)
+        return email.utils.parsedate_to_datetime(value).astimezone(UTC)
     except (TypeError, ValueError, OverflowError):
-        return None  # our own backoff serves as well
+        return None

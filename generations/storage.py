@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from mmap import mmap
 from typing import IO, TYPE_CHECKING, cast
@@ -20,6 +20,7 @@ from botocore.parsers import ResponseParserError
 from django.conf import settings
 from django.utils import timezone
 
+from generations import retry_after
 from generations.errors import ObjectExists, StorageTrouble
 
 if TYPE_CHECKING:
@@ -173,6 +174,38 @@ def ping() -> None:
     """Raises StorageTrouble where the bucket is not there, or can not be listed, which the service has to do."""
     with _translated():
         _client().head_bucket(Bucket=settings.S3_BUCKET)
+
+
+def rehearse(key: str) -> Iterator[str]:
+    """Everything that the service does with the bucket, under a key of the caller's: each step's name before it is
+    done. Raises StorageTrouble at the step that is not allowed, or gives other bytes; the object is deleted at the end.
+    """
+    content = os.urandom(1024)
+    try:
+        yield "PutObject"
+        put(key, content, "application/octet-stream")
+        yield "PutObject that refuses to overwrite"
+        with suppress(ObjectExists):
+            put_stream(key, iter([content]), len(content), "application/octet-stream")
+            raise StorageTrouble("S3 overwrote what was there, although it was told not to (If-None-Match)")
+        yield "GetObject"
+        if read(key) != content:
+            raise StorageTrouble("S3 gave other bytes than were put")
+        yield "ListBucket"
+        if key not in keys(key):
+            raise StorageTrouble("S3 does not list what was put")
+    finally:
+        delete(key)
+    yield "DeleteObject"
+    if exists(key):
+        raise StorageTrouble("S3 still has what was deleted")
+
+
+def clock() -> datetime | None:
+    """What time it is there, as its answers say. Raises StorageTrouble."""
+    with _translated():
+        answer = _client().head_bucket(Bucket=settings.S3_BUCKET)
+    return retry_after.date(answer["ResponseMetadata"]["HTTPHeaders"].get("date", ""))
 
 
 def ensure_bucket() -> None:
