@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import transaction
 from standardwebhooks import Webhook
 
-from generations import deliveries, endpoints, fetch, signatures, task_result, tracing
+from generations import deliveries, endpoints, fetch, meters, signatures, task_result, tracing
 from generations.deliveries import Tried
 from generations.errors import FetchFailed, FetchRefused
 from generations.failpoints import failpoint
@@ -38,6 +38,7 @@ def attempt(delivery: Delivery) -> None:
     failpoint("delivery_sent")
     wait = answer.retry_after if answer and outcome == Outcome.THROTTLED else None
     _record(delivery, Tried(outcome, milliseconds, answer.status if answer else None, wait))
+    meters.DELIVERIES.labels(str(outcome)).inc()
     failpoint("delivery_recorded")
 
 

@@ -1,6 +1,7 @@
 """RECORD: the one intake behind both entrances. What it returns is durable, and has taken its room and its hold."""
 
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from mmap import mmap
@@ -11,11 +12,11 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from generations import catalog, errors, eta, images, inputs, lifecycle, prices, queue, quota, tracing
+from generations import catalog, errors, eta, images, inputs, lifecycle, meters, prices, queue, quota, tracing
 from generations.failpoints import failpoint
 from generations.images import Image
 from generations.models import Generation, InputImage
-from tenants.errors import LimitReached, NoSandbox
+from tenants.errors import LimitReached, NoSandbox, TenantSuspended
 from tenants.models import ApiKey
 from tenants.windows import Standing
 
@@ -95,8 +96,14 @@ def accept(key: ApiKey, wanted: Wanted, once: Once | None = None) -> Accepted:
     With `once`, the same key and request give the same generation, however many come at one moment, and take nothing of
     any limit again. Raises IdempotencyKeyReused where the key came with another request.
     """
-    if once is None:
-        return _accept(key, wanted, None)
+    try:
+        return _accepted_once(key, wanted, once) if once else _accept(key, wanted, None)
+    except (LimitReached, TenantSuspended) as refusal:
+        meters.REFUSED.labels(refusal.facts.get("limit_name", "suspended")).inc()
+        raise
+
+
+def _accepted_once(key: ApiKey, wanted: Wanted, once: Once) -> Accepted:
     if known := _made_before(key, once):
         return known
     try:
@@ -133,9 +140,12 @@ def _as_recorded(known: Generation) -> Generation:
 def _accept(key: ApiKey, wanted: Wanted, once: Once | None, note: Callable[[Generation], None] = _nothing) -> Accepted:
     if key.test and not settings.SANDBOX_BASE_URL:
         raise NoSandbox
+    began = time.monotonic()
     with tracing.span("create", tenant=key.tenant_id, test=key.test) as span:
         accepted = _made(key, wanted, once, note, span.traceparent)
         span.tell(generation=str(accepted.generation.pk))
+    meters.ACCEPT.observe(time.monotonic() - began)
+    meters.ACCEPTED.labels(meters.mode(test=key.test)).inc()
     return accepted
 
 

@@ -18,8 +18,9 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Case, DateTimeField, F, Value, When
 from django.utils import timezone
+from prometheus_client import Histogram
 
-from generations import deliveries
+from generations import deliveries, meters
 from generations.failpoints import failpoint
 from generations.models import Attempt, Event, Generation, InputImage, Label
 from tenants import ledger
@@ -92,13 +93,16 @@ def claim_due(limit: int) -> list[Generation]:
     if not due.exists():  # most looks find nothing, and need no write lock for it
         return []
     with transaction.atomic():
-        ids = list(due.select_for_update(skip_locked=True).values_list("pk", flat=True)[:limit])
-        if not ids:
+        found = dict(due.select_for_update(skip_locked=True).values_list("pk", "due_at")[:limit])
+        if not found:
             return []
+        ids = list(found)
         polled = When(status=Status.RUNNING, then=Value(now + POLL_LEASE))
         lease = Case(polled, default=Value(now + CLAIM_LEASE), output_field=DateTimeField())
         Generation.objects.filter(pk__in=ids).update(due_at=lease, turn=F("turn") + 1)
         claimed = list(Generation.objects.filter(pk__in=ids).select_related("image", "last_image", "tenant"))
+    for generation in claimed:
+        generation.was_due = found[generation.pk]
     failpoint("claim_committed")
     return claimed
 
@@ -220,15 +224,12 @@ def resubmit(generation: Generation, why: str) -> bool:
 
 def start_copying(generation: Generation, upstream_seed: int | None) -> bool:
     due_at = timezone.now() + COPY_LEASE
-    return _move(
-        generation,
-        [Status.RUNNING],
-        Status.COPYING,
-        due_at=due_at,
-        upstream_seed=upstream_seed,
-        progress_percent=99,
-        tries=0,
-    )
+    facts: dict[str, Any] = {"due_at": due_at, "upstream_seed": upstream_seed, "progress_percent": 99, "tries": 0}
+    with transaction.atomic():
+        moved = _move(generation, [Status.RUNNING], Status.COPYING, **facts)
+        if moved:
+            _observe(meters.UPSTREAM, generation.resumed_at or generation.submitted_at)
+    return moved
 
 
 def mark_succeeded(generation: Generation, video: StoredVideo) -> bool:
@@ -241,6 +242,7 @@ def mark_succeeded(generation: Generation, video: StoredVideo) -> bool:
         if moved:
             failpoint("finish_before_ledger")
             ledger.capture(generation.pk)
+            _observe(meters.TO_VIDEO, generation.created_at)
     failpoint("finish_committed")
     return moved
 
@@ -302,7 +304,19 @@ def mark_purged(generation: Generation) -> None:
 
 
 def _finish(generation: Generation, sources: Iterable[Status], target: Status, why: str = "", **columns: Any) -> bool:
-    return _move(generation, sources, target, why, due_at=None, finished_at=timezone.now(), **columns)
+    with transaction.atomic():
+        moved = _move(generation, sources, target, why, due_at=None, finished_at=timezone.now(), **columns)
+        if moved:
+            ended = (meters.mode(test=generation.test), str(target), columns.get("error_code", ""))
+            transaction.on_commit(meters.FINISHED.labels(*ended).inc)
+    return moved
+
+
+def _observe(histogram: Histogram, since: datetime | None) -> None:
+    """The seconds since then, once what is told is committed."""
+    assert since is not None
+    seconds = (timezone.now() - since).total_seconds()
+    transaction.on_commit(lambda: histogram.observe(seconds))
 
 
 def _move(

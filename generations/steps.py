@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
-from generations import breaker, catalog, doubts, errors, inputs, lifecycle, novita, tracing, transfer
+from generations import breaker, catalog, doubts, errors, inputs, lifecycle, meters, novita, tracing, transfer
 from generations.failpoints import failpoint
 from generations.models import Attempt, Generation
 
@@ -25,6 +25,16 @@ UNEXPECTED_TRIES = 10
 LARGE = 4 * 1024**2  # bytes of pictures; a submit's body takes some six times as much while it is built
 WAIT_FOR_ROOM = 20.0  # seconds
 INSIST = 50.0  # seconds; a submit's 120 and these are below its lease of 180
+# As metrics and traces name what the upstream said.
+OUTCOMES: dict[type, str] = {
+    novita.Created: "created",
+    novita.NotCreated: "not_created",
+    novita.Refused: "refused",
+    novita.InDoubt: "in_doubt",
+    novita.Rendering: "rendering",
+    novita.Rendered: "rendered",
+    novita.Failed: "failed",
+}
 
 log = logging.getLogger(__name__)
 _large = BoundedSemaphore(2)  # of 30 MB pictures at once in one worker: 2 * 2 * 180 MB
@@ -78,9 +88,11 @@ def _send(generation: Generation) -> None:
     if attempt is None:
         return
     failpoint("submit_recorded")
-    with tracing.step("submit", generation) as span:
+    meters.SUBMITTED.labels(meters.mode(test=generation.test)).inc()
+    with tracing.step("submit", generation) as span, meters.SUBMIT.time():
         outcome = novita.submit(_account(generation), catalog.MODELS[generation.model].path, body)
-        span.tell(attempt=attempt.number, outcome=type(outcome).__name__)
+        span.tell(attempt=attempt.number, outcome=OUTCOMES[type(outcome)])
+    meters.UPSTREAM_CALLS.labels("submit", OUTCOMES[type(outcome)]).inc()
     failpoint("submit_answered")
     _learn(generation, attempt, outcome)
     failpoint("submit_settled")
@@ -218,6 +230,8 @@ def _body(generation: Generation) -> dict[str, Any]:
 def poll(generation: Generation) -> None:
     """One look at the upstream's task; where it is done, its copy starts in the same step."""
     assert generation.upstream_id is not None  # the schema's rule for a running row
+    if generation.was_due:
+        meters.POLL_LAG.observe(max((timezone.now() - generation.was_due).total_seconds(), 0))
     failpoint("poll_before")
     try:
         seen = _look(generation, generation.upstream_id)
@@ -243,10 +257,11 @@ def _look(generation: Generation, upstream_id: str) -> novita.Polled:
     began, outcome = time.time_ns(), "trouble"
     try:
         seen = novita.poll(_account(generation), upstream_id)
-        outcome = type(seen).__name__
+        outcome = OUTCOMES[type(seen)]
         return seen
     finally:
-        if outcome != novita.Rendering.__name__:  # of which there are many, and each says nothing
+        meters.UPSTREAM_CALLS.labels("poll", outcome).inc()
+        if outcome != "rendering":  # of which there are many, and each says nothing
             tracing.past("poll", generation, began, outcome=outcome)
 
 
@@ -281,6 +296,7 @@ def copy(generation: Generation) -> None:
 
 def _copy_from(generation: Generation, video_url: str) -> None:
     try:
+        began = time.monotonic()
         with tracing.step("copy", generation) as span:
             video = transfer.run(generation, video_url)
             span.tell(bytes=video.size)
@@ -289,6 +305,9 @@ def _copy_from(generation: Generation, video_url: str) -> None:
     except transfer.TurnLost:
         return
     else:
+        meters.COPY.observe(time.monotonic() - began)
+        meters.COPY_BYTES.observe(video.size)
+        meters.COPIED_BYTES.inc(video.size)
         lifecycle.mark_succeeded(generation, video)
 
 

@@ -209,7 +209,10 @@ SIGNED_URL_TTL = env.whole("SIGNED_URL_TTL", 3600, least=1, most=7 * 86400)  # s
 
 FETCH_ALLOW_HOSTS = env.hosts("FETCH_ALLOW_HOSTS")
 
-METRICS_TOKEN = env.text("METRICS_TOKEN")  # empty: no /metrics
+METRICS_TOKEN = env.text("METRICS_TOKEN")  # empty: no /metrics on the web port
+METRICS_PORT = env.whole("METRICS_PORT", 0, least=0, most=65535)  # of the worker's own; 0: none
+METRICS_HOST = env.text("METRICS_HOST", "127.0.0.1")
+METRICS_DIR = Path(env.text("METRICS_DIR", str(VAR / "metrics")))  # what the processes of this host have counted
 
 # Read by OpenTelemetry itself, as all its other OTEL_… variables; none of the two: no traces.
 TRACES = bool(env.text("OTEL_EXPORTER_OTLP_ENDPOINT") or env.text("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))

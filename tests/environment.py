@@ -1,6 +1,9 @@
 """The environment of the tests, set before Django reads its settings. Nothing of the caller's leaks in."""
 
+import atexit
 import os
+import shutil
+import tempfile
 
 for name in ("NOVITA_API_KEY", "S3_ENDPOINT_URL", "S3_PUBLIC_URL", "FETCH_ALLOW_HOSTS", "BROKER_URL", "DEBUG"):
     os.environ.pop(name, None)
@@ -16,4 +19,6 @@ os.environ.update(
     AWS_REGION="us-east-1",
     SECURE_COOKIES="off",
     AWS_EC2_METADATA_DISABLED="true",
+    METRICS_DIR=tempfile.mkdtemp(prefix="seedance-metrics-"),  # of this process alone: tests compare what they count
 )
+atexit.register(shutil.rmtree, os.environ["METRICS_DIR"], ignore_errors=True)

@@ -123,7 +123,7 @@ def test_one_trace_from_the_create_to_the_webhook(
     for name in ("submit", "poll", "copy", "webhook"):
         assert by_name[name].parent_span_id == by_name["create"].span_id, name
         assert facts(by_name[name])["generation"] == made.json()["id"]
-    assert facts(by_name["submit"])["outcome"] == "Created"
+    assert facts(by_name["submit"])["outcome"] == "created"
     assert facts(by_name["webhook"])["outcome"] == "delivered"
     assert facts(by_name["call"])["status"] == 202
     assert collector.services == {"seedance-service"}

@@ -19,6 +19,7 @@ from django.db import Error, connection
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
+from generations import meters
 from generations.models import Generation
 
 log = logging.getLogger(__name__)
@@ -77,11 +78,13 @@ class Watch:
                 return None
             ended = threading.Event()
             self._waiting[ended] = generation_id
+            meters.WAITERS.set(len(self._waiting))
             return ended
 
     def leave(self, ended: threading.Event) -> None:
         with self._lock:
             del self._waiting[ended]
+            meters.WAITERS.set(len(self._waiting))
 
     def stop(self) -> None:
         """Nobody waits any longer, from now on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, ClassVar
 
 import uuid6
@@ -61,6 +62,8 @@ class Generation(models.Model):
     class WebhookFormat(models.TextChoices):
         STANDARD = "standard"
         NOVITA = "novita"  # the payload that Novita sends, for `extra.webhook.url`
+
+    was_due: datetime | None = None  # of one that was claimed: when it wanted attention; no column
 
     LIVE: ClassVar = [Status.QUEUED, Status.SUBMITTING, Status.IN_DOUBT, Status.RUNNING, Status.COPYING]
     FINISHED: ClassVar = [Status.SUCCEEDED, Status.FAILED, Status.CANCELLED]

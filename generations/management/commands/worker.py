@@ -11,11 +11,12 @@ import time
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import Error, connection
 from django.utils import timezone
 
-from generations import deliveries, heartbeat, lifecycle, queue
+from generations import deliveries, exposition, heartbeat, lifecycle, queue
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,8 @@ class Command(BaseCommand):
         self.cluster: subprocess.Popen[bytes] | None = None
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
+        if settings.METRICS_PORT:
+            exposition.serve()
         while not self.stopping:
             why = self._run_cluster()
             if why and not self.stopping:
