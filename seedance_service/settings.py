@@ -1,5 +1,6 @@
 """Every setting of the service, read once from the environment. README.md has the table."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -32,6 +33,9 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_q",
+    "axes",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
     "tenants",
     "generations",
     "seedance_service",  # the templates and the stylesheet of /docs
@@ -47,8 +51,12 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "seedance_service.sessions.Sessions",
+    "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "seedance_service.second_factor.SecondFactor",
+    "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "seedance_service.urls"
 WSGI_APPLICATION = "seedance_service.wsgi.application"
@@ -99,6 +107,27 @@ PROXY_HOPS = env.whole("PROXY_HOPS", 0, least=0, most=10)  # proxies of ours who
 SILENCED_SYSTEM_CHECKS = ["security.W004", "security.W008", "security.W021"]
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.flag("SECURE_COOKIES", not DEBUG)
+if SESSION_COOKIE_SECURE:  # no other host of the domain can set such a cookie
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
+# Not "Strict": who follows a link from an alert in a chat would seem to be logged out. What changes anything is a POST
+# with a token, which no other site can send.
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 60 * env.whole("SESSION_IDLE_MINUTES", 30, least=1, most=1440)  # seconds without a request
+SESSION_MAX_HOURS = env.whole("SESSION_MAX_HOURS", 12, least=1, most=720)  # whatever is done in it
+STAFF_TOTP = env.flag("STAFF_TOTP")  # whether the panel asks for a second factor
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+# By address and name together: nobody locks others of his office out by typing badly, nor an owner from elsewhere.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_RESET_ON_SUCCESS = True
+AXES_CLIENT_IP_CALLABLE = "tenants.authentication.address_of"
+AXES_LOCKOUT_TEMPLATE = "panel/locked_out.html"
+AXES_DISABLE_ACCESS_LOG = True  # the log has it
+OTP_TOTP_ISSUER = "Seedance Service"
 # An address may carry a signature, so nobody else is told it. Not "no-referrer": with it a browser sends `Origin: null`
 # with the panel's own forms, which Django's CSRF check refuses.
 SECURE_REFERRER_POLICY = "same-origin"
@@ -243,6 +272,7 @@ LOGGING = {
         "httpcore": {"level": "WARNING"},
         "botocore": {"level": "WARNING"},
         "urllib3": {"level": "WARNING"},
+        "axes": {"level": "WARNING"},  # its lines of each start
         "django-q": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
     },
 }

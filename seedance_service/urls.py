@@ -3,13 +3,14 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularJSONAPIView
 
-from seedance_service import metrics, pages
+from seedance_service import metrics, pages, second_factor
 from seedance_service.pages import only_read
 
 urlpatterns = [
     path("", only_read(RedirectView.as_view(url="/docs"))),
     path("", include("generations.api.urls")),
     path("", include("tenants.urls")),
+    path("admin/second-factor/", second_factor.view, name="second_factor"),
     path("admin/", admin.site.urls),
     path("admin", only_read(RedirectView.as_view(url="/admin/"))),
     path("metrics", only_read(metrics.view), name="metrics"),

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db.models import Q
+from django.http import HttpRequest
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
@@ -22,7 +23,7 @@ class KeyAuthentication(BaseAuthentication):
     """`request.user` is the tenant, `request.auth` its key. Every failure is the same InvalidKey."""
 
     def authenticate(self, request: Request) -> tuple[Tenant, ApiKey]:
-        text, address = _key_text(request), _address(request)
+        text, address = _key_text(request), address_of(request)
         failures.check(address, text)  # before the database is asked
         try:
             key = find(text)
@@ -43,7 +44,7 @@ def _key_text(request: Request) -> str:
     return (rest.strip() if scheme.lower() == "bearer" else text)[: keys.MAX_LENGTH + 1]
 
 
-def _address(request: Request) -> str:
+def address_of(request: Request | HttpRequest) -> str:
     """The caller's address: the one that the outermost of our PROXY_HOPS proxies saw, or the socket's."""
     forwarded = request.headers.get("X-Forwarded-For", "").split(",")
     hops = settings.PROXY_HOPS

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from generations import lifecycle
 from generations.admin import acts, life
+from generations.errors import StorageTrouble
 from generations.models import Generation
 from tenants.models import AuditEntry
 from tests.conftest import Caller, make_generation, make_image
@@ -121,6 +122,17 @@ def test_the_video_plays_by_a_fresh_url_each_time(admin_client: Client, alice: C
     stranger = Client()
     stranger.force_login(User.objects.get(username="nobody"))
     assert stranger.get(page_of(g, "video")).status_code == 404
+
+
+def test_the_page_opens_although_the_keys_of_s3_are_lost(admin_client: Client, alice: Caller, monkeypatch: Any) -> None:
+    def lost(*args: Any, **options: Any) -> str:
+        raise StorageTrouble("NoCredentialsError")
+
+    g, _ = put_in(alice, "succeeded")
+    monkeypatch.setattr("generations.storage.signed_url", lost)
+    for address in (page_of(g), LIST):
+        assert admin_client.get(address).status_code == 200
+    assert admin_client.get(page_of(g, "video")).status_code == 503
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,8 @@ class GenerationAdmin(pages.Acts, GenerationList):
         generation = self.get_object(request, object_id)
         if generation is None or not links.has_video(generation):
             raise Http404
-        return HttpResponseRedirect(links.video_url(generation))
+        url = life.signed(links.video_url, generation)
+        return HttpResponseRedirect(url) if url else HttpResponse("S3 can not be asked.", status=503)
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).select_related("tenant", "api_key", "image", "last_image")
@@ -107,7 +108,7 @@ class GenerationAdmin(pages.Acts, GenerationList):
 
     @display(description="Poster")
     def poster(self, generation: Generation) -> str:
-        url = links.poster_url(generation) if links.has_video(generation) else ""
+        url = life.signed(links.poster_url, generation) if links.has_video(generation) else ""
         return render_to_string("generations/poster.html", {"url": url})
 
     @display(description="Size")

@@ -1,5 +1,7 @@
 """A generation's life as its page tells it: what it looks like, every event with how long it took, money, messages."""
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -10,9 +12,12 @@ from django.utils import timezone
 
 from generations import lifecycle, links
 from generations.admin import acts
+from generations.errors import StorageTrouble
 from generations.models import Attempt, Delivery, Event, Generation, InputImage
 from tenants import windows
 from tenants.models import LedgerEntry
+
+log = logging.getLogger(__name__)
 
 MOST_DELIVERIES = 50  # their list has them all
 
@@ -43,7 +48,8 @@ def told(request: HttpRequest, generation: Generation) -> dict[str, Any]:
         "moments": moments(generation),
         "pictures": pictures(generation),
         "attempts": Attempt.objects.filter(generation=generation).order_by("number"),
-        "poster_url": links.poster_url(generation) if links.has_video(generation) else "",
+        "has_video": links.has_video(generation),
+        "poster_url": signed(links.poster_url, generation) if links.has_video(generation) else "",
         "video_page": reverse("admin:generations_generation_video", args=[generation.pk]),
         "entries": ledger(generation) if user.has_perm("tenants.view_ledgerentry") else None,
         "deliveries": deliveries(generation) if user.has_perm("generations.view_delivery") else None,
@@ -81,7 +87,7 @@ def _picture(title: str, image: InputImage | None, url: str) -> Picture:
     if image is None:
         return Picture(title, "", "It was not read yet.", url)
     facts = f"{image.width} × {image.height}, {image.format}, {image.size:,} bytes, SHA-256 {image.sha256}"
-    return Picture(title, "" if image.gone_at else links.image_url(image), facts, url)
+    return Picture(title, "" if image.gone_at else signed(links.image_url, image), facts, url)
 
 
 def ledger(generation: Generation) -> list[tuple[LedgerEntry, str]]:
@@ -93,6 +99,15 @@ def ledger(generation: Generation) -> list[tuple[LedgerEntry, str]]:
 def deliveries(generation: Generation) -> Any:
     rows = Delivery.objects.filter(generation=generation).select_related("endpoint")
     return rows.order_by("created_at")[:MOST_DELIVERIES]
+
+
+def signed(url: Callable[[Any], str], row: Any) -> str:
+    """Its URL; none where S3's keys are lost, which is when ops need the page most."""
+    try:
+        return url(row)
+    except StorageTrouble as trouble:
+        log.warning("no URL can be signed: %s", trouble)
+        return ""
 
 
 def span(time: timedelta) -> str:

@@ -106,7 +106,7 @@ ROUTES: dict[tuple[str, str], OfOne | OfMany] = {
 CREATE_WIRE = "/v3/async/seedance-v1-lite-i2v"
 # Nobody's rows: documents, and the panel, which has users and permissions of its own.
 NOT_OF_TENANTS = (
-    *("", "docs", "docs/", "openapi.json", "admin", "metrics"),
+    *("", "docs", "docs/", "openapi.json", "admin", "admin/second-factor/", "metrics"),
     *("llms.txt", "docs.md", "docs/<slug:name>", "docs/<slug:name>.md"),
     *("docs/errors/<slug:code>", "docs/errors/<slug:code>.md"),
 )

@@ -1,0 +1,33 @@
+"""For who has lost an authenticator: the next login sets up another one."""
+
+import logging
+from argparse import ArgumentParser
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.core.management.base import BaseCommand, CommandError
+from django_otp.plugins.otp_totp.models import TOTPDevice
+
+from tenants.management.options import user as who
+
+log = logging.getLogger(__name__)
+
+
+class Command(BaseCommand):
+    help = "Take a user's second factor away; be sure who is asking."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        acts = parser.add_subparsers(dest="action", required=True)
+        reset: ArgumentParser = acts.add_parser("reset", help="the next login sets up another one")
+        reset.add_argument("user", help="the name that the user logs in with")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        name = options["user"]
+        user = get_user_model().objects.filter(username=name).first()
+        if user is None:
+            raise CommandError(f"There is no user {name!r}.")
+        removed, _ = TOTPDevice.objects.filter(user=user).delete()
+        if not removed:
+            raise CommandError(f"{name} has no second factor.")
+        log.warning("the second factor of %s was taken away by %s", name, who())
+        self.stdout.write(f"The next login of {name} sets up another second factor.")

@@ -1,0 +1,120 @@
+"""The panel's second factor, where STAFF_TOTP asks for it: a code of an authenticator, set up at the first login.
+
+Until it is given no other page of the panel opens. django-otp keeps the secrets, slows guesses down and takes no code
+twice.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+import django_otp
+import segno
+from django import forms
+from django.conf import settings
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
+from django_otp.plugins.otp_totp.models import TOTPDevice
+from unfold import widgets
+
+log = logging.getLogger(__name__)
+
+PANEL = "/admin/"
+
+
+class CodeForm(forms.Form):
+    code = forms.RegexField(
+        r"^\s*[0-9]{3}\s?[0-9]{3}\s*$",
+        label="Code of six digits",
+        error_messages={"invalid": "A code has six digits."},
+        widget=widgets.UnfoldAdminTextInputWidget(
+            attrs={"autocomplete": "one-time-code", "inputmode": "numeric", "autofocus": True}
+        ),
+    )
+
+
+class SecondFactor:
+    """Sends who has not given it to its page."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if settings.STAFF_TOTP and request.path.startswith(PANEL) and _is_missing(request):
+            query = urlencode({"next": request.get_full_path()})
+            return HttpResponseRedirect(f"{reverse('second_factor')}?{query}")
+        return self._get_response(request)
+
+
+def _is_missing(request: HttpRequest) -> bool:
+    open_to_all = {reverse("second_factor"), reverse("admin:login"), reverse("admin:logout")}
+    return request.user.is_authenticated and not _is_verified(request) and request.path not in open_to_all
+
+
+def _is_verified(request: HttpRequest) -> bool:
+    user: Any = request.user  # as OTPMiddleware has made it
+    return bool(user.is_verified())
+
+
+@never_cache
+def view(request: HttpRequest) -> HttpResponse:
+    user: Any = request.user
+    if not (user.is_authenticated and user.is_staff):
+        return HttpResponseRedirect(reverse("admin:login"))
+    if _is_verified(request):
+        return HttpResponseRedirect(_next(request))
+    device = _device(user)
+    form = CodeForm(request.POST if request.method == "POST" else None)
+    if form.is_valid() and _is_right(device, form):
+        return _entered(request, device)
+    return TemplateResponse(request, "panel/second_factor.html", {**_shown(request, device), "form": form})
+
+
+def _device(user: Any) -> TOTPDevice:
+    """The one that was set up; else one that is now."""
+    found = TOTPDevice.objects.filter(user=user).order_by("-confirmed", "pk").first()
+    return found or TOTPDevice.objects.create(user=user, name="panel", confirmed=False)
+
+
+def _is_right(device: TOTPDevice, form: CodeForm) -> bool:
+    allowed, why = device.verify_is_allowed()
+    if not allowed:
+        form.add_error("code", f"Too many wrong codes: the next try is taken at {why['locked_until']:%H:%M:%S} UTC.")
+    elif not device.verify_token("".join(form.cleaned_data["code"].split())):
+        log.warning("a wrong second factor of %s", device.user.get_username())
+        form.add_error("code", "That code is not right, or was used before. Wait for the next one.")
+    else:
+        return True
+    return False
+
+
+def _entered(request: HttpRequest, device: TOTPDevice) -> HttpResponse:
+    if not device.confirmed:
+        device.confirmed = True
+        device.save(update_fields=["confirmed"])
+        log.warning("a second factor was set up by %s", device.user.get_username())
+    django_otp.login(request, device)
+    return HttpResponseRedirect(_next(request))
+
+
+def _shown(request: HttpRequest, device: TOTPDevice) -> dict[str, Any]:
+    """With what an authenticator has to know, only while none does."""
+    known = {**admin.site.each_context(request), "title": "Second factor", "next": _next(request)}
+    if device.confirmed:
+        return known
+    address = device.config_url
+    secret = address.partition("secret=")[2].partition("&")[0]
+    drawn = segno.make(address, error="m").svg_inline(scale=5, border=4, dark="#000", light="#fff")
+    return {**known, "secret": secret, "drawn": drawn}
+
+
+def _next(request: HttpRequest) -> str:
+    wanted = request.POST.get("next") or request.GET.get("next", "")
+    is_ours = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, request.is_secure())
+    return wanted if is_ours and wanted.startswith(PANEL) else PANEL

@@ -1,0 +1,90 @@
+"""Alerts, dashboard and runbook name what there is: metrics that are exported, and sections that are written."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from django.core.management import get_commands
+from prometheus_client.parser import text_string_to_metric_families
+
+from generations import exposition, heartbeat, meters
+from generations.admin import acts
+
+ROOT = Path(__file__).parent.parent
+ALERTS = yaml.safe_load((ROOT / "deploy" / "prometheus" / "alerts.yml").read_text())
+RULES = [rule for group in ALERTS["groups"] for rule in group["rules"]]
+PANELS = json.loads((ROOT / "deploy" / "grafana" / "dashboard.json").read_text())["panels"]
+RUNBOOK = (ROOT / "deploy" / "RUNBOOK.md").read_text()
+SECTIONS = {title.lower().replace(" ", "-") for title in re.findall(r"^#+ (.+)$", RUNBOOK, re.MULTILINE)}
+ASKED = [target["expr"] for panel in PANELS for target in panel.get("targets", [])]
+NAME, SELECTED = re.compile(r"seedance_[a-z_]+"), re.compile(r"(seedance_[a-z_]+)\{([^}]*)\}")
+
+
+def used(expressions: list[str]) -> set[str]:
+    return {name for expression in expressions for name in NAME.findall(expression)}
+
+
+@pytest.fixture
+def exported(db: None) -> dict[str, set[str]]:
+    """The labels of each name that Prometheus would store, as a scrape has them once everything has happened once."""
+    heartbeat.beat()
+    for metric in {id(one): one for one in meters.registry._names_to_collectors.values()}.values():
+        one: Any = metric
+        one = one.labels(*("x" for _ in one._labelnames)) if one._labelnames else one
+        getattr(one, "inc", getattr(one, "observe", None))(0)
+    families = text_string_to_metric_families(exposition.text().decode())
+    return {sample.name: set(sample.labels) for family in families for sample in family.samples}
+
+
+def test_each_name_in_alerts_and_dashboard_is_exported(exported: dict[str, set[str]]) -> None:
+    assert used([rule["expr"] for rule in RULES]) - set(exported) == set()
+    assert used(ASKED) - set(exported) == set()
+
+
+def test_each_label_that_is_asked_for_is_one_of_its_metric(exported: dict[str, set[str]]) -> None:
+    for expression in [*(rule["expr"] for rule in RULES), *ASKED]:
+        for name, selector in SELECTED.findall(expression):
+            assert set(re.findall(r"(\w+)[=!]", selector)) <= exported[name], expression
+
+
+def test_each_metric_is_on_the_dashboard(exported: dict[str, set[str]]) -> None:
+    shown = {re.sub(r"_(total|bucket|count|sum)$", "", name) for name in used(ASKED)}
+    there = {re.sub(r"_(total|bucket|count|sum)$", "", name) for name in exported}
+    assert there - shown == set()
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: str(rule["alert"]))
+def test_each_alert_says_what_it_is_and_has_its_section(rule: dict[str, Any]) -> None:
+    assert rule["labels"]["severity"] in ("page", "warn")
+    notes = rule["annotations"]
+    assert notes["summary"]
+    assert notes["description"]
+    file, _, section = notes["runbook_url"].partition("#")
+    assert file == "RUNBOOK.md"
+    assert section in SECTIONS
+    assert rule["expr"].count("(") == rule["expr"].count(")")
+
+
+def test_the_runbook_has_no_section_of_an_alert_that_is_gone() -> None:
+    named = {rule["annotations"]["runbook_url"].partition("#")[2] for rule in RULES}
+    assert {section for section in SECTIONS if section.startswith("seedance")} == named
+
+
+def test_the_runbook_names_each_act_of_the_panel_and_only_commands_that_exist() -> None:
+    for page in acts.PAGES.values():
+        assert f"| {page.title} |" in RUNBOOK
+    for command in set(re.findall(r"manage\.py (\w+)", RUNBOOK)):
+        assert command in get_commands(), command
+
+
+def test_the_dashboard_has_no_two_panels_in_one_place() -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in PANELS:
+        place = panel["gridPos"]
+        squares = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}
+        assert not squares & taken, panel["title"]
+        taken |= squares
+        assert place["x"] + place["w"] <= 24

@@ -1,0 +1,125 @@
+"""The second factor: nothing of the panel opens without it, where the setting asks for it."""
+
+import re
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+import time_machine
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+from django.test import Client
+from django.utils import timezone
+from django_otp.oath import totp
+from django_otp.plugins.otp_totp.models import TOTPDevice
+
+from tests.conftest import Caller
+
+pytestmark = pytest.mark.one_database
+
+PAGE = "/admin/second-factor/"
+
+
+@pytest.fixture(autouse=True)
+def _asked_for(settings: Any) -> None:
+    settings.STAFF_TOTP = True
+
+
+@pytest.fixture
+def olga(db: None) -> User:
+    return User.objects.create_superuser("olga")
+
+
+def logged_in(user: User) -> Client:
+    http = Client()
+    http.force_login(user)
+    return http
+
+
+def code_of(user: User) -> str:
+    device = TOTPDevice.objects.get(user=user)
+    return f"{totp(device.bin_key):06d}"
+
+
+def set_up(user: User) -> Client:
+    http = logged_in(user)
+    http.get(PAGE)
+    assert http.post(PAGE, {"code": code_of(user)}).status_code == 302
+    return http
+
+
+def test_no_page_opens_before_it_is_given(olga: User) -> None:
+    http = logged_in(olga)
+    for path in ("/admin/", "/admin/generations/generation/", "/admin/nowhere/"):
+        answer = http.get(path)
+        assert (answer.status_code, answer["Location"]) == (302, f"{PAGE}?next={path.replace('/', '%2F')}")
+    assert http.post("/admin/tenants/tenant/add/", {"name": "x", "reason": "y"}).status_code == 302
+    assert http.get("/admin/login/").status_code == 302  # whoever is logged in is sent on
+    assert http.post("/admin/logout/").status_code == 200
+
+
+def test_the_first_login_sets_it_up_and_later_ones_ask_for_it(olga: User) -> None:
+    http = logged_in(olga)
+    page = http.get(f"{PAGE}?next=/admin/generations/generation/").content.decode()
+    [secret] = re.findall(r'<code id="secret"[^>]*>([A-Z2-7]+)', page)
+    assert "<svg" in page
+    assert "<script>" not in page
+    assert TOTPDevice.objects.get(user=olga).confirmed is False
+    given = {"code": code_of(olga)[:3] + " " + code_of(olga)[3:], "next": "/admin/generations/generation/"}
+    assert http.post(PAGE, given)["Location"] == "/admin/generations/generation/"
+    assert http.get("/admin/").status_code == 200
+    again = logged_in(olga).get(PAGE).content.decode()
+    assert secret not in again
+    assert "<svg" not in again
+
+
+def test_a_wrong_code_and_one_that_was_used_are_refused(olga: User) -> None:
+    set_up(olga)
+    http = logged_in(olga)
+    used = http.post(PAGE, {"code": code_of(olga)}).content.decode()
+    assert "not right, or was used before" in used
+    assert http.get("/admin/").status_code == 302
+    assert "A code has six digits" in http.post(PAGE, {"code": "abc"}).content.decode()
+
+
+def test_guesses_are_slowed_down(olga: User) -> None:
+    with time_machine.travel(timezone.now(), tick=False) as clock:
+        set_up(olga)
+        clock.shift(timedelta(minutes=2))
+        http = logged_in(olga)
+        http.post(PAGE, {"code": "000000"})
+        assert "Too many wrong codes" in http.post(PAGE, {"code": code_of(olga)}).content.decode()
+        clock.shift(timedelta(seconds=5))
+        assert http.post(PAGE, {"code": code_of(olga)}).status_code == 302
+
+
+@pytest.mark.parametrize("wanted", ["https://evil.example/", "//evil.example/admin/", "/v1/generations", ""])
+def test_it_leads_nowhere_but_to_the_panel(olga: User, wanted: str) -> None:
+    http = logged_in(olga)
+    http.get(PAGE)
+    assert http.post(PAGE, {"code": code_of(olga), "next": wanted})["Location"] == "/admin/"
+
+
+def test_a_lost_one_is_taken_away_in_the_shell(olga: User) -> None:
+    set_up(olga)
+    out = StringIO()
+    call_command("second_factor", "reset", "olga", stdout=out)
+    assert "next login of olga" in out.getvalue()
+    assert not TOTPDevice.objects.exists()
+    for name in ("olga", "nobody"):
+        with pytest.raises(CommandError):
+            call_command("second_factor", "reset", name)
+
+
+def test_the_api_has_none_and_who_is_no_staff_has_no_page(alice: Caller) -> None:
+    assert alice.http.get("/v1/generations").status_code == 200
+    assert Client().get(PAGE)["Location"] == "/admin/login/"
+    user = User.objects.create_user("caller")
+    assert logged_in(user).get(PAGE)["Location"] == "/admin/login/"
+    assert not TOTPDevice.objects.exists()
+
+
+def test_without_the_setting_nobody_is_asked(olga: User, settings: Any) -> None:
+    settings.STAFF_TOTP = False
+    assert logged_in(olga).get("/admin/").status_code == 200
