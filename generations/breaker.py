@@ -4,15 +4,15 @@ One row an upstream, there only while it is paused. Jobs stay queued with their 
 whether it is back.
 """
 
-import logging
 import random
 from datetime import datetime, timedelta
 
+import structlog
 from django.utils import timezone
 
 from generations.models import Pause
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 FIRST, LONGEST = 4.0, 60.0  # seconds between probes, doubling; half of it is drawn, so that hosts do not knock together
 MOST = 300.0  # seconds; as long as a Retry-After is obeyed
@@ -50,14 +50,14 @@ def pause(reason: str, *, test: bool, retry_after: float | None = None) -> None:
     row.reason, row.probes, row.probe_at = reason, row.probes + 1, now + timedelta(seconds=seconds)
     Pause.objects.filter(pk=row.pk).update(reason=reason, probes=row.probes, probe_at=row.probe_at)
     if first:
-        log.error("submits to the %s upstream are paused: %s", row.pk, reason)
+        log.error("submits are paused", upstream=row.pk, reason=reason)
 
 
 def resume(*, test: bool) -> None:
     """It took a submit, or refused one for its content: it is well."""
     gone, _ = Pause.objects.filter(pk=_name(test)).delete()
     if gone:
-        log.warning("the %s upstream is back: submits go out again", _name(test))
+        log.warning("submits go out again", upstream=_name(test))
 
 
 def _backoff(probes: int) -> float:

@@ -4,12 +4,12 @@ Of an answer its status is all that is kept. Nothing outside is called within a 
 """
 
 import json
-import logging
 import time
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import assert_never
 
+import structlog
 from django.conf import settings
 from django.db import transaction
 from standardwebhooks import Webhook
@@ -22,7 +22,7 @@ from generations.models import Delivery, DeliveryAttempt, Generation
 from generations.sealing import KeyLost
 from tenants.administration import Act
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 Outcome = DeliveryAttempt.Outcome
 DEADLINE = 15.0  # seconds for the whole exchange, the look-up of its host included
@@ -59,7 +59,7 @@ def _posted(delivery: Delivery) -> tuple[Outcome, fetch.Answer | None]:
     try:
         headers = signed(delivery, body)
     except KeyLost:
-        log.error("the secret of webhook delivery=%s tenant=%s can not be opened", delivery.pk, delivery.tenant_id)
+        log.error("a webhook's secret can not be opened", delivery=str(delivery.pk), tenant=delivery.tenant_id)
         return Outcome.INTERNAL_ERROR, None
     url = delivery.endpoint.url if delivery.endpoint else delivery.url
     try:

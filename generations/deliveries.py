@@ -8,13 +8,13 @@ by the worker's turn; the row count is the verdict. An attempt is written with t
 """
 
 import json
-import logging
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
 import uuid6
 from django.db import transaction
 from django.db.models import F, Q
@@ -23,7 +23,7 @@ from django.utils import timezone
 from generations import queue
 from generations.models import Delivery, DeliveryAttempt, Generation, WebhookEndpoint
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 Status = Delivery.Status
 OF_STATUS = {
@@ -189,9 +189,17 @@ def _settle(delivery: Delivery, tried: Tried, status: Status, due_at: datetime |
 
 def _tell(delivery: Delivery, tried: Tried) -> None:
     """Neither the URL nor the address behind it: the first may hold a token, the second is nobody's business."""
-    told = (tried.outcome, tried.status_code or "-", delivery.tenant_id, delivery.pk, delivery.type)
-    line = "webhook %s %s tenant=%s delivery=%s type=%s attempt=%s"
-    transaction.on_commit(lambda: log.info(line, *told, delivery.attempts + 1))
+    facts = {
+        "action": str(tried.outcome),
+        "status_code": tried.status_code,
+        "tenant": delivery.tenant_id,
+        "delivery": str(delivery.pk),
+        "generation": str(delivery.generation_id) if delivery.generation_id else None,
+        "type": delivery.type,
+        "attempt": delivery.attempts + 1,
+        "duration_ms": tried.milliseconds,
+    }
+    transaction.on_commit(lambda: log.info("webhook", **facts))
 
 
 def redeliver(delivery: Delivery) -> bool:

@@ -4,11 +4,11 @@ The callers of the API act here as `key:PREFIX`, the service itself, which disab
 An act locks the row of what it changes first: deliveries to it end wholly before, or wholly after.
 """
 
-import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
 from django.db import transaction
 from django.utils import timezone
 
@@ -21,7 +21,7 @@ from tenants.administration import Act
 from tenants.errors import NotPossible
 from tenants.models import Tenant
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 MOST = 20  # endpoints of a tenant in one world: each multiplies what a move writes
 MOST_TESTS = 10  # test events of an endpoint that wait at once
@@ -79,7 +79,7 @@ def disable(act: Act, endpoint: WebhookEndpoint, reason: str = "") -> WebhookEnd
             told = deliveries.listeners(done.tenant_id, done.test, deliveries.DISABLED)
             facts = {"endpoint_id": str(done.pk), "reason": reason, "test": done.test}
             deliveries.tell(told, deliveries.DISABLED, facts)
-            log.warning("webhook endpoint %s of tenant=%s is disabled: %s", done.pk, done.tenant_id, reason)
+            log.warning("a webhook endpoint is disabled", endpoint=str(done.pk), tenant=done.tenant_id, reason=reason)
     return done
 
 

@@ -3,7 +3,6 @@
 The times of a kind are read by one query for all requests of a process, and not again within REREAD_EVERY.
 """
 
-import logging
 import threading
 import time
 from bisect import bisect_right
@@ -11,13 +10,14 @@ from math import ceil
 from statistics import median
 from typing import NamedTuple
 
+import structlog
 from django.db import Error
 from django.db.models import F, QuerySet, Value
 from django.utils import timezone
 
 from generations.models import Generation
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 LAST = 100  # of a kind: enough for a median, and few enough to follow an upstream that grows slower
 REREAD_EVERY = 30.0  # seconds
@@ -73,7 +73,7 @@ def _times(kind: Kind) -> tuple[float, ...]:
     try:
         seconds = _read(kind)
     except Error as error:  # what was created, or read, is answered all the same
-        log.warning("the times of %s could not be read: %s", kind, type(error).__name__)
+        log.warning("the times of a kind could not be read", error=type(error).__name__, **kind._asdict())
         return known.seconds
     with _lock:
         _keep(kind, seconds)

@@ -9,12 +9,12 @@ Each arrow is one UPDATE guarded by the state it starts from, and by the worker'
 Its Event and its ledger entry are in the same transaction. False means: somebody else was there first.
 """
 
-import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
 from django.db import transaction
 from django.db.models import Case, DateTimeField, F, Value, When
 from django.utils import timezone
@@ -26,7 +26,7 @@ from generations.models import Attempt, Event, Generation, InputImage, Label
 from tenants import ledger
 from tenants.windows import Charge
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 Status = Generation.Status
 CLAIM_LEASE = timedelta(seconds=90)  # longer than any step but those that take a longer lease themselves
@@ -137,7 +137,7 @@ def put_off(generation: Generation, seconds: float, *, trouble: str = "", **fact
         if noted and trouble and first:
             Event.objects.create(generation=generation, status=generation.status, message=trouble)
     if noted and trouble:
-        log.warning("%s tenant=%s generation=%s %s", generation.status, generation.tenant_id, generation.pk, trouble)
+        log.warning("a step came to nothing", action=str(generation.status), why=trouble, **_named(generation))
     return noted
 
 
@@ -168,7 +168,7 @@ def mark_running(generation: Generation, attempt: Attempt, upstream_id: str, sec
         facts: dict[str, Any] = {"due_at": due_at, "upstream_id": upstream_id, "tries": 0}
         if _move(generation, sources, Status.RUNNING, fenced=False, **facts):
             return True
-    log.error("task %s is paid for, and generation=%s is over without it", upstream_id, generation.pk)
+    log.error("a task is paid for, and its generation is over", upstream_id=upstream_id, **_named(generation))
     return False
 
 
@@ -358,8 +358,14 @@ def _note(generation: Generation, **columns: Any) -> bool:
 
 def _tell(generation: Generation, why: str) -> None:
     Event.objects.create(generation=generation, status=generation.status, message=why)
-    facts = (generation.status, generation.tenant_id, generation.pk, generation.seed, why)
-    transaction.on_commit(lambda: log.info("%s tenant=%s generation=%s seed=%s %s", *facts))
+    since = int((timezone.now() - generation.created_at).total_seconds() * 1000)
+    facts = {"action": str(generation.status), **_named(generation), "duration_ms": since, "why": why}
+    transaction.on_commit(lambda: log.info("move", **facts))
+
+
+def _named(generation: Generation) -> dict[str, Any]:
+    """As each line about a generation names it."""
+    return {"tenant": generation.tenant_id, "generation": str(generation.pk), "seed": generation.seed}
 
 
 def _close(attempt: Attempt, outcome: str, detail: str) -> None:

@@ -4,11 +4,11 @@ The row is the truth and a ring only a hint: losing or doubling one costs a wait
 before its last look at the rows, so a ring cannot fall between the two.
 """
 
-import logging
 import os
 import socket
 from datetime import UTC, datetime, timedelta
 
+import structlog
 from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
@@ -18,7 +18,7 @@ from django_q.tasks import async_task
 from generations.failpoints import failpoint
 from generations.models import Slot
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 SWEEP = "generations.tasks.sweep"  # an interface: messages in flight hold it as text
 SLOT_LEASE = timedelta(seconds=10)  # a sweep renews it every half second, and looks away for no longer than a query

@@ -2,9 +2,9 @@
 what S3 does not do at once the worker does later.
 """
 
-import logging
 from datetime import timedelta
 
+import structlog
 from django.utils import timezone
 
 from generations import inputs, lifecycle, storage, transfer
@@ -12,7 +12,7 @@ from generations.errors import StorageTrouble
 from generations.models import Generation
 from tenants.errors import NotPossible
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 LATER = timedelta(minutes=1)  # the request that deletes it has its own try first
 AT_ONCE = 20  # of those that were left, in one sweep
@@ -36,7 +36,7 @@ def purge(generation: Generation) -> bool:
         for image in filter(None, {generation.image, generation.last_image}):
             inputs.give_up(image)
     except StorageTrouble as trouble:
-        log.error("what was deleted is still in the bucket: %s; generation=%s", trouble, generation.pk)
+        log.error("what was deleted is still in the bucket", trouble=str(trouble), generation=str(generation.pk))
         return False
     lifecycle.mark_purged(generation)
     return True

@@ -3,11 +3,11 @@ single generations. A secret is told once, when it is made; here it is sealed.
 """
 
 import base64
-import logging
 import secrets
 from collections.abc import Iterator
 from datetime import datetime
 
+import structlog
 from django.db import transaction
 from django.utils import timezone
 
@@ -15,7 +15,7 @@ from generations import sealing
 from generations.models import Delivery, WebhookEndpoint, WebhookSecret
 from generations.models.webhooks import Signing
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 BYTES = 32  # random ones, of a secret; the spec has 24 to 64
 
@@ -68,4 +68,4 @@ def _previous(signing: Signing) -> Iterator[str]:
     try:
         yield sealing.opened(signing.previous_secret)
     except sealing.KeyLost:  # the new one was made because of that, perhaps
-        log.error("the secret before the present one of %s %s can not be opened", type(signing).__name__, signing.pk)
+        log.error("the secret before the present one can not be opened", of=type(signing).__name__, id=str(signing.pk))

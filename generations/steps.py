@@ -1,6 +1,5 @@
 """SUBMIT, POLL, COPY: one step of a claimed generation. Nothing outside is called within a transaction."""
 
-import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,6 +7,7 @@ from datetime import timedelta
 from threading import BoundedSemaphore
 from typing import Any, assert_never
 
+import structlog
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
@@ -36,7 +36,7 @@ OUTCOMES: dict[type, str] = {
     novita.Failed: "failed",
 }
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 _large = BoundedSemaphore(2)  # of 30 MB pictures at once in one worker: 2 * 2 * 180 MB
 
 
@@ -115,7 +115,7 @@ def _room_for(generation: Generation) -> Iterator[bool]:
 
 def _learn(generation: Generation, attempt: Attempt, outcome: novita.Submitted) -> None:
     # Before it is recorded: should the database be lost for long, ops find here what to attach.
-    log.info("answer to attempt=%s generation=%s: %s", attempt.number, generation.pk, outcome)
+    log.info("answer", attempt=attempt.number, generation=str(generation.pk), said=repr(outcome))
     _insist(lambda: _record(generation, attempt, outcome))
     match outcome:
         case novita.Created() | novita.Refused(ours=False):

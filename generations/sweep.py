@@ -1,6 +1,5 @@
 """The worker's loop: take a slot, claim due rows, a step for each, again until nothing is live or time is over."""
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -8,6 +7,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+import structlog
 from django.conf import settings
 from django.db import connections
 from django.utils import timezone
@@ -16,7 +16,7 @@ from generations import deliver, deliveries, heartbeat, lifecycle, queue, remova
 from generations.models import Delivery, Generation, Slot
 from generations.turns import Turn
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 AWAKE_FOR = 50.0  # seconds; the schedule rings each minute
 LOOK_EVERY = 0.5  # seconds between two looks at the due rows
@@ -98,7 +98,7 @@ def _step(generation: Generation) -> None:
     try:
         steps.advance(generation)
     except Exception:
-        log.exception("a step failed; generation=%s status=%s", generation.pk, generation.status)
+        log.exception("a step failed", generation=str(generation.pk), status=str(generation.status))
         _recover(steps.recover, generation)
     finally:
         connections["default"].close_if_unusable_or_obsolete()  # a cut one would fail each step of this thread
@@ -109,7 +109,7 @@ def _deliver(claimed: tuple[Turn, Delivery]) -> None:
     try:
         deliver.attempt(delivery)
     except Exception:
-        log.exception("a delivery failed; delivery=%s tenant=%s", delivery.pk, delivery.tenant_id)
+        log.exception("a delivery failed", delivery=str(delivery.pk), tenant=delivery.tenant_id)
         _recover(deliver.recover, delivery)
     finally:
         connections["default"].close_if_unusable_or_obsolete()
@@ -132,7 +132,7 @@ def _recover(recover: Callable[[Any], None], row: Generation | Delivery) -> None
     try:
         recover(row)
     except Exception:  # the database itself: the row keeps its lease, and falls due again with it
-        log.exception("its failure could not be recorded; %s=%s", type(row).__name__.lower(), row.pk)
+        log.exception("its failure could not be recorded", **{type(row).__name__.lower(): str(row.pk)})
 
 
 def _anything_live() -> bool:

@@ -44,6 +44,14 @@ def whole(name: str, default: int, *, least: int, most: int) -> int:
     return int(value)
 
 
+def one_of(name: str, default: str, choices: dict[str, str]) -> str:
+    """What the choice that is named stands for."""
+    value = text(name, default).lower()
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name} is {value!r}; it takes {', '.join(choices)}.")
+    return choices[value]
+
+
 def hosts(name: str) -> list[str]:
     """Entries such as media.internal, 127.0.0.1:8001 and 10.20.0.0/16."""
     entries = [word.lower() for word in words(name)]

@@ -4,7 +4,6 @@ Each is asked in a thread of its own, for DEADLINE at most: what hangs is told, 
 They answer before the middlewares, since a prober calls by address and shows no key, and say nothing that is secret.
 """
 
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -13,13 +12,14 @@ from concurrent.futures import TimeoutError as TooLate
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 
 from generations import heartbeat, queue, storage
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 DEADLINE = 2.0  # seconds, below the patience of most probers
 KEPT = 1.0  # seconds that an answer is good for: a storm of probes is one look
@@ -61,7 +61,7 @@ class Check:
         except NotWell as error:
             trouble = str(error)
         except Exception:  # whatever it is, the prober hears of it, and the log has the rest
-            log.exception("%s is not well", self.name)
+            log.exception("something is not well", check=self.name)
             trouble = self._sentence
         finally:
             connection.close()  # this thread's own, seldom used

@@ -1,16 +1,16 @@
 """What the panel's pages may load, should a caller's text ever become markup in them: nothing but what is ours."""
 
-import logging
 from collections.abc import Callable
 from functools import cache
 
+import structlog
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from generations import storage
 from generations.errors import StorageTrouble
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 PANEL = "/admin"
 POLICY = {

@@ -3,9 +3,9 @@
 The HTTP numbers of all errors stand in the one table here; codes.py makes a page of each.
 """
 
-import logging
 from typing import Any, NamedTuple
 
+import structlog
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
@@ -30,7 +30,7 @@ from tenants.errors import (
 )
 from tenants.views import render as render_limit
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 
 class Row(NamedTuple):
@@ -116,9 +116,9 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
 def _log_trouble(error: Exception) -> None:
     match error:
         case errors.StorageTrouble():
-            log.error("S3 is in trouble: %s", error)
+            log.error("S3 is in trouble", error=str(error))
         case OperationalError() | InterfaceError():
-            log.error("the database is in trouble: %s", type(error).__name__)
+            log.error("the database is in trouble", error=type(error).__name__)
 
 
 def of(error: Exception) -> Problem | None:

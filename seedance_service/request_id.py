@@ -3,7 +3,6 @@
 It is a header of every answer, in the body of every error, and in every line that is logged meanwhile.
 """
 
-import logging
 import re
 import secrets
 import time
@@ -12,16 +11,18 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+import structlog
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.log import log_response
 
 HEADER = "X-Request-Id"
 SANE = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")  # nothing that could end a header or a line of the log
-ENTRANCES = ("/v1/", "/v3/")  # what has a line for each request; the panel has its audit log
+ENTRANCES, PANEL = ("/v1/", "/v3/"), "/admin/"  # what has a line for each request
+BY_ITSELF = "X-Refresh"  # a dashboard that reads itself again: nobody looked
 LONGEST_PATH = 200  # characters that are logged of it
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 _current: ContextVar[str] = ContextVar("request_id", default="")
 
 
@@ -64,11 +65,21 @@ def _tell(request: HttpRequest, response: Any, seconds: float) -> None:
         log_response("%s: %s", response.reason_phrase, request.path, response=response, request=request)
     if request.path.startswith(ENTRANCES):
         _tell_of_call(request, response, seconds)
+    elif request.path.startswith(PANEL) and BY_ITSELF not in request.headers:
+        _tell_of_page(request, response, seconds)
 
 
 def _tell_of_call(request: HttpRequest, response: HttpResponseBase, seconds: float) -> None:
     """Without the query, which may hold what is nobody's business."""
     key: Any = getattr(request, "auth", None)  # REST framework puts the key that it found on Django's request too
-    who = f" tenant={key.tenant_id} key={key.prefix}" if key else ""
-    facts = (request.method, request.path[:LONGEST_PATH], response.status_code, seconds * 1000, who)
-    log.info("%s %s %s %.0f ms%s", *facts)
+    facts = {"action": request.method, "path": request.path[:LONGEST_PATH], "status": response.status_code}
+    facts |= {"tenant": key.tenant_id, "key": key.prefix} if key else {}
+    log.info("request", **facts, duration_ms=round(seconds * 1000))
+
+
+def _tell_of_page(request: HttpRequest, response: HttpResponseBase, seconds: float) -> None:
+    """Who of ops looked at what: prompts and videos are callers'. What was done is in the audit log."""
+    user: Any = getattr(request, "user", None)
+    if user and user.is_authenticated:
+        facts = {"action": request.method, "path": request.path[:LONGEST_PATH], "status": response.status_code}
+        log.info("panel", **facts, user=user.get_username(), duration_ms=round(seconds * 1000))

@@ -4,13 +4,13 @@ Until it is given no other page of the panel opens. django-otp keeps the secrets
 twice.
 """
 
-import logging
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
 import django_otp
 import segno
+import structlog
 from django import forms
 from django.conf import settings
 from django.contrib import admin
@@ -23,7 +23,7 @@ from django.views.decorators.cache import never_cache
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold import widgets
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 PANEL = "/admin/"
 
@@ -87,7 +87,7 @@ def _is_right(device: TOTPDevice, form: CodeForm) -> bool:
     if not allowed:
         form.add_error("code", f"Too many wrong codes: the next try is taken at {why['locked_until']:%H:%M:%S} UTC.")
     elif not device.verify_token("".join(form.cleaned_data["code"].split())):
-        log.warning("a wrong second factor of %s", device.user.get_username())
+        log.warning("a wrong second factor", user=device.user.get_username())
         form.add_error("code", "That code is not right, or was used before. Wait for the next one.")
     else:
         return True
@@ -98,7 +98,7 @@ def _entered(request: HttpRequest, device: TOTPDevice) -> HttpResponse:
     if not device.confirmed:
         device.confirmed = True
         device.save(update_fields=["confirmed"])
-        log.warning("a second factor was set up by %s", device.user.get_username())
+        log.warning("a second factor was set up", user=device.user.get_username())
     django_otp.login(request, device)
     return HttpResponseRedirect(_next(request))
 

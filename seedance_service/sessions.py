@@ -11,9 +11,10 @@ from django.contrib.auth import logout
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from seedance_service.request_id import BY_ITSELF
+
 BEGAN, SEEN = "began", "seen"  # seconds since the epoch, in the session
 TOUCH_EVERY = 60.0  # seconds: a write of the database for each request would be too many
-BY_ITSELF = "X-Refresh"
 
 
 class Sessions:

@@ -1,5 +1,6 @@
 """Every setting of the service, read once from the environment. README.md has the table."""
 
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -246,13 +247,18 @@ METRICS_DIR = Path(env.text("METRICS_DIR", str(VAR / "metrics")))  # what the pr
 # Read by OpenTelemetry itself, as all its other OTEL_… variables; none of the two: no traces.
 TRACES = bool(env.text("OTEL_EXPORTER_OTLP_ENDPOINT") or env.text("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
 
+
+def _on_a_terminal() -> str:
+    return "console" if sys.stderr.isatty() else "json"
+
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
         "line": {
             "()": "seedance_service.logs.RedactingFormatter",
-            "fmt": "%(asctime)s %(levelname)s %(name)s %(message)s",
+            "style": env.one_of("LOG_FORMAT", "auto", {"auto": _on_a_terminal(), "json": "json", "console": "console"}),
             "secrets": [
                 SECRET_KEY,
                 *SECRET_KEY_FALLBACKS,

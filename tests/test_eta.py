@@ -148,7 +148,7 @@ def test_a_database_in_trouble_costs_the_estimate_and_nothing_else(
     with connection.execute_wrapper(lost):
         assert remaining(0) is None
         assert remaining(0) is None
-    assert caplog.text.count("could not be read: OperationalError") == 1
+    assert caplog.text.count("could not be read") == 1
     now = eta.REREAD_EVERY
     assert remaining(0) == 30
     now *= 2

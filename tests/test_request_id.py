@@ -1,6 +1,7 @@
 """A request's id: the caller's or one of ours, in every answer, every error and every line of the log."""
 
 import io
+import json
 import logging
 import re
 import threading
@@ -21,14 +22,17 @@ pytestmark = pytest.mark.one_database
 OURS = re.compile(r"req_[0-9a-f]{32}")
 
 
+Lines = Callable[[], list[dict[str, Any]]]
+
+
 @pytest.fixture
-def lines() -> Iterator[Callable[[], list[str]]]:
+def lines() -> Iterator[Lines]:
     """What the service's handler would write, of every logger."""
     out = io.StringIO()
     handler = logging.StreamHandler(out)
-    handler.setFormatter(RedactingFormatter("%(levelname)s %(name)s %(message)s"))
+    handler.setFormatter(RedactingFormatter())
     logging.getLogger().addHandler(handler)
-    yield lambda: out.getvalue().splitlines()
+    yield lambda: [json.loads(line) for line in out.getvalue().splitlines()]
     logging.getLogger().removeHandler(handler)
 
 
@@ -125,55 +129,81 @@ def test_an_error_has_it_in_its_body(alice: Caller) -> None:
     assert wire.json()["metadata"] == {"request_id": wire["X-Request-Id"]}
 
 
-def test_a_failure_of_ours_is_found_in_the_log_by_it(
-    alice: Caller, settings: Any, lines: Callable[[], list[str]]
-) -> None:
+def test_a_failure_of_ours_is_found_in_the_log_by_it(alice: Caller, settings: Any, lines: Lines) -> None:
     settings.SIGNED_URL_TTL = "not a number"
     g, _ = put_in(alice, "succeeded")
     answer = alice.http.get(f"/v1/generations/{g.pk}", headers={"X-Request-Id": "mine"})
     assert (answer.status_code, answer.json()["request_id"]) == (500, "mine")
-    [told] = [line for line in lines() if line.startswith("ERROR")]
-    assert told.startswith("ERROR django.request Internal Server Error")
-    assert told.endswith("request_id=mine")
+    [told] = [line for line in lines() if line["level"] == "error"]
+    assert told["logger"] == "django.request"
+    assert told["event"].startswith("Internal Server Error")
+    assert told["request_id"] == "mine"
+    assert told["exception"].startswith("Traceback")
 
 
-def test_every_line_of_a_request_has_it_and_no_other(alice: Caller, lines: Callable[[], list[str]]) -> None:
+def test_every_line_of_a_request_has_it_and_no_other(alice: Caller, lines: Lines) -> None:
     logging.getLogger("tests").info("before")
     alice.http.get("/v1/nothing", headers={"X-Request-Id": "mine"})
     logging.getLogger("tests").info("after")
-    assert [line.partition(" request_id=")[2] for line in lines()] == ["", *["mine"] * (len(lines()) - 2), ""]
+    assert [line.get("request_id") for line in lines()] == [None, *["mine"] * (len(lines()) - 2), None]
     assert len(lines()) >= 3
 
 
-def told(lines: list[str]) -> list[str]:
-    return [line for line in lines if " seedance_service.request_id " in line]
+def told(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [line for line in lines if line["logger"] == "seedance_service.request_id"]
 
 
-def test_the_api_has_one_line_for_each_request(alice: Caller, lines: Callable[[], list[str]]) -> None:
+def test_the_api_has_one_line_for_each_request(alice: Caller, lines: Lines) -> None:
     alice.http.get("/v1/generations?external_id=nobodys-business", headers={"X-Request-Id": "mine"})
     client("x").post("/v3/async/seedance-v1-lite-i2v", headers={"X-Request-Id": "other"})
     own, wire = told(lines())
-    who = rf"tenant={alice.tenant.pk} key={alice.key.prefix}"
-    assert re.fullmatch(rf"INFO seedance_service.request_id GET /v1/generations 200 \d+ ms {who} request_id=mine", own)
-    assert re.fullmatch(r"INFO .* POST /v3/async/seedance-v1-lite-i2v 403 \d+ ms request_id=other", wire)
-    assert "nobodys-business" not in "".join(lines())
-    assert alice.key_text not in "".join(lines())
+    took, also_took = own.pop("duration_ms"), wire.pop("duration_ms")
+    assert 0 <= took < 60_000
+    assert 0 <= also_took < 60_000
+    for line in (own, wire):
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", line.pop("timestamp"))
+        assert (line.pop("level"), line.pop("event"), line.pop("logger")) == (
+            "info",
+            "request",
+            "seedance_service.request_id",
+        )
+    who = {"tenant": alice.tenant.pk, "key": alice.key.prefix}
+    assert own == {"action": "GET", "path": "/v1/generations", "status": 200, "request_id": "mine", **who}
+    assert wire == {
+        "action": "POST",
+        "path": "/v3/async/seedance-v1-lite-i2v",
+        "status": 403,
+        "request_id": "other",
+    }
+    assert "nobodys-business" not in str(lines())
+    assert alice.key_text not in str(lines())
 
 
-def test_the_documents_have_none(db: None, client: Client, lines: Callable[[], list[str]]) -> None:
+def test_the_documents_have_none(db: None, client: Client, lines: Lines) -> None:
     for path in ("/docs/quickstart", "/llms.txt", "/admin/login/"):
         client.get(path)
     assert told(lines()) == []
 
 
-def test_a_hostile_path_is_one_short_line(alice: Caller, lines: Callable[[], list[str]]) -> None:
+def test_a_hostile_path_is_one_short_line(alice: Caller, lines: Lines) -> None:
     alice.http.get("/v1/a%0d%0aERROR%20forged" + "x" * 10_000)
     [line] = told(lines())
-    assert r"/v1/a\r\nERROR forged" in line
-    assert len(line) < 400
-    assert all(line.split()[0] in ("INFO", "WARNING") for line in lines())
+    assert line["path"].startswith("/v1/a\r\nERROR forged")
+    assert len(line["path"]) == request_id.LONGEST_PATH
+    assert {line["level"] for line in lines()} == {"info", "warning"}
 
 
-def test_a_key_that_is_sent_as_an_id_is_not_logged(alice: Caller, lines: Callable[[], list[str]]) -> None:
+def test_a_key_that_is_sent_as_an_id_is_not_logged(alice: Caller, lines: Lines) -> None:
     alice.http.get("/v1/generations", headers={"X-Request-Id": alice.key_text})
-    assert alice.key_text not in "".join(lines())
+    assert alice.key_text not in str(lines())
+
+
+def test_the_panel_has_a_line_for_whoever_looks_and_none_for_a_page_that_reads_itself_again(
+    admin_client: Client, alice: Caller, lines: Lines
+) -> None:
+    g, _ = put_in(alice, "failed")
+    page = f"/admin/generations/generation/{g.pk}/change/"
+    admin_client.get(page)
+    admin_client.get("/admin/", headers={"X-Refresh": "1"})
+    [line] = told(lines())
+    assert (line["event"], line["user"], line["path"], line["status"]) == ("panel", "admin", page, 200)

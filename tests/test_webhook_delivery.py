@@ -309,7 +309,9 @@ def test_five_days_without_a_success_disable_an_endpoint_and_its_tenant_is_told(
     told = json.loads(Delivery.objects.get(endpoint=other).body)
     assert told["type"] == "webhook_endpoint.disabled"
     assert told["data"] == {"endpoint_id": str(bad.pk), "reason": endpoints.FAILED, "test": False}
-    assert f"webhook endpoint {bad.pk} of tenant={alice.tenant.pk} is disabled: No delivery" in caplog.text
+    assert "a webhook endpoint is disabled" in caplog.text
+    assert str(bad.pk) in caplog.text
+    assert "No delivery" in caplog.text
     assert AuditEntry.objects.get(action="disable webhook endpoint").actor == "service"
 
 

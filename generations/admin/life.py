@@ -1,11 +1,11 @@
 """A generation's life as its page tells it: what it looks like, every event with how long it took, money, messages."""
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import structlog
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -17,7 +17,7 @@ from generations.models import Attempt, Delivery, Event, Generation, InputImage
 from tenants import windows
 from tenants.models import LedgerEntry
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 MOST_DELIVERIES = 50  # their list has them all
 
@@ -106,7 +106,7 @@ def signed(url: Callable[[Any], str], row: Any) -> str:
     try:
         return url(row)
     except StorageTrouble as trouble:
-        log.warning("no URL can be signed: %s", trouble)
+        log.warning("no URL can be signed", trouble=str(trouble))
         return ""
 
 

@@ -1,7 +1,6 @@
 """Entrance 2: the service's own API under /v1/: making generations, listing and reading them."""
 
-import logging
-
+import structlog
 from django.db import Error
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -21,7 +20,7 @@ from generations.models import Generation
 from tenants import ratelimit
 from tenants.entrance import View, key_of
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 
 class Creates(LargeBodies):
@@ -38,7 +37,7 @@ class Creates(LargeBodies):
         try:
             generation, waited = awaited(request, accepted.generation)
         except Error:  # it is committed, and its caller must hear so
-            log.exception("it is not known what became of generation=%s", accepted.generation.pk)
+            log.exception("it is not known what became of it", generation=str(accepted.generation.pk))
             generation, waited = accepted.generation, {}
         if not waited:
             return shown.first_answer(generation, told)

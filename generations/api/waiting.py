@@ -4,7 +4,6 @@ Who waits keeps a thread of the server and no database connection; one thread of
 one query at a time, while there are any. Their places are few: every other request needs a thread too.
 """
 
-import logging
 import os
 import re
 import signal
@@ -14,6 +13,7 @@ import time
 from collections.abc import Mapping
 from uuid import UUID
 
+import structlog
 from django.conf import settings
 from django.db import Error, connection
 from drf_spectacular.utils import OpenApiParameter
@@ -22,7 +22,7 @@ from rest_framework.request import Request
 from generations import meters
 from generations.models import Generation
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 LONGEST = 60.0  # seconds; proxies and load balancers cut a silent connection at about that
 LOOK_EVERY = 0.25  # seconds
@@ -126,7 +126,7 @@ def _look(waiting: Mapping[threading.Event, UUID]) -> float:
     try:
         over = set(ended.values_list("pk", flat=True))
     except Error as error:
-        log.warning("the database does not tell what has ended: %s", type(error).__name__)
+        log.warning("the database does not tell what has ended", error=type(error).__name__)
         connection.close()
         return AFTER_TROUBLE
     for one, generation_id in waiting.items():

@@ -242,7 +242,7 @@ def test_a_database_in_trouble_is_asked_again(
     looks.trouble = None
     end(g)
     assert answer.result(5)[0]
-    assert "does not tell what has ended: OperationalError" in caplog.text
+    assert "does not tell what has ended" in caplog.text
     assert looks.opened >= 3  # each on a fresh connection
 
 

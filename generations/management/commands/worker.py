@@ -2,7 +2,6 @@
 
 import contextlib
 import ctypes
-import logging
 import os
 import signal
 import subprocess
@@ -11,6 +10,7 @@ import time
 from datetime import timedelta
 from typing import Any
 
+import structlog
 from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import Error, connection
@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from generations import deliveries, exposition, heartbeat, lifecycle, queue
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 DRAIN = 8.0  # seconds that steps under way may take after a stop, so that all is over in ten; the rest falls due again
 GIVE_UP = 9.5  # seconds after a stop, whatever hangs
@@ -46,7 +46,7 @@ class Command(BaseCommand):
         while not self.stopping:
             why = self._run_cluster()
             if why and not self.stopping:
-                log.error("%s: its whole process group is killed, and started again", why)
+                log.error("its whole process group is killed, and started again", why=why)
                 _asked(heartbeat.restarted, why)
 
     def _stop(self, number: int, frame: Any) -> None:

@@ -1,16 +1,16 @@
 """For who has lost an authenticator: the next login sets up another one."""
 
-import logging
 from argparse import ArgumentParser
 from typing import Any
 
+import structlog
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from tenants.management.options import user as who
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 
 class Command(BaseCommand):
@@ -29,5 +29,5 @@ class Command(BaseCommand):
         removed, _ = TOTPDevice.objects.filter(user=user).delete()
         if not removed:
             raise CommandError(f"{name} has no second factor.")
-        log.warning("the second factor of %s was taken away by %s", name, who())
+        log.warning("a second factor was taken away", user=name, by=who())
         self.stdout.write(f"The next login of {name} sets up another second factor.")
