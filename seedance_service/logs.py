@@ -18,15 +18,17 @@ HIDDEN = "[hidden]"
 SHORTEST = 8  # characters; a shorter secret is a word that would be hidden everywhere
 CONTROLS = {code: repr(chr(code))[1:-1] for code in [*range(32), *range(127, 160), 0x2028, 0x2029]}
 FIRST = ("timestamp", "level", "logger", "event")  # in each line, in this order
+# Each with what it can not do without, in lower case: most lines hold nothing of it.
 PATTERNS = [
     # Any URL's query: it may hold a signature, whoever signed it.
-    (re.compile(r"(https?://[^\s?'\"<>\\]+)\?[^\s'\"<>\\]+"), rf"\1?{HIDDEN}"),
-    (re.compile(r"(?i)(X-Amz-(?:Signature|Credential|Security-Token)=)[^\s&'\"\\]+"), rf"\1{HIDDEN}"),
-    (re.compile(r"(?i)(Bearer\s+)[^\s'\",}\\]+"), rf"\1{HIDDEN}"),
+    ("://", re.compile(r"(https?://[^\s?'\"<>\\]+)\?[^\s'\"<>\\]+"), rf"\1?{HIDDEN}"),
+    ("x-amz-", re.compile(r"(?i)(X-Amz-(?:Signature|Credential|Security-Token)=)[^\s&'\"\\]+"), rf"\1{HIDDEN}"),
+    ("bearer", re.compile(r"(?i)(Bearer\s+)[^\s'\",}\\]+"), rf"\1{HIDDEN}"),
     # A key of our own keeps its prefix, which names it and opens nothing.
-    (re.compile(r"\b(sds_(?:live|test)_[0-9A-Za-z]{12}_)[0-9A-Za-z]+"), rf"\1{HIDDEN}"),
-    (re.compile(r"\bwhsec_[0-9A-Za-z+/=_-]+"), f"whsec_{HIDDEN}"),
-    (re.compile(r"(://[^\s:/@'\"\\]*):[^\s/@'\"\\]+@"), rf"\1:{HIDDEN}@"),  # a password in a database's or broker's URL
+    ("sds_", re.compile(r"\b(sds_(?:live|test)_[0-9A-Za-z]{12}_)[0-9A-Za-z]+"), rf"\1{HIDDEN}"),
+    ("whsec_", re.compile(r"\bwhsec_[0-9A-Za-z+/=_-]+"), f"whsec_{HIDDEN}"),
+    # A password in a database's or broker's URL.
+    ("://", re.compile(r"(://[^\s:/@'\"\\]*):[^\s/@'\"\\]+@"), rf"\1:{HIDDEN}@"),
 ]
 
 Facts = MutableMapping[str, Any]
@@ -34,8 +36,10 @@ Facts = MutableMapping[str, Any]
 
 def redacted(text: str, secrets: Iterable[str] = ()) -> str:
     """The text without what looks like a secret, and without the secrets that are known."""
-    for pattern, shown in PATTERNS:
-        text = pattern.sub(shown, text)
+    lowered = text.lower()
+    for mark, pattern, shown in PATTERNS:
+        if mark in lowered:
+            text = pattern.sub(shown, text)
     for secret in secrets:
         text = text.replace(secret, HIDDEN)
     return text
