@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from generations import catalog, errors, eta, images, inputs, lifecycle, meters, prices, queue, quota, tracing
+from generations import catalog, errors, eta, ids, images, inputs, lifecycle, meters, prices, queue, quota, tracing
 from generations.failpoints import failpoint
 from generations.images import Image
 from generations.models import Generation, InputImage
@@ -196,11 +196,13 @@ def _admitted(generation: Generation, note: Callable[[Generation], None]) -> lis
 
 def _draft(key: ApiKey, wanted: Wanted) -> Generation:
     seed, seed_source = _seed(wanted.seed)
+    now = timezone.now()
     draft = Generation(
+        id=ids.at(now),
         tenant=key.tenant,
         api_key=key,
         test=key.test,
-        created_at=timezone.now(),
+        created_at=now,
         model=wanted.model.name,
         prompt=wanted.prompt,
         resolution=wanted.resolution,

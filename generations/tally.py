@@ -9,13 +9,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Case, Count, F, IntegerField, Q, QuerySet, Sum, Value, When
 from django.db.models.functions import TruncHour
 from django.utils import timezone
 
+from generations import ids
 from generations.models import Generation, InputImage, StorageUse, Tally
 
 Status = Generation.Status
@@ -144,13 +144,8 @@ def measure_storage() -> None:
         StorageUse.objects.update_or_create(pk=1, defaults=use)
 
 
-def id_floor(at: datetime) -> UUID:
-    """The smallest id that a generation of that moment can have: an id, a UUIDv7, begins with its milliseconds."""
-    return UUID(int=int(at.timestamp() * 1000) << 80 | 0x7 << 76 | 0x2 << 62)
-
-
 def _accepted(start: datetime, end: datetime) -> QuerySet[Any]:
-    rows = Generation.objects.filter(pk__gte=id_floor(start), pk__lt=id_floor(end)).order_by()
+    rows = Generation.objects.filter(pk__gte=ids.floor(start), pk__lt=ids.floor(end)).order_by()
     return rows.annotate(hour=TruncHour("created_at", tzinfo=UTC)).values_list("hour", "test").annotate(Count("pk"))
 
 

@@ -217,6 +217,7 @@ def test_the_page_shows_what_ops_need_to_decide(admin_client: Client, alice: Cal
     sent = g.submitted_at
     assert sent is not None
     with time_machine.travel(sent + timedelta(hours=3, seconds=1), tick=False):
+        admin_client.force_login(User.objects.get())  # a session does not last so long
         page = admin_client.get(address("change", g)).content.decode().replace("\xa0", " ")
     assert f"{sent:%Y-%m-%d %H:%M:%S} UTC, when it was sent: 3 h ago" in page
     assert f"{sent + timedelta(hours=24):%Y-%m-%d %H:%M:%S} UTC, in 20 h 59 min" in page

@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 import time_machine
-import uuid6
 from django.utils import timezone
 
-from generations import tally
+from generations import ids, tally
 from generations.models import Generation, StorageUse, Tally
 from tests.conftest import Caller, make_generation
 from tests.test_lifecycle import put_in
@@ -18,8 +17,7 @@ NOW = datetime(2026, 6, 10, 12, 30, tzinfo=UTC)
 
 def made(caller: Caller, at: datetime, status: str = "queued", took: float = 40.0) -> Generation:
     """One of that moment, its id too, and its end `took` seconds later."""
-    identity = uuid6.UUID(int=tally.id_floor(at).int + int(uuid6.uuid7()) % 2**60)
-    g = make_generation(caller, id=identity, created_at=at)
+    g = make_generation(caller, id=ids.at(at), created_at=at)
     if status != "queued":
         facts: dict[str, Any] = {"status": status, "due_at": None, "finished_at": at + timedelta(seconds=took)}
         if status == "succeeded":
@@ -28,11 +26,6 @@ def made(caller: Caller, at: datetime, status: str = "queued", took: float = 40.
             facts |= {"error_code": "upstream_failed", "error_message": "No."}
         Generation.objects.filter(pk=g.pk).update(**facts)
     return g
-
-
-def test_an_id_has_the_milliseconds_of_its_moment() -> None:
-    before, made_id = timezone.now(), uuid6.uuid7()
-    assert tally.id_floor(before) <= made_id <= tally.id_floor(timezone.now() + timedelta(milliseconds=1))
 
 
 @pytest.mark.django_db

@@ -8,7 +8,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from generations import backlog, catalog, deliveries, tally
+from generations import backlog, catalog, deliveries, ids
 
 DAY = timedelta(days=1)
 SINCE = {"hour": DAY / 24, "day": DAY, "week": 7 * DAY, "month": 30 * DAY}
@@ -61,7 +61,7 @@ class Created(SimpleListFilter):
 
     def queryset(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
         span = SINCE.get(self.value() or "")
-        return rows.filter(pk__gte=tally.id_floor(timezone.now() - span)) if span else rows
+        return rows.filter(pk__gte=ids.floor(timezone.now() - span)) if span else rows
 
 
 class Resolution(SimpleListFilter):

@@ -1,0 +1,36 @@
+"""Ids are of the moment that their row has, whatever the clock did before."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.utils import timezone
+
+from generations import ids
+from generations.models import Generation
+from tests.conftest import Caller
+
+NOW = datetime(2026, 6, 10, 12, 30, 15, 123_456, tzinfo=UTC)
+
+
+def test_an_id_is_a_uuid_of_version_7_and_of_its_millisecond() -> None:
+    for made in (ids.at(NOW) for _ in range(1000)):
+        assert (made.version, made.variant) == (7, "specified in RFC 4122")
+        assert made.int >> 80 == int(NOW.timestamp() * 1000)
+        assert ids.floor(NOW) <= made < ids.floor(NOW + timedelta(milliseconds=1))
+
+
+def test_no_two_are_alike() -> None:
+    assert len({ids.at(NOW) for _ in range(10_000)}) == 10_000
+
+
+@pytest.mark.django_db
+@pytest.mark.one_database
+def test_a_clock_that_was_ahead_and_was_set_right_is_not_followed(alice: Caller, bucket: Any, body: Any) -> None:
+    with time_machine.travel(timezone.now() + timedelta(days=400)):
+        alice.http.post("/v1/generations", body, format="json")
+    before = timezone.now()
+    made = alice.http.post("/v1/generations", body, format="json").json()["id"]
+    row = Generation.objects.get(pk=made)
+    assert ids.floor(before) <= row.pk < ids.floor(row.created_at + timedelta(milliseconds=1))
