@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 TEST_ENV := SECRET_KEY=check S3_BUCKET=check NOVITA_API_KEY=check DATABASE_URL=sqlite://:memory: DJANGO_SETTINGS_MODULE=seedance_service.settings
 
-.PHONY: help run demo test postgres races faults kills bench browser openapi contract check lock clean
+.PHONY: help run demo test abuse story postgres races faults kills bench browser openapi contract check lock clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -15,8 +15,14 @@ run: .venv/run.stamp  ## start everything on this machine; Ctrl-C stops it
 demo: .venv/run.stamp  ## make one video from the shipped picture, into var/
 	@exec $(PY) deploy/run.py --demo
 
-test: .venv/dev.stamp tests/sdk/node_modules/.stamp  ## every test on SQLite, the whole way with real processes included
+test: .venv/dev.stamp  ## the tests, on SQLite: in two minutes on two cores
 	@bash tests/run.sh
+
+abuse: .venv/dev.stamp  ## hostile input, hostile answers and private places, in hundreds of forms
+	@bash tests/run.sh abuse
+
+story: .venv/dev.stamp tests/sdk/node_modules/.stamp  ## the whole way with the real processes, and the SDKs
+	@bash tests/run.sh story
 
 postgres: .venv/dev.stamp  ## the tests that ask the database, on PostgreSQL
 	@bash tests/run.sh postgres
@@ -64,7 +70,9 @@ check: .venv/dev.stamp  ## format, lint, types, import contracts, migrations, te
 	@$(TEST_ENV) .venv/bin/lint-imports
 	@$(TEST_ENV) $(PY) manage.py makemigrations --check --dry-run
 	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory abuse
 	@$(MAKE) --no-print-directory postgres
+	@$(MAKE) --no-print-directory story
 	@$(MAKE) --no-print-directory browser
 	@$(MAKE) --no-print-directory contract
 	@$(MAKE) --no-print-directory races RACE_TRIALS=5

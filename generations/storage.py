@@ -216,7 +216,7 @@ def ensure_bucket() -> None:
     except StorageTrouble as error:
         if _status(error.__cause__) != 404:
             raise
-        with _translated():
+        with _translated(), suppress(_client().exceptions.BucketAlreadyOwnedByYou):  # made meanwhile
             _client().create_bucket(Bucket=settings.S3_BUCKET)
 
 

@@ -13,6 +13,7 @@ import moto
 import pytest
 from django.db import transaction
 from django.utils import timezone
+from moto.s3.models import s3_backends
 from rest_framework.test import APIClient
 
 from deploy import stack
@@ -61,6 +62,8 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None, tmp_path_fa
 
     if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         settings.DATABASES["default"]["TEST"]["NAME"] = str(tmp_path_factory.mktemp("db") / "test.sqlite3")
+        # No test cuts the power: tests/test_env.py shows that a service's database would survive it.
+        settings.DATABASES["default"]["OPTIONS"]["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
 
 
 @pytest.fixture(autouse=True)
@@ -111,12 +114,20 @@ def bob(db: None) -> Caller:
     return Caller("bob")
 
 
-@pytest.fixture
-def bucket() -> Iterator[Any]:
-    """An S3 in this process: it knows keys and bytes, but accepts any signature."""
+@pytest.fixture(scope="session")
+def _aws() -> Iterator[None]:
+    """Begun once: it costs more than most tests. What has an endpoint of its own is not touched."""
     with moto.mock_aws():
-        _s3().create_bucket(Bucket="seedance-tests")
-        yield _s3()
+        yield
+
+
+@pytest.fixture
+def bucket(_aws: None) -> Iterator[Any]:
+    """An S3 in this process: it knows keys and bytes, but accepts any signature."""
+    s3_backends.reset()
+    _s3().create_bucket(Bucket="seedance-tests")
+    yield _s3()
+    s3_backends.reset()
 
 
 @functools.cache

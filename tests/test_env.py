@@ -92,22 +92,19 @@ def test_a_start_without_a_secret_is_refused_with_a_sentence() -> None:
     assert "SECRET_KEY is not set" in done.stderr
 
 
-def test_sqlite_is_set_up_for_money() -> None:
-    from django.db import connection
+LOOK = """
+import django; django.setup()
+from django.conf import settings
+from django.db import connection
+with connection.cursor() as cursor:
+    print(settings.DATABASES["default"]["OPTIONS"]["transaction_mode"])
+    print(*(cursor.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")))
+"""
 
-    if connection.vendor != "sqlite":
-        pytest.skip("the tests run on PostgreSQL")
-    options = settings.DATABASES["default"]["OPTIONS"]
-    assert options["transaction_mode"] == "IMMEDIATE"
-    assert "synchronous=FULL" in options["init_command"]
 
-
-@pytest.mark.django_db
-def test_sqlite_does_as_it_is_set_up() -> None:
-    from django.db import connection
-
-    if connection.vendor != "sqlite":
-        pytest.skip("the tests run on PostgreSQL")
-    with connection.cursor() as cursor:
-        values = [cursor.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
-    assert values == ["wal", 2]
+def test_sqlite_is_set_up_for_money(tmp_path: Path) -> None:
+    """In a process of its own: the tests' database is allowed to forget."""
+    env = {**os.environ, "DATABASE_URL": f"sqlite:///{tmp_path}/db.sqlite3"}
+    env["DJANGO_SETTINGS_MODULE"] = "seedance_service.settings"
+    done = subprocess.run([sys.executable, "-c", LOOK], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["IMMEDIATE", "wal", "2"]

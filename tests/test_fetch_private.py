@@ -16,7 +16,7 @@ from tests.faults.copies import Status, assert_nothing_is_served, at_the_upstrea
 from tests.pictures import mp4, picture
 from tests.upstream import Upstream, task
 
-pytestmark = pytest.mark.one_database
+pytestmark = [pytest.mark.one_database, pytest.mark.abuse]
 
 LIMITS: dict[str, Any] = {"limit": 1_000_000, "deadline": 3.0}
 # Ways to write this machine's port, for {}.

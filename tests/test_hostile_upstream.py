@@ -14,6 +14,8 @@ from generations import fetch, novita
 from generations.errors import FetchFailed, FetchTooLarge, UpstreamTrouble
 from tests.upstream import Upstream
 
+pytestmark = pytest.mark.abuse
+
 DEADLINE = 0.2  # seconds for each exchange here
 WITHIN = 3.0
 MEMORY = 20_000_000  # bytes

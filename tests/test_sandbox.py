@@ -12,6 +12,8 @@ from deploy.sandbox.render import Move, Shot
 from generations import catalog
 from tests.pictures import picture, rendered, shot
 
+pytestmark = pytest.mark.story
+
 MODEL = catalog.SEEDANCE_V1_LITE_I2V
 
 

@@ -15,6 +15,8 @@ from generations import fetch, novita
 from tests.pictures import base64_of, data_uri, picture
 from tests.test_images import png_header
 
+pytestmark = pytest.mark.story
+
 PATH = "/v3/async/seedance-v1-lite-i2v"
 
 

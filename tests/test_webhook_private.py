@@ -15,7 +15,7 @@ from tests.receiver import receiving
 from tests.test_fetch_private import BROKEN_IN_TWO, INSIDE, Listener
 from tests.webhooks import attempt_all, ended, make_endpoint
 
-pytestmark = pytest.mark.one_database
+pytestmark = [pytest.mark.one_database, pytest.mark.abuse]
 inside, private, public, dns = fetched.inside, fetched.private, fetched.public, fetched.dns
 HOOK = "https://hook.example.com:8443/"
 

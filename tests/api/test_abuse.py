@@ -13,6 +13,8 @@ from generations.models import Generation
 from tests.api.hostile import ENTRANCES, OWN, RIGHT, WIRE, Entrance, check_refused
 from tests.conftest import Caller
 
+pytestmark = pytest.mark.abuse
+
 both = pytest.mark.parametrize("entrance", ENTRANCES, ids=lambda entrance: entrance.name)
 
 

@@ -14,6 +14,8 @@ from seedance_service.logs import RedactingFormatter
 from tests.api.hostile import ENTRANCES, OWN, RIGHT, WIRE, Entrance, Served, check_format, check_refused
 from tests.conftest import Caller
 
+pytestmark = pytest.mark.abuse
+
 both = pytest.mark.parametrize("entrance", ENTRANCES, ids=lambda entrance: entrance.name)
 SMALL = msgspec.json.encode(RIGHT)
 

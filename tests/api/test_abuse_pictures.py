@@ -17,7 +17,7 @@ from tests.api.hostile import ENTRANCES, Entrance, check_refused
 from tests.conftest import Caller
 from tests.pictures import base64_of, data_uri, picture
 
-pytestmark = pytest.mark.one_database
+pytestmark = [pytest.mark.one_database, pytest.mark.abuse]
 
 # There is no bucket but for the last test: a refused picture is not put anywhere.
 both = pytest.mark.parametrize("entrance", ENTRANCES, ids=lambda entrance: entrance.name)
