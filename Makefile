@@ -75,7 +75,7 @@ check: .venv/dev.stamp  ## format, lint, types, import contracts, migrations, te
 	@$(MAKE) --no-print-directory story
 	@$(MAKE) --no-print-directory browser
 	@$(MAKE) --no-print-directory contract
-	@$(MAKE) --no-print-directory races RACE_TRIALS=5
+	@$(MAKE) --no-print-directory races RACE_TRIALS=2
 	@$(MAKE) --no-print-directory faults MINUTES=0.8 LEAST=1
 	@$(MAKE) --no-print-directory kills KILLS=1
 
