@@ -7,7 +7,7 @@ They answer before the middlewares, since a prober calls by address and shows no
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TooLate
 from dataclasses import dataclass
 from typing import Any
@@ -43,17 +43,18 @@ class Check:
         self.name, self._ask, self._sentence = name, ask, sentence
         self._lock = threading.Lock()
         self._seen: Future[Seen] | None = None
-        self._thread = ThreadPoolExecutor(1, f"health-{name}")
 
     def begin(self) -> "Future[Seen]":
         """The look that is under way, or was made lately; else a new one."""
         with self._lock:
             known = self._seen
             if known is None or (known.done() and time.monotonic() - known.result().at > KEPT):
-                known = self._seen = self._thread.submit(self._look)
+                known = self._seen = Future()
+                # A daemon, and of no pool: a process that ends does not wait for what hangs.
+                threading.Thread(target=self._look, args=(known,), name=f"health-{self.name}", daemon=True).start()
             return known
 
-    def _look(self) -> Seen:
+    def _look(self, seen: "Future[Seen]") -> None:
         began = time.monotonic()
         trouble = ""
         try:
@@ -65,7 +66,7 @@ class Check:
             trouble = self._sentence
         finally:
             connection.close()  # this thread's own, seldom used
-        return Seen(time.monotonic(), (time.monotonic() - began) * 1000, trouble)
+        seen.set_result(Seen(time.monotonic(), (time.monotonic() - began) * 1000, trouble))
 
 
 def _database() -> None:
