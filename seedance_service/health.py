@@ -64,9 +64,10 @@ class Check:
         except Exception:  # whatever it is, the prober hears of it, and the log has the rest
             log.exception("something is not well", check=self.name)
             trouble = self._sentence
-        finally:
+        try:
             connection.close()  # this thread's own, seldom used
-        seen.set_result(Seen(time.monotonic(), (time.monotonic() - began) * 1000, trouble))
+        finally:
+            seen.set_result(Seen(time.monotonic(), (time.monotonic() - began) * 1000, trouble))
 
 
 def _database() -> None:
