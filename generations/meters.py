@@ -4,14 +4,20 @@ Each is told where the thing has truly happened: after the commit, or after the 
 """
 
 import os
+from pathlib import Path
 
 from django.conf import settings
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
 
 from generations.meter_slots import Slots
 
-slots = Slots(settings.METRICS_DIR)
-os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(settings.METRICS_DIR)  # where its value class opens files
+
+def _open_files_in(folder: Path) -> None:
+    """Prometheus's value class asks for it whenever the slot is another one."""
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+
+
+slots = Slots(settings.METRICS_DIR, _open_files_in)
 os.register_at_fork(after_in_child=slots.let_go)
 values.ValueClass = values.MultiProcessValue(process_identifier=slots.number)  # type: ignore[no-untyped-call]
 

@@ -2,7 +2,9 @@
 
 import multiprocessing
 import os
+import shutil
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,7 +20,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 
 from generations import breaker, exposition, heartbeat, lifecycle, queue
-from generations.meter_slots import Slots
+from generations.meter_slots import KINDS, MEMORY, SIZE, Slots
 from generations.models import Generation
 from tenants import administration
 from tests.conftest import ACT, Caller, make_generation
@@ -224,6 +226,47 @@ def test_a_forked_child_has_a_slot_of_its_own(tmp_path: Path) -> None:
     child.join()
     assert slots.number() == mine
     assert Slots(tmp_path).number() != mine  # it is still held
+
+
+@pytest.mark.one_database
+def test_a_disk_that_fills_up_later_kills_no_process_that_counts(tmp_path: Path) -> None:
+    slots = Slots(tmp_path)
+    files = [tmp_path / f"{kind}_{slots.number()}.db" for kind in KINDS]
+    assert [file.stat().st_blocks * 512 >= SIZE for file in files] == [True, True, True]
+
+
+@pytest.mark.one_database
+def test_what_a_power_cut_tore_is_counted_anew_and_breaks_no_scrape(tmp_path: Path) -> None:
+    torn = tmp_path / "counter_0.db"
+    (tmp_path / "slot-0.lock").touch()
+    torn.write_bytes(struct.pack("i", 4000) + bytes(5000))
+    assert Slots(tmp_path).files() == []
+    slots = Slots(tmp_path)
+    assert slots.number() == 0
+    assert str(torn) in slots.files()
+    assert torn.read_bytes() == bytes(SIZE)
+
+
+@pytest.mark.one_database
+def test_another_users_slot_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "slot-0.lock").mkdir()  # root, as whom tests may run, may open any file
+    slots = Slots(tmp_path)
+    assert slots.number() == 1
+    assert len(slots.files()) == len(KINDS)
+
+
+@pytest.mark.one_database
+def test_a_folder_that_can_not_be_used_costs_no_more_than_the_counts(tmp_path: Path) -> None:
+    (tmp_path / "full").touch()
+    told: list[Path] = []
+    slots = Slots(tmp_path / "full" / "metrics", told.append)
+    try:
+        assert slots.number() > 0
+        assert slots.files() == []
+        assert str(told[0]).startswith(MEMORY)
+        assert len(list(told[0].glob("*.db"))) == len(KINDS)
+    finally:
+        shutil.rmtree(told[0])
 
 
 @pytest.mark.django_db(transaction=True)
