@@ -59,7 +59,7 @@ class Run:
         self._prepare()
         web = self._add(stack.web(self.port, VAR / "static", self.logs, self.env))
         self._add(stack.worker(self.logs, self.env))
-        stack.wait_until_answers(web, f"{self.url}/v1/generations")
+        stack.wait_until_answers(web, f"{self.url}/livez")
 
     def watch(self) -> None:
         """Until one of them ends by itself, which none should."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core import checks
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from generations import heartbeat, novita, queue, storage
@@ -64,7 +64,7 @@ def of_database() -> Iterator[Finding]:
     try:
         yield _migrations()
         yield _postgresql() if connection.vendor == "postgresql" else _sqlite()
-    except DatabaseError as error:
+    except Error as error:
         mend = "Start the database, and set DATABASE_URL to where it answers."
         yield Finding("database", WRONG, f"it does not answer: {type(error).__name__}", mend)
 
@@ -164,7 +164,7 @@ def of_upstream() -> Iterator[Finding]:
 def of_worker() -> Iterator[Finding]:
     try:
         age = heartbeat.youngest_age()
-    except DatabaseError:
+    except Error:
         return  # which of_database has told
     if age is None or age > heartbeat.SILENT:
         fact = "none has ever looked" if age is None else f"none has looked for {age.total_seconds():.0f} s"

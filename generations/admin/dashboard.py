@@ -114,7 +114,7 @@ def storage_tile() -> Tile:
 
 def periods(hours: Sequence[Hour], now: datetime) -> list[tuple[str, Counts]]:
     """What was accepted, and what ended, in the last hour, day and month."""
-    last = tally.total(tally.between(now - HOUR, now).get((at, False), Counts()) for at in _hours_of(now))
+    last = tally.total(counts for (_, test), counts in tally.between(now - HOUR, now).items() if not test)
     day = tally.total(hour.counts for hour in hours if hour.at > now - DAY - HOUR)
     return [("Last hour", last), ("Last 24 hours", day), ("Last 30 days", tally.total(hour.counts for hour in hours))]
 
@@ -158,12 +158,6 @@ def _lateness(present: backlog.Backlog) -> str:
 
 def _listed(**query: str) -> str:
     return reverse("admin:generations_generation_changelist", query=query)
-
-
-def _hours_of(now: datetime) -> list[datetime]:
-    """Those that the last sixty minutes are part of."""
-    present = now.replace(minute=0, second=0, microsecond=0)
-    return [present - HOUR, present]
 
 
 def _coloured(lines: dict[str, list[int]]) -> dict[str, tuple[str, Sequence[float | None]]]:

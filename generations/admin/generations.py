@@ -70,7 +70,9 @@ class GenerationAdmin(pages.Acts, GenerationList):
         return [found for found in super().get_actions_detail(request, object_id) if found.action_name in possible]
 
     def get_urls(self) -> list[Any]:
-        video = path("<path:object_id>/video/", self.admin_site.admin_view(self.video), name=VIDEO)
+        video = path(
+            "<path:object_id>/video/", self.admin_site.admin_view(self.video), name="generations_generation_video"
+        )
         return [video, *super().get_urls()]
 
     def video(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -174,9 +176,6 @@ class GenerationAdmin(pages.Acts, GenerationList):
     @admin.action(description="Fail and release", permissions=["act"])
     def fail_chosen(self, request: HttpRequest, rows: Any) -> HttpResponse:
         return self.act_on_all(request, rows, acts.PAGES["fail"])
-
-
-VIDEO = "generations_generation_video"
 
 
 def _possible(generation: Generation | None) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from tests.browser.conftest import PHONE
 from tests.browser.panel import GENERATIONS, SEEDS, TENANTS, Panel
 from tests.test_story import finished
 
+OF_GENERATIONS = ("generation", "webhookendpoint", "delivery", "pause", "worker")
 HOSTILE = '<script>alert("ran")</script><img src=x onerror=alert("ran")>'
 
 
@@ -212,11 +213,9 @@ def test_it_is_readable_on_a_phone_and_in_the_dark(
         assert wide <= 0, f"{name} is {wide} pixels wider than the phone"
 
 
-@pytest.mark.parametrize(
-    "name", ["apikey", "ledgerentry", "auditentry", "generation", "webhookendpoint", "delivery", "pause", "worker"]
-)
+@pytest.mark.parametrize("name", ["apikey", "ledgerentry", "auditentry", *OF_GENERATIONS, "user", "group"])
 def test_each_list_opens(panel: Panel, shoot: Any, name: str) -> None:
-    app = "tenants" if name in ("apikey", "ledgerentry", "auditentry") else "generations"
+    app = "generations" if name in OF_GENERATIONS else "auth" if name in ("user", "group") else "tenants"
     answer = panel.page.goto(f"/admin/{app}/{name}/")
     assert answer is not None
     assert answer.status == 200
