@@ -9,7 +9,12 @@ import tempfile
 from pathlib import Path
 
 parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-parser.add_argument("--minutes", type=float, default=5.0, help="of faults, on each database")
+parser.add_argument(
+    "--minutes",
+    type=float,
+    default=5.0,
+    help="of faults, on each database; more, up to four times, where a failpoint needs it",
+)
 parser.add_argument("--database", choices=["sqlite", "postgres"], action="append", help="both, if not given")
 parser.add_argument("--seed", type=int, default=None, help="of the dice; drawn and told, if not given")
 parser.add_argument("--least", type=int, default=1, help="how often each failpoint must be hit")
@@ -28,7 +33,7 @@ def run(database: str, minutes: float, seed: int, least: int, folder: Path) -> b
     import tests.environment  # noqa: F401
     from tests.faults.lab import Lab
 
-    lab, broken = Lab(database, minutes * 60, seed, folder), True
+    lab, broken = Lab(database, minutes * 60, seed, folder, least=least), True
     try:
         os.environ.update(DATABASE_URL=lab.database.url, SECRET_KEY=lab.secret_key)
         os.environ["DJANGO_SETTINGS_MODULE"] = "tests.faults.settings"
@@ -41,8 +46,7 @@ def run(database: str, minutes: float, seed: int, least: int, folder: Path) -> b
         lab.run()
         found = report.promises(lab)
         print(report.text(lab, found), flush=True)
-        rarely = {name: n for name in report.NAMES if (n := report._hits(lab)[name]) < least}
-        if rarely:
+        if rarely := lab.rarely_hit():
             print(f"  Hit less than {least} times: {rarely}", flush=True)
         broken = bool(rarely or any(promise.broken for promise in found))
     finally:

@@ -3,7 +3,6 @@
 import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from generations.failpoints import NAMES
@@ -56,7 +55,7 @@ def promises(lab: Lab) -> list[Promise]:
     tenants = list(Tenant.objects.all())
     objects, strays = _bucket(lab, {key for row in succeeded for key in (row.video_key, row.poster_key)})
     lab.strays = strays
-    hits = _hits(lab)
+    hits = Counter(line.split()[0] for line in lab.lines())
     searched, leaks = _leaks(lab)
     wrong = lab.book.wrong
     return [
@@ -156,7 +155,7 @@ def text(lab: Lab, found: list[Promise]) -> str:
     from generations.models import Generation, Worker
 
     states = Counter(Generation.objects.values_list("status", "error_code"))
-    hits, acts = _hits(lab), _acts(lab)
+    hits, acts = (Counter(line.split()[place] for line in lab.lines()) for place in (0, 1))
     unknown = len(lab.book.calls) - len(lab.book.acked())
     settled = f"{lab.settled_after:.0f} s" if lab.settled_after is not None else "never"
     lines = [
@@ -230,18 +229,6 @@ def _bucket(lab: Lab, known: set[str]) -> tuple[dict[str, str], int]:
                 body = s3.get_object(Bucket="lab", Key=one["Key"])["Body"].read()
                 found[one["Key"]] = hashlib.sha256(body).hexdigest()
     return found, strays
-
-
-def _hits(lab: Lab) -> Counter[str]:
-    return Counter(line.split()[0] for line in _lines(lab.log))
-
-
-def _acts(lab: Lab) -> Counter[str]:
-    return Counter(line.split()[1] for line in _lines(lab.log))
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_text().splitlines() if path.exists() else []
 
 
 def _leaks(lab: Lab) -> tuple[int, list[str]]:
