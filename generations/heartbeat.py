@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from django.db.models import F
 from django.utils import timezone
 
-from generations import lifecycle, queue
+from generations import claims, queue
 from generations.models import Worker
 
 BEAT_EVERY = 5.0  # seconds
@@ -61,8 +61,7 @@ class Watch:
 
 def _could_work() -> bool:
     """A host whose every slot is held by the sweeps of others is idle, and not stuck."""
-    due = lifecycle.next_due()
-    return due is not None and due < timezone.now() and queue.has_free_slot()
+    return claims.is_any_due(timezone.now()) and queue.has_free_slot()
 
 
 def _last_beat() -> datetime | None:

@@ -13,10 +13,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import structlog
-from django.db import transaction
-from django.db.models import Case, DateTimeField, F, Value, When
+from django.db import connection, transaction
+from django.db.models import F
 from django.utils import timezone
 from prometheus_client import Histogram
 
@@ -29,13 +30,18 @@ from tenants.windows import Charge
 log = structlog.stdlib.get_logger(__name__)
 
 Status = Generation.Status
-CLAIM_LEASE = timedelta(seconds=90)  # longer than any step but those that take a longer lease themselves
-POLL_LEASE = timedelta(seconds=30)  # longer than the 10 s that a poll may take: what a killed worker held waits for it
 SUBMIT_LEASE = timedelta(seconds=180)  # longer than the 120 s that a submit may take
 COPY_LEASE = timedelta(seconds=90)  # renewed while bytes flow
 SENT = [Status.SUBMITTING, Status.IN_DOUBT]  # an answer to its one POST may come late, and is still taken
 STALLED_AFTER = timedelta(hours=1)  # from then on ops see it as stalled, and it is polled rarely
 IN_DOUBT_HOLD = timedelta(hours=24)  # how long ops have to find out, before it fails by itself
+
+# One statement for all that is still rendering, as both databases have it: a poll each would be a write each.
+PUT_OFF = """
+WITH seen (id, turn, due_at, progress_percent) AS (VALUES {rows})
+UPDATE generations_generation SET due_at = seen.due_at, tries = 0, progress_percent = seen.progress_percent FROM seen
+ WHERE generations_generation.id = seen.id AND generations_generation.turn = seen.turn AND status = 'running'
+"""
 
 
 @dataclass(frozen=True)
@@ -86,33 +92,6 @@ def _labels(generation: Generation) -> list[Label]:
     ]
 
 
-def claim_due(limit: int) -> list[Generation]:
-    """Up to `limit` due rows, oldest due first, each now this caller's for CLAIM_LEASE."""
-    now = timezone.now()
-    due = Generation.objects.filter(due_at__lte=now).order_by("due_at")
-    if not due.exists():  # most looks find nothing, and need no write lock for it
-        return []
-    with transaction.atomic():
-        found = dict(due.select_for_update(skip_locked=True).values_list("pk", "due_at")[:limit])
-        if not found:
-            return []
-        ids = list(found)
-        polled = When(status=Status.RUNNING, then=Value(now + POLL_LEASE))
-        lease = Case(polled, default=Value(now + CLAIM_LEASE), output_field=DateTimeField())
-        Generation.objects.filter(pk__in=ids).update(due_at=lease, turn=F("turn") + 1)
-        claimed = list(Generation.objects.filter(pk__in=ids).select_related("image", "last_image", "tenant"))
-    for generation in claimed:
-        generation.was_due = found[generation.pk]
-    failpoint("claim_committed")
-    return claimed
-
-
-def next_due() -> datetime | None:
-    """When the next live row wants attention."""
-    rows = Generation.objects.filter(due_at__isnull=False).order_by("due_at")
-    return rows.values_list("due_at", flat=True).first()
-
-
 def keep_image(generation: Generation, field: str, image: InputImage) -> bool:
     """The picture behind `image` or `last_image`, given as a URL, was read and lies in the bucket. Raises InputGone."""
     setattr(generation, field, image)
@@ -139,6 +118,28 @@ def put_off(generation: Generation, seconds: float, *, trouble: str = "", **fact
     if noted and trouble:
         log.warning("a step came to nothing", action=str(generation.status), why=trouble, **_named(generation))
     return noted
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """What a poll saw of one that is not done."""
+
+    id: UUID
+    turn: int
+    due_at: datetime  # of the next poll
+    progress_percent: int
+
+
+def put_off_all(seen: Sequence[Rendering]) -> None:
+    """As `put_off`, without trouble, for many at once: it holds for each whose turn is still the poller's."""
+    if not seen:
+        return
+    as_key, as_time = Generation._meta.pk.get_db_prep_value, connection.ops.adapt_datetimefield_value
+    values: list[Any] = []
+    for one in sorted(seen, key=lambda one: one.id):  # so that no two writers wait for each other
+        values += [as_key(one.id, connection), one.turn, as_time(one.due_at), one.progress_percent]
+    with connection.cursor() as cursor:
+        cursor.execute(PUT_OFF.format(rows=", ".join(["(%s, %s, %s, %s)"] * len(seen))), values)
 
 
 def renew_lease(generation: Generation) -> bool:

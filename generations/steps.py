@@ -9,10 +9,10 @@ from typing import Any, assert_never
 
 import structlog
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
-from generations import breaker, catalog, doubts, errors, inputs, lifecycle, meters, novita, tracing, transfer
+from generations import breaker, catalog, doubts, errors, inputs, lifecycle, meters, novita, pace, tracing, transfer
 from generations.failpoints import failpoint
 from generations.models import Attempt, Generation
 
@@ -35,6 +35,9 @@ OUTCOMES: dict[type, str] = {
     novita.Rendered: "rendered",
     novita.Failed: "failed",
 }
+
+PutOff = Callable[..., Any]  # lifecycle.put_off, or what does it later for many
+Copy = Callable[[Generation, str], Any]  # of the video's URL
 
 log = structlog.stdlib.get_logger(__name__)
 _large = BoundedSemaphore(2)  # of 30 MB pictures at once in one worker: 2 * 2 * 180 MB
@@ -81,13 +84,16 @@ def _send(generation: Generation) -> None:
     except errors.StorageTrouble as trouble:
         _storage_unavailable(generation, trouble)
         return
-    # Last: a probe that is taken is sent.
-    if _waits(generation, breaker.wait(test=generation.test)):
+    try:
+        started = _started(generation)
+    except pace.NotYet as full:
+        lifecycle.put_off(generation, full.seconds)
         return
-    attempt = lifecycle.start_submitting(generation)
-    if attempt is None:
+    if started is None:
         return
+    attempt, wait = started
     failpoint("submit_recorded")
+    time.sleep(wait)
     meters.SUBMITTED.labels(meters.mode(test=generation.test)).inc()
     with tracing.step("submit", generation) as span, meters.SUBMIT.time():
         outcome = novita.submit(_account(generation), catalog.MODELS[generation.model].path, body)
@@ -96,6 +102,17 @@ def _send(generation: Generation) -> None:
     failpoint("submit_answered")
     _learn(generation, attempt, outcome)
     failpoint("submit_settled")
+
+
+def _started(generation: Generation) -> tuple[Attempt, float] | None:
+    """The attempt, recorded, and the seconds until its moment at the upstream. Raises pace.NotYet."""
+    with transaction.atomic():
+        wait = 0.0 if generation.test else pace.take()
+        # After it: a probe that is taken is sent.
+        if _waits(generation, breaker.wait(test=generation.test)):
+            return None
+        attempt = lifecycle.start_submitting(generation)
+    return (attempt, wait) if attempt else None
 
 
 @contextmanager
@@ -227,8 +244,11 @@ def _body(generation: Generation) -> dict[str, Any]:
     return body
 
 
-def poll(generation: Generation) -> None:
-    """One look at the upstream's task; where it is done, its copy starts in the same step."""
+def poll(generation: Generation, put_off: PutOff = lifecycle.put_off, copy: Copy | None = None) -> None:
+    """One look at the upstream's task; where it is done, its copy starts in the same step.
+
+    Who polls many at once says what becomes of one that is to be looked at again, and of a copy that has begun.
+    """
     assert generation.upstream_id is not None  # the schema's rule for a running row
     if generation.was_due:
         meters.POLL_LAG.observe(max((timezone.now() - generation.was_due).total_seconds(), 0))
@@ -236,16 +256,16 @@ def poll(generation: Generation) -> None:
     try:
         seen = _look(generation, generation.upstream_id)
     except errors.UpstreamTrouble as trouble:
-        _not_yet(generation, str(trouble))
+        _not_yet(generation, lifecycle.put_off, str(trouble))
         return
     failpoint("poll_answered")
     match seen:
         case novita.Rendering(progress_percent):
-            _not_yet(generation, progress_percent=progress_percent)
+            _not_yet(generation, put_off, progress_percent=progress_percent)
         case novita.Rendered(video_url, seed):
             if lifecycle.start_copying(generation, seed):
                 failpoint("copy_started")
-                _copy_from(generation, video_url)
+                (copy or copy_from)(generation, video_url)
         case novita.Failed(reason):
             lifecycle.fail(generation, "upstream_failed", f"The upstream could not make the video: {reason}")
         case _:
@@ -265,19 +285,19 @@ def _look(generation: Generation, upstream_id: str) -> novita.Polled:
             tracing.past("poll", generation, began, outcome=outcome)
 
 
-def _not_yet(generation: Generation, trouble: str = "", **facts: Any) -> None:
+def _not_yet(generation: Generation, put_off: PutOff, trouble: str = "", **facts: Any) -> None:
     age = _age(generation)
     if age > GIVE_UP_AFTER:
         lifecycle.fail(generation, "upstream_gave_no_result", "The upstream gave no result within a day.")
     else:
-        lifecycle.put_off(generation, poll_interval(age), trouble=trouble, **facts)
+        put_off(generation, poll_interval(age), trouble=trouble, **facts)
 
 
 def poll_interval(age: timedelta) -> float:
-    """Seconds to the next poll: 2 while it is young, a tenth of its age later, 14 at most until it is stalled."""
+    """Seconds to the next poll: 2 in its first minute, a thirtieth of its age later, 14 at most until it is stalled."""
     if age > lifecycle.STALLED_AFTER:
         return 300.0
-    return min(max(age.total_seconds() / 10, FIRST_POLL), LONGEST_POLL)
+    return min(max(age.total_seconds() / 30, FIRST_POLL), LONGEST_POLL)
 
 
 def copy(generation: Generation) -> None:
@@ -289,12 +309,13 @@ def copy(generation: Generation) -> None:
         _copy_later(generation, str(trouble))
         return
     if isinstance(seen, novita.Rendered):
-        _copy_from(generation, seen.video_url)
+        copy_from(generation, seen.video_url)
     else:
         _copy_later(generation, f"the upstream took its result back: {seen}")
 
 
-def _copy_from(generation: Generation, video_url: str) -> None:
+def copy_from(generation: Generation, video_url: str) -> None:
+    """The rest of a copy that has begun."""
     try:
         began = time.monotonic()
         with tracing.step("copy", generation) as span:

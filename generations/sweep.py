@@ -1,6 +1,7 @@
 """The worker's loop: take a slot, claim due rows, a step for each, again until nothing is live or time is over."""
 
 import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -12,7 +13,20 @@ from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
-from generations import deliver, deliveries, heartbeat, lifecycle, queue, removal, steps, tally, tracing, turns
+from generations import (
+    claims,
+    deliver,
+    deliveries,
+    heartbeat,
+    lifecycle,
+    pace,
+    queue,
+    removal,
+    steps,
+    tally,
+    tracing,
+    turns,
+)
 from generations.models import Delivery, Generation, Slot
 from generations.turns import Turn
 
@@ -20,14 +34,20 @@ log = structlog.stdlib.get_logger(__name__)
 
 AWAKE_FOR = 50.0  # seconds; the schedule rings each minute
 LOOK_EVERY = 0.5  # seconds between two looks at the due rows
+SHORT = 0.05  # seconds between two looks at the polls that are under way
+POLLS_AT_ONCE = 100  # in one claim, where so many are due
+POLLS_AHEAD = 8  # for each thread that polls
 LIVE_WITHIN = timedelta(minutes=1)  # a row due later than this is left to the schedule's ring
+
+SUBMITS = (Generation.Status.QUEUED, Generation.Status.SUBMITTING)
+Work = tuple[Generation, str]  # and the URL of the video, where its copy has begun
 
 
 class Crew:
-    """Threads for one kind of work, and what they are at."""
+    """Threads for one kind of work, and what they are at or have before them: `size` at most."""
 
     def __init__(self, pool: ThreadPoolExecutor, size: int, work: Callable[[Any], None]) -> None:
-        self.pool, self._size, self._work = pool, size, work
+        self.pool, self.size, self._work = pool, size, work
         self.at: dict[Future[None], Any] = {}
 
     def look(self) -> list[Any]:
@@ -37,11 +57,49 @@ class Crew:
 
     @property
     def room(self) -> int:
-        return self._size - len(self.at)
+        return self.size - len(self.at)
 
     def begin(self, claimed: Sequence[Any]) -> int:
         self.at |= {self.pool.submit(self._work, one): one for one in claimed}
         return len(claimed)
+
+    def give_up_waiting(self) -> list[Any]:
+        """What no thread has begun, which now none will."""
+        return [one for future, one in self.at.items() if future.cancel()]
+
+
+class Polls:
+    """What becomes of what many polls saw: those that render on are put off by one write, and copies go to the threads
+    that are for long work."""
+
+    def __init__(self) -> None:
+        self.copies: deque[tuple[Generation, str]] = deque()
+        self._rendering: deque[lifecycle.Rendering] = deque()
+
+    def look(self, claimed: Generation) -> None:
+        if claimed.due_at and claimed.due_at - timezone.now() < claims.POLL_LEASE / 2:
+            return  # it waited for a thread for half of its lease, and a poll takes a third: it falls due again
+        _guarded(claimed, lambda: steps.poll(claimed, self._put_off, self._copy))
+
+    def write(self) -> None:
+        """What was seen since the last time. What can not be written keeps its lease, and is polled again after it."""
+        seen = [self._rendering.popleft() for _ in range(len(self._rendering))]
+        lifecycle.put_off_all(seen)
+
+    def give_back(self, unseen: Sequence[Generation]) -> None:
+        """What nobody will look at, or copy, here: it is due at once, for another sweep."""
+        left = [self.copies.popleft()[0] for _ in range(len(self.copies))]
+        for generation in left:
+            lifecycle.put_off(generation, 0)
+        for generation in unseen:
+            self._put_off(generation, 0, progress_percent=generation.progress_percent)
+
+    def _put_off(self, generation: Generation, seconds: float, *, progress_percent: int, **_: Any) -> None:
+        due_at = timezone.now() + timedelta(seconds=seconds)
+        self._rendering.append(lifecycle.Rendering(generation.pk, generation.turn, due_at, progress_percent))
+
+    def _copy(self, generation: Generation, video_url: str) -> None:
+        self.copies.append((generation, video_url))
 
 
 def run() -> int:
@@ -49,54 +107,104 @@ def run() -> int:
     slot = queue.take_slot()
     if slot is None:
         return 0
+    seen = Polls()
     # Leaving them waits for what is under way, while a successor sweeps already.
     with (
-        _crew("step", settings.SWEEP_THREADS, _step) as stepping,
-        _crew("delivery", settings.DELIVERY_THREADS, _deliver) as telling,
+        _crew("step", settings.SWEEP_THREADS, settings.SWEEP_THREADS, _do) as stepping,
+        _crew("poll", settings.POLL_THREADS, POLLS_AHEAD * settings.POLL_THREADS, seen.look) as polling,
+        _crew("delivery", settings.DELIVERY_THREADS, settings.DELIVERY_THREADS, _deliver) as telling,
     ):
         stepping.pool.submit(_tidy)
         try:
-            taken, asked_to_stop = _sweep(slot, stepping, telling)
+            taken, asked_to_stop = _sweep(slot, stepping, polling, telling, seen)
         finally:
+            seen.give_back(polling.give_up_waiting())
+            seen.write()
             queue.free_slot(slot)
             tracing.flush()
         if not asked_to_stop and _anything_live():
             queue.ring()
+    seen.give_back([])
+    seen.write()
     return taken
 
 
-def _sweep(slot: Slot, stepping: Crew, telling: Crew) -> tuple[int, bool]:
+def _sweep(slot: Slot, stepping: Crew, polling: Crew, telling: Crew, seen: Polls) -> tuple[int, bool]:
     ends, taken, next_beat = time.monotonic() + AWAKE_FOR, 0, float("-inf")
     while True:
         if not queue.renew_slot(slot):
             return taken, True
-        stepping.look()
-        room = stepping.room
-        claimed = lifecycle.claim_due(room) if room else []
-        taken += stepping.begin(claimed)
+        seen.write()
+        begun, stepping_full = _begin_steps(stepping, seen)
+        polled, polling_full = _begin_polls(polling)
+        taken += begun + polled
         taken += telling.begin(turns.claim([turn for turn, _ in telling.look()]))
         if time.monotonic() >= next_beat:
             heartbeat.beat()
             next_beat = time.monotonic() + heartbeat.BEAT_EVERY
-        if time.monotonic() >= ends or not (stepping.at or telling.at or _anything_live()):
+        if time.monotonic() >= ends or not (stepping.at or polling.at or telling.at or _anything_live()):
             return taken, False
         # A thread that comes free is waited for where more rows want one. A receiver that has answered may be sent its
         # next; one that is failing waits for the next look, or thousands that fail at once would keep us looking.
         awaited = {future for future, (turn, _) in telling.at.items() if not turn.failing}
-        _rest(awaited | (set(stepping.at) if len(claimed) == room else set()))
+        awaited |= set(stepping.at) if stepping_full else set()
+        _rest(awaited, polling, seen, hurry=polling_full)
 
 
-def _rest(until: set[Future[None]]) -> None:
-    """Until the next look: half a second, or until one of those is done."""
-    if until:
-        wait(until, timeout=LOOK_EVERY, return_when="FIRST_COMPLETED")
-    else:
-        time.sleep(LOOK_EVERY)
+def _begin_steps(stepping: Crew, seen: Polls) -> tuple[int, bool]:
+    """Copies first: they are paid for. Neither they nor submits may hold all threads. Whether more want one."""
+    busy = Counter(claimed.tenant_id for claimed, _ in stepping.look() if claimed.status in SUBMITS)
+    share = max(settings.SWEEP_THREADS * 3 // 4, 1)
+    copies = max(min(stepping.room, share - (len(stepping.at) - busy.total())), 0)
+    handed = [seen.copies.popleft() for _ in range(min(copies, len(seen.copies)))]
+    work: list[Work] = [*handed, *((one, "") for one in claims.others(copies - len(handed)))]
+    begun = stepping.begin(work)
+    submits, upstream = max(min(stepping.room, share - busy.total()), 0), pace.room()
+    claimed = claims.submits(min(submits, upstream) if upstream else submits, busy, live=bool(upstream))
+    begun += stepping.begin([(one, "") for one in claimed])
+    full = bool(seen.copies) or begun == copies + submits or stepping.room == 0
+    return begun, full and bool(stepping.at)
 
 
-def _step(generation: Generation) -> None:
+def _begin_polls(polling: Crew) -> tuple[int, bool]:
+    polling.look()
+    if polling.room < _batch(polling):  # a few at a time would be a claim each
+        return 0, True
+    claimed = claims.polls(_batch(polling))
+    return polling.begin(claimed), len(claimed) == _batch(polling)
+
+
+def _batch(polling: Crew) -> int:
+    return min(polling.size // 2, POLLS_AT_ONCE)
+
+
+def _rest(until: set[Future[None]], polling: Crew, seen: Polls, *, hurry: bool) -> None:
+    """Until the next look: half a second, or until one of those is done, or polls want more rows or have a copy."""
+    ends = time.monotonic() + LOOK_EVERY
+    while (left := ends - time.monotonic()) > 0:
+        if until:
+            done, _ = wait(until, timeout=min(left, SHORT), return_when="FIRST_COMPLETED")
+            if done:
+                return
+        else:
+            time.sleep(min(left, SHORT))
+        if not polling.at:
+            if hurry:
+                return
+            continue
+        polling.look()
+        if seen.copies or (hurry and polling.room >= _batch(polling)):
+            return
+
+
+def _do(work: "Work") -> None:
+    claimed, video_url = work
+    _guarded(claimed, lambda: steps.copy_from(claimed, video_url) if video_url else steps.advance(claimed))
+
+
+def _guarded(generation: Generation, step: Callable[[], None]) -> None:
     try:
-        steps.advance(generation)
+        step()
     except Exception:
         log.exception("a step failed", generation=str(generation.pk), status=str(generation.status))
         _recover(steps.recover, generation)
@@ -137,11 +245,12 @@ def _recover(recover: Callable[[Any], None], row: Generation | Delivery) -> None
 
 def _anything_live() -> bool:
     soon = timezone.now() + LIVE_WITHIN
-    return any(due is not None and due < soon for due in (lifecycle.next_due(), deliveries.next_due()))
+    told = deliveries.next_due()
+    return claims.is_any_due(soon) or (told is not None and told < soon)
 
 
 @contextmanager
-def _crew(name: str, size: int, work: Callable[[Any], None]) -> Iterator[Crew]:
+def _crew(name: str, threads: int, size: int, work: Callable[[Any], None]) -> Iterator[Crew]:
     """Threads that keep their database connection while the sweep lasts, and leave none behind."""
     opened = []
 
@@ -150,7 +259,7 @@ def _crew(name: str, size: int, work: Callable[[Any], None]) -> Iterator[Crew]:
         connection.inc_thread_sharing()  # so that it can be closed from here
         opened.append(connection)
 
-    with ThreadPoolExecutor(size, name, initializer=open_connection) as pool:
+    with ThreadPoolExecutor(threads, name, initializer=open_connection) as pool:
         yield Crew(pool, size, work)
     for connection in opened:
         connection.close()

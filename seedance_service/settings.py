@@ -209,11 +209,15 @@ Q_CLUSTER = {
     **broker(env.text("BROKER_URL", "orm")),
 }
 SWEEP_SLOTS = env.whole("SWEEP_SLOTS", 1, least=1, most=1000)  # sweeps awake at once, over all worker hosts
-SWEEP_THREADS = env.whole("SWEEP_THREADS", 16, least=1, most=1000)  # steps at once in one sweep
+SWEEP_THREADS = env.whole("SWEEP_THREADS", 16, least=2, most=1000)  # submits and copies at once in one sweep
+POLL_THREADS = env.whole("POLL_THREADS", 32, least=1, most=1000)  # polls at once in one sweep
 DELIVERY_THREADS = env.whole("DELIVERY_THREADS", 16, least=2, most=1000)  # webhooks posted at once in one sweep
 
 NOVITA_BASE_URL = env.text("NOVITA_BASE_URL", "https://api.novita.ai").rstrip("/")
 NOVITA_API_KEY = env.text("NOVITA_API_KEY")
+# Over all hosts; 0: as fast as there are threads.
+UPSTREAM_RPM = env.whole("UPSTREAM_RPM", 0, least=0, most=1_000_000)  # submits a minute
+UPSTREAM_CONCURRENCY = env.whole("UPSTREAM_CONCURRENCY", 0, least=0, most=1_000_000)  # unfinished tasks at once
 
 SUBMIT_DEADLINE = env.whole(
     "SUBMIT_DEADLINE", 3600, least=1, most=7 * 86400

@@ -7,7 +7,7 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from generations import breaker, lifecycle, steps
+from generations import breaker, claims, steps
 from generations.models import Attempt, Generation, Pause
 from tenants.models import LedgerEntry
 from tests.conftest import Caller, make_generation, make_image
@@ -32,7 +32,7 @@ def jobs(alice: Caller, bucket: Any) -> list[Generation]:
 
 def sweep() -> None:
     """A step for each row that is due."""
-    for generation in lifecycle.claim_due(100):
+    for generation in claims.due(100):
         steps.advance(generation)
 
 

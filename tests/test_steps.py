@@ -10,7 +10,7 @@ from django.db import OperationalError, connection
 from django.db.models import F
 from django.utils import timezone
 
-from generations import breaker, inputs, lifecycle, steps, storage, transfer
+from generations import breaker, claims, inputs, lifecycle, steps, storage, transfer
 from generations.images import inspect
 from generations.models import Generation
 from tenants.models import LedgerEntry
@@ -31,7 +31,7 @@ def queued(alice: Caller, bucket: Any, upstream: Upstream) -> Generation:
 def take_a_step(generation: Generation) -> Generation:
     """As the sweep does it: claim, advance, look."""
     Generation.objects.filter(pk=generation.pk, due_at__isnull=False).update(due_at=timezone.now())
-    for claimed in lifecycle.claim_due(10):
+    for claimed in claims.due(10):
         steps.advance(claimed)
     return Generation.objects.select_related("image").get(pk=generation.pk)
 
@@ -155,7 +155,7 @@ def test_a_known_answer_outlasts_a_database_that_is_away_for_a_moment(
 def test_a_worker_lost_while_submitting_leaves_doubt_and_no_second_submit(
     queued: Generation, upstream: Upstream
 ) -> None:
-    [claimed] = lifecycle.claim_due(1)
+    [claimed] = claims.due(1)
     assert lifecycle.start_submitting(claimed)
     g = take_a_step(queued)
     assert g.status == Status.IN_DOUBT
@@ -163,9 +163,9 @@ def test_a_worker_lost_while_submitting_leaves_doubt_and_no_second_submit(
 
 
 def test_two_workers_with_one_row_submit_it_once(queued: Generation, upstream: Upstream) -> None:
-    [first] = lifecycle.claim_due(1)
+    [first] = claims.due(1)
     Generation.objects.filter(pk=queued.pk).update(due_at=timezone.now())
-    [second] = lifecycle.claim_due(1)
+    [second] = claims.due(1)
     steps.advance(second)
     steps.advance(first)
     assert len(upstream.submits) == 1
@@ -319,7 +319,8 @@ def test_only_an_explicit_failure_fails(running: Generation, upstream: Upstream)
 
 
 @pytest.mark.parametrize(
-    ("age", "seconds"), [(0, 2.0), (19, 2.0), (60, 6.0), (140, 14.0), (3000, 14.0), (3601, 300.0), (80000, 300.0)]
+    ("age", "seconds"),
+    [(0, 2.0), (19, 2.0), (90, 3.0), (240, 8.0), (420, 14.0), (3000, 14.0), (3601, 300.0), (80000, 300.0)],
 )
 def test_polls_grow_rarer_with_age(age: int, seconds: float) -> None:
     assert steps.poll_interval(timedelta(seconds=age)) == seconds
@@ -479,7 +480,7 @@ def test_a_stale_worker_does_not_delete_what_another_has_stored(
         return look(prefix)
 
     monkeypatch.setattr(storage, "keys", stall)
-    steps._copy_from(stale, f"{upstream.url}/video.mp4")
+    steps.copy_from(stale, f"{upstream.url}/video.mp4")
     g = Generation.objects.get(pk=running.pk)
     assert g.status == Status.SUCCEEDED
     assert storage.read(g.video_key) == mp4()
@@ -496,7 +497,7 @@ def test_the_upstreams_url_is_not_logged(running: Generation, upstream: Upstream
 
 def claim(generation: Generation) -> list[Generation]:
     Generation.objects.filter(pk=generation.pk).update(due_at=timezone.now())
-    return lifecycle.claim_due(1)
+    return claims.due(1)
 
 
 def kinds(generation: Generation) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from generations import lifecycle, novita, steps
+from generations import claims, lifecycle, novita, steps
 from generations.models import Generation
 from tenants import administration, ledger, reconcile, statement
 from tenants.errors import NoSandbox
@@ -43,7 +43,7 @@ def test_its_generation_goes_to_the_sandbox_and_never_to_the_live_upstream(
     try:
         for caller in (tester, alice):
             caller.http.post("/v1/generations", body, format="json")
-        for generation in lifecycle.claim_due(10):
+        for generation in claims.due(10):
             steps.advance(generation)
         for generation in Generation.objects.all():
             steps.poll(generation)

@@ -3,7 +3,7 @@
 from generations.models.generation import Attempt, Event, Generation, InputImage, Label, SeedRecord
 from generations.models.tally import StorageUse, Tally
 from generations.models.webhooks import Delivery, DeliveryAttempt, WebhookEndpoint, WebhookSecret
-from generations.models.work import Pause, Slot, Worker
+from generations.models.work import Pace, Pause, Slot, Worker
 
 __all__ = [
     "Attempt",
@@ -13,6 +13,7 @@ __all__ = [
     "Generation",
     "InputImage",
     "Label",
+    "Pace",
     "Pause",
     "SeedRecord",
     "Slot",

@@ -169,8 +169,9 @@ class Generation(models.Model):
             ),
         ]
         indexes = [
-            # Serves the sweep's claim, and only it: finished rows are not in it.
-            models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="generation_due"),
+            # Serve the claims, by lane and of the queued ones by tenant: finished rows are in neither.
+            models.Index(fields=["status", "due_at"], condition=Q(due_at__isnull=False), name="generation_due_by_lane"),
+            models.Index(fields=["tenant", "due_at"], condition=Q(status="queued"), name="generation_waiting"),
             # Serve GET /v1/generations, whole and by each of its filters; the first one GET /v1/usage too. Not by id
             # alone: PostgreSQL would read the primary key from its end, and pass over all that the filter leaves out.
             # There is one model yet: `model` leaves nothing out.

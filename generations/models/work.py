@@ -1,4 +1,4 @@
-"""Who works, and what keeps the work waiting: slots, worker hosts, pauses of an upstream."""
+"""Who works, and what keeps the work waiting: slots, worker hosts, pauses of an upstream and its pace."""
 
 from django.db import models
 
@@ -40,3 +40,13 @@ class Pause(models.Model):
 
     def __str__(self) -> str:
         return f"{self.upstream} since {self.since:%Y-%m-%d %H:%M}"
+
+
+class Pace(models.Model):
+    """When the next submit to that upstream may go out. Its lock lets all hosts keep one rate."""
+
+    upstream = models.CharField(max_length=10, primary_key=True, help_text="live.")
+    free_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.upstream} from {self.free_at:%H:%M:%S.%f}"

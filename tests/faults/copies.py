@@ -9,7 +9,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from generations import lifecycle, steps
+from generations import claims, steps
 from generations.models import Generation
 from tenants.models import LedgerEntry
 from tests.conftest import Caller, make_generation
@@ -38,7 +38,7 @@ def claim(generation: Generation) -> Generation:
     """A worker's turn, as if the last one's lease had run out, before any other row's."""
     due_at = timezone.now() - timedelta(hours=1)
     Generation.objects.filter(pk=generation.pk, due_at__isnull=False).update(due_at=due_at)
-    [claimed] = lifecycle.claim_due(1)
+    [claimed] = claims.due(1)
     return claimed
 
 

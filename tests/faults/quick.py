@@ -11,6 +11,7 @@ class Quick(AppConfig):
     def ready(self) -> None:
         from generations import (
             breaker,
+            claims,
             deliver,
             deliveries,
             heartbeat,
@@ -24,8 +25,8 @@ class Quick(AppConfig):
         )
         from generations.management.commands import worker
 
-        lifecycle.CLAIM_LEASE = timedelta(seconds=10)
-        lifecycle.POLL_LEASE = timedelta(seconds=4)
+        claims.CLAIM_LEASE = timedelta(seconds=10)
+        claims.POLL_LEASE = timedelta(seconds=4)
         lifecycle.SUBMIT_LEASE = timedelta(seconds=6)
         lifecycle.COPY_LEASE = timedelta(seconds=8)
         novita.SUBMIT_DEADLINE, novita.POLL_DEADLINE = 3.0, 2.0

@@ -16,7 +16,7 @@ from django.core.management.base import BaseCommand
 from django.db import Error, connection
 from django.utils import timezone
 
-from generations import deliveries, exposition, heartbeat, lifecycle, queue
+from generations import claims, deliveries, exposition, heartbeat, queue
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -113,7 +113,8 @@ class Command(BaseCommand):
 def _ring_again() -> None:
     """A killed sweep rings for no successor: the schedule would, up to a minute and a half later."""
     late = timezone.now() - LATE
-    if any(due is not None and due < late for due in (lifecycle.next_due(), deliveries.next_due())):
+    told = deliveries.next_due()
+    if claims.is_any_due(late) or (told is not None and told < late):
         queue.ring(more=True)
 
 

@@ -1,0 +1,70 @@
+"""Operations of migrations that let the service go on while they run, whatever the size of the table."""
+
+from typing import Any
+
+from django.db import migrations
+from django.db.migrations.operations.base import Operation
+
+
+class AddIndexOnline(migrations.AddIndex):
+    """CREATE INDEX CONCURRENTLY on PostgreSQL, which takes no lock that a write waits for. Needs `atomic = False`.
+
+    One that was cut off leaves an invalid index behind, which is dropped before the next try. Source:
+    https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
+    """
+
+    atomic = False
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        if schema_editor.connection.vendor != "postgresql":
+            super().database_forwards(app_label, schema_editor, from_state, to_state)
+            return
+        schema_editor.execute(f'DROP INDEX CONCURRENTLY IF EXISTS "{self.index.name}"')
+        model = to_state.apps.get_model(app_label, self.model_name)
+        schema_editor.add_index(model, self.index, concurrently=True)
+
+    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        _drop(schema_editor, from_state.apps.get_model(app_label, self.model_name), self.index)
+
+
+class RemoveIndexOnline(migrations.RemoveIndex):
+    """DROP INDEX CONCURRENTLY on PostgreSQL. Needs `atomic = False`."""
+
+    atomic = False
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        index = from_state.models[app_label, self.model_name_lower].get_index_by_name(self.name)
+        _drop(schema_editor, from_state.apps.get_model(app_label, self.model_name), index)
+
+
+class SetStorage(Operation):
+    """Storage parameters of a table, on PostgreSQL alone; it takes no lock that a read or a write waits for. Source:
+    https://www.postgresql.org/docs/current/sql-createtable.html#SQL-CREATETABLE-STORAGE-PARAMETERS
+    """
+
+    reversible = True
+
+    def __init__(self, table: str, **parameters: float) -> None:
+        self.table, self.parameters = table, parameters
+
+    def deconstruct(self) -> tuple[str, list[str], dict[str, float]]:
+        return type(self).__name__, [self.table], self.parameters
+
+    def state_forwards(self, app_label: str, state: Any) -> None:
+        """Models know nothing of it."""
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        if schema_editor.connection.vendor == "postgresql":
+            wanted = ", ".join(f"{name} = {value}" for name, value in self.parameters.items())
+            schema_editor.execute(f'ALTER TABLE "{self.table}" SET ({wanted})')
+
+    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        if schema_editor.connection.vendor == "postgresql":
+            schema_editor.execute(f'ALTER TABLE "{self.table}" RESET ({", ".join(self.parameters)})')
+
+
+def _drop(schema_editor: Any, model: Any, index: Any) -> None:
+    if schema_editor.connection.vendor == "postgresql":
+        schema_editor.remove_index(model, index, concurrently=True)
+    else:
+        schema_editor.remove_index(model, index)
