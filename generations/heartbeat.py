@@ -36,6 +36,13 @@ def restarted(why: str) -> None:
     _note(restarts=F("restarts") + 1, restarted_at=timezone.now(), restart_reason=why)
 
 
+def forget(before: datetime, *, dry: bool = False) -> int:
+    """Hosts that have shown no sign since then: how many there were."""
+    silent = Worker.objects.exclude(beat_at__gte=before).exclude(started_at__gte=before)
+    silent = silent.exclude(restarted_at__gte=before)
+    return silent.count() if dry else silent.delete()[0]
+
+
 class Watch:
     """What a supervisor has seen of its host since it began to look, by its own clock: no step of another one, and no
     minute in which nobody could have worked, counts against the cluster."""

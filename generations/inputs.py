@@ -2,9 +2,12 @@
 
 import hashlib
 import secrets
+from collections.abc import Sequence
+from datetime import datetime
 
 import pybase64
 from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from generations import errors, fetch, images, storage
@@ -76,6 +79,24 @@ def give_up(image: InputImage) -> None:
             return
         InputImage.objects.filter(pk=locked.pk, gone_at=None).update(gone_at=timezone.now())
     storage.delete(locked.key)
+
+
+def unwanted(tenant_id: int, before: datetime) -> QuerySet[InputImage]:
+    """The tenant's pictures from before then that no generation which is live, or was made since, was made from."""
+    users = Generation.objects.filter(Q(created_at__gte=before) | Q(finished_at=None))
+    used = [Exists(users.filter(**{field: OuterRef("pk")})) for field in ("image", "last_image")]
+    return InputImage.objects.filter(~used[0], ~used[1], tenant=tenant_id, gone_at=None, created_at__lt=before)
+
+
+def give_up_all(tenant_id: int, ids: Sequence[int], before: datetime) -> list[InputImage]:
+    """Those of them that are unwanted still, now that their bytes are deleted."""
+    with transaction.atomic():
+        locked = InputImage.objects.filter(pk__in=ids).order_by("pk").select_for_update(skip_locked=True)
+        mine = [one.pk for one in locked]  # whoever makes a generation from one waits until it is known to be gone
+        gone = list(unwanted(tenant_id, before).filter(pk__in=mine))
+        InputImage.objects.filter(pk__in=[one.pk for one in gone]).update(gone_at=timezone.now())
+    storage.delete_all([one.key for one in gone])
+    return gone
 
 
 def _is_wanted(image: InputImage) -> bool:

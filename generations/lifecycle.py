@@ -299,6 +299,17 @@ def delete(generation: Generation, by: str = "its caller") -> bool:
     return True
 
 
+def expire(generations: Sequence[Generation], why: str) -> list[Generation]:
+    """Those of them whose video goes for its age, now that nothing of it is served; its bytes go next."""
+    there = Generation.objects.filter(status=Status.SUCCEEDED, deleted_at=None, expired_at=None)
+    with transaction.atomic():
+        mine = there.filter(pk__in=[one.pk for one in generations]).select_for_update(skip_locked=True, no_key=True)
+        gone = list(mine)
+        Generation.objects.filter(pk__in=[one.pk for one in gone]).update(expired_at=timezone.now())
+        Event.objects.bulk_create([Event(generation=one, status=one.status, message=why) for one in gone])
+    return gone
+
+
 def mark_purged(generation: Generation) -> None:
     """Its bytes are gone from the bucket."""
     Generation.objects.filter(pk=generation.pk, purged_at=None).update(purged_at=timezone.now())

@@ -1,12 +1,19 @@
 """Fresh signed URLs of what lies in the bucket."""
 
+from datetime import datetime
+
 from generations import storage
 from generations.models import Generation, InputImage
 
 
 def has_video(generation: Generation) -> bool:
-    """Whether there is one to be served: not one that its caller had deleted."""
-    return generation.status == Generation.Status.SUCCEEDED and generation.deleted_at is None
+    """Whether there is one to be served: not one that its caller had deleted, or that was removed for its age."""
+    return generation.status == Generation.Status.SUCCEEDED and gone_at(generation) is None
+
+
+def gone_at(generation: Generation) -> datetime | None:
+    """When its video was removed."""
+    return generation.deleted_at or generation.expired_at
 
 
 def video_url(generation: Generation) -> str:

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 from django_q.brokers import get_broker
+from django_q.models import Task
 from django_q.tasks import async_task
 
 from generations.failpoints import failpoint
@@ -101,6 +102,13 @@ def _ensure_slots() -> None:
         Slot.objects.bulk_create(
             [Slot(number=number, lease_until=FREE, rung_until=FREE) for number in wanted], ignore_conflicts=True
         )
+
+
+def forget_failures(before: datetime, *, dry: bool = False) -> int:
+    """What django-q2 noted of rings that ended before then: how many there were."""
+    over = Task.objects.filter(stopped__lt=before)
+    count: int = over.count() if dry else over.delete()[0]
+    return count
 
 
 def host() -> str:

@@ -6,8 +6,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from mmap import mmap
 from typing import IO, TYPE_CHECKING, cast
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 CHUNK = 256 * 1024  # bytes
+DELETED_AT_ONCE = 1000  # S3 takes no more in one call
 READ_WITHIN = 40.0  # seconds for a picture: two of them are read within a step's lease
 # Two tries stay below a step's lease of 90 s: a stalled call must not act after another took the turn.
 CONNECT_TIMEOUT, READ_TIMEOUT, TRIES = 5.0, 25.0, 2  # seconds
@@ -137,6 +139,61 @@ def keys(prefix: str) -> list[str]:
     with _translated():
         found = _client().list_objects_v2(Bucket=settings.S3_BUCKET, Prefix=prefix)
         return [one["Key"] for one in found.get("Contents", [])]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One object of the bucket."""
+
+    key: str
+    size: int  # bytes
+    modified: datetime
+
+
+def pages(prefixes: Sequence[str], *, after: str = "") -> Iterator[list[Stored]]:
+    """The objects under those prefixes, in ascending order of prefixes and keys, a page at a time; from `after` on."""
+    for prefix in prefixes:
+        if after and not after.startswith(prefix) and after > prefix:
+            continue
+        start = after if after.startswith(prefix) else ""
+        with _translated():
+            listed = _client().get_paginator("list_objects_v2")
+            for page in listed.paginate(Bucket=settings.S3_BUCKET, Prefix=prefix, StartAfter=start):
+                if found := page.get("Contents"):
+                    yield [Stored(one["Key"], one["Size"], one["LastModified"]) for one in found]
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One in parts that was begun and not ended."""
+
+    key: str
+    id: str
+    begun: datetime
+
+
+def uploads() -> list[Upload]:
+    """Up to 1,000 of them."""
+    with _translated():
+        found = _client().list_multipart_uploads(Bucket=settings.S3_BUCKET).get("Uploads", [])
+    return [Upload(one["Key"], one["UploadId"], one["Initiated"]) for one in found]
+
+
+def abort(upload: Upload) -> None:
+    with _translated():
+        _client().abort_multipart_upload(Bucket=settings.S3_BUCKET, Key=upload.key, UploadId=upload.id)
+
+
+def delete_all(keys: Sequence[str]) -> None:
+    """Up to 1,000 in one call. Raises StorageTrouble where S3 kept one, with its own reason."""
+    for start in range(0, len(keys), DELETED_AT_ONCE):
+        with _translated():
+            said = _client().delete_objects(
+                Bucket=settings.S3_BUCKET,
+                Delete={"Objects": [{"Key": key} for key in keys[start : start + DELETED_AT_ONCE]], "Quiet": True},
+            )
+        if errors := said.get("Errors"):
+            raise StorageTrouble(f"{len(errors)} objects could not be deleted: {errors[0].get('Code')}")
 
 
 def delete(key: str) -> None:

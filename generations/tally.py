@@ -134,7 +134,7 @@ def measure_storage() -> None:
     now, known = timezone.now(), StorageUse.objects.first()
     if known and now < known.at + (OFTEN if known.videos < FEW else STORAGE_EVERY):
         return
-    stored = Generation.objects.exclude(video_sha256="").filter(purged_at=None)
+    stored = Generation.objects.exclude(video_sha256="").filter(purged_at=None, expired_at=None)
     use = {
         "at": now,
         "videos": stored.aggregate(bytes=Sum("video_size", default=0))["bytes"],

@@ -241,6 +241,12 @@ AWS_ACCESS_KEY_ID = env.text("AWS_ACCESS_KEY_ID")  # empty: boto3's own chain, a
 AWS_SECRET_ACCESS_KEY = env.text("AWS_SECRET_ACCESS_KEY")
 SIGNED_URL_TTL = env.whole("SIGNED_URL_TTL", 3600, least=1, most=7 * 86400)  # seconds; S3 allows 7 days at most
 
+# Days for which things are kept; 0: for ever. A tenant may have its own for videos and pictures.
+VIDEO_DAYS = env.whole("VIDEO_DAYS", 0, least=0, most=36500)  # after the generation's end
+INPUT_DAYS = env.whole("INPUT_DAYS", 0, least=0, most=36500)  # after the last generation from it was made
+EVENT_DAYS = env.whole("EVENT_DAYS", 400, least=0, most=36500)  # after the generation's end
+DELIVERY_DAYS = env.whole("DELIVERY_DAYS", 90, least=0, most=36500)
+
 FETCH_ALLOW_HOSTS = env.hosts("FETCH_ALLOW_HOSTS")
 
 METRICS_TOKEN = env.text("METRICS_TOKEN")  # empty: no /metrics on the web port

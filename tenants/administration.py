@@ -23,6 +23,7 @@ from tenants.windows import Charge, Kind
 
 CARRIED = (Kind.PER_DAY, Kind.PER_MONTH, Kind.SECONDS_PER_MONTH, Kind.USD_PER_MONTH)
 LONGEST_DEADLINE = 7 * 86400  # seconds
+MOST_DAYS = 36_500  # a century
 MOST_ADJUSTED = 10**15  # micro-USD: thousands of them still fit the 64 bits of a counter
 
 
@@ -226,6 +227,10 @@ def _check_wants(facts: Mapping[str, Any]) -> None:
     seconds = facts.get("submit_deadline")
     if seconds is not None and not 0 < seconds <= LONGEST_DEADLINE:
         raise NotPossible(reason=f"A submit deadline has 1 to {LONGEST_DEADLINE} seconds.")
+    for name in ("video_days", "input_days"):
+        days = facts.get(name)
+        if days is not None and not 0 <= days <= MOST_DAYS:
+            raise NotPossible(reason=f"Things are kept for 1 to {MOST_DAYS} days, or for ever, which is 0.")
 
 
 @contextmanager

@@ -76,6 +76,16 @@ class LimitsForm(forms.Form):
         return {**counts, "usd_per_month_micro": None if usd is None else int(usd * MICRO)}
 
 
+def days(name: str) -> forms.IntegerField:
+    return forms.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=administration.MOST_DAYS,
+        help_text=help_of(Tenant, name),
+        widget=widgets.UnfoldAdminIntegerFieldWidget,
+    )
+
+
 class TenantForm(LimitsForm, ReasonForm, forms.ModelForm):  # type: ignore[type-arg]  # it takes none as it runs
     """Make or change a tenant."""
 
@@ -88,6 +98,9 @@ class TenantForm(LimitsForm, ReasonForm, forms.ModelForm):  # type: ignore[type-
         help_text=help_of(Tenant, "submit_deadline"),
         widget=widgets.UnfoldAdminIntegerFieldWidget,
     )
+
+    video_days = days("video_days")
+    input_days = days("input_days")
 
     class Meta:
         model = Tenant

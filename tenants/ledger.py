@@ -255,6 +255,12 @@ def _open(tenant_id: int, missing: Sequence[Wanted]) -> None:
         Window.objects.filter(tenant_id=tenant_id, kind=Kind.REQUESTS_PER_MINUTE, starts_at__lt=old).delete()
 
 
+def forget_minutes(now: datetime, *, dry: bool = False) -> int:
+    """The minutes that nobody asks for any more, of all tenants: how many there were."""
+    over = Window.objects.filter(kind=Kind.REQUESTS_PER_MINUTE, starts_at__lt=now - MINUTES_KEPT)
+    return over.count() if dry else over.delete()[0]
+
+
 def _used(tenant_id: int, wanted: Sequence[Wanted]) -> dict[tuple[int | None, str], int]:
     """What is used of each, also where no window is open yet."""
     starts = {one.charge.starts_at for one in wanted}

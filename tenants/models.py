@@ -59,7 +59,7 @@ class Tenant(Limits):
         FAIL = "fail", "fail: at once, its hold released"
         RESUBMIT = "resubmit", "resubmit: once more, which may pay twice"
 
-    WANTS: ClassVar = ("on_doubt", "submit_deadline")  # how its generations are treated
+    WANTS: ClassVar = ("on_doubt", "submit_deadline", "video_days", "input_days")  # how its generations are treated
 
     name = models.CharField(max_length=100, unique=True)
     time_zone = models.CharField(
@@ -76,6 +76,14 @@ class Tenant(Limits):
         null=True,
         blank=True,
         help_text="Seconds that a generation waits for an upstream that takes none; empty: SUBMIT_DEADLINE.",
+    )
+    video_days = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Days for which its videos are kept; 0: for ever; empty: VIDEO_DAYS."
+    )
+    input_days = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="Days for which its pictures are kept after they were last used; 0: for ever; empty: INPUT_DAYS.",
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     suspended_at = models.DateTimeField(null=True, blank=True)

@@ -83,8 +83,8 @@ class Poster(View):
 def _redirected(generation: Generation, url: Callable[[Generation], str]) -> Response:
     if links.has_video(generation):
         return Response(status=302, headers={"Location": url(generation)})
-    if generation.deleted_at:
-        raise VideoDeleted(at=shown.time(generation.deleted_at))
+    if gone_at := links.gone_at(generation):
+        raise VideoDeleted(at=shown.time(gone_at))
     if generation.finished_at:
         raise NoVideo(reason=generation.error_message or f"it was {generation.status}.")
     wait = int(shown.retry_after(generation)["Retry-After"])

@@ -61,6 +61,9 @@ class GenerationRow(serializers.Serializer[Any]):
     submitted_at = serializers.DateTimeField(allow_null=True)
     finished_at = serializers.DateTimeField(allow_null=True)
     deleted_at = serializers.DateTimeField(allow_null=True, help_text="Its video and its pictures were removed.")
+    expired_at = serializers.DateTimeField(
+        allow_null=True, help_text="Its video was removed for its age: the service keeps them for so many days."
+    )
     eta = serializers.IntegerField(
         allow_null=True, help_text="Seconds until it is likely over, by how long such ones took; null: nobody knows."
     )

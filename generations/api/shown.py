@@ -49,6 +49,7 @@ def render(generation: Generation) -> dict[str, Any]:
         "submitted_at": time(generation.submitted_at),
         "finished_at": time(generation.finished_at),
         "deleted_at": time(generation.deleted_at),
+        "expired_at": time(generation.expired_at),
         "eta": eta.remaining(generation),
         "video": _video(generation) if served else None,
         "poster": {"url": links.poster_url(generation)} if served else None,

@@ -3,10 +3,11 @@
 from generations.models.generation import Attempt, Event, Generation, InputImage, Label, SeedRecord
 from generations.models.tally import StorageUse, Tally
 from generations.models.webhooks import Delivery, DeliveryAttempt, WebhookEndpoint, WebhookSecret
-from generations.models.work import Pace, Pause, Slot, Worker
+from generations.models.work import Chore, Pace, Pause, Slot, Worker
 
 __all__ = [
     "Attempt",
+    "Chore",
     "Delivery",
     "DeliveryAttempt",
     "Event",

@@ -36,7 +36,10 @@ class InputImage(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["tenant", "sha256"], name="an_image_is_kept_once_a_tenant")]
-        indexes = [models.Index(fields=["sha256"], name="image_by_sha256")]  # serves the panel's search
+        indexes = [
+            models.Index(fields=["sha256"], name="image_by_sha256"),  # serves the panel's search
+            models.Index(fields=["tenant", "created_at"], condition=Q(gone_at=None), name="image_by_age"),
+        ]
 
     def __str__(self) -> str:
         return self.sha256
@@ -134,7 +137,8 @@ class Generation(models.Model):
     video_duration = models.FloatField(null=True, help_text="Seconds.")
     poster_key = models.CharField(max_length=200, blank=True)
 
-    # What its caller had removed; the row and the ledger stay.
+    # What is no longer there; the row and the ledger stay.
+    expired_at = models.DateTimeField(null=True, help_text="When its video was removed for its age.")
     deleted_at = models.DateTimeField(null=True, help_text="From then on nothing of it is served.")
     purged_at = models.DateTimeField(null=True, help_text="When its bytes were gone from the bucket.")
 
@@ -200,6 +204,12 @@ class Generation(models.Model):
             # Serve the panel: what ended in an hour, and which generation a video is of. Each is written once a life.
             models.Index(fields=["finished_at"], condition=Q(finished_at__isnull=False), name="generation_finished"),
             models.Index(fields=["video_sha256"], condition=~Q(video_sha256=""), name="generation_by_video"),
+            # Serves the removal of videos by age.
+            models.Index(
+                fields=["tenant", "finished_at"],
+                condition=Q(status="succeeded", deleted_at=None, expired_at=None),
+                name="generation_with_video",
+            ),
             # Serves the removal of bytes that was begun and not ended.
             models.Index(
                 fields=["deleted_at"],

@@ -42,6 +42,17 @@ class Pause(models.Model):
         return f"{self.upstream} since {self.since:%Y-%m-%d %H:%M}"
 
 
+class Chore(models.Model):
+    """How far something that is done piece by piece has come."""
+
+    name = models.CharField(max_length=20, primary_key=True)
+    position = models.CharField(max_length=1024, blank=True, help_text="Where it goes on; empty: from the start.")
+    done_at = models.DateTimeField(null=True, help_text="When it last came to its end.")
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Pace(models.Model):
     """When the next submit to that upstream may go out. Its lock lets all hosts keep one rate."""
 

@@ -69,6 +69,7 @@ QUEUED: Part = {
     "submitted_at": None,
     "finished_at": None,
     "deleted_at": None,
+    "expired_at": None,
     "eta": 48,
     "video": None,
     "poster": None,

@@ -95,6 +95,21 @@ def add_wants(action: ArgumentParser) -> None:
         help="how long one waits for an upstream that takes none, such as 90m; none: as SUBMIT_DEADLINE says",
     )
 
+    for name, things in {"video": "videos", "input": "pictures"}.items():
+        action.add_argument(
+            f"--{name}-days",
+            type=or_none(days),
+            metavar="N",
+            default=Limits,
+            help=f"how long its {things} are kept; 0: for ever; none: as {name.upper()}_DAYS says",
+        )
+
+
+def days(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise ArgumentTypeError(f"{text!r} is not a number of days")
+    return int(text)
+
 
 def seconds(text: str) -> int:
     return int(duration(text).total_seconds())

@@ -240,6 +240,9 @@ def _wants_words(row: dict[str, Any]) -> str:
     deadline = row["submit_deadline"]
     wants = [] if row["on_doubt"] == Tenant.OnDoubt.HOLD else [f"on doubt: {row['on_doubt']}"]
     wants += [] if deadline is None else [f"submit deadline: {deadline} s"]
+    for name, things in {"video_days": "videos", "input_days": "pictures"}.items():
+        if row[name] is not None:
+            wants.append(f"{things} kept for {row[name]} days" if row[name] else f"{things} kept for ever")
     return ", ".join([_limit_words(row["limits"]), *wants])
 
 
