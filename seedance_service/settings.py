@@ -178,6 +178,9 @@ SPECTACULAR_SETTINGS = {
 }
 
 
+SQS_WAIT = 5  # seconds; a stop waits for them
+
+
 def broker(url: str) -> dict[str, Any]:
     """django-q2's broker settings for BROKER_URL: `orm`, `redis://…` or `sqs://REGION/QUEUE`."""
     parts = urlsplit(url)
@@ -187,7 +190,12 @@ def broker(url: str) -> dict[str, Any]:
         case "redis" | "rediss":
             return {"redis": url}
         case "sqs":
-            return {"name": unquote(parts.path.strip("/")), "sqs": {"aws_region": parts.hostname}}
+            # With the bucket's keys where there are any, or else by boto3's own chain; and an idle worker waits at SQS
+            # for a ring, where it would ask, and pay, a dozen times a second.
+            keys = {name.lower(): env.text(name) for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+            keys = {name: value for name, value in keys.items() if value}
+            sqs = {"aws_region": parts.hostname, "receive_message_wait_time_seconds": SQS_WAIT, **keys}
+            return {"name": unquote(parts.path.strip("/")), "sqs": sqs}
     raise ImproperlyConfigured(f"BROKER_URL is {url!r}; it takes orm, redis://… or sqs://REGION/QUEUE.")
 
 

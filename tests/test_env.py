@@ -72,7 +72,18 @@ def test_a_database_url_is_postgresql_or_sqlite(monkeypatch: Any) -> None:
     [
         ("orm", {"orm": "default"}),
         ("redis://host:6379/0", {"redis": "redis://host:6379/0"}),
-        ("sqs://eu-west-1/rings", {"name": "rings", "sqs": {"aws_region": "eu-west-1"}}),
+        (
+            "sqs://eu-west-1/rings",
+            {
+                "name": "rings",
+                "sqs": {
+                    "aws_region": "eu-west-1",
+                    "receive_message_wait_time_seconds": 5,
+                    "aws_access_key_id": "tests",
+                    "aws_secret_access_key": "tests-secret",
+                },
+            },
+        ),
     ],
 )
 def test_the_broker_is_named_by_a_url(url: str, facts: dict[str, Any]) -> None:

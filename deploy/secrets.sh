@@ -1,0 +1,20 @@
+#!/bin/sh
+# Makes the secrets of compose.yaml in deploy/secrets, where they are not there yet. Nothing of it belongs into git.
+set -eu
+cd "$(dirname "$0")"
+umask 077
+mkdir -p secrets
+random() { od -An -tx1 -N"$1" /dev/urandom | tr -d ' \n'; }
+new() { [ -e "secrets/$1" ] || printf '%s' "$2" > "secrets/$1"; }
+new secret_key "$(random 32)"
+new database_password "$(random 16)"
+new database_url "postgres://seedance:$(cat secrets/database_password)@postgres:5432/seedance"
+new aws_access_key_id "$(random 10)"
+new aws_secret_access_key "$(random 20)"
+new s3.json "$(printf '{"identities": [{"name": "service", "credentials": [{"accessKey": "%s", "secretKey": "%s"}], "actions": ["Admin"]}]}' \
+    "$(cat secrets/aws_access_key_id)" "$(cat secrets/aws_secret_access_key)")"
+# The sandbox's, until Novita's own is put there.
+new novita_api_key sandbox
+# Compose mounts them as they are here, for processes of another user.
+chmod 0755 secrets
+chmod 0444 secrets/*
