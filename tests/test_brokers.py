@@ -21,7 +21,9 @@ from tests.running import MakeRun, free_port
 from tests.test_story import finished
 
 pytestmark = pytest.mark.story
-REDIS = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/9")
+# A database of Redis for each process of the tests: two of them in one would take each other's rings.
+NUMBER = 9 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 7
+REDIS = os.environ.get("TEST_REDIS_URL", f"redis://127.0.0.1:6379/{NUMBER}")
 ASLEEP = """
 SELECT 1 FROM generations_worker WHERE beat_at IS NOT NULL
    AND NOT EXISTS (SELECT 1 FROM generations_slot WHERE lease_until > now() OR rung_until > now())
