@@ -16,6 +16,7 @@ from generations import catalog, errors, eta, ids, images, inputs, lifecycle, me
 from generations.failpoints import failpoint
 from generations.images import Image
 from generations.models import Generation, InputImage
+from tenants import statements
 from tenants.errors import LimitReached, NoSandbox, TenantSuspended
 from tenants.models import ApiKey
 from tenants.windows import Standing
@@ -23,7 +24,7 @@ from tenants.windows import Standing
 Source = Generation.SeedSource
 Picture = str | mmap | InputImage  # URL, Base64 or data URI; a file's bytes; one that is kept already
 Checked = str | Image | InputImage | None
-MOST_CHANGES = 3  # of the tenant's time zone, or of pictures that are deleted, amid one create
+MOST_CHANGES = 3  # of the tenant and its key, or of pictures that are deleted, amid one create
 REQUESTED = (
     *("external_id", "metadata", "rerun_of", "webhook_url", "webhook_format"),
     *("id", "tenant_id", "api_key_id", "created_at", "test", "idempotency_key", "idempotency_digest"),
@@ -173,7 +174,7 @@ def _admitted_at_last(
     for _ in range(MOST_CHANGES):
         try:
             return _admitted(generation, note)
-        except quota.ZoneChanged:
+        except quota.KeyChanged:
             assert generation.api_key is not None
             generation.api_key = ApiKey.objects.select_related("tenant").get(pk=generation.api_key.pk)
         except lifecycle.InputGone:
@@ -185,10 +186,18 @@ def _admitted(generation: Generation, note: Callable[[Generation], None]) -> lis
     """The row, its hold and its room, or nothing of them."""
     assert generation.api_key is not None
     charges = quota.charges(generation.api_key, generation.price_micro, generation)
-    with transaction.atomic():
+    if note is _nothing and statements.may_be_one():
+        failpoint("accept_before_commit")
+        writes, held = lifecycle.writes(generation, charges), lifecycle.held_inputs(generation)
+        at_once = quota.admit_at_once(generation.api_key, charges, writes, held)
+        if at_once is not None:
+            lifecycle.tell(generation, "accepted")
+            failpoint("accept_committed")
+            return at_once
+    with statements.one_writer(), transaction.atomic():
         lifecycle.record(generation, charges)
+        standings = quota.admit(quota.take(generation.api_key, charges))
         note(generation)
-        standings = quota.admit(generation.api_key, charges)
         failpoint("accept_before_commit")
     failpoint("accept_committed")
     return standings

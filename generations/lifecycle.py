@@ -24,7 +24,7 @@ from prometheus_client import Histogram
 from generations import deliveries, meters
 from generations.failpoints import failpoint
 from generations.models import Attempt, Event, Generation, InputImage, Label
-from tenants import ledger
+from tenants import ledger, statements
 from tenants.windows import Charge
 
 log = structlog.stdlib.get_logger(__name__)
@@ -42,6 +42,8 @@ WITH seen (id, turn, due_at, progress_percent) AS (VALUES {rows})
 UPDATE generations_generation SET due_at = seen.due_at, tries = 0, progress_percent = seen.progress_percent FROM seen
  WHERE generations_generation.id = seen.id AND generations_generation.turn = seen.turn AND status = 'running'
 """
+
+_insert_generation, _insert_label, _insert_event = map(statements.Insert, (Generation, Label, Event))
 
 
 @dataclass(frozen=True)
@@ -66,12 +68,17 @@ class InputGone(Exception):
 def record(generation: Generation, charges: Sequence[Charge]) -> None:
     """The first row of its life, with its hold. Runs in the admission's transaction. Raises InputGone."""
     _hold_inputs(generation.image_id, generation.last_image_id)
+    for sql, values in writes(generation, charges):
+        statements.run(sql, values)
+    transaction.on_commit(lambda: tell(generation, "accepted"))
+
+
+def writes(generation: Generation, charges: Sequence[Charge]) -> list[statements.Fragment]:
+    """Of `record`, for who runs them at once: the row, its labels, its hold and its first event. `tell` comes after."""
     generation.status = Status.QUEUED
     generation.due_at = generation.created_at
-    generation.save(force_insert=True)
-    Label.objects.bulk_create(_labels(generation))
     assert generation.api_key is not None
-    ledger.hold(
+    hold = ledger.hold(
         generation.api_key,
         ledger.Purchase(
             generation_id=generation.pk,
@@ -82,7 +89,15 @@ def record(generation: Generation, charges: Sequence[Charge]) -> None:
             charges=charges,
         ),
     )
-    _tell(generation, "accepted")
+    labels = [_insert_label(label) for label in _labels(generation)]
+    return [_insert_generation(generation), *labels, hold, _event(generation, "accepted")]
+
+
+def held_inputs(generation: Generation) -> tuple[str, list[Any], int]:
+    """What locks its pictures, as `_hold_inputs` does, and how many are to be there."""
+    wanted = {pk for pk in (generation.image_id, generation.last_image_id) if pk is not None}
+    sql = "SELECT id FROM generations_inputimage WHERE id = ANY(%s) AND gone_at IS NULL ORDER BY id FOR NO KEY UPDATE"
+    return sql, [list(wanted)], len(wanted)
 
 
 def _labels(generation: Generation) -> list[Label]:
@@ -103,8 +118,10 @@ def keep_image(generation: Generation, field: str, image: InputImage) -> bool:
 def _hold_inputs(*images: int | None) -> None:
     """Locked, they are not given up before the generation refers to them. Raises InputGone where one was."""
     wanted = {pk for pk in images if pk is not None}
+    if not wanted:
+        return
     rows = InputImage.objects.select_for_update(no_key=True).filter(pk__in=wanted, gone_at=None)
-    if wanted and set(rows.order_by("pk").values_list("pk", flat=True)) != wanted:
+    if set(rows.order_by("pk").values_list("pk", flat=True)) != wanted:
         raise InputGone
 
 
@@ -369,10 +386,19 @@ def _note(generation: Generation, **columns: Any) -> bool:
 
 
 def _tell(generation: Generation, why: str) -> None:
-    Event.objects.create(generation=generation, status=generation.status, message=why)
+    statements.run(*_event(generation, why))
+    status = str(generation.status)
+    transaction.on_commit(lambda: tell(generation, why, status))
+
+
+def _event(generation: Generation, why: str) -> statements.Fragment:
+    return _insert_event(Event(generation_id=generation.pk, status=generation.status, message=why))
+
+
+def tell(generation: Generation, why: str, status: str = Status.QUEUED) -> None:
+    """The log, of a move that is committed."""
     since = int((timezone.now() - generation.created_at).total_seconds() * 1000)
-    facts = {"action": str(generation.status), **_named(generation), "duration_ms": since, "why": why}
-    transaction.on_commit(lambda: log.info("move", **facts))
+    log.info("move", action=str(status), **_named(generation), duration_ms=since, why=why)
 
 
 def _named(generation: Generation) -> dict[str, Any]:

@@ -6,10 +6,13 @@ before its last look at the rows, so a ring cannot fall between the two.
 
 import os
 import socket
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import structlog
 from django.conf import settings
+from django.db import connection
 from django.db.models import Q
 from django.utils import timezone
 from django_q.brokers import get_broker
@@ -24,6 +27,7 @@ log = structlog.stdlib.get_logger(__name__)
 SWEEP = "generations.tasks.sweep"  # an interface: messages in flight hold it as text
 SLOT_LEASE = timedelta(seconds=10)  # a sweep renews it every half second, and looks away for no longer than a query
 RING_PATIENCE = timedelta(seconds=5)  # how long a ring may be on its way before another is sent
+QUIET = 0.05  # seconds after a ring in which the others wait
 FREE = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -34,11 +38,48 @@ def ring(*, more: bool = False) -> bool:
 
     What it is rung for is committed, and its caller must hear so: a broker or a database in trouble costs a wait.
     """
+    if not more and _later.is_soon_enough():
+        return False
+    return _tried(settings.SWEEP_SLOTS if more else 1)
+
+
+def _tried(wanted: int) -> bool:
     try:
-        return _ring(settings.SWEEP_SLOTS if more else 1)
+        return _ring(wanted)
     except Exception:
         log.exception("the ring was lost; the schedule rings within the minute")
         return False
+
+
+class Later:
+    """Of many rings at once in one process the first goes out, and one for all the others QUIET later: a thousand
+    creates a second are not a thousand looks at who is awake. What is committed before a ring is found by it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._quiet_until, self._promised = 0.0, False
+
+    def is_soon_enough(self) -> bool:
+        """Whether another one rings a moment from now."""
+        with self._lock:
+            if time.monotonic() >= self._quiet_until and not self._promised:
+                self._quiet_until = time.monotonic() + QUIET
+                return False
+            if not self._promised:
+                self._promised = True
+                threading.Thread(target=self._ring, name="ring", daemon=True).start()
+            return True
+
+    def _ring(self) -> None:
+        time.sleep(QUIET)
+        with self._lock:
+            self._promised, self._quiet_until = False, time.monotonic() + QUIET
+        _tried(1)
+        connection.close()  # this thread's own
+
+
+_later = Later()
 
 
 def _ring(wanted: int) -> bool:

@@ -1,16 +1,18 @@
 """ADMIT: whether a generation has room in every window of its tenant and its key."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from generations.models import Generation
 from tenants import ledger, windows
-from tenants.errors import TenantSuspended
+from tenants.errors import InvalidKey, TenantSuspended
 from tenants.models import ApiKey
+from tenants.statements import Fragment
 from tenants.windows import Charge, Standing
 
 
-class ZoneChanged(Exception):
-    """The tenant's days and months begin elsewhere than when the charges were made out: they must be made anew."""
+class KeyChanged(Exception):
+    """Its limits, or where its tenant's days and months begin, are others than when the charges were made out."""
 
 
 def charges(key: ApiKey, price_micro: int, generation: Generation) -> list[Charge]:
@@ -25,14 +27,28 @@ def look(key: ApiKey, wanted: Sequence[Charge]) -> None:
     ledger.check_room(key, wanted)
 
 
-def admit(key: ApiKey, wanted: Sequence[Charge]) -> list[Standing]:
-    """Take the room, as the last act of the admission's transaction: these are its hot rows.
+def take(key: ApiKey, wanted: Sequence[Charge]) -> ledger.Taking:
+    """As the last act of the admission's transaction, since these are its hot rows; `admit` says whether it may."""
+    return ledger.Taking(key, wanted)
 
-    Raises LimitReached, TenantSuspended or ZoneChanged, which rolls the whole admission back.
+
+def admit_at_once(
+    key: ApiKey, wanted: Sequence[Charge], writes: Sequence[Fragment], held: Sequence[Any]
+) -> list[Standing] | None:
+    """As `take` and `admit`, with the row and its hold, in one statement; None where `admit` has something to say."""
+    return ledger.take_at_once(key, wanted, writes, held)
+
+
+def admit(taking: ledger.Taking) -> list[Standing]:
+    """How each limit stands now that the room is taken.
+
+    Raises LimitReached, TenantSuspended, InvalidKey or KeyChanged, which rolls the whole admission back.
     """
-    locked = ledger.lock_key(key.pk)
-    if locked.tenant.time_zone != key.tenant.time_zone:
-        raise ZoneChanged
-    if locked.tenant.suspended_at:
+    now = taking.holder()
+    if now.revoked:
+        raise InvalidKey
+    if now.suspended:
         raise TenantSuspended
-    return ledger.take_room(locked, wanted)
+    if now != ledger.holder(taking.key):
+        raise KeyChanged
+    return taking.standings()

@@ -19,13 +19,13 @@ TOUCH_EVERY = 60.0  # seconds: a write of the database for each request would be
 
 class Sessions:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self._get_response = get_response
+        self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         # Who has no cookie has no session, and the API looks for none.
         if settings.SESSION_COOKIE_NAME in request.COOKIES and request.user.is_authenticated:
             _keep(request, time.time())
-        return self._get_response(request)
+        return self.get_response(request)
 
 
 def _keep(request: HttpRequest, now: float) -> None:

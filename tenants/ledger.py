@@ -8,13 +8,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
+from django.db import DataError, connection
 from django.db.models import Sum
+from psycopg.errors import DivisionByZero
 
-from tenants import windows
+from tenants import statements, windows
 from tenants.errors import BudgetReached, LimitReached
 from tenants.models import ApiKey, LedgerEntry, Limits, Tenant, Window
 from tenants.windows import Charge, Kind, Standing
@@ -27,17 +29,41 @@ GIVEN_BACK = {
 }
 MINUTES_KEPT = timedelta(hours=2)  # a minute's window serves nobody later; days and months are kept for ever
 
+# A key and its tenant, with all that an admission goes by; locked until the transaction ends.
+LOCK = """
+SELECT key.revoked_at, tenant.suspended_at, tenant.time_zone, {limits}
+  FROM tenants_apikey key JOIN tenants_tenant tenant ON tenant.id = key.tenant_id WHERE key.id = %s {{after}} {lock}
+""".format(
+    limits=", ".join(f"{who}.{name} AS {who}_{name}" for who in ("tenant", "key") for name in Limits.NAMES),
+    lock="FOR NO KEY UPDATE" if connection.features.has_select_for_no_key_update else "",
+)
 # One statement for all windows, right on both databases (SQLite from 3.35 on). Its rows are the verdict: a window that
 # is not there yet, or has no room, is missing from them.
 MOVE = """
 WITH wanted (api_key_id, kind, starts_at, amount, most) AS (VALUES {rows})
-UPDATE tenants_window SET used = used + wanted.amount FROM wanted
+UPDATE tenants_window SET used = used + wanted.amount FROM {sources}
  WHERE tenants_window.tenant_id = %s AND COALESCE(tenants_window.api_key_id, 0) = wanted.api_key_id
    AND tenants_window.kind = wanted.kind AND tenants_window.starts_at = wanted.starts_at
    AND (wanted.most IS NULL OR used + wanted.amount <= wanted.most)
 RETURNING tenants_window.api_key_id, tenants_window.kind, used
 """
-ROW = "(%s, %s, %s, CAST(%s AS bigint), CAST(%s AS bigint))"
+FIRST_ROW = "(CAST(%s AS bigint), CAST(%s AS text), {starts_at}, CAST(%s AS bigint), CAST(%s AS bigint))"
+FIRST_ROW = FIRST_ROW.format(starts_at="CAST(%s AS timestamptz)" if connection.vendor == "postgresql" else "%s")
+ROW = "(%s, %s, %s, %s, %s)"  # the first one says what the columns of all are
+# PostgreSQL's alone. The last line divides by zero, which takes all of it back, unless every window had room, nothing
+# that was to be there is gone, and the key and its tenant, now that they are locked, are what they were taken for. That
+# a window has room is asked of the row as it is when its own lock is had, as in a statement of its own. Each part that
+# locks refers to the one before it: in another order, two of them could wait for each other.
+AT_ONCE = """
+WITH {written}, held AS ({held}), locked AS ({lock}), moved AS ({move})
+SELECT 1 / COALESCE(((SELECT count(*) FROM moved) = %s AND (SELECT count(*) FROM held) = %s AND (
+    SELECT revoked_at IS NULL AND suspended_at IS NULL AND ROW({limits}) FROM locked
+))::int, 0), (SELECT COALESCE(json_agg(json_build_array(api_key_id, kind, used)), '[]') FROM moved)
+"""
+NAMED = [f"{who}_{name}" for who in ("tenant", "key") for name in Limits.NAMES]
+EXPECTED = ", ".join(["time_zone", *NAMED])
+EXPECTED += ") IS NOT DISTINCT FROM ROW(CAST(%s AS text), " + ", ".join(["CAST(%s AS bigint)"] * len(NAMED))
+_insert = statements.Insert(LedgerEntry)
 
 
 @dataclass(frozen=True)
@@ -81,32 +107,96 @@ def lock_key(key_id: int) -> ApiKey:
     return rows.get(pk=key_id)
 
 
-def hold(key: ApiKey, bought: Purchase) -> None:
-    LedgerEntry.objects.create(
-        tenant_id=key.tenant_id,
-        api_key=key,
-        test=key.test,
-        generation_id=bought.generation_id,
-        kind=Entry.HOLD,
-        amount_micro=bought.price_micro,
-        item=bought.item,
-        seconds=bought.seconds,
-        windows=[[charge.kind, charge.starts_at.isoformat(), charge.amount] for charge in bought.charges],
-        at=bought.at,
-        month=windows.month(bought.at, key.tenant.zone),
+def hold(key: ApiKey, bought: Purchase) -> statements.Fragment:
+    """What writes it."""
+    return _insert(
+        LedgerEntry(
+            tenant_id=key.tenant_id,
+            api_key_id=key.pk,
+            test=key.test,
+            generation_id=bought.generation_id,
+            kind=Entry.HOLD,
+            amount_micro=bought.price_micro,
+            item=bought.item,
+            seconds=bought.seconds,
+            windows=[[charge.kind.value, charge.starts_at.isoformat(), charge.amount] for charge in bought.charges],
+            at=bought.at,
+            month=windows.month(bought.at, key.tenant.zone),
+        )
     )
 
 
-def take_room(key: ApiKey, charges: Sequence[Charge]) -> list[Standing]:
-    """Take every charge, of a key that is locked, and tell how each limit stands then.
+@dataclass(frozen=True)
+class Holder:
+    """What an admission goes by, of a key and its tenant as they are while they are locked."""
 
-    Raises LimitReached, which must roll the whole admission back: some windows may have been charged already.
+    revoked: bool
+    suspended: bool
+    time_zone: str
+    limits: tuple[int | None, ...]  # the tenant's, then the key's
+
+
+def holder(key: ApiKey) -> Holder:
+    """As the key says it, which was read some time ago."""
+    limits = (*key.tenant.limits.values(), *key.limits.values())
+    return Holder(key.revoked_at is not None, key.tenant.suspended_at is not None, key.tenant.time_zone, limits)
+
+
+def take_at_once(
+    key: ApiKey, charges: Sequence[Charge], writes: Sequence[statements.Fragment], held: Sequence[Any]
+) -> list[Standing] | None:
+    """All of an admission in one statement: its `writes`; `held`, a SELECT that locks what is to be there, its values
+    and how many rows it is to find; and what `Taking` does.
+
+    None where something is not as it should be, whatever that is: nothing was written, and `Taking` says what it is.
     """
     wanted = _wanted(key, charges)
-    used = _take(key.tenant_id, wanted)
-    if missing := [one for one in wanted if one.name not in used]:
-        raise _refusal(key, missing)
+    known = holder(key)
+    sql, values, count = held
+    text = _at_once(tuple(sql for sql, _ in writes), sql, len(wanted))
+    given = [value for _, values in writes for value in values]
+    given += [*values, key.pk, *_as_values(wanted), key.tenant_id, len(wanted), count]
+    try:
+        [[_, rows]] = statements.run(text, [*given, known.time_zone, *known.limits])
+    except DataError as error:
+        if isinstance(error.__cause__, DivisionByZero):
+            return None
+        raise
+    used = {(api_key_id, kind): used for api_key_id, kind, used in rows}
     return [one.standing(used[one.name], key.tenant) for one in wanted]
+
+
+@cache
+def _at_once(writes: tuple[str, ...], held: str, rows: int) -> str:
+    written = ", ".join(f"write_{number} AS ({sql})" for number, sql in enumerate(writes))
+    lock = LOCK.format(after="AND (SELECT count(*) FROM held) >= 0")
+    move = _move_text(rows, "wanted, locked")
+    return AT_ONCE.format(written=written, held=held, lock=lock, move=move, limits=EXPECTED)
+
+
+class Taking:
+    """The key is locked, and what fits is taken; what came of it."""
+
+    def __init__(self, key: ApiKey, charges: Sequence[Charge]) -> None:
+        self.key, self._wanted = key, _wanted(key, charges)
+        [self._lock] = statements.run(LOCK.format(after=""), [key.pk])
+        self._moved = _move(key.tenant_id, self._wanted)
+
+    def holder(self) -> Holder:
+        """While it is locked. Where that is not what the key says, what was taken is not right, and goes back."""
+        revoked_at, suspended_at, time_zone, *limits = self._lock
+        return Holder(revoked_at is not None, suspended_at is not None, time_zone, tuple(limits))
+
+    def standings(self) -> list[Standing]:
+        """How each limit stands now that every charge is taken.
+
+        Raises LimitReached, which must roll the whole admission back: some windows may have been charged already.
+        """
+        key, used = self.key, _used_by(self._moved)
+        used |= _take(key.tenant_id, [one for one in self._wanted if one.name not in used], fresh=True)
+        if missing := [one for one in self._wanted if one.name not in used]:
+            raise _refusal(key, missing)
+        return [one.standing(used[one.name], key.tenant) for one in self._wanted]
 
 
 def check_room(key: ApiKey, charges: Sequence[Charge]) -> None:
@@ -220,27 +310,39 @@ def _wanted(key: ApiKey, charges: Iterable[Charge]) -> list[Wanted]:
     return [Wanted(pk, charge, windows.limit(holder, charge.kind)) for pk, holder in bounded for charge in charges]
 
 
-def _take(tenant_id: int, wanted: Sequence[Wanted]) -> dict[tuple[int | None, str], int]:
-    """As `_move`, with the windows opened that are not there yet."""
-    used = _move(tenant_id, wanted)
-    if missing := [one for one in wanted if one.name not in used]:
-        _open(tenant_id, missing)
-        used |= _move(tenant_id, missing)
-    return used
-
-
-def _move(tenant_id: int, wanted: Sequence[Wanted]) -> dict[tuple[int | None, str], int]:
-    """Take what fits, by holder and kind, and what is used then."""
+def _move(tenant_id: int, wanted: Sequence[Wanted]) -> list[Any]:
+    """Take what fits: of each a row with what is used then."""
     if not wanted:
-        return {}
+        return []
+    return statements.run(_move_text(len(wanted)), [*_as_values(wanted), tenant_id])
+
+
+def _as_values(wanted: Sequence[Wanted]) -> list[Any]:
     as_stored = connection.ops.adapt_datetimefield_value
     values: list[Any] = []
     for one in wanted:
         charge = one.charge
         values += [one.api_key_id or 0, charge.kind.value, as_stored(charge.starts_at), charge.amount, one.limit]
-    with connection.cursor() as cursor:
-        cursor.execute(MOVE.format(rows=", ".join([ROW] * len(wanted))), [*values, tenant_id])
-        return {(api_key_id, kind): used for api_key_id, kind, used in cursor.fetchall()}
+    return values
+
+
+def _take(tenant_id: int, wanted: Sequence[Wanted], *, fresh: bool = False) -> dict[tuple[int | None, str], int]:
+    """What is used then of each that fits. `fresh`: none of the windows is open yet, as it seems."""
+    used = {} if fresh else _used_by(_move(tenant_id, wanted))
+    if missing := [one for one in wanted if one.name not in used]:
+        _open(tenant_id, missing)
+        used |= _used_by(_move(tenant_id, missing))
+    return used
+
+
+@cache
+def _move_text(rows: int, sources: str = "wanted") -> str:
+    return MOVE.format(rows=", ".join([FIRST_ROW, *[ROW] * (rows - 1)]), sources=sources)
+
+
+def _used_by(moved: list[Any]) -> dict[tuple[int | None, str], int]:
+    """What is used now of each window that was moved, by holder and kind."""
+    return {(api_key_id, kind): used for api_key_id, kind, used in moved}
 
 
 def _open(tenant_id: int, missing: Sequence[Wanted]) -> None:

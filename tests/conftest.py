@@ -7,9 +7,11 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import moto
+import psycopg
 import pytest
 from django.db import transaction
 from django.utils import timezone
@@ -17,11 +19,12 @@ from moto.s3.models import s3_backends
 from rest_framework.test import APIClient
 
 from deploy import stack
-from generations import catalog, eta, lifecycle, novita, quota
+from generations import catalog, eta, lifecycle, novita, queue, quota
 from generations.models import Generation, InputImage
-from tenants import administration
+from tenants import administration, authentication
 from tenants.failures import failures
 from tenants.models import ApiKey, Tenant
+from tests.databases import postgres_url
 from tests.pictures import base64_of, picture
 from tests.upstream import Upstream
 
@@ -30,6 +33,8 @@ def pytest_configure() -> None:
     """A slow hash is for real passwords: it would take a third of a second of each test of the panel."""
     from django.conf import settings
 
+    # What is changed by hand is seen at once, and no thread outlives its test; tests of their own turn them on.
+    authentication.KEPT_FOR, queue.QUIET = 0.0, -1.0
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
@@ -55,6 +60,19 @@ def _asks_the_database(item: pytest.Item) -> bool:
     return item.get_closest_marker("django_db") is not None or "db" in names or "transactional_db" in names
 
 
+@pytest.fixture
+def own_database() -> Iterator[str]:
+    """The URL of an empty PostgreSQL database of the test's own, for the processes that it starts."""
+    server, name = postgres_url(), f"seedance_test_{os.getpid()}"
+    if server is None:
+        pytest.skip("no PostgreSQL answers")
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        admin.execute(f"CREATE DATABASE {name}")
+        yield urlsplit(server)._replace(path=f"/{name}").geturl()
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings: None, tmp_path_factory: pytest.TempPathFactory) -> None:
     """A file: several threads and processes share it as they do in production, which an in-memory one does not."""
@@ -70,6 +88,7 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None, tmp_path_fa
 def _nothing_remembered() -> None:
     """Of another test's callers and generations."""
     failures.forget()
+    authentication.known.forget()
     eta.forget()
 
 
@@ -218,8 +237,9 @@ def make_generation(caller: Caller, **facts: Any) -> Generation:
             **facts,
         }
     )
-    charges = quota.charges(caller.key, generation.price_micro, generation)
+    key = ApiKey.objects.select_related("tenant").get(pk=caller.key.pk)
+    charges = quota.charges(key, generation.price_micro, generation)
     with transaction.atomic():
         lifecycle.record(generation, charges)
-        quota.admit(caller.key, charges)
+        quota.admit(quota.take(key, charges))
     return generation

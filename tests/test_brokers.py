@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import psycopg
@@ -15,7 +14,6 @@ import pytest
 import redis
 
 from deploy import stack
-from tests.databases import postgres_url
 from tests.pictures import base64_of, picture
 from tests.running import MakeRun, free_port
 from tests.test_story import finished
@@ -28,20 +26,6 @@ ASLEEP = """
 SELECT 1 FROM generations_worker WHERE beat_at IS NOT NULL
    AND NOT EXISTS (SELECT 1 FROM generations_slot WHERE lease_until > now() OR rung_until > now())
 """
-NAME = f"seedance_brokers_{os.getpid()}"
-
-
-@pytest.fixture
-def database() -> Iterator[str]:
-    """One of the test's own."""
-    server = postgres_url()
-    if server is None:
-        pytest.skip("no PostgreSQL answers")
-    with psycopg.connect(server, autocommit=True) as admin:
-        admin.execute(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)")
-        admin.execute(f"CREATE DATABASE {NAME}")
-        yield urlsplit(server)._replace(path=f"/{NAME}").geturl()
-        admin.execute(f"DROP DATABASE {NAME} WITH (FORCE)")
 
 
 def from_orm(folder: Path) -> Iterator[dict[str, str]]:
@@ -99,14 +83,14 @@ def until_asleep(database: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [from_orm, from_redis, from_sqs])
-def test_the_whole_way_by_each_broker(kind: Any, database: str, tmp_path: Path) -> None:
-    with running(kind, database, tmp_path) as run, run.http() as http:
+def test_the_whole_way_by_each_broker(kind: Any, own_database: str, tmp_path: Path) -> None:
+    with running(kind, own_database, tmp_path) as run, run.http() as http:
         for first in (1, 11):
             started = time.monotonic()
             rows = [finished(http, one) for one in [asked(http, first + number) for number in range(5)]]
             assert {row["status"] for row in rows} == {"succeeded"}
             assert time.monotonic() - started < 30
-            until_asleep(database)  # the next five find an idle worker, whom only a ring wakes within seconds
+            until_asleep(own_database)  # the next five find an idle worker, whom only a ring wakes within seconds
         assert len(run.submits()) == 10
         content = httpx.get(rows[0]["video"]["url"]).raise_for_status().content
         assert len(content) == rows[0]["video"]["size"]
@@ -114,9 +98,9 @@ def test_the_whole_way_by_each_broker(kind: Any, database: str, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("kind", [from_redis, from_sqs])
-def test_what_a_broker_loses_is_found(kind: Any, database: str, tmp_path: Path) -> None:
+def test_what_a_broker_loses_is_found(kind: Any, own_database: str, tmp_path: Path) -> None:
     """Every ring of the web process goes to a broker that is not there."""
-    with running(kind, database, tmp_path) as run:
+    with running(kind, own_database, tmp_path) as run:
         gone = {"BROKER_URL": f"redis://127.0.0.1:{stack.free_port(24_000)}/0"}
         port = stack.free_port(run.port + 2)
         local = dict(line.split("=", 1) for line in (run.var / "local.env").read_text().splitlines())
@@ -126,7 +110,7 @@ def test_what_a_broker_loses_is_found(kind: Any, database: str, tmp_path: Path) 
             stack.wait_until_answers(deaf, f"http://127.0.0.1:{port}/livez")
             headers = {"Authorization": f"Bearer {run.printed('API key')}"}
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as http:
-                until_asleep(database)
+                until_asleep(own_database)
                 started = time.monotonic()
                 one = asked(http, 7)
                 assert finished(http, one)["status"] == "succeeded"

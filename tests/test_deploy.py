@@ -336,7 +336,7 @@ class Proxy:
     def __init__(self, folder: Path, hosts: list[str]) -> None:
         self.port = free_port(27_000 + os.getpid() % 900)
         self.url = f"http://127.0.0.1:{self.port}"
-        named = "".join(f"server {host};" for host in hosts)
+        named = "".join(f"server {host} max_fails=0;" for host in hosts)
         facts = {"WEB_HOSTS": named, "PROXY_PORT": f"127.0.0.1:{self.port}", "PROXY_SCHEME": "http"}
         known = {name: facts.get(name, f"${{{name}}}") for name in ("WEB_HOSTS", "PROXY_PORT", "PROXY_SCHEME")}
         template = (DEPLOY / "proxy" / "nginx.conf.template").read_text()

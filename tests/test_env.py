@@ -86,7 +86,9 @@ def test_a_database_url_is_postgresql_or_sqlite(monkeypatch: Any) -> None:
         ),
     ],
 )
-def test_the_broker_is_named_by_a_url(url: str, facts: dict[str, Any]) -> None:
+def test_the_broker_is_named_by_a_url(url: str, facts: dict[str, Any], monkeypatch: Any) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "tests")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "tests-secret")
     assert settings.broker(url) == facts
 
 

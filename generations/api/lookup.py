@@ -10,12 +10,15 @@ from generations.errors import GenerationNotFound
 from generations.models import Generation
 from tenants.entrance import key_of
 from tenants.models import ApiKey
+from tenants.statements import Select
+
+PICTURES = ("image", "last_image")
 
 
 def own_rows(request: Request) -> QuerySet[Generation]:
     """The caller's generations. A test key sees tests, a live one the rest."""
     key = key_of(request)
-    return Generation.objects.filter(**of_its_world(key)).select_related("image", "last_image")
+    return Generation.objects.filter(**of_its_world(key)).select_related(*PICTURES)
 
 
 def of_its_world(key: ApiKey) -> dict[str, Any]:
@@ -23,9 +26,23 @@ def of_its_world(key: ApiKey) -> dict[str, Any]:
     return {"tenant": key.tenant_id, "test__in": [key.test]}
 
 
+# The most frequent question of all.
+_own = Select(
+    lambda pk, tenant, test: Generation.objects.filter(pk=pk, tenant=tenant, test__in=[test]).select_related(*PICTURES),
+    UUID(int=1),
+    -1,
+    True,
+)
+
+
 def own(request: Request, text: str) -> Generation:
     """The caller's generation of that id. Another tenant's, an unknown and a malformed id are the same to it."""
+    key = key_of(request)
     try:
-        return own_rows(request).get(pk=UUID(text))
-    except (ValueError, Generation.DoesNotExist) as error:
+        wanted = UUID(text)
+    except ValueError as error:
         raise GenerationNotFound from error
+    found: Generation | None = next(_own(wanted, key.tenant_id, key.test), None)
+    if found is None:
+        raise GenerationNotFound
+    return found

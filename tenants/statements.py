@@ -1,0 +1,178 @@
+"""Statements whose text is made once, for the one way that every create takes: the ORM makes it anew for each row, and
+takes longer for it than the database does.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from django.db import connection
+from django.db.models import DateField, DateTimeField, Field, ForeignKey, JSONField, Model, UUIDField
+from django.db.models.expressions import DatabaseDefault
+from django.db.models.query import QuerySet, get_related_populators
+
+Adapted = tuple[str, Callable[[Any], Any] | None]
+
+
+_writing = threading.Lock()
+Fragment = tuple[str, list[Any]]  # a statement, with `%s` for each of its values
+
+
+def may_be_one() -> bool:
+    """Whether several writes may go as one statement, which is a transaction by itself: on PostgreSQL, to which each
+    trip costs more than the statement, and outside of a transaction, which its failure would end.
+    """
+    return connection.vendor == "postgresql" and not connection.in_atomic_block
+
+
+@contextmanager
+def one_writer() -> Iterator[None]:
+    """The threads of a process write to SQLite in turn. Its own way to wait is to sleep, up to a tenth of a second,
+    while the database is free; and whoever comes meanwhile is first.
+    """
+    if connection.vendor != "sqlite" or connection.in_atomic_block:
+        yield
+        return
+    with _writing:
+        yield
+
+
+def run(sql: str, values: Sequence[Any]) -> list[Any]:
+    """The rows, where it has some; all of them, since a statement that is not read to its end keeps SQLite's locks. A
+    mistake of the database comes as Django's own error.
+    """
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
+        if connection.vendor == "postgresql":
+            # As the server has it: Django's cursor would write each value into the text, and the driver's own reads a
+            # text of more than fifty values anew each time, which took two fifths of a create.
+            cursor: Any = psycopg.RawCursor(connection.connection).execute(numbered(sql), values)
+        else:
+            cursor = connection.connection.execute(_with_marks(sql), values)
+        return list(cursor.fetchall()) if cursor.description else []
+
+
+@cache
+def numbered(sql: str) -> str:
+    """`$1, $2, …` in the place of `%s`."""
+    first, *rest = sql.split("%s")
+    return first + "".join(f"${number}{part}" for number, part in enumerate(rest, 1))
+
+
+@cache
+def _with_marks(sql: str) -> str:
+    """As SQLite has it."""
+    return sql.replace("%s", "?")
+
+
+class Insert:
+    """The INSERT of one model's rows. An id that the database gives is not asked for."""
+
+    def __init__(self, model: type[Model]) -> None:
+        self._model = model
+
+    def __call__(self, row: Model) -> Fragment:
+        """As if it were saved already: who does not run it must not go on with the row."""
+        sql, columns = self._statement
+        row._state.adding, row._state.db = False, connection.alias
+        return sql, [adapt(value) if adapt else value for adapt, value in self._values(row, columns)]
+
+    @cached_property
+    def _statement(self) -> tuple[str, list[Adapted]]:
+        meta = self._model._meta
+        fields = [field for field in meta.concrete_fields if field is not meta.auto_field]
+        names = ", ".join(f'"{field.column}"' for field in fields)
+        places = ", ".join(["%s"] * len(fields))
+        sql = f'INSERT INTO "{meta.db_table}" ({names}) VALUES ({places})'  # noqa: S608
+        return sql, [(field.attname, _adapter(field)) for field in fields]
+
+    def _values(self, row: Model, columns: list[Adapted]) -> Iterator[tuple[Callable[[Any], Any] | None, Any]]:
+        known = row.__dict__
+        for name, adapt in columns:
+            value = known[name]
+            if isinstance(value, DatabaseDefault):  # as the schema has it, where nobody has said anything
+                said: Any = value
+                value = known[name] = said.expression.value
+            yield adapt, value
+
+
+def _adapter(field: "Field[Any, Any]") -> Callable[[Any], Any] | None:
+    """How the database takes the field's values; None: as they are."""
+    if isinstance(field, ForeignKey):
+        return _adapter(field.target_field)
+    if isinstance(field, JSONField):
+        return lambda value: field.get_db_prep_save(value, connection)
+    if connection.vendor == "postgresql" or not isinstance(field, UUIDField | DateTimeField | DateField):
+        return None
+    return lambda value: field.get_db_prep_save(value, connection)
+
+
+class Select:
+    """A query of the ORM for rows of one model, and what they are joined with, whose text is made once.
+
+    `made` makes it of values. It is told examples, each of which stands in the query once, and is known again there.
+    """
+
+    def __init__(self, made: Callable[..., QuerySet[Any]], *examples: Any) -> None:
+        self._made, self._examples = made, examples
+
+    def __call__(self, *values: Any) -> Iterator[Any]:
+        made = self._compiled
+        rows = run(made.sql, [made.adapt[place](values[place]) for place in made.places])
+        for row in made.compiler.apply_converters(rows, made.converters) if made.converters else rows:
+            one = made.model.from_db(connection.alias, made.names, row[made.start : made.end])
+            for populator in made.related:
+                populator.populate(row, one)
+            yield one
+
+    @cached_property
+    def _compiled(self) -> "_Compiled":
+        """As django.db.models.query.ModelIterable reads what it is about to ask."""
+        compiler = self._made(*self._examples).query.get_compiler(connection.alias)
+        sql, given = compiler.as_sql()
+        compiler.setup_query()
+        info = compiler.klass_info
+        start, end = info["select_fields"][0], info["select_fields"][-1] + 1
+        adapt: list[Callable[[Any], Any]] = [
+            _as_key if isinstance(example, UUID) else _as_it_is for example in self._examples
+        ]
+        known = [adapt(example) for adapt, example in zip(adapt, self._examples, strict=True)]
+        return _Compiled(
+            compiler=compiler,
+            sql=sql,
+            places=[known.index(value) for value in given],
+            adapt=adapt,
+            converters=compiler.get_converters([column for column, _, _ in compiler.select]),
+            model=info["model"],
+            names=[column.target.attname for column, _, _ in compiler.select[start:end]],
+            start=start,
+            end=end,
+            related=get_related_populators(info, compiler.select, connection.alias),  # type: ignore[call-arg]
+        )
+
+
+@dataclass(frozen=True)
+class _Compiled:
+    compiler: Any
+    sql: str
+    places: list[int]  # of the values, in the order of the text
+    adapt: list[Callable[[Any], Any]]
+    converters: dict[int, Any]
+    model: type[Model]
+    names: list[str]
+    start: int
+    end: int
+    related: list[Any]
+
+
+def _as_key(value: UUID) -> Any:
+    return value if connection.vendor == "postgresql" else value.hex
+
+
+def _as_it_is(value: Any) -> Any:
+    return value

@@ -1,0 +1,227 @@
+"""Statements by hand do what the ORM does; and what is remembered for a moment is remembered for no longer."""
+
+import threading
+import time
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Model
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from django_q.models import OrmQ
+
+from generations import queue
+from generations.api import lookup
+from generations.models import Event, Generation, Label
+from tenants import administration, authentication, statements
+from tenants.models import ApiKey, LedgerEntry, Tenant, Window
+from tests.conftest import Caller, make_generation
+
+pytestmark = pytest.mark.django_db
+BODY = {"image": "https://example.com/a.png", "resolution": "480p", "metadata": {"team": "web", "zone": "ä"}}
+
+
+def columns(row: Model, *but: str) -> dict[str, Any]:
+    return {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields if field.name not in but}
+
+
+@pytest.mark.parametrize("model", [Generation, Event, Label, LedgerEntry])
+def test_an_insert_writes_what_the_orm_writes(alice: Caller, model: type[Model]) -> None:
+    made = make_generation(alice, metadata={"team": "web"}, image_url="https://example.com/ä.png")
+    row = model._default_manager.order_by("pk").last()  # type: ignore[attr-defined]
+    assert row is not None
+    facts = columns(row, "id")
+    if model is Generation:
+        facts |= {"id": uuid4(), "upstream_id": "up-2", "resumed_at": timezone.now()}
+    elif model is LedgerEntry:
+        facts |= {"generation_id": uuid4(), "month": timezone.now().date()}
+    elif model is Label:
+        facts |= {"name": "other"}
+    twin = model(**facts)
+    assert statements.run(*statements.Insert(model)(twin)) == []
+    found = {"pk": facts["id"]} if "id" in facts else {}
+    written = model._default_manager.filter(**found).order_by("pk").last()  # type: ignore[attr-defined]
+    assert written is not None
+    assert columns(written, "id") == {name: value for name, value in facts.items() if name != "id"}
+    assert made.pk
+
+
+def test_an_insert_takes_the_schemas_word_where_nothing_is_said(alice: Caller) -> None:
+    facts: dict[str, Any] = {"duration": 5, "seed": 1, "price_micro": 0, "image_url": "https://example.com/a.png"}
+    facts |= {"image": make_generation(alice).image, "due_at": timezone.now()}
+    generation = Generation(tenant=alice.tenant, api_key=alice.key, **facts)
+    statements.run(*statements.Insert(Generation)(generation))
+    assert (generation.external_id, generation.webhook_format, generation.metadata) == ("", "standard", {})
+    assert columns(Generation.objects.get(pk=generation.pk)) == columns(generation)
+
+
+def test_what_the_database_refuses_is_djangos_error(alice: Caller) -> None:
+    generation = make_generation(alice)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        statements.run(*statements.Insert(Generation)(generation))
+
+
+def test_a_select_finds_what_the_orm_finds(alice: Caller, bob: Caller) -> None:
+    image = make_generation(alice).image
+    g = make_generation(alice, image=image, last_image=None, metadata={"a": "b"}, image_url="https://example.com/ä.png")
+    with CaptureQueriesContext(connection) as asked:
+        [found] = lookup._own(g.pk, alice.tenant.pk, False)
+        assert found.image == image
+        assert found.last_image is None
+    assert len(asked) == 0  # all of it came with the statement itself
+    assert columns(found) == columns(Generation.objects.get(pk=g.pk))
+    assert not found._state.adding
+    assert list(lookup._own(g.pk, bob.tenant.pk, False)) == list(lookup._own(g.pk, alice.tenant.pk, True)) == []
+
+
+# -- an admission in one statement, which only PostgreSQL has, outside of a transaction ------------------------------
+
+
+@pytest.fixture
+def admitted(alice: Caller, monkeypatch: Any) -> list[bool]:
+    """Whether each admission was made by one statement."""
+    from generations import quota
+
+    done, whole = [], quota.admit_at_once
+
+    def noted(*args: Any) -> Any:
+        answer = whole(*args)
+        done.append(answer is not None)
+        return answer
+
+    monkeypatch.setattr(quota, "admit_at_once", noted)
+    return done
+
+
+at_once = [
+    pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite is no trip away"),
+    pytest.mark.django_db(transaction=True),
+]
+
+
+@pytest.mark.usefixtures("bucket")
+class TestAtOnce:
+    pytestmark = at_once
+
+    def create(self, caller: Caller, **changed: Any) -> Any:
+        return caller.http.post("/v1/generations", {**BODY, **changed}, format="json")
+
+    def test_the_second_of_a_minute_is_one_statement_and_writes_the_same(
+        self, alice: Caller, admitted: list[bool]
+    ) -> None:
+        first, second = (self.create(alice).json()["id"] for _ in range(2))
+        assert admitted == [False, True]  # the windows had to be opened
+        rows = [Generation.objects.get(pk=pk) for pk in (first, second)]
+        own = ("id", "created_at", "due_at", "seed", "first_eta")
+        assert columns(rows[0], *own) == columns(rows[1], *own)
+        assert [row.events.get().message for row in rows] == ["accepted"] * 2
+        assert [row.labels.count() for row in rows] == [2, 2]
+        holds = [LedgerEntry.objects.get(generation_id=row.pk) for row in rows]
+        assert columns(holds[0], "id", "generation_id", "at") == columns(holds[1], "id", "generation_id", "at")
+        assert set(Window.objects.values_list("used", flat=True)) >= {2}
+
+    def test_a_full_window_takes_all_of_it_back(self, alice: Caller, admitted: list[bool]) -> None:
+        Tenant.objects.filter(pk=alice.tenant.pk).update(per_day=2)
+        assert [self.create(alice).status_code for _ in range(4)] == [202, 202, 429, 429]
+        assert admitted == [False, True, False, False]
+        assert [model.objects.count() for model in (Generation, LedgerEntry, Event)] == [2, 2, 2]
+        assert Window.objects.get(kind="per_day", api_key=None).used == 2
+        assert Window.objects.get(kind="in_flight", api_key=None).used == 2
+
+    @pytest.mark.parametrize(
+        ("change", "status"),
+        [
+            (lambda alice: administration.suspend(administration.Act(by="t"), alice.tenant), 403),
+            (lambda alice: administration.revoke_key(administration.Act(by="t"), alice.key), 401),
+            (lambda alice: administration.change_tenant(administration.Act(by="t"), alice.tenant, in_flight=1), 429),
+            (lambda alice: administration.change_key(administration.Act(by="t"), alice.key, per_day=1), 429),
+            (lambda alice: administration.change_tenant(administration.Act(by="t"), alice.tenant, in_flight=9), 202),
+            (
+                lambda alice: administration.change_tenant(
+                    administration.Act(by="t"), alice.tenant, time_zone="Asia/Tokyo"
+                ),
+                202,
+            ),
+        ],
+    )
+    def test_what_was_changed_holds_for_the_very_next_one_though_the_key_is_remembered(
+        self, alice: Caller, admitted: list[bool], monkeypatch: Any, change: Any, status: int
+    ) -> None:
+        monkeypatch.setattr(authentication, "KEPT_FOR", 60.0)
+        assert self.create(alice).status_code == 202
+        change(alice)
+        assert self.create(alice).status_code == status
+        assert False in admitted[1:]
+
+    def test_a_picture_that_was_given_up_meanwhile_is_kept_anew(self, alice: Caller, admitted: list[bool]) -> None:
+        from generations import inputs
+        from generations.models import InputImage
+        from tests.pictures import base64_of, picture
+
+        body = base64_of(picture())
+        assert self.create(alice, image=body).status_code == 202
+        self.create(alice)
+        kept = inputs.keep
+
+        def given_up(*args: Any) -> Any:
+            found = kept(*args)
+            InputImage.objects.filter(pk=found.pk).update(gone_at=timezone.now())
+            inputs.keep = kept
+            return found
+
+        inputs.keep = given_up
+        answer = self.create(alice, image=body)
+        assert answer.status_code == 202
+        image = Generation.objects.get(pk=answer.json()["id"]).image
+        assert image is not None
+        assert image.gone_at is None
+        assert admitted[-2:] == [False, True]
+
+
+# -- what is remembered for a moment --------------------------------------------------------------------------------
+
+
+def test_a_key_is_read_once_in_a_while_and_a_revoked_one_fails_soon(alice: Caller, monkeypatch: Any) -> None:
+    monkeypatch.setattr(authentication, "KEPT_FOR", 0.3)
+    assert alice.http.get("/v1/limits").status_code == 200
+    ApiKey.objects.filter(pk=alice.key.pk).update(revoked_at=timezone.now())
+    for _ in range(3):  # who is served from what is remembered does not prolong it
+        assert alice.http.get("/v1/limits").status_code == 200
+    time.sleep(0.35)
+    assert alice.http.get("/v1/limits").status_code == 401
+    assert authentication.Known().get("nobody's") is None
+
+
+def test_a_key_that_expires_meanwhile_is_not_taken_although_it_is_remembered(alice: Caller, monkeypatch: Any) -> None:
+    monkeypatch.setattr(authentication, "KEPT_FOR", 60.0)
+    ApiKey.objects.filter(pk=alice.key.pk).update(expires_at=timezone.now() + timedelta(seconds=0.2))
+    assert alice.http.get("/v1/limits").status_code == 200
+    time.sleep(0.25)
+    assert alice.http.get("/v1/limits").status_code == 401
+
+
+def test_no_more_keys_are_remembered_than_stated(alice: Caller, monkeypatch: Any) -> None:
+    monkeypatch.setattr(authentication, "KEPT_FOR", 60.0)
+    monkeypatch.setattr(authentication, "MOST_KNOWN", 5)
+    known = authentication.Known()
+    for number in range(23):
+        known.keep(f"key {number}", ApiKey(pk=number))
+        assert len(known._keys) <= 5
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_rings_at_once_the_first_goes_out_and_one_more_for_the_rest(monkeypatch: Any) -> None:
+    monkeypatch.setattr(queue, "QUIET", 0.2)
+    monkeypatch.setattr(queue, "RING_PATIENCE", timedelta(0))  # each ring that is made goes out
+    monkeypatch.setattr(queue, "_later", queue.Later())
+    assert queue.ring()
+    assert [queue.ring() for _ in range(50)] == [False] * 50
+    assert OrmQ.objects.count() == 1
+    [thread] = [one for one in threading.enumerate() if one.name == "ring"]
+    thread.join(5)
+    assert OrmQ.objects.count() == 2
+    time.sleep(0.25)
+    assert queue.ring()
