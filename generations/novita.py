@@ -4,12 +4,14 @@ What the upstream says comes back as one of a few outcomes; only what cannot be 
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
+import httpcore
 import httpx
 import msgspec
 from django.conf import settings
@@ -21,6 +23,15 @@ from generations.failpoints import failpoint
 
 SUBMIT_DEADLINE = 120.0  # seconds; a long one makes doubt rare, and no caller waits for it
 POLL_DEADLINE = 10.0  # seconds
+POLL_TIMEOUTS = {"pool": POLL_DEADLINE}  # a thread waits for a connection; the rest is the clock's
+POLL_ERRORS = (
+    httpcore.NetworkError,
+    httpcore.TimeoutException,
+    httpcore.ProtocolError,
+    httpcore.ProxyError,
+    httpcore.UnsupportedProtocol,
+    httpcore.ConnectionNotAvailable,
+)
 LONGEST_WAIT = 300.0  # seconds that a Retry-After may ask for at once
 HEAD, PIECE = 1024, 1024 * 1024  # bytes of a submit's body that are sent first, and then at a time
 NOBODYS = "00000000-0000-0000-0000-000000000000"  # a task's id that no task has
@@ -124,7 +135,7 @@ def submit(to: Account, path: str, body: dict[str, Any]) -> Submitted:
             content = msgspec.json.encode(body)
             headers = {**_headers(to), "Content-Length": str(len(content))}
             with client.stream("POST", to.base_url + path, content=_in_pieces(content), headers=headers) as response:
-                return _submitted(_read(response))
+                return _submitted(_content(response.status_code, response.headers, response.iter_raw()))
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
         # The last two are refusals of our own client, before it sends anything.
         return NotCreated(f"the upstream can not be reached: {type(error).__name__}")
@@ -162,13 +173,15 @@ def greet(to: Account) -> datetime | None:
 
 
 def _asked(to: Account, upstream_id: str) -> "Answer":
-    client, clock = _poller(os.getpid())
+    """By httpx's own lower half: what httpx adds to it takes longer than all the rest of a poll, and polls are many."""
+    pool, clock = _poller(os.getpid())
     clock.restart(POLL_DEADLINE)
+    url = f"{to.base_url}/v3/async/task-result?{urlencode({'task_id': upstream_id})}"
+    headers = {"Host": urlsplit(to.base_url).netloc, **_headers(to)}
     try:
-        url = f"{to.base_url}/v3/async/task-result"
-        with client.stream("GET", url, params={"task_id": upstream_id}, headers=_headers(to)) as response:
-            return _read(response)
-    except httpx.HTTPError as error:
+        with pool.stream("GET", url, headers=list(headers.items()), extensions={"timeout": POLL_TIMEOUTS}) as response:
+            return _content(response.status, httpx.Headers(response.headers), response.iter_stream())
+    except POLL_ERRORS as error:
         raise UpstreamTrouble(f"the poll failed: {type(error).__name__}") from error
 
 
@@ -179,15 +192,15 @@ class Answer:
     content: bytes  # empty where it is none of ours: too long, or compressed, which could be a bomb
 
 
-def _read(response: httpx.Response) -> Answer:
+def _content(status: int, headers: httpx.Headers, chunks: Iterable[bytes]) -> Answer:
     content = bytearray()
-    if response.headers.get("Content-Encoding", "").lower() in ("", "identity"):
-        for chunk in response.iter_raw():
+    if headers.get("Content-Encoding", "").lower() in ("", "identity"):
+        for chunk in chunks:
             content += chunk
             if len(content) > MAX_ANSWER:
                 content.clear()
                 break
-    return Answer(response.status_code, response.headers, bytes(content))
+    return Answer(status, headers, bytes(content))
 
 
 def _submitted(answer: Answer) -> Submitted:
@@ -279,10 +292,14 @@ def _headers(to: Account) -> dict[str, str]:
 
 
 @cache
-def _poller(pid: int) -> tuple[httpx.Client, ThreadClock]:
-    """One client with kept connections a process: a socket must not be shared across a fork."""
+def _poller(pid: int) -> tuple[httpcore.ConnectionPool, ThreadClock]:
+    """One pool of kept connections a process: a socket must not be shared across a fork."""
     clock = ThreadClock()
-    limits = httpx.Limits(max_connections=200, max_keepalive_connections=100)
-    transport = httpx.HTTPTransport(verify=tls(), trust_env=False, limits=limits)
-    transport._pool._network_backend = DeadlineBackend(clock)
-    return httpx.Client(transport=transport, trust_env=False, timeout=POLL_DEADLINE), clock
+    pool = httpcore.ConnectionPool(
+        ssl_context=tls(),
+        max_connections=1000,  # as many threads as may poll
+        max_keepalive_connections=1000,
+        keepalive_expiry=5.0,
+        network_backend=DeadlineBackend(clock),
+    )
+    return pool, clock

@@ -139,10 +139,10 @@ def test_a_poll_that_drips_meets_its_deadline(upstream: Upstream, monkeypatch: A
 
 
 def test_a_kept_connection_has_a_new_deadline_with_each_poll(upstream: Upstream, monkeypatch: Any) -> None:
-    monkeypatch.setattr(novita, "POLL_DEADLINE", 0.3)
+    monkeypatch.setattr(novita, "POLL_DEADLINE", 0.9)
     for _ in range(3):
         assert novita.poll(novita.account(test=False), "upstream-1") == novita.Rendering(40)
-        time.sleep(0.2)
+        time.sleep(0.5)
 
 
 def test_a_refused_connection_is_surely_not_created(settings: Any) -> None:

@@ -5,8 +5,11 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from statistics import quantiles
+
+CLOSED = 0  # in the place of a status
 
 
 @dataclass
@@ -57,19 +60,28 @@ async def _load(port: int, make: Callable[[], bytes], connections: int, seconds:
 
 
 async def _caller(port: int, make: Callable[[], bytes], ends: float, seen: Seen) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**20)
     while time.perf_counter() < ends:
-        asked = make()
-        began = time.perf_counter()
-        writer.write(asked)
-        await writer.drain()
-        head = await reader.readuntil(b"\r\n\r\n")
-        status, length = int(head[9:12]), _length(head)
-        await reader.readexactly(length)
-        seen.took.append(time.perf_counter() - began)
-        seen.statuses[status] += 1
-    writer.close()
-    await writer.wait_closed()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**20)
+        try:
+            while time.perf_counter() < ends:
+                await _call(reader, writer, make(), seen)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            seen.statuses[CLOSED] += 1  # as a server does that refuses a body without reading it
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+
+async def _call(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: bytes, seen: Seen) -> None:
+    began = time.perf_counter()
+    writer.write(asked)
+    await writer.drain()
+    head = await reader.readuntil(b"\r\n\r\n")
+    status, length = int(head[9:12]), _length(head)
+    await reader.readexactly(length)
+    seen.took.append(time.perf_counter() - began)
+    seen.statuses[status] += 1
 
 
 def _length(head: bytes) -> int:

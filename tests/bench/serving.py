@@ -1,0 +1,322 @@
+"""The web process: creates and reads on both databases, their memory, and how they grow with rows.
+
+One process on a core of its own; the load, and mostly the database, on the other. 16 connections, one tenant, every
+limit set. Its limits are `plain.py` by the same server, and that transaction without a server.
+"""
+
+import base64
+import itertools
+import json
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import isqrt
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+
+from deploy import stack
+from tests.bench import load
+from tests.bench.table import Line
+from tests.databases import postgres_url
+from tests.pictures import picture
+
+SECONDS = 5.0
+SAME = b"A" * 12  # nine zeros in Base64, as digits are other bytes
+LIMITS = ("--requests-per-minute", "--in-flight", "--per-day", "--per-month", "--seconds-per-month", "--usd-per-month")
+NAME = "seedance_bench_serving"
+OF_A_LIMIT = 0.5  # the targets of TARGETS.md, as ratios to its hand-written view
+GROWTH = 1.2
+
+
+class Site:
+    """A database, a bucket and a web process."""
+
+    def __init__(self, kind: str, folder: Path, s3: dict[str, str]) -> None:
+        self.folder = folder
+        self.url = f"sqlite:///{folder / 'db.sqlite3'}" if kind == "SQLite" else _empty_database()
+        self.env = {
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "seedance_service.settings",
+            "DATABASE_URL": self.url,
+            "VAR_DIR": str(folder),
+            "SECRET_KEY": "bench",
+            "NOVITA_API_KEY": "bench",
+            "ALLOWED_HOSTS": "*",
+            "LARGE_BODIES": "8",
+            **s3,
+        }
+        self._run("migrate", "-v0")
+        limits = [word for name in LIMITS for word in (name, "100000000")]
+        told = json.loads(self._run("tenant", "create", "bench", *limits, "--json"))
+        self.headers = {"Authorization": f"Bearer {told['api_key']}"}
+        self.port = stack.free_port(28_000 + os.getpid() % 900)
+
+    def _run(self, *command: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "manage.py", *command], env=self.env, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    @contextmanager
+    def serving(self, application: str, path: str) -> Iterator[stack.Process]:
+        command = ["taskset", "-c", "0", str(stack.BIN / "granian"), "--interface", "wsgi", "--host", "127.0.0.1"]
+        command += ["--port", str(self.port), "--workers", "1", "--blocking-threads", "32", "--http", "1", "--no-ws"]
+        process = stack.Process("web", [*command, application], self.env, self.folder)
+        try:
+            stack.wait_until_answers(process, f"http://127.0.0.1:{self.port}{path}")
+            yield process
+        finally:
+            stack.stop([process])
+
+    def load(self, body: dict[str, Any] | None, path: str = "/v1/generations", **options: Any) -> load.Seen:
+        content = json.dumps(body).encode() if body else b""
+        asked = load.request("POST" if body else "GET", path, self.headers, content)
+        at = asked.rfind(SAME)  # of a picture: each is another one, or it would be kept already
+        count = itertools.count(1)
+
+        def make() -> bytes:
+            return asked if at < 0 else b"%s%012d%s" % (asked[:at], next(count), asked[at + len(SAME) :])
+
+        seen = load.run(self.port, make, **{"seconds": SECONDS, **options})
+        assert set(seen.statuses) <= {200, 202}, seen.statuses
+        return seen
+
+    def one(self) -> str:
+        """A finished generation's id."""
+        name = secrets.token_hex(8)
+        code = f"import django; django.setup(); from tests.bench.serving import finished; print(finished({name!r}))"
+        done = subprocess.run([sys.executable, "-c", code], env=self.env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip().splitlines()[-1]
+
+
+def finished(name: str) -> str:
+    """Makes one of the tenant's newest generation. Called with Django set up."""
+    from django.utils import timezone
+
+    from generations.models import Generation
+
+    newest = Generation.objects.order_by("-created_at").first()
+    assert newest is not None
+    facts = {"status": "succeeded", "due_at": None, "finished_at": timezone.now(), "upstream_id": f"up-{name}"}
+    facts |= {"video_key": f"videos/1/{name}.mp4", "video_sha256": "ab" * 32, "video_size": 9, "poster_key": "p.jpg"}
+    Generation.objects.filter(pk=newest.pk).update(**facts)
+    return str(newest.pk)
+
+
+def _empty_database() -> str:
+    server = postgres_url()
+    assert server, "no PostgreSQL answers"
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)")
+        admin.execute(f"CREATE DATABASE {NAME}")
+    return urlsplit(server)._replace(path=f"/{NAME}").geturl()
+
+
+def body(image: str) -> dict[str, Any]:
+    return {"image": image, "resolution": "480p", "prompt": "a lighthouse at dusk"}
+
+
+def base64_of(size: int) -> str:
+    """A black picture of about so many bytes: a BMP of a byte a pixel."""
+    side = isqrt(size) // 4 * 4
+    return base64.b64encode(picture(kind="BMP", width=side, height=side, mode="L")).decode()
+
+
+def lines(kind: str, s3: dict[str, str]) -> Iterator[Line]:
+    group = f"Web, {kind}"
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        site = Site(kind, Path(folder), s3)
+        url = body("https://example.com/picture.png")
+        with site.serving("seedance_service.wsgi:application", "/livez") as web:
+            site.load(url, seconds=2)
+            create = site.load(url)
+            small = site.load(body(base64_of(100_000)))
+            before = _cpu(web)
+            large = site.load(body(base64_of(5_000_000)), connections=2)
+            cpu = (_cpu(web) - before) / len(large.took) * 1000
+            one = site.one()
+            read = site.load(None, f"/v1/generations/{one}")
+            listed = site.load(None, "/v1/generations?limit=20")
+        plain = _plain(site, url, one)
+        yield _against("create, URL image", group, create, plain["create"], "the same rows by hand, same server")
+        yield Line(group, "create, 100 KB in Base64", small.rate, "/s", f"p50/95/99 {small.times()} ms")
+        put = _put_cpu(s3)
+        more = f"p50/95/99 {large.times()} ms; {cpu:.0f} ms CPU of the web process, {put:.0f} of them boto3's put"
+        yield Line(group, "create, 5 MB in Base64, 2 at once", large.rate, "/s", more)
+        target = "≤ 10 ms CPU beyond the S3 put"
+        yield Line(group, "CPU of a 5 MB create beyond the put", cpu - put, "ms", "", None, "", target, cpu - put <= 10)
+        yield _against("read, with two signed URLs", group, read, plain["read"], "the same by hand, with one URL")
+        yield Line(group, "list, 20 a page", listed.rate, "/s", f"p50/95/99 {listed.times()} ms")
+        yield Line(group, "limit: a constant", plain["constant"].rate, "/s")
+        yield Line(group, "limit: the transaction without a server, one connection", plain["raw"], "/s")
+
+
+def _against(what: str, group: str, seen: load.Seen, limit: load.Seen, limit_is: str) -> Line:
+    met = seen.rate >= OF_A_LIMIT * limit.rate
+    more = f"p50/95/99 {seen.times()} ms"
+    return Line(group, what, seen.rate, "/s", more, limit.rate, limit_is, f"≥ {OF_A_LIMIT} of the limit", met)
+
+
+def _plain(site: Site, url: dict[str, Any], one: str) -> dict[str, Any]:
+    code = "from tests.bench import plain; plain.open_windows(1)"
+    subprocess.run([sys.executable, "-c", code], env=site.env, check=True)
+    with site.serving("tests.bench.plain:application", "/constant"):
+        seen = {
+            "constant": site.load(None, "/constant", seconds=2.0),
+            "create": site.load(url),
+            "read": site.load(None, f"/v1/generations/{one}"),
+        }
+    code = f"""
+import time
+from tests.bench import plain
+ends, count = time.perf_counter() + {SECONDS}, 0
+while time.perf_counter() < ends:
+    plain.create(1, 1, {url!r})
+    count += 1
+print(count / {SECONDS})
+"""
+    told = subprocess.run([sys.executable, "-c", code], env=site.env, check=True, capture_output=True, text=True)
+    return {**seen, "raw": float(told.stdout)}
+
+
+def _cpu(process: stack.Process) -> float:
+    """Seconds that it and its children have used. Source of the columns: proc(5)."""
+    ticks = 0
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.getpgid(int(folder.name)) == process.pid:
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
+                ticks += int(fields[11]) + int(fields[12])
+        except OSError:
+            continue
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _put_cpu(s3: dict[str, str]) -> float:
+    """Milliseconds of CPU of one put of 5 MB by boto3."""
+    client, content = _client(s3), os.urandom(5_000_000)
+    client.put_object(Bucket=s3["S3_BUCKET"], Key="bench", Body=content)
+    began = time.process_time()
+    for _ in range(20):
+        client.put_object(Bucket=s3["S3_BUCKET"], Key="bench", Body=content)
+    return (time.process_time() - began) / 20 * 1000
+
+
+def _client(s3: dict[str, str]) -> Any:
+    import boto3
+
+    keys = {"aws_access_key_id": s3["AWS_ACCESS_KEY_ID"], "aws_secret_access_key": s3["AWS_SECRET_ACCESS_KEY"]}
+    return boto3.client("s3", endpoint_url=s3["S3_ENDPOINT_URL"], region_name="us-east-1", **keys)
+
+
+def memory(s3: dict[str, str]) -> Iterator[Line]:
+    """Eight creates of 30 MB in Base64 at once."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        site = Site("SQLite", Path(folder), s3)
+        site.env["LARGE_BODIES"] = "2"
+        with site.serving("seedance_service.wsgi:application", "/livez") as web:
+            site.load(body("https://example.com/picture.png"), seconds=1.0)
+            before = _memory(web)[0]
+            content = json.dumps(body(base64_of(30_000_000))).encode()
+            asked = load.request("POST", "/v1/generations", site.headers, content)
+            seen = load.run(site.port, lambda: asked, connections=8, seconds=0.5)
+            time.sleep(2)
+            kept, peak = _memory(web)
+        statuses = dict(seen.statuses)
+        group = "Memory of a web process"
+        more = f"{before:.0f} before; answers {statuses}: LARGE_BODIES=2 are read at once, the rest is told to wait"
+        yield Line(
+            group, "eight creates of 30 MB in Base64 at once, peak", peak, "MB", more, None, "", "≤ 600", peak <= 600
+        )
+        yield Line(group, "and kept after it", kept, "MB", "", None, "", "≤ 250", kept <= 250)
+
+
+def _memory(process: stack.Process) -> tuple[float, float]:
+    """MB resident of its largest process, and the most that it ever had."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.getpgid(int(folder.name)) == process.pid:
+                facts = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
+                found.append(tuple(int(facts[name].split()[0]) / 1000 for name in ("VmRSS", "VmHWM")))
+        except (OSError, KeyError):
+            continue
+    return max(found)
+
+
+def growth(s3: dict[str, str], most: int) -> Iterator[Line]:
+    """On PostgreSQL: at 10^3, 10^4, … generations, as ratios to the first."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        site = Site("PostgreSQL", Path(folder), s3)
+        url, first, rows = body("https://example.com/picture.png"), dict[str, float](), 1000
+        while rows <= most:
+            _fill(site, rows)
+            with site.serving("seedance_service.wsgi:application", "/livez"):
+                site.load(url, seconds=1.0)
+                one = site.one()
+                took = {
+                    "create": 1 / site.load(url, connections=4).rate,
+                    "read": 1 / site.load(None, f"/v1/generations/{one}", connections=4).rate,
+                    "list, 20 a page": 1 / site.load(None, "/v1/generations?limit=20", connections=4).rate,
+                }
+            first = first or took
+            for what, seconds in took.items():
+                ratio = seconds / first[what]
+                group, target = "Growth with rows, PostgreSQL", f"≤ {GROWTH} × that with a thousand"
+                met = None if rows == 1000 else ratio <= GROWTH
+                more = f"{ratio:.2f} × that with a thousand"
+                yield Line(group, f"{what}, {rows:,} generations", seconds * 1000, "ms", more, None, "", target, met)
+            rows *= 10
+
+
+def _fill(site: Site, rows: int) -> None:
+    """Up to so many, each a copy of the first, one a second from 2020 on."""
+    code = f"import django; django.setup(); from tests.bench import serving; serving.fill({rows})"
+    subprocess.run([sys.executable, "-c", code], env=site.env, check=True)
+
+
+def fill(rows: int) -> None:
+    """Called with Django set up."""
+    from django.db import connection
+
+    from generations.models import Generation
+    from tenants.models import ApiKey
+    from tests.bench import database, lists
+
+    template = Generation.objects.filter(upstream_id="template").first()
+    if template is None:
+        template = _template(ApiKey.objects.select_related("tenant").get())
+    there = Generation.objects.count()
+    changed = {column: sql.format(other=template.api_key_id) for column, sql in lists.CHANGED.items()}
+    numbered = lists.NUMBERED.format(rows=rows).replace("generate_series(1,", f"generate_series({there + 1},")
+    with connection.cursor() as cursor:
+        if there < rows:
+            database.copy(template, changed, numbered)
+        cursor.execute("VACUUM ANALYZE generations_generation")
+
+
+def _template(key: Any) -> Any:
+    from django.db import transaction
+    from django.utils import timezone
+
+    from generations import lifecycle, quota
+    from generations.models import Generation
+
+    facts = {"model": "seedance-v1-lite-i2v", "resolution": "480p", "aspect_ratio": "16:9", "duration": 5, "seed": 7}
+    facts |= {"seed_source": "caller", "image_url": "https://example.com/a.png", "price_micro": 1}
+    row = Generation(tenant=key.tenant, api_key=key, created_at=timezone.now(), upstream_id="template", **facts)
+    charges = quota.charges(key, 1, row)
+    with transaction.atomic():
+        lifecycle.record(row, charges)
+        quota.admit(quota.take(key, charges))
+    return row
