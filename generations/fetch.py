@@ -23,7 +23,7 @@ from generations.errors import FetchFailed, FetchRefused, FetchTooLarge
 
 MAX_REDIRECTS = 3
 MAX_URL = 8192  # characters; presigned URLs with a session token reach 2,000
-CHUNK = 256 * 1024  # bytes
+CHUNK = 64 * 1024  # bytes; sixteen copies at once hold several each
 PORTS = (443, 8443)
 MAX_HEAD = 32 * 1024  # bytes of an answer to a post; h11 bounds one head, and not how many of 1xx come before it
 IDLE = 20.0  # seconds without a byte

@@ -46,7 +46,7 @@ def keep(tenant_id: int, image: images.Image) -> InputImage:
     if known and storage.exists(known.key):  # an expiry rule may have deleted it since
         return known
     key = known.key if known else f"inputs/{tenant_id}/{sha256}"
-    storage.put(key, image.content, f"image/{image.format}")
+    storage.put(key, image.content, f"image/{image.format}", sha256)
     shape = {"format": image.format, "width": image.width, "height": image.height, "size": len(image.content)}
     kept, _ = InputImage.objects.get_or_create(tenant_id=tenant_id, sha256=sha256, defaults={"key": key, **shape})
     return kept
@@ -55,7 +55,7 @@ def keep(tenant_id: int, image: images.Image) -> InputImage:
 def _kept_anew(known: InputImage, image: images.Image) -> InputImage:
     """Under a name of its own: who gave the picture up may still be deleting the old one."""
     old, key = known.key, f"inputs/{known.tenant_id}/{known.sha256}-{secrets.token_hex(8)}"
-    storage.put(key, image.content, f"image/{image.format}")
+    storage.put(key, image.content, f"image/{image.format}", known.sha256)
     storage.delete(old)
     if not InputImage.objects.filter(pk=known.pk, key=old).update(key=key, gone_at=None):
         storage.delete(key)  # another one came first

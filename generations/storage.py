@@ -29,7 +29,7 @@ from generations.errors import ObjectExists, StorageTrouble
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-CHUNK = 256 * 1024  # bytes
+CHUNK = 64 * 1024  # bytes; sixteen copies at once hold several each
 DELETED_AT_ONCE = 1000  # S3 takes no more in one call
 READ_WITHIN = 40.0  # seconds for a picture: two of them are read within a step's lease
 # Two tries stay below a step's lease of 90 s: a stalled call must not act after another took the turn.
@@ -67,18 +67,19 @@ class Stream:
             raise
 
 
-def put(key: str, content: bytes | mmap, content_type: str) -> None:
-    """Writes small content whole; S3 refuses it where it came with other bytes.
+def put(key: str, content: bytes | mmap, content_type: str, sha256: str = "") -> None:
+    """Writes small content whole; S3 refuses it where it came with other bytes. `sha256`: where it is known already.
 
     The same key always gets the same content, so a second put changes nothing.
     """
+    digest = bytes.fromhex(sha256) if sha256 else hashlib.sha256(content).digest()
     with _translated():
         _client().put_object(
             Bucket=settings.S3_BUCKET,
             Key=key,
             Body=cast(IO[bytes], content),  # a file's mapping has all that boto3 asks of a file
             ContentType=content_type,
-            ChecksumSHA256=base64.b64encode(hashlib.sha256(content).digest()).decode(),
+            ChecksumSHA256=base64.b64encode(digest).decode(),
         )
 
 
