@@ -47,9 +47,10 @@ kills: .venv/dev.stamp  ## kill -9 of each process of the worker, KILLS=10 times
 
 ROWS ?= 1000000
 
-bench: .venv/dev.stamp  ## a million generations on PostgreSQL: the callers' list, and every page of the panel (ROWS=1000000)
+bench: .venv/dev.stamp  ## the targets, measured into benchmarks/RESULTS.md; the list and the panel with ROWS=1000000
 	@$(PY) -m tests.bench.lists --rows $(ROWS)
 	@$(PY) -m tests.bench.panel --rows $(ROWS)
+	@$(PY) -m tests.bench --rows $(ROWS)
 
 browser: .venv/dev.stamp  ## the panel in a headless Chromium, as ops people use it; screenshots in var/screenshots
 	@$(PY) -m pytest -q tests/browser
