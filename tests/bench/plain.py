@@ -1,8 +1,8 @@
 """The limits: what the same server does with a constant answer, and with the least that a create and a read have to do.
 
 By hand, without Django: a key's digest is looked up, then one transaction writes the row, its hold, its event and its
-windows where there is room; a read signs a URL. No field is checked, nothing is logged, counted or rung. DATABASE_URL
-says where.
+windows where there is room; a read signs two URLs. No field is checked, nothing is logged, counted or rung.
+DATABASE_URL says where.
 """
 
 import hashlib
@@ -134,7 +134,7 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
         return _answered(start_response, json.dumps({"id": str(pk), "status": "queued"}).encode(), "202 Accepted")
     pk = uuid.UUID(environ["PATH_INFO"].rpartition("/")[2])
     status, seed, video_key = database().ask(READ, (pk, tenant))
-    told = {"id": str(pk), "status": status, "seed": seed, "url": _signed(video_key)}
+    told = {"id": str(pk), "status": status, "seed": seed, "urls": [_signed(video_key), _signed(video_key)]}
     return _answered(start_response, json.dumps(told).encode())
 
 

@@ -155,7 +155,7 @@ def lines(kind: str, s3: dict[str, str]) -> Iterator[Line]:
         yield Line(group, "create, 5 MB in Base64, 2 at once", large.rate, "/s", more)
         target = "≤ 10 ms CPU beyond the S3 put"
         yield Line(group, "CPU of a 5 MB create beyond the put", cpu - put, "ms", "", None, "", target, cpu - put <= 10)
-        yield _against("read, with two signed URLs", group, read, plain["read"], "the same by hand, with one URL")
+        yield _against("read, with two signed URLs", group, read, plain["read"], "the same by hand, same server")
         yield Line(group, "list, 20 a page", listed.rate, "/s", f"p50/95/99 {listed.times()} ms")
         yield Line(group, "limit: a constant", plain["constant"].rate, "/s")
         yield Line(group, "limit: the transaction without a server, one connection", plain["raw"], "/s")
