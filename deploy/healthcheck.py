@@ -17,8 +17,8 @@ def role(first: Path = Path("/proc/1/cmdline")) -> str:
     return first.read_bytes().rstrip(b"\0").rpartition(b"\0")[2].decode()
 
 
-def is_well(role: str) -> bool:
-    return _has_cluster() if role == "worker" else _answers(os.environ.get("PORT", "8000"))
+def is_well(role: str, processes: Path = Path("/proc")) -> bool:
+    return _has_cluster(processes) if role == "worker" else _answers(os.environ.get("PORT", "8000"))
 
 
 def _answers(port: str) -> bool:
@@ -29,8 +29,8 @@ def _answers(port: str) -> bool:
         return False
 
 
-def _has_cluster() -> bool:
-    for command in Path("/proc").glob("[0-9]*/cmdline"):
+def _has_cluster(processes: Path) -> bool:
+    for command in processes.glob("[0-9]*/cmdline"):
         try:
             if b"\0qcluster\0" in command.read_bytes():
                 return True

@@ -90,16 +90,15 @@ def test_the_health_check_asks_what_the_container_is_for(tmp_path: Path, monkeyp
     first = tmp_path / "cmdline"
     first.write_bytes(b"tini\0--\0sh\0deploy/entrypoint.sh\0worker\0")
     assert healthcheck.role(first) == "worker"
-    assert not healthcheck.is_well("worker")
-    cluster = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "qcluster", ""])
-    try:
-        ends = time.monotonic() + 10
-        while not healthcheck.is_well("worker"):
-            assert time.monotonic() < ends
-            time.sleep(0.01)
-    finally:
-        cluster.kill()
-        cluster.wait()
+    others = {"1": ["tini", "--", "sh"], "7": ["python", "manage.py", "worker"], "self": ["python", "qcluster"]}
+    for number, command in others.items():
+        (tmp_path / "proc" / number).mkdir(parents=True)
+        (tmp_path / "proc" / number / "cmdline").write_text("\0".join([*command, ""]))
+    assert not healthcheck.is_well("worker", tmp_path / "proc")
+    (tmp_path / "proc" / "9").mkdir()
+    (tmp_path / "proc" / "9" / "cmdline").write_text("python\0manage.py\0qcluster\0")
+    (tmp_path / "proc" / "8").mkdir()  # it has ended meanwhile
+    assert healthcheck.is_well("worker", tmp_path / "proc")
     with Backend() as backend:
         monkeypatch.setenv("PORT", str(backend.port))
         assert healthcheck.is_well("web")
