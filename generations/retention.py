@@ -16,7 +16,7 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 from django.contrib.sessions.models import Session
-from django.db.models import QuerySet, Sum
+from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
 
 from generations import heartbeat, ids, inputs, lifecycle, queue, storage
@@ -151,7 +151,7 @@ class Prune:
             return done
         chore = Chore.objects.filter(pk="events").first()
         since = datetime.fromisoformat(chore.position) if chore and chore.position else EVER
-        ended = Generation.objects.filter(finished_at__gte=since, finished_at__lt=before).order_by("finished_at")
+        ended = Generation.objects.filter(finished_at__gte=since, finished_at__lt=before).order_by("finished_at", "pk")
         if self.dry:
             done.count = Event.objects.filter(generation__in=ended.values("pk")).count()
             return done
@@ -161,12 +161,12 @@ class Prune:
                 break
             count, _ = Event.objects.filter(generation__in=[pk for pk, _ in batch]).delete()
             done.count += count
-            last = batch[-1][1]
+            pk, last = batch[-1]
             assert last is not None
             Chore.objects.update_or_create(pk="events", defaults={"position": last.isoformat()})
             if len(batch) < AT_ONCE:
                 break
-            ended = ended.filter(finished_at__gte=last)
+            ended = ended.filter(Q(finished_at__gt=last) | Q(finished_at=last, pk__gt=pk))
         return done
 
     def deliveries(self) -> Pruned:

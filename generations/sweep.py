@@ -118,10 +118,12 @@ def run() -> int:
         try:
             taken, asked_to_stop = _sweep(slot, stepping, polling, telling, seen)
         finally:
-            seen.give_back(polling.give_up_waiting())
-            seen.write()
-            queue.free_slot(slot)
-            tracing.flush()
+            try:
+                seen.give_back(polling.give_up_waiting())
+                seen.write()
+            finally:
+                queue.free_slot(slot)
+                tracing.flush()
         if not asked_to_stop and _anything_live():
             queue.ring()
     seen.give_back([])
@@ -180,7 +182,7 @@ def _batch(polling: Crew) -> int:
 
 def _rest(until: set[Future[None]], polling: Crew, seen: Polls, *, hurry: bool) -> None:
     """Until the next look: half a second, or until one of those is done, or polls want more rows or have a copy."""
-    ends = time.monotonic() + LOOK_EVERY
+    ends, had_copies = time.monotonic() + LOOK_EVERY, bool(seen.copies)  # those that there was no thread for
     while (left := ends - time.monotonic()) > 0:
         if until:
             done, _ = wait(until, timeout=min(left, SHORT), return_when="FIRST_COMPLETED")
@@ -193,7 +195,7 @@ def _rest(until: set[Future[None]], polling: Crew, seen: Polls, *, hurry: bool) 
                 return
             continue
         polling.look()
-        if seen.copies or (hurry and polling.room >= _batch(polling)):
+        if (seen.copies and not had_copies) or (hurry and polling.room >= _batch(polling)):
             return
 
 

@@ -16,8 +16,7 @@ from django.db.models import DateField, DateTimeField, Field, ForeignKey, JSONFi
 from django.db.models.expressions import DatabaseDefault
 from django.db.models.query import QuerySet, get_related_populators
 
-Adapted = tuple[str, Callable[[Any], Any] | None]
-
+Adapter = Callable[[Any], Any] | None  # how the database takes a value; None: as it is
 
 _writing = threading.Lock()
 Fragment = tuple[str, list[Any]]  # a statement, with `%s` for each of its values
@@ -51,14 +50,14 @@ def run(sql: str, values: Sequence[Any]) -> list[Any]:
         if connection.vendor == "postgresql":
             # As the server has it: Django's cursor would write each value into the text, and the driver's own reads a
             # text of more than fifty values anew each time, which took two fifths of a create.
-            cursor: Any = psycopg.RawCursor(connection.connection).execute(numbered(sql), values)
+            cursor: Any = psycopg.RawCursor(connection.connection).execute(_numbered(sql), values)
         else:
             cursor = connection.connection.execute(_with_marks(sql), values)
         return list(cursor.fetchall()) if cursor.description else []
 
 
 @cache
-def numbered(sql: str) -> str:
+def _numbered(sql: str) -> str:
     """`$1, $2, …` in the place of `%s`."""
     first, *rest = sql.split("%s")
     return first + "".join(f"${number}{part}" for number, part in enumerate(rest, 1))
@@ -80,10 +79,17 @@ class Insert:
         """As if it were saved already: who does not run it must not go on with the row."""
         sql, columns = self._statement
         row._state.adding, row._state.db = False, connection.alias
-        return sql, [adapt(value) if adapt else value for adapt, value in self._values(row, columns)]
+        known, values = row.__dict__, []
+        for name, adapt in columns:
+            value = known[name]
+            if isinstance(value, DatabaseDefault):  # as the schema has it, where nobody has said anything
+                said: Any = value
+                value = known[name] = said.expression.value
+            values.append(adapt(value) if adapt else value)
+        return sql, values
 
     @cached_property
-    def _statement(self) -> tuple[str, list[Adapted]]:
+    def _statement(self) -> tuple[str, list[tuple[str, Adapter]]]:
         meta = self._model._meta
         fields = [field for field in meta.concrete_fields if field is not meta.auto_field]
         names = ", ".join(f'"{field.column}"' for field in fields)
@@ -91,18 +97,8 @@ class Insert:
         sql = f'INSERT INTO "{meta.db_table}" ({names}) VALUES ({places})'  # noqa: S608
         return sql, [(field.attname, _adapter(field)) for field in fields]
 
-    def _values(self, row: Model, columns: list[Adapted]) -> Iterator[tuple[Callable[[Any], Any] | None, Any]]:
-        known = row.__dict__
-        for name, adapt in columns:
-            value = known[name]
-            if isinstance(value, DatabaseDefault):  # as the schema has it, where nobody has said anything
-                said: Any = value
-                value = known[name] = said.expression.value
-            yield adapt, value
 
-
-def _adapter(field: "Field[Any, Any]") -> Callable[[Any], Any] | None:
-    """How the database takes the field's values; None: as they are."""
+def _adapter(field: "Field[Any, Any]") -> Adapter:
     if isinstance(field, ForeignKey):
         return _adapter(field.target_field)
     if isinstance(field, JSONField):
@@ -110,6 +106,9 @@ def _adapter(field: "Field[Any, Any]") -> Callable[[Any], Any] | None:
     if connection.vendor == "postgresql" or not isinstance(field, UUIDField | DateTimeField | DateField):
         return None
     return lambda value: field.get_db_prep_save(value, connection)
+
+
+_KEY: "UUIDField[Any, Any]" = UUIDField()
 
 
 class Select:
@@ -122,13 +121,18 @@ class Select:
         self._made, self._examples = made, examples
 
     def __call__(self, *values: Any) -> Iterator[Any]:
-        made = self._compiled
-        rows = run(made.sql, [made.adapt[place](values[place]) for place in made.places])
+        made, given = self._compiled, self._adapted(values)
+        rows = run(made.sql, [given[place] for place in made.places])
         for row in made.compiler.apply_converters(rows, made.converters) if made.converters else rows:
             one = made.model.from_db(connection.alias, made.names, row[made.start : made.end])
             for populator in made.related:
                 populator.populate(row, one)
             yield one
+
+    @staticmethod
+    def _adapted(values: Sequence[Any]) -> list[Any]:
+        """As the text takes them: of all that is asked for here, SQLite has only keys in a form of its own."""
+        return [_KEY.get_db_prep_save(one, connection) if isinstance(one, UUID) else one for one in values]
 
     @cached_property
     def _compiled(self) -> "_Compiled":
@@ -138,15 +142,11 @@ class Select:
         compiler.setup_query()
         info = compiler.klass_info
         start, end = info["select_fields"][0], info["select_fields"][-1] + 1
-        adapt: list[Callable[[Any], Any]] = [
-            _as_key if isinstance(example, UUID) else _as_it_is for example in self._examples
-        ]
-        known = [adapt(example) for adapt, example in zip(adapt, self._examples, strict=True)]
+        known = self._adapted(self._examples)
         return _Compiled(
             compiler=compiler,
             sql=sql,
             places=[known.index(value) for value in given],
-            adapt=adapt,
             converters=compiler.get_converters([column for column, _, _ in compiler.select]),
             model=info["model"],
             names=[column.target.attname for column, _, _ in compiler.select[start:end]],
@@ -161,18 +161,9 @@ class _Compiled:
     compiler: Any
     sql: str
     places: list[int]  # of the values, in the order of the text
-    adapt: list[Callable[[Any], Any]]
     converters: dict[int, Any]
     model: type[Model]
     names: list[str]
     start: int
     end: int
     related: list[Any]
-
-
-def _as_key(value: UUID) -> Any:
-    return value if connection.vendor == "postgresql" else value.hex
-
-
-def _as_it_is(value: Any) -> Any:
-    return value

@@ -321,3 +321,16 @@ def test_a_video_that_its_caller_deletes_later_is_removed_as_ever(finished: Any,
     row.refresh_from_db()
     assert removal.delete(row)
     assert storage.keys(f"videos/{row.tenant_id}") == []
+
+
+def test_many_that_ended_at_one_moment_are_gone_through_once(finished: Any, settings: Any, monkeypatch: Any) -> None:
+    """As a bulk change of ops, or of a restore, would leave them."""
+    settings.EVENT_DAYS = 10
+    monkeypatch.setattr(retention, "AT_ONCE", 2)
+    at = days_ago(30)
+    for _ in range(5):
+        Generation.objects.filter(pk=finished(30).pk).update(finished_at=at)
+    looks = iter(range(20))
+    monkeypatch.setattr(retention.Prune, "_is_over", lambda self: next(looks, None) is None)
+    assert pruned()["events"].count == 25
+    assert next(looks, None) is not None, "it never came to its end"

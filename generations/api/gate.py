@@ -101,4 +101,4 @@ class LargeBodies(View):
             if request.data:  # without a body it may be a form's, which lets nothing be cleared
                 request.data.clear()
             body.validated_data.clear()
-            body.initial_data = None
+            body.initial_data, body._context = None, {}

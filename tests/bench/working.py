@@ -59,7 +59,7 @@ def lines(kind: str, s3: dict[str, str], folder: Path) -> Iterator[Line]:
     with upstream(here) as url:
         account = {"NOVITA_BASE_URL": url}
         [plain] = ran(site, "polls_by_httpx()", **account)
-        rate, claims = ran(site, f"polls({IN_FLIGHT})", **account)
+        [rate] = ran(site, f"polls({IN_FLIGHT})", **account)
         yield Line(
             group,
             f"polls of one worker, {IN_FLIGHT:,} in flight",
@@ -71,7 +71,6 @@ def lines(kind: str, s3: dict[str, str], folder: Path) -> Iterator[Line]:
             "≥ 2,000 /s",
             rate >= 2000,
         )
-        del claims
     begin = time.time() + 8
     with upstream(here, begin=begin, spread=SPREAD, count=LAGGING, size=VIDEO) as url:
         port = url.rpartition(":")[2]
@@ -182,9 +181,8 @@ def polls(count: int) -> list[float]:
     running(count, 1.0)
     steps.FIRST_POLL, steps.LONGEST_POLL, sweep.AWAKE_FOR = 0.0, 0.0, SWEEP_FOR
     taken = sweep.run()
-    turns = sum(Generation.objects.values_list("turn", flat=True))
     Generation.objects.all().delete()
-    return [taken / SWEEP_FOR, turns / SWEEP_FOR]
+    return [taken / SWEEP_FOR]
 
 
 def lag(count: int, begin: float) -> list[float]:
