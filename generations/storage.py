@@ -15,15 +15,13 @@ from typing import IO, TYPE_CHECKING, cast
 from urllib.parse import quote, urlsplit
 
 import boto3
-from botocore.auth import S3SigV4QueryAuth
-from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from botocore.parsers import ResponseParserError
 from django.conf import settings
 from django.utils import timezone
 
-from generations import retry_after
+from generations import presigning, retry_after
 from generations.errors import ObjectExists, StorageTrouble
 
 if TYPE_CHECKING:
@@ -209,22 +207,23 @@ def signed_url(key: str, *, content_type: str, file_name: str) -> str:
     """A GET of the object, signed now, good for SIGNED_URL_TTL seconds, that answers with type and file name."""
     with _translated():
         client = _client(public=True)
-        # The client's own way to a signed URL finds its endpoint, and makes a request, anew for each: it took a third
-        # of a read. Its signer does the same to one that is made here.
-        request = AWSRequest(
-            "GET",
-            _address(client) + quote(key, safe="/~"),
-            params={
-                "response-content-type": content_type,
-                "response-content-disposition": f"inline; filename={quote(file_name)}",
-            },
-        )
+        # The client's own way to a signed URL finds its endpoint, and makes a request, anew for each.
         credentials = client._request_signer._credentials  # type: ignore[attr-defined]
         if credentials is None:
             raise NoCredentialsError
-        frozen = credentials.get_frozen_credentials()  # a role's are other ones each hour
-        S3SigV4QueryAuth(frozen, "s3", client.meta.region_name, settings.SIGNED_URL_TTL).add_auth(request)
-        return str(request.url)
+        answer = {
+            "response-content-type": content_type,
+            "response-content-disposition": f"inline; filename={quote(file_name)}",
+        }
+        return presigning.url(
+            _address(client),
+            key,
+            answer,
+            credentials.get_frozen_credentials(),  # a role's are other ones each hour
+            client.meta.region_name,
+            timezone.now(),
+            settings.SIGNED_URL_TTL,
+        )
 
 
 def _address(client: "S3Client") -> str:
@@ -245,6 +244,13 @@ def public_origin() -> str:
 def signed_until() -> datetime:
     """When a URL signed now expires."""
     return timezone.now() + timedelta(seconds=settings.SIGNED_URL_TTL)
+
+
+def get_ready() -> None:
+    """Makes what the first who reads or stores anything would wait for. Raises StorageTrouble."""
+    with _translated():
+        _client()
+        _client(public=True)
 
 
 def ping() -> None:
@@ -322,7 +328,8 @@ def _client(*, public: bool = False) -> "S3Client":
     name = (os.getpid(), endpoint)
     if name not in _clients:
         with _lock:
-            _clients.setdefault(name, _new_client(endpoint))
+            if name not in _clients:  # another thread made it meanwhile
+                _clients[name] = _new_client(endpoint)
     return _clients[name]
 
 

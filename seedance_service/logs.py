@@ -25,7 +25,7 @@ PATTERNS = [
     ("x-amz-", re.compile(r"(?i)(X-Amz-(?:Signature|Credential|Security-Token)=)[^\s&'\"\\]+"), rf"\1{HIDDEN}"),
     ("bearer", re.compile(r"(?i)(Bearer\s+)[^\s'\",}\\]+"), rf"\1{HIDDEN}"),
     # A key of our own keeps its prefix, which names it and opens nothing.
-    ("sds_", re.compile(r"\b(sds_(?:live|test)_[0-9A-Za-z]{12}_)[0-9A-Za-z]+"), rf"\1{HIDDEN}"),
+    ("sds_", re.compile(r"(sds_(?:live|test)_[0-9A-Za-z]{12}_)[0-9A-Za-z]+"), rf"\1{HIDDEN}"),
     ("whsec_", re.compile(r"\bwhsec_[0-9A-Za-z+/=_-]+"), f"whsec_{HIDDEN}"),
     # A password in a database's or broker's URL.
     ("://", re.compile(r"(://[^\s:/@'\"\\]*):[^\s/@'\"\\]+@"), rf"\1:{HIDDEN}@"),
@@ -52,10 +52,6 @@ def _of_request(logger: Any, method: str, facts: Facts) -> Facts:
     return facts
 
 
-def _in_order(logger: Any, method: str, facts: Facts) -> Facts:
-    return {**{name: facts[name] for name in FIRST if name in facts}, **facts}
-
-
 def _on_one_line(logger: Any, method: str, facts: Facts) -> Facts:
     """On a terminal: a line break could look like a line of ours, an escape do worse. JSON escapes them itself."""
     shown = {name: value.translate(CONTROLS) if isinstance(value, str) else value for name, value in facts.items()}
@@ -79,14 +75,47 @@ class RedactingFormatter(structlog.stdlib.ProcessorFormatter):
         known = {secret for secret in secrets if len(secret) >= SHORTEST}
         known |= {json.dumps(secret)[1:-1] for secret in known}  # as JSON would write it
         self._secrets = sorted(known, key=len, reverse=True)  # the longest first: one may be a part of another
-        shape: list[Any] = [
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.format_exc_info,
-        ]
-        super().__init__(foreign_pre_chain=SHARED, processors=[*shape, *_rendered(style)])
+        self._shape = [structlog.processors.format_exc_info, *_rendered(style)]
+        clean = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+        super().__init__(foreign_pre_chain=SHARED, processors=[clean, *self._shape])
 
     def format(self, record: logging.LogRecord) -> str:
-        return redacted(super().format(record), self._secrets)
+        return redacted(self._line(record), self._secrets)
+
+    def _line(self, record: logging.LogRecord) -> str:
+        if not isinstance(record.msg, dict):  # a library's
+            return super().format(record)
+        # One of ours: all but its shape is done, and the formatter's own way to it copies the record twice.
+        line: Any = dict(record.msg)
+        for processor in self._shape:
+            line = processor(None, record.levelname, line)
+        return str(line)
+
+
+class Lines(logging.StreamHandler[Any]):
+    """A line is made before it is its thread's turn to write: the others of a web process wait for nothing else."""
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        if not self.filter(record):
+            return False
+        try:
+            line = self.format(record) + self.terminator
+            self.acquire()
+            try:
+                self.stream.write(line)
+                self.stream.flush()
+            finally:
+                self.release()
+        except Exception:
+            self.handleError(record)
+        return True
+
+
+def _as_json(logger: Any, method: str, facts: Facts) -> str:
+    return _encoded({**{name: facts[name] for name in FIRST if name in facts}, **facts})
+
+
+_encoded = json.JSONEncoder(default=str).encode  # json.dumps would make an encoder for each line
 
 
 def _rendered(style: str) -> list[Any]:
@@ -94,8 +123,13 @@ def _rendered(style: str) -> list[Any]:
         # Not rich's tracebacks, which show what the variables held.
         plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback, pad_event_to=0)
         return [_on_one_line, plain]
-    return [_in_order, structlog.processors.JSONRenderer(serializer=json.dumps, default=str)]
+    return [_as_json]
 
+
+# No line says where in the code it was written, nor by which thread: to find it out took a third of its time. Source:
+# https://docs.python.org/3/howto/logging.html#optimization.
+logging._srcfile = None
+logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 structlog.configure(
     processors=[

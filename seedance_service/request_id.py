@@ -6,7 +6,7 @@ It is a header of every answer, in the body of every error, and in every line th
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -48,31 +48,32 @@ class RequestId:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         began = time.perf_counter()
-        with answering(_given(request) or f"req_{secrets.token_hex(16)}"):
+        with answering(of(request.META)):
             response = self._get_response(request)
             response.headers[HEADER] = current()
             _tell(request, response, time.perf_counter() - began)
         return response
 
 
-def _given(request: HttpRequest) -> str:
-    text = request.headers.get(HEADER, "")
-    return text if SANE.fullmatch(text) else ""
+def of(meta: Mapping[str, Any]) -> str:
+    """The request's own id, or a new one."""
+    text = meta.get("HTTP_X_REQUEST_ID", "")
+    return text if SANE.fullmatch(text) else f"req_{secrets.token_hex(16)}"
 
 
 def _tell(request: HttpRequest, response: Any, seconds: float) -> None:
     if response.status_code >= 400:  # Django's own line, which it writes once, and would when the id is gone
         log_response("%s: %s", response.reason_phrase, request.path, response=response, request=request)
     if request.path.startswith(ENTRANCES):
-        _tell_of_call(request, response, seconds)
+        # REST framework puts the key that it found on Django's request too.
+        tell_of_call(request.method or "", request.path, response.status_code, getattr(request, "auth", None), seconds)
     elif request.path.startswith(PANEL) and BY_ITSELF not in request.headers:
         _tell_of_page(request, response, seconds)
 
 
-def _tell_of_call(request: HttpRequest, response: HttpResponseBase, seconds: float) -> None:
-    """Without the query, which may hold what is nobody's business."""
-    key: Any = getattr(request, "auth", None)  # REST framework puts the key that it found on Django's request too
-    facts = {"action": request.method, "path": request.path[:LONGEST_PATH], "status": response.status_code}
+def tell_of_call(method: str, path: str, status: int, key: Any, seconds: float) -> None:
+    """Without the query, which may hold what is nobody's business. `key`: the caller's, where it was found."""
+    facts = {"action": method, "path": path[:LONGEST_PATH], "status": status}
     facts |= {"tenant": key.tenant_id, "key": key.prefix} if key else {}
     log.info("request", **facts, duration_ms=round(seconds * 1000))
 

@@ -93,6 +93,9 @@ if DATABASES["default"]["ENGINE"].endswith("postgresql"):
     DATABASES["default"].setdefault("OPTIONS", {}).update(
         connect_timeout=5, tcp_user_timeout=30_000, keepalives_idle=20, keepalives_interval=5, keepalives_count=2
     )
+    # What each create and each look asks is read and planned once a connection: that takes longer than to do it.
+    if env.flag("PREPARED_STATEMENTS", True):
+        DATABASES["default"]["OPTIONS"]["prepare_threshold"] = 5  # from the fifth time on, as the driver has it
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # IMMEDIATE: a deferred transaction that reads first fails at once under writers, busy timeout or not.
     # FULL: what was answered with 202 survives a power cut, not only a crash of the process.
@@ -290,7 +293,7 @@ LOGGING = {
             ],
         }
     },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "handlers": {"stderr": {"class": "seedance_service.logs.Lines", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO").upper()},
     "loggers": {
         # Their INFO and DEBUG lines hold whole URLs, signatures included.

@@ -12,14 +12,19 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+import structlog
 from django.core.wsgi import get_wsgi_application
 from django.utils.http import parse_header_parameters
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "seedance_service.settings")
 served = get_wsgi_application()
 
-from generations.api import waiting  # noqa: E402  # it reads settings, which are there now
+from generations import storage  # noqa: E402  # they read settings, which are there now
+from generations.api import waiting  # noqa: E402
+from generations.errors import StorageTrouble  # noqa: E402
+from seedance_service import shortcut  # noqa: E402
 
+log = structlog.stdlib.get_logger(__name__)
 waiting.end_with_the_process()
 ESCAPED_NUL = r"\000"
 
@@ -42,7 +47,16 @@ def give_memory_back() -> None:
         mallopt(M_MMAP_THRESHOLD, BLOCK)
 
 
+def get_ready() -> None:
+    """What can be made before the first request comes."""
+    try:
+        storage.get_ready()
+    except StorageTrouble:  # /readyz tells it, and callers whom it concerns
+        log.exception("the bucket's clients can not be made")
+
+
 give_memory_back()
+get_ready()
 # What a process has loaded stays as long as it does: the collector need not look through it again and again, while the
 # requests wait.
 gc.collect()
@@ -67,6 +81,9 @@ class Input:
 
 
 def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    if found := shortcut.answer(environ):
+        start_response("200 OK", found.headers)
+        return [found.content]
     for name in UNREADABLE.keys() & environ.keys():
         if not _is_readable(name, environ[name]):
             environ[name] = ""  # it matches nothing: 415, 406

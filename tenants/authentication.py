@@ -3,7 +3,9 @@
 import hmac
 import threading
 import time
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db.models import Q
@@ -27,7 +29,7 @@ class KeyAuthentication(BaseAuthentication):
     """`request.user` is the tenant, `request.auth` its key. Every failure is the same InvalidKey."""
 
     def authenticate(self, request: Request) -> tuple[Tenant, ApiKey]:
-        text, address = _key_text(request), address_of(request)
+        text, address = _key_text(request.META), address_of(request)
         failures.check(address, text)  # before the database is asked
         try:
             key = known.get(text) or find(text)
@@ -74,15 +76,21 @@ class Known:
 known = Known()
 
 
-def _key_text(request: Request) -> str:
-    text = request.headers.get("Authorization", "").strip()
+def remembered(meta: Mapping[str, Any]) -> ApiKey | None:
+    """The key of a request with these headers, where it was found a moment ago and nothing is to be written of it."""
+    key = known.get(_key_text(meta))
+    return key if key and not _is_stale(key, timezone.now()) else None
+
+
+def _key_text(meta: Mapping[str, Any]) -> str:
+    text = str(meta.get("HTTP_AUTHORIZATION", "")).strip()
     scheme, _, rest = text.partition(" ")
     return (rest.strip() if scheme.lower() == "bearer" else text)[: keys.MAX_LENGTH + 1]
 
 
 def address_of(request: Request | HttpRequest) -> str:
     """The caller's address: the one that the outermost of our PROXY_HOPS proxies saw, or the socket's."""
-    forwarded = request.headers.get("X-Forwarded-For", "").split(",")
+    forwarded = str(request.META.get("HTTP_X_FORWARDED_FOR", "")).split(",")
     hops = settings.PROXY_HOPS
     if hops and len(forwarded) >= hops:
         return forwarded[-hops].strip()
@@ -107,8 +115,11 @@ def _is_live(key: ApiKey) -> bool:
 
 def _note_use(key: ApiKey, now: datetime) -> None:
     """At most one write a minute, however many requests and processes there are."""
-    stale = now - USE_IS_NOTED_EVERY
-    if key.last_used_at is None or key.last_used_at < stale:
-        unnoted = Q(last_used_at=None) | Q(last_used_at__lt=stale)
+    if _is_stale(key, now):
+        unnoted = Q(last_used_at=None) | Q(last_used_at__lt=now - USE_IS_NOTED_EVERY)
         key.last_used_at = now
         ApiKey.objects.filter(unnoted, pk=key.pk).update(last_used_at=now)
+
+
+def _is_stale(key: ApiKey, now: datetime) -> bool:
+    return key.last_used_at is None or key.last_used_at < now - USE_IS_NOTED_EVERY

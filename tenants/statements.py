@@ -2,6 +2,7 @@
 takes longer for it than the database does.
 """
 
+import select
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -45,6 +46,8 @@ def run(sql: str, values: Sequence[Any]) -> list[Any]:
     """The rows, where it has some; all of them, since a statement that is not read to its end keeps SQLite's locks. A
     mistake of the database comes as Django's own error.
     """
+    if connection.vendor == "postgresql" and connection.connection and not connection.in_atomic_block:
+        _look_after(connection.connection)
     connection.ensure_connection()
     with connection.wrap_database_errors:
         if connection.vendor == "postgresql":
@@ -54,6 +57,16 @@ def run(sql: str, values: Sequence[Any]) -> list[Any]:
         else:
             cursor = connection.connection.execute(_with_marks(sql), values)
         return list(cursor.fetchall()) if cursor.description else []
+
+
+def _look_after(kept: Any) -> None:
+    """One that a restart of the server has cut fails no request. Django asks it something before each first query;
+    one that was cut has something to say unasked, which costs no trip.
+    """
+    poll = select.poll()
+    poll.register(kept.fileno(), select.POLLIN)
+    if poll.poll(0) and not connection.is_usable():
+        connection.close()
 
 
 @cache

@@ -6,8 +6,9 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import Model
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -179,6 +180,34 @@ class TestAtOnce:
         assert image is not None
         assert image.gone_at is None
         assert admitted[-2:] == [False, True]
+
+
+def cut() -> None:
+    """The connection, as a restart of the server does to each that a web process keeps."""
+    connection.ensure_connection()
+    info = connection.connection.info
+    with psycopg.connect(info.dsn, autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", [info.backend_pid])
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="a file is not cut off")
+class TestACutConnection:
+    def test_fails_no_statement_that_comes_first(self) -> None:
+        cut()
+        assert statements.run("SELECT 7", []) == [(7,)]
+
+    def test_fails_one_amid_a_transaction_and_none_after_it(self) -> None:
+        def twice() -> None:
+            with transaction.atomic():
+                assert statements.run("SELECT 7", []) == [(7,)]
+                cut()
+                statements.run("SELECT 7", [])
+
+        with pytest.raises(OperationalError):
+            twice()
+        connection.close_if_unusable_or_obsolete()
+        assert statements.run("SELECT 7", []) == [(7,)]
 
 
 # -- what is remembered for a moment --------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ PARAMETER = OpenApiParameter(
 
 def once(request: Request, wanted: Wanted) -> Once | None:
     """None without the header. Two bodies that ask for the same are the same, however they are written."""
-    key = request.headers.get("Idempotency-Key")
+    key = request.META.get("HTTP_IDEMPOTENCY_KEY")
     if key is None:
         return None
     if not (0 < len(key) <= LONGEST and key.isascii() and key.isprintable()):

@@ -36,8 +36,11 @@ _own = Select(
 
 
 def own(request: Request, text: str) -> Generation:
+    return of_key(key_of(request), text)
+
+
+def of_key(key: ApiKey, text: str) -> Generation:
     """The caller's generation of that id. Another tenant's, an unknown and a malformed id are the same to it."""
-    key = key_of(request)
     try:
         wanted = UUID(text)
     except ValueError as error:

@@ -1,5 +1,6 @@
 """Entrance 1: Novita's own wire format. A client written for Novita changes its base URL and its key."""
 
+from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
@@ -14,6 +15,7 @@ from generations.api.gate import LargeBodies
 from generations.api.native import awaited
 from generations.api.serializers import NovitaCreate
 from generations.api.shapes import NovitaTaskResultShape
+from generations.models import Generation
 from tenants import ratelimit
 from tenants.entrance import View, key_of
 
@@ -48,5 +50,8 @@ class TaskResult(NovitaView):
         """Of an unfinished task, `eta` says how many seconds such tasks took from there."""
         found = lookup.own(request, request.query_params.get("task_id", ""))
         generation, waited = awaited(request, found)
-        body = task_result.render(generation, eta.remaining(generation) or 0)
-        return Response(body, headers={**waited, **shown.retry_after(generation)})
+        return Response(told(generation), headers={**waited, **shown.retry_after(generation)})
+
+
+def told(generation: Generation) -> dict[str, Any]:
+    return task_result.render(generation, eta.remaining(generation) or 0)

@@ -45,7 +45,7 @@ SECONDS = re.compile(r'("?)([0-9]+)\1')
 
 def wanted(request: Request) -> float | None:
     """Seconds that the caller would wait. RFC 7240: the first `wait` counts, and a malformed one is ignored."""
-    for preference in PREFERENCE.findall(request.headers.get("Prefer", "")):
+    for preference in PREFERENCE.findall(request.META.get("HTTP_PREFER", "")):
         name, _, value = preference.partition(";")[0].partition("=")
         if name.strip().lower() == "wait":
             seconds = SECONDS.fullmatch(value.strip())

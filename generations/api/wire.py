@@ -47,7 +47,7 @@ def stated_length(request: Request | HttpRequest) -> int:
 
 def check_body(request: Request) -> None:
     """Before a byte is read. Raises UnsupportedMediaType or BodyTooLarge."""
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+    if request.META.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
         raise UnsupportedMediaType(request.content_type)
     if stated_length(request) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
         raise BodyTooLarge

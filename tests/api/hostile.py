@@ -38,6 +38,7 @@ class Served:
             "QUERY_STRING": query,
             "SERVER_NAME": "testserver",
             "SERVER_PORT": "80",
+            "HTTP_HOST": "testserver",
             "REMOTE_ADDR": "127.0.0.1",
             "CONTENT_LENGTH": str(len(content)),
             "CONTENT_TYPE": "application/json",

@@ -90,6 +90,11 @@ class Site:
         assert set(seen.statuses) <= {200, 202}, seen.statuses
         return seen
 
+    def steady(self, body: dict[str, Any] | None, path: str = "/v1/generations") -> "load.Seen":
+        """Once every thread and connection has done it."""
+        self.load(body, path, seconds=2.0)
+        return self.load(body, path)
+
     def one(self) -> str:
         """A finished generation's id."""
         name = secrets.token_hex(8)
@@ -138,14 +143,13 @@ def lines(kind: str, s3: dict[str, str]) -> Iterator[Line]:
         site = Site(kind, Path(folder), s3)
         url = body("https://example.com/picture.png")
         with site.serving("seedance_service.wsgi:application", "/livez") as web:
-            site.load(url, seconds=2)
-            create = site.load(url)
+            create = site.steady(url)
             small = site.load(body(base64_of(100_000)))
             before = _cpu(web)
             large = site.load(body(base64_of(5_000_000)), connections=2)
             cpu = (_cpu(web) - before) / len(large.took) * 1000
             one = site.one()
-            read = site.load(None, f"/v1/generations/{one}")
+            read = site.steady(None, f"/v1/generations/{one}")
             listed = site.load(None, "/v1/generations?limit=20")
         plain = _plain(site, url, one)
         yield _against("create, URL image", group, create, plain["create"], "the same rows by hand, same server")
@@ -173,8 +177,8 @@ def _plain(site: Site, url: dict[str, Any], one: str) -> dict[str, Any]:
     with site.serving("tests.bench.plain:application", "/constant"):
         seen = {
             "constant": site.load(None, "/constant", seconds=2.0),
-            "create": site.load(url),
-            "read": site.load(None, f"/v1/generations/{one}"),
+            "create": site.steady(url),
+            "read": site.steady(None, f"/v1/generations/{one}"),
         }
     code = f"""
 import time
