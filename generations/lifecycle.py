@@ -43,6 +43,9 @@ UPDATE generations_generation SET due_at = seen.due_at, tries = 0, progress_perc
  WHERE generations_generation.id = seen.id AND generations_generation.turn = seen.turn AND status = 'running'
 """
 
+HELD = "SELECT id FROM generations_inputimage WHERE id IN (%s, %s) AND gone_at IS NULL ORDER BY id"
+HELD += " FOR NO KEY UPDATE" if connection.features.has_select_for_no_key_update else ""
+
 _insert_generation, _insert_label, _insert_event = map(statements.Insert, (Generation, Label, Event))
 
 
@@ -95,9 +98,8 @@ def writes(generation: Generation, charges: Sequence[Charge]) -> list[statements
 
 def held_inputs(generation: Generation) -> tuple[str, list[Any], int]:
     """What locks its pictures, as `_hold_inputs` does, and how many are to be there."""
-    wanted = {pk for pk in (generation.image_id, generation.last_image_id) if pk is not None}
-    sql = "SELECT id FROM generations_inputimage WHERE id = ANY(%s) AND gone_at IS NULL ORDER BY id FOR NO KEY UPDATE"
-    return sql, [list(wanted)], len(wanted)
+    wanted = [generation.image_id, generation.last_image_id]
+    return HELD, wanted, len({pk for pk in wanted if pk is not None})
 
 
 def _labels(generation: Generation) -> list[Label]:
@@ -392,7 +394,7 @@ def _tell(generation: Generation, why: str) -> None:
 
 
 def _event(generation: Generation, why: str) -> statements.Fragment:
-    return _insert_event(Event(generation_id=generation.pk, status=generation.status, message=why))
+    return _insert_event.of(generation_id=generation.pk, status=str(generation.status), message=why)
 
 
 def tell(generation: Generation, why: str, status: str = Status.QUEUED) -> None:

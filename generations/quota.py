@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from generations.models import Generation
-from tenants import ledger, windows
+from tenants import room, windows
 from tenants.errors import InvalidKey, TenantSuspended
 from tenants.models import ApiKey
 from tenants.statements import Fragment
@@ -24,22 +24,22 @@ def look(key: ApiKey, wanted: Sequence[Charge]) -> None:
     """Before its pictures are stored: raises LimitReached or TenantSuspended where `admit` surely would now."""
     if key.tenant.suspended_at:
         raise TenantSuspended
-    ledger.check_room(key, wanted)
+    room.check_room(key, wanted)
 
 
-def take(key: ApiKey, wanted: Sequence[Charge]) -> ledger.Taking:
+def take(key: ApiKey, wanted: Sequence[Charge]) -> room.Taking:
     """As the last act of the admission's transaction, since these are its hot rows; `admit` says whether it may."""
-    return ledger.Taking(key, wanted)
+    return room.Taking(key, wanted)
 
 
 def admit_at_once(
     key: ApiKey, wanted: Sequence[Charge], writes: Sequence[Fragment], held: Sequence[Any]
 ) -> list[Standing] | None:
     """As `take` and `admit`, with the row and its hold, in one statement; None where `admit` has something to say."""
-    return ledger.take_at_once(key, wanted, writes, held)
+    return room.take_at_once(key, wanted, writes, held)
 
 
-def admit(taking: ledger.Taking) -> list[Standing]:
+def admit(taking: room.Taking) -> list[Standing]:
     """How each limit stands now that the room is taken.
 
     Raises LimitReached, TenantSuspended, InvalidKey or KeyChanged, which rolls the whole admission back.
@@ -49,6 +49,6 @@ def admit(taking: ledger.Taking) -> list[Standing]:
         raise InvalidKey
     if now.suspended:
         raise TenantSuspended
-    if now != ledger.holder(taking.key):
+    if now != room.holder(taking.key):
         raise KeyChanged
     return taking.standings()

@@ -16,7 +16,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Sum
 from django.utils import timezone
 
-from tenants import keys, ledger, windows
+from tenants import keys, ledger, room, windows
 from tenants.errors import NoSandbox, NotPossible
 from tenants.models import ApiKey, AuditEntry, LedgerEntry, Limits, Tenant, Window, check_time_zone
 from tenants.windows import Charge, Kind
@@ -179,7 +179,7 @@ def _carry_over(tenant: Tenant, name: str) -> None:
 def _carry_to_successor(old: ApiKey, prefix: str, now: datetime) -> None:
     """A rolled key's own limits do not begin anew; what is in flight frees by itself, under the old key."""
     new = ApiKey.objects.get(prefix=prefix)
-    used = {one.kind: one for one in ledger.standings(old, now) if one.of_key and one.limit is not None}
+    used = {one.kind: one for one in room.standings(old, now) if one.of_key and one.limit is not None}
     changes = [Charge(kind, used[kind].starts_at, used[kind].used) for kind in CARRIED if kind in used]
     if changes := [change for change in changes if change.amount > 0]:
         ledger.adjust(old.tenant, 0, changes, f"carried over from {old.prefix}", at=now, api_key_id=new.pk)

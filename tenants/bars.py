@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from tenants import ledger, windows
+from tenants import room, windows
 from tenants.charts import BLUE, Chart
 from tenants.models import Limits, Tenant, Window
 from tenants.windows import Kind, Standing
@@ -69,7 +69,7 @@ def limits_of(holder: Limits) -> list[tuple[str, int | str]]:
 
 def of_tenant(tenant: Tenant, at: datetime) -> list[Bar]:
     """Every limit of one tenant."""
-    return [Bar(standing, tenant) for standing in ledger.tenant_standings(tenant, at)]
+    return [Bar(standing, tenant) for standing in room.tenant_standings(tenant, at)]
 
 
 def of_page(tenants: Sequence[Tenant], at: datetime) -> dict[int, dict[Kind, Bar]]:

@@ -16,7 +16,7 @@ from tenants.windows import Kind
 
 Name = tuple[int | None, str, datetime]  # holder, kind and start of a window
 Entry = LedgerEntry.Kind
-# Minutes are deleted when they are old (ledger.MINUTES_KEPT): only those that surely are there still are compared.
+# Minutes are deleted when they are old (room.MINUTES_KEPT): only those that surely are there still are compared.
 MINUTES_COMPARED = timedelta(hours=1)
 
 

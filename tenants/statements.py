@@ -12,22 +12,45 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.models import DateField, DateTimeField, Field, ForeignKey, JSONField, Model, UUIDField
 from django.db.models.expressions import DatabaseDefault
 from django.db.models.query import QuerySet, get_related_populators
 
 Adapter = Callable[[Any], Any] | None  # how the database takes a value; None: as it is
 
+IS_POSTGRESQL = connection.vendor == "postgresql"
 _writing = threading.Lock()
 Fragment = tuple[str, list[Any]]  # a statement, with `%s` for each of its values
 
 
-def may_be_one() -> bool:
-    """Whether several writes may go as one statement, which is a transaction by itself: on PostgreSQL, to which each
-    trip costs more than the statement, and outside of a transaction, which its failure would end.
-    """
-    return connection.vendor == "postgresql" and not connection.in_atomic_block
+def may_be_by_hand() -> bool:
+    """Whether several writes may be a transaction of their own: in another one, their failure would end that too."""
+    return not connection.in_atomic_block
+
+
+class ByHand:
+    """A transaction of SQLite that Django knows nothing of: its own takes longer than what is done in it."""
+
+    def __init__(self) -> None:
+        self.is_over = False
+
+    def commit(self) -> None:
+        run("COMMIT", [])
+        self.is_over = True
+
+
+@contextmanager
+def by_hand() -> Iterator[ByHand]:
+    """What is not committed goes back."""
+    with _writing:
+        run("BEGIN IMMEDIATE", [])
+        made = ByHand()
+        try:
+            yield made
+        finally:
+            if not made.is_over and connection.connection.in_transaction:  # a disk that is full has ended it
+                run("ROLLBACK", [])
 
 
 @contextmanager
@@ -46,16 +69,17 @@ def run(sql: str, values: Sequence[Any]) -> list[Any]:
     """The rows, where it has some; all of them, since a statement that is not read to its end keeps SQLite's locks. A
     mistake of the database comes as Django's own error.
     """
-    if connection.vendor == "postgresql" and connection.connection and not connection.in_atomic_block:
-        _look_after(connection.connection)
-    connection.ensure_connection()
-    with connection.wrap_database_errors:
-        if connection.vendor == "postgresql":
+    here = connections[DEFAULT_DB_ALIAS]  # `connection` would look for it at each word
+    if IS_POSTGRESQL and here.connection and not here.in_atomic_block:
+        _look_after(here.connection)
+    here.ensure_connection()
+    with here.wrap_database_errors:
+        if IS_POSTGRESQL:
             # As the server has it: Django's cursor would write each value into the text, and the driver's own reads a
             # text of more than fifty values anew each time, which took two fifths of a create.
-            cursor: Any = psycopg.RawCursor(connection.connection).execute(_numbered(sql), values)
+            cursor: Any = psycopg.RawCursor(here.connection).execute(_numbered(sql), values)
         else:
-            cursor = connection.connection.execute(_with_marks(sql), values)
+            cursor = here.connection.execute(_with_marks(sql), values)
         return list(cursor.fetchall()) if cursor.description else []
 
 
@@ -90,9 +114,17 @@ class Insert:
 
     def __call__(self, row: Model) -> Fragment:
         """As if it were saved already: who does not run it must not go on with the row."""
-        sql, columns = self._statement
         row._state.adding, row._state.db = False, connection.alias
-        known, values = row.__dict__, []
+        return self._fragment(row.__dict__)
+
+    def of(self, **facts: Any) -> Fragment:
+        """Of a row that nobody needs as an object. By the names of the columns; what is not named has its default."""
+        known = {name: field.get_default() for name, field in self._others(frozenset(facts))}
+        return self._fragment({**known, **facts})
+
+    def _fragment(self, known: dict[str, Any]) -> Fragment:
+        sql, columns = self._statement
+        values = []
         for name, adapt in columns:
             value = known[name]
             if isinstance(value, DatabaseDefault):  # as the schema has it, where nobody has said anything
@@ -100,6 +132,12 @@ class Insert:
                 value = known[name] = said.expression.value
             values.append(adapt(value) if adapt else value)
         return sql, values
+
+    @cache  # noqa: B019  # they are as many as there are callers, and live as long as the process
+    def _others(self, named: frozenset[str]) -> "list[tuple[str, Field[Any, Any]]]":
+        fields = {field.attname: field for field in self._model._meta.concrete_fields}
+        assert named <= fields.keys(), named - fields.keys()
+        return [(name, field) for name, field in fields.items() if name not in named]
 
     @cached_property
     def _statement(self) -> tuple[str, list[tuple[str, Adapter]]]:
@@ -116,8 +154,10 @@ def _adapter(field: "Field[Any, Any]") -> Adapter:
         return _adapter(field.target_field)
     if isinstance(field, JSONField):
         return lambda value: field.get_db_prep_save(value, connection)
-    if connection.vendor == "postgresql" or not isinstance(field, UUIDField | DateTimeField | DateField):
+    if IS_POSTGRESQL or not isinstance(field, UUIDField | DateTimeField | DateField):
         return None
+    if isinstance(field, DateTimeField):
+        return connection.ops.adapt_datetimefield_value
     return lambda value: field.get_db_prep_save(value, connection)
 
 

@@ -5,6 +5,7 @@ Days and months begin at midnight in the tenant's time zone; minutes are the sam
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from tenants.models import Limits, Window
@@ -58,6 +59,7 @@ def start(kind: Kind, at: datetime, zone: ZoneInfo) -> datetime:
             return midnight(month(at, zone), zone)
 
 
+@lru_cache(maxsize=10_000)
 def end(kind: Kind, starts_at: datetime, zone: ZoneInfo) -> datetime | None:
     """When the window is over and its successor is empty; None for `in_flight`, which never is."""
     match kind:
@@ -71,6 +73,7 @@ def end(kind: Kind, starts_at: datetime, zone: ZoneInfo) -> datetime | None:
             return midnight(next_month(starts_at.astimezone(zone).date()), zone)
 
 
+@lru_cache(maxsize=10_000)
 def midnight(day: date, zone: ZoneInfo) -> datetime:
     """The instant at which the day begins there, in UTC."""
     return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 
 from generations import lifecycle
 from generations.models import Generation
-from tenants import administration, ledger, reconcile, windows
+from tenants import administration, ledger, reconcile, room, windows
 from tenants.administration import Act
 from tenants.errors import LimitReached, NotPossible
 from tenants.models import LedgerEntry, Limits
@@ -154,7 +154,7 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def the_counters_are_the_models(self) -> None:
         now = timezone.now()
-        for one in ledger.standings(ledger.lock_key(self.alice.key.pk), now):
+        for one in room.standings(ledger.lock_key(self.alice.key.pk), now):
             assert one.used == self.used(one.kind, one.starts_at, one.of_key), one
 
     @invariant()

@@ -78,12 +78,12 @@ def test_a_select_finds_what_the_orm_finds(alice: Caller, bob: Caller) -> None:
     assert list(lookup._own(g.pk, bob.tenant.pk, False)) == list(lookup._own(g.pk, alice.tenant.pk, True)) == []
 
 
-# -- an admission in one statement, which only PostgreSQL has, outside of a transaction ------------------------------
+# -- an admission that is a transaction by itself: one statement on PostgreSQL, several by hand on SQLite -----------
 
 
 @pytest.fixture
 def admitted(alice: Caller, monkeypatch: Any) -> list[bool]:
-    """Whether each admission was made by one statement."""
+    """Whether each admission was made so."""
     from generations import quota
 
     done, whole = [], quota.admit_at_once
@@ -97,20 +97,14 @@ def admitted(alice: Caller, monkeypatch: Any) -> list[bool]:
     return done
 
 
-at_once = [
-    pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite is no trip away"),
-    pytest.mark.django_db(transaction=True),
-]
-
-
 @pytest.mark.usefixtures("bucket")
 class TestAtOnce:
-    pytestmark = at_once
+    pytestmark = pytest.mark.django_db(transaction=True)
 
     def create(self, caller: Caller, **changed: Any) -> Any:
         return caller.http.post("/v1/generations", {**BODY, **changed}, format="json")
 
-    def test_the_second_of_a_minute_is_one_statement_and_writes_the_same(
+    def test_the_second_of_a_minute_is_made_at_once_and_writes_the_same(
         self, alice: Caller, admitted: list[bool]
     ) -> None:
         first, second = (self.create(alice).json()["id"] for _ in range(2))

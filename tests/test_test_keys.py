@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from generations import claims, lifecycle, novita, steps
 from generations.models import Generation
-from tenants import administration, ledger, reconcile, statement
+from tenants import administration, reconcile, room, statement
 from tenants.errors import NoSandbox
 from tenants.models import LedgerEntry
 from tests.conftest import ACT, Caller, make_generation
@@ -60,7 +60,7 @@ def test_it_costs_nothing_and_takes_none_of_the_tenants_limits(
     alice.limit(requests_per_minute=0, in_flight=0, per_day=0, per_month=0, seconds_per_month=0, usd_per_month_micro=0)
     row = tester.http.post("/v1/generations", body, format="json").json()
     assert (row["test"], row["price_usd"]) == (True, "0.000000")
-    assert {one.used for one in ledger.tenant_standings(alice.tenant, timezone.now())} == {0}
+    assert {one.used for one in room.tenant_standings(alice.tenant, timezone.now())} == {0}
     lifecycle.fail(Generation.objects.get(), "code", "Why.")
     assert reconcile.check(alice.tenant.pk) == []
     assert set(LedgerEntry.objects.values_list("test", "amount_micro")) == {(True, 0)}

@@ -8,7 +8,7 @@ import pytest
 import time_machine
 
 from generations import intake
-from tenants import administration, ledger, reconcile, windows
+from tenants import administration, ledger, reconcile, room, windows
 from tenants.errors import LimitReached
 from tenants.models import ApiKey, LedgerEntry, Window
 from tenants.windows import Kind
@@ -78,7 +78,7 @@ def test_another_time_zone_does_not_begin_a_month_anew(alice: Caller) -> None:
             make_generation(alice)
         administration.change_tenant(ACT, alice.tenant, time_zone="Pacific/Auckland")  # where it is December already
         alice.key = ledger.lock_key(alice.key.pk)
-        month = next(one for one in ledger.standings(alice.key, at("2026-11-30 12:00")) if one.kind == Kind.PER_MONTH)
+        month = next(one for one in room.standings(alice.key, at("2026-11-30 12:00")) if one.kind == Kind.PER_MONTH)
         assert (month.starts_at, month.used, month.remaining) == (at("2026-11-30 11:00"), 2, 1)
         assert reconcile.check(alice.tenant.pk) == []
         assert set(LedgerEntry.objects.filter(kind="adjust").values_list("amount_micro", flat=True)) == {0}
@@ -91,7 +91,7 @@ def test_a_day_in_another_zone_counts_what_two_old_days_used_of_it(alice: Caller
             make_generation(alice)
     with time_machine.travel(at("2026-11-11 00:30"), tick=False):
         tenant = administration.change_tenant(ACT, alice.tenant, time_zone="Asia/Tokyo")
-        day = next(one for one in ledger.tenant_standings(tenant, at("2026-11-11 00:30")) if one.kind == Kind.PER_DAY)
+        day = next(one for one in room.tenant_standings(tenant, at("2026-11-11 00:30")) if one.kind == Kind.PER_DAY)
         assert (day.starts_at, day.used) == (at("2026-11-10 15:00"), 2)
         assert reconcile.check(tenant.pk) == []
 
