@@ -36,9 +36,11 @@ SENT = [Status.SUBMITTING, Status.IN_DOUBT]  # an answer to its one POST may com
 STALLED_AFTER = timedelta(hours=1)  # from then on ops see it as stalled, and it is polled rarely
 IN_DOUBT_HOLD = timedelta(hours=24)  # how long ops have to find out, before it fails by itself
 
-# One statement for all that is still rendering, as both databases have it: a poll each would be a write each.
+# One statement for all that is still rendering: a poll each would be a write each. PostgreSQL takes columns, so that it
+# is one text however many they are; SQLite takes rows.
+IN_COLUMNS = "SELECT * FROM unnest(%s::uuid[], %s::bigint[], %s::timestamptz[], %s::bigint[])"
 PUT_OFF = """
-WITH seen (id, turn, due_at, progress_percent) AS (VALUES {rows})
+WITH seen (id, turn, due_at, progress_percent) AS ({rows})
 UPDATE generations_generation SET due_at = seen.due_at, tries = 0, progress_percent = seen.progress_percent FROM seen
  WHERE generations_generation.id = seen.id AND generations_generation.turn = seen.turn AND status = 'running'
 """
@@ -153,12 +155,14 @@ def put_off_all(seen: Sequence[Rendering]) -> None:
     """As `put_off`, without trouble, for many at once: it holds for each whose turn is still the poller's."""
     if not seen:
         return
-    as_key, as_time = Generation._meta.pk.get_db_prep_value, connection.ops.adapt_datetimefield_value
-    values: list[Any] = []
-    for one in sorted(seen, key=lambda one: one.id):  # so that no two writers wait for each other
-        values += [as_key(one.id, connection), one.turn, as_time(one.due_at), one.progress_percent]
-    with connection.cursor() as cursor:
-        cursor.execute(PUT_OFF.format(rows=", ".join(["(%s, %s, %s, %s)"] * len(seen))), values)
+    ordered = sorted(seen, key=lambda one: one.id)  # so that no two writers wait for each other
+    rows = [(one.id, one.turn, one.due_at, one.progress_percent) for one in ordered]
+    if statements.IS_POSTGRESQL:
+        statements.run(PUT_OFF.format(rows=IN_COLUMNS), [list(column) for column in zip(*rows, strict=True)])
+        return
+    as_time = connection.ops.adapt_datetimefield_value
+    values = [value for pk, turn, due_at, percent in rows for value in (pk.hex, turn, as_time(due_at), percent)]
+    statements.run(PUT_OFF.format(rows="VALUES " + ", ".join(["(%s, %s, %s, %s)"] * len(rows))), values)
 
 
 def renew_lease(generation: Generation) -> bool:

@@ -17,13 +17,13 @@ import msgspec
 from django.conf import settings
 
 from generations import retry_after
-from generations.deadline import Clock, DeadlineBackend, ThreadClock, tls
+from generations.deadline import Clock, DeadlineBackend, tls
 from generations.errors import UpstreamTrouble
 from generations.failpoints import failpoint
+from generations.kept import Kept
 
 SUBMIT_DEADLINE = 120.0  # seconds; a long one makes doubt rare, and no caller waits for it
 POLL_DEADLINE = 10.0  # seconds
-POLL_TIMEOUTS = {"pool": POLL_DEADLINE}  # a thread waits for a connection; the rest is the clock's
 POLL_ERRORS = (
     httpcore.NetworkError,
     httpcore.TimeoutException,
@@ -174,12 +174,10 @@ def greet(to: Account) -> datetime | None:
 
 def _asked(to: Account, upstream_id: str) -> "Answer":
     """By httpx's own lower half: what httpx adds to it takes longer than all the rest of a poll, and polls are many."""
-    pool, clock = _poller(os.getpid())
-    clock.restart(POLL_DEADLINE)
-    url = f"{to.base_url}/v3/async/task-result?{urlencode({'task_id': upstream_id})}"
+    target = f"/v3/async/task-result?{urlencode({'task_id': upstream_id})}"
     headers = {"Host": urlsplit(to.base_url).netloc, **_headers(to)}
     try:
-        with pool.stream("GET", url, headers=list(headers.items()), extensions={"timeout": POLL_TIMEOUTS}) as response:
+        with _kept(os.getpid()).get(to.base_url, target, headers, POLL_DEADLINE) as response:
             return _content(response.status, httpx.Headers(response.headers), response.iter_stream())
     except POLL_ERRORS as error:
         raise UpstreamTrouble(f"the poll failed: {type(error).__name__}") from error
@@ -292,14 +290,5 @@ def _headers(to: Account) -> dict[str, str]:
 
 
 @cache
-def _poller(pid: int) -> tuple[httpcore.ConnectionPool, ThreadClock]:
-    """One pool of kept connections a process: a socket must not be shared across a fork."""
-    clock = ThreadClock()
-    pool = httpcore.ConnectionPool(
-        ssl_context=tls(),
-        max_connections=1000,  # as many threads as may poll
-        max_keepalive_connections=1000,
-        keepalive_expiry=5.0,
-        network_backend=DeadlineBackend(clock),
-    )
-    return pool, clock
+def _kept(pid: int) -> Kept:
+    return Kept()

@@ -259,6 +259,8 @@ def poll(generation: Generation, put_off: PutOff = lifecycle.put_off, copy: Copy
         _not_yet(generation, lifecycle.put_off, str(trouble))
         return
     failpoint("poll_answered")
+    if not isinstance(seen, novita.Rendering) and (missing := generation.get_deferred_fields()):
+        generation.refresh_from_db(fields=missing)
     match seen:
         case novita.Rendering(progress_percent):
             _not_yet(generation, put_off, progress_percent=progress_percent)

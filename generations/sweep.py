@@ -35,7 +35,7 @@ log = structlog.stdlib.get_logger(__name__)
 AWAKE_FOR = 50.0  # seconds; the schedule rings each minute
 LOOK_EVERY = 0.5  # seconds between two looks at the due rows
 SHORT = 0.05  # seconds between two looks at the polls that are under way
-POLLS_AT_ONCE = 100  # in one claim, where so many are due
+POLLS_AT_ONCE = 200  # in one claim, where so many are due
 POLLS_AHEAD = 8  # for each thread that polls
 LIVE_WITHIN = timedelta(minutes=1)  # a row due later than this is left to the schedule's ring
 

@@ -168,9 +168,9 @@ def upstream(settings: Any) -> Iterator[Upstream]:
 def _no_kept_connections() -> Iterator[None]:
     """The upstream of one test is not that of the next."""
     yield
-    if novita._poller.cache_info().currsize:
-        novita._poller(os.getpid())[0].close()
-        novita._poller.cache_clear()
+    if novita._kept.cache_info().currsize:
+        novita._kept(os.getpid()).close()
+        novita._kept.cache_clear()
 
 
 @pytest.fixture(scope="session")

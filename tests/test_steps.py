@@ -302,6 +302,21 @@ def test_a_poll_takes_the_progress_and_comes_back(running: Generation, upstream:
     assert 1.5 < due_in(g) <= 2.0
 
 
+def test_what_a_poll_does_not_need_is_read_where_it_is_over(running: Generation, upstream: Upstream) -> None:
+    Generation.objects.update(due_at=timezone.now())
+    [claimed] = claims.polls(1)
+    assert {"prompt", "metadata", "image_id"} <= claimed.get_deferred_fields()
+    steps.poll(claimed)
+    assert "prompt" in claimed.get_deferred_fields()
+    copied = []
+    upstream.video(b"")
+    Generation.objects.update(due_at=timezone.now())
+    [claimed] = claims.polls(1)
+    steps.poll(claimed, copy=lambda generation, url: copied.append((generation.get_deferred_fields(), generation.turn)))
+    assert copied == [(set(), claimed.turn)]
+    assert claimed.prompt == running.prompt
+
+
 @pytest.mark.parametrize(
     "answer",
     [refusal(404, "TASK_NOT_FOUND"), refusal(500, "GET_RESULT_FAILED"), (200, {}, b"?"), task("TASK_STATUS_UNKNOWN")],
