@@ -223,12 +223,19 @@ def sandbox(folder: Path, logs: Path, port: int, seconds: float, env: Mapping[st
     return Process("sandbox", command, env, logs)
 
 
+def large_pages() -> dict[str, str]:
+    """As deploy/Procfile sets it for a web process: a body of megabytes is had from the system in pages of 2 MB, where
+    there are such. Source: https://sourceware.org/glibc/manual/latest/html_node/Memory-Allocation-Tunables.html.
+    """
+    return {"GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")}
+
+
 def web(port: int, static: Path, logs: Path, env: Mapping[str, str]) -> Process:
     command = [str(BIN / "granian"), "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--workers", "1", "--blocking-threads", "32", "--http", "1", "--no-ws"]
     command += ["--respawn-failed-workers"]  # one that the kernel killed must not end the others
     command += ["--static-path-mount", str(static), "seedance_service.wsgi:application"]
-    return Process("web", command, env, logs)
+    return Process("web", command, {**env, **large_pages()}, logs)
 
 
 def worker(logs: Path, env: Mapping[str, str]) -> Process:

@@ -12,6 +12,7 @@ from generations import containers, errors
 MAX_BYTES = 30 * 1024 * 1024
 SHORTER_SIDE_ABOVE, LONGER_SIDE_BELOW = 300, 6000
 ASPECT_LEAST, ASPECT_MOST = 0.4, 2.5
+MOST_OF_A_HEAD = 1000  # characters of a data URI before its comma
 MAX_BASE64 = -(-MAX_BYTES // 3) * 4
 
 
@@ -31,8 +32,18 @@ def is_url(text: str) -> bool:
     return text[:8].lower().startswith(("http://", "https://"))
 
 
-def decode(text: str) -> bytes:
+def decode(text: str | memoryview) -> bytes:
     """The bytes of raw Base64 or of a Base64 data URI. Raises ImageUnreadable or ImageTooManyBytes."""
+    text = _raw(text) if isinstance(text, str) else _raw_view(text)
+    if len(text) > MAX_BASE64:
+        raise errors.ImageTooManyBytes(limit=MAX_BYTES)
+    try:
+        return pybase64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise errors.ImageUnreadable from error
+
+
+def _raw(text: str) -> str:
     if text[:5].lower() == "data:":
         head, _, text = text.partition(",")
         if not head.lower().endswith(";base64"):
@@ -40,12 +51,17 @@ def decode(text: str) -> bytes:
     if any(end in text[:1000] for end in "\r\n"):  # MIME breaks its lines after 76 characters
         for space in "\r\n \t":  # split() would make an object of each piece
             text = text.replace(space, "")
-    if len(text) > MAX_BASE64:
-        raise errors.ImageTooManyBytes(limit=MAX_BYTES)
-    try:
-        return pybase64.b64decode(text, validate=True)
-    except ValueError as error:
-        raise errors.ImageUnreadable from error
+    return text
+
+
+def _raw_view(text: memoryview) -> memoryview:
+    """Of ASCII, in one line."""
+    head, comma, _ = bytes(text[:MOST_OF_A_HEAD]).partition(b",")
+    if head[:5].lower() != b"data:":
+        return text
+    if not comma or not head.lower().endswith(b";base64"):
+        raise errors.ImageUnreadable
+    return text[len(head) + 1 :]
 
 
 def inspect(content: bytes | mmap) -> Image:

@@ -22,7 +22,8 @@ from tenants.models import ApiKey
 from tenants.windows import Standing
 
 Source = Generation.SeedSource
-Picture = str | mmap | InputImage  # URL, Base64 or data URI; a file's bytes; one that is kept already
+# URL, Base64 or data URI; Base64 as it lies in a body; a file's bytes; one that is kept already
+Picture = str | memoryview | mmap | InputImage
 Checked = str | Image | InputImage | None
 MOST_CHANGES = 3  # of the tenant and its key, or of pictures that are deleted, amid one create
 REQUESTED = (
@@ -251,6 +252,8 @@ def _checked(name: str, picture: Picture | None) -> Checked:
         match picture:
             case str() if picture:
                 return inputs.from_text(picture)
+            case memoryview():
+                return images.inspect(images.decode(picture))
             case mmap():
                 return images.inspect(picture)
     except errors.BadImage as error:

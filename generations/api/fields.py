@@ -48,10 +48,11 @@ class Name(Text):
 
 @extend_schema_field({"type": "string", "format": "picture", "minLength": 1})
 class ImageText(serializers.Field[Any, Any, Any, Any]):
-    """As Text, without CharField's checks of each character: 40 MB of them take seconds. Or a form's file."""
+    """As Text, without CharField's checks of each character: 40 MB of them take seconds. Or a form's file, or Base64
+    where it lies in the body."""
 
-    def to_internal_value(self, data: Any) -> str | mmap:
-        if isinstance(data, mmap):
+    def to_internal_value(self, data: Any) -> str | memoryview | mmap:
+        if isinstance(data, mmap | memoryview):
             return data
         if not isinstance(data, str) or not data.strip():
             raise serializers.ValidationError("A URL or Base64 in a string is wanted.", code="invalid")

@@ -55,6 +55,8 @@ def _text(value: Any) -> str:
     match value:
         case catalog.Model():
             return value.name  # and not its prices
+        case memoryview():
+            return str(value, "ascii")
         case mmap():
             return hashlib.sha256(value).hexdigest()
         case Webhook():

@@ -18,8 +18,12 @@ NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
 WIDE = re.compile(rb"\\u(?!00[0-7])")  # an escape beyond ASCII; some encoders write Base64's `+` as one within
 
 
-def check(content: bytes) -> None:
-    """Raises ParseError where it is too much, or names something twice. Whether it is JSON is told by the decoder."""
+def check(content: bytes) -> list[tuple[int, int]]:
+    """Raises ParseError where it is too much, or names something twice. Whether it is JSON is told by the decoder.
+
+    Returns where its long strings begin and end, quotes not included, that are as they are written: without an escape.
+    """
+    plain = []
     is_ascii = content.isascii()
     objects = [set[str]()]  # the names of each open object, none of an array; the innermost is last
     name, at, between = b"", 0, 0
@@ -29,8 +33,11 @@ def check(content: bytes) -> None:
             raise ParseError("The body holds too many values.")
         _follow(content[at:start], name, objects)
         if end - start > LONG:
-            _check_long(content, start, end, is_ascii)
+            escaped = content.find(b"\\", start, end) >= 0
+            _check_long(content, start, end, is_ascii, escaped)
+            plain += [] if escaped else [(start + 1, end - 1)]
         name, at = content[start : min(end, start + MOST_OF_A_NAME + 1)], end
+    return plain
 
 
 def _strings(content: bytes) -> Iterator[tuple[int, int]]:
@@ -86,7 +93,7 @@ def _note(written: bytes, names: set[str]) -> None:
     names.add(name)
 
 
-def _check_long(content: bytes, start: int, end: int, is_ascii: bool) -> None:
-    escapes = content.find(b"\\", start, end) >= 0 and WIDE.search(content, start, end)
-    if escapes or not (is_ascii or content[start:end].isascii()):
+def _check_long(content: bytes, start: int, end: int, is_ascii: bool, escaped: bool) -> None:
+    wide = escaped and WIDE.search(content, start, end)
+    if wide or not (is_ascii or content[start:end].isascii()):
         raise ParseError(f"The body holds a string of more than {LONG} bytes that is not ASCII.")

@@ -1,5 +1,7 @@
 """JSON in and out by msgspec, which takes half the time and memory of the standard library on a body of 40 MB."""
 
+import re
+import secrets
 from typing import IO, Any
 
 import msgspec
@@ -12,6 +14,10 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
 from generations.api import outline
+
+PICTURES = ("image", "last_image")
+BEGIN, END = re.compile(rb"(?i:data:[^,]{0,200};base64,)?[A-Za-z0-9+/]+"), re.compile(rb"[A-Za-z0-9+/=]")
+MOST_LOOKED_AT = 1000  # bytes
 
 
 class BodyTooLarge(APIException):
@@ -27,8 +33,7 @@ class JSONParser(BaseParser):
         """The body's JSON object. Raises BodyTooLarge, or ParseError with what is wrong with it."""
         content = _read(stream, (parser_context or {})["request"])
         try:
-            outline.check(content)
-            body = msgspec.json.decode(content)
+            body = _decoded(content, outline.check(content))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ParseError(f"The body is not JSON: {error}") from error
         except RecursionError as error:
@@ -36,6 +41,31 @@ class JSONParser(BaseParser):
         if not isinstance(body, dict):
             raise ParseError("The body is not a JSON object.")
         return body
+
+
+def _decoded(content: bytes, long: list[tuple[int, int]]) -> Any:
+    """A picture's Base64 is cut out, and stands in the body as a view of what was sent: to decode it as a text, which
+    is as long again, takes longer than all else that is done with it.
+    """
+    if not long:
+        return msgspec.json.decode(content)
+    mark = secrets.token_hex(16)
+    pieces, at = [], 0
+    for number, (start, end) in enumerate(long):
+        pieces += [content[at:start], f"{mark}{number}".encode()]
+        at = end
+    body = msgspec.json.decode(b"".join([*pieces, content[at:]]))
+    views = {f"{mark}{number}": memoryview(content)[start:end] for number, (start, end) in enumerate(long)}
+    found = {name: body.get(name) for name in PICTURES} if isinstance(body, dict) else {}
+    cut = {name: views[mark] for name, mark in found.items() if isinstance(mark, str) and mark in views}
+    if len(cut) < len(long) or not all(_looks_like_base64(picture) for picture in cut.values()):
+        return msgspec.json.decode(content)  # long is what has no picture's place, or is none: to be refused as a text
+    return {**body, **cut}
+
+
+def _looks_like_base64(picture: memoryview) -> bool:
+    """By its ends. That the rest is, too, is seen when it is decoded."""
+    return bool(BEGIN.fullmatch(picture[:MOST_LOOKED_AT]) and END.fullmatch(picture[-1:]))
 
 
 def stated_length(request: Request | HttpRequest) -> int:

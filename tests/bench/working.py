@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from deploy import stack
-from tests.bench.serving import Site
+from tests.bench.serving import ROUNDS, Site
 from tests.bench.table import Line
 
 IN_FLIGHT, LAGGING = 10_000, 1000
-SWEEP_FOR = 20.0  # seconds
+SWEEP_FOR = 10.0  # seconds
 SPREAD = 100.0  # seconds over which the upstream ends what it renders
 VIDEO = 5_000_000  # bytes
 CLAIMED = 100_000
@@ -58,8 +58,11 @@ def lines(kind: str, s3: dict[str, str], folder: Path) -> Iterator[Line]:
     site = Site(kind, here, s3)
     with upstream(here) as url:
         account = {"NOVITA_BASE_URL": url}
-        [plain] = ran(site, "polls_by_httpx()", **account)
-        [rate] = ran(site, f"polls({IN_FLIGHT})", **account)
+        turns = [
+            (ran(site, f"polls({IN_FLIGHT})", **account)[0], ran(site, "polls_by_httpx()", **account)[0])
+            for _ in range(ROUNDS)
+        ]
+        rate, plain = max(rate for rate, _ in turns), max(plain for _, plain in turns)
         yield Line(
             group,
             f"polls of one worker, {IN_FLIGHT:,} in flight",
