@@ -121,3 +121,20 @@ def test_sqlite_is_set_up_for_money(tmp_path: Path) -> None:
     env["DJANGO_SETTINGS_MODULE"] = "seedance_service.settings"
     done = subprocess.run([sys.executable, "-c", LOOK], env=env, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["IMMEDIATE", "wal", "2"]
+
+
+PREPARED = """
+import django; django.setup()
+from tenants import statements
+for number in range(7):
+    statements.run("SELECT %s::bigint", [number])
+print(statements.run("SELECT count(*) FROM pg_prepared_statements", [])[0][0])
+"""
+
+
+@pytest.mark.parametrize(("flag", "count"), [("", "1"), ("on", "1"), ("off", "0")])
+def test_what_is_asked_often_is_prepared_unless_a_pooler_knows_none(own_database: str, flag: str, count: str) -> None:
+    env = {**os.environ, "DATABASE_URL": own_database, "DJANGO_SETTINGS_MODULE": "seedance_service.settings"}
+    env |= {"PREPARED_STATEMENTS": flag} if flag else {}
+    done = subprocess.run([sys.executable, "-c", PREPARED], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [count]

@@ -1,5 +1,6 @@
 """The door to S3 on moto: keys, bytes and errors. Signing is tested where signatures are checked."""
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -71,3 +72,28 @@ def test_a_dead_store_is_trouble_without_a_url_in_its_words(settings: Any) -> No
         storage.put("a", b"x", "image/png")
     assert "127.0.0.1" not in str(caught.value)
     assert not isinstance(caught.value.__cause__, ClientError)
+
+
+def test_threads_that_come_at_once_make_one_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes 40 ms and some megabytes; a web process has 32 threads."""
+    made, all_found_none = list[str](), threading.Barrier(8)
+
+    class Turns:
+        lock = threading.Lock()
+
+        def __enter__(self) -> None:
+            all_found_none.wait(5)
+            self.lock.acquire()
+
+        def __exit__(self, *error: object) -> None:
+            self.lock.release()
+
+    monkeypatch.setattr(storage, "_clients", {})
+    monkeypatch.setattr(storage, "_lock", Turns())
+    monkeypatch.setattr(storage, "_new_client", lambda endpoint: made.append(endpoint) or object())
+    threads = [threading.Thread(target=storage._client) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(5)
+    assert len(made) == 1
