@@ -35,7 +35,7 @@ def take(key: ApiKey, wanted: Sequence[Charge]) -> room.Taking:
 def admit_at_once(
     key: ApiKey, wanted: Sequence[Charge], writes: Sequence[Fragment], held: Sequence[Any]
 ) -> list[Standing] | None:
-    """As `take` and `admit`, with the row and its hold, in one statement; None where `admit` has something to say."""
+    """As `take` and `admit`, with the row and its hold, as one transaction; None where `admit` has something to say."""
     return room.take_at_once(key, wanted, writes, held)
 
 

@@ -7,12 +7,11 @@ from django.db.models import QuerySet
 from rest_framework.request import Request
 
 from generations.errors import GenerationNotFound
+from generations.intake import PICTURES
 from generations.models import Generation
 from tenants.entrance import key_of
 from tenants.models import ApiKey
 from tenants.statements import Select
-
-PICTURES = ("image", "last_image")
 
 
 def own_rows(request: Request) -> QuerySet[Generation]:
@@ -36,6 +35,7 @@ _own = Select(
 
 
 def own(request: Request, text: str) -> Generation:
+    """As `of_key`, of who is calling."""
     return of_key(key_of(request), text)
 
 

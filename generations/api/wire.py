@@ -14,8 +14,8 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
 from generations.api import outline
+from generations.intake import PICTURES
 
-PICTURES = ("image", "last_image")
 BEGIN, END = re.compile(rb"(?i:data:[^,]{0,200};base64,)?[A-Za-z0-9+/]+"), re.compile(rb"[A-Za-z0-9+/=]")
 MOST_LOOKED_AT = 1000  # bytes
 
