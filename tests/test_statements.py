@@ -2,12 +2,14 @@
 
 import threading
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
+import time_machine
 from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import Model
 from django.test.utils import CaptureQueriesContext
@@ -97,7 +99,14 @@ def admitted(alice: Caller, monkeypatch: Any) -> list[bool]:
     return done
 
 
-@pytest.mark.usefixtures("bucket")
+@pytest.fixture
+def within_a_minute() -> Iterator[None]:
+    """At the turn of a minute its window is to be opened anew, and that admission is not made so."""
+    with time_machine.travel(timezone.now().replace(second=5)):
+        yield
+
+
+@pytest.mark.usefixtures("bucket", "within_a_minute")
 class TestAtOnce:
     pytestmark = pytest.mark.django_db(transaction=True)
 

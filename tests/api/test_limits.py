@@ -53,6 +53,7 @@ def row(name: str, limit: Any, used: Any, remaining: Any, resets_at: str | None,
     }
 
 
+@time_machine.travel(NOW, tick=False)
 def test_reading_takes_no_quota_however_often(alice: Caller) -> None:
     alice.limit(requests_per_minute=1)
     generation = make_generation(alice)
@@ -62,6 +63,7 @@ def test_reading_takes_no_quota_however_often(alice: Caller) -> None:
     assert limits(alice) == before
 
 
+@time_machine.travel(NOW, tick=False)
 def test_a_generation_that_fails_gives_back_all_but_the_minute(alice: Caller) -> None:
     generation = make_generation(alice)
     lifecycle.fail(generation, "code", "Why.")
