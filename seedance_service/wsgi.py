@@ -82,7 +82,7 @@ class Input:
 
 def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     if found := shortcut.answer(environ):
-        start_response("200 OK", found.headers)
+        start_response(found.status, found.headers)
         return [found.content]
     for name in UNREADABLE.keys() & environ.keys():
         if not _is_readable(name, environ[name]):

@@ -7,7 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from generations import lifecycle, links
-from generations.api import idempotency, lookup, shown, waiting
+from generations.api import creating, idempotency, lookup, shown, waiting
 from generations.api.native import Creates
 from generations.api.serializers import Rerun
 from generations.api.shapes import EventList, GenerationRow
@@ -49,7 +49,7 @@ class RerunView(Creates):
     def post(self, request: Request, generation_id: str) -> Response:
         """`{"seed": -1}` draws another seed. It is admitted, and costs, as any create."""
         source = lookup.own(request, generation_id)
-        return self.create(request, self.wanted(request, Rerun, source=source))
+        return self.create(request, creating.checked(Rerun, request.data, source=source))
 
 
 class Events(View):

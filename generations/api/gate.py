@@ -7,9 +7,7 @@ from django.conf import settings
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
-from generations.api.serializers import Create
 from generations.api.wire import stated_length
-from generations.intake import Wanted
 from tenants.entrance import View
 
 LARGE = 4 * 1024**2  # bytes; smaller ones are many, and are soon done with
@@ -39,19 +37,6 @@ class Room:
 
 
 _room = Room(settings.LARGE_BODIES * IN_JSON)
-
-
-_forms = threading.local()
-
-
-def _blank(kind: type[Create]) -> Create:
-    """This thread's own, as if it were new: making its fields anew takes longer than checking a body by them."""
-    form: Create | None = _forms.__dict__.get(kind.__name__)
-    if form is None:
-        form = _forms.__dict__[kind.__name__] = kind(data=None)
-    for made in ("_validated_data", "_errors", "_data"):
-        form.__dict__.pop(made, None)
-    return form
 
 
 class TooManyLargeBodies(APIException):
@@ -88,17 +73,3 @@ class LargeBodies(View):
             body.let_go()
         taken, self._taken = self._taken, 0
         _room.give(taken)
-
-    def wanted(self, request: Request, kind: type[Create], **context: Any) -> Wanted:
-        """What the body asks for, checked. The body itself is let go: the framework's objects hold each other, and
-        would hold its pictures until the garbage collector comes."""
-        body = _blank(kind)
-        body.initial_data, body._context = request.data, context
-        try:
-            body.is_valid(raise_exception=True)
-            return body.wanted()
-        finally:
-            if request.data:  # without a body it may be a form's, which lets nothing be cleared
-                request.data.clear()
-            body.validated_data.clear()
-            body.initial_data, body._context = None, {}

@@ -2,13 +2,12 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from mmap import mmap
 from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ValidationError
-from rest_framework.request import Request
 
 from generations import catalog
 from generations.intake import Accepted, Once, Wanted, Webhook
@@ -27,14 +26,14 @@ PARAMETER = OpenApiParameter(
 )
 
 
-def once(request: Request, wanted: Wanted) -> Once | None:
+def once(meta: Mapping[str, Any], path: str, wanted: Wanted) -> Once | None:
     """None without the header. Two bodies that ask for the same are the same, however they are written."""
-    key = request.META.get("HTTP_IDEMPOTENCY_KEY")
+    key = meta.get("HTTP_IDEMPOTENCY_KEY")
     if key is None:
         return None
     if not (0 < len(key) <= LONGEST and key.isascii() and key.isprintable()):
         raise ValidationError({"Idempotency-Key": [f"It has 1 to {LONGEST} printable ASCII characters."]})
-    hashed = hashlib.sha256(request.path.encode())
+    hashed = hashlib.sha256(path.encode())
     for name, text in _told(wanted):
         hashed.update(f"\0{name} {len(text)}\0".encode())
         for start in range(0, len(text), SLICE):

@@ -3,22 +3,20 @@
 import structlog
 from django.db import Error
 from django.urls import get_script_prefix
-from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from generations import intake, removal
-from generations.api import idempotency, listing, lookup, shown, waiting
+from generations import removal
+from generations.api import creating, idempotency, listing, lookup, shown, waiting
 from generations.api.form import FormParser
 from generations.api.gate import LargeBodies
 from generations.api.serializers import NativeCreate
 from generations.api.shapes import GenerationList, GenerationRow
 from generations.api.wire import JSONParser
-from generations.intake import Wanted
+from generations.intake import Accepted, Wanted
 from generations.models import Generation
-from tenants import ratelimit
-from tenants.entrance import View, key_of
+from tenants.entrance import View
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -29,10 +27,9 @@ class Creates(LargeBodies):
     parser_classes = [JSONParser, FormParser]
 
     def create(self, request: Request, wanted: Wanted) -> Response:
-        accepted = intake.accept(key_of(request), wanted, idempotency.once(request, wanted))
-        told = ratelimit.headers(accepted.standings, timezone.now()) | idempotency.headers(accepted)
-        told["Location"] = f"{get_script_prefix()}v1/generations/{accepted.generation.pk}"  # `reverse` takes long
+        accepted = creating.accept_unless_tried(request, wanted)
         del wanted
+        told = headers(accepted, get_script_prefix())
         self.let_go(request)
         try:
             generation, waited = awaited(request, accepted.generation)
@@ -40,8 +37,13 @@ class Creates(LargeBodies):
             log.exception("it is not known what became of it", generation=str(accepted.generation.pk))
             generation, waited = accepted.generation, {}
         if not waited:
-            return shown.first_answer(generation, told)
+            return Response(shown.first(generation), status=202, headers={**told, **shown.first_wait(generation)})
         return shown.answer(generation, status=200 if generation.finished_at else 202, headers={**told, **waited})
+
+
+def headers(accepted: Accepted, prefix: str = "/") -> dict[str, str]:
+    location = f"{prefix}v1/generations/{accepted.generation.pk}"  # `reverse` takes long
+    return {**creating.headers(accepted), "Location": location}
 
 
 class Generations(Creates):
@@ -53,7 +55,7 @@ class Generations(Creates):
         responses={202: GenerationRow, 200: GenerationRow},
     )
     def post(self, request: Request) -> Response:
-        return self.create(request, self.wanted(request, NativeCreate))
+        return self.create(request, creating.checked(NativeCreate, request.data))
 
     @extend_schema(
         operation_id="generations_list",

@@ -3,21 +3,20 @@
 from typing import Any
 from uuid import UUID
 
-from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from generations import eta, intake, task_result
-from generations.api import idempotency, lookup, shown, waiting
+from generations import eta, task_result
+from generations.api import creating, idempotency, lookup, shown, waiting
 from generations.api.gate import LargeBodies
 from generations.api.native import awaited
 from generations.api.serializers import NovitaCreate
 from generations.api.shapes import NovitaTaskResultShape
+from generations.intake import Accepted
 from generations.models import Generation
-from tenants import ratelimit
-from tenants.entrance import View, key_of
+from tenants.entrance import View
 
 
 class NovitaView(View):
@@ -33,10 +32,12 @@ class Submit(LargeBodies, NovitaView):
         responses=inline_serializer("NovitaTaskId", {"task_id": serializers.UUIDField()}),
     )
     def post(self, request: Request) -> Response:
-        wanted = self.wanted(request, NovitaCreate)
-        accepted = intake.accept(key_of(request), wanted, idempotency.once(request, wanted))
-        told = ratelimit.headers(accepted.standings, timezone.now()) | idempotency.headers(accepted)
-        return Response({"task_id": str(accepted.generation.pk)}, headers=told)
+        accepted = creating.accept_unless_tried(request, creating.checked(NovitaCreate, request.data))
+        return Response(first(accepted), headers=creating.headers(accepted))
+
+
+def first(accepted: Accepted) -> dict[str, str]:
+    return {"task_id": str(accepted.generation.pk)}
 
 
 class TaskResult(NovitaView):

@@ -22,11 +22,13 @@ def answer(generation: Generation, *, status: int = 200, headers: dict[str, str]
     return Response(render(generation), status=status, headers={**(headers or {}), **retry_after(generation)})
 
 
-def first_answer(generation: Generation, headers: dict[str, str]) -> Response:
+def first(generation: Generation) -> dict[str, Any]:
     """What its caller was told when it was made, whenever that is asked for again."""
-    wait = {"Retry-After": str(eta.retry_after(generation.first_eta, 0))}
-    body = {**render(generation), "eta": generation.first_eta}
-    return Response(body, status=202, headers={**headers, **wait})
+    return {**render(generation), "eta": generation.first_eta}
+
+
+def first_wait(generation: Generation) -> dict[str, str]:
+    return {"Retry-After": str(eta.retry_after(generation.first_eta, 0))}
 
 
 def retry_after(generation: Generation) -> dict[str, str]:

@@ -31,16 +31,20 @@ class JSONParser(BaseParser):
 
     def parse(self, stream: IO[bytes], media_type: str | None = None, parser_context: Any = None) -> dict[str, Any]:
         """The body's JSON object. Raises BodyTooLarge, or ParseError with what is wrong with it."""
-        content = _read(stream, (parser_context or {})["request"])
-        try:
-            body = _decoded(content, outline.check(content))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise ParseError(f"The body is not JSON: {error}") from error
-        except RecursionError as error:
-            raise ParseError("The body is nested too deeply.") from error
-        if not isinstance(body, dict):
-            raise ParseError("The body is not a JSON object.")
-        return body
+        return parsed(_read(stream, (parser_context or {})["request"]))
+
+
+def parsed(content: bytes) -> dict[str, Any]:
+    """The JSON object that it is. Raises ParseError."""
+    try:
+        body = _decoded(content, outline.check(content))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ParseError(f"The body is not JSON: {error}") from error
+    except RecursionError as error:
+        raise ParseError("The body is nested too deeply.") from error
+    if not isinstance(body, dict):
+        raise ParseError("The body is not a JSON object.")
+    return body
 
 
 def _decoded(content: bytes, long: list[tuple[int, int]]) -> Any:

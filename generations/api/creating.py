@@ -1,0 +1,61 @@
+"""What both entrances do with a create: its body becomes what is wanted, and that a generation, once."""
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils import timezone
+from rest_framework.request import Request
+
+from generations import intake
+from generations.api import idempotency
+from generations.api.serializers import Create
+from generations.intake import Accepted, Wanted
+from tenants import ratelimit
+from tenants.entrance import key_of
+from tenants.models import ApiKey
+
+MET = "seedance.met"  # in a request's environment: what was met when it was tried on the short way
+
+_forms = threading.local()
+
+
+def checked(kind: type[Create], body: Any, **context: Any) -> Wanted:
+    """What the body asks for. Raises ValidationError. The body itself is let go: the framework's objects hold each
+    other, and would hold its pictures until the garbage collector comes."""
+    form = _blank(kind)
+    form.initial_data, form._context = body, context
+    try:
+        form.is_valid(raise_exception=True)
+        return form.wanted()
+    finally:
+        if body:  # without a body it may be a form's, which lets nothing be cleared
+            body.clear()
+        form.validated_data.clear()
+        form.initial_data, form._context = None, {}
+
+
+def _blank(kind: type[Create]) -> Create:
+    """This thread's own, as if it were new: making its fields anew takes longer than checking a body by them."""
+    form: Create | None = _forms.__dict__.get(kind.__name__)
+    if form is None:
+        form = _forms.__dict__[kind.__name__] = kind(data=None)
+    for made in ("_validated_data", "_errors", "_data"):
+        form.__dict__.pop(made, None)
+    return form
+
+
+def accept(key: ApiKey, meta: Mapping[str, Any], path: str, wanted: Wanted) -> Accepted:
+    """As `intake.accept`, once for all requests with the same Idempotency-Key."""
+    return intake.accept(key, wanted, idempotency.once(meta, path, wanted))
+
+
+def accept_unless_tried(request: Request, wanted: Wanted) -> Accepted:
+    """Raises what was met where it was tried before: that may have committed it, and is not done twice."""
+    if met := request.META.get(MET):
+        raise met
+    return accept(key_of(request), request.META, request.path, wanted)
+
+
+def headers(accepted: Accepted) -> dict[str, str]:
+    return ratelimit.headers(accepted.standings, timezone.now()) | idempotency.headers(accepted)
