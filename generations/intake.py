@@ -16,7 +16,7 @@ from generations import catalog, errors, eta, ids, images, inputs, lifecycle, me
 from generations.failpoints import failpoint
 from generations.images import Image
 from generations.models import Generation, InputImage
-from tenants import statements
+from tenants import writing
 from tenants.errors import LimitReached, NoSandbox, TenantSuspended
 from tenants.models import ApiKey
 from tenants.windows import Standing
@@ -187,7 +187,7 @@ def _admitted(generation: Generation, note: Callable[[Generation], None]) -> lis
     """The row, its hold and its room, or nothing of them."""
     assert generation.api_key is not None
     charges = quota.charges(generation.api_key, generation.price_micro, generation)
-    if note is _nothing and statements.may_be_by_hand():
+    if note is _nothing and writing.may_be_by_hand():
         failpoint("accept_before_commit")
         writes, held = lifecycle.writes(generation, charges), lifecycle.held_inputs(generation)
         at_once = quota.admit_at_once(generation.api_key, charges, writes, held)
@@ -195,7 +195,7 @@ def _admitted(generation: Generation, note: Callable[[Generation], None]) -> lis
             lifecycle.tell(generation, "accepted")
             failpoint("accept_committed")
             return at_once
-    with statements.one_writer(), transaction.atomic():
+    with writing.one_writer(), transaction.atomic():
         lifecycle.record(generation, charges)
         standings = quota.admit(quota.take(generation.api_key, charges))
         note(generation)

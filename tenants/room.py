@@ -4,7 +4,7 @@ What takes or gives runs inside a transaction, under the tenant's row lock: a li
 admissions by other processes, come wholly before or wholly after.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache, lru_cache
@@ -13,10 +13,12 @@ from typing import Any
 from django.db import DataError, connection
 from psycopg.errors import DivisionByZero
 
-from tenants import statements, windows
+from tenants import statements, windows, writing
 from tenants.errors import BudgetReached, LimitReached
 from tenants.models import ApiKey, Limits, Tenant, Window
 from tenants.windows import Charge, Kind, Standing
+
+Run = Callable[[str, Sequence[Any]], list[Any]]  # as `statements.run`
 
 MINUTES_KEPT = timedelta(hours=2)  # a minute's window serves nobody later; days and months are kept for ever
 
@@ -28,6 +30,7 @@ SELECT key.revoked_at, tenant.suspended_at, tenant.time_zone, {limits}
     limits=", ".join(f"{who}.{name} AS {who}_{name}" for who in ("tenant", "key") for name in Limits.NAMES),
     lock="FOR NO KEY UPDATE" if connection.features.has_select_for_no_key_update else "",
 )
+LOCK_ALONE = LOCK.format(after="")
 # One statement for all windows, right on both databases (SQLite from 3.35 on). Its rows are the verdict: a window that
 # is not there yet, or has no room, is missing from them.
 MOVE = """
@@ -105,11 +108,11 @@ def _in_turn(
     key: ApiKey, charges: Sequence[Charge], writes: Sequence[statements.Fragment], held: Sequence[Any]
 ) -> list[Standing] | None:
     sql, values, count = held
-    with statements.by_hand() as transaction:
+    with writing.by_hand() as transaction:
         for written, given in writes:
-            statements.run(written, given)
-        is_there = not count or len(statements.run(sql, values)) == count
-        taking = Taking(key, charges)
+            transaction.run(written, given)
+        is_there = not count or len(transaction.run(sql, values)) == count
+        taking = Taking(key, charges, transaction.run)
         now = taking.holder()
         if is_there and taking.fits and now == holder(key) and not (now.revoked or now.suspended):
             transaction.commit()
@@ -147,10 +150,10 @@ def _at_once(writes: tuple[str, ...], held: str, rows: int) -> str:
 class Taking:
     """The key is locked, and what fits is taken; what came of it."""
 
-    def __init__(self, key: ApiKey, charges: Sequence[Charge]) -> None:
+    def __init__(self, key: ApiKey, charges: Sequence[Charge], run: Run = statements.run) -> None:
         self.key, self._wanted = key, _wanted(key, charges)
-        [self._lock] = statements.run(LOCK.format(after=""), [key.pk])
-        self._moved = move(key.tenant_id, self._wanted)
+        [self._lock] = run(LOCK_ALONE, [key.pk])
+        self._moved = move(key.tenant_id, self._wanted, run)
 
     def holder(self) -> Holder:
         """While it is locked. Where that is not what the key says, what was taken is not right, and goes back."""
@@ -211,11 +214,11 @@ def _wanted(key: ApiKey, charges: Iterable[Charge]) -> list[Wanted]:
     return [Wanted(pk, charge, windows.limit(holder, charge.kind)) for pk, holder in bounded for charge in charges]
 
 
-def move(tenant_id: int, wanted: Sequence[Wanted]) -> list[Any]:
+def move(tenant_id: int, wanted: Sequence[Wanted], run: Run = statements.run) -> list[Any]:
     """Take what fits: of each a row with what is used then."""
     if not wanted:
         return []
-    return statements.run(_move_text(len(wanted)), [*_as_values(wanted), tenant_id])
+    return run(_move_text(len(wanted)), [*_as_values(wanted), tenant_id])
 
 
 def _as_values(wanted: Sequence[Wanted]) -> list[Any]:

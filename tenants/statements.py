@@ -3,9 +3,7 @@ takes longer for it than the database does.
 """
 
 import select
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -13,6 +11,7 @@ from uuid import UUID
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import DateField, DateTimeField, Field, ForeignKey, JSONField, Model, UUIDField
 from django.db.models.expressions import DatabaseDefault
 from django.db.models.query import QuerySet, get_related_populators
@@ -20,49 +19,7 @@ from django.db.models.query import QuerySet, get_related_populators
 Adapter = Callable[[Any], Any] | None  # how the database takes a value; None: as it is
 
 IS_POSTGRESQL = connection.vendor == "postgresql"
-_writing = threading.Lock()
 Fragment = tuple[str, list[Any]]  # a statement, with `%s` for each of its values
-
-
-def may_be_by_hand() -> bool:
-    """Whether several writes may be a transaction of their own: in another one, their failure would end that too."""
-    return not connection.in_atomic_block
-
-
-class ByHand:
-    """A transaction of SQLite that Django knows nothing of: its own takes longer than what is done in it."""
-
-    def __init__(self) -> None:
-        self.is_over = False
-
-    def commit(self) -> None:
-        run("COMMIT", [])
-        self.is_over = True
-
-
-@contextmanager
-def by_hand() -> Iterator[ByHand]:
-    """What is not committed goes back."""
-    with _writing:
-        run("BEGIN IMMEDIATE", [])
-        made = ByHand()
-        try:
-            yield made
-        finally:
-            if not made.is_over and connection.connection.in_transaction:  # a disk that is full has ended it
-                run("ROLLBACK", [])
-
-
-@contextmanager
-def one_writer() -> Iterator[None]:
-    """The threads of a process write to SQLite in turn. Its own way to wait is to sleep, up to a tenth of a second,
-    while the database is free; and whoever comes meanwhile is first.
-    """
-    if connection.vendor != "sqlite" or connection.in_atomic_block:
-        yield
-        return
-    with _writing:
-        yield
 
 
 def run(sql: str, values: Sequence[Any]) -> list[Any]:
@@ -72,6 +29,11 @@ def run(sql: str, values: Sequence[Any]) -> list[Any]:
     here = connections[DEFAULT_DB_ALIAS]  # `connection` would look for it at each word
     if IS_POSTGRESQL and here.connection and not here.in_atomic_block:
         _look_after(here.connection)
+    return run_by(here, sql, values)
+
+
+def run_by(here: BaseDatabaseWrapper, sql: str, values: Sequence[Any]) -> list[Any]:
+    """As `run`, by that connection, whichever thread's it is."""
     here.ensure_connection()
     with here.wrap_database_errors:
         if IS_POSTGRESQL:
@@ -130,7 +92,7 @@ class Insert:
             if isinstance(value, DatabaseDefault):  # as the schema has it, where nobody has said anything
                 said: Any = value
                 value = known[name] = said.expression.value
-            values.append(adapt(value) if adapt else value)
+            values.append(adapt(value) if adapt and value is not None else value)
         return sql, values
 
     @cache  # noqa: B019  # they are as many as there are callers, and live as long as the process
@@ -153,11 +115,13 @@ def _adapter(field: "Field[Any, Any]") -> Adapter:
     if isinstance(field, ForeignKey):
         return _adapter(field.target_field)
     if isinstance(field, JSONField):
-        return lambda value: field.get_db_prep_save(value, connection)
+        return lambda value: connection.ops.adapt_json_value(value, field.encoder)
     if IS_POSTGRESQL or not isinstance(field, UUIDField | DateTimeField | DateField):
         return None
     if isinstance(field, DateTimeField):
         return connection.ops.adapt_datetimefield_value
+    if isinstance(field, UUIDField):
+        return lambda value: value.hex
     return lambda value: field.get_db_prep_save(value, connection)
 
 

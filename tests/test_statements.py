@@ -19,7 +19,7 @@ from django_q.models import OrmQ
 from generations import queue
 from generations.api import lookup
 from generations.models import Event, Generation, Label
-from tenants import administration, authentication, statements
+from tenants import administration, authentication, statements, writing
 from tenants.models import ApiKey, LedgerEntry, Tenant, Window
 from tests.conftest import Caller, make_generation
 
@@ -183,6 +183,52 @@ class TestAtOnce:
         assert image is not None
         assert image.gone_at is None
         assert admitted[-2:] == [False, True]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("bucket", "within_a_minute")
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL has a writer for each connection")
+class TestOneWriter:
+    @pytest.fixture
+    def used(self, monkeypatch: Any) -> list[Any]:
+        """The connection of each row of a generation that is written."""
+        used, run_by = list[Any](), statements.run_by
+
+        def noted(by: Any, sql: str, values: Any) -> Any:
+            rows = run_by(by, sql, values)
+            if sql.startswith('INSERT INTO "generations_generation"'):
+                used.append(by.connection)
+            return rows
+
+        monkeypatch.setattr(statements, "run_by", noted)
+        return used
+
+    def create(self, caller: Caller) -> None:
+        try:
+            assert caller.http.post("/v1/generations", BODY, format="json").status_code == 202
+        finally:
+            if threading.current_thread() is not threading.main_thread():
+                connection.close()
+
+    def test_all_threads_write_by_one_connection(self, alice: Caller, used: list[Any]) -> None:
+        self.create(alice)  # opens the windows, as Django does it
+        threads = [threading.Thread(target=self.create, args=[alice]) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(used) == 1 + 1 + 8  # the first is tried by hand first
+        assert len({id(one) for one in used[2:]}) == 1
+        assert used[1] is connection.connection is not used[2]
+        assert Generation.objects.count() == LedgerEntry.objects.count() == 9
+
+    def test_it_is_made_anew_as_often_as_any(self, alice: Caller, used: list[Any]) -> None:
+        for _ in range(2):
+            self.create(alice)
+        writing._writer.get().close_at = 0.0  # it is older than CONN_MAX_AGE: the file may be another one now
+        self.create(alice)
+        assert used[-1] is not used[-2]
+        assert Generation.objects.count() == 3
 
 
 def cut() -> None:

@@ -7,6 +7,7 @@ from django.db import InterfaceError, OperationalError, connection
 
 from generations import intake
 from generations.models import Generation
+from tenants import writing
 from tenants.models import LedgerEntry
 from tests.conftest import Caller
 
@@ -44,8 +45,10 @@ def test_a_lost_database_is_told_and_tried_again(
 def test_a_disk_that_is_full_loses_nothing_that_was_accepted(alice: Caller, path: str) -> None:
     if connection.vendor != "sqlite":
         pytest.skip("a PostgreSQL whose disk is full needs a disk of its own")
-    connection.close_at = None  # the queue closes one that is older than CONN_MAX_AGE, and with it what is set here
-    with connection.cursor() as cursor:
+    by: Any = writing._writer.get()
+    by.ensure_connection()
+    by.close_at = None  # one that is older than CONN_MAX_AGE is closed, and with it what is set here
+    with by.cursor() as cursor:
         cursor.execute("VACUUM")  # what other tests left free would take hundreds of creates
         [most] = cursor.execute("PRAGMA max_page_count").fetchone()
         cursor.execute(f"PRAGMA max_page_count = {cursor.execute('PRAGMA page_count').fetchone()[0]}")
@@ -57,7 +60,7 @@ def test_a_disk_that_is_full_loses_nothing_that_was_accepted(alice: Caller, path
                 break
             accepted.append(answer.json())
     finally:
-        with connection.cursor() as cursor:
+        with by.cursor() as cursor:
             cursor.execute(f"PRAGMA max_page_count = {most}")
     assert_unavailable(answer, path)
     assert Generation.objects.count() == LedgerEntry.objects.count() == len(accepted)
