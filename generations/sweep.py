@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import timedelta
+from itertools import islice
 from typing import Any
 
 import structlog
@@ -58,6 +59,10 @@ class Crew:
     @property
     def room(self) -> int:
         return self.size - len(self.at)
+
+    def after(self, count: int) -> set[Future[None]]:
+        """The one with which so many of them are done, or about as many: the first to come is the first to be begun."""
+        return set(islice(self.at, count - 1, count))
 
     def begin(self, claimed: Sequence[Any]) -> int:
         self.at |= {self.pool.submit(self._work, one): one for one in claimed}
@@ -172,8 +177,9 @@ def _begin_polls(polling: Crew) -> tuple[int, bool]:
     polling.look()
     if polling.room < _batch(polling):  # a few at a time would be a claim each
         return 0, True
-    claimed = claims.polls(_batch(polling))
-    return polling.begin(claimed), len(claimed) == _batch(polling)
+    wanted = min(polling.room, POLLS_AT_ONCE)
+    claimed = claims.polls(wanted)
+    return polling.begin(claimed), len(claimed) == wanted
 
 
 def _batch(polling: Crew) -> int:
@@ -184,18 +190,17 @@ def _rest(until: set[Future[None]], polling: Crew, seen: Polls, *, hurry: bool) 
     """Until the next look: half a second, or until one of those is done, or polls want more rows or have a copy."""
     ends, had_copies = time.monotonic() + LOOK_EVERY, bool(seen.copies)  # those that there was no thread for
     while (left := ends - time.monotonic()) > 0:
-        if until:
-            done, _ = wait(until, timeout=min(left, SHORT), return_when="FIRST_COMPLETED")
-            if done:
+        if hurry and polling.room >= _batch(polling):
+            return
+        awaited = until | polling.after(_batch(polling) - polling.room) if hurry else until
+        if awaited:
+            done, _ = wait(awaited, timeout=min(left, SHORT), return_when="FIRST_COMPLETED")
+            if done & until:
                 return
         else:
             time.sleep(min(left, SHORT))
-        if not polling.at:
-            if hurry:
-                return
-            continue
         polling.look()
-        if (seen.copies and not had_copies) or (hurry and polling.room >= _batch(polling)):
+        if seen.copies and not had_copies:
             return
 
 

@@ -209,3 +209,28 @@ def test_a_sweep_removes_what_a_delete_left_in_the_bucket(alice: Caller, bucket:
     sweep.run()
     assert storage.keys("") == []
     assert Generation.objects.get(pk=g.pk).purged_at
+
+
+@pytest.mark.parametrize("threads", [1, 4, 100], ids=lambda threads: f"{threads} threads")
+def test_who_has_polls_waiting_looks_again_as_soon_as_half_of_those_begun_are_done(
+    threads: int, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(sweep, "SHORT", 30.0)
+    monkeypatch.setattr(sweep, "LOOK_EVERY", 30.0)
+    may_end = threading.Semaphore(0)
+    with sweep._crew("poll", threads, sweep.POLLS_AHEAD * threads, lambda _: may_end.acquire()) as polling:
+        half, rested = sweep._batch(polling), threading.Event()
+        polling.begin(range(polling.size - half + 1))  # with one more done there is room for half as many
+
+        def rest() -> None:
+            sweep._rest(set(), polling, sweep.Polls(), hurry=True)
+            rested.set()
+
+        looking = threading.Thread(target=rest)
+        looking.start()
+        assert not rested.wait(0.2)
+        may_end.release()
+        assert rested.wait(10)
+        rest()  # there is room still
+        may_end.release(polling.size)
+        looking.join()
