@@ -12,8 +12,13 @@ from django.utils import timezone
 
 from generations import errors, fetch, images, storage
 from generations.models import Generation, InputImage
+from tenants import statements, writing
 
 READ_DEADLINE = 30.0  # seconds for the whole exchange
+
+
+_insert = statements.Insert(InputImage)
+_known = statements.Select(lambda tenant, sha256: InputImage.objects.filter(tenant=tenant, sha256=sha256), -1, "sha256")
 
 
 def from_text(text: str) -> str | images.Image:
@@ -40,16 +45,20 @@ def from_url(url: str) -> images.Image:
 def keep(tenant_id: int, image: images.Image) -> InputImage:
     """The row of a picture whose bytes lie in the bucket; what is there already is not stored again."""
     sha256 = image.sha256
-    known = InputImage.objects.filter(tenant_id=tenant_id, sha256=sha256).first()
+    known: InputImage | None = next(_known(tenant_id, sha256), None)
     if known and known.gone_at:
         return _kept_anew(known, image)
     if known and storage.exists(known.key):  # an expiry rule may have deleted it since
         return known
     key = known.key if known else f"inputs/{tenant_id}/{sha256}"
     storage.put(key, image.content, f"image/{image.format}", sha256)
-    shape = {"format": image.format, "width": image.width, "height": image.height, "size": len(image.content)}
-    kept, _ = InputImage.objects.get_or_create(tenant_id=tenant_id, sha256=sha256, defaults={"key": key, **shape})
-    return kept
+    if known is None:
+        shape = {"format": image.format, "width": image.width, "height": image.height, "size": len(image.content)}
+        sql, values = _insert.of(tenant_id=tenant_id, sha256=sha256, key=key, **shape)
+        with writing.one_writer():
+            statements.run(f"{sql} ON CONFLICT (tenant_id, sha256) DO NOTHING", values)  # another one may come first
+        known = next(_known(tenant_id, sha256))
+    return known
 
 
 def _kept_anew(known: InputImage, image: images.Image) -> InputImage:

@@ -17,7 +17,7 @@ from generations.failpoints import failpoint
 from generations.models import Attempt, Generation
 
 Status = Generation.Status
-FIRST_POLL, LONGEST_POLL = 2.0, 14.0  # seconds; the sweep looks twice a second and adds to each
+FIRST_POLL, LONGEST_POLL = 2.0, 14.0  # seconds; the sweep looks each 0.4 s, which adds to each
 GIVE_UP_AFTER = timedelta(hours=24)
 IMAGE_TRIES = 4  # over some 15 s: a caller's server that is down for longer fails the generation
 LONGEST_PAUSE = 60.0  # seconds between two tries of a step

@@ -34,7 +34,7 @@ from generations.turns import Turn
 log = structlog.stdlib.get_logger(__name__)
 
 AWAKE_FOR = 50.0  # seconds; the schedule rings each minute
-LOOK_EVERY = 0.5  # seconds between two looks at the due rows
+LOOK_EVERY = 0.4  # seconds between two looks at the due rows
 SHORT = 0.05  # seconds between two looks at the polls that are under way
 POLLS_AT_ONCE = 200  # in one claim, where so many are due
 POLLS_AHEAD = 8  # for each thread that polls
@@ -187,7 +187,7 @@ def _batch(polling: Crew) -> int:
 
 
 def _rest(until: set[Future[None]], polling: Crew, seen: Polls, *, hurry: bool) -> None:
-    """Until the next look: half a second, or until one of those is done, or polls want more rows or have a copy."""
+    """Until the next look, or until one of those is done, or polls want more rows or have a copy."""
     ends, had_copies = time.monotonic() + LOOK_EVERY, bool(seen.copies)  # those that there was no thread for
     while (left := ends - time.monotonic()) > 0:
         if hurry and polling.room >= _batch(polling):

@@ -33,13 +33,19 @@ SELECT key.revoked_at, tenant.suspended_at, tenant.time_zone, {limits}
 LOCK_ALONE = LOCK.format(after="")
 # One statement for all windows, right on both databases (SQLite from 3.35 on). Its rows are the verdict: a window that
 # is not there yet, or has no room, is missing from them.
-MOVE = """
-WITH wanted (api_key_id, kind, starts_at, amount, most) AS (VALUES {rows})
-UPDATE tenants_window SET used = used + wanted.amount FROM {sources}
+OF_WANTED = """
  WHERE tenants_window.tenant_id = %s AND COALESCE(tenants_window.api_key_id, 0) = wanted.api_key_id
    AND tenants_window.kind = wanted.kind AND tenants_window.starts_at = wanted.starts_at
+"""
+MOVE = """
+WITH wanted (api_key_id, kind, starts_at, amount, most) AS (VALUES {rows})
+UPDATE tenants_window SET used = used + wanted.amount FROM {sources} {of_wanted}
    AND (wanted.most IS NULL OR used + wanted.amount <= wanted.most)
 RETURNING tenants_window.api_key_id, tenants_window.kind, used
+"""
+USED = """
+WITH wanted (api_key_id, kind, starts_at, amount, most) AS (VALUES {rows})
+SELECT tenants_window.api_key_id, tenants_window.kind, used FROM wanted, tenants_window {of_wanted}
 """
 FIRST_ROW = "(CAST(%s AS bigint), CAST(%s AS text), {starts_at}, CAST(%s AS bigint), CAST(%s AS bigint))"
 FIRST_ROW = FIRST_ROW.format(starts_at="CAST(%s AS timestamptz)" if connection.vendor == "postgresql" else "%s")
@@ -245,7 +251,16 @@ def take(tenant_id: int, wanted: Sequence[Wanted], *, fresh: bool = False) -> di
 
 @cache
 def _move_text(rows: int, sources: str = "wanted") -> str:
-    return MOVE.format(rows=", ".join([FIRST_ROW, *[ROW] * (rows - 1)]), sources=sources)
+    return MOVE.format(rows=_rows(rows), sources=sources, of_wanted=OF_WANTED)
+
+
+@cache
+def _used_text(rows: int) -> str:
+    return USED.format(rows=_rows(rows), of_wanted=OF_WANTED)
+
+
+def _rows(count: int) -> str:
+    return ", ".join([FIRST_ROW, *[ROW] * (count - 1)])
 
 
 def _used_by(moved: list[Any]) -> dict[tuple[int | None, str], int]:
@@ -273,10 +288,8 @@ def forget_minutes(now: datetime, *, dry: bool = False) -> int:
 
 def _used(tenant_id: int, wanted: Sequence[Wanted]) -> dict[tuple[int | None, str], int]:
     """What is used of each, also where no window is open yet."""
-    starts = {one.charge.starts_at for one in wanted}
-    rows = Window.objects.filter(tenant_id=tenant_id, kind__in=Kind.values, starts_at__in=starts)
-    found = {(row.api_key_id, row.kind, row.starts_at): row.used for row in rows}
-    return {one.name: found.get((*one.name, one.charge.starts_at), 0) for one in wanted}
+    found = _used_by(statements.run(_used_text(len(wanted)), [*_as_values(wanted), tenant_id])) if wanted else {}
+    return {one.name: found.get(one.name, 0) for one in wanted}
 
 
 def _refusal(key: ApiKey, full: Sequence[Wanted]) -> LimitReached:
