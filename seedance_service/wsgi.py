@@ -30,10 +30,10 @@ ESCAPED_NUL = r"\000"
 
 # What each is by glibc's malloc.h, and how large. What is larger than a block goes back to the system as soon as it is
 # freed, and comes as pages that are to be cleared, which takes a millisecond for a few MB. What is smaller stays in an
-# arena, which keeps so much for the next one.
+# arena, which keeps so much for the next ones: two pictures of 5 MB at once, with their bodies.
 MIB = 1024 * 1024  # bytes
 M_MMAP_THRESHOLD, BLOCK = -3, 8 * MIB
-M_TRIM_THRESHOLD, KEPT = -1, 16 * MIB
+M_TRIM_THRESHOLD, KEPT = -1, 32 * MIB
 M_ARENA_MAX, ARENAS = -8, 4
 
 LONGEST = 1000  # characters; a browser's Accept has 200

@@ -289,10 +289,14 @@ def growth(s3: dict[str, str], most: int) -> Iterator[Line]:
             with site.serving("seedance_service.wsgi:application", "/livez"):
                 site.load(url, seconds=1.0)
                 one = site.one()
+                asked = {
+                    "create": (url, "/v1/generations"),
+                    "read": (None, f"/v1/generations/{one}"),
+                    "list, 20 a page": (None, "/v1/generations?limit=20"),
+                }
                 took = {
-                    "create": 1 / site.load(url, connections=4).rate,
-                    "read": 1 / site.load(None, f"/v1/generations/{one}", connections=4).rate,
-                    "list, 20 a page": 1 / site.load(None, "/v1/generations?limit=20", connections=4).rate,
+                    what: 1 / max(site.load(*how, connections=4).rate for _ in range(ROUNDS))
+                    for what, how in asked.items()
                 }
             first = first or took
             for what, seconds in took.items():
@@ -328,6 +332,7 @@ def fill(rows: int) -> None:
         if there < rows:
             database.copy(template, changed, numbered)
         cursor.execute("VACUUM ANALYZE generations_generation")
+        cursor.execute("CHECKPOINT")  # or what was copied is written out while the first creates are measured
 
 
 def _template(key: Any) -> Any:
