@@ -11,7 +11,7 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from generations import intake, meters, storage
-from generations.api import lookup, shown
+from generations.api import lookup, shown, wire
 from generations.errors import StorageTrouble
 from generations.models import Generation
 from seedance_service import shortcut, wsgi
@@ -356,6 +356,19 @@ def test_one_that_may_be_committed_is_not_tried_again(
     assert (answer.status_code, len(whole)) == (status, 1)
     assert Generation.objects.count() == LedgerEntry.objects.count() == 1
     assert answer["X-Request-Id"].startswith("req_")
+
+
+def test_a_bug_before_it_is_tried_is_told_the_whole_way(alice: Caller, monkeypatch: Any, caplog: Any) -> None:
+    known(alice)
+
+    def fails(content: bytes) -> Any:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(wire, "parsed", fails)
+    answer = create(alice, CREATES[0])
+    assert (answer.status_code, answer["Content-Type"]) == (500, "application/problem+json")
+    assert "a bug" in caplog.text
+    assert Generation.objects.count() == 0
 
 
 def test_one_whose_answer_can_not_be_made_is_not_tried_again(

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
-from rest_framework.exceptions import APIException
 
 from generations.api import creating, native, novita, shown, wire
 from generations.api.serializers import Create, NativeCreate, NovitaCreate
@@ -63,8 +62,8 @@ def _wanted(environ: dict[str, Any], length: int, entrance: Entrance) -> Wanted 
         return None
     try:
         return creating.checked(entrance.body, wire.parsed(content))
-    except APIException:
-        return None  # met again on the whole way, which tells it
+    except Exception:  # whatever it is, it is met again on the whole way, which tells it
+        return None
 
 
 def _made(environ: dict[str, Any], key: ApiKey, entrance: Entrance, wanted: Wanted) -> Answer | None:
