@@ -122,4 +122,5 @@ class Host:
         ip("link", "set", self._link, "up")
 
     def remove(self) -> None:
+        ip("link", "del", self._link)  # the other end stays as long as a socket in there has something to send
         ip("netns", "del", self._space)

@@ -1,6 +1,7 @@
 """Who is claimed next, by lane and by tenant, and that no two claims share a row."""
 
 import threading
+import time
 from collections import Counter
 from datetime import timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from django.utils import timezone
 
 from generations import claims, lifecycle
 from generations.models import Generation
-from tenants import statements
+from tenants import idle, statements
 from tests.conftest import Caller, make_generation
 from tests.test_lifecycle import put_in
 
@@ -165,3 +166,24 @@ def _read(cursor: Any) -> dict[str, int]:
     cursor.execute("SELECT pg_stat_force_next_flush()")
     cursor.execute("SELECT relname, seq_scan FROM pg_stat_xact_user_tables WHERE relname = 'generations_generation'")
     return dict(cursor.fetchall())
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="a file's locks end with their process")
+def test_a_row_that_a_host_had_locked_when_it_was_cut_off_is_claimed_soon(alice: Caller, monkeypatch: Any) -> None:
+    row, _ = put_in(alice, "running")
+    Generation.objects.filter(pk=row.pk).update(due_at=timezone.now())
+    monkeypatch.setattr(idle, "MOST", timedelta(seconds=0.5))
+    cut_off: Any = connection.copy()
+    cut_off.ensure_connection()
+    try:
+        cut_off.connection.execute("BEGIN")
+        cut_off.connection.execute("SELECT 1 FROM generations_generation FOR UPDATE")
+        assert claims.polls(1) == []
+        ends = time.monotonic() + 10
+        while not (claimed := claims.polls(1)):
+            assert time.monotonic() < ends, "it is locked for as long as the server believes that somebody is there"
+            time.sleep(0.05)
+    finally:
+        cut_off.close()
+    assert claimed[0].pk == row.pk
