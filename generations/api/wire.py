@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from collections.abc import Mapping
 from typing import IO, Any
 
 import msgspec
@@ -74,7 +75,11 @@ def _looks_like_base64(picture: memoryview) -> bool:
 
 def stated_length(request: Request | HttpRequest) -> int:
     """The Content-Length in bytes; 0 where there is none that is a number."""
-    text = str(request.META.get("CONTENT_LENGTH") or "0")
+    return length_of(request.META)
+
+
+def length_of(meta: Mapping[str, Any]) -> int:
+    text = str(meta.get("CONTENT_LENGTH") or "0")
     # Python makes no number of 5000 digits; to Django and REST framework too there is no body then.
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 100 else 0
 

@@ -45,11 +45,9 @@ def answer(environ: dict[str, Any]) -> Answer | None:
     entrance = ENTRANCES.get(environ["PATH_INFO"])
     if entrance is None or environ.get("QUERY_STRING") or environ.get("CONTENT_TYPE") not in TYPES:
         return None
-    length = environ.get("CONTENT_LENGTH", "")
-    if not (length.isascii() and length.isdecimal() and len(length) < 10 and int(length) <= MOST):
-        return None
-    key = key_of(environ, ApiKey.Scope.WRITE)
-    wanted = _wanted(environ, int(length), entrance) if key else None
+    length = wire.length_of(environ)
+    key = key_of(environ, ApiKey.Scope.WRITE) if 0 < length <= MOST else None
+    wanted = _wanted(environ, length, entrance) if key else None
     if key is None or wanted is None:
         return None
     return answered(environ, key, lambda: _made(environ, key, entrance, wanted))
