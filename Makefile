@@ -48,9 +48,8 @@ kills: .venv/dev.stamp  ## kill -9 of each process of the worker, KILLS=10 times
 ROWS ?= 1000000
 
 bench: .venv/dev.stamp  ## the targets, measured into benchmarks/RESULTS.md; the list and the panel with ROWS=1000000
-	@$(PY) -m tests.bench.lists --rows $(ROWS)
-	@$(PY) -m tests.bench.panel --rows $(ROWS)
-	@$(PY) -m tests.bench --rows $(ROWS)
+	@failed=0; for part in bench.lists bench.panel bench; do $(PY) -m tests.$$part --rows $(ROWS) || failed=1; done; \
+		exit $$failed
 
 browser: .venv/dev.stamp  ## the panel in a headless Chromium, as ops people use it; screenshots in var/screenshots
 	@$(PY) -m pytest -q tests/browser

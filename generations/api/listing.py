@@ -103,8 +103,9 @@ def _key(request: Request, prefix: str) -> int:
 def _labelled(request: Request, labels: list[dict[str, str]], times: dict[str, Any], plain: dict[str, Any]) -> Found:
     """By the labels themselves, which lie in the list's order."""
     first, *others = labels
-    rows = Label.objects.filter(**lookup.of_its_world(key_of(request)), **first, **times)
-    rows = rows.filter(**{f"generation__{name}": value for name, value in plain.items()})
+    of_it = {f"generation__{name}": value for name, value in plain.items()}
+    rows = Label.objects.filter(**lookup.of_its_world(key_of(request)), **first, **times, **of_it)
     for other in others:
         rows = rows.filter(**{f"generation__labels__{name}": value for name, value in other.items()})
-    return Found(rows.select_related("generation__image", "generation__last_image"), ("created_at", "generation_id"))
+    rows = rows.select_related("generation__image", "generation__last_image").defer("tenant", "test", "name", "value")
+    return Found(rows, ("created_at", "generation_id"))
