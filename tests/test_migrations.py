@@ -118,4 +118,9 @@ def test_the_newest_migrations_can_be_taken_back(monkeypatch: Any) -> None:
         assert "generations_pace" not in tables
     finally:
         MigrationExecutor(connection).migrate(newest)
+
+
+@pytest.mark.one_database
+def test_migrations_and_models_say_the_same(db: None) -> None:
+    """Migrations hold functions of models by their paths: where one is moved, its import in old migrations follows."""
     call_command("makemigrations", "--check", "--dry-run", verbosity=0)

@@ -32,6 +32,27 @@ TOLD = {
     "call": {"submit", "poll"},
     "upstream": {"live", "sandbox"},
 }
+SAMPLES = {
+    "accepted_total": "mode",
+    "refused_total": "limit",
+    "submitted_total": "mode",
+    "finished_total": "mode state reason",
+    "upstream_calls_total": "call outcome",
+    "copied_bytes_total": "",
+    "deliveries_total": "outcome",
+    "waiters": "",
+    "generations_live": "status",
+    "generations_due": "",
+    "generations_stalled": "",
+    "generations_uncopied": "",
+    "oldest_due_seconds": "",
+    "submits_paused": "upstream",
+    "worker_restarts_total": "host",
+    "worker_heartbeat_age_seconds": "host",
+}
+HISTOGRAMS = ["accept_seconds", "submit_seconds", "upstream_seconds", "poll_lag_seconds", "copy_seconds", "copy_bytes"]
+HISTOGRAMS += ["accept_to_video_seconds"]
+PARTS = ("bucket", "count", "sum")
 NAME, SELECTED = re.compile(r"seedance_[a-z_]+"), re.compile(r"(seedance_[a-z_]+)\{([^}]*)\}")
 
 
@@ -49,6 +70,13 @@ def exported(db: None) -> dict[str, set[str]]:
         getattr(one, "inc", getattr(one, "observe", None))(0)
     families = text_string_to_metric_families(exposition.text().decode())
     return {sample.name: set(sample.labels) for family in families for sample in family.samples}
+
+
+def test_names_and_labels_are_those_that_rules_hold(exported: dict[str, set[str]]) -> None:
+    """Operators have alerts and dashboards of their own, which no search here finds: no name and no label changes."""
+    histograms = {f"{name}_{part}": {"le"} if part == "bucket" else set() for name in HISTOGRAMS for part in PARTS}
+    expected = {name: set(labels.split()) for name, labels in SAMPLES.items()} | histograms
+    assert {name.removeprefix("seedance_"): labels for name, labels in exported.items()} == expected
 
 
 def test_each_name_in_alerts_and_dashboard_is_exported(exported: dict[str, set[str]]) -> None:
