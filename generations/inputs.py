@@ -12,13 +12,14 @@ from django.utils import timezone
 
 from generations import errors, fetch, images, storage
 from generations.models import Generation, InputImage
-from tenants import statements, writing
+from tenants.db.engine import engine
+from tenants.db.prepared_statements import Insert, Select
 
 READ_DEADLINE = 30.0  # seconds for the whole exchange
 
 
-_insert = statements.Insert(InputImage)
-_known = statements.Select(lambda tenant, sha256: InputImage.objects.filter(tenant=tenant, sha256=sha256), -1, "sha256")
+_insert = Insert(InputImage)
+_known = Select(lambda tenant, sha256: InputImage.objects.filter(tenant=tenant, sha256=sha256), -1, "sha256")
 
 
 def from_text(text: str) -> str | images.Image:
@@ -55,8 +56,7 @@ def keep(tenant_id: int, image: images.Image) -> InputImage:
     if known is None:
         shape = {"format": image.format, "width": image.width, "height": image.height, "size": len(image.content)}
         sql, values = _insert.of(tenant_id=tenant_id, sha256=sha256, key=key, **shape)
-        with writing.one_writer():
-            statements.run(f"{sql} ON CONFLICT (tenant_id, sha256) DO NOTHING", values)  # another one may come first
+        engine.write(f"{sql} ON CONFLICT (tenant_id, sha256) DO NOTHING", values)  # another one may come first
         known = next(_known(tenant_id, sha256))
     return known
 

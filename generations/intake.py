@@ -2,30 +2,33 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from mmap import mmap
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.utils import timezone
 
-from generations import catalog, errors, eta, ids, images, inputs, lifecycle, meters, prices, queue, quota, tracing
+from generations import catalog, errors, eta, ids, images, inputs, lifecycle, meters, prices, queue, tracing
 from generations.failpoints import failpoint
 from generations.images import Image
 from generations.models import Generation, InputImage
-from tenants import writing
+from tenants import windows
+from tenants.db.operations import Statement
 from tenants.errors import LimitReached, NoSandbox, TenantSuspended
+from tenants.limits import admission
 from tenants.models import ApiKey
-from tenants.windows import Standing
+from tenants.windows import Charge, Standing
 
 Source = Generation.SeedSource
 # URL, Base64 or data URI; Base64 as it lies in a body; a file's bytes; one that is kept already
 Picture = str | memoryview | mmap | InputImage
 Checked = str | Image | InputImage | None
-MOST_CHANGES = 3  # of the tenant and its key, or of pictures that are deleted, amid one create
+Audit = Callable[[Generation], Statement] | None
+MAX_CHANGES = 3  # of the tenant and its key, or of pictures that are deleted, amid one create
 REQUESTED = (
     *("external_id", "metadata", "rerun_of", "webhook_url", "webhook_format"),
     *("id", "tenant_id", "api_key_id", "created_at", "test", "idempotency_key", "idempotency_digest"),
@@ -84,12 +87,13 @@ def like(source: Generation) -> dict[str, Any]:
     return plain | {name: getattr(source, name) or getattr(source, f"{name}_url") or None for name in PICTURES}
 
 
-def again(source: Generation, *, seed: int, note: Callable[[Generation], None]) -> Generation:
-    """For ops: the same once more, charged to the key that made it. `note` runs in its admission's transaction."""
+def rerun(source: Generation, *, seed: int, audit: Callable[[Generation], Statement]) -> Generation:
+    """Create the same generation once more for an operator, charged to the key that made it. `audit` returns the INSERT
+    of the action's audit entry, which is part of the admission."""
     assert source.api_key is not None
     model = catalog.MODELS[source.model]
     wanted = Wanted(**{**like(source), "model": model, "seed": seed}, rerun_of=source.pk)
-    return _accept(source.api_key, wanted, None, note).generation
+    return _accept(source.api_key, wanted, None, audit).generation
 
 
 def accept(key: ApiKey, wanted: Wanted, once: Once | None = None) -> Accepted:
@@ -117,10 +121,6 @@ def _accepted_once(key: ApiKey, wanted: Wanted, once: Once) -> Accepted:
         raise
 
 
-def _nothing(generation: Generation) -> None:
-    """Nobody wants to note it."""
-
-
 def _made_before(key: ApiKey, once: Once) -> Accepted | None:
     known = Generation.objects.filter(tenant=key.tenant_id, test=key.test, idempotency_key=once.key).first()
     if known is None:
@@ -139,21 +139,19 @@ def _as_recorded(known: Generation) -> Generation:
     return first
 
 
-def _accept(key: ApiKey, wanted: Wanted, once: Once | None, note: Callable[[Generation], None] = _nothing) -> Accepted:
+def _accept(key: ApiKey, wanted: Wanted, once: Once | None, audit: Audit = None) -> Accepted:
     if key.test and not settings.SANDBOX_BASE_URL:
         raise NoSandbox
     began = time.monotonic()
     with tracing.span("create", tenant=key.tenant_id, test=key.test) as span:
-        accepted = _made(key, wanted, once, note, span.traceparent)
+        accepted = _made(key, wanted, once, audit, span.traceparent)
         span.tell(generation=str(accepted.generation.pk))
     meters.ACCEPT.observe(time.monotonic() - began)
     meters.ACCEPTED.labels(meters.mode(test=key.test)).inc()
     return accepted
 
 
-def _made(
-    key: ApiKey, wanted: Wanted, once: Once | None, note: Callable[[Generation], None], traceparent: str
-) -> Accepted:
+def _made(key: ApiKey, wanted: Wanted, once: Once | None, audit: Audit, traceparent: str) -> Accepted:
     checked = {name: _checked(name, getattr(wanted, name)) for name in PICTURES}
     generation = _draft(key, wanted)
     generation.traceparent = traceparent
@@ -161,47 +159,45 @@ def _made(
         generation.idempotency_key, generation.idempotency_digest = once.key, once.digest
     if any(isinstance(picture, Image) for picture in checked.values()):
         # What would be refused leaves nothing in the bucket.
-        quota.look(key, quota.charges(key, generation.price_micro, generation))
+        admission.check_capacity(key, _charges(generation))
     _keep(generation, checked)
-    standings = _admitted_at_last(generation, checked, note)
+    standings = _admit(generation, checked, [audit(generation)] if audit else [])
     queue.ring()
     return Accepted(generation, standings)
 
 
-def _admitted_at_last(
-    generation: Generation, checked: dict[str, Checked], note: Callable[[Generation], None]
-) -> list[Standing]:
-    """Admitted, whatever others changed meanwhile."""
-    for _ in range(MOST_CHANGES):
+def _admit(generation: Generation, checked: dict[str, Checked], audit_entries: Sequence[Statement]) -> list[Standing]:
+    """Admit the generation; its row, its hold and its counters are committed, or nothing of them. Where its key or an
+    input image was changed since they were read, they are read again."""
+    for _ in range(MAX_CHANGES):
         try:
-            return _admitted(generation, note)
-        except quota.KeyChanged:
+            return admit_and_record(generation, audit_entries)
+        except admission.KeyChanged:
             assert generation.api_key is not None
             generation.api_key = ApiKey.objects.select_related("tenant").get(pk=generation.api_key.pk)
-        except lifecycle.InputGone:
+        except admission.RequiredRowMissing:
             _keep(generation, checked)
-    return _admitted(generation, note)
+    return admit_and_record(generation, audit_entries)
 
 
-def _admitted(generation: Generation, note: Callable[[Generation], None]) -> list[Standing]:
-    """The row, its hold and its room, or nothing of them."""
+def admit_and_record(generation: Generation, audit_entries: Sequence[Statement] = ()) -> list[Standing]:
+    """Write the generation, its hold and its counters in one transaction; return how each limit stands then."""
     assert generation.api_key is not None
-    charges = quota.charges(generation.api_key, generation.price_micro, generation)
-    if note is _nothing and writing.may_be_by_hand():
-        failpoint("accept_before_commit")
-        writes, held = lifecycle.writes(generation, charges), lifecycle.held_inputs(generation)
-        at_once = quota.admit_at_once(generation.api_key, charges, writes, held)
-        if at_once is not None:
-            lifecycle.tell(generation, "accepted")
-            failpoint("accept_committed")
-            return at_once
-    with writing.one_writer(), transaction.atomic():
-        lifecycle.record(generation, charges)
-        standings = quota.admit(quota.take(generation.api_key, charges))
-        note(generation)
-        failpoint("accept_before_commit")
+    charges = _charges(generation)
+    writes = [*lifecycle.record(generation, charges), *audit_entries]
+    required, count = lifecycle.required_inputs(generation.image_id, generation.last_image_id)
+    failpoint("accept_before_commit")
+    standings = admission.admit(generation.api_key, charges, writes, required, count)
+    lifecycle.tell(generation, "accepted")
     failpoint("accept_committed")
     return standings
+
+
+def _charges(generation: Generation) -> list[Charge]:
+    """Return what the generation takes of the windows in which it was created."""
+    assert generation.api_key is not None
+    zone = generation.api_key.tenant.zone
+    return windows.charges(generation.price_micro, generation.duration, generation.created_at, zone)
 
 
 def _draft(key: ApiKey, wanted: Wanted) -> Generation:

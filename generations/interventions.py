@@ -13,6 +13,8 @@ from generations import intake, lifecycle, queue, removal
 from generations.models import Generation
 from tenants import administration, windows
 from tenants.administration import Act
+from tenants.db.engine import engine
+from tenants.db.operations import Statement
 from tenants.errors import NotPossible
 
 Status = Generation.Status
@@ -59,10 +61,11 @@ def rerun(act: Act, generation: Generation, *, seed: int | None = None) -> Gener
     """The same pictures, fields and, unless another is given, seed once more: on the bill of the key that made it."""
     _check_reason(act)
 
-    def note(made: Generation) -> None:
-        _note(act, "rerun", generation, made=str(made.pk), seed=made.seed, usd=windows.usd(made.price_micro))
+    def audit(made: Generation) -> Statement:
+        facts = {"made": str(made.pk), "seed": made.seed, "usd": windows.usd(made.price_micro)}
+        return _audit_entry(act, "rerun", generation, **facts)
 
-    return intake.again(generation, seed=generation.seed if seed is None else seed, note=note)
+    return intake.rerun(generation, seed=generation.seed if seed is None else seed, audit=audit)
 
 
 def delete_files(act: Act, generation: Generation) -> bool:
@@ -77,11 +80,11 @@ def _do(act: Act, action: str, generation: Generation, move: Callable[[], bool],
         if not move():
             generation.refresh_from_db()
             raise NotPossible(reason=_why_not(generation))
-        _note(act, action, generation, **facts)
+        engine.run(*_audit_entry(act, action, generation, **facts))
 
 
-def _note(act: Act, action: str, generation: Generation, **facts: Any) -> None:
-    administration.note(act, f"generation: {action}", generation.tenant, str(generation.pk), facts)
+def _audit_entry(act: Act, action: str, generation: Generation, **facts: Any) -> Statement:
+    return administration.audit_entry(act, f"generation: {action}", generation.tenant, str(generation.pk), facts)
 
 
 def _check_reason(act: Act) -> None:

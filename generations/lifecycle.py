@@ -16,7 +16,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 from prometheus_client import Histogram
@@ -24,7 +24,10 @@ from prometheus_client import Histogram
 from generations import deliveries, meters
 from generations.failpoints import failpoint
 from generations.models import Attempt, Event, Generation, InputImage, Label
-from tenants import ledger, statements
+from tenants import ledger
+from tenants.db.engine import engine
+from tenants.db.operations import Statement
+from tenants.db.prepared_statements import Insert
 from tenants.windows import Charge
 
 log = structlog.stdlib.get_logger(__name__)
@@ -36,19 +39,17 @@ SENT = [Status.SUBMITTING, Status.IN_DOUBT]  # an answer to its one POST may com
 STALLED_AFTER = timedelta(hours=1)  # from then on ops see it as stalled, and it is polled rarely
 IN_DOUBT_HOLD = timedelta(hours=24)  # how long ops have to find out, before it fails by itself
 
-# One statement for all that is still rendering: a poll each would be a write each. PostgreSQL takes columns, so that it
-# is one text however many they are; SQLite takes rows.
-IN_COLUMNS = "SELECT * FROM unnest(%s::uuid[], %s::bigint[], %s::timestamptz[], %s::bigint[])"
+# One statement for all that is still rendering: a poll each would be a write each.
+SEEN_TYPES = ("uuid", "bigint", "timestamptz", "bigint")
 PUT_OFF = """
 WITH seen (id, turn, due_at, progress_percent) AS ({rows})
 UPDATE generations_generation SET due_at = seen.due_at, tries = 0, progress_percent = seen.progress_percent FROM seen
  WHERE generations_generation.id = seen.id AND generations_generation.turn = seen.turn AND status = 'running'
 """
 
-HELD = "SELECT id FROM generations_inputimage WHERE id IN (%s, %s) AND gone_at IS NULL ORDER BY id"
-HELD += " FOR NO KEY UPDATE" if connection.features.has_select_for_no_key_update else ""
+INPUTS = "SELECT id FROM generations_inputimage WHERE id IN (%s, %s) AND gone_at IS NULL ORDER BY id"
 
-_insert_generation, _insert_label, _insert_event = map(statements.Insert, (Generation, Label, Event))
+_insert_generation, _insert_label, _insert_event = map(Insert, (Generation, Label, Event))
 
 
 @dataclass(frozen=True)
@@ -70,16 +71,9 @@ class InputGone(Exception):
     """A picture that it is to be made from was given up meanwhile."""
 
 
-def record(generation: Generation, charges: Sequence[Charge]) -> None:
-    """The first row of its life, with its hold. Runs in the admission's transaction. Raises InputGone."""
-    _hold_inputs(generation.image_id, generation.last_image_id)
-    for sql, values in writes(generation, charges):
-        statements.run(sql, values)
-    transaction.on_commit(lambda: tell(generation, "accepted"))
-
-
-def writes(generation: Generation, charges: Sequence[Charge]) -> list[statements.Fragment]:
-    """Of `record`, for who runs them at once: the row, its labels, its hold and its first event. `tell` comes after."""
+def record(generation: Generation, charges: Sequence[Charge]) -> list[Statement]:
+    """Return the INSERTs of a new generation, for its admission's plan: the row, its labels, its hold and its first
+    event. Whoever runs them calls `tell` once they are committed."""
     generation.status = Status.QUEUED
     generation.due_at = generation.created_at
     assert generation.api_key is not None
@@ -98,10 +92,11 @@ def writes(generation: Generation, charges: Sequence[Charge]) -> list[statements
     return [_insert_generation(generation), *labels, hold, _event(generation, "accepted")]
 
 
-def held_inputs(generation: Generation) -> tuple[str, list[Any], int]:
-    """What locks its pictures, as `_hold_inputs` does, and how many are to be there."""
-    wanted = [generation.image_id, generation.last_image_id]
-    return HELD, wanted, len({pk for pk in wanted if pk is not None})
+def required_inputs(image_id: int | None, last_image_id: int | None = None) -> tuple[Statement, int]:
+    """Return the SELECT of input images that are still stored, and how many it has to find. While its rows are locked,
+    their bytes are not given up."""
+    wanted = [image_id, last_image_id]
+    return Statement(INPUTS, wanted), len({pk for pk in wanted if pk is not None})
 
 
 def _labels(generation: Generation) -> list[Label]:
@@ -115,18 +110,10 @@ def keep_image(generation: Generation, field: str, image: InputImage) -> bool:
     """The picture behind `image` or `last_image`, given as a URL, was read and lies in the bucket. Raises InputGone."""
     setattr(generation, field, image)
     with transaction.atomic():
-        _hold_inputs(image.pk)
+        (sql, values), count = required_inputs(image.pk)
+        if len(engine.run(engine.locking(sql), values)) != count:
+            raise InputGone
         return _note(generation, **{field: image})
-
-
-def _hold_inputs(*images: int | None) -> None:
-    """Locked, they are not given up before the generation refers to them. Raises InputGone where one was."""
-    wanted = {pk for pk in images if pk is not None}
-    if not wanted:
-        return
-    rows = InputImage.objects.select_for_update(no_key=True).filter(pk__in=wanted, gone_at=None)
-    if set(rows.order_by("pk").values_list("pk", flat=True)) != wanted:
-        raise InputGone
 
 
 def put_off(generation: Generation, seconds: float, *, trouble: str = "", **facts: Any) -> bool:
@@ -157,12 +144,8 @@ def put_off_all(seen: Sequence[Rendering]) -> None:
         return
     ordered = sorted(seen, key=lambda one: one.id)  # so that no two writers wait for each other
     rows = [(one.id, one.turn, one.due_at, one.progress_percent) for one in ordered]
-    if statements.IS_POSTGRESQL:
-        statements.run(PUT_OFF.format(rows=IN_COLUMNS), [list(column) for column in zip(*rows, strict=True)])
-        return
-    as_time = connection.ops.adapt_datetimefield_value
-    values = [value for pk, turn, due_at, percent in rows for value in (pk.hex, turn, as_time(due_at), percent)]
-    statements.run(PUT_OFF.format(rows="VALUES " + ", ".join(["(%s, %s, %s, %s)"] * len(rows))), values)
+    sql, values = engine.table_of(SEEN_TYPES, rows)
+    engine.run(PUT_OFF.format(rows=sql), values)
 
 
 def renew_lease(generation: Generation) -> bool:
@@ -392,12 +375,12 @@ def _note(generation: Generation, **columns: Any) -> bool:
 
 
 def _tell(generation: Generation, why: str) -> None:
-    statements.run(*_event(generation, why))
+    engine.run(*_event(generation, why))
     status = str(generation.status)
     transaction.on_commit(lambda: tell(generation, why, status))
 
 
-def _event(generation: Generation, why: str) -> statements.Fragment:
+def _event(generation: Generation, why: str) -> Statement:
     return _insert_event.of(generation_id=generation.pk, status=str(generation.status), message=why)
 
 

@@ -22,7 +22,7 @@ from django.utils import timezone
 from generations import heartbeat, ids, inputs, lifecycle, queue, storage
 from generations.errors import StorageTrouble
 from generations.models import Chore, Delivery, Event, Generation, InputImage
-from tenants import room
+from tenants.limits import counters
 from tenants.models import Tenant
 
 log = structlog.stdlib.get_logger(__name__)
@@ -181,7 +181,7 @@ class Prune:
         return done
 
     def minutes(self) -> Pruned:
-        return Pruned("minutes", room.forget_minutes(self.now, dry=self.dry))
+        return Pruned("minutes", counters.delete_old_minutes(self.now, dry=self.dry))
 
     def rings(self) -> Pruned:
         return Pruned("rings", queue.forget_failures(self.now - timedelta(days=QUEUE_DAYS), dry=self.dry))

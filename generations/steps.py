@@ -9,12 +9,13 @@ from typing import Any, assert_never
 
 import structlog
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from generations import breaker, catalog, doubts, errors, inputs, lifecycle, meters, novita, pace, tracing, transfer
 from generations.failpoints import failpoint
 from generations.models import Attempt, Generation
+from tenants.db.operations import release_connection
 
 Status = Generation.Status
 FIRST_POLL, LONGEST_POLL = 2.0, 14.0  # seconds; the sweep looks each 0.4 s, which adds to each
@@ -170,8 +171,7 @@ def _insist(record: Callable[[], None]) -> None:
             if time.monotonic() > ends:
                 raise
             log.exception("an answer of the upstream could not be recorded; again in a second")
-            if not connection.in_atomic_block:
-                connection.close()
+            release_connection()
             time.sleep(1)
 
 

@@ -20,6 +20,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from generations import heartbeat, novita, queue, storage
 from generations.errors import StorageTrouble, UpstreamTrouble
+from tenants.db.engine import engine
 
 OK, WARNING, WRONG = "ok", "warning", "wrong"
 SKEW, TOO_MUCH = 2.0, 60.0  # seconds between two clocks; leases compare those of hosts, and S3 refuses past 900
@@ -63,7 +64,7 @@ def of_settings() -> Iterator[Finding]:
 def of_database() -> Iterator[Finding]:
     try:
         yield _migrations()
-        yield _postgresql() if connection.vendor == "postgresql" else _sqlite()
+        yield _server()
     except Error as error:
         mend = "Start the database, and set DATABASE_URL to where it answers."
         yield Finding("database", WRONG, f"it does not answer: {type(error).__name__}", mend)
@@ -77,22 +78,17 @@ def _migrations() -> Finding:
     return Finding("database", OK, "every migration is applied")
 
 
-def _postgresql() -> Finding:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT current_setting('server_version'), current_setting('max_connections')::int, now()")
-        version, most, at = cursor.fetchone()
-    if (skewed := _clock("database", at)).level != OK:
+def _server() -> Finding:
+    found = engine.describe()
+    if found.at and (skewed := _clock("database", found.at)).level != OK:
         return skewed
-    fact = f"PostgreSQL {version}, {most} connections"
-    if most < CONNECTIONS:
+    if found.one_host_only:
+        mend = "Set DATABASE_URL to a PostgreSQL where web and worker are on more than one host."
+        return Finding("database", OK if settings.DEBUG else WARNING, found.sentence, mend)
+    if found.max_connections is not None and found.max_connections < CONNECTIONS:
         mend = f"Set max_connections to {CONNECTIONS} or more: each thread of a web or worker process keeps one."
-        return Finding("database", WARNING, fact, mend)
-    return Finding("database", OK, fact)
-
-
-def _sqlite() -> Finding:
-    mend = "Set DATABASE_URL to a PostgreSQL where web and worker are on more than one host."
-    return Finding("database", OK if settings.DEBUG else WARNING, "SQLite: right for one host alone", mend)
+        return Finding("database", WARNING, found.sentence, mend)
+    return Finding("database", OK, found.sentence)
 
 
 def of_broker() -> Iterator[Finding]:

@@ -16,8 +16,12 @@ from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Sum
 from django.utils import timezone
 
-from tenants import keys, ledger, room, windows
+from tenants import keys, ledger, windows
+from tenants.db.engine import engine
+from tenants.db.operations import Statement
+from tenants.db.prepared_statements import Insert
 from tenants.errors import NoSandbox, NotPossible
+from tenants.limits import counters
 from tenants.models import ApiKey, AuditEntry, LedgerEntry, Limits, Tenant, Window, check_time_zone
 from tenants.windows import Charge, Kind
 
@@ -25,6 +29,8 @@ CARRIED = (Kind.PER_DAY, Kind.PER_MONTH, Kind.SECONDS_PER_MONTH, Kind.USD_PER_MO
 LONGEST_DEADLINE = 7 * 86400  # seconds
 MOST_DAYS = 36_500  # a century
 MOST_ADJUSTED = 10**15  # micro-USD: thousands of them still fit the 64 bits of a counter
+
+_insert_audit_entry = Insert(AuditEntry)
 
 
 @dataclass(frozen=True)
@@ -179,7 +185,7 @@ def _carry_over(tenant: Tenant, name: str) -> None:
 def _carry_to_successor(old: ApiKey, prefix: str, now: datetime) -> None:
     """A rolled key's own limits do not begin anew; what is in flight frees by itself, under the old key."""
     new = ApiKey.objects.get(prefix=prefix)
-    used = {one.kind: one for one in room.standings(old, now) if one.of_key and one.limit is not None}
+    used = {one.kind: one for one in counters.for_key(old, now) if one.of_key and one.limit is not None}
     changes = [Charge(kind, used[kind].starts_at, used[kind].used) for kind in CARRIED if kind in used]
     if changes := [change for change in changes if change.amount > 0]:
         ledger.adjust(old.tenant, 0, changes, f"carried over from {old.prefix}", at=now, api_key_id=new.pk)
@@ -210,9 +216,14 @@ def _set(act: Act, action: str, tenant: Tenant, row: Tenant | ApiKey, changes: M
 
 
 def note(act: Act, action: str, tenant: Tenant, target: str, changes: Mapping[str, Any]) -> None:
-    """The audit's line of an act, in the act's own transaction."""
-    AuditEntry.objects.create(
-        actor=act.by, action=action, tenant=tenant, target=target, changes=dict(changes), reason=act.reason
+    """Write the audit entry of an action, in the action's own transaction."""
+    engine.run(*audit_entry(act, action, tenant, target, changes))
+
+
+def audit_entry(act: Act, action: str, tenant: Tenant, target: str, changes: Mapping[str, Any]) -> Statement:
+    """Return the INSERT of the audit entry, for a transaction that is not the ORM's."""
+    return _insert_audit_entry.of(
+        actor=act.by, action=action, tenant_id=tenant.pk, target=target, changes=dict(changes), reason=act.reason
     )
 
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from tenants import room, windows
+from tenants import windows
 from tenants.charts import BLUE, Chart
+from tenants.limits import counters
 from tenants.models import Limits, Tenant, Window
 from tenants.windows import Kind, Standing
 
@@ -69,7 +70,7 @@ def limits_of(holder: Limits) -> list[tuple[str, int | str]]:
 
 def of_tenant(tenant: Tenant, at: datetime) -> list[Bar]:
     """Every limit of one tenant."""
-    return [Bar(standing, tenant) for standing in room.tenant_standings(tenant, at)]
+    return [Bar(standing, tenant) for standing in counters.for_tenant(tenant, at)]
 
 
 def of_page(tenants: Sequence[Tenant], at: datetime) -> dict[int, dict[Kind, Bar]]:

@@ -12,7 +12,11 @@ from uuid import UUID
 
 from django.db.models import Sum
 
-from tenants import room, statements, windows
+from tenants import windows
+from tenants.db.operations import Statement
+from tenants.db.prepared_statements import Insert
+from tenants.limits import counters
+from tenants.limits.counters import CounterCharge
 from tenants.models import ApiKey, LedgerEntry, Tenant
 from tenants.windows import Charge, Kind
 
@@ -23,7 +27,7 @@ GIVEN_BACK = {
     Entry.RELEASE: set(Kind) - {Kind.REQUESTS_PER_MINUTE},
 }
 
-_insert = statements.Insert(LedgerEntry)
+_insert = Insert(LedgerEntry)
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,8 @@ def lock_key(key_id: int) -> ApiKey:
     return rows.get(pk=key_id)
 
 
-def hold(key: ApiKey, bought: Purchase) -> statements.Fragment:
-    """What writes it."""
+def hold(key: ApiKey, bought: Purchase) -> Statement:
+    """Return the INSERT of the hold, for the admission's plan, which charges the counters."""
     return _insert.of(
         tenant_id=key.tenant_id,
         api_key_id=key.pk,
@@ -111,7 +115,9 @@ def adjust(
         windows=[[charge.kind, charge.starts_at.isoformat(), charge.amount] for charge in changes],
         reason=reason[:200],
     )
-    room.take(tenant.pk, [room.Wanted(api_key_id, charge, None) for charge in changes])
+    if changes:
+        counters.open_windows(tenant.pk, [(api_key_id, change.kind, change.starts_at) for change in changes])
+        counters.charge(tenant.pk, [CounterCharge(api_key_id, change, None) for change in changes])
 
 
 def _settle(generation_id: UUID, kind: Entry, reason: str) -> bool:
@@ -128,17 +134,17 @@ def _settle(generation_id: UUID, kind: Entry, reason: str) -> bool:
         amount_micro=held.amount_micro,
         reason=reason[:200],
     )
-    room.move(held.tenant_id, _given_back(held, GIVEN_BACK[kind]))
+    counters.charge(held.tenant_id, _given_back(held, GIVEN_BACK[kind]))
     return True
 
 
-def _given_back(held: LedgerEntry, kinds: set[Kind]) -> list[room.Wanted]:
+def _given_back(held: LedgerEntry, kinds: set[Kind]) -> list[CounterCharge]:
     back = [
         Charge(Kind(kind), datetime.fromisoformat(starts_at), -amount)
         for kind, starts_at, amount in held.windows
         if kind in kinds
     ]
-    return [room.Wanted(holder, charge, None) for holder in holders(held) for charge in back]
+    return [CounterCharge(holder, charge, None) for holder in holders(held) for charge in back]
 
 
 def holders(held: LedgerEntry) -> list[int | None]:

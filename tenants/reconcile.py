@@ -2,21 +2,21 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from tenants import ledger
+from tenants.db.engine import engine
 from tenants.models import LedgerEntry, Window
 from tenants.windows import Kind
 
 Name = tuple[int | None, str, datetime]  # holder, kind and start of a window
 Entry = LedgerEntry.Kind
-# Minutes are deleted when they are old (room.MINUTES_KEPT): only those that surely are there still are compared.
+# Minutes are deleted when they are old (counters.MINUTES_KEPT): only those that surely are there still are compared.
 MINUTES_COMPARED = timedelta(hours=1)
 
 
@@ -32,7 +32,7 @@ class Difference:
 
 def check(tenant_id: int) -> list[Difference]:
     """Every window of the tenant and of its keys whose counter is not the fold of the ledger."""
-    with _snapshot(tenant_id):
+    with engine.snapshot():
         return list(_differences(tenant_id))
 
 
@@ -45,19 +45,6 @@ def rebuild(tenant_id: int) -> list[Difference]:
             row: dict[str, Any] = {"tenant_id": tenant_id, "api_key_id": wrong.api_key_id, "kind": wrong.kind}
             Window.objects.update_or_create(**row, starts_at=wrong.starts_at, defaults={"used": wrong.ledger})
     return found
-
-
-@contextmanager
-def _snapshot(tenant_id: int) -> Iterator[None]:
-    """Both tables as of one moment; on PostgreSQL nobody waits for it, elsewhere the tenant's admissions do."""
-    outermost = not connection.in_atomic_block
-    with transaction.atomic():
-        if connection.vendor == "postgresql" and outermost:
-            with connection.cursor() as cursor:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        else:
-            ledger.lock_tenant(tenant_id)
-        yield
 
 
 def _differences(tenant_id: int) -> Iterator[Difference]:

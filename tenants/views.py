@@ -8,8 +8,9 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from tenants import room, windows
+from tenants import windows
 from tenants.entrance import View, key_of
+from tenants.limits import counters
 from tenants.models import ApiKey
 from tenants.windows import Kind, Standing
 
@@ -44,7 +45,7 @@ class LimitsView(View):
     @extend_schema(operation_id="limits", summary="Each limit: what is used and what is left", responses=LimitsShape)
     def get(self, request: Request) -> Response:
         key = key_of(request)
-        standings = room.standings(key, timezone.now())
+        standings = counters.for_key(key, timezone.now())
         return Response(
             {
                 "tenant": key.tenant.name,

@@ -13,13 +13,12 @@ import boto3
 import moto
 import psycopg
 import pytest
-from django.db import transaction
 from django.utils import timezone
 from moto.s3.models import s3_backends
 from rest_framework.test import APIClient
 
 from deploy import stack
-from generations import catalog, eta, lifecycle, novita, queue, quota
+from generations import catalog, claims, eta, intake, novita, queue
 from generations.models import Generation, InputImage
 from tenants import administration, authentication
 from tenants.failures import failures
@@ -237,9 +236,13 @@ def make_generation(caller: Caller, **facts: Any) -> Generation:
             **facts,
         }
     )
-    key = ApiKey.objects.select_related("tenant").get(pk=caller.key.pk)
-    charges = quota.charges(key, generation.price_micro, generation)
-    with transaction.atomic():
-        lifecycle.record(generation, charges)
-        quota.admit(quota.take(key, charges))
+    generation.api_key = ApiKey.objects.select_related("tenant").get(pk=caller.key.pk)
+    intake.admit_and_record(generation)
     return generation
+
+
+def claim_due(limit: int) -> list[Generation]:
+    """Claim up to `limit` due rows of every lane, as a worker run does."""
+    claimed = claims.others(limit)
+    claimed += claims.submits(limit - len(claimed))
+    return claimed + claims.polls(limit - len(claimed))

@@ -8,9 +8,10 @@ import pytest
 from django.utils import timezone
 
 from generations import lifecycle
-from tenants import administration, reconcile, room
+from tenants import administration, reconcile
 from tenants.administration import Act
 from tenants.errors import NotPossible, TenantSuspended
+from tenants.limits import counters
 from tenants.models import ApiKey, AuditEntry, LedgerEntry, Tenant, Window
 from tests.conftest import Caller, make_generation
 from tests.test_lifecycle import VIDEO, put_in
@@ -122,7 +123,7 @@ def test_a_rolled_key_lives_no_longer_and_has_no_second_cap(alice: Caller) -> No
     new, _ = administration.roll_key(OPS, old.key, timedelta(hours=24))
     successor = ApiKey.objects.select_related("tenant").get(prefix=new.prefix)
     assert successor.expires_at == ends
-    left = {one.kind.value: one.remaining for one in room.standings(successor, timezone.now()) if one.of_key}
+    left = {one.kind.value: one.remaining for one in counters.for_key(successor, timezone.now()) if one.of_key}
     assert (left["per_day"], left["in_flight"]) == (1, 5)
     assert reconcile.check(alice.tenant.pk) == []
 

@@ -7,10 +7,10 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from generations import breaker, claims, steps
+from generations import breaker, steps
 from generations.models import Attempt, Generation, Pause
 from tenants.models import LedgerEntry
-from tests.conftest import Caller, make_generation, make_image
+from tests.conftest import Caller, claim_due, make_generation, make_image
 from tests.upstream import Upstream, as_json, refusal
 
 pytestmark = pytest.mark.one_database
@@ -32,7 +32,7 @@ def jobs(alice: Caller, bucket: Any) -> list[Generation]:
 
 def sweep() -> None:
     """A step for each row that is due."""
-    for generation in claims.due(100):
+    for generation in claim_due(100):
         steps.advance(generation)
 
 

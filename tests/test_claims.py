@@ -13,8 +13,9 @@ from django.utils import timezone
 
 from generations import claims, lifecycle
 from generations.models import Generation
-from tenants import idle, statements
-from tests.conftest import Caller, make_generation
+from tenants.db import postgresql
+from tenants.db.engine import engine
+from tests.conftest import Caller, claim_due, make_generation
 from tests.test_lifecycle import put_in
 
 pytestmark = pytest.mark.django_db
@@ -88,14 +89,14 @@ def test_each_lane_has_its_own_and_says_what_was_due(alice: Caller) -> None:
         assert (one.turn, one.due_at) == (row.turn, row.due_at)
         assert one.due_at is not None
         assert timedelta() < timezone.now() + lease - one.due_at < timedelta(seconds=5)
-    assert claims.due(10) == []
+    assert claim_due(10) == []
     assert not claims.is_any_due(timezone.now())
     assert claims.is_any_due(timezone.now() + timedelta(hours=1))
 
 
 def test_a_look_that_finds_nothing_writes_nothing(alice: Caller) -> None:
     with CaptureQueriesContext(connection) as asked:
-        assert claims.due(10) == []
+        assert claim_due(10) == []
     assert [query["sql"] for query in asked if not query["sql"].startswith("SELECT")] == []
     assert len(asked) == 3
 
@@ -134,8 +135,8 @@ def test_many_that_render_on_are_put_off_by_one_write(alice: Caller, monkeypatch
     Generation.objects.filter(pk=lost.pk).update(turn=lost.turn + 1)
     assert lifecycle.fail(moved, "upstream_failed", "It could not.")
     seen = [lifecycle.Rendering(one.pk, one.turn, later, 42) for one in claimed]
-    asked, run = list[str](), statements.run
-    monkeypatch.setattr(statements, "run", lambda sql, values: asked.append(sql) or run(sql, values))
+    asked, run = list[str](), engine.run
+    monkeypatch.setattr(engine, "run", lambda sql, values: asked.append(sql) or run(sql, values))
     lifecycle.put_off_all(seen)
     assert len(asked) == 1
     assert Generation.objects.filter(due_at=later, progress_percent=42, tries=0).count() == 49
@@ -173,7 +174,7 @@ def _read(cursor: Any) -> dict[str, int]:
 def test_a_row_that_a_host_had_locked_when_it_was_cut_off_is_claimed_soon(alice: Caller, monkeypatch: Any) -> None:
     row, _ = put_in(alice, "running")
     Generation.objects.filter(pk=row.pk).update(due_at=timezone.now())
-    monkeypatch.setattr(idle, "MOST", timedelta(seconds=0.5))
+    monkeypatch.setattr(postgresql, "MAX_IDLE_IN_TRANSACTION", timedelta(seconds=0.5))
     cut_off: Any = connection.copy()
     cut_off.ensure_connection()
     try:

@@ -11,13 +11,13 @@ import time_machine
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from generations import breaker, claims, doubts, lifecycle, steps
+from generations import breaker, doubts, lifecycle, steps
 from generations.models import Generation
 from tenants import administration
 from tenants.administration import Act
 from tenants.errors import NotPossible
 from tenants.models import AuditEntry, LedgerEntry
-from tests.conftest import ACT, Caller, make_generation
+from tests.conftest import ACT, Caller, claim_due, make_generation
 from tests.upstream import Upstream, as_json, refusal, task
 
 OPS = Act(by="olga", reason="the upstream's support confirmed it")
@@ -25,7 +25,7 @@ OPS = Act(by="olga", reason="the upstream's support confirmed it")
 
 def sweep() -> None:
     breaker.resume(test=False)
-    for generation in claims.due(100):
+    for generation in claim_due(100):
         steps.advance(generation)
 
 
@@ -100,7 +100,7 @@ def test_a_worker_lost_while_sending_is_met_by_the_policy_too(
 ) -> None:
     administration.change_tenant(ACT, alice.tenant, on_doubt="resubmit")
     g = make_generation(alice)
-    [claimed] = claims.due(1)
+    [claimed] = claim_due(1)
     assert lifecycle.start_submitting(claimed)
     with time_machine.travel(timezone.now() + lifecycle.SUBMIT_LEASE, tick=False):
         sweep()
@@ -246,7 +246,7 @@ def test_what_was_resolved_since_it_was_claimed_is_not_failed(doubtful: Any, ups
         g = doubtful()
         upstream.on_poll = rendered("7")
         with time_machine.travel(timezone.now() + timedelta(hours=24), tick=False):
-            [claimed] = claims.due(1)
+            [claimed] = claim_due(1)
             assert claimed.pk == g.pk
             resolve(g)
             steps.advance(claimed)

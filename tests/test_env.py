@@ -125,10 +125,10 @@ def test_sqlite_is_set_up_for_money(tmp_path: Path) -> None:
 
 PREPARED = """
 import django; django.setup()
-from tenants import statements
+from tenants.db.engine import engine
 for number in range(7):
-    statements.run("SELECT %s::bigint", [number])
-print(statements.run("SELECT count(*) FROM pg_prepared_statements", [])[0][0])
+    engine.run("SELECT %s::bigint", [number])
+print(engine.run("SELECT count(*) FROM pg_prepared_statements", [])[0][0])
 """
 
 

@@ -18,8 +18,7 @@ def test_every_name_is_a_place_in_the_code() -> None:
     )
     assert set(places) == set(NAMES)
     twice = {name for name, count in places.items() if count > 1}
-    # A success, and a failure; an admission in one statement, and in a transaction.
-    assert twice == {"finish_before_ledger", "finish_committed", "accept_before_commit", "accept_committed"}
+    assert twice == {"finish_before_ledger", "finish_committed"}  # a success, and a failure
 
 
 def test_without_the_setting_nothing_happens() -> None:

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from generations import claims, interventions, lifecycle
+from generations import interventions, lifecycle
 from generations.errors import InputsGone
 from generations.models import Generation
 from tenants import administration
 from tenants.administration import Act
 from tenants.errors import LimitReached, NotPossible, Refusal, TenantSuspended
 from tenants.models import AuditEntry, LedgerEntry
-from tests.conftest import ACT, Caller
+from tests.conftest import ACT, Caller, claim_due
 from tests.test_lifecycle import REACHED, put_in
 
 OLGA = Act(by="olga", reason="the customer called")
@@ -83,7 +83,7 @@ def test_a_nudged_row_is_due_at_once_and_who_has_it_in_hand_loses_its_turn(alice
     interventions.nudge(OLGA, Generation.objects.get(pk=g.pk))
     assert not lifecycle.renew_lease(held)
     assert not lifecycle.put_off(held, 3600)
-    [claimed] = claims.due(5)
+    [claimed] = claim_due(5)
     assert (claimed.pk, claimed.tries) == (g.pk, 0)
 
 

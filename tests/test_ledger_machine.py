@@ -23,9 +23,10 @@ from hypothesis.stateful import (
 
 from generations import lifecycle
 from generations.models import Generation
-from tenants import administration, ledger, reconcile, room, windows
+from tenants import administration, ledger, reconcile, windows
 from tenants.administration import Act
 from tenants.errors import LimitReached, NotPossible
+from tenants.limits import counters
 from tenants.models import LedgerEntry, Limits
 from tenants.windows import Kind
 from tests.conftest import Caller, make_generation
@@ -154,7 +155,7 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def the_counters_are_the_models(self) -> None:
         now = timezone.now()
-        for one in room.standings(ledger.lock_key(self.alice.key.pk), now):
+        for one in counters.for_key(ledger.lock_key(self.alice.key.pk), now):
             assert one.used == self.used(one.kind, one.starts_at, one.of_key), one
 
     @invariant()

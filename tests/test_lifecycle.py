@@ -8,10 +8,10 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from generations import claims, lifecycle
+from generations import lifecycle
 from generations.models import Attempt, Generation
 from tenants.models import LedgerEntry, Window
-from tests.conftest import Caller, make_generation
+from tests.conftest import Caller, claim_due, make_generation
 
 Status = Generation.Status
 VIDEO = lifecycle.StoredVideo("videos/1.mp4", 9, "ab" * 32, "h264", 864, 480, 24.0, 5.04, "videos/1.jpg")
@@ -120,7 +120,7 @@ def test_a_worker_that_lost_its_turn_writes_nothing(alice: Caller) -> None:
     g, _ = put_in(alice, "copying")
     outdated = Generation.objects.get(pk=g.pk)
     Generation.objects.filter(pk=g.pk).update(due_at=timezone.now())
-    [mine] = claims.due(10)
+    [mine] = claim_due(10)
     assert not lifecycle.mark_succeeded(outdated, VIDEO)
     assert not lifecycle.renew_lease(outdated)
     assert not lifecycle.put_off(outdated, 1)
@@ -130,7 +130,7 @@ def test_a_worker_that_lost_its_turn_writes_nothing(alice: Caller) -> None:
 def test_a_late_answer_resolves_the_doubt_although_the_turn_is_gone(alice: Caller) -> None:
     g, attempt = put_in(alice, "submitting")
     Generation.objects.filter(pk=g.pk).update(due_at=timezone.now())
-    [sweeper] = claims.due(10)
+    [sweeper] = claim_due(10)
     assert lifecycle.mark_in_doubt(sweeper, "its lease ran out")
     assert lifecycle.mark_running(g, attempt, "up-late", 2)
     assert Generation.objects.get(pk=g.pk).upstream_id == "up-late"
@@ -140,7 +140,7 @@ def submitted_again(caller: Caller) -> tuple[Generation, Attempt, Generation, At
     """One whose first answer was lost and that was sent again: as the first worker knows it, and as the second does."""
     first, lost = put_in(caller, "submitting")
     Generation.objects.filter(pk=first.pk).update(due_at=timezone.now())
-    [second] = claims.due(10)
+    [second] = claim_due(10)
     assert lifecycle.mark_in_doubt(second, "its lease ran out")
     assert lifecycle.resubmit(second, "Confirmed not created.")
     attempt = lifecycle.start_submitting(second)
@@ -176,9 +176,9 @@ def test_a_claim_takes_each_due_row_once_and_leaves_the_others(alice: Caller) ->
     due = [make_generation(alice) for _ in range(3)]
     later = make_generation(alice)
     Generation.objects.filter(pk=later.pk).update(due_at=timezone.now() + timedelta(minutes=1))
-    first, second = claims.due(2), claims.due(10)
+    first, second = claim_due(2), claim_due(10)
     assert sorted(g.pk for g in first + second) == sorted(g.pk for g in due)
-    assert claims.due(10) == []
+    assert claim_due(10) == []
     assert {g.turn for g in first} == {1}
 
 

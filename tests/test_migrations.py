@@ -15,7 +15,7 @@ from django.db import connection, migrations, models
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.operations.base import Operation
 
-from tenants.online import AddIndexOnline, RemoveIndexOnline, SetStorage
+from tenants.db.migrations import AddIndexOnline, RemoveIndexOnline, SetStorage
 
 ROOT = Path(__file__).resolve().parent.parent
 # Made before there was a release to go on.
@@ -72,7 +72,7 @@ def _fault(operation: Operation, made: set[str], *, whole: bool) -> str:
         case AddIndexOnline() | RemoveIndexOnline():
             return "needs `atomic = False`" if whole else ""
         case migrations.AddIndex() | migrations.RemoveIndex():
-            return "locks a table that grows; tenants.online has one that does not" if model in GROWING else ""
+            return "locks a table that grows; tenants.db.migrations has one that does not" if model in GROWING else ""
         case migrations.AddField():
             field = operation.field
             if not field.null and field.db_default is models.NOT_PROVIDED and not field.many_to_many:

@@ -10,10 +10,10 @@ from django.db import connection
 from django.urls import reverse
 from django_q.models import OrmQ
 
-from generations import breaker, claims, intake, lifecycle, queue, steps
+from generations import breaker, intake, lifecycle, queue, steps
 from generations.models import Generation
 from seedance_service.logs import RedactingFormatter
-from tests.conftest import Caller
+from tests.conftest import Caller, claim_due
 from tests.pictures import mp4
 from tests.upstream import Upstream, refusal
 
@@ -89,7 +89,7 @@ def after_a_day(
 def sweep() -> None:
     breaker.resume(test=False)
     Generation.objects.filter(finished_at=None).update(due_at=lifecycle.timezone.now())
-    for generation in claims.due(100):
+    for generation in claim_due(100):
         steps.advance(generation)
 
 

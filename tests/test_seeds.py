@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from generations import catalog, claims, steps
+from generations import catalog, steps
 from generations.models import Generation
-from tests.conftest import Caller
+from tests.conftest import Caller, claim_due
 from tests.pictures import base64_of, mp4, picture
 from tests.upstream import Upstream
 
@@ -30,7 +30,7 @@ def test_a_hundred_seeds_are_the_same_in_the_request_the_row_and_at_the_upstream
     wanted, image = {}, base64_of(picture())
     for number, seed in enumerate(asked):
         wanted[f"number {number}"] = create(alice, number, {"image": image, "resolution": "480p", **seed}), seed
-    for claimed in claims.due(100):
+    for claimed in claim_due(100):
         steps.advance(claimed)
 
     rows = {g.prompt: g for g in Generation.objects.all()}
@@ -66,7 +66,7 @@ def test_the_seed_that_is_told_is_the_one_that_was_sent_whatever_the_upstream_sa
     upstream.video(mp4())  # reports seed 77
     for _ in range(2):
         Generation.objects.update(due_at=timezone.now())
-        for claimed in claims.due(1):
+        for claimed in claim_due(1):
             steps.advance(claimed)
     own = alice.http.get(f"/v1/generations/{pk}").json()
     wire = alice.http.get(f"/v3/async/task-result?task_id={pk}").json()

@@ -14,7 +14,7 @@ from generations import breaker, claims, inputs, lifecycle, steps, storage, tran
 from generations.images import inspect
 from generations.models import Generation
 from tenants.models import LedgerEntry
-from tests.conftest import Caller, make_generation
+from tests.conftest import Caller, claim_due, make_generation
 from tests.pictures import base64_of, data_uri, mp4, picture
 from tests.upstream import Upstream, refusal, task
 
@@ -31,7 +31,7 @@ def queued(alice: Caller, bucket: Any, upstream: Upstream) -> Generation:
 def take_a_step(generation: Generation) -> Generation:
     """As the sweep does it: claim, advance, look."""
     Generation.objects.filter(pk=generation.pk, due_at__isnull=False).update(due_at=timezone.now())
-    for claimed in claims.due(10):
+    for claimed in claim_due(10):
         steps.advance(claimed)
     return Generation.objects.select_related("image").get(pk=generation.pk)
 
@@ -155,7 +155,7 @@ def test_a_known_answer_outlasts_a_database_that_is_away_for_a_moment(
 def test_a_worker_lost_while_submitting_leaves_doubt_and_no_second_submit(
     queued: Generation, upstream: Upstream
 ) -> None:
-    [claimed] = claims.due(1)
+    [claimed] = claim_due(1)
     assert lifecycle.start_submitting(claimed)
     g = take_a_step(queued)
     assert g.status == Status.IN_DOUBT
@@ -163,9 +163,9 @@ def test_a_worker_lost_while_submitting_leaves_doubt_and_no_second_submit(
 
 
 def test_two_workers_with_one_row_submit_it_once(queued: Generation, upstream: Upstream) -> None:
-    [first] = claims.due(1)
+    [first] = claim_due(1)
     Generation.objects.filter(pk=queued.pk).update(due_at=timezone.now())
-    [second] = claims.due(1)
+    [second] = claim_due(1)
     steps.advance(second)
     steps.advance(first)
     assert len(upstream.submits) == 1
@@ -512,7 +512,7 @@ def test_the_upstreams_url_is_not_logged(running: Generation, upstream: Upstream
 
 def claim(generation: Generation) -> list[Generation]:
     Generation.objects.filter(pk=generation.pk).update(due_at=timezone.now())
-    return claims.due(1)
+    return claim_due(1)
 
 
 def kinds(generation: Generation) -> list[str]:

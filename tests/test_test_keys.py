@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from generations import claims, lifecycle, novita, steps
+from generations import lifecycle, novita, steps
 from generations.models import Generation
-from tenants import administration, reconcile, room, statement
+from tenants import administration, reconcile, statement
 from tenants.errors import NoSandbox
+from tenants.limits import counters
 from tenants.models import LedgerEntry
-from tests.conftest import ACT, Caller, make_generation
+from tests.conftest import ACT, Caller, claim_due, make_generation
 from tests.upstream import Upstream, as_json
 
 
@@ -43,7 +44,7 @@ def test_its_generation_goes_to_the_sandbox_and_never_to_the_live_upstream(
     try:
         for caller in (tester, alice):
             caller.http.post("/v1/generations", body, format="json")
-        for generation in claims.due(10):
+        for generation in claim_due(10):
             steps.advance(generation)
         for generation in Generation.objects.all():
             steps.poll(generation)
@@ -60,7 +61,7 @@ def test_it_costs_nothing_and_takes_none_of_the_tenants_limits(
     alice.limit(requests_per_minute=0, in_flight=0, per_day=0, per_month=0, seconds_per_month=0, usd_per_month_micro=0)
     row = tester.http.post("/v1/generations", body, format="json").json()
     assert (row["test"], row["price_usd"]) == (True, "0.000000")
-    assert {one.used for one in room.tenant_standings(alice.tenant, timezone.now())} == {0}
+    assert {one.used for one in counters.for_tenant(alice.tenant, timezone.now())} == {0}
     lifecycle.fail(Generation.objects.get(), "code", "Why.")
     assert reconcile.check(alice.tenant.pk) == []
     assert set(LedgerEntry.objects.values_list("test", "amount_micro")) == {(True, 0)}

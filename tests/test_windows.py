@@ -8,8 +8,9 @@ import pytest
 import time_machine
 
 from generations import intake
-from tenants import administration, ledger, reconcile, room, windows
+from tenants import administration, ledger, reconcile, windows
 from tenants.errors import LimitReached
+from tenants.limits import counters
 from tenants.models import ApiKey, LedgerEntry, Window
 from tenants.windows import Kind
 from tests.conftest import ACT, Caller, make_generation
@@ -78,7 +79,7 @@ def test_another_time_zone_does_not_begin_a_month_anew(alice: Caller) -> None:
             make_generation(alice)
         administration.change_tenant(ACT, alice.tenant, time_zone="Pacific/Auckland")  # where it is December already
         alice.key = ledger.lock_key(alice.key.pk)
-        month = next(one for one in room.standings(alice.key, at("2026-11-30 12:00")) if one.kind == Kind.PER_MONTH)
+        month = next(one for one in counters.for_key(alice.key, at("2026-11-30 12:00")) if one.kind == Kind.PER_MONTH)
         assert (month.starts_at, month.used, month.remaining) == (at("2026-11-30 11:00"), 2, 1)
         assert reconcile.check(alice.tenant.pk) == []
         assert set(LedgerEntry.objects.filter(kind="adjust").values_list("amount_micro", flat=True)) == {0}
@@ -91,7 +92,7 @@ def test_a_day_in_another_zone_counts_what_two_old_days_used_of_it(alice: Caller
             make_generation(alice)
     with time_machine.travel(at("2026-11-11 00:30"), tick=False):
         tenant = administration.change_tenant(ACT, alice.tenant, time_zone="Asia/Tokyo")
-        day = next(one for one in room.tenant_standings(tenant, at("2026-11-11 00:30")) if one.kind == Kind.PER_DAY)
+        day = next(one for one in counters.for_tenant(tenant, at("2026-11-11 00:30")) if one.kind == Kind.PER_DAY)
         assert (day.starts_at, day.used) == (at("2026-11-10 15:00"), 2)
         assert reconcile.check(tenant.pk) == []
 
@@ -117,12 +118,13 @@ def wanted() -> intake.Wanted:
     return intake.Wanted(picture, "480p", "16:9", 5, prompt="", last_image=None, camera_fixed=False, seed=1)
 
 
-def test_old_minutes_are_swept_out_and_missed_by_nobody(alice: Caller) -> None:
+def test_old_minutes_are_deleted_and_nothing_else_is_missed(alice: Caller) -> None:
     now = at("2026-11-24 12:00")
     for hours in (5, 3, 0):
         with time_machine.travel(now - timedelta(hours=hours), tick=False):
             make_generation(alice)
     with time_machine.travel(now, tick=False):
+        assert counters.delete_old_minutes(now, dry=True) == counters.delete_old_minutes(now) == 4
         minutes = Window.objects.filter(kind="requests_per_minute").values_list("starts_at", flat=True)
         assert set(minutes) == {now}
         assert reconcile.check(alice.tenant.pk) == []

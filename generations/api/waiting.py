@@ -21,6 +21,7 @@ from rest_framework.request import Request
 
 from generations import meters
 from generations.models import Generation
+from tenants.db.operations import release_connection
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -145,8 +146,7 @@ def until_ended(generation_id: UUID, seconds: float) -> bool:
     if ended is None:
         return False
     try:
-        if not connection.in_atomic_block:  # no request is in one here, but a test may be
-            connection.close()
+        release_connection()
         ended.wait(min(seconds, LONGEST))
     finally:
         _watch.leave(ended)

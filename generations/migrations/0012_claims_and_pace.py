@@ -1,6 +1,6 @@
 from django.db import migrations, models
 
-from tenants.online import AddIndexOnline, RemoveIndexOnline, SetStorage
+from tenants.db.migrations import AddIndexOnline, RemoveIndexOnline, SetStorage
 
 
 class Migration(migrations.Migration):

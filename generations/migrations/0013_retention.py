@@ -1,6 +1,6 @@
 from django.db import migrations, models
 
-from tenants.online import AddIndexOnline
+from tenants.db.migrations import AddIndexOnline
 
 
 def schedule(apps, schema_editor):

@@ -222,11 +222,11 @@ def test_a_picture_that_is_given_up_amid_a_create_is_stored_again(
     lifecycle.cancel(first, "")
     record, deleted = lifecycle.record, []
 
-    def record_late(*args: Any) -> None:
+    def record_late(*args: Any) -> Any:
         if not deleted:
             deleted.append(True)
             assert removal.delete(first)
-        record(*args)
+        return record(*args)
 
     monkeypatch.setattr(lifecycle, "record", record_late)
     assert alice.http.post("/v1/generations", body, format="json").status_code == 202

@@ -7,7 +7,7 @@ from django.db import InterfaceError, OperationalError, connection
 
 from generations import intake
 from generations.models import Generation
-from tenants import writing
+from tenants.db.engine import engine
 from tenants.models import LedgerEntry
 from tests.conftest import Caller
 
@@ -45,7 +45,7 @@ def test_a_lost_database_is_told_and_tried_again(
 def test_a_disk_that_is_full_loses_nothing_that_was_accepted(alice: Caller, path: str) -> None:
     if connection.vendor != "sqlite":
         pytest.skip("a PostgreSQL whose disk is full needs a disk of its own")
-    by: Any = writing._writer.get()
+    by: Any = engine._writer.get(connection)  # type: ignore[attr-defined]
     by.ensure_connection()
     by.close_at = None  # one that is older than CONN_MAX_AGE is closed, and with it what is set here
     with by.cursor() as cursor:

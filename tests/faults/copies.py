@@ -9,10 +9,10 @@ from typing import Any
 
 from django.utils import timezone
 
-from generations import claims, steps
+from generations import steps
 from generations.models import Generation
 from tenants.models import LedgerEntry
-from tests.conftest import Caller, make_generation
+from tests.conftest import Caller, claim_due, make_generation
 from tests.faults.proxy import Answer, AnswerAfter, Fault, LoseAnswer, Proxy, Request, Reset
 
 BUCKET = "seedance-tests"
@@ -38,7 +38,7 @@ def claim(generation: Generation) -> Generation:
     """A worker's turn, as if the last one's lease had run out, before any other row's."""
     due_at = timezone.now() - timedelta(hours=1)
     Generation.objects.filter(pk=generation.pk, due_at__isnull=False).update(due_at=due_at)
-    [claimed] = claims.due(1)
+    [claimed] = claim_due(1)
     return claimed
 
 

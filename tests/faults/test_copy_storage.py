@@ -11,9 +11,9 @@ import time_machine
 from django.db import connection
 from django.utils import timezone
 
-from generations import claims, lifecycle, storage, transfer
+from generations import lifecycle, storage, transfer
 from generations.models import Generation
-from tests.conftest import Caller
+from tests.conftest import Caller, claim_due
 from tests.faults import proxy
 from tests.faults.copies import (
     BUCKET,
@@ -267,7 +267,7 @@ def test_nobody_takes_the_row_of_a_copy_that_is_slow(
 
     def look(request: Request) -> proxy.Fault | None:
         if CALLS["get"](request):
-            others.extend(claims.due(1))
+            others.extend(claim_due(1))
             connection.close()
         return proxy.Slow(8_000_000) if CALLS["put"](request) else None
 

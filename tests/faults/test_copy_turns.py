@@ -6,10 +6,10 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from generations import claims, lifecycle, steps
+from generations import lifecycle, steps
 from generations.failpoints import Broken
 from generations.models import Generation
-from tests.conftest import Caller
+from tests.conftest import Caller, claim_due
 from tests.faults.copies import (
     Status,
     assert_copied,
@@ -57,7 +57,7 @@ def test_a_worker_that_dies_in_a_copy_is_followed_by_one_that_succeeds(
     assert timezone.now() < g.due_at <= timezone.now() + lifecycle.COPY_LEASE  # type: ignore[operator]
     assert sorted(key[-4:] for key in objects(bucket, g)) == left
     assert_nothing_is_served(alice, g)
-    assert claims.due(1) == []
+    assert claim_due(1) == []
     assert_copied(alice, turn(g), mp4(), bucket)
 
 
@@ -89,7 +89,7 @@ def test_a_worker_that_dies_after_the_end_changes_nothing(
     g = Generation.objects.get(pk=running.pk)
     assert_copied(alice, g, mp4(), bucket)
     Generation.objects.filter(pk=g.pk, due_at__isnull=False).update(due_at=timezone.now())
-    assert claims.due(1) == []
+    assert claim_due(1) == []
 
 
 def test_deaths_at_every_place_one_after_the_other_leave_one_video(
@@ -140,7 +140,7 @@ def test_an_answer_that_comes_after_the_end_changes_nothing(
         g = Generation.objects.get(pk=slow.pk)
         assert g.status == end, name
         assert_legal(g)
-        assert claims.due(1) == []
+        assert claim_due(1) == []
         if end == Status.SUCCEEDED:
             assert_copied(alice, g, mp4(), bucket)
         else:

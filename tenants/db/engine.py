@@ -1,0 +1,16 @@
+"""The engine of the database that DATABASE_URL names, picked once."""
+
+from django.db import connection
+
+from tenants.db.operations import Engine
+from tenants.db.postgresql import PostgreSQL
+from tenants.db.sqlite import SQLite
+
+ENGINES: dict[str, type[Engine]] = {"postgresql": PostgreSQL, "sqlite": SQLite}
+
+engine: Engine = ENGINES[connection.vendor]()
+
+
+def on_connect(connection: object, **_: object) -> None:
+    """Receive Django's signal `connection_created`."""
+    engine.on_connect(connection)  # type: ignore[arg-type]

@@ -1,0 +1,149 @@
+"""What this service asks of a database beyond the ORM: one sentence for each operation.
+
+`postgresql.py` and `sqlite.py` answer in their database's way; `engine.py` picks one of them, once. Nothing outside of
+this package knows which it is.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any, NamedTuple, TypeVar
+
+from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Field, Model, QuerySet
+
+Row = TypeVar("Row", bound=Model)
+Adapter = Callable[[Any], Any]  # turns a field's value into what the database's driver takes
+
+
+class Statement(NamedTuple):
+    """SQL with a `%s` for each of its values."""
+
+    sql: str
+    values: Sequence[Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One transaction that is kept only where every condition holds. Its parts run, and lock, in this order."""
+
+    writes: Sequence[Statement]  # INSERTs
+    required: Statement  # a SELECT of rows that have to be there; each is locked
+    required_count: int
+    holder: Statement  # a SELECT of one row, which is locked; `{after}` is where its WHERE takes another condition
+    expected: Mapping[str, Any]  # what that row has to say, by column
+    counters: Statement  # an UPDATE … RETURNING of the counters that have capacity, with `{after}` too
+    counters_count: int
+    returning: str  # the columns that it returns
+
+
+class Description(NamedTuple):
+    """What an operator wants to know of the database."""
+
+    sentence: str
+    at: datetime | None = None  # the server's clock; None where there is no server
+    max_connections: int | None = None
+    one_host_only: bool = False
+
+
+class Engine(ABC):
+    """The operations, each with what holds for both databases where that is the same."""
+
+    # -- running statements -----------------------------------------------------------------------------------------
+
+    def run(self, sql: str, values: Sequence[Any]) -> list[Any]:
+        """Run a statement by this thread's connection and return all of its rows; none where it returns no rows.
+
+        The ORM would build the text anew each time. Raises Django's own database errors.
+        """
+        return self.run_by(connections[DEFAULT_DB_ALIAS], sql, values)
+
+    @abstractmethod
+    def run_by(self, by: BaseDatabaseWrapper, sql: str, values: Sequence[Any]) -> list[Any]:
+        """Run a statement as `run` does, by the given connection, whichever thread's it is."""
+
+    def write(self, sql: str, values: Sequence[Any]) -> list[Any]:
+        """Run one statement that writes, by itself; in a caller's transaction as part of that."""
+        return self.run(sql, values)
+
+    @abstractmethod
+    def run_plan(self, plan: Plan) -> list[Any] | None:
+        """Run the plan and return the rows of its counters. Return None, with nothing written, where a required row
+        is missing, the holder is not as expected, or a counter is missing or has no capacity.
+
+        In a caller's transaction the plan is a savepoint of it.
+        """
+
+    # -- the text and the values of statements ----------------------------------------------------------------------
+
+    @abstractmethod
+    def locking(self, select: str) -> str:
+        """Return the SELECT as one that locks its rows against changes until the transaction ends."""
+
+    @abstractmethod
+    def table_of(self, types: Sequence[str], rows: Sequence[Sequence[Any]]) -> Statement:
+        """Return a query that gives these rows back, for a WITH clause. `types`: PostgreSQL's name of each column's
+        type. There has to be a row."""
+
+    @abstractmethod
+    def typed(self, sql_type: str) -> str:
+        """Return a `%s` of that PostgreSQL type, for a VALUES list whose types nothing else tells."""
+
+    @abstractmethod
+    def adapter(self, field: "Field[Any, Any]") -> Adapter | None:
+        """Return what turns a value of that field into what the driver takes; None where the driver takes it as it
+        is."""
+
+    @abstractmethod
+    def adapt(self, value: Any) -> Any:
+        """Return a time or a UUID as the driver takes it, and any other value as it is."""
+
+    # -- claims -----------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def claim(self, due: QuerySet[Row], limit: int, until: datetime, names: Collection[str] = ()) -> list[Row]:
+        """Claim up to `limit` rows, the oldest `due_at` first, and return them: their `due_at` becomes `until`, their
+        `turn` counts up, and `was_due` says when they were due. Rows that another worker is claiming are passed over.
+
+        `names`: the columns to read, none of them JSON; all of them where none is named.
+        """
+
+    # -- connections ------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def on_connect(self, opened: BaseDatabaseWrapper) -> None:
+        """Set up a connection that was just opened."""
+
+    @abstractmethod
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Open a transaction in which all reads see the database as of one moment."""
+
+    @abstractmethod
+    def describe(self) -> Description:
+        """Ask the database for its version and what else an operator wants to know of it."""
+
+
+@contextmanager
+def database_errors(by: BaseDatabaseWrapper) -> Iterator[None]:
+    """Open the connection where it is closed, and raise the driver's errors as Django's."""
+    by.ensure_connection()
+    with by.wrap_database_errors:
+        yield
+
+
+def release_connection() -> None:
+    """Close this thread's connection before a long wait, unless a transaction is open in it."""
+    if not connection.in_atomic_block:
+        connection.close()
+
+
+@cache
+def columns_of(model: type[Model], names: frozenset[str]) -> tuple[str, list[str]]:
+    """Return the named columns as a statement lists them, and as the model names them, in its order."""
+    fields = [field for field in model._meta.concrete_fields if field.attname in names]
+    table = model._meta.db_table
+    return ", ".join(f'"{table}"."{field.column}"' for field in fields), [field.attname for field in fields]

@@ -1,0 +1,164 @@
+"""The operations on PostgreSQL."""
+
+import json
+import select
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from datetime import datetime, timedelta
+from functools import cache, lru_cache
+from typing import Any
+
+import psycopg
+from django.db import DEFAULT_DB_ALIAS, DataError, connection, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Field, JSONField, QuerySet
+from psycopg.errors import DivisionByZero
+from psycopg.sql import Literal
+
+from tenants.db.operations import Adapter, Description, Engine, Plan, Row, Statement, columns_of, database_errors
+
+# A host that is cut off from the database says no goodbye: the server would keep the locks of its transaction until TCP
+# gives up, two hours on most systems, and claims would pass over those rows all that time.
+MAX_IDLE_IN_TRANSACTION = timedelta(seconds=15)  # a transaction here takes milliseconds, and waits for nothing
+
+# The whole plan as one statement. The last line divides by zero, which takes all of it back, unless the counters all
+# had capacity, no required row is missing, and the holder, now that it is locked, is as expected. Whether a counter has
+# capacity is asked of the row as it is once its own lock is had, as in a statement of its own. Each part that locks
+# names the part before it, so that all plans lock in one order. To lock and judge before writing took twice the time.
+PLAN = """
+WITH {writes}, required AS ({required}), holder AS ({holder}), counters AS ({counters})
+SELECT 1 / COALESCE(((SELECT count(*) FROM counters) = %s AND (SELECT count(*) FROM required) = %s AND (
+    SELECT to_jsonb(holder) FROM holder
+) = CAST(%s AS jsonb))::int, 0), (SELECT COALESCE(json_agg(json_build_array({returning})), '[]') FROM counters)
+"""
+AFTER_REQUIRED = "AND (SELECT count(*) FROM required) >= 0"
+AFTER_HOLDER = "AND (SELECT count(*) FROM holder) >= 0"
+# The CTE fences the LIMIT: in a subquery of the UPDATE itself, a plan may run it anew for each row, and take them all.
+# Locked without their keys, since rows that refer to them are written meanwhile.
+CLAIM = """
+WITH picked AS MATERIALIZED ({due} LIMIT %s FOR NO KEY UPDATE SKIP LOCKED)
+UPDATE {table} SET due_at = %s, turn = turn + 1 FROM picked WHERE {table}.id = picked.id
+RETURNING {columns}, picked.due_at AS was_due
+"""
+
+
+class PostgreSQL(Engine):
+    def run(self, sql: str, values: Sequence[Any]) -> list[Any]:
+        here = connections[DEFAULT_DB_ALIAS]  # `connection` would look it up at each word
+        if here.connection and not here.in_atomic_block:
+            _drop_if_cut(here.connection)
+        return self.run_by(here, sql, values)
+
+    def run_by(self, by: BaseDatabaseWrapper, sql: str, values: Sequence[Any]) -> list[Any]:
+        with database_errors(by):
+            # With `$1` as the server has it: Django's cursor would write each value into the text, and the driver's own
+            # reads a text of more than fifty values anew each time, which took two fifths of a create.
+            cursor: Any = psycopg.RawCursor(by.connection).execute(_numbered(sql), values)
+            return list(cursor.fetchall()) if cursor.description else []
+
+    def run_plan(self, plan: Plan) -> list[Any] | None:
+        texts = [statement.sql for statement in plan.writes]
+        sql = _plan_text(tuple(texts), plan.required.sql, plan.holder.sql, plan.counters.sql, plan.returning)
+        values = [value for statement in plan.writes for value in statement.values]
+        values += [*plan.required.values, *plan.holder.values, *plan.counters.values]
+        values += [plan.counters_count, plan.required_count, json.dumps(plan.expected)]
+        try:
+            with transaction.atomic() if connection.in_atomic_block else nullcontext():
+                [[_, rows]] = self.run(sql, values)
+        except DataError as error:
+            if isinstance(error.__cause__, DivisionByZero):
+                return None
+            raise
+        return list(rows)
+
+    def locking(self, select: str) -> str:
+        return f"{select} FOR NO KEY UPDATE"
+
+    def table_of(self, types: Sequence[str], rows: Sequence[Sequence[Any]]) -> Statement:
+        """By columns, so that the text is the same however many rows there are."""
+        arrays = ", ".join(f"%s::{sql_type}[]" for sql_type in types)
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        return Statement(f"SELECT * FROM unnest({arrays})", columns)  # noqa: S608
+
+    def typed(self, sql_type: str) -> str:
+        return f"CAST(%s AS {sql_type})"
+
+    def adapter(self, field: "Field[Any, Any]") -> Adapter | None:
+        target = _target(field)
+        if isinstance(target, JSONField):
+            return lambda value: connection.ops.adapt_json_value(value, target.encoder)
+        return None
+
+    def adapt(self, value: Any) -> Any:
+        return value
+
+    def claim(self, due: QuerySet[Row], limit: int, until: datetime, names: Collection[str] = ()) -> list[Row]:
+        model = due.model
+        table = f'"{model._meta.db_table}"'
+        picked, given = due.order_by("due_at").values("id", "due_at").query.sql_with_params()
+        # Texts are written out: once a statement is prepared, a partial index is not found by a parameter.
+        picked %= tuple(Literal(value).as_string() if isinstance(value, str) else "%s" for value in given)
+        columns, attributes = columns_of(model, frozenset(names))
+        sql = CLAIM.format(due=picked, table=table, columns=columns or f"{table}.*")
+        values = [*(value for value in given if not isinstance(value, str)), limit, until]
+        if not names:
+            return list(model._default_manager.raw(sql, values))
+        claimed: list[Any] = []
+        for *row, was_due in self.run(sql, values):
+            claimed.append(model.from_db(connection.alias, attributes, row))
+            claimed[-1].was_due = was_due
+        return claimed
+
+    def on_connect(self, opened: BaseDatabaseWrapper) -> None:
+        """End a transaction in which nothing is asked for long. Not by a parameter of the connection's start: some
+        poolers refuse those."""
+        milliseconds = MAX_IDLE_IN_TRANSACTION // timedelta(milliseconds=1)
+        opened.connection.execute(f"SET idle_in_transaction_session_timeout = {milliseconds}")
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Nobody waits for it. In a caller's transaction it is that one's, whatever its isolation."""
+        outermost = not connection.in_atomic_block
+        with transaction.atomic():
+            if outermost:
+                self.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY", [])
+            yield
+
+    def describe(self) -> Description:
+        ask = "SELECT current_setting('server_version'), current_setting('max_connections')::int, now()"
+        [[version, max_connections, at]] = self.run(ask, [])
+        return Description(f"PostgreSQL {version}, {max_connections} connections", at, max_connections)
+
+
+def _drop_if_cut(pooled: Any) -> None:
+    """Close a connection that a restart of the server has cut, so that the next statement opens another and no request
+    fails. Django asks the server before each first query; a cut connection has something to say unasked, which costs
+    no round trip."""
+    poll = select.poll()
+    poll.register(pooled.fileno(), select.POLLIN)
+    if poll.poll(0) and not connection.is_usable():
+        connection.close()
+
+
+@lru_cache(maxsize=1000)
+def _numbered(sql: str) -> str:
+    """Put `$1, $2, …` in the place of each `%s`."""
+    first, *rest = sql.split("%s")
+    return first + "".join(f"${number}{part}" for number, part in enumerate(rest, 1))
+
+
+@cache
+def _plan_text(writes: tuple[str, ...], required: str, holder: str, counters: str, returning: str) -> str:
+    lock = PostgreSQL().locking
+    return PLAN.format(
+        writes=", ".join(f"write_{number} AS ({sql})" for number, sql in enumerate(writes)),
+        required=lock(required),
+        holder=lock(holder.format(after=AFTER_REQUIRED)),
+        counters=counters.format(after=AFTER_HOLDER),
+        returning=returning,
+    )
+
+
+def _target(field: "Field[Any, Any]") -> "Field[Any, Any]":
+    """The field that a foreign key refers to, or the field itself."""
+    return _target(field.target_field) if field.remote_field else field  # type: ignore[attr-defined]

@@ -1,0 +1,341 @@
+"""What every engine owes, one suite for all: `make test` runs it against SQLite, `make postgres` against PostgreSQL."""
+
+import re
+import threading
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from django.conf import settings
+from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db.models import DateField, DateTimeField, ForeignKey, IntegerField, JSONField, UUIDField
+from django.utils import timezone
+
+from generations.models import Generation
+from tenants.db import sqlite
+from tenants.db.engine import ENGINES, engine
+from tenants.db.operations import Engine, Plan, Statement, release_connection
+from tenants.models import Tenant, Window
+from tests.conftest import Caller, make_generation
+
+pytestmark = pytest.mark.django_db
+NOON = datetime(2026, 11, 2, 12, 0, 0, 123456, tzinfo=UTC)
+INSERT = "INSERT INTO tenants_window (tenant_id, kind, starts_at, used) VALUES (%s, %s, %s, %s)"
+
+
+def window(tenant: Tenant, kind: str = "per_day", used: int = 0) -> Statement:
+    return Statement(INSERT, [tenant.pk, kind, engine.adapt(NOON), used])
+
+
+def test_every_operation_is_answered_by_each_engine() -> None:
+    assert {type(engine)} <= set(ENGINES.values())
+    for kind in ENGINES.values():
+        assert not kind.__abstractmethods__
+        public = {name for name in vars(kind) if not name.startswith("_")}
+        assert public <= set(dir(Engine)), "an operation that only one engine has"
+
+
+# -- statements -----------------------------------------------------------------------------------------------------
+
+
+def test_run_returns_all_rows_and_none_of_a_write(alice: Caller) -> None:
+    assert engine.run("SELECT 7", []) == [(7,)]
+    assert engine.run(*window(alice.tenant)) == []
+    assert engine.run("SELECT used FROM tenants_window WHERE tenant_id = %s", [alice.tenant.pk]) == [(0,)]
+
+
+def test_run_raises_djangos_errors(alice: Caller) -> None:
+    engine.run(*window(alice.tenant))
+    with pytest.raises(IntegrityError), transaction.atomic():
+        engine.run(*window(alice.tenant))
+
+
+def test_run_by_takes_another_connection(transactional_db: None) -> None:
+    other: Any = connection.copy()
+    try:
+        assert engine.run_by(other, "SELECT 7", []) == [(7,)]
+    finally:
+        other.close()
+
+
+def test_write_is_part_of_a_callers_transaction(alice: Caller) -> None:
+    with transaction.atomic():
+        engine.write(*window(alice.tenant))
+        transaction.set_rollback(True)
+    assert not Window.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_write_by_itself_is_kept_at_once(alice: Caller) -> None:
+    engine.write(*window(alice.tenant))
+    connection.close()
+    assert Window.objects.get().used == 0
+
+
+# -- plans ----------------------------------------------------------------------------------------------------------
+
+
+def plan(tenant: Tenant, **changed: Any) -> Plan:
+    """A window is written, the tenant itself is required and is the holder, and its day's counter is charged."""
+    parts: dict[str, Any] = {
+        "writes": [window(tenant, "in_flight")],
+        "required": Statement("SELECT id FROM tenants_tenant WHERE id = %s", [tenant.pk]),
+        "required_count": 1,
+        "holder": Statement(
+            "SELECT suspended_at IS NULL AS is_open, name, per_day FROM tenants_tenant WHERE id = %s {after}",
+            [tenant.pk],
+        ),
+        "expected": {"is_open": True, "name": "alice", "per_day": None},
+        "counters": Statement(
+            "UPDATE tenants_window SET used = used + 1 WHERE tenant_id = %s AND kind = 'per_day' AND used < 2 {after} "
+            "RETURNING kind, used",
+            [tenant.pk],
+        ),
+        "counters_count": 1,
+        "returning": "kind, used",
+    }
+    return Plan(**{**parts, **changed})
+
+
+def written() -> dict[str, int]:
+    return dict(Window.objects.values_list("kind", "used"))
+
+
+REFUSED: list[Callable[[Tenant], dict[str, Any]]] = [
+    lambda tenant: {"required_count": 2},
+    lambda tenant: {"required": Statement("SELECT id FROM tenants_tenant WHERE id = %s", [-1])},
+    lambda tenant: {"expected": {"is_open": True, "name": "bob", "per_day": None}},
+    lambda tenant: {"expected": {"is_open": False, "name": "alice", "per_day": None}},
+    lambda tenant: {"expected": {"is_open": True, "name": "alice", "per_day": 0}},
+    lambda tenant: {"holder": Statement("SELECT name FROM tenants_tenant WHERE id = %s {after}", [-1])},
+    lambda tenant: {"counters_count": 2},
+]
+
+
+@pytest.mark.parametrize("within", [True, False], ids=["in a caller's transaction", "by itself"])
+class TestPlan:
+    pytestmark = pytest.mark.django_db(transaction=True)
+
+    @pytest.fixture(autouse=True)
+    def _day(self, alice: Caller) -> None:
+        engine.run(*window(alice.tenant))
+
+    def run(self, within: bool, asked: Plan) -> list[Any] | None:
+        if not within:
+            return engine.run_plan(asked)
+        with transaction.atomic():
+            rows = engine.run_plan(asked)
+            assert engine.run("SELECT 7", []) == [(7,)]  # the caller's transaction goes on
+        return rows
+
+    def test_is_kept_where_all_holds(self, alice: Caller, within: bool) -> None:
+        rows = self.run(within, plan(alice.tenant))
+        assert [tuple(row) for row in rows or []] == [("per_day", 1)]
+        assert written() == {"in_flight": 0, "per_day": 1}
+
+    @pytest.mark.parametrize("changed", REFUSED)
+    def test_leaves_nothing_where_a_condition_does_not_hold(self, alice: Caller, within: bool, changed: Any) -> None:
+        assert self.run(within, plan(alice.tenant, **changed(alice.tenant))) is None
+        assert written() == {"per_day": 0}
+
+    def test_leaves_nothing_where_a_counter_has_no_capacity(self, alice: Caller, within: bool) -> None:
+        Window.objects.update(used=2)
+        assert self.run(within, plan(alice.tenant)) is None
+        assert written() == {"per_day": 2}
+
+    def test_leaves_nothing_where_a_write_is_refused(self, alice: Caller, within: bool) -> None:
+        with pytest.raises(IntegrityError):
+            self.run(within, plan(alice.tenant, writes=[window(alice.tenant, "in_flight"), window(alice.tenant)]))
+        connection.close_if_unusable_or_obsolete()
+        assert written() == {"per_day": 0}
+
+    def test_that_comes_after_a_refused_one_is_kept(self, alice: Caller, within: bool) -> None:
+        assert self.run(within, plan(alice.tenant, counters_count=2)) is None
+        assert self.run(within, plan(alice.tenant)) is not None
+        assert written() == {"in_flight": 0, "per_day": 1}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_plans_at_one_moment_never_take_more_than_there_is(alice: Caller) -> None:
+    engine.run(*window(alice.tenant))
+    kept = list[Any]()
+
+    def run(number: int) -> None:
+        writes = [Statement(INSERT, [alice.tenant.pk, f"kind {number}", engine.adapt(NOON), 0])]
+        try:
+            kept.append(engine.run_plan(plan(alice.tenant, writes=writes)))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len([rows for rows in kept if rows is not None]) == 2
+    assert written()["per_day"] == 2
+    assert len(written()) == 1 + 2
+
+
+# -- texts and values -----------------------------------------------------------------------------------------------
+
+
+def test_locking_gives_the_same_rows(alice: Caller) -> None:
+    with transaction.atomic():
+        sql = engine.locking("SELECT name FROM tenants_tenant WHERE id = %s ORDER BY id")
+        assert engine.run(sql, [alice.tenant.pk]) == [("alice",)]
+
+
+def test_table_of_gives_its_rows_back() -> None:
+    rows = [(uuid4(), number, NOON + timedelta(days=number), -number) for number in range(5)]
+    sql, values = engine.table_of(("uuid", "bigint", "timestamptz", "bigint"), rows)
+    found = engine.run(f"WITH given (id, number, at, other) AS ({sql}) SELECT * FROM given ORDER BY number", values)
+    assert [tuple(row) for row in found] == [tuple(engine.adapt(value) for value in row) for row in rows]
+
+
+def test_typed_values_compare_as_their_type(alice: Caller) -> None:
+    engine.run(*window(alice.tenant))
+    row = f"({engine.typed('text')}, {engine.typed('timestamptz')})"
+    sql = f"WITH given (kind, at) AS (VALUES {row}) SELECT count(*) FROM tenants_window JOIN given "
+    sql += "ON tenants_window.kind = given.kind AND tenants_window.starts_at = given.at"
+    assert engine.run(sql, ["per_day", engine.adapt(NOON)]) == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        (UUIDField(), UUID(int=7)),
+        (DateTimeField(), NOON),
+        (DateField(), date(2026, 11, 2)),
+        (JSONField(), {"ä": [1, None]}),
+        (IntegerField(), 7),
+        (Generation._meta.get_field("rerun_of"), UUID(int=7)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_an_adapter_gives_what_the_orm_would_send(field: Any, value: Any) -> None:
+    adapt = engine.adapter(field)
+    sent = adapt(value) if adapt else value
+    target = field.target_field if isinstance(field, ForeignKey) else field
+    assert str(sent) == str(target.get_db_prep_save(value, connection))
+
+
+def test_adapt_leaves_alone_what_the_driver_knows() -> None:
+    assert [engine.adapt(value) for value in (None, 7, "text")] == [None, 7, "text"]
+
+
+# -- claims ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("names", [(), {"id", "due_at", "turn", "status"}], ids=["all columns", "some columns"])
+def test_claim_takes_the_oldest_due_and_counts_their_turn(alice: Caller, names: Any) -> None:
+    now = timezone.now()
+    rows = [make_generation(alice, image=None, image_url="https://example.com/a.png") for _ in range(4)]
+    for number, row in enumerate(rows):
+        Generation.objects.filter(pk=row.pk).update(due_at=now - timedelta(seconds=10 - number))
+    due, until = Generation.objects.filter(status="queued", due_at__lte=now), now + timedelta(minutes=1)
+    claimed = engine.claim(due, 3, until, names)
+    assert {row.pk for row in claimed} == {row.pk for row in rows[:3]}
+    assert {row.was_due for row in claimed} == {now - timedelta(seconds=10 - number) for number in range(3)}
+    assert [(row.due_at, row.turn) for row in claimed] == [(until, 1)] * 3
+    assert {row.status for row in claimed} == {"queued"}
+    assert {row.pk for row in engine.claim(due, 3, until, names)} == {rows[3].pk}
+    assert engine.claim(due, 3, until, names) == []
+
+
+# -- connections ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_snapshot_sees_one_moment(alice: Caller) -> None:
+    with engine.snapshot():
+        assert Window.objects.count() == 0
+        other = threading.Thread(target=_write_and_close, args=[alice.tenant])
+        other.start()
+        other.join(0.2)  # PostgreSQL has written it by then; SQLite lets it wait
+        assert Window.objects.count() == 0
+    other.join()
+    assert Window.objects.count() == 1
+
+
+def _write_and_close(tenant: Tenant) -> None:
+    try:
+        engine.write(*window(tenant))
+    finally:
+        connection.close()
+
+
+def test_describe_says_which_database_it_is() -> None:
+    found = engine.describe()
+    assert found.sentence
+    assert found.one_host_only == (found.max_connections is None)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_release_connection_closes_it_but_in_a_transaction() -> None:
+    connection.ensure_connection()
+    with transaction.atomic():
+        release_connection()
+        assert connection.connection is not None
+    release_connection()
+    assert connection.connection is None
+
+
+@pytest.mark.one_database
+def test_the_writer_of_sqlite_is_another_one_for_another_process(monkeypatch: Any) -> None:
+    writer, here = sqlite.Writer(), connection
+    monkeypatch.setattr(here, "is_in_memory_db", lambda: False, raising=False)
+    first = writer.get(here)
+    assert writer.get(here) is first
+    monkeypatch.setattr("os.getpid", lambda: -1)
+    assert writer.get(here) is not first
+
+
+def _cut() -> None:
+    """Cut the connection as a restart of the server does to each that a web process keeps."""
+    connection.ensure_connection()
+    info: Any = connection.connection.info
+    with psycopg.connect(info.dsn, autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", [info.backend_pid])
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="a file is not cut off")
+class TestACutConnection:
+    def test_fails_no_statement_that_comes_first(self) -> None:
+        _cut()
+        assert engine.run("SELECT 7", []) == [(7,)]
+
+    def test_fails_one_amid_a_transaction_and_none_after_it(self) -> None:
+        def twice() -> None:
+            with transaction.atomic():
+                assert engine.run("SELECT 7", []) == [(7,)]
+                _cut()
+                engine.run("SELECT 7", [])
+
+        with pytest.raises(OperationalError):
+            twice()
+        connection.close_if_unusable_or_obsolete()
+        assert engine.run("SELECT 7", []) == [(7,)]
+
+
+# -- the house ------------------------------------------------------------------------------------------------------
+
+VENDOR_WORDS = re.compile(r"\.vendor\b|connection\.features|\bpsycopg\b|FOR (NO KEY )?UPDATE|SKIP LOCKED|IS_POSTGRESQL")
+PRODUCT = ("seedance_service", "tenants", "generations", "deploy")
+
+
+@pytest.mark.one_database
+def test_nothing_outside_of_this_package_knows_which_database_it_is() -> None:
+    files = [file for folder in PRODUCT for file in (Path(settings.BASE_DIR) / folder).rglob("*.py")]
+    asking = {
+        str(file.relative_to(settings.BASE_DIR))
+        for file in files
+        if "migrations" not in file.parts and file.parent.name != "db" and VENDOR_WORDS.search(file.read_text())
+    }
+    assert asking == set()
+    assert len(files) > 150

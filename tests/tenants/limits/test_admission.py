@@ -1,0 +1,251 @@
+"""An admission is one plan, whichever create of a minute it is, and whatever changes while it runs."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connection, transaction
+from django.db.models import Model
+from django.utils import timezone
+
+from generations import inputs, intake
+from generations.models import Event, Generation, InputImage
+from tenants import administration, reconcile
+from tenants.administration import Act
+from tenants.db.engine import engine
+from tenants.errors import LimitReached
+from tenants.limits import admission, counters
+from tenants.models import LedgerEntry, Tenant, Window
+from tests.conftest import Caller, make_generation
+from tests.pictures import base64_of, picture
+
+pytestmark = [pytest.mark.usefixtures("bucket"), pytest.mark.django_db(transaction=True)]
+BODY = {"image": "https://example.com/a.png", "resolution": "480p", "metadata": {"team": "web", "zone": "ä"}}
+OPS = Act(by="t")
+
+
+@pytest.fixture
+def plans(monkeypatch: Any) -> list[bool]:
+    """Whether each plan that was run was kept."""
+    kept, run = list[bool](), engine.run_plan
+
+    def noted(plan: Any) -> Any:
+        rows = run(plan)
+        kept.append(rows is not None)
+        return rows
+
+    monkeypatch.setattr(engine, "run_plan", noted)
+    return kept
+
+
+def create(caller: Caller, **changed: Any) -> Any:
+    return caller.http.post("/v1/generations", {**BODY, **changed}, format="json")
+
+
+def columns(row: Model, *but: str) -> dict[str, Any]:
+    return {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields if field.name not in but}
+
+
+def test_the_first_create_of_a_window_goes_the_way_of_every_other_and_writes_the_same(
+    alice: Caller, plans: list[bool]
+) -> None:
+    ids = [create(alice).json()["id"] for _ in range(3)]
+    assert plans == [True, True, True]
+    rows = [Generation.objects.get(pk=pk) for pk in ids]
+    own = ("id", "created_at", "due_at", "seed", "first_eta")
+    assert columns(rows[0], *own) == columns(rows[1], *own) == columns(rows[2], *own)
+    assert [row.events.get().message for row in rows] == ["accepted"] * 3
+    assert [row.labels.count() for row in rows] == [2, 2, 2]
+    first, second, _ = [LedgerEntry.objects.get(generation_id=row.pk) for row in rows]
+    but = ("id", "generation_id", "at", "windows")
+    assert columns(first, *but) == columns(second, *but)
+    assert Window.objects.get(kind="in_flight", api_key=None).used == 3
+
+
+def test_a_full_window_takes_all_of_it_back(alice: Caller, plans: list[bool]) -> None:
+    Tenant.objects.filter(pk=alice.tenant.pk).update(per_day=2)
+    assert [create(alice).status_code for _ in range(4)] == [202, 202, 429, 429]
+    assert plans == [True, True, False, False]
+    assert [model.objects.count() for model in (Generation, LedgerEntry, Event)] == [2, 2, 2]
+    assert Window.objects.get(kind="per_day", api_key=None).used == 2
+    assert Window.objects.get(kind="in_flight", api_key=None).used == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        (lambda alice: administration.suspend(OPS, alice.tenant), 403),
+        (lambda alice: administration.revoke_key(OPS, alice.key), 401),
+        (lambda alice: administration.change_tenant(OPS, alice.tenant, in_flight=1), 429),
+        (lambda alice: administration.change_key(OPS, alice.key, per_day=1), 429),
+        (lambda alice: administration.change_tenant(OPS, alice.tenant, in_flight=9), 202),
+        (lambda alice: administration.change_tenant(OPS, alice.tenant, time_zone="Asia/Tokyo"), 202),
+    ],
+    ids=["suspended", "revoked", "tenant lowered", "key lowered", "tenant raised", "time zone"],
+)
+def test_a_change_that_comes_after_the_key_was_read_holds_for_the_admission(
+    alice: Caller, plans: list[bool], monkeypatch: Any, change: Callable[[Caller], Any], status: int
+) -> None:
+    assert create(alice).status_code == 202
+    _just_before_it_is_run(monkeypatch, lambda: change(alice))
+    assert create(alice).status_code == status
+    assert plans == [True, False, *{202: [True], 429: [False]}.get(status, [])]
+    assert reconcile.check(alice.tenant.pk) == []
+
+
+def _just_before_it_is_run(monkeypatch: Any, change: Callable[[], Any]) -> None:
+    """Let `change` come between the reading of an admission's key and its plan, once."""
+    ensure, done = counters.ensure_windows, list[bool]()
+
+    def changed(*args: Any) -> None:
+        ensure(*args)
+        if not done:
+            done.append(True)
+            change()
+
+    monkeypatch.setattr(counters, "ensure_windows", changed)
+
+
+def test_an_input_image_that_is_given_up_meanwhile_is_stored_again(alice: Caller, plans: list[bool]) -> None:
+    body = base64_of(picture())
+    assert create(alice, image=body).status_code == 202
+    keep = inputs.keep
+
+    def given_up(*args: Any) -> Any:
+        found = keep(*args)
+        InputImage.objects.filter(pk=found.pk).update(gone_at=timezone.now())
+        inputs.keep = keep
+        return found
+
+    inputs.keep = given_up
+    answer = create(alice, image=body)
+    assert answer.status_code == 202
+    image = Generation.objects.get(pk=answer.json()["id"]).image
+    assert image is not None
+    assert image.gone_at is None
+    assert plans == [True, False, True]
+
+
+def test_a_window_that_was_deleted_behind_the_process_is_opened_again(alice: Caller, plans: list[bool]) -> None:
+    assert create(alice).status_code == 202
+    Window.objects.filter(kind="requests_per_minute").delete()
+    assert create(alice).status_code == 202
+    assert plans in ([True, False, True], [True, True])  # the second at the turn of a minute
+    assert Window.objects.filter(kind="requests_per_minute", api_key=None, used=1).exists()
+
+
+def test_capacity_that_is_given_back_before_the_reason_is_read_admits(
+    alice: Caller, plans: list[bool], monkeypatch: Any
+) -> None:
+    alice.limit(in_flight=1)
+    first = create(alice).json()["id"]
+    read, done = counters.read, list[bool]()
+
+    def freed(*args: Any) -> Any:
+        if not done:
+            done.append(True)
+            assert alice.http.post(f"/v1/generations/{first}/cancel").status_code == 200
+        return read(*args)
+
+    monkeypatch.setattr(counters, "read", freed)
+    assert create(alice).status_code == 202
+    assert plans == [True, False, True]
+
+
+def test_a_refusal_without_a_reason_ends_and_says_so(alice: Caller, monkeypatch: Any) -> None:
+    runs = list[Any]()
+    monkeypatch.setattr(engine, "run_plan", lambda plan: runs.append(plan))
+    with pytest.raises(OperationalError, match="refused 10 times"):
+        make_generation(alice)
+    assert len(runs) == admission.MAX_RUNS
+    answer = create(alice)
+    assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
+    assert Generation.objects.count() == LedgerEntry.objects.count() == 0
+
+
+def test_it_is_a_savepoint_of_a_callers_transaction(alice: Caller) -> None:
+    alice.limit(in_flight=1)
+    with transaction.atomic():
+        make_generation(alice)
+        with pytest.raises(LimitReached):
+            make_generation(alice)
+        assert Generation.objects.count() == 1  # the transaction goes on
+        transaction.set_rollback(True)
+    assert Generation.objects.count() == LedgerEntry.objects.count() == 0
+
+
+def test_an_operators_rerun_is_one_plan_with_its_audit_entry(alice: Caller, plans: list[bool]) -> None:
+    from generations import interventions
+    from tenants.models import AuditEntry
+
+    source = make_generation(alice, image=None, image_url=BODY["image"])
+    made = interventions.rerun(Act(by="ops", reason="asked for"), source)
+    assert plans == [True, True]
+    entry = AuditEntry.objects.get(action="generation: rerun")
+    assert (entry.target, entry.changes["made"]) == (str(source.pk), str(made.pk))
+    alice.limit(in_flight=2)
+    with pytest.raises(LimitReached):
+        interventions.rerun(Act(by="ops", reason="once more"), source)
+    assert AuditEntry.objects.filter(action="generation: rerun").count() == 1
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL has a writer for each connection")
+class TestOneWriter:
+    @pytest.fixture
+    def used(self, monkeypatch: Any) -> list[Any]:
+        """The connection of each row of a generation that is written."""
+        used, run_by = list[Any](), engine.run_by
+
+        def noted(by: Any, sql: str, values: Any) -> Any:
+            rows = run_by(by, sql, values)
+            if sql.startswith('INSERT INTO "generations_generation"'):
+                used.append(by.connection)
+            return rows
+
+        monkeypatch.setattr(engine, "run_by", noted)
+        return used
+
+    def create(self, caller: Caller) -> None:
+        try:
+            assert create(caller).status_code == 202
+        finally:
+            if threading.current_thread() is not threading.main_thread():
+                connection.close()
+
+    def test_all_threads_write_by_one_connection(self, alice: Caller, used: list[Any]) -> None:
+        self.create(alice)
+        threads = [threading.Thread(target=self.create, args=[alice]) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(used) == 1 + 8
+        assert len({id(one) for one in used}) == 1
+        assert connection.connection is not used[0]
+        assert Generation.objects.count() == LedgerEntry.objects.count() == 9
+
+    def test_it_is_opened_anew_as_often_as_any(self, alice: Caller, used: list[Any]) -> None:
+        self.create(alice)
+        engine._writer.get(connection).close_at = 0.0  # type: ignore[attr-defined]  # older than CONN_MAX_AGE
+        self.create(alice)
+        assert used[-1] is not used[-2]
+        assert Generation.objects.count() == 2
+
+
+def test_intake_reads_a_changed_key_no_more_often_than_stated(alice: Caller, monkeypatch: Any) -> None:
+    tried = list[Any]()
+
+    def changing(*args: Any) -> Any:
+        tried.append(args)
+        raise admission.KeyChanged
+
+    monkeypatch.setattr(admission, "admit", changing)
+    with pytest.raises(admission.KeyChanged):
+        intake.accept(alice.key, intake.Wanted(**_fields()))
+    assert len(tried) == intake.MAX_CHANGES + 1
+
+
+def _fields() -> dict[str, Any]:
+    facts = {"image": BODY["image"], "resolution": "480p", "aspect_ratio": "16:9", "duration": 5}
+    return {**facts, "prompt": "", "last_image": None, "camera_fixed": False, "seed": 1}
