@@ -12,7 +12,6 @@ from tenants.models import Limits, Window
 
 Kind = Window.Kind
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MONTHLY = {Kind.PER_MONTH, Kind.SECONDS_PER_MONTH, Kind.USD_PER_MONTH}
 
 
 @dataclass(frozen=True)

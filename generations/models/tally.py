@@ -5,10 +5,6 @@ from typing import Any
 from django.db import models
 
 
-def none_took() -> list[int]:
-    return []
-
-
 class Tally(models.Model):
     """What was accepted and what ended in one hour that is over: of live generations, or of those of test keys."""
 
@@ -18,7 +14,7 @@ class Tally(models.Model):
     succeeded = models.PositiveIntegerField(default=0)
     failed = models.PositiveIntegerField(default=0)
     cancelled = models.PositiveIntegerField(default=0)
-    took: Any = models.JSONField(default=none_took, help_text="How many videos came within each bound of tally.BOUNDS.")
+    took: Any = models.JSONField(default=list, help_text="How many videos came within each bound of tally.BOUNDS.")
 
     class Meta:
         verbose_name_plural = "tallies"
