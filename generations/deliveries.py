@@ -21,6 +21,7 @@ from django.utils import timezone
 
 from generations import ids, queue
 from generations.models import Delivery, DeliveryAttempt, Generation, WebhookEndpoint
+from tenants import times
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -118,7 +119,7 @@ def _write(rows: list[Delivery]) -> None:
 
 
 def _body(kind: str, facts: dict[str, Any]) -> str:
-    told = {"type": kind, "timestamp": timezone.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "data": facts}
+    told = {"type": kind, "timestamp": times.rfc3339(timezone.now()), "data": facts}
     return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
 
 

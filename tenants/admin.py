@@ -13,7 +13,7 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
 from unfold.views import ChangeList
 
-from tenants import administration, bars, forms, pages, windows
+from tenants import administration, bars, forms, pages, times, windows
 from tenants.errors import Refusal
 from tenants.lists import Long, ReadOnly
 from tenants.models import ApiKey, AuditEntry, LedgerEntry, Limits, Tenant
@@ -164,7 +164,7 @@ class ReadOnlyAdmin(ReadOnly, ModelAdmin):
     @display(description="At", ordering="at")
     def when(self, entry: Any) -> str:
         """To the second, in UTC, which orders what was done by eye too."""
-        return f"{entry.at:%Y-%m-%d %H:%M:%S}"
+        return times.readable(entry.at, "seconds")
 
 
 @admin.register(ApiKey)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from tenants import room, windows
+from tenants import room, times, windows
 from tenants.charts import BLUE, Chart
 from tenants.models import Limits, Tenant, Window
 from tenants.windows import Kind, Standing
@@ -39,8 +39,7 @@ class Bar:
     @property
     def resets_at(self) -> str | None:
         """By the tenant's own clock: a template would turn a datetime to the panel's."""
-        resets_at = self.standing.resets_at
-        return f"{resets_at.astimezone(self.tenant.zone):%Y-%m-%d %H:%M %Z}" if resets_at else None
+        return times.local(self.standing.resets_at, self.tenant.zone) if self.standing.resets_at else None
 
     @property
     def percent(self) -> int:

@@ -12,6 +12,8 @@ from django.db.models import Q
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from tenants import times
+
 
 class Limits(models.Model):
     """Limits on creating generations; null means none. Days and months are the tenant's own."""
@@ -156,7 +158,7 @@ class Window(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} from {self.starts_at:%Y-%m-%d %H:%M}"
+        return f"{self.kind} from {times.readable(self.starts_at)}"
 
 
 class AppendOnlyQuerySet(models.QuerySet[Any]):

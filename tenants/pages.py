@@ -14,7 +14,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from tenants import administration, forms
+from tenants import administration, forms, times
 from tenants.administration import Act
 from tenants.errors import NotPossible, Refusal
 from tenants.keys import NewKey
@@ -164,7 +164,7 @@ class Acts:
 
 def _once(new: NewKey, old_ends: datetime | None = None) -> Once:
     sentence = "It is shown only this once, and only its digest is kept: copy it now."
-    note = f"The old key is good until {old_ends:%Y-%m-%d %H:%M} UTC." if old_ends else ""
+    note = f"The old key is good until {times.readable(old_ends)} UTC." if old_ends else ""
     return Once("The new key", sentence, new.text, note)
 
 

@@ -14,7 +14,7 @@ from generations import lifecycle, links
 from generations.admin import acts
 from generations.errors import StorageTrouble
 from generations.models import Attempt, Delivery, Event, Generation, InputImage
-from tenants import windows
+from tenants import times, windows
 from tenants.models import LedgerEntry
 
 log = structlog.stdlib.get_logger(__name__)
@@ -63,8 +63,8 @@ def doubt(generation: Generation) -> dict[str, str]:
     assert sent is not None
     ends = sent + lifecycle.IN_DOUBT_HOLD
     return {
-        "In doubt since": f"{sent:%Y-%m-%d %H:%M:%S} UTC, when it was sent: {span(now - sent)} ago",
-        "Fails by itself": f"{ends:%Y-%m-%d %H:%M:%S} UTC, in {span(ends - now)}",
+        "In doubt since": f"{times.readable(sent, 'seconds')} UTC, when it was sent: {span(now - sent)} ago",
+        "Fails by itself": f"{times.readable(ends, 'seconds')} UTC, in {span(ends - now)}",
         "USD at risk": windows.usd(generation.price_micro),
     }
 

@@ -14,7 +14,7 @@ from unfold.decorators import action, display
 from generations import deliveries, endpoints
 from generations.admin import filters
 from generations.models import Delivery, DeliveryAttempt, WebhookEndpoint
-from tenants import pages
+from tenants import pages, times
 from tenants.administration import Act
 from tenants.forms import ActForm, check_changes
 from tenants.lists import Long, ReadOnly
@@ -98,7 +98,7 @@ def disable(act: Act, endpoint: WebhookEndpoint) -> None:
 def _shown(secret: str, until: datetime | None = None) -> Once:
     sentence = "It is shown only this once: hand it to the tenant now."
     return Once(
-        "The new secret", sentence, secret, f"The old one signs too until {until:%Y-%m-%d %H:%M} UTC." if until else ""
+        "The new secret", sentence, secret, f"The old one signs too until {times.readable(until)} UTC." if until else ""
     )
 
 

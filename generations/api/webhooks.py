@@ -11,11 +11,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from generations import endpoints
-from generations.api import paging, shown
+from generations.api import paging
 from generations.api import webhook_shapes as shapes
 from generations.api.serializers import Strict
 from generations.errors import DeliveryNotFound, WebhookEndpointNotFound
 from generations.models import Delivery, WebhookEndpoint
+from tenants import times
 from tenants.administration import Act
 from tenants.entrance import View, key_of
 from tenants.models import ApiKey
@@ -199,4 +200,4 @@ def _overlap(request: Request) -> timedelta:
 
 
 def _rotated(secret: str, until: Any) -> Response:
-    return Response({"secret": secret, "previous_secret_until": shown.time(until)})
+    return Response({"secret": secret, "previous_secret_until": times.rfc3339(until)})

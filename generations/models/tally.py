@@ -4,6 +4,8 @@ from typing import Any
 
 from django.db import models
 
+from tenants import times
+
 
 class Tally(models.Model):
     """What was accepted and what ended in one hour that is over: of live generations, or of those of test keys."""
@@ -21,7 +23,7 @@ class Tally(models.Model):
         constraints = [models.UniqueConstraint(fields=["hour", "test"], name="an_hour_is_tallied_once")]
 
     def __str__(self) -> str:
-        return f"{self.hour:%Y-%m-%d %H:00}"
+        return times.readable(self.hour)
 
 
 class StorageUse(models.Model):
@@ -32,4 +34,4 @@ class StorageUse(models.Model):
     pictures = models.PositiveBigIntegerField(help_text="Bytes.")
 
     def __str__(self) -> str:
-        return f"storage at {self.at:%Y-%m-%d %H:%M}"
+        return f"storage at {times.readable(self.at)}"

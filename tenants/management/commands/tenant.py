@@ -2,7 +2,7 @@
 
 import json
 from argparse import ArgumentParser
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.utils import timezone
 
-from tenants import administration, keys, sheets, statement, windows
+from tenants import administration, keys, sheets, statement, times, windows
 from tenants.administration import Act
 from tenants.errors import Refusal
 from tenants.management.options import (
@@ -114,7 +114,7 @@ class Command(BaseCommand):
         old = _known_key(options["prefix"])
         new, ends = administration.roll_key(self._act, old, options["overlap"])
         answer, sentences = _shown_once(old.tenant, new)
-        shown = f"{ends:%Y-%m-%dT%H:%M:%SZ}"
+        shown = times.rfc3339(ends, "seconds")
         return {**answer, "old_key_expires_at": shown}, [*sentences, f"{old.prefix} is good until {shown}."]
 
     def revoke(self, options: dict[str, Any]) -> Answer:
@@ -214,19 +214,15 @@ def _bill_lines(found: statement.Statement, path: Path) -> list[str]:
 
 def _tenant_row(tenant: Tenant) -> dict[str, Any]:
     known = [_key_row(key) for key in tenant.keys.all()]
-    facts = {"limits": tenant.limits, "time_zone": tenant.time_zone, "suspended_at": _shown(tenant.suspended_at)}
+    facts = {"limits": tenant.limits, "time_zone": tenant.time_zone, "suspended_at": times.iso(tenant.suspended_at)}
     facts |= {name: getattr(tenant, name) for name in Tenant.WANTS}
     return {"tenant": tenant.name, **facts, "keys": known}
 
 
 def _key_row(key: ApiKey) -> dict[str, Any]:
-    times = {name: _shown(getattr(key, name)) for name in ("expires_at", "last_used_at", "revoked_at")}
+    times = {name: times.iso(getattr(key, name)) for name in ("expires_at", "last_used_at", "revoked_at")}
     facts = {"label": key.label, "scopes": key.scopes, "test": key.test, "limits": key.limits}
     return {"prefix": key.prefix, **facts, **times}
-
-
-def _shown(at: datetime | None) -> str | None:
-    return at.isoformat() if at else None
 
 
 def _tenant_line(row: dict[str, Any]) -> str:
