@@ -137,8 +137,8 @@ def mark_working(endpoint: WebhookEndpoint) -> None:
     WebhookEndpoint.objects.filter(pk=endpoint.pk, failing_since__isnull=False).update(failing_since=None)
 
 
-def mark_failing(endpoint: WebhookEndpoint) -> bool:
-    """Whether it has failed for so long that it is to be disabled."""
+def record_failure(endpoint: WebhookEndpoint) -> bool:
+    """Note that a delivery failed. Return whether the endpoint has failed for so long that it is to be disabled."""
     now = timezone.now()
     if WebhookEndpoint.objects.filter(pk=endpoint.pk, failing_since=None).update(failing_since=now):
         return False

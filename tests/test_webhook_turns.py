@@ -37,7 +37,7 @@ def backlog(caller: Caller, count: int, **which: Any) -> None:
 
 def failing(caller: Caller, **facts: Any) -> WebhookEndpoint:
     one = make_endpoint(caller, **facts)
-    endpoints.mark_failing(one)
+    endpoints.record_failure(one)
     return one
 
 
