@@ -62,7 +62,12 @@ def render(generation: Generation) -> dict[str, Any]:
 def events(generation: Generation) -> Iterator[dict[str, Any]]:
     """Its life so far, oldest first."""
     for number, event in enumerate(generation.events.all(), 1):
-        yield {"sequence": number, "status": event.status, "message": event.message, "created_at": times.rfc3339(event.at)}
+        yield {
+            "sequence": number,
+            "status": event.status,
+            "message": event.message,
+            "created_at": times.rfc3339(event.at),
+        }
 
 
 def _image(image: InputImage | None, url: str) -> dict[str, Any] | None:

@@ -94,7 +94,7 @@ class Watch:
                 ended.set()
 
     def _ensure_watcher(self) -> bool:
-        """Start the thread that looks for all, unless it runs. Return False where there is none. Call under the lock."""
+        """Start the thread that looks for all, unless it runs. Return False where none can be. Call under the lock."""
         if self._thread and self._thread.is_alive():
             return True
         self._thread = threading.Thread(target=self._look_for_all, name="waiting", daemon=True)

@@ -17,7 +17,10 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Delivery",
             fields=[
-                ("id", models.UUIDField(default=generations.ids.new, editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(default=generations.ids.new, editable=False, primary_key=True, serialize=False),
+                ),
                 ("test", models.BooleanField()),
                 (
                     "url",
@@ -91,7 +94,10 @@ class Migration(migrations.Migration):
                 ("previous_secret", models.TextField(blank=True)),
                 ("previous_until", models.DateTimeField(null=True)),
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("id", models.UUIDField(default=generations.ids.new, editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(default=generations.ids.new, editable=False, primary_key=True, serialize=False),
+                ),
                 ("test", models.BooleanField(default=False)),
                 ("url", models.TextField()),
                 ("description", models.CharField(blank=True, max_length=200)),

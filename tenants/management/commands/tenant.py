@@ -220,9 +220,9 @@ def _tenant_row(tenant: Tenant) -> dict[str, Any]:
 
 
 def _key_row(key: ApiKey) -> dict[str, Any]:
-    times = {name: times.iso(getattr(key, name)) for name in ("expires_at", "last_used_at", "revoked_at")}
+    moments = {name: times.iso(getattr(key, name)) for name in ("expires_at", "last_used_at", "revoked_at")}
     facts = {"label": key.label, "scopes": key.scopes, "test": key.test, "limits": key.limits}
-    return {"prefix": key.prefix, **facts, **times}
+    return {"prefix": key.prefix, **facts, **moments}
 
 
 def _tenant_line(row: dict[str, Any]) -> str:
