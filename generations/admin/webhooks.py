@@ -5,7 +5,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from unfold import widgets
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
@@ -151,9 +151,6 @@ class WebhookEndpointAdmin(pages.Acts, ReadOnly, ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).filter(deleted_at=None)
 
-    def has_act_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return request.user.has_perm("generations.change_webhookendpoint")
-
     def has_make_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("generations.add_webhookendpoint")
 
@@ -162,9 +159,6 @@ class WebhookEndpointAdmin(pages.Acts, ReadOnly, ModelAdmin):
         endpoint = self.get_object(request, object_id)
         idle = "disable" if endpoint and endpoint.disabled_at else "enable"
         return [one for one in super().get_actions_detail(request, object_id) if not one.path.endswith(idle)]
-
-    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
-        return HttpResponseRedirect(pages.listed("auditentry", target__exact=object_id))
 
     @display(description="URL")
     def address(self, endpoint: WebhookEndpoint) -> str:
@@ -185,21 +179,10 @@ class WebhookEndpointAdmin(pages.Acts, ReadOnly, ModelAdmin):
     def make(self, request: HttpRequest) -> HttpResponse:
         return self.ask(request, None, MAKE)
 
-    @action(description="Change", icon="tune", permissions=["act"], url_path="settings")
-    def change_endpoint(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.act(request, object_id, CHANGE)
-
-    @action(description="Rotate secret", icon="autorenew", permissions=["act"])
-    def rotate(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.act(request, object_id, ROTATE)
-
-    @action(description="Disable", icon="notifications_off", permissions=["act"])
-    def disable(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.act(request, object_id, DISABLE)
-
-    @action(description="Enable", icon="notifications", permissions=["act"])
-    def enable(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.act(request, object_id, ENABLE)
+    change_endpoint = pages.button(CHANGE, "tune", "Change", path="settings")
+    rotate = pages.button(ROTATE, "autorenew", "Rotate secret")
+    disable = pages.button(DISABLE, "notifications_off")
+    enable = pages.button(ENABLE, "notifications")
 
     @action(description="Delete", icon="delete", permissions=["act"])
     def remove(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -224,12 +207,6 @@ class DeliveryAdmin(pages.Acts, Long, ReadOnly, ModelAdmin):
     inlines = [AttemptInline]
     actions_detail = ["redeliver"]
 
-    def has_act_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return request.user.has_perm("generations.change_delivery")
-
-    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
-        return HttpResponseRedirect(pages.listed("auditentry", target__exact=object_id))
-
     @display(description="Status", ordering="status", label={"delivered": "success", "failed": "danger"})
     def state(self, delivery: Delivery) -> str:
         return delivery.status
@@ -238,6 +215,4 @@ class DeliveryAdmin(pages.Acts, Long, ReadOnly, ModelAdmin):
     def receiver(self, delivery: Delivery) -> str:
         return delivery.endpoint.url if delivery.endpoint else delivery.url
 
-    @action(description="Redeliver", icon="replay", permissions=["act"])
-    def redeliver(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.act(request, object_id, REDELIVER)
+    redeliver = pages.button(REDELIVER, "replay")
