@@ -11,7 +11,7 @@ from django.utils import timezone
 from generations import errors, lifecycle, novita, queue
 from generations.failpoints import failpoint
 from generations.models import Generation
-from tenants import administration, windows
+from tenants import administration, amounts
 from tenants.administration import Act
 from tenants.errors import NotPossible
 from tenants.models import Tenant
@@ -106,7 +106,7 @@ def _do(
             raise NotPossible(reason="Another attempt was sent since: what was found out is not about it.")
         if not move():
             raise NotPossible(reason="It is no longer in doubt.")
-        changes = {**facts, "usd_at_risk": windows.usd(generation.price_micro)}
+        changes = {**facts, "usd_at_risk": amounts.usd(generation.price_micro)}
         administration.note(act, f"doubt: {action}", generation.tenant, str(generation.pk), changes)
         failpoint("doubt_before_commit")
     queue.ring()

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from generations import intake, lifecycle, queue, removal
 from generations.models import Generation
-from tenants import administration, windows
+from tenants import administration, amounts
 from tenants.administration import Act
 from tenants.errors import NotPossible
 
@@ -36,7 +36,7 @@ def fail(act: Act, generation: Generation) -> None:
     def move() -> bool:
         return lifecycle.fail(generation, "ended_by_operators", ENDED, sources=MOVABLE, fenced=False)
 
-    _do(act, "fail and release", generation, move, was=generation.status, usd=windows.usd(generation.price_micro))
+    _do(act, "fail and release", generation, move, was=generation.status, usd=amounts.usd(generation.price_micro))
 
 
 def nudge(act: Act, generation: Generation) -> None:
@@ -60,7 +60,7 @@ def rerun(act: Act, generation: Generation, *, seed: int | None = None) -> Gener
     _check_reason(act)
 
     def note(made: Generation) -> None:
-        _note(act, "rerun", generation, made=str(made.pk), seed=made.seed, usd=windows.usd(made.price_micro))
+        _note(act, "rerun", generation, made=str(made.pk), seed=made.seed, usd=amounts.usd(made.price_micro))
 
     return intake.again(generation, seed=generation.seed if seed is None else seed, note=note)
 

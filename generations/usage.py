@@ -9,7 +9,7 @@ from django.db.models import Count, F, Q, Sum
 from django.db.models.functions import TruncDate
 
 from generations.models import Generation
-from tenants import windows
+from tenants import amounts, windows
 from tenants.models import ApiKey
 
 Status = Generation.Status
@@ -55,7 +55,7 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
     ended = row["succeeded"] + row["failed"]
     return {
         **{name: row[name] for name in [*COUNTS, "seconds"]},
-        "usd": windows.usd(row["micro"]),
-        "held_usd": windows.usd(row["held_micro"]),
+        "usd": amounts.usd(row["micro"]),
+        "held_usd": amounts.usd(row["held_micro"]),
         "success_rate": round(row["succeeded"] / ended, 4) if ended else None,
     }

@@ -13,7 +13,7 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 from unfold.views import ChangeList
 
-from tenants import administration, bars, forms, pages, times, windows
+from tenants import administration, amounts, bars, forms, pages, times
 from tenants.errors import Refusal
 from tenants.lists import Long, ReadOnly
 from tenants.models import ApiKey, AuditEntry, LedgerEntry, Limits, Tenant
@@ -45,7 +45,7 @@ class LimitsShown:
     @display(description="USD per month")
     def usd_per_month(self, holder: Limits) -> str | None:
         micro = holder.usd_per_month_micro
-        return None if micro is None else windows.usd(micro)
+        return None if micro is None else amounts.usd(micro)
 
 
 @admin.register(Tenant)
@@ -214,7 +214,7 @@ class LedgerEntryAdmin(Long, ReadOnlyAdmin):
 
     @display(description="USD")
     def usd(self, entry: LedgerEntry) -> str:
-        return windows.usd(entry.amount_micro)
+        return amounts.usd(entry.amount_micro)
 
 
 def _entries_of(term: str) -> Q:

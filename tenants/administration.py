@@ -16,7 +16,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Sum
 from django.utils import timezone
 
-from tenants import keys, ledger, room, windows
+from tenants import amounts, keys, ledger, room, windows
 from tenants.errors import NoSandbox, NotPossible
 from tenants.models import ApiKey, AuditEntry, LedgerEntry, Limits, Tenant, Window, check_time_zone
 from tenants.windows import Charge, Kind
@@ -143,7 +143,7 @@ def adjust(act: Act, tenant: Tenant, amount_micro: int) -> None:
             raise NotPossible(reason="A credit can not be larger than what was spent this month.")
         change = Charge(Kind.USD_PER_MONTH, starts_at, amount_micro)
         ledger.adjust(locked, amount_micro, [change], act.reason, at=now)
-        note(act, "adjust", locked, locked.name, {"usd": windows.usd(amount_micro)})
+        note(act, "adjust", locked, locked.name, {"usd": amounts.usd(amount_micro)})
 
 
 def _spent_micro(tenant: Tenant, starts_at: datetime) -> int:

@@ -27,6 +27,8 @@ class Limits(models.Model):
         "usd_per_month_micro",
     )
 
+    COUNTS: ClassVar = NAMES[:-1]  # the last one is money
+
     requests_per_minute = models.PositiveIntegerField(null=True, blank=True, help_text="Creates a minute.")
     in_flight = models.PositiveIntegerField(null=True, blank=True, help_text="Generations that have not ended.")
     per_day = models.PositiveIntegerField(null=True, blank=True, help_text="Generations a day.")

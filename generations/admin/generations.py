@@ -15,7 +15,7 @@ from generations import links
 from generations.admin import acts, filters, life
 from generations.admin.search import Search
 from generations.models import Generation
-from tenants import pages, windows
+from tenants import amounts, pages
 from tenants.lists import Long, ReadOnly
 
 Status = Generation.Status
@@ -111,7 +111,7 @@ class GenerationAdmin(pages.Acts, GenerationList):
 
     @display(description="USD")
     def price(self, generation: Generation) -> str:
-        return "test" if generation.test else windows.usd(generation.price_micro)
+        return "test" if generation.test else amounts.usd(generation.price_micro)
 
     attach = pages.button(acts.PAGES["attach"], "link")
     resubmit = pages.button(acts.PAGES["resubmit"], "send")

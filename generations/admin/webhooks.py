@@ -16,7 +16,7 @@ from generations.admin import filters
 from generations.models import Delivery, DeliveryAttempt, WebhookEndpoint
 from tenants import pages, times
 from tenants.administration import Act
-from tenants.forms import ActForm, check_changes
+from tenants.forms import ActForm, Hours, Line, check_changes
 from tenants.lists import Long, ReadOnly
 from tenants.models import Tenant
 from tenants.pages import Once
@@ -27,17 +27,14 @@ LONGEST_URL = 2000  # characters, as in the API
 class EndpointForm(ActForm):
     """What there is to say of an endpoint."""
 
-    url = forms.CharField(max_length=LONGEST_URL, label="URL", widget=widgets.UnfoldAdminTextInputWidget)
+    url = Line(max_length=LONGEST_URL, label="URL")
     events = forms.MultipleChoiceField(
         required=False,
         choices=[(name, name) for name in deliveries.TYPES],
         help_text=f"None: all of them but {', '.join(deliveries.BY_NAME_ONLY)}.",
         widget=widgets.UnfoldAdminCheckboxSelectMultipleWidget,
     )
-    description = forms.CharField(required=False, max_length=200, widget=widgets.UnfoldAdminTextInputWidget)
-
-    def facts(self) -> dict[str, Any]:
-        return {name: self.cleaned_data[name] for name in ("url", "events", "description")}
+    description = Line(required=False, max_length=200)
 
 
 class ChangeForm(EndpointForm):
@@ -61,24 +58,17 @@ class MakeForm(EndpointForm):
 
     field_order = ["tenant", "url", "events", "description", "test"]
 
-    def facts(self) -> dict[str, Any]:
-        return {**super().facts(), "tenant": self.cleaned_data["tenant"], "test": self.cleaned_data["test"]}
-
 
 class RotateForm(ActForm):
     """How long the old secret signs beside the new one."""
 
-    overlap = forms.IntegerField(
+    overlap = Hours(
         label="Overlap in hours",
         initial=endpoints.OVERLAP // timedelta(hours=1),
         min_value=0,
         max_value=endpoints.LONGEST_OVERLAP // timedelta(hours=1),
         help_text="How long both sign.",
-        widget=widgets.UnfoldAdminIntegerFieldWidget,
     )
-
-    def facts(self) -> dict[str, Any]:
-        return {"overlap": timedelta(hours=self.cleaned_data["overlap"])}
 
 
 def make(act: Act, tenant: Tenant, url: str, **facts: Any) -> Once:

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from generations import doubts
 from generations.models import Generation
-from tenants import times, windows
+from tenants import amounts, times
 from tenants.administration import Act
 from tenants.errors import Refusal
 from tenants.management.options import user
@@ -77,5 +77,5 @@ def _shown(row: Generation) -> dict[str, Any]:
         "attempt": doubts.attempt_of(row),
         "seed": row.seed,
         "submitted_at": times.rfc3339(row.submitted_at, "seconds"),
-        "usd": windows.usd(row.price_micro),
+        "usd": amounts.usd(row.price_micro),
     }

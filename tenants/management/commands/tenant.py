@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.utils import timezone
 
-from tenants import administration, keys, sheets, statement, times, windows
+from tenants import administration, amounts, keys, sheets, statement, times, windows
 from tenants.administration import Act
 from tenants.errors import Refusal
 from tenants.management.options import (
@@ -135,7 +135,7 @@ class Command(BaseCommand):
     def adjust(self, options: dict[str, Any]) -> Answer:
         tenant, amount = _tenant(options["name"]), options["usd"]
         administration.adjust(self._act, tenant, amount)
-        shown = windows.usd(amount)
+        shown = amounts.usd(amount)
         return {"tenant": tenant.name, "usd": shown}, [f"{shown} USD are on {tenant.name}'s bill of this month."]
 
     def bill(self, options: dict[str, Any]) -> Answer:
@@ -190,10 +190,10 @@ def _bill_object(found: statement.Statement, path: Path) -> dict[str, Any]:
         "month": f"{found.month:%Y-%m}",
         "time_zone": found.tenant.time_zone,
         "lines": found.lines,
-        "captured_usd": windows.usd(found.captured_micro),
-        "adjusted_usd": windows.usd(found.adjusted_micro),
-        "total_usd": windows.usd(found.total_micro),
-        "held_usd": windows.usd(found.held_micro),
+        "captured_usd": amounts.usd(found.captured_micro),
+        "adjusted_usd": amounts.usd(found.adjusted_micro),
+        "total_usd": amounts.usd(found.total_micro),
+        "held_usd": amounts.usd(found.held_micro),
         "held": found.held,
         "csv": str(path),
     }
@@ -206,9 +206,9 @@ def _bill_lines(found: statement.Statement, path: Path) -> list[str]:
         f"{row['seconds']:>7} s  {row['usd']:>14} USD"
         for row in found.lines
     ]
-    ends = [f"Total: {windows.usd(found.total_micro)} USD"]
+    ends = [f"Total: {amounts.usd(found.total_micro)} USD"]
     if found.held:
-        ends.append(f"Not final: {found.held} generations still hold {windows.usd(found.held_micro)} USD.")
+        ends.append(f"Not final: {found.held} generations still hold {amounts.usd(found.held_micro)} USD.")
     return [head, *(lines or ["  nothing was bought"]), *ends, f"As CSV: {path}"]
 
 
