@@ -163,21 +163,10 @@ def _rotate(
 
 
 def _set(act: Act, action: str, endpoint: WebhookEndpoint, **wanted: Any) -> WebhookEndpoint:
-    """Write what changes, and the audit's line of it; nothing where nothing does."""
     with transaction.atomic():
         locked = lock(endpoint)
-        changes = {name: value for name, value in wanted.items() if getattr(locked, name) != value}
-        if changes:
-            told = {name: [_plain(getattr(locked, name)), _plain(value)] for name, value in changes.items()}
-            for name, value in changes.items():
-                setattr(locked, name, value)
-            locked.save(update_fields=list(changes))
-            administration.note(act, action, locked.tenant, str(locked.pk), told)
+        administration.record_changes(act, action, locked.tenant, str(locked.pk), locked, wanted)
     return locked
-
-
-def _plain(value: Any) -> Any:
-    return value.isoformat(timespec="seconds") if isinstance(value, datetime) else value
 
 
 def _known(events: Sequence[str]) -> list[str]:

@@ -57,7 +57,7 @@ def retry_copy(act: Act, generation: Generation) -> None:
 
 def rerun(act: Act, generation: Generation, *, seed: int | None = None) -> Generation:
     """The same pictures, fields and, unless another is given, seed once more: on the bill of the key that made it."""
-    _check_reason(act)
+    administration.check_reason(act)
 
     def note(made: Generation) -> None:
         _note(act, "rerun", generation, made=str(made.pk), seed=made.seed, usd=amounts.usd(made.price_micro))
@@ -72,7 +72,7 @@ def delete_files(act: Act, generation: Generation) -> bool:
 
 
 def _do(act: Act, action: str, generation: Generation, move: Callable[[], bool], **facts: Any) -> None:
-    _check_reason(act)
+    administration.check_reason(act)
     with transaction.atomic():
         if not move():
             generation.refresh_from_db()
@@ -82,11 +82,6 @@ def _do(act: Act, action: str, generation: Generation, move: Callable[[], bool],
 
 def _note(act: Act, action: str, generation: Generation, **facts: Any) -> None:
     administration.note(act, f"generation: {action}", generation.tenant, str(generation.pk), facts)
-
-
-def _check_reason(act: Act) -> None:
-    if not act.reason.strip():
-        raise NotPossible(reason="It needs a reason.")
 
 
 def _why_not(generation: Generation) -> str:
