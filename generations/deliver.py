@@ -124,6 +124,6 @@ def _gone(delivery: Delivery, tried: Tried) -> None:
 
 def _failed(delivery: Delivery, tried: Tried) -> None:
     endpoint = delivery.endpoint
-    is_hopeless = endpoint is not None and endpoints.mark_failing(endpoint)
+    is_hopeless = endpoint is not None and endpoints.record_failure(endpoint)
     if deliveries.put_off(delivery, tried) and endpoint and is_hopeless:
         endpoints.disable(Act(endpoints.SERVICE), endpoint, endpoints.FAILED)

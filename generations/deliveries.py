@@ -15,13 +15,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-import uuid6
 from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from generations import queue
+from generations import ids, queue
 from generations.models import Delivery, DeliveryAttempt, Generation, WebhookEndpoint
+from tenants import times
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -90,7 +90,7 @@ def _wants(endpoint: WebhookEndpoint, kind: str) -> bool:
 
 def tell(endpoints: Sequence[WebhookEndpoint], kind: str, facts: dict[str, Any]) -> list[Delivery]:
     """Of what is no generation's, in the transaction in which it happens."""
-    message = Message(f"evt_{uuid6.uuid7().hex}", kind, _body(kind, facts))
+    message = Message(f"evt_{ids.new().hex}", kind, _body(kind, facts))
     rows = [_row(endpoint, message, endpoint=endpoint) for endpoint in endpoints]
     _write(rows)
     return rows
@@ -119,7 +119,7 @@ def _write(rows: list[Delivery]) -> None:
 
 
 def _body(kind: str, facts: dict[str, Any]) -> str:
-    told = {"type": kind, "timestamp": timezone.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "data": facts}
+    told = {"type": kind, "timestamp": times.rfc3339(timezone.now()), "data": facts}
     return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
 
 

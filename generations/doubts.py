@@ -11,7 +11,7 @@ from django.utils import timezone
 from generations import errors, lifecycle, novita, queue
 from generations.failpoints import failpoint
 from generations.models import Generation
-from tenants import administration, windows
+from tenants import administration, amounts
 from tenants.administration import Act
 from tenants.errors import NotPossible
 from tenants.models import Tenant
@@ -42,71 +42,55 @@ def attach(act: Act, generation: Generation, upstream_id: str, *, attempt: int |
     """It was created, as the task `upstream_id`, which is read first. Raises NotPossible where that is another's."""
     upstream_id = upstream_id.strip()
     _check_task(generation, upstream_id)
+
+    def move() -> bool:
+        return lifecycle.attach(generation, upstream_id, "found at the upstream")
+
     try:
-        _do(
-            act,
-            "attach",
-            generation,
-            attempt,
-            lambda: lifecycle.attach(generation, upstream_id, "found at the upstream"),
-            upstream_id=upstream_id,
-        )
+        _do(act, "attach", generation, attempt, move, upstream_id=upstream_id)
     except IntegrityError as error:
         raise NotPossible(reason="That task belongs to another generation.") from error
 
 
 def resubmit(act: Act, generation: Generation, *, attempt: int | None = None) -> None:
     """It was surely not created: it goes out once more. Where that is wrong, it is paid for twice."""
-    _do(
-        act,
-        "resubmit",
-        generation,
-        attempt,
-        lambda: lifecycle.resubmit(generation, "confirmed not created; sent once more"),
-    )
+
+    def move() -> bool:
+        return lifecycle.resubmit(generation, "confirmed not created; sent once more")
+
+    _do(act, "resubmit", generation, attempt, move)
 
 
 def release(act: Act, generation: Generation, *, attempt: int | None = None) -> None:
     """It was surely not created: it fails, and its hold goes back."""
-    sources = [Generation.Status.IN_DOUBT]
-    _do(
-        act,
-        "release",
-        generation,
-        attempt,
-        lambda: lifecycle.fail(
-            generation, "not_submitted", NOT_SUBMITTED, sources=sources, fenced=False, sent=generation.submitted_at
-        ),
-    )
+    _fail(act, "release", generation, attempt, "not_submitted", NOT_SUBMITTED)
 
 
 def give_up(act: Act, generation: Generation, *, attempt: int | None = None) -> None:
     """Nobody knows, or ever will: it fails and its hold goes back; what the upstream charged is ours to bear."""
-    sources = [Generation.Status.IN_DOUBT]
-    _do(
-        act,
-        "give up",
-        generation,
-        attempt,
-        lambda: lifecycle.fail(
-            generation, "submit_unconfirmed", UNCONFIRMED, sources=sources, fenced=False, sent=generation.submitted_at
-        ),
-    )
+    _fail(act, "give up", generation, attempt, "submit_unconfirmed", UNCONFIRMED)
+
+
+def _fail(act: Act, action: str, generation: Generation, attempt: int | None, code: str, message: str) -> None:
+    def move() -> bool:
+        sources, sent = [Generation.Status.IN_DOUBT], generation.submitted_at
+        return lifecycle.fail(generation, code, message, sources=sources, fenced=False, sent=sent)
+
+    _do(act, action, generation, attempt, move)
 
 
 def _do(
     act: Act, action: str, generation: Generation, attempt: int | None, move: Callable[[], bool], **facts: str
 ) -> None:
     """`attempt`: which one was looked at; where another was sent since, what was found out is not about it."""
-    if not act.reason.strip():
-        raise NotPossible(reason="It needs a reason.")
+    administration.check_reason(act)
     with transaction.atomic():
         in_doubt = Generation.objects.filter(pk=generation.pk, status=Generation.Status.IN_DOUBT).exists()
         if in_doubt and attempt not in (None, attempt_of(generation)):
             raise NotPossible(reason="Another attempt was sent since: what was found out is not about it.")
         if not move():
             raise NotPossible(reason="It is no longer in doubt.")
-        changes = {**facts, "usd_at_risk": windows.usd(generation.price_micro)}
+        changes = {**facts, "usd_at_risk": amounts.usd(generation.price_micro)}
         administration.note(act, f"doubt: {action}", generation.tenant, str(generation.pk), changes)
         failpoint("doubt_before_commit")
     queue.ring()

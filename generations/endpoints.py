@@ -137,8 +137,8 @@ def mark_working(endpoint: WebhookEndpoint) -> None:
     WebhookEndpoint.objects.filter(pk=endpoint.pk, failing_since__isnull=False).update(failing_since=None)
 
 
-def mark_failing(endpoint: WebhookEndpoint) -> bool:
-    """Whether it has failed for so long that it is to be disabled."""
+def record_failure(endpoint: WebhookEndpoint) -> bool:
+    """Note that a delivery failed. Return whether the endpoint has failed for so long that it is to be disabled."""
     now = timezone.now()
     if WebhookEndpoint.objects.filter(pk=endpoint.pk, failing_since=None).update(failing_since=now):
         return False
@@ -163,21 +163,10 @@ def _rotate(
 
 
 def _set(act: Act, action: str, endpoint: WebhookEndpoint, **wanted: Any) -> WebhookEndpoint:
-    """Write what changes, and the audit's line of it; nothing where nothing does."""
     with transaction.atomic():
         locked = lock(endpoint)
-        changes = {name: value for name, value in wanted.items() if getattr(locked, name) != value}
-        if changes:
-            told = {name: [_plain(getattr(locked, name)), _plain(value)] for name, value in changes.items()}
-            for name, value in changes.items():
-                setattr(locked, name, value)
-            locked.save(update_fields=list(changes))
-            administration.note(act, action, locked.tenant, str(locked.pk), told)
+        administration.record_changes(act, action, locked.tenant, str(locked.pk), locked, wanted)
     return locked
-
-
-def _plain(value: Any) -> Any:
-    return value.isoformat(timespec="seconds") if isinstance(value, datetime) else value
 
 
 def _known(events: Sequence[str]) -> list[str]:

@@ -51,8 +51,11 @@ class Watch:
         self._since: float | None = None
         self._beat_at: datetime | None = None
 
-    def is_stalled(self) -> bool:
-        """Asked every few seconds: work was due, a slot free, and no sweep of this host beat, for STALLED on end."""
+    def observe(self) -> bool:
+        """Look once more, as the supervisor does every few seconds.
+
+        Return True where, for STALLED on end, work was due, a slot free, and no sweep of this host beat.
+        """
         now, beat_at = time.monotonic(), _last_beat()
         if not _could_work() or beat_at != self._beat_at:
             self.forget()

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from generations import intake, lifecycle, queue, removal
 from generations.models import Generation
-from tenants import administration, windows
+from tenants import administration, amounts
 from tenants.administration import Act
 from tenants.db.engine import engine
 from tenants.db.operations import Statement
@@ -38,7 +38,7 @@ def fail(act: Act, generation: Generation) -> None:
     def move() -> bool:
         return lifecycle.fail(generation, "ended_by_operators", ENDED, sources=MOVABLE, fenced=False)
 
-    _do(act, "fail and release", generation, move, was=generation.status, usd=windows.usd(generation.price_micro))
+    _do(act, "fail and release", generation, move, was=generation.status, usd=amounts.usd(generation.price_micro))
 
 
 def nudge(act: Act, generation: Generation) -> None:
@@ -59,10 +59,10 @@ def retry_copy(act: Act, generation: Generation) -> None:
 
 def rerun(act: Act, generation: Generation, *, seed: int | None = None) -> Generation:
     """The same pictures, fields and, unless another is given, seed once more: on the bill of the key that made it."""
-    _check_reason(act)
+    administration.check_reason(act)
 
     def audit(made: Generation) -> Statement:
-        facts = {"made": str(made.pk), "seed": made.seed, "usd": windows.usd(made.price_micro)}
+        facts = {"made": str(made.pk), "seed": made.seed, "usd": amounts.usd(made.price_micro)}
         return _audit_entry(act, "rerun", generation, **facts)
 
     return intake.rerun(generation, seed=generation.seed if seed is None else seed, audit=audit)
@@ -75,7 +75,7 @@ def delete_files(act: Act, generation: Generation) -> bool:
 
 
 def _do(act: Act, action: str, generation: Generation, move: Callable[[], bool], **facts: Any) -> None:
-    _check_reason(act)
+    administration.check_reason(act)
     with transaction.atomic():
         if not move():
             generation.refresh_from_db()
@@ -85,11 +85,6 @@ def _do(act: Act, action: str, generation: Generation, move: Callable[[], bool],
 
 def _audit_entry(act: Act, action: str, generation: Generation, **facts: Any) -> Statement:
     return administration.audit_entry(act, f"generation: {action}", generation.tenant, str(generation.pk), facts)
-
-
-def _check_reason(act: Act) -> None:
-    if not act.reason.strip():
-        raise NotPossible(reason="It needs a reason.")
 
 
 def _why_not(generation: Generation) -> str:

@@ -8,7 +8,6 @@ row and does not change.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from decimal import Decimal
 from functools import cache
 from typing import Any
 
@@ -17,6 +16,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from generations import catalog
+from tenants import amounts
 
 Cell = tuple[str, str, str, int]  # model, resolution, ratio, seconds
 
@@ -69,10 +69,8 @@ def _items(model: catalog.Model, table: Any) -> list[tuple[str, Any]]:
 
 
 def _micro(name: str, amount: Any) -> int:
-    try:  # 20 characters: a longer one would be rounded
-        micro = Decimal(amount if isinstance(amount, str) and len(amount) <= 20 else "NaN") * 1_000_000
-    except ArithmeticError:
-        micro = Decimal("NaN")
-    if not (micro.is_finite() and 0 <= micro < 2**40 and micro == micro.to_integral_value()):
+    is_text = isinstance(amount, str) and len(amount) <= 20  # a longer one would be rounded
+    micro = amounts.micro_usd(amount, 2**40 - 1) if is_text else None
+    if micro is None or micro < 0:
         raise ImproperlyConfigured(f"PRICES[{name!r}]: {amount!r} is not a text of USD with at most six decimals.")
-    return int(micro)
+    return micro

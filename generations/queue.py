@@ -38,7 +38,7 @@ def ring(*, more: bool = False) -> bool:
 
     What it is rung for is committed, and its caller must hear so: a broker or a database in trouble costs a wait.
     """
-    if not more and _later.is_soon_enough():
+    if not more and _later.coalesce():
         return False
     return _tried(settings.SWEEP_SLOTS if more else 1)
 
@@ -60,8 +60,8 @@ class Later:
         self._lock = threading.Lock()
         self._quiet_until, self._promised = 0.0, False
 
-    def is_soon_enough(self) -> bool:
-        """Whether another one rings a moment from now."""
+    def coalesce(self) -> bool:
+        """Let one ring a moment from now stand for this one too. Return False where the caller has to ring at once."""
         with self._lock:
             if time.monotonic() >= self._quiet_until and not self._promised:
                 self._quiet_until = time.monotonic() + QUIET

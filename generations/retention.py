@@ -22,6 +22,7 @@ from django.utils import timezone
 from generations import heartbeat, ids, inputs, lifecycle, queue, storage
 from generations.errors import StorageTrouble
 from generations.models import Chore, Delivery, Event, Generation, InputImage
+from tenants import times
 from tenants.limits import counters
 from tenants.models import Tenant
 
@@ -88,7 +89,7 @@ class Prune:
                 tenant=tenant, status="succeeded", deleted_at=None, expired_at=None, finished_at__lt=before
             )
             for batch in self._batches(rows.order_by("finished_at"), done, "video_size"):
-                gone = lifecycle.expire(batch, f"its video was removed: it ended before {before:%Y-%m-%d %H:%M} UTC")
+                gone = lifecycle.expire(batch, f"its video was removed: it ended before {times.readable(before)} UTC")
                 storage.delete_all([key for one in gone for key in (one.video_key, one.poster_key) if key])
                 done.count += len(gone)
                 done.bytes += sum(one.video_size or 0 for one in gone)
@@ -114,7 +115,7 @@ class Prune:
         done, unknown = Pruned("orphans"), 0
         chore, _ = (None, None) if self.dry else Chore.objects.get_or_create(pk="orphans")
         if chore and chore.done_at and self.now - chore.done_at < ORPHANS_EVERY:
-            done.note = f"looked for at {chore.done_at:%Y-%m-%d %H:%M} UTC"
+            done.note = f"looked for at {times.readable(chore.done_at)} UTC"
             return done
         for page in storage.pages(["inputs/", "videos/"], after=chore.position if chore else ""):
             old = [one for one in page if self.now - one.modified > ORPHAN_AFTER]

@@ -61,7 +61,7 @@ def advance(generation: Generation) -> None:
 
 def submit(generation: Generation) -> None:
     """One attempt, recorded before a byte is sent; its pictures are read first, since that may fail for long."""
-    if not _has_images(generation) or _waits(generation, breaker.paused_for(test=generation.test)):
+    if not _load_inputs(generation) or _defer_while_paused(generation, breaker.paused_for(test=generation.test)):
         return
     with _room_for(generation) as room:
         if room:
@@ -70,9 +70,12 @@ def submit(generation: Generation) -> None:
             lifecycle.put_off(generation, FIRST_POLL)
 
 
-def _waits(generation: Generation, seconds: float) -> bool:
-    """Whether it has to, since submits are paused; then it is put off, or fails where it has waited for too long."""
-    if seconds and not _is_overdue(generation):
+def _defer_while_paused(generation: Generation, seconds: float) -> bool:
+    """Put the generation off for `seconds` while submits are paused, or fail it where it has waited for too long.
+
+    Return False, and change nothing, where submits are not paused: `seconds` is 0.
+    """
+    if seconds and not _fail_if_overdue(generation):
         lifecycle.put_off(generation, seconds)
     return bool(seconds)
 
@@ -110,7 +113,7 @@ def _started(generation: Generation) -> tuple[Attempt, float] | None:
     with transaction.atomic():
         wait = 0.0 if generation.test else pace.take()
         # After it: a probe that is taken is sent.
-        if _waits(generation, breaker.wait(test=generation.test)):
+        if _defer_while_paused(generation, breaker.wait(test=generation.test)):
             return None
         attempt = lifecycle.start_submitting(generation)
     return (attempt, wait) if attempt else None
@@ -140,7 +143,7 @@ def _learn(generation: Generation, attempt: Attempt, outcome: novita.Submitted) 
             breaker.resume(test=generation.test)
         case novita.NotCreated(reason, retry_after):
             breaker.pause(reason, test=generation.test, retry_after=retry_after)
-            _is_overdue(generation, reason)
+            _fail_if_overdue(generation, reason)
         case novita.InDoubt(reason) | novita.Refused(reason):
             breaker.pause(reason, test=generation.test)  # an outage must not put one job after the other in doubt
         case _:
@@ -175,8 +178,8 @@ def _insist(record: Callable[[], None]) -> None:
             time.sleep(1)
 
 
-def _is_overdue(generation: Generation, reason: str = "submits are paused") -> bool:
-    """Fails a job that the upstream has kept waiting past SUBMIT_DEADLINE. One that was never looked at is not one."""
+def _fail_if_overdue(generation: Generation, reason: str = "submits are paused") -> bool:
+    """Fail a queued generation that the upstream has kept waiting past SUBMIT_DEADLINE. Return whether it failed."""
     if not _is_past_deadline(generation):
         return False
     sentence = f"The upstream could not be reached, or took nothing, for too long: {reason}"
@@ -188,8 +191,11 @@ def _is_past_deadline(generation: Generation) -> bool:
     return timezone.now() - (generation.resumed_at or generation.created_at) >= timedelta(seconds=seconds)
 
 
-def _has_images(generation: Generation) -> bool:
-    """Read the pictures that were given as URLs; False where one is not there, now or for good."""
+def _load_inputs(generation: Generation) -> bool:
+    """Read and store the pictures that were given as URLs.
+
+    Return False where one of them can not be read or stored: the generation is put off then, or has failed.
+    """
     try:
         for field in ("image", "last_image"):
             url = getattr(generation, f"{field}_url")

@@ -9,7 +9,7 @@ from django.db.models import Count, F, Q, Sum
 from django.db.models.functions import TruncDate
 
 from generations.models import Generation
-from tenants import windows
+from tenants import amounts, windows
 from tenants.models import ApiKey
 
 Status = Generation.Status
@@ -20,7 +20,7 @@ COUNTS = {
     "cancelled": Q(status=Status.CANCELLED),
     "live": Q(status__in=Generation.LIVE),
 }
-GROUPS = {"day": "day", "key": "key", "resolution": "resolution"}
+GROUPS = ("day", "key", "resolution")
 SUMS = {
     "seconds": Sum("duration", filter=COUNTS["succeeded"], default=0),
     "micro": Sum("price_micro", filter=COUNTS["succeeded"], default=0),
@@ -42,7 +42,7 @@ def of(key: ApiKey, first: date, last: date, group_by: str) -> Usage:
     mine = Generation.objects.filter(tenant=key.tenant_id, test=key.test, created_at__gte=starts, created_at__lt=ends)
     named = mine.annotate(day=TruncDate("created_at", tzinfo=zone), key=F("api_key__prefix"))
     counts = {name: Count("pk", filter=condition) for name, condition in COUNTS.items()}
-    found = list(named.values(GROUPS[group_by]).annotate(**counts, **SUMS).order_by(GROUPS[group_by]))
+    found = list(named.values(group_by).annotate(**counts, **SUMS).order_by(group_by))
     return Usage([{group_by: str(row[group_by]), **_shown(row)} for row in found], _shown(_sum(found)))
 
 
@@ -55,7 +55,7 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
     ended = row["succeeded"] + row["failed"]
     return {
         **{name: row[name] for name in [*COUNTS, "seconds"]},
-        "usd": windows.usd(row["micro"]),
-        "held_usd": windows.usd(row["held_micro"]),
+        "usd": amounts.usd(row["micro"]),
+        "held_usd": amounts.usd(row["held_micro"]),
         "success_rate": round(row["succeeded"] / ended, 4) if ended else None,
     }

@@ -23,7 +23,6 @@ class Video:
     height: int
     fps: float
     duration: float  # seconds
-    frames: int
     poster: bytes  # JPEG of the first frame
 
 
@@ -79,6 +78,5 @@ def _inspect(container: av.container.InputContainer) -> Video:
         height=stream.height,
         fps=fps,
         duration=found / fps,
-        frames=found,
         poster=poster.getvalue(),
     )

@@ -71,7 +71,7 @@ def view(request: HttpRequest) -> HttpResponse:
         return HttpResponseRedirect(_next(request))
     device = _device(user)
     form = CodeForm(request.POST if request.method == "POST" else None)
-    if form.is_valid() and _is_right(device, form):
+    if form.is_valid() and _accept_code(device, form):
         return _entered(request, device)
     return TemplateResponse(request, "panel/second_factor.html", {**_shown(request, device), "form": form})
 
@@ -82,7 +82,8 @@ def _device(user: Any) -> TOTPDevice:
     return found or TOTPDevice.objects.create(user=user, name="panel", confirmed=False)
 
 
-def _is_right(device: TOTPDevice, form: CodeForm) -> bool:
+def _accept_code(device: TOTPDevice, form: CodeForm) -> bool:
+    """Use the code up, and count a wrong one. Return False, with an error on the form, where it is not taken."""
     allowed, why = device.verify_is_allowed()
     if not allowed:
         form.add_error("code", f"Too many wrong codes: the next try is taken at {why['locked_until']:%H:%M:%S} UTC.")

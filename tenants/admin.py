@@ -5,15 +5,15 @@ from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import Q
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
-from unfold.decorators import action, display
+from unfold.decorators import display
 from unfold.views import ChangeList
 
-from tenants import administration, bars, forms, pages, windows
+from tenants import administration, amounts, bars, forms, pages, times
 from tenants.errors import Refusal
 from tenants.lists import Long, ReadOnly
 from tenants.models import ApiKey, AuditEntry, LedgerEntry, Limits, Tenant
@@ -45,7 +45,7 @@ class LimitsShown:
     @display(description="USD per month")
     def usd_per_month(self, holder: Limits) -> str | None:
         micro = holder.usd_per_month_micro
-        return None if micro is None else windows.usd(micro)
+        return None if micro is None else amounts.usd(micro)
 
 
 @admin.register(Tenant)
@@ -118,8 +118,8 @@ class TenantAdmin(pages.Acts, MintsKeys, LimitsShown, ModelAdmin):
         """On to where its keys are minted."""
         return HttpResponseRedirect(self.address_of(obj))
 
-    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
-        return HttpResponseRedirect(pages.listed("auditentry", tenant__id__exact=object_id))
+    def audit_query(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
+        return {"tenant__id__exact": object_id}
 
     def render_change_form(
         self, request: HttpRequest, context: Any, *, obj: Any = None, **options: Any
@@ -143,28 +143,17 @@ class TenantAdmin(pages.Acts, MintsKeys, LimitsShown, ModelAdmin):
         vain = f"tenants_tenant_{'suspend' if tenant and tenant.suspended_at else 'resume'}"
         return [found for found in super().get_actions_detail(request, object_id) if found.action_name != vain]
 
-    @action(description="Mint a key", icon="key", permissions=["mint"], url_path="mint")
-    def mint_key(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.act(request, object_id, pages.MINT)
-
-    @action(description="Adjust", icon="payments", permissions=["change"])
-    def adjust(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.act(request, object_id, pages.ADJUST)
-
-    @action(description="Suspend", icon="block", permissions=["change"])
-    def suspend(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.act(request, object_id, pages.SUSPEND)
-
-    @action(description="Resume", icon="play_arrow", permissions=["change"])
-    def resume(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.act(request, object_id, pages.RESUME)
+    mint_key = pages.button(pages.MINT, "key", permissions=["mint"], path="mint")
+    adjust = pages.button(pages.ADJUST, "payments", "Adjust")
+    suspend = pages.button(pages.SUSPEND, "block")
+    resume = pages.button(pages.RESUME, "play_arrow")
 
 
 class ReadOnlyAdmin(ReadOnly, ModelAdmin):
     @display(description="At", ordering="at")
     def when(self, entry: Any) -> str:
         """To the second, in UTC, which orders what was done by eye too."""
-        return f"{entry.at:%Y-%m-%d %H:%M:%S}"
+        return times.readable(entry.at, "seconds")
 
 
 @admin.register(ApiKey)
@@ -184,33 +173,18 @@ class ApiKeyAdmin(pages.Acts, MintsKeys, LimitsShown, ReadOnlyAdmin):
         """The page of the tenant, where all that was done to it and its keys shows."""
         return reverse("admin:tenants_tenant_change", args=[row.tenant_id])
 
-    def has_act_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """The rows stay read-only, whatever one may do to the keys."""
-        return request.user.has_perm("tenants.change_apikey")
-
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
         """None for a key that is revoked."""
         key = self.get_object(request, object_id)
         return [] if key and key.revoked_at else super().get_actions_detail(request, object_id)
 
-    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
-        key = self.get_object(request, object_id)
-        if key is None:
-            raise Http404
-        return HttpResponseRedirect(pages.listed("auditentry", target__exact=key.prefix))
+    def audit_query(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
+        return {"target__exact": self.row_of(request, object_id).prefix}
 
-    @action(description="Change", icon="tune", permissions=["act"], url_path="limits")
-    def change_limits(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.act(request, object_id, pages.CHANGE_KEY)
-
+    change_limits = pages.button(pages.CHANGE_KEY, "tune", "Change", path="limits")
     # It makes a key as well: who may not mint one must not get one by rolling another's.
-    @action(description="Roll", icon="autorenew", permissions=["act", "mint"])
-    def roll(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.act(request, object_id, pages.ROLL)
-
-    @action(description="Revoke", icon="key_off", permissions=["act"])
-    def revoke(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.act(request, object_id, pages.REVOKE)
+    roll = pages.button(pages.ROLL, "autorenew", "Roll", permissions=["act", "mint"])
+    revoke = pages.button(pages.REVOKE, "key_off", "Revoke")
 
 
 @admin.register(LedgerEntry)
@@ -240,7 +214,7 @@ class LedgerEntryAdmin(Long, ReadOnlyAdmin):
 
     @display(description="USD")
     def usd(self, entry: LedgerEntry) -> str:
-        return windows.usd(entry.amount_micro)
+        return amounts.usd(entry.amount_micro)
 
 
 def _entries_of(term: str) -> Q:

@@ -13,16 +13,16 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef, Sum
+from django.db.models import Exists, Model, OuterRef, Sum
 from django.utils import timezone
 
-from tenants import keys, ledger, windows
+from tenants import amounts, keys, ledger, times, windows
 from tenants.db.engine import engine
 from tenants.db.operations import Statement
 from tenants.db.prepared_statements import Insert
 from tenants.errors import NoSandbox, NotPossible
 from tenants.limits import counters
-from tenants.models import ApiKey, AuditEntry, LedgerEntry, Limits, Tenant, Window, check_time_zone
+from tenants.models import ApiKey, AuditEntry, LedgerEntry, Tenant, Window, check_time_zone
 from tenants.windows import Charge, Kind
 
 CARRIED = (Kind.PER_DAY, Kind.PER_MONTH, Kind.SECONDS_PER_MONTH, Kind.USD_PER_MONTH)
@@ -63,7 +63,7 @@ def change_tenant(act: Act, tenant: Tenant, **wanted: Any) -> Tenant:
             _check_name(wanted["name"])
         if "time_zone" in changes:
             _carry_over(locked, _checked_zone(wanted["time_zone"]))
-        _set(act, "change tenant", locked, locked, changes)
+        record_changes(act, "change tenant", locked, locked.name, locked, changes)
     return locked
 
 
@@ -99,7 +99,7 @@ def mint_key(
             tenant=tenant, prefix=new.prefix, digest=new.digest, expires_at=expires_at, **facts, **limits or {}
         )
         key.save(force_insert=True)
-        note(act, "mint key", tenant, new.prefix, {**facts, **_given(key.limits), "expires_at": _time(expires_at)})
+        note(act, "mint key", tenant, new.prefix, {**facts, **_given(key.limits), "expires_at": _plain(expires_at)})
     return new
 
 
@@ -108,7 +108,7 @@ def change_key(act: Act, key: ApiKey, **wanted: Any) -> ApiKey:
     _check_label(wanted.get("label", ""))
     with transaction.atomic():
         locked = ledger.lock_key(key.pk)
-        _set(act, "change key", locked.tenant, locked, _changes(locked, wanted))
+        record_changes(act, "change key", locked.tenant, locked.prefix, locked, wanted)
     return locked
 
 
@@ -120,7 +120,7 @@ def roll_key(act: Act, key: ApiKey, overlap: timedelta) -> tuple[keys.NewKey, da
             raise NotPossible(reason=f"{old.prefix} is revoked; mint a new one instead.")
         now, expires_at = timezone.now(), old.expires_at
         ends = min(filter(None, [expires_at, now + overlap]))
-        _set(act, "roll key", old.tenant, old, _changes(old, {"expires_at": ends}))
+        record_changes(act, "roll key", old.tenant, old.prefix, old, {"expires_at": ends})
         facts: dict[str, Any] = {"label": old.label, "scopes": old.scopes, "test": old.test, "limits": old.limits}
         new = mint_key(act, old.tenant, expires_at=expires_at, **facts)
         _carry_to_successor(old, new.prefix, now)
@@ -133,7 +133,8 @@ def revoke_key(act: Act, key: ApiKey) -> bool:
         locked = ledger.lock_key(key.pk)
         if locked.revoked_at:
             return False
-        _set(act, "revoke key", locked.tenant, locked, _changes(locked, {"revoked_at": timezone.now()}))
+        revoked = {"revoked_at": timezone.now()}
+        record_changes(act, "revoke key", locked.tenant, locked.prefix, locked, revoked)
     return True
 
 
@@ -149,7 +150,7 @@ def adjust(act: Act, tenant: Tenant, amount_micro: int) -> None:
             raise NotPossible(reason="A credit can not be larger than what was spent this month.")
         change = Charge(Kind.USD_PER_MONTH, starts_at, amount_micro)
         ledger.adjust(locked, amount_micro, [change], act.reason, at=now)
-        note(act, "adjust", locked, locked.name, {"usd": windows.usd(amount_micro)})
+        note(act, "adjust", locked, locked.name, {"usd": amounts.usd(amount_micro)})
 
 
 def _spent_micro(tenant: Tenant, starts_at: datetime) -> int:
@@ -196,18 +197,18 @@ def _suspend(act: Act, name: str, tenant: Tenant, at: datetime | None) -> None:
         locked = ledger.lock_tenant(tenant.pk)
         if bool(locked.suspended_at) == bool(at):
             raise NotPossible(reason=f"The tenant is {'suspended already' if at else 'not suspended'}.")
-        _set(act, name, locked, locked, _changes(locked, {"suspended_at": at}))
+        record_changes(act, name, locked, locked.name, locked, {"suspended_at": at})
 
 
-def _changes(row: Limits, wanted: Mapping[str, Any]) -> dict[str, Any]:
+def _changes(row: Model, wanted: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in wanted.items() if getattr(row, name) != value}
 
 
-def _set(act: Act, action: str, tenant: Tenant, row: Tenant | ApiKey, changes: Mapping[str, Any]) -> None:
-    """Write the changes to a row that is locked, and the audit's line; nothing where nothing changes."""
+def record_changes(act: Act, action: str, tenant: Tenant, target: str, row: Model, wanted: Mapping[str, Any]) -> None:
+    """Write what `wanted` changes of a row that is locked, with the audit's entry; nothing where nothing changes."""
+    changes = _changes(row, wanted)
     if not changes:
         return
-    target = row.prefix if isinstance(row, ApiKey) else row.name
     told = {name: [_plain(getattr(row, name)), _plain(value)] for name, value in changes.items()}
     for name, value in changes.items():
         setattr(row, name, value)
@@ -225,6 +226,11 @@ def audit_entry(act: Act, action: str, tenant: Tenant, target: str, changes: Map
     return _insert_audit_entry.of(
         actor=act.by, action=action, tenant_id=tenant.pk, target=target, changes=dict(changes), reason=act.reason
     )
+
+
+def check_reason(act: Act) -> None:
+    if not act.reason.strip():
+        raise NotPossible(reason="It needs a reason.")
 
 
 def _check_name(name: str) -> None:
@@ -273,8 +279,4 @@ def _given(limits: Mapping[str, int | None]) -> dict[str, int]:
 
 
 def _plain(value: Any) -> Any:
-    return _time(value) if isinstance(value, datetime) else value
-
-
-def _time(at: datetime | None) -> str | None:
-    return at.isoformat(timespec="seconds") if at else None
+    return times.iso(value, "seconds") if isinstance(value, datetime) else value

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from tenants import windows
+from tenants import times, windows
 from tenants.charts import BLUE, Chart
 from tenants.limits import counters
 from tenants.models import Limits, Tenant, Window
@@ -40,8 +40,7 @@ class Bar:
     @property
     def resets_at(self) -> str | None:
         """By the tenant's own clock: a template would turn a datetime to the panel's."""
-        resets_at = self.standing.resets_at
-        return f"{resets_at.astimezone(self.tenant.zone):%Y-%m-%d %H:%M %Z}" if resets_at else None
+        return times.local(self.standing.resets_at, self.tenant.zone) if self.standing.resets_at else None
 
     @property
     def percent(self) -> int:

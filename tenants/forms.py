@@ -10,12 +10,11 @@ from django.db.models import Model
 from django.utils import timezone
 from unfold import widgets
 
-from tenants import administration, windows
+from tenants import administration, amounts
 from tenants.models import ApiKey, Limits, Tenant
 
-MICRO = 1_000_000
-COUNTS = [name for name in Limits.NAMES if name != "usd_per_month_micro"]
-LIMITS = [*COUNTS, "usd_per_month"]  # as the forms name them
+LIMITS = [*Limits.COUNTS, "usd_per_month"]  # as the forms name them
+MOST = 2**31 - 1  # what PostgreSQL's integer holds
 
 
 def help_of(model: type[Model], name: str) -> str:
@@ -23,17 +22,30 @@ def help_of(model: type[Model], name: str) -> str:
     return str(getattr(model._meta.get_field(name), "help_text", ""))
 
 
-class Count(forms.IntegerField):
-    """A limit on a count; empty is no limit."""
+class Line(forms.CharField):
+    """A text of one line, in the panel's widget."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            required=False,
-            min_value=0,
-            max_value=2**31 - 1,  # what PostgreSQL's integer holds
-            help_text=help_of(Limits, name),
-            widget=widgets.UnfoldAdminIntegerFieldWidget,
-        )
+    def __init__(self, **options: Any) -> None:
+        super().__init__(widget=widgets.UnfoldAdminTextInputWidget, **options)
+
+
+class Whole(forms.IntegerField):
+    """A whole number, in the panel's widget."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(widget=widgets.UnfoldAdminIntegerFieldWidget, **options)
+
+
+class Hours(Whole):
+    """A number of hours, 0 or more; its value is a timedelta."""
+
+    def clean(self, value: Any) -> Any:
+        return timedelta(hours=super().clean(value))
+
+
+def optional(model: type[Model], name: str, *, least: int = 0, most: int = MOST) -> Whole:
+    """Return the field of a column that may be empty, with what the model says of it."""
+    return Whole(required=False, min_value=least, max_value=most, help_text=help_of(model, name))
 
 
 class Usd(forms.DecimalField):
@@ -48,42 +60,28 @@ class Usd(forms.DecimalField):
 class ReasonForm(forms.Form):
     """Every act asks why."""
 
-    reason = forms.CharField(
-        max_length=200,  # what the ledger keeps
-        help_text="Why, for the audit log.",
-        widget=widgets.UnfoldAdminTextInputWidget,
-    )
+    reason = Line(max_length=200, help_text="Why, for the audit log.")  # as much as the ledger keeps
 
     def facts(self) -> dict[str, Any]:
         """What the act takes besides who does it, why, and to whom."""
-        return {}
+        return {name: value for name, value in self.cleaned_data.items() if name != "reason"}
 
 
 class LimitsForm(forms.Form):
     """The six limits, of a tenant or of a key."""
 
-    requests_per_minute = Count("requests_per_minute")
-    in_flight = Count("in_flight")
-    per_day = Count("per_day")
-    per_month = Count("per_month")
-    seconds_per_month = Count("seconds_per_month")
+    requests_per_minute = optional(Limits, "requests_per_minute")
+    in_flight = optional(Limits, "in_flight")
+    per_day = optional(Limits, "per_day")
+    per_month = optional(Limits, "per_month")
+    seconds_per_month = optional(Limits, "seconds_per_month")
     usd_per_month = Usd(required=False, min_value=0, label="USD per month", help_text="US dollars a month.")
 
     def limits(self) -> dict[str, int | None]:
         """As `administration` takes them: None is no limit."""
         usd = self.cleaned_data["usd_per_month"]
-        counts = {name: self.cleaned_data[name] for name in COUNTS}
-        return {**counts, "usd_per_month_micro": None if usd is None else int(usd * MICRO)}
-
-
-def days(name: str) -> forms.IntegerField:
-    return forms.IntegerField(
-        required=False,
-        min_value=0,
-        max_value=administration.MOST_DAYS,
-        help_text=help_of(Tenant, name),
-        widget=widgets.UnfoldAdminIntegerFieldWidget,
-    )
+        counts = {name: self.cleaned_data[name] for name in Limits.COUNTS}
+        return {**counts, "usd_per_month_micro": None if usd is None else int(usd * amounts.MICRO)}
 
 
 class TenantForm(LimitsForm, ReasonForm, forms.ModelForm):  # type: ignore[type-arg]  # it takes none as it runs
@@ -91,16 +89,9 @@ class TenantForm(LimitsForm, ReasonForm, forms.ModelForm):  # type: ignore[type-
 
     refused: ClassVar[str] = ""  # what administration said to the same request, a moment ago
 
-    submit_deadline = forms.IntegerField(
-        required=False,
-        min_value=1,
-        max_value=administration.LONGEST_DEADLINE,
-        help_text=help_of(Tenant, "submit_deadline"),
-        widget=widgets.UnfoldAdminIntegerFieldWidget,
-    )
-
-    video_days = days("video_days")
-    input_days = days("input_days")
+    submit_deadline = optional(Tenant, "submit_deadline", least=1, most=administration.LONGEST_DEADLINE)
+    video_days = optional(Tenant, "video_days", most=administration.MOST_DAYS)
+    input_days = optional(Tenant, "input_days", most=administration.MOST_DAYS)
 
     class Meta:
         model = Tenant
@@ -135,13 +126,13 @@ class AdjustForm(ActForm):
     usd = Usd(label="USD", help_text="On this month's bill and budget; a credit is negative.")
 
     def facts(self) -> dict[str, Any]:
-        return {"amount_micro": int(self.cleaned_data["usd"] * MICRO)}
+        return {"amount_micro": int(self.cleaned_data["usd"] * amounts.MICRO)}
 
 
 class KeyForm(LimitsForm, ActForm):
     """What may be changed of a key: its label and its own limits."""
 
-    label = forms.CharField(required=False, max_length=100, widget=widgets.UnfoldAdminTextInputWidget)
+    label = Line(required=False, max_length=100)
 
     field_order = ["label"]
 
@@ -195,24 +186,20 @@ class MintForm(KeyForm):
 class RollForm(ActForm):
     """How long the old key stays good beside the new one."""
 
-    overlap = forms.IntegerField(
+    overlap = Hours(
         label="Overlap in hours",
         initial=24,
         min_value=0,
         max_value=720,  # a month: who needs longer has not two keys but a second caller
         help_text="How long the old key stays good, at most.",
-        widget=widgets.UnfoldAdminIntegerFieldWidget,
     )
-
-    def facts(self) -> dict[str, Any]:
-        return {"overlap": timedelta(hours=self.cleaned_data["overlap"])}
 
 
 def shown_limits(holder: Limits) -> dict[str, Any]:
     """A holder's limits as a form shows them."""
     micro = holder.usd_per_month_micro
-    usd = None if micro is None else Decimal(windows.usd(micro))
-    return {**{name: getattr(holder, name) for name in COUNTS}, "usd_per_month": usd}
+    usd = None if micro is None else Decimal(amounts.usd(micro))
+    return {**{name: getattr(holder, name) for name in Limits.COUNTS}, "usd_per_month": usd}
 
 
 def check_changes(form: forms.BaseForm) -> None:

@@ -12,6 +12,8 @@ from django.db.models import Q
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from tenants import times
+
 
 class Limits(models.Model):
     """Limits on creating generations; null means none. Days and months are the tenant's own."""
@@ -24,6 +26,8 @@ class Limits(models.Model):
         "seconds_per_month",
         "usd_per_month_micro",
     )
+
+    COUNTS: ClassVar = NAMES[:-1]  # the last one is money
 
     requests_per_minute = models.PositiveIntegerField(null=True, blank=True, help_text="Creates a minute.")
     in_flight = models.PositiveIntegerField(null=True, blank=True, help_text="Generations that have not ended.")
@@ -156,7 +160,7 @@ class Window(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} from {self.starts_at:%Y-%m-%d %H:%M}"
+        return f"{self.kind} from {times.readable(self.starts_at)}"
 
 
 class AppendOnlyQuerySet(models.QuerySet[Any]):

@@ -4,21 +4,22 @@ The acts here are those on tenants and keys; generations bring their own.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from unfold.decorators import action
 
-from tenants import administration, forms
+from tenants import administration, forms, times
 from tenants.administration import Act
 from tenants.errors import NotPossible, Refusal
 from tenants.keys import NewKey
-from tenants.models import ApiKey
+from tenants.models import ApiKey, Tenant
 
 MOST_CHOSEN = 100  # rows that one act is done to at once, each in a transaction of its own
 
@@ -40,6 +41,20 @@ class Once(NamedTuple):
     sentence: str
     text: str
     note: str = ""  # of what it replaces
+
+
+def mint(act: Act, tenant: Tenant, **facts: Any) -> Once:
+    return _once(administration.mint_key(act, tenant, **facts))
+
+
+def roll(act: Act, key: ApiKey, overlap: timedelta) -> Once:
+    return _once(*administration.roll_key(act, key, overlap))
+
+
+def _once(new: NewKey, old_ends: datetime | None = None) -> Once:
+    sentence = "It is shown only this once, and only its digest is kept: copy it now."
+    note = f"The old key is good until {times.readable(old_ends)} UTC." if old_ends else ""
+    return Once("The new key", sentence, new.text, note)
 
 
 def revoke(act: Act, key: ApiKey) -> None:
@@ -66,7 +81,7 @@ MINT = Page(
     "Mint a key",
     "The key is shown this once, on the page that follows. Its own limits cap this key alone; empty: no limit.",
     forms.MintForm,
-    administration.mint_key,
+    mint,
 )
 CHANGE_KEY = Page(
     "Change the key",
@@ -78,9 +93,31 @@ ROLL = Page(
     "Roll the key",
     "A new key that may do what this one may is shown this once, on the page that follows; this one ends afterwards.",
     forms.RollForm,
-    administration.roll_key,
+    roll,
 )
 REVOKE = Page("Revoke the key", "It is refused from now on, for ever.", forms.ActForm, revoke, "danger")
+
+
+def button(page: Page, icon: str, label: str = "", *, permissions: Sequence[str] = ("act",), path: str = "") -> Any:
+    """Return a method of a ModelAdmin that opens `page` for one row; `actions_detail` lists it by its name there.
+
+    `label`: of the button, where it is not the page's title. `path`: in its address, where it is not the method's name.
+    """
+
+    def open_page(admin: "Acts", request: HttpRequest, object_id: str) -> HttpResponse:
+        return admin.act(request, object_id, page)
+
+    decorated: Any = action(description=label or page.title, icon=icon, permissions=permissions, url_path=path or None)
+    return decorated(open_page)
+
+
+def list_action(page: Page) -> Any:
+    """Return an action of a ModelAdmin's list that does `page`'s act to each row that is chosen."""
+
+    def open_page(admin: "Acts", request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse:
+        return admin.act_on_all(request, rows, page)
+
+    return admin.action(open_page, description=page.title, permissions=["act"])
 
 
 class Acts:
@@ -94,15 +131,31 @@ class Acts:
         """Where an act leads to when it is done: the row's own page."""
         return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[row.pk])
 
+    def has_act_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return whether the user may act on such rows, which stay read-only all the same."""
+        return request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """Lead to the audit log, which has what ops did to the row: Django's own history has nothing of it."""
+        return HttpResponseRedirect(listed("auditentry", **self.audit_query(request, object_id)))
+
+    def audit_query(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
+        """Return how the audit log's list finds the entries of a row."""
+        return {"target__exact": object_id}
+
     def list_address(self) -> str:
         return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
 
     def act(self, request: HttpRequest, object_id: str, page: Page, back: str = "") -> HttpResponse:
         """`back`: where to when it is done, if not to the row's own page."""
+        return self.ask(request, self.row_of(request, object_id), page, back)
+
+    def row_of(self, request: HttpRequest, object_id: str) -> Any:
+        """Return the row. Raise Http404 where there is none."""
         row = self.get_object(request, object_id)
         if row is None:
             raise Http404
-        return self.ask(request, row, page, back)
+        return row
 
     def ask(self, request: HttpRequest, row: Model | None, page: Page, back: str = "") -> HttpResponse:
         """Ask, or do what was asked for; what the verb refuses is an error of the form. No row: it makes one."""
@@ -110,9 +163,10 @@ class Acts:
         if form.is_valid():
             try:
                 outcome = page.verb(act_of(request, form), *([row] if row else []), **form.facts())
-                return self._done(request, page, row, outcome, back)
             except Refusal as error:
                 form.add_error(None, ValidationError(str(error)))
+            else:
+                return self._done(request, page, row, outcome, back)
         return self._rendered(request, "tenants/act.html", page, row, form=form)
 
     def act_on_all(self, request: HttpRequest, rows: QuerySet[Any], page: Page) -> HttpResponse:
@@ -135,22 +189,12 @@ class Acts:
         messages.success(request, f"{page.title}: done for {done} of {len(chosen)}.")
 
     def _done(self, request: HttpRequest, page: Page, row: Model | None, outcome: Any, back: str) -> HttpResponse:
-        match outcome:
-            case Once():
-                return self._shown_once(request, page, row, outcome)
-            case NewKey():
-                return self._shown_once(request, page, row, _once(outcome))
-            case (NewKey() as new, datetime() as old_ends):
-                return self._shown_once(request, page, row, _once(new, old_ends))
+        if isinstance(outcome, Once):
+            # The answer to the POST itself: its text goes into no session, no address and no log, nor into a cache:
+            # `admin_view`, through which every page goes, says no-store.
+            return self._rendered(request, "tenants/shown_once.html", page, row, once=outcome)
         messages.success(request, f"{page.title}: done for {row}.")
         return HttpResponseRedirect(back or self._back(row))
-
-    def _shown_once(self, request: HttpRequest, page: Page, row: Model | None, once: Once) -> HttpResponse:
-        """The answer to the POST itself: its text goes into no session, no address and no log.
-
-        Nor into a cache: `admin_view`, through which every page goes, says no-store.
-        """
-        return self._rendered(request, "tenants/shown_once.html", page, row, once=once)
 
     def _rendered(
         self, request: HttpRequest, template: str, page: Page, row: Model | None, **context: Any
@@ -160,12 +204,6 @@ class Acts:
 
     def _back(self, row: Model | None) -> str:
         return self.address_of(row) if row else self.list_address()
-
-
-def _once(new: NewKey, old_ends: datetime | None = None) -> Once:
-    sentence = "It is shown only this once, and only its digest is kept: copy it now."
-    note = f"The old key is good until {old_ends:%Y-%m-%d %H:%M} UTC." if old_ends else ""
-    return Once("The new key", sentence, new.text, note)
 
 
 def act_of(request: HttpRequest, form: forms.ReasonForm) -> Act:

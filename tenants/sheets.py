@@ -1,19 +1,29 @@
 """Tables as CSV that a spreadsheet can open without running anything."""
 
 import csv
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
+class Echo:
+    """A file that gives back what is written to it, line by line."""
+
+    def write(self, line: str) -> str:
+        return line
+
+
+def lines(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
+    """Yield the table line by line, its head first."""
+    writer = csv.writer(Echo(), lineterminator="\r\n")  # RFC 4180
+    yield writer.writerow(columns)
+    for row in rows:
+        yield writer.writerow([neutral(cell) for cell in row])
+
+
 def as_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")  # RFC 4180
-    writer.writerow(columns)
-    writer.writerows([neutral(row[name]) for name in columns] for row in rows)
-    return out.getvalue()
+    return "".join(lines(columns, ([row[name] for name in columns] for row in rows)))
 
 
 def neutral(cell: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 from django.db.models import Count, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import TruncDate
 
-from tenants import windows
+from tenants import amounts
 from tenants.models import LedgerEntry, Tenant
 
 Entry = LedgerEntry.Kind
@@ -68,15 +68,15 @@ def _line(row: dict[str, Any]) -> dict[str, Any]:
         "key": row["api_key__prefix"] or "",
         "label": row["api_key__label"] or "",
         "item": row["item"],
-        "unit_usd": windows.usd(row["amount_micro"]),
+        "unit_usd": amounts.usd(row["amount_micro"]),
         "generations": row["generations"],
         "seconds": row["video"],
-        "usd": windows.usd(row["micro"]),
+        "usd": amounts.usd(row["micro"]),
     }
 
 
 def _adjustments(entries: list[LedgerEntry], tenant: Tenant) -> Iterator[dict[str, Any]]:
     for entry in entries:
-        day, amount = entry.at.astimezone(tenant.zone).date().isoformat(), windows.usd(entry.amount_micro)
+        day, amount = entry.at.astimezone(tenant.zone).date().isoformat(), amounts.usd(entry.amount_micro)
         none = {"key": "", "label": "", "generations": 0, "seconds": 0}
         yield {**none, "day": day, "item": f"adjustment: {entry.reason}", "unit_usd": amount, "usd": amount}

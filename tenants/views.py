@@ -8,7 +8,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from tenants import windows
+from tenants import times, windows
 from tenants.entrance import View, key_of
 from tenants.limits import counters
 from tenants.models import ApiKey
@@ -64,5 +64,5 @@ def render(one: Standing) -> dict[str, Any]:
         "limit": None if one.limit is None else windows.shown(one.kind, one.limit),
         "used": windows.shown(one.kind, one.used),
         "remaining": None if one.remaining is None else windows.shown(one.kind, one.remaining),
-        "resets_at": one.resets_at.strftime("%Y-%m-%dT%H:%M:%SZ") if one.resets_at else None,
+        "resets_at": times.rfc3339(one.resets_at, "seconds"),
     }

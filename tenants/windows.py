@@ -8,11 +8,11 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from tenants import amounts
 from tenants.models import Limits, Window
 
 Kind = Window.Kind
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MONTHLY = {Kind.PER_MONTH, Kind.SECONDS_PER_MONTH, Kind.USD_PER_MONTH}
 
 
 @dataclass(frozen=True)
@@ -101,10 +101,4 @@ def limit(holder: Limits, kind: Kind) -> int | None:
 
 def shown(kind: Kind, amount: int) -> int | str:
     """As a caller reads it: micro-USD as USD with six decimals, anything else as it is."""
-    return usd(amount) if kind == Kind.USD_PER_MONTH else amount
-
-
-def usd(micro: int) -> str:
-    """12500000 -> "12.500000", exactly."""
-    sign, micro = ("-" if micro < 0 else ""), abs(micro)
-    return f"{sign}{micro // 1_000_000}.{micro % 1_000_000:06d}"
+    return amounts.usd(amount) if kind == Kind.USD_PER_MONTH else amount

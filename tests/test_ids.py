@@ -21,6 +21,21 @@ def test_an_id_is_a_uuid_of_version_7_and_of_its_millisecond() -> None:
         assert ids.floor(NOW) <= made < ids.floor(NOW + timedelta(milliseconds=1))
 
 
+def test_ids_sort_by_their_moments_within_a_millisecond_and_over_its_end() -> None:
+    moments = [NOW + timedelta(microseconds=number) for number in range(5000)]
+    made = [ids.at(moment) for moment in moments]
+    assert made == sorted(made)
+
+
+def test_a_new_id_is_of_this_moment_and_sorts_after_the_one_before() -> None:
+    with time_machine.travel(NOW, tick=False) as clock:
+        before = ids.new()
+        clock.shift(timedelta(microseconds=1))
+        after = ids.new()
+    assert (before.version, after.version) == (7, 7)
+    assert ids.floor(NOW) <= before < after < ids.floor(NOW + timedelta(milliseconds=1))
+
+
 def test_no_two_are_alike() -> None:
     assert len({ids.at(NOW) for _ in range(10_000)}) == 10_000
 

@@ -11,7 +11,7 @@ import time_machine
 from django.core.management import call_command
 
 from generations import lifecycle
-from tenants import administration, sheets, statement, windows
+from tenants import administration, amounts, sheets, statement
 from tenants.models import Window
 from tests.conftest import ACT, Caller, make_generation
 from tests.test_lifecycle import VIDEO
@@ -100,4 +100,4 @@ def test_a_cell_that_a_spreadsheet_would_run_is_neutralised(cell: str) -> None:
 
 
 def test_a_negative_amount_stays_a_number() -> None:
-    assert sheets.neutral(windows.usd(-5_000_000)) == "-5.000000"
+    assert sheets.neutral(amounts.usd(-5_000_000)) == "-5.000000"

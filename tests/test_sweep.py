@@ -118,7 +118,7 @@ def test_work_stands_still_where_it_is_due_and_this_host_does_none(alice: Caller
     monkeypatch.setattr(heartbeat.time, "monotonic", lambda: next(clock))
 
     def looks(watch: heartbeat.Watch, count: int = 2) -> list[bool]:
-        return [watch.is_stalled() for _ in range(count)]
+        return [watch.observe() for _ in range(count)]
 
     assert looks(heartbeat.Watch()) == [False, False]  # nothing is due
     g = make_generation(alice)

@@ -125,7 +125,7 @@ def test_what_is_under_way_to_an_endpoint_that_goes_has_failed(made: Created, al
 
 
 def test_one_that_is_enabled_again_begins_anew(made: Created, alice: Caller) -> None:
-    endpoints.mark_failing(made[0])
+    endpoints.record_failure(made[0])
     endpoints.disable(ACT, made[0], "Why.")
     back = endpoints.enable(ACT, made[0])
     assert (back.disabled_at, back.disabled_reason, back.failing_since) == (None, "", None)
@@ -186,12 +186,12 @@ def test_tests_that_wait_are_ten_at_most(made: Created) -> None:
 
 
 def test_the_first_failure_is_remembered_and_not_the_last(made: Created) -> None:
-    assert not endpoints.mark_failing(made[0])
+    assert not endpoints.record_failure(made[0])
     since = WebhookEndpoint.objects.get().failing_since
-    assert not endpoints.mark_failing(made[0])
+    assert not endpoints.record_failure(made[0])
     assert WebhookEndpoint.objects.get().failing_since == since
     WebhookEndpoint.objects.update(failing_since=timezone.now() - endpoints.FAILS_FOR)
-    assert endpoints.mark_failing(made[0])
+    assert endpoints.record_failure(made[0])
     endpoints.mark_working(made[0])
     assert WebhookEndpoint.objects.get().failing_since is None
 

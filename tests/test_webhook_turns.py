@@ -8,12 +8,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-import uuid6
 from django.db import connection, transaction
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from generations import deliver, endpoints, lifecycle, queue, sweep, turns
+from generations import deliver, endpoints, ids, lifecycle, queue, sweep, turns
 from generations.models import Delivery, DeliveryAttempt, WebhookEndpoint
 from generations.turns import Load, Turn
 from tests.conftest import ACT, Caller, make_generation
@@ -38,7 +37,7 @@ def backlog(caller: Caller, count: int, **which: Any) -> None:
 
 def failing(caller: Caller, **facts: Any) -> WebhookEndpoint:
     one = make_endpoint(caller, **facts)
-    endpoints.mark_failing(one)
+    endpoints.record_failure(one)
     return one
 
 
@@ -141,15 +140,11 @@ def test_the_load_never_passes_the_threads_and_always_has_room_for_a_first_one(t
     load = Load([])
     for number in range(100):
         for tenant in range(5):
-            turn = Turn(make_id(), tenant, str(number % 3), failing=True, due_at=now)
+            turn = Turn(ids.new(), tenant, str(number % 3), failing=True, due_at=now)
             if load.has_room_for(turn):
                 load.add(turn)
     assert load.total == load.failing <= threads // 2
-    assert load.has_room_for(Turn(make_id(), 99, "good", failing=False, due_at=now))
-
-
-def make_id() -> Any:
-    return uuid6.uuid7()
+    assert load.has_room_for(Turn(ids.new(), 99, "good", failing=False, due_at=now))
 
 
 def test_a_delivery_is_taken_by_one_of_many_sweeps(alice: Caller) -> None:

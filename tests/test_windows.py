@@ -8,7 +8,7 @@ import pytest
 import time_machine
 
 from generations import intake
-from tenants import administration, ledger, reconcile, windows
+from tenants import administration, amounts, ledger, reconcile, windows
 from tenants.errors import LimitReached
 from tenants.limits import counters
 from tenants.models import ApiKey, LedgerEntry, Window
@@ -59,9 +59,9 @@ def test_each_instant_of_two_years_lies_in_one_day_and_one_month(zone: ZoneInfo)
 
 @pytest.mark.parametrize(("micro", "text"), [(0, "0.000000"), (1, "0.000001"), (12_500_000, "12.500000")])
 def test_money_is_shown_exactly(micro: int, text: str) -> None:
-    assert windows.usd(micro) == text
-    assert windows.usd(-micro) == (f"-{text}" if micro else text)
-    assert windows.usd(2**62 + 1) == "4611686018427.387905"
+    assert amounts.usd(micro) == text
+    assert amounts.usd(-micro) == (f"-{text}" if micro else text)
+    assert amounts.usd(2**62 + 1) == "4611686018427.387905"
 
 
 def test_a_tenants_day_begins_at_its_own_midnight(alice: Caller) -> None:

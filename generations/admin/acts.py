@@ -3,12 +3,11 @@
 from typing import Any
 
 from django import forms
-from unfold import widgets
 
 from generations import catalog, doubts, interventions
 from generations.models import Generation
 from tenants import pages
-from tenants.forms import ActForm
+from tenants.forms import ActForm, Line, Whole
 
 Status = Generation.Status
 
@@ -21,39 +20,28 @@ class DoubtForm(ActForm):
     def __init__(self, *args: Any, row: Generation, **options: Any) -> None:
         super().__init__(*args, row=row, initial={"attempt": doubts.attempt_of(row)}, **options)
 
-    def facts(self) -> dict[str, Any]:
-        return {"attempt": self.cleaned_data["attempt"]}
-
 
 class AttachForm(DoubtForm):
     """The upstream's task that the lost answer was about."""
 
-    upstream_id = forms.CharField(
+    upstream_id = Line(
         label="Upstream's task id",
         max_length=200,  # as the model's column
         help_text="As the upstream's account shows it.",
-        widget=widgets.UnfoldAdminTextInputWidget,
     )
-
-    def facts(self) -> dict[str, Any]:
-        return {**super().facts(), "upstream_id": self.cleaned_data["upstream_id"]}
 
 
 class RerunForm(ActForm):
     """With its own seed, unless another one is given."""
 
-    seed = forms.IntegerField(
+    seed = Whole(
         min_value=catalog.RANDOM_SEED,
         max_value=catalog.SEED_MAX,
         help_text=f"The same seed makes the same video; {catalog.RANDOM_SEED} draws another.",
-        widget=widgets.UnfoldAdminIntegerFieldWidget,
     )
 
     def __init__(self, *args: Any, row: Generation, **options: Any) -> None:
         super().__init__(*args, row=row, initial={"seed": row.seed}, **options)
-
-    def facts(self) -> dict[str, Any]:
-        return {"seed": self.cleaned_data["seed"]}
 
 
 PAGES = {

@@ -9,13 +9,13 @@ from django.urls import path
 from django.utils import timezone
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
-from unfold.decorators import action, display
+from unfold.decorators import display
 
 from generations import links
 from generations.admin import acts, filters, life
 from generations.admin.search import Search
 from generations.models import Generation
-from tenants import pages, windows
+from tenants import amounts, pages
 from tenants.lists import Long, ReadOnly
 
 Status = Generation.Status
@@ -59,10 +59,6 @@ class GenerationAdmin(pages.Acts, GenerationList):
     actions = ("nudge_chosen", "retry_chosen", "cancel_chosen", "fail_chosen")
     change_form_template = "generations/generation.html"
 
-    def has_act_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """The rows stay read-only, whatever one may do to a generation."""
-        return request.user.has_perm("generations.change_generation")
-
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
         """Those that make sense where it stands."""
         generation = self.get_object(request, object_id)
@@ -104,10 +100,6 @@ class GenerationAdmin(pages.Acts, GenerationList):
         context["audit_url"] = pages.listed("auditentry", target__exact=obj.pk)
         return super().render_change_form(request, context, obj=obj, **options)
 
-    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
-        """What ops did to it; its own moves are on its page."""
-        return HttpResponseRedirect(pages.listed("auditentry", target__exact=object_id))
-
     @display(description="Poster")
     def poster(self, generation: Generation) -> str:
         url = life.signed(links.poster_url, generation) if links.has_video(generation) else ""
@@ -119,63 +111,23 @@ class GenerationAdmin(pages.Acts, GenerationList):
 
     @display(description="USD")
     def price(self, generation: Generation) -> str:
-        return "test" if generation.test else windows.usd(generation.price_micro)
+        return "test" if generation.test else amounts.usd(generation.price_micro)
 
-    @action(description="Attach upstream task", icon="link", permissions=["act"])
-    def attach(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.act(request, object_id, acts.PAGES["attach"])
+    attach = pages.button(acts.PAGES["attach"], "link")
+    resubmit = pages.button(acts.PAGES["resubmit"], "send")
+    release = pages.button(acts.PAGES["release"], "undo")
+    give_up = pages.button(acts.PAGES["give_up"], "money_off", path="give-up")
+    cancel = pages.button(acts.PAGES["cancel"], "cancel")
+    nudge = pages.button(acts.PAGES["nudge"], "bolt")
+    retry_copy = pages.button(acts.PAGES["retry_copy"], "cloud_download", path="retry-copy")
+    fail = pages.button(acts.PAGES["fail"], "money_off")
+    rerun = pages.button(acts.PAGES["rerun"], "replay")
+    delete_files = pages.button(acts.PAGES["delete_files"], "delete", path="delete-files")
 
-    @action(description="Resubmit", icon="send", permissions=["act"])
-    def resubmit(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.act(request, object_id, acts.PAGES["resubmit"])
-
-    @action(description="Release", icon="undo", permissions=["act"])
-    def release(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.act(request, object_id, acts.PAGES["release"])
-
-    @action(description="Give up", icon="money_off", permissions=["act"], url_path="give-up")
-    def give_up(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.act(request, object_id, acts.PAGES["give_up"])
-
-    @action(description="Cancel", icon="cancel", permissions=["act"])
-    def cancel(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.act(request, object_id, acts.PAGES["cancel"])
-
-    @action(description="Nudge", icon="bolt", permissions=["act"])
-    def nudge(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.act(request, object_id, acts.PAGES["nudge"])
-
-    @action(description="Retry the copy", icon="cloud_download", permissions=["act"], url_path="retry-copy")
-    def retry_copy(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.act(request, object_id, acts.PAGES["retry_copy"])
-
-    @action(description="Fail and release", icon="money_off", permissions=["act"], url_path="fail")
-    def fail(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.act(request, object_id, acts.PAGES["fail"])
-
-    @action(description="Rerun", icon="replay", permissions=["act"])
-    def rerun(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.act(request, object_id, acts.PAGES["rerun"])
-
-    @action(description="Delete the files", icon="delete", permissions=["act"], url_path="delete-files")
-    def delete_files(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.act(request, object_id, acts.PAGES["delete_files"])
-
-    @admin.action(description="Nudge", permissions=["act"])
-    def nudge_chosen(self, request: HttpRequest, rows: Any) -> HttpResponse:
-        return self.act_on_all(request, rows, acts.PAGES["nudge"])
-
-    @admin.action(description="Retry the copy", permissions=["act"])
-    def retry_chosen(self, request: HttpRequest, rows: Any) -> HttpResponse:
-        return self.act_on_all(request, rows, acts.PAGES["retry_copy"])
-
-    @admin.action(description="Cancel", permissions=["act"])
-    def cancel_chosen(self, request: HttpRequest, rows: Any) -> HttpResponse:
-        return self.act_on_all(request, rows, acts.PAGES["cancel"])
-
-    @admin.action(description="Fail and release", permissions=["act"])
-    def fail_chosen(self, request: HttpRequest, rows: Any) -> HttpResponse:
-        return self.act_on_all(request, rows, acts.PAGES["fail"])
+    nudge_chosen = pages.list_action(acts.PAGES["nudge"])
+    retry_chosen = pages.list_action(acts.PAGES["retry_copy"])
+    cancel_chosen = pages.list_action(acts.PAGES["cancel"])
+    fail_chosen = pages.list_action(acts.PAGES["fail"])
 
 
 def _possible(generation: Generation | None) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from generations import lifecycle, links
 from generations.admin import acts
 from generations.errors import StorageTrouble
 from generations.models import Attempt, Delivery, Event, Generation, InputImage
-from tenants import windows
+from tenants import amounts, times
 from tenants.models import LedgerEntry
 
 log = structlog.stdlib.get_logger(__name__)
@@ -42,7 +42,7 @@ def told(request: HttpRequest, generation: Generation) -> dict[str, Any]:
     return {
         "generation": generation,
         "doubt": doubt(generation) if generation.status == Generation.Status.IN_DOUBT else None,
-        "price": windows.usd(generation.price_micro),
+        "price": amounts.usd(generation.price_micro),
         "age": span(timezone.now() - generation.created_at),
         "took": span(generation.finished_at - generation.created_at) if generation.finished_at else "",
         "moments": moments(generation),
@@ -63,9 +63,9 @@ def doubt(generation: Generation) -> dict[str, str]:
     assert sent is not None
     ends = sent + lifecycle.IN_DOUBT_HOLD
     return {
-        "In doubt since": f"{sent:%Y-%m-%d %H:%M:%S} UTC, when it was sent: {span(now - sent)} ago",
-        "Fails by itself": f"{ends:%Y-%m-%d %H:%M:%S} UTC, in {span(ends - now)}",
-        "USD at risk": windows.usd(generation.price_micro),
+        "In doubt since": f"{times.readable(sent, 'seconds')} UTC, when it was sent: {span(now - sent)} ago",
+        "Fails by itself": f"{times.readable(ends, 'seconds')} UTC, in {span(ends - now)}",
+        "USD at risk": amounts.usd(generation.price_micro),
     }
 
 
@@ -93,7 +93,7 @@ def _picture(title: str, image: InputImage | None, url: str) -> Picture:
 def ledger(generation: Generation) -> list[tuple[LedgerEntry, str]]:
     # Not the adjustments, which are of no generation: so it is found by the index that keeps each kind once.
     rows = LedgerEntry.objects.filter(generation_id=generation.pk).exclude(kind=LedgerEntry.Kind.ADJUST)
-    return [(entry, windows.usd(entry.amount_micro)) for entry in rows.select_related("api_key").order_by("pk")]
+    return [(entry, amounts.usd(entry.amount_micro)) for entry in rows.select_related("api_key").order_by("pk")]
 
 
 def deliveries(generation: Generation) -> Any:

@@ -5,7 +5,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from unfold import widgets
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
@@ -14,9 +14,9 @@ from unfold.decorators import action, display
 from generations import deliveries, endpoints
 from generations.admin import filters
 from generations.models import Delivery, DeliveryAttempt, WebhookEndpoint
-from tenants import pages
+from tenants import pages, times
 from tenants.administration import Act
-from tenants.forms import ActForm, check_changes
+from tenants.forms import ActForm, Hours, Line, check_changes
 from tenants.lists import Long, ReadOnly
 from tenants.models import Tenant
 from tenants.pages import Once
@@ -27,17 +27,14 @@ LONGEST_URL = 2000  # characters, as in the API
 class EndpointForm(ActForm):
     """What there is to say of an endpoint."""
 
-    url = forms.CharField(max_length=LONGEST_URL, label="URL", widget=widgets.UnfoldAdminTextInputWidget)
+    url = Line(max_length=LONGEST_URL, label="URL")
     events = forms.MultipleChoiceField(
         required=False,
         choices=[(name, name) for name in deliveries.TYPES],
         help_text=f"None: all of them but {', '.join(deliveries.BY_NAME_ONLY)}.",
         widget=widgets.UnfoldAdminCheckboxSelectMultipleWidget,
     )
-    description = forms.CharField(required=False, max_length=200, widget=widgets.UnfoldAdminTextInputWidget)
-
-    def facts(self) -> dict[str, Any]:
-        return {name: self.cleaned_data[name] for name in ("url", "events", "description")}
+    description = Line(required=False, max_length=200)
 
 
 class ChangeForm(EndpointForm):
@@ -61,24 +58,17 @@ class MakeForm(EndpointForm):
 
     field_order = ["tenant", "url", "events", "description", "test"]
 
-    def facts(self) -> dict[str, Any]:
-        return {**super().facts(), "tenant": self.cleaned_data["tenant"], "test": self.cleaned_data["test"]}
-
 
 class RotateForm(ActForm):
     """How long the old secret signs beside the new one."""
 
-    overlap = forms.IntegerField(
+    overlap = Hours(
         label="Overlap in hours",
         initial=endpoints.OVERLAP // timedelta(hours=1),
         min_value=0,
         max_value=endpoints.LONGEST_OVERLAP // timedelta(hours=1),
         help_text="How long both sign.",
-        widget=widgets.UnfoldAdminIntegerFieldWidget,
     )
-
-    def facts(self) -> dict[str, Any]:
-        return {"overlap": timedelta(hours=self.cleaned_data["overlap"])}
 
 
 def make(act: Act, tenant: Tenant, url: str, **facts: Any) -> Once:
@@ -98,7 +88,7 @@ def disable(act: Act, endpoint: WebhookEndpoint) -> None:
 def _shown(secret: str, until: datetime | None = None) -> Once:
     sentence = "It is shown only this once: hand it to the tenant now."
     return Once(
-        "The new secret", sentence, secret, f"The old one signs too until {until:%Y-%m-%d %H:%M} UTC." if until else ""
+        "The new secret", sentence, secret, f"The old one signs too until {times.readable(until)} UTC." if until else ""
     )
 
 
@@ -151,9 +141,6 @@ class WebhookEndpointAdmin(pages.Acts, ReadOnly, ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).filter(deleted_at=None)
 
-    def has_act_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return request.user.has_perm("generations.change_webhookendpoint")
-
     def has_make_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("generations.add_webhookendpoint")
 
@@ -162,9 +149,6 @@ class WebhookEndpointAdmin(pages.Acts, ReadOnly, ModelAdmin):
         endpoint = self.get_object(request, object_id)
         idle = "disable" if endpoint and endpoint.disabled_at else "enable"
         return [one for one in super().get_actions_detail(request, object_id) if not one.path.endswith(idle)]
-
-    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
-        return HttpResponseRedirect(pages.listed("auditentry", target__exact=object_id))
 
     @display(description="URL")
     def address(self, endpoint: WebhookEndpoint) -> str:
@@ -185,21 +169,10 @@ class WebhookEndpointAdmin(pages.Acts, ReadOnly, ModelAdmin):
     def make(self, request: HttpRequest) -> HttpResponse:
         return self.ask(request, None, MAKE)
 
-    @action(description="Change", icon="tune", permissions=["act"], url_path="settings")
-    def change_endpoint(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.act(request, object_id, CHANGE)
-
-    @action(description="Rotate secret", icon="autorenew", permissions=["act"])
-    def rotate(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.act(request, object_id, ROTATE)
-
-    @action(description="Disable", icon="notifications_off", permissions=["act"])
-    def disable(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.act(request, object_id, DISABLE)
-
-    @action(description="Enable", icon="notifications", permissions=["act"])
-    def enable(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.act(request, object_id, ENABLE)
+    change_endpoint = pages.button(CHANGE, "tune", "Change", path="settings")
+    rotate = pages.button(ROTATE, "autorenew", "Rotate secret")
+    disable = pages.button(DISABLE, "notifications_off")
+    enable = pages.button(ENABLE, "notifications")
 
     @action(description="Delete", icon="delete", permissions=["act"])
     def remove(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -224,12 +197,6 @@ class DeliveryAdmin(pages.Acts, Long, ReadOnly, ModelAdmin):
     inlines = [AttemptInline]
     actions_detail = ["redeliver"]
 
-    def has_act_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return request.user.has_perm("generations.change_delivery")
-
-    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
-        return HttpResponseRedirect(pages.listed("auditentry", target__exact=object_id))
-
     @display(description="Status", ordering="status", label={"delivered": "success", "failed": "danger"})
     def state(self, delivery: Delivery) -> str:
         return delivery.status
@@ -238,6 +205,4 @@ class DeliveryAdmin(pages.Acts, Long, ReadOnly, ModelAdmin):
     def receiver(self, delivery: Delivery) -> str:
         return delivery.endpoint.url if delivery.endpoint else delivery.url
 
-    @action(description="Redeliver", icon="replay", permissions=["act"])
-    def redeliver(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.act(request, object_id, REDELIVER)
+    redeliver = pages.button(REDELIVER, "replay")

@@ -13,6 +13,7 @@ from generations.api.serializers import Rerun
 from generations.api.shapes import EventList, GenerationRow
 from generations.errors import NoVideo, VideoDeleted, VideoNotReady
 from generations.models import Generation
+from tenants import times
 from tenants.entrance import View, key_of
 from tenants.errors import NotPossible
 
@@ -84,7 +85,7 @@ def _redirected(generation: Generation, url: Callable[[Generation], str]) -> Res
     if links.has_video(generation):
         return Response(status=302, headers={"Location": url(generation)})
     if gone_at := links.gone_at(generation):
-        raise VideoDeleted(at=shown.time(gone_at))
+        raise VideoDeleted(at=times.rfc3339(gone_at))
     if generation.finished_at:
         raise NoVideo(reason=generation.error_message or f"it was {generation.status}.")
     wait = int(shown.retry_after(generation)["Retry-After"])

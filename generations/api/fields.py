@@ -4,6 +4,7 @@
 """
 
 import re
+from collections.abc import Mapping
 from datetime import date, datetime
 from mmap import mmap
 from typing import Any, ClassVar
@@ -15,7 +16,16 @@ from generations import errors, fetch, lines
 
 ANY_TEXT = r"^[^\x00]*$"  # no NUL, which PostgreSQL keeps in no text
 MOST_NAMES, LONGEST_NAME, LONGEST_VALUE = 16, 64, 512  # of metadata
+MOST_WRONG, MOST_OF_A_NAME = 20, 50  # names that a refusal repeats, and characters of each
 METADATA = f"At most {MOST_NAMES} names of {LONGEST_NAME} characters, each with a string of at most {LONGEST_VALUE}."
+
+
+def refuse(wrong: Mapping[str, str]) -> None:
+    """Raise ValidationError with a sentence on each name that is wrong, if any: some of them, cut short, since names
+    are the caller's own and a refusal is no echo."""
+    if wrong:
+        named = list(wrong.items())[:MOST_WRONG]
+        raise serializers.ValidationError({name[:MOST_OF_A_NAME]: [sentence] for name, sentence in named})
 
 
 class Text(serializers.CharField):

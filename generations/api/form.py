@@ -17,6 +17,7 @@ from rest_framework.exceptions import ParseError, ValidationError
 from rest_framework.parsers import BaseParser
 
 from generations import images
+from generations.api.fields import refuse
 from generations.api.wire import BodyTooLarge, check_body, stated_length
 
 FILES = ("image", "last_image")
@@ -91,8 +92,7 @@ def _as_json(texts: Any, files: Any) -> dict[str, Any]:
     names = [name for name, _ in given]
     wrong = {name: "It is given twice." for name in names if names.count(name) > 1}
     wrong |= {name: "It is no file." for name in files if name not in FILES}
-    if wrong:
-        raise ValidationError({name[:50]: [sentence] for name, sentence in list(wrong.items())[:20]})
+    refuse(wrong)
     body = {name: _value(name, value) for name, value in given if not METADATA.fullmatch(name)}
     labels = {found[1]: value for name, value in given if (found := METADATA.fullmatch(name))}
     return {**body, "metadata": {**body.get("metadata", {}), **labels}} if labels else body

@@ -12,7 +12,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
-from generations.api.fields import Digits, Text
+from generations.api.fields import Digits, Text, refuse
 from tenants.entrance import key_of
 
 PAGE, LONGEST_PAGE = 50, 100  # rows
@@ -33,8 +33,7 @@ class Query(serializers.Serializer[Any]):
     def to_internal_value(self, data: Any) -> Any:
         wrong = {name: "This parameter is not known." for name in data if not self.knows(name)}
         wrong |= {name: "It is given twice." for name in data if len(data.getlist(name)) > 1}
-        if wrong:
-            raise ValidationError({name[:50]: [sentence] for name, sentence in list(wrong.items())[:20]})
+        refuse(wrong)
         return super().to_internal_value(data.dict())  # a form's empty value would be one that was not given
 
     def knows(self, name: str) -> bool:

@@ -7,11 +7,10 @@ from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from generations import catalog, intake
-from generations.api.fields import METADATA, Flag, ImageText, Metadata, Name, OneOf, Text, Url, Whole
+from generations.api.fields import METADATA, Flag, ImageText, Metadata, Name, OneOf, Text, Url, Whole, refuse
 from generations.intake import PICTURES, PLAIN, Wanted, Webhook
 from generations.models import Generation
 
-MOST_NAMED, MOST_OF_A_NAME = 20, 50  # unknown fields, and characters of each: a refusal is no echo
 LONGEST_URL = 2000  # characters
 WEBHOOK_URL = Url(max_length=LONGEST_URL, allow_blank=True, allow_null=True)
 OWN = ("external_id", "metadata", "webhook_url")  # of each generation, a rerun too
@@ -97,9 +96,7 @@ class Strict(serializers.Serializer[Any]):
 
     def to_internal_value(self, data: Any) -> Any:
         unknown = set(data) - set(self.fields) if isinstance(data, Mapping) else set()
-        if unknown:
-            named = sorted(unknown)[:MOST_NAMED]
-            raise serializers.ValidationError({name[:MOST_OF_A_NAME]: ["This field is not known."] for name in named})
+        refuse(dict.fromkeys(sorted(unknown), "This field is not known."))
         return super().to_internal_value(data)
 
 

@@ -1,7 +1,6 @@
 """A generation as callers of /v1/ see it. Its URLs are signed at each read."""
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
@@ -9,7 +8,7 @@ from rest_framework.response import Response
 
 from generations import eta, links, storage
 from generations.models import Generation, InputImage
-from tenants import windows
+from tenants import amounts, times
 
 AS_THEY_ARE = (
     *("status", "progress_percent", "model", "prompt", "resolution", "aspect_ratio", "duration", "camera_fixed"),
@@ -46,16 +45,16 @@ def render(generation: Generation) -> dict[str, Any]:
         "image": _image(generation.image, generation.image_url),
         "last_image": _image(generation.last_image, generation.last_image_url),
         "rerun_of": str(generation.rerun_of) if generation.rerun_of else None,
-        "price_usd": windows.usd(generation.price_micro),
-        "created_at": time(generation.created_at),
-        "submitted_at": time(generation.submitted_at),
-        "finished_at": time(generation.finished_at),
-        "deleted_at": time(generation.deleted_at),
-        "expired_at": time(generation.expired_at),
+        "price_usd": amounts.usd(generation.price_micro),
+        "created_at": times.rfc3339(generation.created_at),
+        "submitted_at": times.rfc3339(generation.submitted_at),
+        "finished_at": times.rfc3339(generation.finished_at),
+        "deleted_at": times.rfc3339(generation.deleted_at),
+        "expired_at": times.rfc3339(generation.expired_at),
         "eta": eta.remaining(generation),
         "video": _video(generation) if served else None,
         "poster": {"url": links.poster_url(generation)} if served else None,
-        "expires_at": time(storage.signed_until()) if served else None,
+        "expires_at": times.rfc3339(storage.signed_until()) if served else None,
         "error": _error(generation),
     }
 
@@ -63,11 +62,12 @@ def render(generation: Generation) -> dict[str, Any]:
 def events(generation: Generation) -> Iterator[dict[str, Any]]:
     """Its life so far, oldest first."""
     for number, event in enumerate(generation.events.all(), 1):
-        yield {"sequence": number, "status": event.status, "message": event.message, "created_at": time(event.at)}
-
-
-def time(at: datetime | None) -> str | None:
-    return f"{at.replace(tzinfo=None).isoformat(timespec='microseconds')}Z" if at else None  # strftime takes 5 ×
+        yield {
+            "sequence": number,
+            "status": event.status,
+            "message": event.message,
+            "created_at": times.rfc3339(event.at),
+        }
 
 
 def _image(image: InputImage | None, url: str) -> dict[str, Any] | None:

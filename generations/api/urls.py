@@ -7,7 +7,7 @@ urlpatterns = [
     path(catalog.SEEDANCE_V1_LITE_I2V.path.lstrip("/"), novita.Submit.as_view()),
     path("v3/async/task-result", novita.TaskResult.as_view()),
     path("v1/generations", native.Generations.as_view()),
-    path("v1/generations/<str:generation_id>", native.OneGeneration.as_view(), name="generation"),
+    path("v1/generations/<str:generation_id>", native.OneGeneration.as_view()),
     path("v1/generations/<str:generation_id>/cancel", acts.Cancel.as_view()),
     path("v1/generations/<str:generation_id>/rerun", acts.RerunView.as_view()),
     path("v1/generations/<str:generation_id>/events", acts.Events.as_view()),

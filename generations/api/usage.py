@@ -23,7 +23,7 @@ class Asked(serializers.Serializer[Any]):
     """The query's parameters. Days are the tenant's own, both of them within what is asked for."""
 
     to = Day(required=False, help_text="The last day; today, if not given.")
-    group_by = serializers.ChoiceField(list(usage.GROUPS), default="day")
+    group_by = serializers.ChoiceField(usage.GROUPS, default="day")
     format = serializers.ChoiceField(["json", "csv"], default="json", help_text="Or by `Accept: text/csv`.")
 
     def get_fields(self) -> dict[str, Any]:
@@ -59,7 +59,7 @@ class UsageLine(UsageSums):
 class UsageShape(serializers.Serializer[Any]):
     to = serializers.DateField()
     time_zone = serializers.CharField()
-    group_by = serializers.ChoiceField(list(usage.GROUPS))
+    group_by = serializers.ChoiceField(usage.GROUPS)
     test = serializers.BooleanField(help_text="A test key sees the use of test keys.")
     rows = UsageLine(many=True)
     total = UsageSums()

@@ -75,7 +75,7 @@ class Watch:
     def join(self, generation_id: UUID) -> threading.Event | None:
         """What is set when that generation has ended; None where every place is taken."""
         with self._lock:
-            if self._is_stopped or len(self._waiting) >= settings.WAITERS or not self._is_looked_for():
+            if self._is_stopped or len(self._waiting) >= settings.WAITERS or not self._ensure_watcher():
                 return None
             ended = threading.Event()
             self._waiting[ended] = generation_id
@@ -94,8 +94,8 @@ class Watch:
             for ended in self._waiting:
                 ended.set()
 
-    def _is_looked_for(self) -> bool:
-        """Under the lock: there is a thread that will look once more, started here where there was none."""
+    def _ensure_watcher(self) -> bool:
+        """Start the thread that looks for all, unless it runs. Return False where none can be. Call under the lock."""
         if self._thread and self._thread.is_alive():
             return True
         self._thread = threading.Thread(target=self._look_for_all, name="waiting", daemon=True)

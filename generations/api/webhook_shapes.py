@@ -6,11 +6,12 @@ from typing import Any
 from rest_framework import serializers
 
 from generations import deliveries
-from generations.api import paging, shown
+from generations.api import paging
 from generations.api.fields import Flag, Name, OneOf, Url, Whole
 from generations.api.serializers import LONGEST_URL, Strict
 from generations.endpoints import LONGEST_OVERLAP, OVERLAP
 from generations.models import Delivery, DeliveryAttempt, WebhookEndpoint
+from tenants import times
 
 LONGEST_OVERLAP_HOURS = LONGEST_OVERLAP.days * 24
 EVENTS = "The types that it is told of; none, or an empty list: all but `generation.running`."
@@ -118,10 +119,10 @@ def endpoint(row: WebhookEndpoint) -> dict[str, Any]:
         "id": str(row.pk),
         **{name: getattr(row, name) for name in ("url", "description", "events", "disabled_reason", "test")},
         "enabled": row.disabled_at is None,
-        "disabled_at": shown.time(row.disabled_at),
-        "failing_since": shown.time(row.failing_since),
-        "previous_secret_until": shown.time(row.previous_until),
-        "created_at": shown.time(row.created_at),
+        "disabled_at": times.rfc3339(row.disabled_at),
+        "failing_since": times.rfc3339(row.failing_since),
+        "previous_secret_until": times.rfc3339(row.previous_until),
+        "created_at": times.rfc3339(row.created_at),
     }
 
 
@@ -135,14 +136,14 @@ def delivery(row: Delivery) -> dict[str, Any]:
         "generation": str(row.generation_id) if row.generation_id else None,
         "url": row.url or None,
         "attempt_count": row.attempts,
-        "next_attempt_at": shown.time(row.due_at),
+        "next_attempt_at": times.rfc3339(row.due_at),
         "test": row.test,
-        "created_at": shown.time(row.created_at),
-        "finished_at": shown.time(row.finished_at),
+        "created_at": times.rfc3339(row.created_at),
+        "finished_at": times.rfc3339(row.finished_at),
     }
 
 
 def whole_delivery(row: Delivery) -> dict[str, Any]:
     names = ("milliseconds", "status_code", "outcome")
-    tries = [{"created_at": shown.time(one.at), **{n: getattr(one, n) for n in names}} for one in row.log.all()]
+    tries = [{"created_at": times.rfc3339(one.at), **{n: getattr(one, n) for n in names}} for one in row.log.all()]
     return {**delivery(row), "attempts": tries, "payload": json.loads(row.body) if row.body else None}

@@ -1,24 +1,29 @@
 """Webhooks under /v1/: a tenant's endpoints and their secrets, and the log of what was delivered."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from generations import endpoints
-from generations.api import paging, shown
+from generations.api import paging
 from generations.api import webhook_shapes as shapes
 from generations.api.serializers import Strict
 from generations.errors import DeliveryNotFound, WebhookEndpointNotFound
 from generations.models import Delivery, WebhookEndpoint
+from tenants import times
 from tenants.administration import Act
 from tenants.entrance import View, key_of
+from tenants.errors import Refusal
 from tenants.models import ApiKey
+
+Row = TypeVar("Row", bound=Model)
 
 
 class WebhookView(View):
@@ -32,11 +37,7 @@ def own_endpoints(request: Request) -> QuerySet[WebhookEndpoint]:
 
 
 def own_endpoint(request: Request, text: str) -> WebhookEndpoint:
-    """Another tenant's, an unknown and a malformed id are the same to it."""
-    try:
-        return own_endpoints(request).get(pk=UUID(text))
-    except (ValueError, WebhookEndpoint.DoesNotExist) as error:
-        raise WebhookEndpointNotFound from error
+    return _found(own_endpoints(request), text, WebhookEndpointNotFound)
 
 
 def own_deliveries(request: Request) -> QuerySet[Delivery]:
@@ -45,10 +46,15 @@ def own_deliveries(request: Request) -> QuerySet[Delivery]:
 
 
 def own_delivery(request: Request, text: str) -> Delivery:
+    return _found(own_deliveries(request).select_related("endpoint", "tenant"), text, DeliveryNotFound)
+
+
+def _found(rows: QuerySet[Row], text: str, missing: type[Refusal]) -> Row:
+    """Return the row of that id. Another tenant's, an unknown and a malformed id are the same to its caller."""
     try:
-        return own_deliveries(request).select_related("endpoint", "tenant").get(pk=UUID(text))
-    except (ValueError, Delivery.DoesNotExist) as error:
-        raise DeliveryNotFound from error
+        return rows.get(pk=UUID(text))
+    except (ValueError, ObjectDoesNotExist) as error:
+        raise missing from error
 
 
 def checked(request: Request, kind: type[Strict]) -> dict[str, Any]:
@@ -199,4 +205,4 @@ def _overlap(request: Request) -> timedelta:
 
 
 def _rotated(secret: str, until: Any) -> Response:
-    return Response({"secret": secret, "previous_secret_until": shown.time(until)})
+    return Response({"secret": secret, "previous_secret_until": times.rfc3339(until)})

@@ -2,8 +2,9 @@
 
 import django.db.models.deletion
 import django.utils.timezone
-import uuid6
 from django.db import migrations, models
+
+import generations.ids
 
 
 class Migration(migrations.Migration):
@@ -27,7 +28,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='Generation',
             fields=[
-                ('id', models.UUIDField(default=uuid6.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('id', models.UUIDField(default=generations.ids.new, editable=False, primary_key=True, serialize=False)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
                 ('model', models.CharField(max_length=50)),
                 ('prompt', models.TextField(blank=True)),

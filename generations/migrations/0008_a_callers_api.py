@@ -2,11 +2,9 @@
 
 import django.db.models.deletion
 import django.utils.timezone
-import uuid6
 from django.db import migrations, models
 
-import generations.models.generation
-import generations.models.webhooks
+import generations.ids
 
 
 class Migration(migrations.Migration):
@@ -19,7 +17,10 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Delivery",
             fields=[
-                ("id", models.UUIDField(default=uuid6.uuid7, editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(default=generations.ids.new, editable=False, primary_key=True, serialize=False),
+                ),
                 ("test", models.BooleanField()),
                 (
                     "url",
@@ -93,14 +94,17 @@ class Migration(migrations.Migration):
                 ("previous_secret", models.TextField(blank=True)),
                 ("previous_until", models.DateTimeField(null=True)),
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("id", models.UUIDField(default=uuid6.uuid7, editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(default=generations.ids.new, editable=False, primary_key=True, serialize=False),
+                ),
                 ("test", models.BooleanField(default=False)),
                 ("url", models.TextField()),
                 ("description", models.CharField(blank=True, max_length=200)),
                 (
                     "events",
                     models.JSONField(
-                        default=generations.models.webhooks.no_events,
+                        default=list,
                         help_text="The types that it is told of; empty: all.",
                     ),
                 ),
@@ -154,9 +158,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="generation",
             name="metadata",
-            field=models.JSONField(
-                db_default=models.Value({}, models.JSONField()), default=generations.models.generation.no_metadata
-            ),
+            field=models.JSONField(db_default=models.Value({}, models.JSONField()), default=dict),
         ),
         migrations.AddField(
             model_name="generation",

@@ -2,8 +2,6 @@
 
 from django.db import migrations, models
 
-import generations.models.tally
-
 
 class Migration(migrations.Migration):
     dependencies = [
@@ -34,7 +32,7 @@ class Migration(migrations.Migration):
                 (
                     "took",
                     models.JSONField(
-                        default=generations.models.tally.none_took,
+                        default=list,
                         help_text="How many videos came within each bound of tally.BOUNDS.",
                     ),
                 ),

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import uuid6
 from django.db import models
 from django.db.models import F, Q, Value
 from django.utils import timezone
 
+from generations import ids
 from tenants.models import ApiKey, Tenant
 
 OF_A_TENANT, NEWEST_FIRST = ("tenant", "test"), (F("created_at").desc(), F("id").desc())
-
-
-def no_metadata() -> dict[str, Any]:
-    return {}
 
 
 class InputImage(models.Model):
@@ -71,7 +67,7 @@ class Generation(models.Model):
     LIVE: ClassVar = [Status.QUEUED, Status.SUBMITTING, Status.IN_DOUBT, Status.RUNNING, Status.COPYING]
     FINISHED: ClassVar = [Status.SUCCEEDED, Status.FAILED, Status.CANCELLED]
 
-    id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
+    id = models.UUIDField(primary_key=True, default=ids.new, editable=False)
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="generations", db_index=False)
     api_key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
     created_at = models.DateTimeField(default=timezone.now)
@@ -82,7 +78,7 @@ class Generation(models.Model):
     idempotency_digest = models.CharField(max_length=64, blank=True, db_default="", help_text="Of what it came with.")
 
     external_id = models.CharField(max_length=255, blank=True, db_default="", help_text="The caller's own name for it.")
-    metadata = models.JSONField(default=no_metadata, db_default=Value({}, models.JSONField()))
+    metadata = models.JSONField(default=dict, db_default=Value({}, models.JSONField()))
     rerun_of = models.UUIDField(null=True, help_text="The generation whose inputs it takes again.")
     traceparent = models.CharField(
         max_length=55, blank=True, db_default="", help_text="W3C Trace Context: the trace that its create is part of."

@@ -4,9 +4,7 @@ from typing import Any
 
 from django.db import models
 
-
-def none_took() -> list[int]:
-    return []
+from tenants import times
 
 
 class Tally(models.Model):
@@ -18,14 +16,14 @@ class Tally(models.Model):
     succeeded = models.PositiveIntegerField(default=0)
     failed = models.PositiveIntegerField(default=0)
     cancelled = models.PositiveIntegerField(default=0)
-    took: Any = models.JSONField(default=none_took, help_text="How many videos came within each bound of tally.BOUNDS.")
+    took: Any = models.JSONField(default=list, help_text="How many videos came within each bound of tally.BOUNDS.")
 
     class Meta:
         verbose_name_plural = "tallies"
         constraints = [models.UniqueConstraint(fields=["hour", "test"], name="an_hour_is_tallied_once")]
 
     def __str__(self) -> str:
-        return f"{self.hour:%Y-%m-%d %H:00}"
+        return times.readable(self.hour)
 
 
 class StorageUse(models.Model):
@@ -36,4 +34,4 @@ class StorageUse(models.Model):
     pictures = models.PositiveBigIntegerField(help_text="Bytes.")
 
     def __str__(self) -> str:
-        return f"storage at {self.at:%Y-%m-%d %H:%M}"
+        return f"storage at {times.readable(self.at)}"

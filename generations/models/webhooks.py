@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import uuid6
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
+from generations import ids
 from generations.models.generation import NEWEST_FIRST, OF_A_TENANT, Generation
 from tenants.models import Tenant
 
 DUE, OWN = Q(due_at__isnull=False), Q(endpoint=None)
-
-
-def no_events() -> list[str]:
-    return []
 
 
 class Signing(models.Model):
@@ -46,12 +42,12 @@ class WebhookSecret(Signing):
 class WebhookEndpoint(Signing):
     """Where a tenant is told of its generations: of live ones, or of those of its test keys."""
 
-    id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
+    id = models.UUIDField(primary_key=True, default=ids.new, editable=False)
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="webhook_endpoints", db_index=False)
     test = models.BooleanField(default=False)
     url = models.TextField()
     description = models.CharField(max_length=200, blank=True)
-    events = models.JSONField(default=no_events, help_text="The types that it is told of; empty: all.")
+    events = models.JSONField(default=list, help_text="The types that it is told of; empty: all.")
     failing_since = models.DateTimeField(null=True, help_text="The first failure since the last success.")
     disabled_at = models.DateTimeField(null=True)
     disabled_reason = models.CharField(max_length=200, blank=True)
@@ -79,7 +75,7 @@ class Delivery(models.Model):
         DELIVERED = "delivered"  # a 2xx came
         FAILED = "failed"  # the schedule is at its end, or the endpoint is gone
 
-    id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
+    id = models.UUIDField(primary_key=True, default=ids.new, editable=False)
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+", db_index=False)
     test = models.BooleanField()
     endpoint = models.ForeignKey(

@@ -2,6 +2,8 @@
 
 from django.db import models
 
+from tenants import times
+
 
 class Slot(models.Model):
     """The right to sweep, for as long as its lease runs: as many sweeps are awake as there are slots."""
@@ -39,7 +41,7 @@ class Pause(models.Model):
     probe_at = models.DateTimeField(help_text="When one submit may be tried.")
 
     def __str__(self) -> str:
-        return f"{self.upstream} since {self.since:%Y-%m-%d %H:%M}"
+        return f"{self.upstream} since {times.readable(self.since)}"
 
 
 class Chore(models.Model):

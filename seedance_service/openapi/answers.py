@@ -47,8 +47,6 @@ ITS_OWN = {
     "webhook_endpoints_test": ("not_possible",),
     "webhook_deliveries_redeliver": ("not_possible",),
 }
-# What no operation answers with: nothing is at that address, or nothing with that method.
-OF_NO_OPERATION = ("not_found", "method_not_allowed")
 
 
 def errors(path: str, method: str, operation: Part, responses: Part) -> Part:

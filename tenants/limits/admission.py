@@ -15,7 +15,7 @@ from typing import Any
 
 from django.db import OperationalError
 
-from tenants import windows
+from tenants import times, windows
 from tenants.db.engine import engine
 from tenants.db.operations import Plan, Statement
 from tenants.errors import BudgetReached, InvalidKey, LimitReached, TenantSuspended
@@ -124,5 +124,5 @@ def _refusal(one: CounterCharge, standing: Standing) -> LimitReached:
         wanted=windows.shown(kind, one.charge.amount),
         resets_at=resets_at,
         standing=standing,
-        remedy=f"It resets at {resets_at:%Y-%m-%dT%H:%M:%SZ}." if resets_at else "It frees as generations end.",
+        remedy=f"It resets at {times.rfc3339(resets_at, 'seconds')}." if resets_at else "It frees as generations end.",
     )

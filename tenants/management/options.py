@@ -1,16 +1,14 @@
 """What the shell's options may hold, read into what `administration` takes; anything else is a sentence."""
 
 import getpass
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
-from tenants import administration
+from tenants import administration, amounts
 from tenants.models import Limits, Tenant
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
-COUNTS = [name for name in Limits.NAMES if name != "usd_per_month_micro"]
 
 
 def count(text: str) -> int:
@@ -28,13 +26,10 @@ def micro_usd(text: str) -> int:
 
 
 def signed_micro_usd(text: str) -> int:
-    try:
-        micro = Decimal(text) * 1_000_000
-    except ArithmeticError:
-        micro = Decimal("NaN")
-    if not (micro.is_finite() and abs(micro) <= administration.MOST_ADJUSTED and micro == micro.to_integral_value()):
+    micro = amounts.micro_usd(text, administration.MOST_ADJUSTED)
+    if micro is None:
         raise ArgumentTypeError(f"{text!r} is not an amount of USD with at most six decimals")
-    return int(micro)
+    return micro
 
 
 def duration(text: str) -> timedelta:
@@ -72,10 +67,10 @@ def or_none(read: Any) -> Any:
 def add_limits(action: ArgumentParser, *, may_be_none: bool = False) -> None:
     """Those that are not given are not in the options at all."""
     wrapped = or_none if may_be_none else (lambda read: read)
-    for name in COUNTS:
-        action.add_argument(f"--{name.replace('_', '-')}", type=wrapped(count), metavar="N", default=Limits)
+    for name in Limits.COUNTS:
+        action.add_argument(f"--{name.replace('_', '-')}", type=wrapped(count), metavar="N", default=SUPPRESS)
     action.add_argument(
-        "--usd-per-month", dest="usd_per_month_micro", type=wrapped(micro_usd), metavar="USD", default=Limits
+        "--usd-per-month", dest="usd_per_month_micro", type=wrapped(micro_usd), metavar="USD", default=SUPPRESS
     )
 
 
@@ -84,14 +79,14 @@ def add_wants(action: ArgumentParser) -> None:
     action.add_argument(
         "--on-doubt",
         choices=Tenant.OnDoubt.values,
-        default=Limits,
+        default=SUPPRESS,
         help="where a submit's answer is lost: hold it for ops, fail it, or resubmit it once, which may pay twice",
     )
     action.add_argument(
         "--submit-deadline",
         type=or_none(seconds),
         metavar="TIME",
-        default=Limits,
+        default=SUPPRESS,
         help="how long one waits for an upstream that takes none, such as 90m; none: as SUBMIT_DEADLINE says",
     )
 
@@ -100,7 +95,7 @@ def add_wants(action: ArgumentParser) -> None:
             f"--{name}-days",
             type=or_none(days),
             metavar="N",
-            default=Limits,
+            default=SUPPRESS,
             help=f"how long its {things} are kept; 0: for ever; none: as {name.upper()}_DAYS says",
         )
 
@@ -116,8 +111,8 @@ def seconds(text: str) -> int:
 
 
 def wants_of(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: options[name] for name in Tenant.WANTS if options.get(name, Limits) is not Limits}
+    return {name: options[name] for name in Tenant.WANTS if name in options}
 
 
 def limits_of(options: dict[str, Any]) -> dict[str, int | None]:
-    return {name: options[name] for name in Limits.NAMES if options.get(name, Limits) is not Limits}
+    return {name: options[name] for name in Limits.NAMES if name in options}

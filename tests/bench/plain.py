@@ -19,7 +19,8 @@ import botocore.auth
 import botocore.awsrequest
 import botocore.credentials
 import psycopg
-import uuid6
+
+from generations import ids
 
 URL = os.environ["DATABASE_URL"]
 KINDS = ("in_flight", "per_day", "per_month", "requests_per_minute", "seconds_per_month", "usd_per_month")
@@ -107,8 +108,8 @@ def open_windows(tenant: int) -> None:
 
 def create(tenant: int, key: int, body: dict[str, Any]) -> uuid.UUID:
     """The transaction alone."""
-    now, one = datetime.now(UTC), uuid6.uuid7()
-    pk = uuid.UUID(int=one.int)
+    now = datetime.now(UTC)
+    pk = ids.at(now)
     database().write(
         [
             (GENERATION, (pk, tenant, key, now, False, body["prompt"], False, pk.int % 2**31, body["image"], now)),

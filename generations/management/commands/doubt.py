@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from generations import doubts
 from generations.models import Generation
-from tenants import windows
+from tenants import amounts, times
 from tenants.administration import Act
 from tenants.errors import Refusal
 from tenants.management.options import user
@@ -71,12 +71,11 @@ class Command(BaseCommand):
 
 
 def _shown(row: Generation) -> dict[str, Any]:
-    assert row.submitted_at is not None
     return {
         "id": str(row.pk),
         "tenant": row.tenant.name,
         "attempt": doubts.attempt_of(row),
         "seed": row.seed,
-        "submitted_at": f"{row.submitted_at:%Y-%m-%dT%H:%M:%SZ}",
-        "usd": windows.usd(row.price_micro),
+        "submitted_at": times.rfc3339(row.submitted_at, "seconds"),
+        "usd": amounts.usd(row.price_micro),
     }

@@ -92,7 +92,7 @@ class Command(BaseCommand):
                 continue
             next_check = time.monotonic() + CHECK_EVERY
             _asked(_ring_again)
-            stalled = _asked(watch.is_stalled)
+            stalled = _asked(watch.observe)
             if stalled is None:
                 watch.forget()
             elif stalled:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from tenants import reconcile
+from tenants import reconcile, times
 from tenants.models import ApiKey, Tenant
 
 
@@ -32,9 +32,8 @@ def _tenants() -> list[tuple[int, str]]:
 
 
 def _row(tenant: str, wrong: reconcile.Difference) -> dict[str, Any]:
-    starts_at = wrong.starts_at.isoformat()
     key = ApiKey.objects.get(pk=wrong.api_key_id).prefix if wrong.api_key_id else None
-    row = {"tenant": tenant, "key": key, "window": wrong.kind, "starts_at": starts_at}
+    row = {"tenant": tenant, "key": key, "window": wrong.kind, "starts_at": times.iso(wrong.starts_at)}
     return {**row, "counter": wrong.counter, "ledger": wrong.ledger}
 
 

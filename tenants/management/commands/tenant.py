@@ -2,7 +2,7 @@
 
 import json
 from argparse import ArgumentParser
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.utils import timezone
 
-from tenants import administration, keys, sheets, statement, windows
+from tenants import administration, amounts, keys, sheets, statement, times, windows
 from tenants.administration import Act
 from tenants.errors import Refusal
 from tenants.management.options import (
@@ -114,7 +114,7 @@ class Command(BaseCommand):
         old = _known_key(options["prefix"])
         new, ends = administration.roll_key(self._act, old, options["overlap"])
         answer, sentences = _shown_once(old.tenant, new)
-        shown = f"{ends:%Y-%m-%dT%H:%M:%SZ}"
+        shown = times.rfc3339(ends, "seconds")
         return {**answer, "old_key_expires_at": shown}, [*sentences, f"{old.prefix} is good until {shown}."]
 
     def revoke(self, options: dict[str, Any]) -> Answer:
@@ -135,7 +135,7 @@ class Command(BaseCommand):
     def adjust(self, options: dict[str, Any]) -> Answer:
         tenant, amount = _tenant(options["name"]), options["usd"]
         administration.adjust(self._act, tenant, amount)
-        shown = windows.usd(amount)
+        shown = amounts.usd(amount)
         return {"tenant": tenant.name, "usd": shown}, [f"{shown} USD are on {tenant.name}'s bill of this month."]
 
     def bill(self, options: dict[str, Any]) -> Answer:
@@ -190,10 +190,10 @@ def _bill_object(found: statement.Statement, path: Path) -> dict[str, Any]:
         "month": f"{found.month:%Y-%m}",
         "time_zone": found.tenant.time_zone,
         "lines": found.lines,
-        "captured_usd": windows.usd(found.captured_micro),
-        "adjusted_usd": windows.usd(found.adjusted_micro),
-        "total_usd": windows.usd(found.total_micro),
-        "held_usd": windows.usd(found.held_micro),
+        "captured_usd": amounts.usd(found.captured_micro),
+        "adjusted_usd": amounts.usd(found.adjusted_micro),
+        "total_usd": amounts.usd(found.total_micro),
+        "held_usd": amounts.usd(found.held_micro),
         "held": found.held,
         "csv": str(path),
     }
@@ -206,27 +206,23 @@ def _bill_lines(found: statement.Statement, path: Path) -> list[str]:
         f"{row['seconds']:>7} s  {row['usd']:>14} USD"
         for row in found.lines
     ]
-    ends = [f"Total: {windows.usd(found.total_micro)} USD"]
+    ends = [f"Total: {amounts.usd(found.total_micro)} USD"]
     if found.held:
-        ends.append(f"Not final: {found.held} generations still hold {windows.usd(found.held_micro)} USD.")
+        ends.append(f"Not final: {found.held} generations still hold {amounts.usd(found.held_micro)} USD.")
     return [head, *(lines or ["  nothing was bought"]), *ends, f"As CSV: {path}"]
 
 
 def _tenant_row(tenant: Tenant) -> dict[str, Any]:
     known = [_key_row(key) for key in tenant.keys.all()]
-    facts = {"limits": tenant.limits, "time_zone": tenant.time_zone, "suspended_at": _shown(tenant.suspended_at)}
+    facts = {"limits": tenant.limits, "time_zone": tenant.time_zone, "suspended_at": times.iso(tenant.suspended_at)}
     facts |= {name: getattr(tenant, name) for name in Tenant.WANTS}
     return {"tenant": tenant.name, **facts, "keys": known}
 
 
 def _key_row(key: ApiKey) -> dict[str, Any]:
-    times = {name: _shown(getattr(key, name)) for name in ("expires_at", "last_used_at", "revoked_at")}
+    moments = {name: times.iso(getattr(key, name)) for name in ("expires_at", "last_used_at", "revoked_at")}
     facts = {"label": key.label, "scopes": key.scopes, "test": key.test, "limits": key.limits}
-    return {"prefix": key.prefix, **facts, **times}
-
-
-def _shown(at: datetime | None) -> str | None:
-    return at.isoformat() if at else None
+    return {"prefix": key.prefix, **facts, **moments}
 
 
 def _tenant_line(row: dict[str, Any]) -> str:

@@ -1,0 +1,30 @@
+"""Times as text, in UTC: one spelling for each kind of reader.
+
+What is stored as text and read back (ledger windows, cursors, positions of chores) has `isoformat()` and is no business
+of this module.
+"""
+
+from datetime import UTC, datetime, tzinfo
+
+
+def rfc3339(at: datetime | None, precision: str = "microseconds") -> str | None:
+    """Return `at` as answers, webhooks and commands write it, such as 2026-11-02T09:30:00.123456Z. None stays None.
+
+    `precision` is one of isoformat's: seconds, where nobody needs more.
+    """
+    return f"{at.astimezone(UTC).isoformat(timespec=precision)[:-6]}Z" if at else None  # strftime takes 5 ×
+
+
+def iso(at: datetime | None, precision: str = "auto") -> str | None:
+    """Return `at` as the audit log and `tenant list` write it, such as 2026-11-02T09:30:00+00:00. None stays None."""
+    return at.astimezone(UTC).isoformat(timespec=precision) if at else None
+
+
+def readable(at: datetime, precision: str = "minutes") -> str:
+    """Return `at` as people read it in the panel, such as 2026-11-02 09:30: its reader knows that it is UTC."""
+    return at.astimezone(UTC).isoformat(" ", precision)[:-6]
+
+
+def local(at: datetime, zone: tzinfo) -> str:
+    """Return `at` by the clock of `zone`, with the zone's name, such as 2026-11-02 10:30 CET."""
+    return f"{at.astimezone(zone):%Y-%m-%d %H:%M %Z}"
