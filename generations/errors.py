@@ -1,7 +1,5 @@
 """What can go wrong with a generation. The docstring is what the caller reads, the code what its program reads."""
 
-from typing import ClassVar
-
 from tenants.errors import Refusal
 
 
@@ -115,25 +113,7 @@ class ImageUnreachable(BadImage):
 
 
 class Trouble(Exception):
-    """An outside system did not do its part. `permanent`: trying again can not help."""
-
-    permanent: ClassVar[bool] = False
-
-
-class FetchRefused(Trouble):
-    """The URL, or the address behind it, may not be fetched."""
-
-    permanent = True
-
-
-class FetchTooLarge(Trouble):
-    """The body is larger than the limit."""
-
-    permanent = True
-
-
-class FetchFailed(Trouble):
-    """The exchange did not come to its end."""
+    """An outside system did not do its part."""
 
 
 class UpstreamTrouble(Trouble):
