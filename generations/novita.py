@@ -16,7 +16,6 @@ from generations.errors import UpstreamTrouble
 from generations.failpoints import failpoint
 from generations.outbound import http_dates, transport
 from generations.outbound.errors import FetchFailed
-from generations.outbound.transport import Budget
 
 SUBMIT_DEADLINE = 120.0  # seconds; a long one makes doubt rare, and no caller waits for it
 POLL_DEADLINE = 10.0  # seconds
@@ -120,7 +119,7 @@ def submit(to: Account, path: str, body: dict[str, Any]) -> Submitted:
     """One POST on a fresh connection, without retries and redirects: what it may cost is paid at most once."""
     content = msgspec.json.encode(body)
     headers = {**_headers(to), "Content-Length": str(len(content))}
-    budget, pieces = Budget(SUBMIT_DEADLINE), _in_pieces(content)
+    budget, pieces = transport.Budget(SUBMIT_DEADLINE), _in_pieces(content)
     try:
         with transport.exchange("POST", to.base_url, headers, budget, path=path, content=pieces) as response:
             return _submitted(_read_answer(response))
@@ -160,7 +159,7 @@ def greet(to: Account) -> datetime | None:
 
 
 def _asked(to: Account, upstream_id: str) -> "Answer":
-    path, budget = f"/v3/async/task-result?{urlencode({'task_id': upstream_id})}", Budget(POLL_DEADLINE)
+    path, budget = f"/v3/async/task-result?{urlencode({'task_id': upstream_id})}", transport.Budget(POLL_DEADLINE)
     try:
         with transport.exchange("GET", to.base_url, _headers(to), budget, path=path, pool=idle_connections) as response:
             return _read_answer(response)

@@ -16,9 +16,7 @@ import httpx
 from django.conf import settings
 
 from generations.outbound import addresses, http_dates, transport
-from generations.outbound.addresses import check_url
 from generations.outbound.errors import FetchFailed, FetchTooLarge
-from generations.outbound.transport import Budget
 
 MAX_REDIRECTS = 3
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -62,8 +60,8 @@ def open_url(url: str, *, limit: int, deadline: float) -> Iterator[Download]:
 
     Raises FetchRefused, FetchFailed or FetchTooLarge.
     """
-    budget, resolve = Budget(deadline, silence=MAX_SILENCE), partial(addresses.resolve, _resolver)
-    target = check_url(url)
+    budget, resolve = transport.Budget(deadline, silence=MAX_SILENCE), partial(addresses.resolve, _resolver)
+    target = addresses.check_url(url)
     for _ in range(MAX_REDIRECTS + 1):
         with transport.exchange("GET", str(target), HEADERS, budget, resolve=resolve) as response:
             if response.status == 200:
@@ -75,10 +73,12 @@ def open_url(url: str, *, limit: int, deadline: float) -> Iterator[Download]:
 
 def post(url: str, content: bytes, headers: Mapping[str, str], *, deadline: float) -> Answer:
     """Its status, once the head of the answer has come: the body is not read. Raises FetchRefused or FetchFailed."""
-    budget = Budget(deadline, silence=MAX_SILENCE, max_bytes=MAX_HEAD)
+    budget = transport.Budget(deadline, silence=MAX_SILENCE, max_bytes=MAX_HEAD)
     headers = {**headers, "Content-Length": str(len(content))}
     resolve = partial(addresses.resolve, _posts_resolver)
-    with transport.exchange("POST", str(check_url(url)), headers, budget, content=content, resolve=resolve) as response:
+    with transport.exchange(
+        "POST", str(addresses.check_url(url)), headers, budget, content=content, resolve=resolve
+    ) as response:
         wait = http_dates.parse_retry_after(response.headers.get("Retry-After", ""), MAX_RETRY_AFTER)
         return Answer(response.status, wait)
 
@@ -94,7 +94,7 @@ def _redirect_target(url: httpx.URL, response: transport.Response) -> httpx.URL:
             target = url.join(target)
     except (httpx.InvalidURL, ValueError) as error:
         raise FetchFailed("it leads to what is no URL") from error
-    return check_url(str(target))
+    return addresses.check_url(str(target))
 
 
 def _download(response: transport.Response, limit: int) -> Download:

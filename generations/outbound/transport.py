@@ -23,10 +23,10 @@ import httpx
 from generations.outbound.errors import FetchFailed
 
 MAX_IDLE_SECONDS = 5.0  # a connection that was unused for longer may have been closed by the peer
-MAX_WRITE_BYTES = 64 * 1024  # the socket's timeout starts anew with every part that it can send
+MAX_WRITE_BYTES = 64 * 1024  # at a time: the socket's timeout starts anew with every part that it can send
 PORTS = {"http": 80, "https": 443}
-USER_AGENT = (b"User-Agent", b"seedance-service")
-# Raised before the first byte of a request is sent, and never later.
+USER_AGENT = ("User-Agent", "seedance-service")
+# Raised before the first byte of a request is sent, and never later: by our own side, or by the connect.
 UNSENT_ERRORS = (
     httpx.InvalidURL,
     httpcore.UnsupportedProtocol,
@@ -53,10 +53,9 @@ class Response:
 
 
 class Budget:
-    """The seconds, and the bytes of the answer, that an exchange may still take."""
+    """The seconds and the bytes of the answer that an exchange may still take; `silence`: seconds without a byte."""
 
     def __init__(self, seconds: float, *, silence: float = math.inf, max_bytes: float = math.inf) -> None:
-        """`silence`: the seconds that may pass without a byte."""
         self._ends_at, self._silence, self._bytes_left = time.monotonic() + seconds, silence, max_bytes
 
     def seconds_left(self) -> float:
@@ -77,24 +76,16 @@ class Budget:
 
 
 class DeadlineBackend(httpcore.NetworkBackend):
-    """Connects to the address that `resolve` names, and puts the stream under the budget of its exchange."""
+    """Connects to the address that `resolve` returns, and puts the stream under the budget of its exchange."""
 
     budget: Budget  # of the exchange in progress
 
     def __init__(self, resolve: Resolve) -> None:
         self._resolve, self._plain = resolve, httpcore.SyncBackend()
 
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:
+    def connect_tcp(self, host: str, port: int, *args: Any, **kwargs: Any) -> httpcore.NetworkStream:
         address = self._resolve(host, port, self.budget.seconds_left())
-        seconds = self.budget.seconds_left()
-        return DeadlineStream(self._plain.connect_tcp(address, port, seconds, local_address, socket_options), self)
+        return DeadlineStream(self._plain.connect_tcp(address, port, self.budget.seconds_left()), self)
 
 
 class DeadlineStream(httpcore.NetworkStream):
@@ -145,7 +136,7 @@ class Connection:
         url = self._url
         target = url.raw_path.rstrip(b"/") + path.encode("ascii") if path else url.raw_path
         where = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=target)
-        head = [(b"Host", url.netloc), USER_AGENT, *headers.items()]
+        head: list[tuple[str | bytes, str | bytes]] = [("Host", url.netloc), USER_AGENT, *headers.items()]
         return self.http.handle_request(httpcore.Request(method, where, headers=head, content=content))
 
 
@@ -175,11 +166,6 @@ class Pool:
         self.idle[os.getpid(), url].append(connection)
 
 
-def use_name(host: str, port: int, timeout: float) -> str:
-    """Leave the look-up of the host to the connect."""
-    return host
-
-
 @contextmanager
 def exchange(
     method: str,
@@ -189,7 +175,7 @@ def exchange(
     *,
     path: str = "",
     content: bytes | Iterable[bytes] = b"",
-    resolve: Resolve = use_name,
+    resolve: Resolve = lambda host, *_: host,
     pool: Pool | None = None,
 ) -> Iterator[Response]:
     """Send one request and yield its answer, whose body is to be read within.
