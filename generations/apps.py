@@ -5,7 +5,9 @@ from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
-from generations import errors, fetch, prices
+from generations import prices
+from generations.outbound import addresses
+from generations.outbound.errors import FetchRefused
 
 
 class GenerationsConfig(AppConfig):
@@ -39,8 +41,8 @@ def _check_sandbox() -> list[checks.CheckMessage]:
     if not settings.SANDBOX_BASE_URL.startswith(("http://", "https://")):
         return [checks.Error("SANDBOX_BASE_URL takes an http or https URL.", id="generations.E002")]
     try:
-        fetch.check_url(settings.SANDBOX_BASE_URL)
-    except errors.FetchRefused as error:
+        addresses.check_url(settings.SANDBOX_BASE_URL)
+    except FetchRefused as error:
         sentence = f"The sandbox's videos can not be fetched: {error}. Name its host:port in FETCH_ALLOW_HOSTS."
         return [checks.Warning(sentence, id="generations.W003")]
     return []

@@ -14,11 +14,12 @@ from django.conf import settings
 from django.db import transaction
 from standardwebhooks import Webhook
 
-from generations import deliveries, endpoints, fetch, meters, signatures, task_result, tracing
+from generations import deliveries, endpoints, meters, signatures, task_result, tracing
 from generations.deliveries import Tried
-from generations.errors import FetchFailed, FetchRefused
 from generations.failpoints import failpoint
 from generations.models import Delivery, DeliveryAttempt, Generation
+from generations.outbound import fetch
+from generations.outbound.errors import FetchFailed, FetchRefused
 from generations.sealing import KeyLost
 from tenants.administration import Act
 

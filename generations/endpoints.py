@@ -12,10 +12,11 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
-from generations import deliveries, fetch, lines, sealing, signatures
-from generations.errors import FetchRefused
+from generations import deliveries, lines, sealing, signatures
 from generations.models import Delivery, WebhookEndpoint, WebhookSecret
 from generations.models.webhooks import Signing
+from generations.outbound import addresses
+from generations.outbound.errors import FetchRefused
 from tenants import administration, ledger
 from tenants.administration import Act
 from tenants.errors import NotPossible
@@ -184,6 +185,6 @@ def _checked(description: str) -> str:
 
 def _check_url(url: str) -> None:
     try:
-        fetch.check_url(url)
+        addresses.check_url(url)
     except FetchRefused as error:
         raise NotPossible(reason=f"That URL can not be called: {error}.") from error

@@ -116,18 +116,6 @@ class Trouble(Exception):
     """An outside system did not do its part."""
 
 
-class FetchRefused(Trouble):
-    """The URL, or the address behind it, may not be fetched."""
-
-
-class FetchTooLarge(Trouble):
-    """The body is larger than the limit."""
-
-
-class FetchFailed(Trouble):
-    """The exchange did not come to its end."""
-
-
 class UpstreamTrouble(Trouble):
     """The upstream gave no answer, or none that can be understood."""
 

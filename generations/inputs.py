@@ -10,8 +10,10 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from generations import errors, fetch, images, storage
+from generations import errors, images, storage
 from generations.models import Generation, InputImage
+from generations.outbound import addresses, fetch
+from generations.outbound.errors import FetchRefused, FetchTooLarge
 from tenants.db.engine import engine
 from tenants.db.prepared_statements import Insert, Select
 
@@ -27,8 +29,8 @@ def from_text(text: str) -> str | images.Image:
     if not images.is_url(text):
         return images.inspect(images.decode(text))
     try:
-        fetch.check_url(text)
-    except errors.FetchRefused as error:
+        addresses.check_url(text)
+    except FetchRefused as error:
         raise errors.ImageUrlRefused(reason=error) from error
     return text
 
@@ -37,9 +39,9 @@ def from_url(url: str) -> images.Image:
     """The checked picture behind a caller's URL. Raises a BadImage, or FetchFailed where trying again may help."""
     try:
         return images.inspect(fetch.read(url, limit=images.MAX_BYTES, deadline=READ_DEADLINE))
-    except errors.FetchRefused as error:
+    except FetchRefused as error:
         raise errors.ImageUrlRefused(reason=error) from error
-    except errors.FetchTooLarge as error:
+    except FetchTooLarge as error:
         raise errors.ImageTooManyBytes(limit=images.MAX_BYTES) from error
 
 

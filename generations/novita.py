@@ -3,39 +3,28 @@
 What the upstream says comes back as one of a few outcomes; only what cannot be understood raises.
 """
 
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
-import httpcore
-import httpx
 import msgspec
 from django.conf import settings
 
-from generations import retry_after
-from generations.deadline import Clock, DeadlineBackend, tls
 from generations.errors import UpstreamTrouble
 from generations.failpoints import failpoint
-from generations.kept import Kept
+from generations.outbound import http_dates, transport
+from generations.outbound.errors import FetchFailed
 
 SUBMIT_DEADLINE = 120.0  # seconds; a long one makes doubt rare, and no caller waits for it
 POLL_DEADLINE = 10.0  # seconds
-POLL_ERRORS = (
-    httpcore.NetworkError,
-    httpcore.TimeoutException,
-    httpcore.ProtocolError,
-    httpcore.ProxyError,
-    httpcore.UnsupportedProtocol,
-    httpcore.ConnectionNotAvailable,
-)
 LONGEST_WAIT = 300.0  # seconds that a Retry-After may ask for at once
 HEAD, PIECE = 1024, 1024 * 1024  # bytes of a submit's body that are sent first, and then at a time
 NOBODYS = "00000000-0000-0000-0000-000000000000"  # a task's id that no task has
 MAX_ANSWER = 1024 * 1024  # bytes; a real answer has about one thousand
+
+idle_connections = transport.Pool()  # for polls, which are many
 
 # The page's table of errors. Content: the caller's, refused for good. Account: ours, and never the caller's fault.
 CONTENT_REASONS = {
@@ -128,20 +117,17 @@ def account(*, test: bool) -> Account:
 
 def submit(to: Account, path: str, body: dict[str, Any]) -> Submitted:
     """One POST on a fresh connection, without retries and redirects: what it may cost is paid at most once."""
-    transport = httpx.HTTPTransport(verify=tls(), trust_env=False, retries=0)
-    transport._pool._network_backend = DeadlineBackend(Clock(SUBMIT_DEADLINE))
+    content = msgspec.json.encode(body)
+    headers = {**_headers(to), "Content-Length": str(len(content))}
+    budget, pieces = transport.Budget(SUBMIT_DEADLINE), _in_pieces(content)
     try:
-        with httpx.Client(transport=transport, trust_env=False, timeout=SUBMIT_DEADLINE) as client:
-            content = msgspec.json.encode(body)
-            headers = {**_headers(to), "Content-Length": str(len(content))}
-            with client.stream("POST", to.base_url + path, content=_in_pieces(content), headers=headers) as response:
-                return _submitted(_content(response.status_code, response.headers, response.iter_raw()))
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
-        # The last two are refusals of our own client, before it sends anything.
-        return NotCreated(f"the upstream can not be reached: {type(error).__name__}")
-    except httpx.HTTPError as error:
-        # The same exception occurs with the whole POST received and with none of it: the name proves nothing.
-        return InDoubt(f"the answer was lost: {type(error).__name__}")
+        with transport.exchange("POST", to.base_url, headers, budget, path=path, content=pieces) as response:
+            return _submitted(_read_answer(response))
+    except FetchFailed as error:
+        if error.is_unsent:
+            return NotCreated(f"the upstream can not be reached: {error}")
+        # The same error occurs with the whole POST received and with none of it: its name proves nothing.
+        return InDoubt(f"the answer was lost: {error}")
 
 
 def _in_pieces(content: bytes) -> Iterator[bytes]:
@@ -169,36 +155,34 @@ def greet(to: Account) -> datetime | None:
     reason, message = _envelope(_object(answer))
     if answer.status != 200 and reason != "TASK_NOT_FOUND":
         raise UpstreamTrouble(f"HTTP {answer.status} {reason} {message}".strip())
-    return retry_after.date(answer.headers.get("Date", ""))
+    return http_dates.parse_date(answer.headers.get("Date", ""))
 
 
 def _asked(to: Account, upstream_id: str) -> "Answer":
-    """By httpx's own lower half: what httpx adds to it takes longer than all the rest of a poll, and polls are many."""
-    target = f"/v3/async/task-result?{urlencode({'task_id': upstream_id})}"
-    headers = {"Host": urlsplit(to.base_url).netloc, **_headers(to)}
+    path, budget = f"/v3/async/task-result?{urlencode({'task_id': upstream_id})}", transport.Budget(POLL_DEADLINE)
     try:
-        with _kept(os.getpid()).get(to.base_url, target, headers, POLL_DEADLINE) as response:
-            return _content(response.status, httpx.Headers(response.headers), response.iter_stream())
-    except POLL_ERRORS as error:
-        raise UpstreamTrouble(f"the poll failed: {type(error).__name__}") from error
+        with transport.exchange("GET", to.base_url, _headers(to), budget, path=path, pool=idle_connections) as response:
+            return _read_answer(response)
+    except FetchFailed as error:
+        raise UpstreamTrouble(f"the poll failed: {error}") from error
 
 
 @dataclass(frozen=True)
 class Answer:
     status: int
-    headers: httpx.Headers
+    headers: Mapping[str, str]
     content: bytes  # empty where it is none of ours: too long, or compressed, which could be a bomb
 
 
-def _content(status: int, headers: httpx.Headers, chunks: Iterable[bytes]) -> Answer:
+def _read_answer(response: transport.Response) -> Answer:
     content = bytearray()
-    if headers.get("Content-Encoding", "").lower() in ("", "identity"):
-        for chunk in chunks:
+    if response.headers.get("Content-Encoding", "").lower() in ("", "identity"):
+        for chunk in response.chunks:
             content += chunk
             if len(content) > MAX_ANSWER:
                 content.clear()
                 break
-    return Answer(status, headers, bytes(content))
+    return Answer(response.status, response.headers, bytes(content))
 
 
 def _submitted(answer: Answer) -> Submitted:
@@ -209,9 +193,8 @@ def _submitted(answer: Answer) -> Submitted:
         if isinstance(upstream_id, str) and 0 < len(upstream_id) <= 200 and upstream_id.isprintable():
             return Created(upstream_id)
     elif reason and answer.status == 429:
-        return NotCreated(
-            f"{reason}: {message}", retry_after.seconds(answer.headers.get("Retry-After", ""), LONGEST_WAIT)
-        )
+        wait = http_dates.parse_retry_after(answer.headers.get("Retry-After", ""), LONGEST_WAIT)
+        return NotCreated(f"{reason}: {message}", wait)
     elif reason in CONTENT_REASONS:
         return Refused(reason, message)
     elif reason in BROKEN_REASONS:
@@ -287,8 +270,3 @@ def _headers(to: Account) -> dict[str, str]:
         "Content-Type": "application/json",
         "Accept-Encoding": "identity",
     }
-
-
-@cache
-def _kept(pid: int) -> Kept:
-    return Kept()

@@ -15,6 +15,7 @@ from django.utils import timezone
 from generations import breaker, catalog, doubts, errors, inputs, lifecycle, meters, novita, pace, tracing, transfer
 from generations.failpoints import failpoint
 from generations.models import Attempt, Generation
+from generations.outbound.errors import FetchFailed, OutboundError
 from tenants.db.operations import release_connection
 
 Status = Generation.Status
@@ -205,7 +206,7 @@ def _load_inputs(generation: Generation) -> bool:
     except errors.BadImage as error:
         lifecycle.fail(generation, error.code, str(error))
         return False
-    except errors.FetchFailed as error:
+    except FetchFailed as error:
         _image_unreachable(generation, error)
         return False
     except errors.StorageTrouble as trouble:
@@ -226,7 +227,7 @@ def _storage_unavailable(generation: Generation, trouble: errors.StorageTrouble)
         _try_again(generation, str(trouble))
 
 
-def _image_unreachable(generation: Generation, error: errors.FetchFailed) -> None:
+def _image_unreachable(generation: Generation, error: FetchFailed) -> None:
     if generation.tries + 1 < IMAGE_TRIES:
         _try_again(generation, f"an image could not be read: {error}")
         return
@@ -329,7 +330,7 @@ def copy_from(generation: Generation, video_url: str) -> None:
         with tracing.step("copy", generation) as span:
             video = transfer.run(generation, video_url)
             span.tell(bytes=video.size)
-    except errors.Trouble as trouble:
+    except (errors.Trouble, OutboundError) as trouble:
         _copy_later(generation, f"{type(trouble).__name__}: {trouble}")
     except transfer.TurnLost:
         return

@@ -21,8 +21,9 @@ from botocore.parsers import ResponseParserError
 from django.conf import settings
 from django.utils import timezone
 
-from generations import presigning, retry_after
+from generations import presigning
 from generations.errors import ObjectExists, StorageTrouble
+from generations.outbound import http_dates
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -288,7 +289,7 @@ def clock() -> datetime | None:
     """What time it is there, as its answers say. Raises StorageTrouble."""
     with _translated():
         answer = _client().head_bucket(Bucket=settings.S3_BUCKET)
-    return retry_after.date(answer["ResponseMetadata"]["HTTPHeaders"].get("date", ""))
+    return http_dates.parse_date(answer["ResponseMetadata"]["HTTPHeaders"].get("date", ""))
 
 
 def ensure_bucket() -> None:

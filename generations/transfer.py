@@ -11,9 +11,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from generations import errors, fetch, lifecycle, storage, videos
+from generations import errors, lifecycle, storage, videos
 from generations.failpoints import failpoint
 from generations.models import Generation
+from generations.outbound import fetch
 
 DEADLINE = 240.0  # seconds for the download; 20 MB at 85 kB/s
 COPY_WITHIN = 270.0  # seconds for all of it; with a sweep's 50 s, a poll and the poster below the queue's 600
@@ -26,7 +27,8 @@ class TurnLost(Exception):
 
 
 def run(generation: Generation, video_url: str) -> lifecycle.StoredVideo:
-    """What was verified in the bucket. Raises Trouble, where a fresh URL and another try may help, or TurnLost.
+    """Return what was verified in the bucket. Raise Trouble or OutboundError, where a fresh URL and another try may
+    help, or TurnLost.
 
     Each turn writes under names of its own, which are never written again: whatever is deleted, however late the
     worker wakes or S3 gets round to it, is never what another turn has stored.
@@ -82,7 +84,7 @@ def _measured(turn: "Turn", download: fetch.Download) -> Iterator[tuple[Iterator
         file.writelines(turn.guard(download.chunks))
         length = file.tell()
         file.seek(0)
-        yield iter(lambda: file.read(fetch.CHUNK), b""), length
+        yield iter(lambda: file.read(storage.CHUNK), b""), length
 
 
 def _verified(turn: "Turn", key: str, sent: "Hashed") -> videos.Video:

@@ -167,9 +167,9 @@ def upstream(settings: Any) -> Iterator[Upstream]:
 def _no_kept_connections() -> Iterator[None]:
     """The upstream of one test is not that of the next."""
     yield
-    if novita._kept.cache_info().currsize:
-        novita._kept(os.getpid()).close()
-        novita._kept.cache_clear()
+    for connections in novita.idle_connections.idle.values():
+        while connections:
+            connections.pop().http.close()
 
 
 @pytest.fixture(scope="session")

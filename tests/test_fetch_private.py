@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from generations import fetch, novita
-from generations.errors import FetchFailed, FetchRefused
+from generations import novita
 from generations.models import Generation
+from generations.outbound import addresses, fetch
+from generations.outbound.errors import FetchFailed, FetchRefused
 from tests.conftest import Caller, make_generation
 from tests.faults.copies import Status, assert_nothing_is_served, at_the_upstream, turn, until_done
 from tests.pictures import mp4, picture
@@ -148,8 +149,8 @@ def private() -> Iterator[Listener]:
 def public(monkeypatch: Any) -> Iterator[Listener]:
     """On a loopback network that the guard is told to take for the Internet."""
     loopback, ours = ipaddress.IPv4Network("127.0.0.0/8"), ipaddress.IPv4Network("127.78.0.0/16")
-    others = [network for network in fetch.DENIED_V4 if network != loopback]
-    monkeypatch.setattr(fetch, "DENIED_V4", [*others, *loopback.address_exclude(ours)])
+    others = [network for network in addresses.DENIED_V4 if network != loopback]
+    monkeypatch.setattr(addresses, "DENIED_V4", [*others, *loopback.address_exclude(ours)])
     made = Listener(f"127.78.{secrets.randbelow(256)}.{1 + secrets.randbelow(254)}", 8443)
     yield made
     made.close()

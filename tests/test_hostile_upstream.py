@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from generations import fetch, novita
-from generations.errors import FetchFailed, FetchTooLarge, UpstreamTrouble
+from generations import novita
+from generations.errors import UpstreamTrouble
+from generations.outbound import fetch
+from generations.outbound.errors import FetchFailed, FetchTooLarge
 from tests.upstream import Upstream
 
 pytestmark = pytest.mark.abuse

@@ -248,3 +248,10 @@ def test_an_upstream_that_is_down_is_not_yet(settings: Any) -> None:
     settings.NOVITA_BASE_URL = "http://127.0.0.1:9"
     with pytest.raises(UpstreamTrouble, match="ConnectError"):
         novita.poll(novita.account(test=False), "upstream-1")
+
+
+def test_a_base_url_that_is_none_is_an_upstream_that_is_down(settings: Any) -> None:
+    settings.NOVITA_BASE_URL = "http://[::1"
+    assert isinstance(submit(), novita.NotCreated)
+    with pytest.raises(UpstreamTrouble, match="InvalidURL"):
+        novita.poll(novita.account(test=False), "upstream-1")

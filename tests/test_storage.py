@@ -8,7 +8,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from generations import storage
-from generations.errors import FetchFailed, ObjectExists, StorageTrouble
+from generations.errors import ObjectExists, StorageTrouble
+from generations.outbound.errors import FetchFailed
 
 
 def test_what_is_put_is_read_back(bucket: Any) -> None:

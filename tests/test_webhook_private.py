@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from generations import fetch
-from generations.errors import FetchFailed, FetchRefused
 from generations.models import Delivery, WebhookEndpoint
+from generations.outbound import addresses, fetch
+from generations.outbound.errors import FetchFailed, FetchRefused
 from tests import test_fetch_private as fetched
 from tests.conftest import Caller
 from tests.receiver import receiving
@@ -95,7 +95,7 @@ def test_names_that_never_resolve_meet_the_deadline_and_hold_up_no_picture(monke
             answered.wait(10)
         return [(0, 0, 0, "", ("10.0.0.1", 443))]
 
-    monkeypatch.setattr(fetch.socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(addresses.socket, "getaddrinfo", resolve)
     threads = [threading.Thread(target=fails, args=("https://hook.example.com/",)) for _ in range(40)]
     starts = time.monotonic()
     for thread in threads:

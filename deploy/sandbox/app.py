@@ -36,7 +36,9 @@ application = get_wsgi_application()
 
 # Below, because what the service knows of models and pictures is read with Django's settings in place.
 from deploy.sandbox.tasks import Studio, Task
-from generations import catalog, errors, fetch, images
+from generations import catalog, errors, images
+from generations.outbound import fetch
+from generations.outbound.errors import OutboundError
 
 studio = Studio(FOLDER, float(os.environ.get("SANDBOX_SECONDS", "8")))
 MODEL = catalog.SEEDANCE_V1_LITE_I2V
@@ -137,7 +139,7 @@ def _image(text: str) -> bytes:
         return content
     except errors.BadImage as error:
         raise Refused(400, IMAGE_REASONS.get(type(error), "INVALID_IMAGE_FORMAT"), str(error)) from error
-    except errors.Trouble as error:
+    except OutboundError as error:
         raise Refused(400, "INVALID_REQUEST_BODY", f"the image can not be read: {error}") from error
 
 

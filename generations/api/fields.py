@@ -12,7 +12,9 @@ from typing import Any, ClassVar
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from generations import errors, fetch, lines
+from generations import lines
+from generations.outbound import addresses
+from generations.outbound.errors import FetchRefused
 
 ANY_TEXT = r"^[^\x00]*$"  # no NUL, which PostgreSQL keeps in no text
 MOST_NAMES, LONGEST_NAME, LONGEST_VALUE = 16, 64, 512  # of metadata
@@ -77,13 +79,13 @@ class Url(Text):
 
     @property
     def told(self) -> dict[str, Any]:  # type: ignore[override]
-        return {"pattern": f"^({fetch.PUBLIC_URL})?$" if self.allow_blank else f"^{fetch.PUBLIC_URL}$"}
+        return {"pattern": f"^({addresses.PUBLIC_URL})?$" if self.allow_blank else f"^{addresses.PUBLIC_URL}$"}
 
     def to_internal_value(self, data: Any) -> str:
         text = super().to_internal_value(data)
         try:
-            fetch.check_url(text)
-        except errors.FetchRefused as error:
+            addresses.check_url(text)
+        except FetchRefused as error:
             raise serializers.ValidationError(f"It can not be called: {error}.", code="url_refused") from error
         return text
 

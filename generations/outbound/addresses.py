@@ -1,0 +1,122 @@
+"""Which URLs, hosts and addresses are public, and which private ones FETCH_ALLOW_HOSTS admits."""
+
+import ipaddress
+import re
+import socket
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+from django.conf import settings
+
+from generations.outbound.errors import FetchFailed, FetchRefused
+
+MAX_URL_CHARS = 8192  # presigned URLs with a session token reach 2,000
+PORTS = (443, 8443)
+DENIED_CHARS = '\\"<>^`{|}'
+
+# Python's is_global calls several of these global, and changes its mind between releases. Source of the list:
+# the IANA special-purpose registries, and 168.63.129.16, Azure's metadata under a public address.
+DENIED_V4 = [
+    ipaddress.IPv4Network(text)
+    for text in (
+        "0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24 "
+        "192.31.196.0/24 192.52.193.0/24 192.88.99.0/24 192.168.0.0/16 192.175.48.0/24 198.18.0.0/15 "
+        "198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 240.0.0.0/4 168.63.129.16/32"
+    ).split()
+]
+GLOBAL_V6 = ipaddress.IPv6Network("2000::/3")  # all the rest is denied: mapped, NAT64, unique local, multicast …
+DENIED_V6 = [
+    ipaddress.IPv6Network(text) for text in "2001::/23 2001:db8::/32 2002::/16 2620:4f:8000::/48 3fff::/20".split()
+]
+# As it is written, for Python and for ECMA 262: some of it the client's own parser would mend, or resolve in its way.
+PUBLIC_URL = r"[Hh][Tt][Tt][Pp][Ss]://([A-Za-z0-9_-]+\.)+[A-Za-z]([A-Za-z0-9-]*[A-Za-z])?\.?(:(443|8443))?"
+PUBLIC_URL += r"([/?#][!#-;=?-Z\[\]_a-z~]*)?"
+DENIED_NAMES = ("localhost", "local", "internal", "localdomain", "home.arpa", "onion")
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def check_url(url: str) -> httpx.URL:
+    """Return the parsed URL, unless its text alone refuses it already. Raise FetchRefused with the reason."""
+    if (
+        len(url) > MAX_URL_CHARS
+        or not url.isascii()
+        or not url.isprintable()
+        or any(char in url for char in DENIED_CHARS)
+    ):
+        raise FetchRefused("it is too long or holds characters that a URL may not have")
+    try:
+        parts = httpx.URL(url)
+        host = parts.host  # decodes a name of the xn-- form, which may be none
+    except (httpx.InvalidURL, ValueError) as error:
+        raise FetchRefused("it is not a URL") from error
+    if parts.scheme not in ("http", "https") or not host:
+        raise FetchRefused("it is not an http or https URL")
+    if parts.userinfo or " " in url:
+        raise FetchRefused("it holds a user name or a space")
+    if not _is_admitted(host, _port(parts)):
+        _check_public(parts, url)
+    return parts
+
+
+def resolve(resolver: ThreadPoolExecutor, host: str, port: int, timeout: float) -> str:
+    """Return the first address of the host, once all of them are checked. Raise FetchRefused or FetchFailed.
+
+    The look-up runs in a thread of `resolver`, because it can not be interrupted; `timeout` is in seconds.
+    """
+    lookup = resolver.submit(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    try:
+        answers = lookup.result(timeout)
+    except (OSError, UnicodeError) as error:  # a timeout is an OSError
+        lookup.cancel()  # if it has not even begun
+        raise FetchFailed("its host has no address") from error
+    addresses = [ipaddress.ip_address(str(answer[4][0]).partition("%")[0]) for answer in answers]
+    if not _is_admitted(host, port) and not all(is_public(ip) or _in_admitted_network(ip) for ip in addresses):
+        raise FetchRefused("its host has an address that is not public")
+    if not addresses:
+        raise FetchFailed("its host has no address")
+    return str(addresses[0])
+
+
+def is_public(address: Address) -> bool:
+    """Return True only for an address of the public Internet."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return not any(address in network for network in DENIED_V4)
+    return address in GLOBAL_V6 and not any(address in network for network in DENIED_V6)
+
+
+def _port(url: httpx.URL) -> int:
+    return url.port or (443 if url.scheme == "https" else 80)
+
+
+def _is_admitted(host: str, port: int) -> bool:
+    """True where FETCH_ALLOW_HOSTS names the host, or the host with its port."""
+    name = f"[{host}]" if ":" in host else host
+    return not {host.lower(), name.lower(), f"{name}:{port}".lower()}.isdisjoint(settings.FETCH_ALLOW_HOSTS)
+
+
+def _in_admitted_network(address: Address) -> bool:
+    networks = [ipaddress.ip_network(entry, strict=False) for entry in settings.FETCH_ALLOW_HOSTS if "/" in entry]
+    return any(address in network for network in networks if network.version == address.version)
+
+
+def _check_public(url: httpx.URL, written: str) -> None:
+    host = url.host.rstrip(".").lower()
+    literal = _literal(host)
+    if literal is not None and _in_admitted_network(literal):
+        return
+    if url.scheme != "https" or _port(url) not in PORTS:
+        raise FetchRefused("only https on port 443 or 8443 is read")
+    if literal is not None or host.replace(".", "").isdecimal() or host.endswith(tuple("0123456789")):
+        raise FetchRefused("it names an address instead of a host")
+    if "." not in host or host.endswith(tuple(f".{name}" for name in DENIED_NAMES)):
+        raise FetchRefused("its host is not a public name")
+    if not re.fullmatch(PUBLIC_URL, written):
+        raise FetchRefused("it is not written as the URL of a public host")
+
+
+def _literal(host: str) -> Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None

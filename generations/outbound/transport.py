@@ -1,0 +1,217 @@
+"""The one HTTP transport: every exchange has one deadline, from the look-up of the host to the last byte.
+
+The timeouts of an HTTP client bound each read, so a peer that drips bytes outlives them. Here the deadline, and a limit
+of bytes, lie below the protocol: on the stream that the protocol reads. No proxy of the environment is used, no
+redirect is followed, and nothing is sent twice.
+"""
+
+import math
+import os
+import ssl
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import certifi
+import httpcore
+import httpx
+
+from generations.outbound.errors import FetchFailed
+
+MAX_IDLE_SECONDS = 5.0  # a connection that was unused for longer may have been closed by the peer
+MAX_WRITE_BYTES = 64 * 1024  # at a time: the socket's timeout starts anew with every part that it can send
+PORTS = {"http": 80, "https": 443}
+USER_AGENT = ("User-Agent", "seedance-service")
+# Raised before the first byte of a request is sent, and never later: by our own side, or by the connect.
+UNSENT_ERRORS = (
+    httpx.InvalidURL,
+    httpcore.UnsupportedProtocol,
+    httpcore.LocalProtocolError,
+    httpcore.ConnectError,
+    httpcore.ConnectTimeout,
+)
+FOREIGN_ERRORS = (
+    *UNSENT_ERRORS,
+    httpcore.NetworkError,
+    httpcore.TimeoutException,
+    httpcore.ProtocolError,
+    httpcore.ProxyError,
+    httpcore.ConnectionNotAvailable,
+)
+Resolve = Callable[[str, int, float], str]  # host, port and seconds to the address that is connected to
+
+
+@dataclass(frozen=True)
+class Response:
+    status: int
+    headers: httpx.Headers
+    chunks: Iterator[bytes]  # of the body, as they come; raises FetchFailed
+
+
+class Budget:
+    """The seconds and the bytes of the answer that an exchange may still take; `silence`: seconds without a byte."""
+
+    def __init__(self, seconds: float, *, silence: float = math.inf, max_bytes: float = math.inf) -> None:
+        self._ends_at, self._silence, self._bytes_left = time.monotonic() + seconds, silence, max_bytes
+
+    def seconds_left(self) -> float:
+        """Return the timeout of the next step. Raise httpcore's ReadTimeout if the deadline has passed."""
+        left = self._ends_at - time.monotonic()
+        if left <= 0:
+            raise httpcore.ReadTimeout("the deadline for the whole exchange has passed")
+        return min(left, self._silence)
+
+    def bytes_left(self, requested: int) -> int:
+        """Return `requested`, cut to the bytes that may still come. Raise httpcore's ReadError if none may."""
+        if self._bytes_left <= 0:
+            raise httpcore.ReadError("as many bytes have come as the whole exchange may have")
+        return int(min(requested, self._bytes_left))
+
+    def spend_bytes(self, count: int) -> None:
+        self._bytes_left -= count
+
+
+class DeadlineBackend(httpcore.NetworkBackend):
+    """Connects to the address that `resolve` returns, and puts the stream under the budget of its exchange."""
+
+    budget: Budget  # of the exchange in progress
+
+    def __init__(self, resolve: Resolve) -> None:
+        self._resolve, self._plain = resolve, httpcore.SyncBackend()
+
+    def connect_tcp(self, host: str, port: int, *args: Any, **kwargs: Any) -> httpcore.NetworkStream:
+        address = self._resolve(host, port, self.budget.seconds_left())
+        return DeadlineStream(self._plain.connect_tcp(address, port, self.budget.seconds_left()), self)
+
+
+class DeadlineStream(httpcore.NetworkStream):
+    def __init__(self, stream: httpcore.NetworkStream, backend: DeadlineBackend) -> None:
+        self._stream, self._backend = stream, backend
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        budget = self._backend.budget
+        received = self._stream.read(budget.bytes_left(max_bytes), budget.seconds_left())
+        budget.spend_bytes(len(received))
+        return received
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        view = memoryview(buffer)
+        for start in range(0, len(view), MAX_WRITE_BYTES):
+            self._stream.write(bytes(view[start : start + MAX_WRITE_BYTES]), self._backend.budget.seconds_left())
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        stream = self._stream.start_tls(ssl_context, server_hostname, self._backend.budget.seconds_left())
+        return DeadlineStream(stream, self._backend)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class Connection:
+    """A connection to the origin of a URL, for one exchange at a time."""
+
+    def __init__(self, url: str, resolve: Resolve) -> None:
+        """Raise httpx's InvalidURL, or httpcore's UnsupportedProtocol if the URL is neither http nor https."""
+        self._url, self._backend = httpx.URL(url), DeadlineBackend(resolve)
+        scheme = self._url.scheme
+        if scheme not in PORTS:
+            raise httpcore.UnsupportedProtocol(f"{scheme!r} is neither http nor https")
+        origin = httpcore.Origin(self._url.raw_scheme, self._url.raw_host, self._url.port or PORTS[scheme])
+        self.http = httpcore.HTTPConnection(origin, _tls(), MAX_IDLE_SECONDS, network_backend=self._backend)
+
+    def send(
+        self, budget: Budget, method: str, path: str, headers: Mapping[str, str], content: bytes | Iterable[bytes]
+    ) -> httpcore.Response:
+        """Send one request and return the head of the answer. `path`, with the query, goes below the URL's own path."""
+        self._backend.budget = budget
+        url = self._url
+        target = url.raw_path.rstrip(b"/") + path.encode("ascii") if path else url.raw_path
+        where = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=target)
+        head: list[tuple[str | bytes, str | bytes]] = [("Host", url.netloc), USER_AGENT, *headers.items()]
+        return self.http.handle_request(httpcore.Request(method, where, headers=head, content=content))
+
+
+class Pool:
+    """Idle connections by URL, for the next exchanges: as many as there were exchanges at once.
+
+    httpcore's own pool, of one connection for each thread, takes a sixth more CPU for a poll, by its bookkeeping.
+    """
+
+    def __init__(self) -> None:
+        # A socket must not be shared across a fork. Longest idle first.
+        self.idle: defaultdict[tuple[int, str], deque[Connection]] = defaultdict(deque)
+
+    def take(self, url: str) -> Connection | None:
+        """Return the connection that was idle for longest, so that none is idle for long; None if none is good."""
+        idle = self.idle[os.getpid(), url]
+        while True:
+            try:
+                connection = idle.popleft()
+            except IndexError:
+                return None
+            if not connection.http.has_expired():
+                return connection
+            connection.http.close()
+
+    def give_back(self, url: str, connection: Connection) -> None:
+        self.idle[os.getpid(), url].append(connection)
+
+
+@contextmanager
+def exchange(
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    budget: Budget,
+    *,
+    path: str = "",
+    content: bytes | Iterable[bytes] = b"",
+    resolve: Resolve = lambda host, *_: host,
+    pool: Pool | None = None,
+) -> Iterator[Response]:
+    """Send one request and yield its answer, whose body is to be read within.
+
+    The connection is a new one that is closed at the end, unless a pool lends one and takes it back.
+    `headers` state the length of the content. Raises FetchFailed, and what `resolve` raises.
+    """
+    try:
+        connection = (pool and pool.take(url)) or Connection(url, resolve)
+        response = connection.send(budget, method, path, headers, content)
+    except FOREIGN_ERRORS as error:
+        raise _translate(error) from error
+    try:
+        yield Response(response.status, httpx.Headers(response.headers), _read_chunks(response))
+    finally:
+        response.close()
+        if pool and connection.http.is_available():
+            pool.give_back(url, connection)
+        else:
+            connection.http.close()
+
+
+def _read_chunks(response: httpcore.Response) -> Iterator[bytes]:
+    try:
+        yield from response.iter_stream()
+    except FOREIGN_ERRORS as error:
+        raise _translate(error) from error
+
+
+def _translate(error: Exception) -> FetchFailed:
+    """Return our error for one of FOREIGN_ERRORS: no other code knows those."""
+    # Its text may hold the URL, and the URL a signature: only its kind goes on.
+    return FetchFailed(type(error).__name__, is_unsent=isinstance(error, UNSENT_ERRORS))
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Return the context of every connection, made once: loading the certificates takes 20 ms."""
+    return ssl.create_default_context(cafile=certifi.where())

@@ -1,0 +1,225 @@
+"""The HTTP transport: connections that are used again while they are good, one deadline, and one map of errors."""
+
+import inspect
+import os
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpcore
+import httpx
+import pytest
+
+from generations.outbound import transport
+from generations.outbound.errors import FetchFailed
+from generations.outbound.transport import Budget, Pool, exchange
+
+HTTPCORE_ERRORS = [
+    each for each in vars(httpcore).values() if inspect.isclass(each) and issubclass(each, BaseException)
+]
+
+
+class Server(ThreadingHTTPServer):
+    """Counts the connections that it was asked over."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.opened: list[socket.socket] = []
+        self.paths: list[str] = []
+        self.headers: Any = None
+        self.let_go = threading.Event()
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.opened.append(request)
+        super().process_request(request, client_address)
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def do_GET(self) -> None:
+        self.server.paths.append(self.path)
+        self.server.headers = self.headers
+        content = b"x" * (10_000_000 if "long" in self.path else 3)
+        self.send_response(200)
+        self.send_header("Content-Length", "100" if "stuck" in self.path else str(len(content)))
+        if "last" in self.path:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(content)
+        if "stuck" in self.path:
+            self.server.let_go.wait(10)
+
+    def log_message(self, *args: Any) -> None:
+        """Nobody reads it."""
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    made = Server()
+    made.daemon_threads = True
+    threading.Thread(target=made.serve_forever, args=(0.01,), daemon=True).start()
+    yield made
+    made.shutdown()
+    made.server_close()
+
+
+@pytest.fixture
+def pool() -> Iterator[Pool]:
+    made = Pool()
+    yield made
+    for connections in made.idle.values():
+        for connection in connections:
+            connection.http.close()
+
+
+def get(server: Server, pool: Pool | None, path: str = "/a", below: str = "", seconds: float = 5.0) -> Any:
+    return exchange("GET", server.url + below, {}, Budget(seconds), path=path, pool=pool)
+
+
+def read(server: Server, pool: Pool | None, path: str = "/a", below: str = "") -> bytes:
+    with get(server, pool, path, below) as response:
+        assert response.status == 200
+        return b"".join(response.chunks)
+
+
+def test_exchanges_one_after_the_other_use_one_connection(pool: Pool, server: Server) -> None:
+    assert [read(server, pool) for _ in range(5)] == [b"xxx"] * 5
+    assert len(server.opened) == 1
+
+
+def test_without_a_pool_each_exchange_has_a_connection_of_its_own(server: Server) -> None:
+    assert [read(server, None) for _ in range(3)] == [b"xxx"] * 3
+    assert len(server.opened) == 3
+
+
+@pytest.mark.parametrize(
+    ("below", "path", "target"),
+    [
+        ("", "/a?b=c", "/a?b=c"),
+        ("/below", "/a", "/below/a"),
+        ("/below/", "/a", "/below/a"),
+        ("/below/?b=c", "", "/below/?b=c"),
+        ("", "", "/"),
+    ],
+)
+def test_a_path_goes_below_that_of_the_url(server: Server, below: str, path: str, target: str) -> None:
+    assert read(server, None, path, below) == b"xxx"
+    assert server.paths == [target]
+    assert server.headers["Host"] == server.url.removeprefix("http://")
+    assert server.headers["User-Agent"] == "seedance-service"
+
+
+def test_exchanges_at_once_have_a_connection_each_and_the_pool_keeps_both(pool: Pool, server: Server) -> None:
+    with get(server, pool) as first:
+        assert read(server, pool) == b"xxx"
+        assert b"".join(first.chunks) == b"xxx"
+    assert [read(server, pool) for _ in range(6)] == [b"xxx"] * 6
+    assert len(server.opened) == 2
+
+
+@pytest.mark.parametrize(
+    "how", ["the server says so", "the server has gone", "it was idle for long", "half was read", "the reader failed"]
+)
+def test_a_connection_that_is_no_longer_good_is_not_used(
+    pool: Pool, server: Server, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    match how:
+        case "half was read":
+            with get(server, pool, "/long") as response:
+                next(response.chunks)
+        case "the reader failed":
+            with pytest.raises(RuntimeError), get(server, pool):
+                raise RuntimeError
+        case _:
+            if how == "it was idle for long":
+                monkeypatch.setattr(transport, "MAX_IDLE_SECONDS", 0.0)
+            read(server, pool, "/last" if how == "the server says so" else "/a")
+    if how == "the server has gone":
+        server.opened[0].shutdown(socket.SHUT_RDWR)
+    assert read(server, pool) == b"xxx"
+    assert len(server.opened) == 2
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # of a process with threads
+def test_a_forked_process_does_not_use_the_connections_of_its_parent(pool: Pool, server: Server) -> None:
+    read(server, pool)
+    child = os.fork()
+    if not child:
+        try:
+            read(server, pool)
+            os._exit(len(pool.idle))
+        finally:
+            os._exit(99)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
+    assert len(server.opened) == 2
+    read(server, pool)
+    assert len(server.opened) == 2
+
+
+def test_the_deadline_is_for_the_whole_exchange(pool: Pool, server: Server) -> None:
+    with pytest.raises(FetchFailed, match="ReadTimeout") as caught, get(server, pool, seconds=0.0):
+        pass
+    assert not caught.value.is_unsent
+
+
+@pytest.mark.parametrize("budget", [{"seconds": 0.2}, {"seconds": 60.0, "silence": 0.2}])
+def test_the_deadline_and_the_longest_silence_hold_for_the_body_too(server: Server, budget: Any) -> None:
+    with exchange("GET", server.url, {}, Budget(**budget), path="/stuck") as response:
+        assert next(response.chunks) == b"xxx"
+        with pytest.raises(FetchFailed, match="ReadTimeout"):
+            next(response.chunks)
+    server.let_go.set()
+
+
+def test_the_bytes_of_an_answer_are_bounded(server: Server) -> None:
+    budget = Budget(5.0, max_bytes=1000)
+    with (
+        exchange("GET", server.url, {}, budget, path="/long") as response,
+        pytest.raises(FetchFailed, match="ReadError"),
+    ):
+        list(response.chunks)
+
+
+# -- errors of the libraries -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1", "127.0.0.1", ""])
+def test_another_scheme_is_refused_and_surely_not_sent(url: str) -> None:
+    assert_fails(url, "UnsupportedProtocol", is_unsent=True)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:port", "http://[::1", "http://a\nb", "http://" + "a" * 70_000])
+def test_what_is_no_url_is_surely_not_sent(url: str) -> None:
+    assert_fails(url, "InvalidURL", is_unsent=True)
+
+
+@pytest.mark.parametrize("error", HTTPCORE_ERRORS)
+def test_each_error_of_httpcore_becomes_ours(error: type[Exception]) -> None:
+    """Whatever httpcore comes to define: what is not known to be raised before the first byte may have been sent."""
+    unsent = {"ConnectError", "ConnectTimeout", "UnsupportedProtocol", "LocalProtocolError"}
+
+    def resolve(host: str, port: int, timeout: float) -> str:
+        raise error("https://secret")
+
+    assert_fails("http://a", error.__name__, is_unsent=error.__name__ in unsent, resolve=resolve)
+
+
+def test_the_error_of_httpx_is_that_of_its_urls() -> None:
+    """No part of httpx is used that raises another: its client, its transports and its responses are not."""
+    code = [file.read_text() for file in Path(transport.__file__).parent.glob("*.py")]
+    used = {name for text in code for name in re.findall(r"\bhttpx\.(\w+)", text)}
+    assert used == {"Headers", "InvalidURL", "URL"}
+    assert not issubclass(httpx.InvalidURL, httpx.HTTPError)
+
+
+def assert_fails(url: str, kind: str, *, is_unsent: bool, **options: Any) -> None:
+    with pytest.raises(FetchFailed) as caught, exchange("GET", url, {}, Budget(5.0), **options):
+        pass
+    assert (str(caught.value), caught.value.is_unsent) == (kind, is_unsent)
