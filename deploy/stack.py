@@ -232,8 +232,8 @@ def sandbox(folder: Path, logs: Path, port: int, seconds: float, env: Mapping[st
 def malloc_tunables() -> dict[str, str]:
     """Return how glibc's malloc behaves in a web process, as deploy/Procfile sets it too.
 
-    A body of megabytes comes in pages of 2 MB, where the system has such. A block above 8 MiB goes back to the system as
-    soon as it is freed: glibc would raise this size to 32 MB by itself, and keep an image of 30 MB for each thread.
+    A body of megabytes comes in pages of 2 MB, where the system has such. A block above 8 MiB goes back to the system
+    as soon as it is freed: glibc would raise this size to 32 MB by itself, and keep an image of 30 MB for each thread.
     Smaller blocks stay in an arena, whose free end is kept up to 32 MiB for the next request: the bodies of two images
     of 5 MB at once. New pages would have to be cleared, which takes a millisecond for a few MB. Threads share 4 arenas.
     What GLIBC_TUNABLES says already comes last, and so overrides these.
