@@ -4,6 +4,7 @@ import ctypes
 import itertools
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -247,6 +248,8 @@ def web(port: int, static: Path, logs: Path, env: Mapping[str, str]) -> Process:
     command += ["--workers", "1", "--blocking-threads", "32", "--http", "1", "--no-ws"]
     command += ["--respawn-failed-workers"]  # one that the kernel killed must not end the others
     command += ["--static-path-mount", str(static), "seedance_service.wsgi:application"]
+    metrics = Path(env.get("METRICS_DIR") or Path(env["VAR_DIR"], "metrics"))
+    shutil.rmtree(metrics / "web", ignore_errors=True)  # of the run before; what can not be removed is gone on with
     return Process("web", command, {**env, **malloc_tunables()}, logs)
 
 

@@ -12,10 +12,12 @@ from collections.abc import Iterable
 from typing import Any
 
 import structlog
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from django.utils.http import parse_header_parameters
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "seedance_service.settings")
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(settings.METRICS_DIR / "web")  # before anything counts
 served = get_wsgi_application()
 
 from generations import storage  # noqa: E402  # they read settings, which are there now
