@@ -24,8 +24,8 @@ log = structlog.stdlib.get_logger(__name__)
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 FOLDER = os.environ.get(VARIABLE)  # of this process's role; a fallback changes the variable, which no child should keep
-# As Prometheus's client names them, in bytes: all labels together take some 20,000. The gauges of the dead stay until
-# their role starts again, but for those of workers, of which django-q2 removes them.
+# Bytes by the client's name of a kind: all labels together take some 20,000. The gauges of a dead process are not
+# served; they stay until its role starts again, except in a cluster, where django-q2 removes them.
 SIZES = {"counter": 128 * 1024, "histogram": 128 * 1024, "gauge_livesum": 4 * 1024}
 MEMORY = "/dev/shm"  # noqa: S108  # whose room is not the disk's
 UNREADABLE = (OSError, ValueError, RuntimeError, struct.error)
@@ -83,7 +83,7 @@ def read() -> Iterable[Metric]:
 
 
 def _files() -> list[Path]:
-    """List those that count: all counters and histograms, and the gauges of living processes."""
+    """Return the files that count: all counters and histograms, and the gauges of living processes."""
     files = sorted(settings.METRICS_DIR.glob("*/*.db"))
     return [file for file in files if not file.name.startswith("gauge_live") or _is_of_a_living_process(file)]
 

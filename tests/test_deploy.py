@@ -87,6 +87,22 @@ def test_the_entry_point_runs_the_line_of_the_procfile(role: str, tmp_path: Path
     assert ran("sh", str(DEPLOY / "entrypoint.sh"), "echo", "a b", env=env) == "a b\n"
 
 
+@pytest.mark.parametrize(("name", "below"), [("VAR_DIR", "metrics/web"), ("METRICS_DIR", "web")])
+def test_what_the_web_processes_of_the_start_before_have_counted_is_removed(
+    name: str, below: str, tmp_path: Path
+) -> None:
+    (tmp_path / "granian").write_text("#!/bin/sh\n")
+    (tmp_path / "granian").chmod(0o755)
+    (tmp_path / below).mkdir(parents=True)
+    (tmp_path / below / "counter_7.db").touch()
+    worker = (tmp_path / below).with_name("worker")
+    worker.mkdir()
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "VAR_DIR": str(tmp_path / "var"), name: str(tmp_path)}
+    ran("sh", str(DEPLOY / "entrypoint.sh"), "web", env=env)
+    assert not (tmp_path / below).exists()
+    assert worker.exists()
+
+
 MALLOC = """
 import ctypes
 import os

@@ -300,19 +300,24 @@ def test_counters_begin_anew_when_their_role_starts_and_outlive_the_kills_of_its
     run = MakeRun(tmp_path, free_port(), METRICS_TOKEN="a-token").wait_until_ready()
     try:
         with run.http() as http:
-            for count in (1, 2):
-                body = {"image": base64_of(picture()), "resolution": "480p"}
-                finished(http, http.post("/v1/generations", json=body).json()["id"], within=120)
-                counted = scraped(run)
-                names = ("accepted_total", "submitted_total", "accept_seconds_count", "submit_seconds_count")
-                assert [counted[f"seedance_{name}"] for name in names] == [count] * 4
-                [web] = [pid for pid, parent in parents(run, "granian").items() if parent in parents(run, "granian")]
-                for pid in (web, *parents(run, "qcluster")):
-                    os.kill(pid, signal.SIGKILL)
-                wait_until_ready_again(run, http, but=web)
+            assert counted_after_one_more(run, http) == [1] * 4
+            [web] = [pid for pid, parent in parents(run, "granian").items() if parent in parents(run, "granian")]
+            for pid in (web, *parents(run, "qcluster")):
+                os.kill(pid, signal.SIGKILL)
+            wait_until_ready_again(run, http, but=web)
+            assert counted_after_one_more(run, http) == [2] * 4
     finally:
         run.stop()
     assert not any(file.exists() for file in run_before)
+
+
+def counted_after_one_more(run: MakeRun, http: httpx.Client) -> list[float]:
+    """What web and worker have counted of creates and submits, once one more generation has ended."""
+    body = {"image": base64_of(picture()), "resolution": "480p"}
+    finished(http, http.post("/v1/generations", json=body).json()["id"], within=120)
+    counted = scraped(run)
+    names = ("accepted_total", "submitted_total", "accept_seconds_count", "submit_seconds_count")
+    return [counted[f"seedance_{name}"] for name in names]
 
 
 def scraped(run: MakeRun) -> dict[str, float]:
