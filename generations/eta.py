@@ -4,13 +4,13 @@ The times of a kind are read by one query for all requests of a process, and not
 """
 
 import threading
-import time
 from bisect import bisect_right
 from math import ceil
 from statistics import median
 from typing import NamedTuple
 
 import structlog
+from cachetools import LRUCache, TTLCache
 from django.db import Error
 from django.db.models import F, QuerySet, Value
 from django.utils import timezone
@@ -21,7 +21,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 LAST = 100  # of a kind: enough for a median, and few enough to follow an upstream that grows slower
 REREAD_EVERY = 30.0  # seconds
-MOST_KINDS = 1000  # kept at once; the catalog has a dozen
+MAX_KINDS = 1000  # cached at once; the catalog has a dozen
 SOONEST, LATEST = 2, 60  # seconds in which to ask again; 2, as steps.py polls the upstream
 
 
@@ -32,13 +32,9 @@ class Kind(NamedTuple):
     test: bool
 
 
-class Times(NamedTuple):
-    seconds: tuple[float, ...]  # ascending
-    good_until: float  # by the monotonic clock
-
-
 _lock = threading.Lock()
-_known: dict[Kind, Times] = {}
+_cached: LRUCache[Kind, tuple[float, ...]] = LRUCache(MAX_KINDS)  # seconds, ascending
+_fresh: TTLCache[Kind, bool] = TTLCache(MAX_KINDS, REREAD_EVERY)  # kinds that need no reading now
 
 
 def remaining(generation: Generation) -> int | None:
@@ -63,27 +59,20 @@ def _tenth(age_seconds: float, least: int) -> int:
 
 
 def _times(kind: Kind) -> tuple[float, ...]:
-    """Who finds them outdated reads them; whoever comes meanwhile takes the old ones, or none."""
-    now = time.monotonic()
+    """Return the times of a kind, ascending. One caller reads them again; all others take the old ones, or none."""
     with _lock:
-        known = _known.get(kind, Times((), now))
-        if now < known.good_until:
-            return known.seconds
-        _keep(kind, known.seconds)
+        times = _cached.get(kind, ())
+        if kind in _fresh:
+            return times
+        _fresh[kind] = True
     try:
-        seconds = _read(kind)
+        times = _read(kind)
     except Error as error:  # what was created, or read, is answered all the same
         log.warning("the times of a kind could not be read", error=type(error).__name__, **kind._asdict())
-        return known.seconds
+        return times
     with _lock:
-        _keep(kind, seconds)
-    return seconds
-
-
-def _keep(kind: Kind, seconds: tuple[float, ...]) -> None:
-    if len(_known) >= MOST_KINDS:
-        _known.clear()
-    _known[kind] = Times(seconds, time.monotonic() + REREAD_EVERY)
+        _cached[kind], _fresh[kind] = times, True
+    return times
 
 
 def _read(kind: Kind) -> tuple[float, ...]:
@@ -100,4 +89,5 @@ def _last(kind: Kind) -> QuerySet[Generation]:
 def forget() -> None:
     """For tests: another test's generations are not this one's."""
     with _lock:
-        _known.clear()
+        _cached.clear()
+        _fresh.clear()

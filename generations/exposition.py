@@ -16,9 +16,8 @@ from django.utils import timezone
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, ThreadingWSGIServer
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.multiprocess import MultiProcessCollector
 
-from generations import backlog, meters
+from generations import backlog, metric_files
 from generations.models import Pause, Worker
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -42,8 +41,7 @@ class Counted:
     """By all processes of this host, those that are gone too."""
 
     def collect(self) -> Iterable[Metric]:
-        metrics: Iterable[Metric] = MultiProcessCollector.merge(meters.slots.files())  # type: ignore[no-untyped-call]
-        return metrics
+        return metric_files.read()
 
 
 class Standing:

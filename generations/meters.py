@@ -3,23 +3,15 @@
 Each is told where the thing has truly happened: after the commit, or after the answer.
 """
 
-import os
-from pathlib import Path
+from functools import partial
 
-from django.conf import settings
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
 
-from generations.meter_slots import Slots
+from generations import metric_files
 
-
-def _open_files_in(folder: Path) -> None:
-    """Prometheus's value class asks for it whenever the slot is another one."""
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
-
-
-slots = Slots(settings.METRICS_DIR, _open_files_in)
-os.register_at_fork(after_in_child=slots.let_go)
-values.ValueClass = values.MultiProcessValue(process_identifier=slots.number)  # type: ignore[no-untyped-call]
+if metric_files.FOLDER:
+    identify = partial(metric_files.prepare, metric_files.FOLDER)
+    values.ValueClass = values.MultiProcessValue(identify)  # type: ignore[no-untyped-call]
 
 NAMESPACE = "seedance"
 registry = CollectorRegistry()  # knows their names; their values are in the files of all processes

@@ -4,7 +4,6 @@ Both are parsed by the standard library's email package, before or outside of wh
 RFC 2231 parameters raise, a charset such as `hex` fails where the query is decoded, and escapes take quadratic time.
 """
 
-import ctypes
 import gc
 import io
 import os
@@ -13,10 +12,12 @@ from collections.abc import Iterable
 from typing import Any
 
 import structlog
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from django.utils.http import parse_header_parameters
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "seedance_service.settings")
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(settings.METRICS_DIR / "web")  # before anything counts
 served = get_wsgi_application()
 
 from generations import storage  # noqa: E402  # they read settings, which are there now
@@ -28,29 +29,12 @@ log = structlog.stdlib.get_logger(__name__)
 waiting.end_with_the_process()
 ESCAPED_NUL = r"\000"
 
-# What each is by glibc's malloc.h, and how large. What is larger than a block goes back to the system as soon as it is
-# freed, and comes as pages that are to be cleared, which takes a millisecond for a few MB. What is smaller stays in an
-# arena, which keeps so much for the next ones: two pictures of 5 MB at once, with their bodies.
-MIB = 1024 * 1024  # bytes
-M_MMAP_THRESHOLD, BLOCK = -3, 8 * MIB
-M_TRIM_THRESHOLD, KEPT = -1, 32 * MIB
-M_ARENA_MAX, ARENAS = -8, 4
-
 LONGEST = 1000  # characters; a browser's Accept has 200
 UNREADABLE = {
     "CONTENT_TYPE": re.compile(r"[\\*]"),  # an escape, a parameter of RFC 2231, or any type at all
     "HTTP_CONTENT_TYPE": re.compile(r"[\\*]"),
     "HTTP_ACCEPT": re.compile(r"\\|;[^=;,]*\*"),
 }
-
-
-def bound_memory() -> None:
-    """glibc would raise the size from which a freed block goes back to the system to 32 MB, and keep a picture of 30 MB
-    for each thread."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none, and no such habit
-    if mallopt:
-        for parameter, value in ((M_MMAP_THRESHOLD, BLOCK), (M_TRIM_THRESHOLD, KEPT), (M_ARENA_MAX, ARENAS)):
-            mallopt(parameter, value)
 
 
 def get_ready() -> None:
@@ -61,7 +45,6 @@ def get_ready() -> None:
         log.exception("the bucket's clients can not be made")
 
 
-bound_memory()
 get_ready()
 # What a process has loaded stays as long as it does: the collector need not look through it again and again, while the
 # requests wait.

@@ -21,4 +21,5 @@ os.environ.update(
     AWS_EC2_METADATA_DISABLED="true",
     METRICS_DIR=tempfile.mkdtemp(prefix="seedance-metrics-"),  # of this process alone: tests compare what they count
 )
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = f"{os.environ['METRICS_DIR']}/web"
 atexit.register(shutil.rmtree, os.environ["METRICS_DIR"], ignore_errors=True)

@@ -3,6 +3,7 @@
 import http.server
 import json
 import os
+import platform
 import re
 import shutil
 import socket
@@ -20,7 +21,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from deploy import healthcheck
+from deploy import healthcheck, stack
 from deploy.stack import free_port
 from tests.test_docs import READ
 
@@ -84,6 +85,55 @@ def test_the_entry_point_runs_the_line_of_the_procfile(role: str, tmp_path: Path
     assert role == "worker" or "--port 8123" in told
     assert ran("sh", str(DEPLOY / "entrypoint.sh"), "migrate", env=env) == "python manage.py migrate --noinput\n"
     assert ran("sh", str(DEPLOY / "entrypoint.sh"), "echo", "a b", env=env) == "a b\n"
+
+
+@pytest.mark.parametrize(("name", "below"), [("VAR_DIR", "metrics/web"), ("METRICS_DIR", "web")])
+def test_what_the_web_processes_of_the_start_before_have_counted_is_removed(
+    name: str, below: str, tmp_path: Path
+) -> None:
+    (tmp_path / "granian").write_text("#!/bin/sh\n")
+    (tmp_path / "granian").chmod(0o755)
+    (tmp_path / below).mkdir(parents=True)
+    (tmp_path / below / "counter_7.db").touch()
+    worker = (tmp_path / below).with_name("worker")
+    worker.mkdir()
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "VAR_DIR": str(tmp_path / "var"), name: str(tmp_path)}
+    ran("sh", str(DEPLOY / "entrypoint.sh"), "web", env=env)
+    assert not (tmp_path / below).exists()
+    assert worker.exists()
+
+
+MALLOC = """
+import ctypes
+import os
+
+class Facts(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in "arena ordblks smblks hblks hblkhd usm fsm uord ford keep".split()]
+
+libc = ctypes.CDLL(None)
+libc.mallinfo2.restype = Facts
+
+def has_pages_of_its_own(mib):
+    before = libc.mallinfo2().hblks
+    block = bytes(mib << 20)
+    return libc.mallinfo2().hblks > before
+
+has_pages_of_its_own(30)  # by which glibc would learn to keep a block of 30 MiB
+print(has_pages_of_its_own(7), has_pages_of_its_own(9), os.environ["GLIBC_TUNABLES"])
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such habit")
+@pytest.mark.parametrize(("given", "last"), [({}, ""), ({"GLIBC_TUNABLES": "glibc.malloc.check=0"}, "check=0")])
+def test_a_web_process_gives_large_blocks_back_to_the_system(given: Any, last: str, tmp_path: Path) -> None:
+    (tmp_path / "malloc.py").write_text(MALLOC)
+    (tmp_path / "granian").write_text(f"#!/bin/sh\nexec {sys.executable} {tmp_path}/malloc.py\n")
+    (tmp_path / "granian").chmod(0o755)
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "VAR_DIR": str(tmp_path), **given}
+    seven, nine, tunables = ran("sh", str(DEPLOY / "entrypoint.sh"), "web", env=env).split()
+    assert (seven, nine) == ("False", "True")
+    assert tunables.endswith(last)
+    assert tunables.startswith(":".join(stack.MALLOC_TUNABLES))  # `make run` starts it with the same
 
 
 def test_the_health_check_asks_what_the_container_is_for(tmp_path: Path, monkeypatch: Any) -> None:

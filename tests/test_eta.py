@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 import time_machine
+from cachetools import LRUCache, TTLCache
 from django.db import OperationalError, connection
 
 from generations import eta
@@ -20,11 +21,27 @@ Ask = Callable[..., int | None]
 
 
 @pytest.fixture(autouse=True)
-def clock() -> Any:
+def _clock() -> Any:
     eta.forget()
-    with time_machine.travel(NOW, tick=False) as clock:
-        yield clock
+    with time_machine.travel(NOW, tick=False):
+        yield
     eta.forget()
+
+
+class Clock:
+    """The cache's monotonic clock, set by hand."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: Any) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(eta, "_fresh", TTLCache(eta.MAX_KINDS, eta.REREAD_EVERY, clock))
+    return clock
 
 
 def rest(caller: Caller) -> dict[str, Any]:
@@ -101,30 +118,27 @@ def test_what_has_ended_and_what_ops_must_settle_has_none(alice: Caller, remaini
 
 
 def test_a_kind_is_read_once_in_half_a_minute(
-    alice: Caller, remaining: Ask, monkeypatch: Any, django_assert_num_queries: Any
+    alice: Caller, remaining: Ask, clock: Clock, django_assert_num_queries: Any
 ) -> None:
-    hours = 0.0
-    monkeypatch.setattr(eta.time, "monotonic", lambda: hours)
     with django_assert_num_queries(1):
         assert [remaining(0) for _ in range(50)] == [None] * 50  # that there is none is known too
     took(alice, 30)
-    hours = eta.REREAD_EVERY - 0.1
+    clock.now = eta.REREAD_EVERY - 0.1
     with django_assert_num_queries(0):
         assert remaining(0) is None
-    hours += 0.2
+    clock.now += 0.2
     with django_assert_num_queries(1):
         assert [remaining(0), remaining(10), remaining(10)] == [30, 20, 20]
     with django_assert_num_queries(1):
         remaining(0, resolution="720p")
 
 
-def test_while_one_reads_the_others_take_what_was_known(alice: Caller, remaining: Ask, monkeypatch: Any) -> None:
-    now = 0.0
-    monkeypatch.setattr(eta.time, "monotonic", lambda: now)
+def test_while_one_reads_the_others_take_what_was_known(alice: Caller, remaining: Ask, clock: Clock) -> None:
     took(alice, 30)
     assert remaining(0) == 30
     took(alice, *[10.0] * 10)
-    now, meanwhile = eta.REREAD_EVERY, []
+    clock.now = eta.REREAD_EVERY
+    meanwhile = []
 
     def another_comes(execute: Any, *args: Any) -> Any:
         meanwhile.append(remaining(0))
@@ -136,10 +150,8 @@ def test_while_one_reads_the_others_take_what_was_known(alice: Caller, remaining
 
 
 def test_a_database_in_trouble_costs_the_estimate_and_nothing_else(
-    alice: Caller, remaining: Ask, monkeypatch: Any, caplog: Any
+    alice: Caller, remaining: Ask, clock: Clock, caplog: Any
 ) -> None:
-    now = 0.0
-    monkeypatch.setattr(eta.time, "monotonic", lambda: now)
 
     def lost(*args: Any) -> Any:
         raise OperationalError("server closed the connection")
@@ -149,18 +161,19 @@ def test_a_database_in_trouble_costs_the_estimate_and_nothing_else(
         assert remaining(0) is None
         assert remaining(0) is None
     assert caplog.text.count("could not be read") == 1
-    now = eta.REREAD_EVERY
+    clock.now = eta.REREAD_EVERY
     assert remaining(0) == 30
-    now *= 2
+    clock.now *= 2
     with connection.execute_wrapper(lost):
         assert remaining(0) == 30
 
 
 def test_what_is_kept_is_bounded(remaining: Ask, monkeypatch: Any) -> None:
-    monkeypatch.setattr(eta, "MOST_KINDS", 3)
+    monkeypatch.setattr(eta, "_cached", LRUCache(3))
+    monkeypatch.setattr(eta, "_fresh", TTLCache(3, eta.REREAD_EVERY))
     for duration in range(10):
         remaining(0, duration=duration)
-        assert len(eta._known) <= 3
+    assert (len(eta._cached), len(eta._fresh)) == (3, 3)
 
 
 def test_it_is_read_by_its_index(alice: Caller) -> None:

@@ -1,13 +1,12 @@
 """What Prometheus reads: what the processes of a host have counted, and how the work stands by the database."""
 
-import multiprocessing
 import os
 import shutil
 import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,7 @@ from django.utils import timezone
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 
-from generations import breaker, exposition, heartbeat, lifecycle, queue
-from generations.meter_slots import KINDS, MEMORY, SIZE, Slots
+from generations import breaker, exposition, heartbeat, lifecycle, metric_files, queue
 from generations.models import Generation
 from tenants import administration
 from tests.conftest import ACT, Caller, make_generation
@@ -152,33 +150,50 @@ def test_a_suspended_tenants_creates_are_counted(alice: Caller, body: Any, grown
 
 
 COUNT = """
-import os, sys, time
+import os, sys
 import django; django.setup()
 from generations import meters
-meters.ACCEPTED.labels("live").inc(int(sys.argv[1]))
-meters.WAITERS.set(3)
-print(meters.slots.number(), flush=True)
-sys.stdin.read()
+
+def count(number):
+    meters.ACCEPTED.labels("live").inc(number)
+    meters.WAITERS.set(3)
+    print(os.getpid(), flush=True)
+
+count(int(sys.argv[1]))
+for line in sys.stdin:  # by a forked child, which lives as long as its parent
+    read, write = os.pipe()
+    if os.fork() == 0:
+        os.close(write)
+        count(int(line))
+        os.read(read, 1)
+        os._exit(0)
 """
+Start = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture
-def started(tmp_path: Path) -> Any:
-    """A process that counts, and lives until it is told not to."""
+def folder(tmp_path: Path, settings: Any) -> Path:
+    """A host's METRICS_DIR."""
+    settings.METRICS_DIR = tmp_path / "metrics"
+    return tmp_path / "metrics"
+
+
+@pytest.fixture
+def start(folder: Path) -> Iterator[Start]:
+    """Start a process that counts, and lives until its standard input ends; it is returned once it has counted."""
     running: list[subprocess.Popen[str]] = []
 
-    def start(count: int) -> tuple[int, "subprocess.Popen[str]"]:
-        env = {**os.environ, "METRICS_DIR": str(tmp_path), "DJANGO_SETTINGS_MODULE": "seedance_service.settings"}
-        process = subprocess.Popen(
-            [sys.executable, "-c", COUNT, str(count)],
-            env=env,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+    def start(count: int, role: str = "web") -> "subprocess.Popen[str]":
+        env = {**os.environ, "METRICS_DIR": str(folder), "DJANGO_SETTINGS_MODULE": "seedance_service.settings"}
+        del env[metric_files.VARIABLE]
+        if role:
+            env[metric_files.VARIABLE] = str(folder / role)
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process = subprocess.Popen([sys.executable, "-c", COUNT, str(count)], env=env, text=True, **pipes)
         running.append(process)
         assert process.stdout is not None
-        return int(process.stdout.readline()), process
+        assert process.stdout.readline() == f"{process.pid}\n"
+        return process
 
     yield start
     for process in running:
@@ -186,87 +201,129 @@ def started(tmp_path: Path) -> Any:
         process.communicate()
 
 
-def counted(folder: Path) -> tuple[float, float, int]:
-    """Accepted, waiting, and how many files there are."""
-    files = Slots(folder).files()
-    found = {metric.name: sum(one.value for one in metric.samples) for metric in MultiProcessCollector.merge(files)}  # type: ignore[no-untyped-call]
-    return found.get("seedance_accepted", 0), found.get("seedance_waiters", 0), len(list(folder.glob("*.db")))
-
-
-@pytest.mark.one_database
-def test_what_the_dead_counted_stays_and_their_files_are_taken_over(started: Any, tmp_path: Path) -> None:
-    first, process = started(5)
-    second, _ = started(7)
-    assert {first, second} == {0, 1}
-    accepted, waiting, files = counted(tmp_path)
-    assert (accepted, waiting) == (12, 6)
+def end(process: "subprocess.Popen[str]") -> str:
+    """Kill it, as the kernel would; what it had written to its log."""
     process.kill()
-    process.wait()
-    assert counted(tmp_path)[:2] == (12, 3)  # nobody waits with who is dead
-    third, _ = started(1)
-    assert third == first
-    assert counted(tmp_path) == (13, 6, files)
+    return process.communicate()[1]
 
 
-def _child(slots: Slots, told: Any) -> None:
-    slots.let_go()
-    told.put(slots.number())
+def end_of(process: "subprocess.Popen[str]") -> int:
+    end(process)
+    return process.pid
 
 
-@pytest.mark.one_database
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_a_forked_child_has_a_slot_of_its_own(tmp_path: Path) -> None:
-    slots = Slots(tmp_path)
-    mine = slots.number()
-    context = multiprocessing.get_context("fork")
-    told = context.Queue()
-    child = context.Process(target=_child, args=(slots, told))
-    child.start()
-    assert told.get(timeout=10) != mine
-    child.join()
-    assert slots.number() == mine
-    assert Slots(tmp_path).number() != mine  # it is still held
+def counted() -> tuple[float, float]:
+    """Accepted and waiting, as a scrape of the host tells."""
+    found = {metric.name: sum(sample.value for sample in metric.samples) for metric in metric_files.read()}
+    return found.get("seedance_accepted", 0), found.get("seedance_waiters", 0)
+
+
+def files(folder: Path, kind: str = "counter") -> int:
+    return len(list(folder.glob(f"*/{kind}_*.db")))
 
 
 @pytest.mark.one_database
-def test_a_disk_that_fills_up_later_kills_no_process_that_counts(tmp_path: Path) -> None:
-    slots = Slots(tmp_path)
-    files = [tmp_path / f"{kind}_{slots.number()}.db" for kind in KINDS]
-    assert [file.stat().st_blocks * 512 >= SIZE for file in files] == [True, True, True]
+def test_all_processes_of_a_host_count_and_what_the_dead_have_counted_stays(start: Start, folder: Path) -> None:
+    first = start(5)
+    start(7, role="worker")
+    assert counted() == (12, 6)
+    end(first)
+    assert counted() == (12, 3)  # nobody waits with who is dead
 
 
 @pytest.mark.one_database
-def test_what_a_power_cut_tore_is_counted_anew_and_breaks_no_scrape(tmp_path: Path) -> None:
-    torn = tmp_path / "counter_0.db"
-    (tmp_path / "slot-0.lock").touch()
+def test_there_are_never_more_files_than_processes_at_once(start: Start, folder: Path) -> None:
+    beside = start(1)
+    for _ in range(3):
+        end(start(1))
+    assert counted() == (4, 3)
+    assert (files(folder), files(folder, "histogram")) == (2, 2)
+    end(beside)
+    start(1)
+    start(1)
+    assert counted() == (6, 6)
+    assert (files(folder), files(folder, "histogram")) == (2, 2)
+
+
+@pytest.mark.one_database
+def test_a_role_never_goes_on_with_the_counts_of_another(start: Start, folder: Path) -> None:
+    end(start(5, role="worker"))
+    start(1)
+    assert [len(list((folder / role).glob("counter_*.db"))) for role in ("web", "worker")] == [1, 1]
+    assert counted() == (6, 3)
+
+
+@pytest.mark.one_database
+def test_a_forked_child_counts_in_a_file_of_its_own(start: Start, folder: Path) -> None:
+    parent = start(5)
+    assert parent.stdin is not None
+    assert parent.stdout is not None
+    parent.stdin.write("2\n")
+    parent.stdin.flush()
+    child = int(parent.stdout.readline())
+    assert child != parent.pid
+    assert counted() == (7, 6)
+    assert {file.name for file in folder.glob("*/counter_*.db")} == {f"counter_{parent.pid}.db", f"counter_{child}.db"}
+
+
+@pytest.mark.one_database
+def test_a_command_counts_in_its_own_memory_alone(start: Start, folder: Path) -> None:
+    assert end(start(5, role="")) == ""
+    assert not folder.exists()
+    assert counted() == (0, 0)
+
+
+@pytest.mark.one_database
+def test_a_disk_that_fills_up_later_kills_no_process_that_counts(start: Start, folder: Path) -> None:
+    start(5)
+    for kind, size in metric_files.SIZES.items():
+        [file] = folder.glob(f"*/{kind}_*.db")
+        assert file.stat().st_blocks * 512 >= size
+
+
+@pytest.mark.one_database
+def test_a_file_that_a_power_cut_tore_breaks_no_scrape_and_no_start(start: Start, folder: Path) -> None:
+    dead = end_of(start(5))
+    torn = folder / "web" / f"counter_{dead}.db"
     torn.write_bytes(struct.pack("i", 4000) + bytes(5000))
-    assert Slots(tmp_path).files() == []
-    slots = Slots(tmp_path)
-    assert slots.number() == 0
-    assert str(torn) in slots.files()
-    assert torn.read_bytes() == bytes(SIZE)
+    (folder / "web" / f"histogram_{dead}.db").write_bytes(b"")
+    assert counted() == (0, 0)
+    start(7)
+    assert counted() == (7, 3)
+    assert torn.exists()  # nobody goes on with it; the role empties its folder at its next start
 
 
 @pytest.mark.one_database
-def test_another_users_slot_is_passed_over(tmp_path: Path) -> None:
-    (tmp_path / "slot-0.lock").mkdir()  # root, as whom tests may run, may open any file
-    slots = Slots(tmp_path)
-    assert slots.number() == 1
-    assert len(slots.files()) == len(KINDS)
+def test_a_file_that_another_process_takes_over_meanwhile_is_counted_once(
+    start: Start, folder: Path, monkeypatch: Any
+) -> None:
+    dead, there = end_of(start(5)), start(1)
+    assert files(folder) == 1
+    taken_over = folder / "web" / f"counter_{dead}.db"
+    (folder / "web" / f"counter_{there.pid}.db").rename(taken_over)
+    merge = MultiProcessCollector.merge
+
+    def taken_over_first(paths: list[Path]) -> Any:
+        if taken_over.exists():
+            taken_over.rename(folder / "web" / f"counter_{there.pid}.db")
+        return merge(paths)  # type: ignore[no-untyped-call]
+
+    monkeypatch.setattr(MultiProcessCollector, "merge", staticmethod(taken_over_first))
+    assert counted() == (6, 3)
 
 
 @pytest.mark.one_database
-def test_a_folder_that_can_not_be_used_costs_no_more_than_the_counts(tmp_path: Path) -> None:
-    (tmp_path / "full").touch()
-    told: list[Path] = []
-    slots = Slots(tmp_path / "full" / "metrics", told.append)
+def test_a_folder_that_can_not_be_used_costs_no_more_than_the_counts(start: Start, folder: Path) -> None:
+    folder.touch()  # root, as whom tests may run, may write to any folder
+    before = set(Path(metric_files.MEMORY).glob("seedance-metrics-*"))
+    process = start(5)
+    [fallback] = set(Path(metric_files.MEMORY).glob("seedance-metrics-*")) - before
     try:
-        assert slots.number() > 0
-        assert slots.files() == []
-        assert str(told[0]).startswith(MEMORY)
-        assert len(list(told[0].glob("*.db"))) == len(KINDS)
+        assert {file.name for file in fallback.iterdir()} == {f"{kind}_{process.pid}.db" for kind in metric_files.SIZES}
+        assert counted() == (0, 0)
+        assert "what this process counts is not served" in end(process)
     finally:
-        shutil.rmtree(told[0])
+        shutil.rmtree(fallback)
 
 
 @pytest.mark.django_db(transaction=True)

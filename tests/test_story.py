@@ -10,7 +10,9 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ import httpx
 import pytest
 from novita_client import NovitaClient
 from PIL import Image
+from prometheus_client.mmap_dict import MmapedDict, mmap_key
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.pictures import base64_of, picture
 from tests.running import ROOT, TTL, MakeRun, free_port
@@ -284,6 +288,65 @@ def test_a_killed_worker_finishes_after_a_restart_without_a_second_submit(tmp_pa
         assert second.printed("API key") == first.printed("API key")
     finally:
         second.stop()
+
+
+def test_counters_begin_anew_when_their_role_starts_and_outlive_the_kills_of_its_processes(tmp_path: Path) -> None:
+    run_before = [tmp_path / "metrics" / role / "counter_999999999.db" for role in ("web", "worker")]
+    for file in run_before:
+        file.parent.mkdir(parents=True)
+        key = mmap_key("seedance_submitted", "seedance_submitted_total", ["mode"], ["live"], "")
+        with closing(MmapedDict(str(file))) as counters:  # type: ignore[no-untyped-call]
+            counters.write_value(key, 100, 0)
+    run = MakeRun(tmp_path, free_port(), METRICS_TOKEN="a-token").wait_until_ready()
+    try:
+        with run.http() as http:
+            assert counted_after_one_more(run, http) == [1] * 4
+            [web] = [pid for pid, parent in parents(run, "granian").items() if parent in parents(run, "granian")]
+            for pid in (web, *parents(run, "qcluster")):
+                os.kill(pid, signal.SIGKILL)
+            wait_until_ready_again(run, http, but=web)
+            assert counted_after_one_more(run, http) == [2] * 4
+    finally:
+        run.stop()
+    assert not any(file.exists() for file in run_before)
+
+
+def counted_after_one_more(run: MakeRun, http: httpx.Client) -> list[float]:
+    """What web and worker have counted of creates and submits, once one more generation has ended."""
+    body = {"image": base64_of(picture()), "resolution": "480p"}
+    finished(http, http.post("/v1/generations", json=body).json()["id"], within=120)
+    counted = scraped(run)
+    names = ("accepted_total", "submitted_total", "accept_seconds_count", "submit_seconds_count")
+    return [counted[f"seedance_{name}"] for name in names]
+
+
+def scraped(run: MakeRun) -> dict[str, float]:
+    """The sum of each sample of /metrics over its labels."""
+    text = httpx.get(f"{run.url}/metrics", headers={"Authorization": "Bearer a-token"}).raise_for_status().text
+    sums = Counter[str]()
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            sums[sample.name] += sample.value  # type: ignore[assignment]
+    return dict(sums)
+
+
+def parents(run: MakeRun, command: str) -> dict[int, int]:
+    """The parent of each process with that word in its command line."""
+    found = [pid for pid, line in run.pids().items() if command in line]
+    return {pid: int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) for pid in found}
+
+
+def wait_until_ready_again(run: MakeRun, http: httpx.Client, but: int) -> None:
+    ends = time.monotonic() + 30
+    while time.monotonic() < ends:
+        try:
+            if http.get("/livez").status_code == 200 and len(parents(run, "qcluster")) > 2:
+                assert but not in parents(run, "granian")
+                return
+        except httpx.TransportError:
+            pass  # the web process is being started
+        time.sleep(0.1)
+    raise AssertionError("web or worker was not started again")
 
 
 def test_a_stop_leaves_no_process_behind_even_while_a_video_is_made(tmp_path: Path) -> None:

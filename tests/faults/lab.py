@@ -130,7 +130,7 @@ class Lab:
         web += ["--respawn-interval", "0.1", "seedance_service.wsgi:application"]
         farm = [sys.executable, "-m", "tests.faults.farm", str(SWEEPERS)]
         self._starts = {
-            "web": lambda: stack.Process("web", web, self.env, logs),
+            "web": lambda: stack.Process("web", web, {**self.env, **stack.malloc_tunables()}, logs),
             "worker": lambda: stack.worker(logs, self.env),
         }
         if self.quick:

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -41,6 +42,9 @@ class Command(BaseCommand):
         self.cluster: subprocess.Popen[bytes] | None = None
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
+        metrics = settings.METRICS_DIR / "worker"
+        shutil.rmtree(metrics, ignore_errors=True)  # of the run before; what can not be removed is gone on with
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)  # of each cluster, which inherits it
         if settings.METRICS_PORT:
             exposition.serve()
         while not self.stopping:
