@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
 
+from generations.processes import die_with_parent
+
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 STOP_WITHIN, WORKER_STOPS_WITHIN = 5.0, 15.0  # seconds, then the process group is killed; the worker drains for 8
@@ -29,7 +31,7 @@ MALLOC_TUNABLES = (
     "glibc.malloc.arena_max=4",
 )
 GRPC = 10_000  # SeaweedFS takes each of its ports once more, this much higher
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # Linux, prctl(2)
+PR_SET_CHILD_SUBREAPER = 36  # Linux, prctl(2)
 
 
 class StackError(Exception):
@@ -57,7 +59,7 @@ class Process:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # a Ctrl-C goes to the parent alone, which stops its children in order
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
         self.running.add(self.pid)
 
@@ -107,10 +109,6 @@ class Process:
 
     def last_words(self) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def adopt_orphans() -> None:

@@ -4,6 +4,7 @@ Each act of ops is one move of the lifecycle, in one transaction with its line i
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -42,10 +43,7 @@ def attach(act: Act, generation: Generation, upstream_id: str, *, attempt: int |
     """It was created, as the task `upstream_id`, which is read first. Raises NotPossible where that is another's."""
     upstream_id = upstream_id.strip()
     _check_task(generation, upstream_id)
-
-    def move() -> bool:
-        return lifecycle.attach(generation, upstream_id, "found at the upstream")
-
+    move = partial(lifecycle.attach, generation, upstream_id, "found at the upstream")
     try:
         _do(act, "attach", generation, attempt, move, upstream_id=upstream_id)
     except IntegrityError as error:
@@ -54,29 +52,24 @@ def attach(act: Act, generation: Generation, upstream_id: str, *, attempt: int |
 
 def resubmit(act: Act, generation: Generation, *, attempt: int | None = None) -> None:
     """It was surely not created: it goes out once more. Where that is wrong, it is paid for twice."""
-
-    def move() -> bool:
-        return lifecycle.resubmit(generation, "confirmed not created; sent once more")
-
+    move = partial(lifecycle.resubmit, generation, "confirmed not created; sent once more")
     _do(act, "resubmit", generation, attempt, move)
 
 
 def release(act: Act, generation: Generation, *, attempt: int | None = None) -> None:
     """It was surely not created: it fails, and its hold goes back."""
-    _fail(act, "release", generation, attempt, "not_submitted", NOT_SUBMITTED)
+    _do(act, "release", generation, attempt, _failing(generation, "not_submitted", NOT_SUBMITTED))
 
 
 def give_up(act: Act, generation: Generation, *, attempt: int | None = None) -> None:
     """Nobody knows, or ever will: it fails and its hold goes back; what the upstream charged is ours to bear."""
-    _fail(act, "give up", generation, attempt, "submit_unconfirmed", UNCONFIRMED)
+    _do(act, "give up", generation, attempt, _failing(generation, "submit_unconfirmed", UNCONFIRMED))
 
 
-def _fail(act: Act, action: str, generation: Generation, attempt: int | None, code: str, message: str) -> None:
-    def move() -> bool:
-        sources, sent = [Generation.Status.IN_DOUBT], generation.submitted_at
-        return lifecycle.fail(generation, code, message, sources=sources, fenced=False, sent=sent)
-
-    _do(act, action, generation, attempt, move)
+def _failing(generation: Generation, code: str, message: str) -> Callable[[], bool]:
+    """Return the move that fails it: only while the attempt that was looked at is its newest."""
+    sources, sent = [Generation.Status.IN_DOUBT], generation.submitted_at
+    return partial(lifecycle.fail, generation, code, message, sources=sources, fenced=False, sent=sent)
 
 
 def _do(

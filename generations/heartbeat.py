@@ -3,7 +3,7 @@
 import time
 from datetime import datetime, timedelta
 
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from generations import claims, queue
@@ -36,11 +36,10 @@ def restarted(why: str) -> None:
     _note(restarts=F("restarts") + 1, restarted_at=timezone.now(), restart_reason=why)
 
 
-def forget(before: datetime, *, dry: bool = False) -> int:
-    """Hosts that have shown no sign since then: how many there were."""
-    silent = Worker.objects.exclude(beat_at__gte=before).exclude(started_at__gte=before)
-    silent = silent.exclude(restarted_at__gte=before)
-    return silent.count() if dry else silent.delete()[0]
+def silent_since(moment: datetime) -> QuerySet[Worker]:
+    """Return the hosts that have shown no sign since then."""
+    silent = Worker.objects.exclude(beat_at__gte=moment).exclude(started_at__gte=moment)
+    return silent.exclude(restarted_at__gte=moment)
 
 
 class Watch:

@@ -31,8 +31,7 @@ def delete(generation: Generation) -> bool:
 
 def purge(generation: Generation) -> bool:
     try:
-        for key in storage.keys(transfer.prefix(generation)):  # of every copy that was begun: far below 1,000
-            storage.delete(key)
+        storage.delete_all(storage.keys(transfer.prefix(generation)))  # of every copy that was begun: far below 1,000
         for image in filter(None, {generation.image, generation.last_image}):
             inputs.give_up(image)
     except StorageTrouble as trouble:

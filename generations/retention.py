@@ -57,18 +57,8 @@ class Prune:
 
     def run(self) -> list[Pruned]:
         """Each kind for itself: S3 that does not answer keeps no row from going."""
-        kinds: list[Callable[[], Pruned]] = [
-            self.videos,
-            self.pictures,
-            self.orphans,
-            self.uploads,
-            self.events,
-            self.deliveries,
-            self.minutes,
-            self.rings,
-            self.hosts,
-            self.sessions,
-        ]
+        kinds: list[Callable[[], Pruned]] = [self.videos, self.pictures, self.orphans, self.uploads, self.events]
+        kinds += [self.deliveries, self.minutes, self.rings, self.hosts, self.sessions]
         found = []
         for kind in kinds:
             try:
@@ -185,15 +175,17 @@ class Prune:
         return Pruned("minutes", counters.delete_old_minutes(self.now, dry=self.dry))
 
     def rings(self) -> Pruned:
-        return Pruned("rings", queue.forget_failures(self.now - timedelta(days=QUEUE_DAYS), dry=self.dry))
+        return self._removed("rings", queue.ended_before(self.now - timedelta(days=QUEUE_DAYS)))
 
     def hosts(self) -> Pruned:
-        return Pruned("hosts", heartbeat.forget(self.now - SILENT_HOST, dry=self.dry))
+        return self._removed("hosts", heartbeat.silent_since(self.now - SILENT_HOST))
 
     def sessions(self) -> Pruned:
         """Of the panel."""
-        over = Session.objects.filter(expire_date__lt=self.now)
-        return Pruned("sessions", over.count() if self.dry else over.delete()[0])
+        return self._removed("sessions", Session.objects.filter(expire_date__lt=self.now))
+
+    def _removed(self, what: str, rows: QuerySet[Any]) -> Pruned:
+        return Pruned(what, rows.count() if self.dry else rows.delete()[0])
 
     def _bounds(self, field: str, default: int) -> Iterator[tuple[Tenant, datetime]]:
         """Each tenant whose things go, and before when they were made."""

@@ -6,7 +6,7 @@ rows to read, however many generations it had.
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -31,10 +31,6 @@ BOUNDS = tuple(round(2 * 1.25**step, 1) for step in range(49))  # 2 s to 25 h
 PLACES = len(BOUNDS) + 1  # the last one: longer than all
 
 
-def none_took() -> list[int]:
-    return [0] * PLACES
-
-
 @dataclass
 class Counts:
     """What was accepted and what ended in some stretch of time."""
@@ -43,7 +39,7 @@ class Counts:
     succeeded: int = 0
     failed: int = 0
     cancelled: int = 0
-    took: list[int] = field(default_factory=none_took)
+    took: list[int] = field(default_factory=lambda: [0] * PLACES)
 
     @property
     def success_rate(self) -> float | None:
@@ -123,7 +119,7 @@ def close_hours() -> int:
     at, closed = _next_open(now), 0
     while at and at + HOUR + SETTLED <= now and closed < AT_ONCE:
         counted = between(at, at + HOUR)
-        rows = [_row(at, test, counted.get((at, test), Counts())) for test in (False, True)]
+        rows = [Tally(hour=at, test=test, **asdict(counted.get((at, test), Counts()))) for test in (False, True)]
         Tally.objects.bulk_create(rows, ignore_conflicts=True)
         at, closed = at + HOUR, closed + 1
     return closed
@@ -172,11 +168,6 @@ def _next_open(now: datetime) -> datetime | None:
         return max(last + HOUR, _hour_of(now - FURTHEST))
     first = Generation.objects.order_by("pk").values_list("created_at", flat=True).first()
     return max(_hour_of(first), _hour_of(now - FURTHEST)) if first else None
-
-
-def _row(at: datetime, test: bool, counts: Counts) -> Tally:
-    facts = {name: getattr(counts, name) for name in ("accepted", "succeeded", "failed", "cancelled", "took")}
-    return Tally(hour=at, test=test, **facts)
 
 
 def _counts_of(row: Tally) -> Counts:

@@ -40,7 +40,7 @@ def run(generation: Generation, video_url: str) -> lifecycle.StoredVideo:
         return _copied(turn, video_url, f"{name}.mp4", f"{name}.jpg")
     except (errors.BadVideo, TurnLost):
         with suppress(errors.StorageTrouble):  # the next turn finds it
-            _delete(f"{name}.mp4", f"{name}.jpg")
+            storage.delete_all([f"{name}.mp4", f"{name}.jpg"])
         raise
 
 
@@ -104,11 +104,6 @@ def _delete_older(prefix: str, turn: int) -> None:
         found = re.fullmatch(r"(\d+)\.(mp4|jpg)", key.removeprefix(prefix))
         if found and int(found[1]) < turn:
             storage.delete(key)
-
-
-def _delete(*keys: str) -> None:
-    for key in keys:
-        storage.delete(key)
 
 
 class Turn:

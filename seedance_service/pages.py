@@ -81,22 +81,12 @@ def only_read(view: View) -> View:
 
 @only_read
 def page(request: HttpRequest, name: str) -> HttpResponseBase:
-    return _shown(request, _found(guide(), name))
-
-
-@only_read
-def page_of_code(request: HttpRequest, code: str) -> HttpResponseBase:
-    return _shown(request, _found(of_codes(), code))
+    return _shown(request, _found(name))
 
 
 @only_read
 def page_as_markdown(request: HttpRequest, name: str) -> HttpResponseBase:
-    return _markdown(_found(guide(), name).text)
-
-
-@only_read
-def page_of_code_as_markdown(request: HttpRequest, code: str) -> HttpResponseBase:
-    return _markdown(_found(of_codes(), code).text)
+    return _markdown(_found(name).text)
 
 
 @only_read
@@ -140,11 +130,13 @@ class Reference(SpectacularSwaggerView):
         return answer
 
 
-def _found(pages: dict[str, Page], name: str) -> Page:
-    try:
-        return pages[name]
-    except KeyError as error:
-        raise Http404 from error
+def _found(name: str) -> Page:
+    """Return the page of that name under /docs/. Raise Http404 where there is none."""
+    folder, _, code = name.rpartition("/")
+    page = of_codes().get(code) if folder else guide().get(name)
+    if page is None:
+        raise Http404
+    return page
 
 
 def _shown(request: HttpRequest, page: Page) -> HttpResponse:

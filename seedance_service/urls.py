@@ -1,5 +1,5 @@
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularJSONAPIView
 
@@ -19,10 +19,8 @@ urlpatterns = [
     path("docs", pages.Reference.as_view(url_name="openapi"), name="docs"),
     path("docs.md", pages.reference_as_markdown),
     path("docs/", only_read(RedirectView.as_view(url="/docs"))),
-    path("docs/errors/<slug:code>", pages.page_of_code),
-    path("docs/errors/<slug:code>.md", pages.page_of_code_as_markdown),
-    path("docs/<slug:name>", pages.page),
-    path("docs/<slug:name>.md", pages.page_as_markdown),
+    re_path(r"^docs/(?P<name>(?:errors/)?[-a-zA-Z0-9_]+)\Z", pages.page),
+    re_path(r"^docs/(?P<name>(?:errors/)?[-a-zA-Z0-9_]+)\.md\Z", pages.page_as_markdown),
 ]
 handler400 = "seedance_service.problems.bad_request"
 handler404 = "seedance_service.problems.not_found"

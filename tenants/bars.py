@@ -26,16 +26,16 @@ class Bar:
         return name_of(self.standing.kind)
 
     @property
-    def used(self) -> int | str:
+    def used(self) -> int | str | None:
         return windows.shown(self.standing.kind, self.standing.used)
 
     @property
     def limit(self) -> int | str | None:
-        return self._shown(self.standing.limit)
+        return windows.shown(self.standing.kind, self.standing.limit)
 
     @property
     def remaining(self) -> int | str | None:
-        return self._shown(self.standing.remaining)
+        return windows.shown(self.standing.kind, self.standing.remaining)
 
     @property
     def resets_at(self) -> str | None:
@@ -53,15 +53,12 @@ class Bar:
     def __str__(self) -> str:
         return f"{self.used} / {'no limit' if self.limit is None else self.limit}"
 
-    def _shown(self, amount: int | None) -> int | str | None:
-        return None if amount is None else windows.shown(self.standing.kind, amount)
-
 
 def name_of(kind: Kind) -> str:
     return kind.value.replace("_", " ").replace("usd", "USD")
 
 
-def limits_of(holder: Limits) -> list[tuple[str, int | str]]:
+def limits_of(holder: Limits) -> list[tuple[str, int | str | None]]:
     """Those that are set, by name."""
     limits = [(kind, windows.limit(holder, kind)) for kind in Kind]
     return [(name_of(kind), windows.shown(kind, limit)) for kind, limit in limits if limit is not None]

@@ -61,8 +61,8 @@ def render(one: Standing) -> dict[str, Any]:
     return {
         "name": one.kind.value,
         "scope": "key" if one.of_key else "tenant",
-        "limit": None if one.limit is None else windows.shown(one.kind, one.limit),
+        "limit": windows.shown(one.kind, one.limit),
         "used": windows.shown(one.kind, one.used),
-        "remaining": None if one.remaining is None else windows.shown(one.kind, one.remaining),
+        "remaining": windows.shown(one.kind, one.remaining),
         "resets_at": times.rfc3339(one.resets_at, "seconds"),
     }

@@ -99,6 +99,6 @@ def limit(holder: Limits, kind: Kind) -> int | None:
     return value
 
 
-def shown(kind: Kind, amount: int) -> int | str:
-    """As a caller reads it: micro-USD as USD with six decimals, anything else as it is."""
-    return amounts.usd(amount) if kind == Kind.USD_PER_MONTH else amount
+def shown(kind: Kind, amount: int | None) -> int | str | None:
+    """As a caller reads it: micro-USD as USD with six decimals, anything else as it is. None, no limit, stays None."""
+    return amounts.usd(amount) if kind == Kind.USD_PER_MONTH and amount is not None else amount

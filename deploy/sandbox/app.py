@@ -134,17 +134,14 @@ RULES: dict[str, Any] = {
 
 def _image(text: str) -> bytes:
     try:
-        content = _fetched(text) if images.is_url(text) else images.decode(text)
+        is_url = images.is_url(text)
+        content = fetch.read(text, limit=images.MAX_BYTES, deadline=30.0) if is_url else images.decode(text)
         images.inspect(content)
         return content
     except errors.BadImage as error:
         raise Refused(400, IMAGE_REASONS.get(type(error), "INVALID_IMAGE_FORMAT"), str(error)) from error
     except OutboundError as error:
         raise Refused(400, "INVALID_REQUEST_BODY", f"the image can not be read: {error}") from error
-
-
-def _fetched(url: str) -> bytes:
-    return fetch.read(url, limit=images.MAX_BYTES, deadline=30.0)
 
 
 def _facts(body: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 many generations there are: what is live, the hours that were counted, and what came since.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,6 +28,7 @@ HOUR, DAY, MONTH = timedelta(hours=1), timedelta(days=1), timedelta(days=30)
 LATE, TOO_LATE = 60.0, 300.0  # seconds that a due row may wait
 MOST_TENANTS, SHOWN_TENANTS = 1000, 12
 COLOURS = {"accepted": "#3b82f6", "succeeded": "#16a34a", "failed": "#dc2626", "cancelled": "#9ca3af"}
+COLOURS |= {"p50": "#3b82f6", "p95": "#ea580c"}
 
 
 @dataclass(frozen=True)
@@ -124,12 +125,11 @@ def charts(hours: Sequence[Hour]) -> list[Chart]:
     at = [f"{hour.at:%d %H:00}" for hour in lately]
     ended = {name: [getattr(hour.counts, name) for hour in lately] for name in ("succeeded", "failed", "cancelled")}
     daily = {name: [getattr(counts, name) for counts in days.values()] for name in ("accepted", "succeeded", "failed")}
-    took = {
-        f"p{share:.0%}"[:-1]: [_rounded(hour.counts.took_within(share)) for hour in lately] for share in (0.5, 0.95)
-    }
+    shares = {"p50": 0.5, "p95": 0.95}
+    took = {name: [_rounded(hour.counts.took_within(shares[name])) for hour in lately] for name in shares}
     return [
         Chart("ended", "Ended in each hour, UTC", "bar", at, _coloured(ended), stacked=True),
-        Chart("took", "Seconds from accept to video, by hour", "line", at, _took_lines(took)),
+        Chart("took", "Seconds from accept to video, by hour", "line", at, _coloured(took)),
         Chart("days", "Each day, UTC", "bar", [f"{day:%m-%d}" for day in days], _coloured(daily)),
     ]
 
@@ -160,12 +160,8 @@ def _listed(**query: str) -> str:
     return reverse("admin:generations_generation_changelist", query=query)
 
 
-def _coloured(lines: dict[str, list[int]]) -> dict[str, tuple[str, Sequence[float | None]]]:
+def _coloured(lines: Mapping[str, Sequence[float | None]]) -> dict[str, tuple[str, Sequence[float | None]]]:
     return {name: (COLOURS[name], values) for name, values in lines.items()}
-
-
-def _took_lines(lines: dict[str, list[float | None]]) -> dict[str, tuple[str, Sequence[float | None]]]:
-    return dict(zip(lines, zip(("#3b82f6", "#ea580c"), lines.values(), strict=True), strict=True))
 
 
 def _rounded(seconds: float | None) -> float | None:

@@ -1,5 +1,6 @@
 """By what the lists of generations are narrowed. Each filter is an index's, or leaves out few rows."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -64,26 +65,24 @@ class Created(SimpleListFilter):
         return rows.filter(pk__gte=ids.floor(timezone.now() - span)) if span else rows
 
 
-class Resolution(SimpleListFilter):
-    """Those of the catalog: asking the rows which there are would read them all."""
+class OfTheCode(SimpleListFilter):
+    """The values of a column, as the code knows them: asking the rows which there are would read them all."""
 
+    parameter_name: str  # the column's name too
+    values: Sequence[str]
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(value, value) for value in self.values]
+
+    def queryset(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
+        return rows.filter(**{self.parameter_name: self.value()}) if self.value() else rows
+
+
+class Resolution(OfTheCode):
     title, parameter_name = "resolution", "resolution"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        known = {resolution for model in catalog.MODELS.values() for resolution in model.resolutions}
-        return [(resolution, resolution) for resolution in sorted(known, key=len)]
-
-    def queryset(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
-        return rows.filter(resolution=self.value()) if self.value() else rows
+    values = sorted({name for model in catalog.MODELS.values() for name in model.resolutions}, key=len)
 
 
-class EventType(SimpleListFilter):
-    """Of a delivery; asked of the code, for the same reason."""
-
+class EventType(OfTheCode):
     title, parameter_name = "type", "type"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, name) for name in deliveries.TYPES]
-
-    def queryset(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
-        return rows.filter(type=self.value()) if self.value() else rows
+    values = deliveries.TYPES

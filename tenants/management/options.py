@@ -2,6 +2,7 @@
 
 import getpass
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -110,9 +111,6 @@ def seconds(text: str) -> int:
     return int(duration(text).total_seconds())
 
 
-def wants_of(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: options[name] for name in Tenant.WANTS if name in options}
-
-
-def limits_of(options: dict[str, Any]) -> dict[str, int | None]:
-    return {name: options[name] for name in Limits.NAMES if name in options}
+def given(options: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Return those of the options that were given: Limits.NAMES, or Tenant.WANTS."""
+    return {name: options[name] for name in names if name in options}

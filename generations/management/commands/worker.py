@@ -1,7 +1,6 @@
 """The worker process: django-q2's cluster in a process group of its own, watched by the work it does."""
 
 import contextlib
-import ctypes
 import os
 import shutil
 import signal
@@ -18,6 +17,7 @@ from django.db import Error, connection
 from django.utils import timezone
 
 from generations import claims, deliveries, exposition, heartbeat, queue
+from generations.processes import die_with_parent
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -27,11 +27,6 @@ LOOK_EVERY = 0.25  # seconds
 CHECK_EVERY = 5.0  # seconds
 LATE = timedelta(seconds=2)  # a row that is due for so long, with no sweep awake, has lost its ring
 SETTLED = 10.0  # seconds; a cluster that ends by itself before that can not start at all
-PR_SET_PDEATHSIG = 1  # Linux, prctl(2)
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Command(BaseCommand):
@@ -72,7 +67,7 @@ class Command(BaseCommand):
         _asked(heartbeat.started)
         queue.ring()
         command = [sys.executable, sys.argv[0], "qcluster"]
-        cluster = subprocess.Popen(command, start_new_session=True, preexec_fn=_die_with_parent)
+        cluster = subprocess.Popen(command, start_new_session=True, preexec_fn=die_with_parent)
         self.cluster = cluster
         began = time.monotonic()
         try:

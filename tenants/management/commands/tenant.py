@@ -17,13 +17,12 @@ from tenants.management.options import (
     add_limits,
     add_wants,
     duration,
-    limits_of,
+    given,
     month,
     signed_micro_usd,
     user,
-    wants_of,
 )
-from tenants.models import ApiKey, Tenant
+from tenants.models import ApiKey, Limits, Tenant
 from tenants.windows import Kind
 
 Answer = tuple[dict[str, Any], list[str]]  # for programs, and for people
@@ -83,7 +82,7 @@ class Command(BaseCommand):
 
     def create(self, options: dict[str, Any]) -> Answer:
         name, zone = options["name"].strip(), options["time_zone"]
-        facts = limits_of(options) | wants_of(options)
+        facts = given(options, Limits.NAMES) | given(options, Tenant.WANTS)
         with transaction.atomic():  # no tenant without its key
             tenant = administration.create_tenant(self._act, name, time_zone=zone, **facts)
             return _shown_once(tenant, administration.mint_key(self._act, tenant))
@@ -92,11 +91,13 @@ class Command(BaseCommand):
         tenant = _tenant(options["name"])
         facts: dict[str, Any] = {name: options[name] for name in ("label", "scopes", "test")}
         expires_at = None if options["expires"] is None else timezone.now() + options["expires"]
-        new = administration.mint_key(self._act, tenant, expires_at=expires_at, limits=limits_of(options), **facts)
+        new = administration.mint_key(
+            self._act, tenant, expires_at=expires_at, limits=given(options, Limits.NAMES), **facts
+        )
         return _shown_once(tenant, new)
 
     def limit(self, options: dict[str, Any]) -> Answer:
-        wanted, wants, zone = limits_of(options), wants_of(options), options["time_zone"]
+        wanted, wants, zone = given(options, Limits.NAMES), given(options, Tenant.WANTS), options["time_zone"]
         tenant = Tenant.objects.filter(name=options["who"]).first()
         if tenant is None:
             key = _known_key(options["who"])
