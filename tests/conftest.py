@@ -88,7 +88,12 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None, tmp_path_fa
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_teardown() -> None:
-    """Wait for a wake-up that a thread still owes, while its test's database is there."""
+    """No thread outlives its test's database."""
+    await_ring()
+
+
+def await_ring() -> None:
+    """Wait until the ring that was put off for a moment, if any, has gone out."""
     for thread in threading.enumerate():
         if thread.name == "ring":
             thread.join()

@@ -19,8 +19,9 @@ from django_q.models import OrmQ
 from generations import queue
 from generations.api import lookup
 from generations.models import Event, Generation, Label
-from tenants import administration, authentication, statements, writing
-from tenants.models import ApiKey, LedgerEntry, Tenant, Window
+from tenants import administration, statements, writing
+from tenants.key_cache import cached_keys
+from tenants.models import LedgerEntry, Window
 from tests.conftest import Caller, make_generation
 
 pytestmark = pytest.mark.django_db
@@ -128,7 +129,7 @@ class TestAtOnce:
         assert set(Window.objects.values_list("used", flat=True)) >= {2}
 
     def test_a_full_window_takes_all_of_it_back(self, alice: Caller, admitted: list[bool]) -> None:
-        Tenant.objects.filter(pk=alice.tenant.pk).update(per_day=2)
+        alice.limit(per_day=2)
         assert [self.create(alice).status_code for _ in range(4)] == [202, 202, 429, 429]
         assert admitted == [False, True, False, False]
         assert [model.objects.count() for model in (Generation, LedgerEntry, Event)] == [2, 2, 2]
@@ -152,11 +153,13 @@ class TestAtOnce:
         ],
     )
     def test_what_was_changed_holds_for_the_very_next_one_though_the_key_is_remembered(
-        self, alice: Caller, admitted: list[bool], monkeypatch: Any, change: Any, status: int
+        self, alice: Caller, admitted: list[bool], change: Any, status: int
     ) -> None:
-        monkeypatch.setattr(authentication, "KEPT_FOR", 60.0)
         assert self.create(alice).status_code == 202
+        read_before = cached_keys.get(alice.key_text)
         change(alice)
+        assert read_before
+        cached_keys.put(read_before)  # as in a process that heard nothing of the change
         assert self.create(alice).status_code == status
         assert False in admitted[1:]
 
@@ -262,39 +265,10 @@ class TestACutConnection:
 # -- what is remembered for a moment --------------------------------------------------------------------------------
 
 
-def test_a_key_is_read_once_in_a_while_and_a_revoked_one_fails_soon(alice: Caller, monkeypatch: Any) -> None:
-    monkeypatch.setattr(authentication, "KEPT_FOR", 0.3)
-    assert alice.http.get("/v1/limits").status_code == 200
-    ApiKey.objects.filter(pk=alice.key.pk).update(revoked_at=timezone.now())
-    for _ in range(3):  # who is served from what is remembered does not prolong it
-        assert alice.http.get("/v1/limits").status_code == 200
-    time.sleep(0.35)
-    assert alice.http.get("/v1/limits").status_code == 401
-    assert authentication.Known().get("nobody's") is None
-
-
-def test_a_key_that_expires_meanwhile_is_not_taken_although_it_is_remembered(alice: Caller, monkeypatch: Any) -> None:
-    monkeypatch.setattr(authentication, "KEPT_FOR", 60.0)
-    ApiKey.objects.filter(pk=alice.key.pk).update(expires_at=timezone.now() + timedelta(seconds=0.2))
-    assert alice.http.get("/v1/limits").status_code == 200
-    time.sleep(0.25)
-    assert alice.http.get("/v1/limits").status_code == 401
-
-
-def test_no_more_keys_are_remembered_than_stated(alice: Caller, monkeypatch: Any) -> None:
-    monkeypatch.setattr(authentication, "KEPT_FOR", 60.0)
-    monkeypatch.setattr(authentication, "MOST_KNOWN", 5)
-    known = authentication.Known()
-    for number in range(23):
-        known.keep(f"key {number}", ApiKey(pk=number))
-        assert len(known._keys) <= 5
-
-
 @pytest.mark.django_db(transaction=True)
 def test_of_many_rings_at_once_the_first_goes_out_and_one_more_for_the_rest(monkeypatch: Any) -> None:
     monkeypatch.setattr(queue, "QUIET", 0.2)
     monkeypatch.setattr(queue, "RING_PATIENCE", timedelta(0))  # each ring that is made goes out
-    monkeypatch.setattr(queue, "_later", queue.Later())
     assert queue.ring()
     assert [queue.ring() for _ in range(50)] == [False] * 50
     assert OrmQ.objects.count() == 1

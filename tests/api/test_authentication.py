@@ -5,10 +5,10 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from tenants import keys
+from tenants import administration, keys
 from tenants.failures import MOST
 from tenants.models import ApiKey
-from tests.conftest import Caller
+from tests.conftest import ACT, Caller
 from tests.http_client import Client, with_key
 
 ROUTES = [
@@ -21,22 +21,18 @@ ROUTES = [
 
 
 def headers_that_are_no_key(caller: Caller) -> dict[str, str | None]:
-    revoked, expired, mistyped = (
-        keys.mint(),
-        keys.mint(),
-        caller.key_text[:-1] + ("0" if caller.key_text[-1] != "0" else "1"),
-    )
-    ApiKey.objects.create(tenant=caller.tenant, prefix=revoked.prefix, digest=revoked.digest, revoked_at=timezone.now())
-    ApiKey.objects.create(tenant=caller.tenant, prefix=expired.prefix, digest=expired.digest, expires_at=timezone.now())
+    mistyped = caller.key_text[:-1] + ("0" if caller.key_text[-1] != "0" else "1")
+    expired, revoked = caller.with_key(expires_at=timezone.now()), caller.with_key()
+    administration.revoke_key(ACT, revoked.key)
     return {
-        "expired": f"Bearer {expired.text}",
+        "expired": f"Bearer {expired.key_text}",
         "missing": None,
         "empty": "",
         "only the scheme": "Bearer",
         "malformed": "Bearer x",
         "mistyped": f"Bearer {mistyped}",
         "unknown": f"Bearer {keys.mint().text}",
-        "revoked": f"Bearer {revoked.text}",
+        "revoked": f"Bearer {revoked.key_text}",
         "another scheme": f"Basic {caller.key_text}",
         "long": "Bearer " + "x" * 100_000,
         "not ascii": "Bearer \u00fc\u00fc",
@@ -84,25 +80,19 @@ def test_a_session_of_the_panel_opens_no_door_of_the_api(alice: Caller, admin_cl
     assert admin_client.get("/v1/generations").status_code == 401
 
 
-def with_scopes(caller: Caller, *scopes: str) -> Any:
-    new = keys.mint()
-    ApiKey.objects.create(tenant=caller.tenant, prefix=new.prefix, digest=new.digest, scopes=list(scopes))
-    return with_key(new.text)
-
-
 def test_head_asks_for_the_scope_of_get(alice: Caller) -> None:
-    writer = with_scopes(alice, "generations:write")
-    assert {writer.head(path).status_code for path in ("/v1/generations", "/v1/usage", "/v1/limits")} == {403}
+    writer = alice.with_key(scopes=["generations:write"])
+    assert {writer.http.head(path).status_code for path in ("/v1/generations", "/v1/usage", "/v1/limits")} == {403}
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 def test_a_key_does_only_what_its_scopes_allow(alice: Caller, method: str, path: str) -> None:
     needed = "generations:write" if method == "post" else "generations:read"
     others = [scope for scope in ApiKey.Scope.values if scope != needed]
-    refused = getattr(with_scopes(alice, *others), method)(path)
+    refused = getattr(alice.with_key(scopes=others).http, method)(path)
     assert refused.status_code == 403
     assert needed in refused.content.decode()
-    assert getattr(with_scopes(alice, needed), method)(path).status_code != 403
+    assert getattr(alice.with_key(scopes=[needed]).http, method)(path).status_code != 403
 
 
 def test_the_last_use_is_noted_once_a_minute(alice: Caller, django_assert_num_queries: Any) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from tenants import administration
 from tenants.models import ApiKey
-from tests.api.hostile import ENTRANCES, OWN, RIGHT, Entrance, Served
+from tests.api.hostile import ENTRANCES, OWN, RIGHT, Entrance
 from tests.conftest import ACT, Caller
 from tests.http_client import Client, with_key
 from tests.test_lifecycle import put_in
@@ -46,7 +46,7 @@ def suspended(entrance: Entrance, caller: Caller) -> Any:
 
 
 def chunked(entrance: Entrance, caller: Caller) -> Any:
-    return Served("POST", entrance.path, caller, CONTENT_LENGTH="", HTTP_TRANSFER_ENCODING="chunked")
+    return entrance.send(caller, b"", CONTENT_LENGTH="", HTTP_TRANSFER_ENCODING="chunked")
 
 
 BODY, TYPE = "INVALID_REQUEST_BODY", {"content_type": "text/plain"}
@@ -108,7 +108,7 @@ CASES = [
         "body_too_large",
         413,
         BODY,
-        lambda entrance, alice: Served("POST", entrance.path, alice, CONTENT_LENGTH="1000000000000"),
+        lambda entrance, alice: entrance.send(alice, b"", CONTENT_LENGTH="1000000000000"),
     ),
     Case(415, "unsupported_media_type", 415, BODY, lambda entrance, alice: entrance.send(alice, b"{}", **TYPE)),
     Case(422, "idempotency_key_reused", 422, BODY, twice_with_one_key),
