@@ -64,7 +64,7 @@ def _answer(environ: dict[str, Any]) -> HttpResponse:
             if hasattr(answer, "close"):
                 answer.close()
     [(status, headers)] = started
-    response = HttpResponse(content, status=int(status[:3]), reason=status[4:])
+    response: Any = HttpResponse(content, status=int(status[:3]), reason=status[4:])
     del response.headers["Content-Type"]  # Django's own, where none was sent
     for name, value in headers:
         if name.lower() == "set-cookie":
@@ -73,10 +73,10 @@ def _answer(environ: dict[str, Any]) -> HttpResponse:
             assert name not in response.headers, f"{name} is sent twice"
             response.headers[name] = value
     if response.has_header("Location"):
-        response.url = response.headers["Location"]  # type: ignore[attr-defined]  # Django's client follows it
-    response.wsgi_request = HttpRequest()  # type: ignore[attr-defined]  # not Django's own, which parses the headers
-    response.wsgi_request.method = environ["REQUEST_METHOD"]  # type: ignore[attr-defined]
-    conditional_content_removal(response.wsgi_request, response)  # type: ignore[attr-defined]
+        response.url = response.headers["Location"]  # Django's client follows it
+    response.wsgi_request = HttpRequest()  # the client asks for its urlconf; a WSGIRequest would parse hostile headers
+    response.wsgi_request.method = environ["REQUEST_METHOD"]
+    conditional_content_removal(response.wsgi_request, response)
     return response
 
 
