@@ -63,6 +63,8 @@ class Later:
 
     def coalesce(self) -> bool:
         """Let one ring a moment from now stand for this one too. Return False where the caller has to ring at once."""
+        if connection.in_atomic_block:  # its thread would not find what is not committed yet
+            return False
         with self._lock:
             if time.monotonic() >= self._quiet_until and not self._promised:
                 self._quiet_until = time.monotonic() + QUIET

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -21,6 +22,7 @@ from tenants.db.engine import engine
 from tenants.db.operations import Statement
 from tenants.db.prepared_statements import Insert
 from tenants.errors import NoSandbox, NotPossible
+from tenants.key_cache import cached_keys
 from tenants.limits import counters
 from tenants.models import ApiKey, AuditEntry, LedgerEntry, Tenant, Window, check_time_zone
 from tenants.windows import Charge, Kind
@@ -213,7 +215,15 @@ def record_changes(act: Act, action: str, tenant: Tenant, target: str, row: Mode
     for name, value in changes.items():
         setattr(row, name, value)
     row.save(update_fields=list(changes))
+    _drop_from_cache(row)
     note(act, action, tenant, target, told)
+
+
+def _drop_from_cache(row: Model) -> None:
+    """Let this process read the row anew: at once, for whoever goes on in the transaction that encloses the change,
+    and after the commit, since another thread may have read the old row until then."""
+    cached_keys.drop(row)
+    transaction.on_commit(partial(cached_keys.drop, row))
 
 
 def note(act: Act, action: str, tenant: Tenant, target: str, changes: Mapping[str, Any]) -> None:

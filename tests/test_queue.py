@@ -1,3 +1,4 @@
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -31,6 +32,11 @@ def test_a_ring_wakes_a_sweep_where_none_is_awake() -> None:
 def test_a_burst_of_rings_is_one_message() -> None:
     assert [queue.ring() for _ in range(5)] == [True, False, False, False, False]
     assert rings() == 1
+
+
+def test_a_ring_within_a_transaction_is_left_to_no_thread_which_would_not_find_what_it_is_for() -> None:
+    assert [queue.ring() for _ in range(2)] == [True, False]
+    assert "ring" not in [thread.name for thread in threading.enumerate()]
 
 
 def test_a_ring_that_is_lost_is_rung_again(clock: time_machine.Traveller) -> None:

@@ -16,8 +16,9 @@ from generations import deliveries, heartbeat, ids, inputs, lifecycle, queue, re
 from generations.errors import InputsGone, StorageTrouble
 from generations.images import inspect
 from generations.models import Chore, Delivery, DeliveryAttempt, Event, Generation, InputImage, Worker
+from tenants import administration
 from tenants.models import LedgerEntry, Tenant, Window
-from tests.conftest import Caller, make_generation
+from tests.conftest import ACT, Caller, make_generation
 from tests.pictures import mp4, picture
 from tests.test_lifecycle import VIDEO, put_in
 
@@ -48,7 +49,7 @@ def finished(alice: Caller, bucket: Any) -> Any:
 
 
 def keep(tenant: Tenant, days: int | None, field: str = "video_days") -> None:
-    Tenant.objects.filter(pk=tenant.pk).update(**{field: days})
+    administration.change_tenant(ACT, tenant, **{field: days})
 
 
 def pruned(**options: Any) -> dict[str, retention.Pruned]:

@@ -16,10 +16,9 @@ from django_q.models import OrmQ
 from generations import queue
 from generations.api import lookup
 from generations.models import Event, Generation, Label
-from tenants import authentication
 from tenants.db.engine import engine
 from tenants.db.prepared_statements import Insert
-from tenants.models import ApiKey, LedgerEntry
+from tenants.models import LedgerEntry
 from tests.conftest import Caller, make_generation
 
 pytestmark = pytest.mark.django_db
@@ -82,39 +81,10 @@ def test_a_select_finds_what_the_orm_finds(alice: Caller, bob: Caller) -> None:
 # -- what is remembered for a moment --------------------------------------------------------------------------------
 
 
-def test_a_key_is_read_once_in_a_while_and_a_revoked_one_fails_soon(alice: Caller, monkeypatch: Any) -> None:
-    monkeypatch.setattr(authentication, "KEPT_FOR", 0.3)
-    assert alice.http.get("/v1/limits").status_code == 200
-    ApiKey.objects.filter(pk=alice.key.pk).update(revoked_at=timezone.now())
-    for _ in range(3):  # who is served from what is remembered does not prolong it
-        assert alice.http.get("/v1/limits").status_code == 200
-    time.sleep(0.35)
-    assert alice.http.get("/v1/limits").status_code == 401
-    assert authentication.Known().get("nobody's") is None
-
-
-def test_a_key_that_expires_meanwhile_is_not_taken_although_it_is_remembered(alice: Caller, monkeypatch: Any) -> None:
-    monkeypatch.setattr(authentication, "KEPT_FOR", 60.0)
-    ApiKey.objects.filter(pk=alice.key.pk).update(expires_at=timezone.now() + timedelta(seconds=0.2))
-    assert alice.http.get("/v1/limits").status_code == 200
-    time.sleep(0.25)
-    assert alice.http.get("/v1/limits").status_code == 401
-
-
-def test_no_more_keys_are_remembered_than_stated(alice: Caller, monkeypatch: Any) -> None:
-    monkeypatch.setattr(authentication, "KEPT_FOR", 60.0)
-    monkeypatch.setattr(authentication, "MOST_KNOWN", 5)
-    known = authentication.Known()
-    for number in range(23):
-        known.keep(f"key {number}", ApiKey(pk=number))
-        assert len(known._keys) <= 5
-
-
 @pytest.mark.django_db(transaction=True)
 def test_of_many_rings_at_once_the_first_goes_out_and_one_more_for_the_rest(monkeypatch: Any) -> None:
     monkeypatch.setattr(queue, "QUIET", 0.2)
     monkeypatch.setattr(queue, "RING_PATIENCE", timedelta(0))  # each ring that is made goes out
-    monkeypatch.setattr(queue, "_later", queue.Later())
     assert queue.ring()
     assert [queue.ring() for _ in range(50)] == [False] * 50
     assert OrmQ.objects.count() == 1

@@ -14,7 +14,7 @@ from django_q.models import OrmQ
 from generations import deliver, deliveries, endpoints, lifecycle, turns
 from generations.deliveries import Tried
 from generations.models import Delivery, DeliveryAttempt, Generation, Slot
-from tests.conftest import ACT, Caller, make_generation
+from tests.conftest import ACT, Caller, await_ring, make_generation
 from tests.test_lifecycle import VIDEO, put_in
 from tests.webhooks import ended, make_due, make_endpoint
 
@@ -229,6 +229,7 @@ def test_sending_it_again_is_the_same_message_with_its_schedule_begun_anew(alice
         deliveries.end_pending(one.endpoint)
     Slot.objects.all().delete()
     endpoints.redeliver(ACT, Delivery.objects.select_related("endpoint", "tenant").get())
+    await_ring()
     assert OrmQ.objects.count() == 1
     again = claimed()
     assert (again.message_id, again.attempts, again.status) == (f"evt_{g.pk.hex}_2", 0, "pending")

@@ -1,15 +1,11 @@
 """What hostile input meets at both entrances: a clear refusal in the entrance's format, and nothing kept of it."""
 
-import io
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from django.core.signals import request_started
-from django.db import close_old_connections
 
 from generations.models import Generation
-from seedance_service.wsgi import application
 from tenants.models import LedgerEntry
 from tests.conftest import Caller
 
@@ -25,43 +21,6 @@ class Entrance:
     def send(self, caller: Caller, body: Any, **headers: Any) -> Any:
         content = body if isinstance(body, bytes) else msgspec.json.encode(body)
         return caller.http.generic("POST", self.path, content, **{"content_type": "application/json", **headers})
-
-
-class Served:
-    """The answer of the whole WSGI application, which the test client goes round the door of."""
-
-    def __init__(self, method: str, path: str, caller: Caller, content: bytes = b"", **environ: Any) -> None:
-        path, _, query = path.partition("?")
-        facts: dict[str, Any] = {
-            "REQUEST_METHOD": method,
-            "PATH_INFO": path,
-            "QUERY_STRING": query,
-            "SERVER_NAME": "testserver",
-            "SERVER_PORT": "80",
-            "HTTP_HOST": "testserver",
-            "REMOTE_ADDR": "127.0.0.1",
-            "CONTENT_LENGTH": str(len(content)),
-            "CONTENT_TYPE": "application/json",
-            "HTTP_AUTHORIZATION": f"Bearer {caller.key_text}",
-            "HTTP_X_REQUEST_ID": "tests",
-            "wsgi.url_scheme": "http",
-            "wsgi.input": io.BytesIO(content),
-            "wsgi.errors": io.StringIO(),
-        }
-        request_started.disconnect(close_old_connections)  # as the test client does: the test's transaction is open
-        try:
-            self.content = b"".join(application({**facts, **environ}, self._start))
-        finally:
-            request_started.connect(close_old_connections)
-
-    def _start(self, status: str, headers: list[tuple[str, str]]) -> None:
-        self.status_code, self._headers = int(status.split()[0]), {name.lower(): value for name, value in headers}
-
-    def __getitem__(self, name: str) -> str:
-        return self._headers[name.lower()]
-
-    def json(self) -> Any:
-        return msgspec.json.decode(self.content)
 
 
 WIRE = Entrance("v3", "/v3/async/seedance-v1-lite-i2v", 200)

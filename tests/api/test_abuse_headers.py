@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from seedance_service.logs import RedactingFormatter
-from tests.api.hostile import ENTRANCES, OWN, RIGHT, WIRE, Entrance, Served, check_format, check_refused
+from tests.api.hostile import ENTRANCES, OWN, RIGHT, WIRE, Entrance, check_format, check_refused
 from tests.conftest import Caller
 
 pytestmark = pytest.mark.abuse
@@ -43,7 +43,7 @@ CONTENT_TYPES = [
 @both
 @pytest.mark.parametrize("content_type", CONTENT_TYPES, ids=range(len(CONTENT_TYPES)))
 def test_another_content_type_or_charset_is_refused(alice: Caller, entrance: Entrance, content_type: str) -> None:
-    answer = Served("POST", entrance.path, alice, SMALL, CONTENT_TYPE=content_type)
+    answer = entrance.send(alice, SMALL, content_type=content_type)
     assert "UTF-8" in check_refused(entrance, alice, answer, 415)
 
 
@@ -51,13 +51,13 @@ def test_another_content_type_or_charset_is_refused(alice: Caller, entrance: Ent
     "content_type", ["application/json", "application/JSON;charset=UTF-8", 'application/json; charset="utf-8"; v=1']
 )
 def test_json_in_utf_8_is_taken_however_it_is_called(alice: Caller, content_type: str) -> None:
-    assert Served("POST", OWN.path, alice, SMALL, CONTENT_TYPE=content_type).status_code == 202
+    assert OWN.send(alice, SMALL, content_type=content_type).status_code == 202
 
 
-@pytest.mark.parametrize("name", ["CONTENT_TYPE", "HTTP_ACCEPT"])
+@pytest.mark.parametrize("name", ["content_type", "HTTP_ACCEPT"])
 def test_a_header_that_takes_quadratic_time_is_not_parsed(alice: Caller, name: str) -> None:
     started = time.monotonic()
-    check_format(OWN.path, Served("POST", OWN.path, alice, SMALL, **{name: 'a;"' + '\\";' * 100_000}))
+    check_format(OWN.path, OWN.send(alice, SMALL, **{name: 'a;"' + '\\";' * 100_000}))
     assert time.monotonic() - started < 1  # it took two seconds for 100 kB, and sixteen times that for four
 
 
@@ -67,7 +67,7 @@ ACCEPTS = ["text/html", "application/json;q*=nosuch''x", "a;charset*0*; charset*
 @pytest.mark.parametrize("path", ["/v1/generations", "/v3/async/task-result?task_id=x", "/v1/usage"])
 @pytest.mark.parametrize("accept", ACCEPTS, ids=range(len(ACCEPTS)))
 def test_what_accepts_no_json_is_refused_in_json(alice: Caller, path: str, accept: str) -> None:
-    answer = Served("GET", path, alice, HTTP_ACCEPT=accept)
+    answer = alice.http.get(path, HTTP_ACCEPT=accept)
     check_format(path, answer)
     assert answer.status_code == 406
 
@@ -82,14 +82,14 @@ def test_what_accepts_no_json_is_refused_in_json(alice: Caller, path: str, accep
     ],
 )
 def test_what_browsers_and_old_javas_accept_is_answered(alice: Caller, accept: str) -> None:
-    assert Served("GET", "/v1/generations", alice, HTTP_ACCEPT=accept).status_code == 200
+    assert alice.http.get("/v1/generations", HTTP_ACCEPT=accept).status_code == 200
 
 
 @pytest.mark.parametrize("charset", ["hex", "undefined", "utf-16", "rot13"])
 def test_a_charset_does_not_break_the_query(alice: Caller, charset: str) -> None:
-    facts = {"CONTENT_TYPE": f"text/plain; charset={charset}"}
-    assert Served("GET", "/v1/usage?group_by=%ff%00", alice, **facts).status_code == 400
-    assert Served("GET", "/v1/limits?a=%ff", alice, **facts).status_code == 200
+    kind = f"text/plain; charset={charset}"
+    assert alice.http.generic("GET", "/v1/usage?group_by=%ff%00", content_type=kind).status_code == 400
+    assert alice.http.generic("GET", "/v1/limits?a=%ff", content_type=kind).status_code == 200
 
 
 @both
@@ -118,12 +118,12 @@ LENGTHS = {
 @both
 @pytest.mark.parametrize(("length", "status"), LENGTHS.items(), ids=range(len(LENGTHS)))
 def test_a_false_content_length_is_refused(alice: Caller, entrance: Entrance, length: str, status: int) -> None:
-    check_refused(entrance, alice, Served("POST", entrance.path, alice, SMALL, CONTENT_LENGTH=length), status)
+    check_refused(entrance, alice, entrance.send(alice, SMALL, CONTENT_LENGTH=length), status)
 
 
 @both
 def test_a_form_without_a_body_is_refused(alice: Caller, entrance: Entrance) -> None:
-    answer = Served("POST", entrance.path, alice, CONTENT_TYPE="application/x-www-form-urlencoded")
+    answer = entrance.send(alice, b"", content_type="application/x-www-form-urlencoded", CONTENT_LENGTH="0")
     check_refused(entrance, alice, answer)
 
 
@@ -132,8 +132,8 @@ def test_a_form_without_a_body_is_refused(alice: Caller, entrance: Entrance) -> 
 def test_a_large_body_is_read_only_where_pictures_are_sent(alice: Caller, path: str, content_type: str) -> None:
     """Nobody has said yet who it is: a form would be read, and a file kept on the disk, before it is asked."""
     stream = io.BytesIO(b"a" * 2_000_000)
-    facts: dict[str, Any] = {"CONTENT_LENGTH": "2000000", "CONTENT_TYPE": content_type, "wsgi.input": stream}
-    assert Served("POST", path, alice, **facts).status_code == 413
+    facts: dict[str, Any] = {"CONTENT_LENGTH": "2000000", "wsgi.input": stream}
+    assert alice.http.generic("POST", path, content_type=content_type, **facts).status_code == 413
     assert stream.tell() == 0
 
 
@@ -150,21 +150,21 @@ def test_no_hostile_key_is_told_from_another(alice: Caller, entrance: Entrance) 
         "Bearer " + ",x" * 20,
         "sds_live_" + "\xb2" * 62,
     ]
-    answers = [Served("POST", entrance.path, alice, SMALL, HTTP_AUTHORIZATION=header) for header in headers]
+    answers = [entrance.send(alice, SMALL, HTTP_AUTHORIZATION=header) for header in headers]
     assert len({answer.content for answer in answers}) == 1
     check_refused(entrance, alice, answers[0], 403 if entrance is WIRE else 401)
 
 
 @pytest.mark.parametrize("path", ["/admin/", "/admin/login/", "/v1/generations", "/docs"])
 def test_a_cookie_with_a_nul_is_no_cookie(alice: Caller, path: str) -> None:
-    assert Served("GET", path, alice, HTTP_COOKIE=r'sessionid="aaaaaaaaa\000"; csrftoken="\000"').status_code < 400
+    assert alice.http.get(path, HTTP_COOKIE=r'sessionid="aaaaaaaaa\000"; csrftoken="\000"').status_code < 400
 
 
 @both
 def test_a_hostile_address_is_only_an_address(alice: Caller, entrance: Entrance, settings: Any) -> None:
     settings.PROXY_HOPS = 1
     for address in ("", "\0", "\xff" * 1000, "a," * 10_000, "127.0.0.1\r\nX: 1"):
-        answer = Served("POST", entrance.path, alice, SMALL, HTTP_AUTHORIZATION="x", HTTP_X_FORWARDED_FOR=address)
+        answer = entrance.send(alice, SMALL, HTTP_AUTHORIZATION="x", HTTP_X_FORWARDED_FOR=address)
         check_format(entrance.path, answer)
 
 

@@ -1,5 +1,6 @@
 """POST /v1/generations as multipart/form-data: pictures as files, in constant memory."""
 
+import io
 import json
 import tracemalloc
 from typing import Any
@@ -10,7 +11,6 @@ from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
 from generations import storage
 from generations.models import Generation, InputImage
-from tests.api.hostile import Served
 from tests.conftest import Caller
 from tests.pictures import base64_of, picture
 
@@ -91,7 +91,8 @@ def test_a_large_file_takes_little_memory(alice: Caller) -> None:
     content = encode_multipart(BOUNDARY, {"image": file(b"\xff\xd8\xff" + bytes(29 * 1024**2)), "resolution": "480p"})
     tracemalloc.start()
     try:
-        answer = Served("POST", PATH, alice, content, CONTENT_TYPE=MULTIPART_CONTENT)
+        environ: dict[str, Any] = {"CONTENT_LENGTH": str(len(content)), "wsgi.input": io.BytesIO(content)}
+        answer = alice.http.generic("POST", PATH, content_type=MULTIPART_CONTENT, **environ)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -125,7 +126,7 @@ def test_a_form_without_a_boundary_is_refused(alice: Caller, kind: str) -> None:
 def test_a_form_that_is_cut_off_makes_nothing(alice: Caller, cut: int) -> None:
     content = encode_multipart(BOUNDARY, {"resolution": "480p", "image": file()})
     length = str(len(content))
-    answer = Served("POST", PATH, alice, content[:-cut], CONTENT_TYPE=MULTIPART_CONTENT, CONTENT_LENGTH=length)
+    answer = alice.http.generic("POST", PATH, content[:-cut], content_type=MULTIPART_CONTENT, CONTENT_LENGTH=length)
     assert (answer.status_code, b"ended before" in answer.content) == (400, True)
     assert not Generation.objects.exists()
 

@@ -9,7 +9,7 @@ from django_q.models import OrmQ
 from generations import endpoints
 from generations.models import Delivery, Slot
 from tenants.models import AuditEntry
-from tests.conftest import ACT, Caller
+from tests.conftest import ACT, Caller, await_ring
 from tests.receiver import Receiver, receiving
 from tests.webhooks import attempt_all, ended, make_endpoint
 
@@ -107,6 +107,7 @@ def test_sending_it_again_is_told_and_rings(alice: Caller, receiver: Receiver) -
     answer = alice.http.post(f"{PATH}/{row.pk}/redeliver")
     assert answer.status_code == 202
     assert (answer.json()["status"], answer.json()["attempt_count"]) == ("pending", 0)
+    await_ring()
     assert OrmQ.objects.count() == 1
     attempt_all()
     assert receiver.posts[0].id == receiver.posts[1].id

@@ -28,7 +28,8 @@ def main() -> int:
 class Panel:
     def __init__(self, rows: int) -> None:
         from django.contrib.auth.models import User
-        from django.test import Client
+
+        from tests.http_client import Client
 
         self.rows, self.http = rows, Client()
         self.http.force_login(User.objects.create_superuser("olga"))
