@@ -62,6 +62,8 @@ class Later:
 
     def is_soon_enough(self) -> bool:
         """Whether another one rings a moment from now."""
+        if connection.in_atomic_block:  # its thread would not find what is not committed yet
+            return False
         with self._lock:
             if time.monotonic() >= self._quiet_until and not self._promised:
                 self._quiet_until = time.monotonic() + QUIET

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -18,6 +19,7 @@ from django.utils import timezone
 
 from tenants import keys, ledger, room, windows
 from tenants.errors import NoSandbox, NotPossible
+from tenants.key_cache import cached_keys
 from tenants.models import ApiKey, AuditEntry, LedgerEntry, Limits, Tenant, Window, check_time_zone
 from tenants.windows import Charge, Kind
 
@@ -206,7 +208,15 @@ def _set(act: Act, action: str, tenant: Tenant, row: Tenant | ApiKey, changes: M
     for name, value in changes.items():
         setattr(row, name, value)
     row.save(update_fields=list(changes))
+    _drop_from_cache(row)
     note(act, action, tenant, target, told)
+
+
+def _drop_from_cache(row: Tenant | ApiKey) -> None:
+    """Let this process read the row anew: at once, for whoever goes on in the transaction that encloses the change,
+    and after the commit, since another thread may have read the old row until then."""
+    cached_keys.drop(row)
+    transaction.on_commit(partial(cached_keys.drop, row))
 
 
 def note(act: Act, action: str, tenant: Tenant, target: str, changes: Mapping[str, Any]) -> None:

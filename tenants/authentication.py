@@ -1,8 +1,6 @@
 """Which tenant is calling: the API key in `Authorization`, with or without `Bearer `."""
 
 import hmac
-import threading
-import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,11 +15,10 @@ from rest_framework.request import Request
 from tenants import keys
 from tenants.errors import InvalidKey
 from tenants.failures import failures
+from tenants.key_cache import cached_keys
 from tenants.models import ApiKey, Tenant
 
 USE_IS_NOTED_EVERY = timedelta(minutes=1)
-KEPT_FOR = 3.0  # seconds that a process goes by what it read of a key
-MOST_KNOWN = 10_000
 NOBODY = "0" * 64  # compared with where no key is found, so that an unknown key costs the same work
 
 
@@ -32,12 +29,11 @@ class KeyAuthentication(BaseAuthentication):
         text, address = _key_text(request.META), address_of(request)
         failures.check(address, text)  # before the database is asked
         try:
-            key = known.get(text) or find(text)
+            key = _cached_or_found(text)
         except InvalidKey:
             failures.count(address)
             raise
         failures.remember_good(text)
-        known.keep(text, key)
         _note_use(key, timezone.now())
         return key.tenant, key
 
@@ -45,40 +41,9 @@ class KeyAuthentication(BaseAuthentication):
         return "Bearer"
 
 
-class Known:
-    """Keys that were right a moment ago, with their tenants as they were then. A revoked one fails within KEPT_FOR
-    everywhere, and a create goes by what the database says of it at that moment.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._keys: dict[str, tuple[float, ApiKey]] = {}  # by digest: a memory dump shows no key
-
-    def get(self, text: str) -> ApiKey | None:
-        ends, key = self._keys.get(keys.digest(text), (0.0, None))
-        return key if key and time.monotonic() < ends and _is_live(key) else None
-
-    def keep(self, text: str, key: ApiKey) -> None:
-        """From when it was read; who is served from here does not prolong it."""
-        name, now = keys.digest(text), time.monotonic()
-        if self._keys.get(name, (0.0, None))[1] is key:
-            return
-        with self._lock:
-            if len(self._keys) >= MOST_KNOWN:
-                self._keys.clear()
-            self._keys[name] = now + KEPT_FOR, key
-
-    def forget(self) -> None:
-        with self._lock:
-            self._keys.clear()
-
-
-known = Known()
-
-
 def remembered(meta: Mapping[str, Any]) -> ApiKey | None:
     """The key of a request with these headers, where it was found a moment ago and nothing is to be written of it."""
-    key = known.get(_key_text(meta))
+    key = cached_keys.get(_key_text(meta))
     return key if key and not _is_stale(key, timezone.now()) else None
 
 
@@ -97,6 +62,15 @@ def address_of(request: Request | HttpRequest) -> str:
     return str(request.META.get("REMOTE_ADDR", ""))
 
 
+def _cached_or_found(text: str) -> ApiKey:
+    """Return the live key of that text. Raise InvalidKey. A key that the cache serves is not cached for longer."""
+    key = cached_keys.get(text)
+    if key is None:
+        key = find(text)
+        cached_keys.put(key)
+    return key
+
+
 def find(text: str) -> ApiKey:
     """The live key of that text. Raises InvalidKey without saying why."""
     prefix = keys.prefix_of(text) if len(text) <= keys.MAX_LENGTH else None
@@ -104,13 +78,9 @@ def find(text: str) -> ApiKey:
         raise InvalidKey
     key = ApiKey.objects.select_related("tenant").filter(prefix=prefix).first()
     same = hmac.compare_digest(key.digest if key else NOBODY, keys.digest(text))
-    if key is None or not same or not _is_live(key):
+    if key is None or not same or not key.is_live:
         raise InvalidKey
     return key
-
-
-def _is_live(key: ApiKey) -> bool:
-    return key.revoked_at is None and (key.expires_at is None or key.expires_at > timezone.now())
 
 
 def _note_use(key: ApiKey, now: datetime) -> None:

@@ -123,6 +123,11 @@ class ApiKey(Limits):
     def __str__(self) -> str:
         return self.prefix
 
+    @property
+    def is_live(self) -> bool:
+        """Whether it may be used now: it is neither revoked nor expired."""
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > timezone.now())
+
 
 class Window(models.Model):
     """How much a tenant, or one of its keys, used in one stretch of time: a cache of the ledger, never the truth.

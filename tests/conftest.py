@@ -4,6 +4,7 @@ import functools
 import hashlib
 import os
 import secrets
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,18 +14,21 @@ import boto3
 import moto
 import psycopg
 import pytest
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 from moto.s3.models import s3_backends
-from rest_framework.test import APIClient
 
 from deploy import stack
 from generations import catalog, eta, lifecycle, novita, queue, quota
 from generations.models import Generation, InputImage
-from tenants import administration, authentication
+from tenants import administration
 from tenants.failures import failures
+from tenants.key_cache import cached_keys
 from tenants.models import ApiKey, Tenant
+from tests import http_client
 from tests.databases import postgres_url
+from tests.http_client import Client
 from tests.pictures import base64_of, picture
 from tests.upstream import Upstream
 
@@ -33,8 +37,6 @@ def pytest_configure() -> None:
     """A slow hash is for real passwords: it would take a third of a second of each test of the panel."""
     from django.conf import settings
 
-    # What is changed by hand is seen at once, and no thread outlives its test; tests of their own turn them on.
-    authentication.KEPT_FOR, queue.QUIET = 0.0, -1.0
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
@@ -84,11 +86,20 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None, tmp_path_fa
         settings.DATABASES["default"]["OPTIONS"]["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown() -> None:
+    """Wait for a wake-up that a thread still owes, while its test's database is there."""
+    for thread in threading.enumerate():
+        if thread.name == "ring":
+            thread.join()
+
+
 @pytest.fixture(autouse=True)
 def _nothing_remembered() -> None:
-    """Of another test's callers and generations."""
+    """Of another test's callers and generations, and of when it rang."""
+    queue._later = queue.Later()
     failures.forget()
-    authentication.known.forget()
+    cached_keys.clear()
     eta.forget()
 
 
@@ -103,7 +114,7 @@ class Caller:
         new = administration.mint_key(ACT, self.tenant, **facts)
         self.key_text = new.text
         self.key = ApiKey.objects.get(prefix=new.prefix)
-        self.http = client(new.text)
+        self.http = http_client.with_key(new.text)
 
     def limit(self, **limits: int | None) -> None:
         self.tenant = administration.change_tenant(ACT, self.tenant, **limits)
@@ -116,10 +127,16 @@ class Caller:
         return Caller(self.tenant, **facts)
 
 
-def client(key: str) -> APIClient:
-    """Its requests have one id, unless they say otherwise: answers are compared."""
-    http = APIClient(raise_request_exception=False, HTTP_X_REQUEST_ID="tests")
-    http.credentials(HTTP_AUTHORIZATION=f"Bearer {key}")
+@pytest.fixture
+def client() -> Client:
+    """In place of Django's own, which knows nothing of the application that serves the requests."""
+    return Client()
+
+
+@pytest.fixture
+def admin_client(admin_user: User) -> Client:
+    http = Client()
+    http.force_login(admin_user)
     return http
 
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
-from django.test import Client
 from django.utils import timezone
 
 from generations import breaker, heartbeat, tally
 from generations.models import Generation, Worker
 from tests.conftest import Caller, make_generation
+from tests.http_client import Client
 from tests.test_lifecycle import put_in
 
 pytestmark = pytest.mark.one_database

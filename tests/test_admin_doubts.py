@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import time_machine
 from django.contrib.auth.models import Permission, User
-from django.test import Client
 from django.urls import reverse
 
 from generations import doubts, lifecycle
@@ -16,6 +15,7 @@ from generations.models import Generation
 from tenants.administration import Act
 from tenants.models import AuditEntry, LedgerEntry, Tenant
 from tests.conftest import Caller, make_generation
+from tests.http_client import Client
 from tests.upstream import Upstream, as_json, refusal, task
 
 pytestmark = pytest.mark.one_database
@@ -199,7 +199,7 @@ def test_who_may_act_may_still_not_edit(alice: Caller) -> None:
 
 
 def test_every_act_wants_the_token_of_its_form(alice: Caller, admin_user: User) -> None:
-    g, http = doubtful(alice), Client(enforce_csrf_checks=True)
+    g, http = doubtful(alice), Client(sends_csrf_token=False)
     http.force_login(admin_user)
     assert [http.post(address(act, g), GIVEN).status_code for act in ACTS] == [403] * 4
     assert standing(g)[0] == "in_doubt"

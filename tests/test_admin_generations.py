@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
@@ -18,6 +17,7 @@ from generations.errors import StorageTrouble
 from generations.models import Generation
 from tenants.models import AuditEntry
 from tests.conftest import Caller, make_generation, make_image
+from tests.http_client import Client
 from tests.test_lifecycle import REACHED, put_in
 
 pytestmark = pytest.mark.one_database
@@ -213,7 +213,7 @@ def test_a_seed_is_found_across_tenants_and_exported(admin_client: Client, alice
     assert f'href="{export}?q=42"' in admin_client.get(SEEDS, {"q": "42"}).content.decode()
     answer: Any = admin_client.get(export, {"q": "42"})
     assert answer["Content-Type"].startswith("text/csv")
-    lines = b"".join(answer.streaming_content).decode().split("\r\n")
+    lines = answer.content.decode().split("\r\n")
     assert lines[0].startswith("seed,seed_source,upstream_seed,id,tenant__name")
     assert len(lines) == 4  # a head, two rows, and nothing after the last end of line
     assert f"42,drawn,,{mine.pk},alice,'@evil" in lines[2]

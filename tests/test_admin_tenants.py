@@ -10,14 +10,14 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.contrib.sessions.models import Session
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 from tenants import administration
 from tenants.models import ApiKey, AuditEntry, LedgerEntry, Tenant
-from tests.conftest import ACT, Caller, client, make_generation
+from tests.conftest import ACT, Caller, make_generation
+from tests.http_client import Client, with_key
 
 KEY = re.compile(r"sds_(?:live|test)_\w{12}_\w{49}")
 SCRIPT = "<script>alert(1)</script>"
@@ -184,7 +184,7 @@ def test_a_minted_key_works_and_is_shown_once(
     page = answer.content.decode()
     [text] = KEY.findall(page)
     assert "no-store" in answer["Cache-Control"]
-    assert client(text).get("/v1/generations").status_code == 200
+    assert with_key(text).get("/v1/generations").status_code == 200
     made = ApiKey.objects.get(label="batch")
     assert (made.per_day, made.usd_per_month_micro, made.scopes) == (7, 500_000, SCOPES)
     assert lines_of(alice.tenant) == [("mint key", made.prefix, "asked for")]
@@ -202,7 +202,7 @@ def test_a_key_may_do_only_what_was_ticked_and_ends_when_told(admin_client: Clie
     ends = timezone.now().replace(second=0, microsecond=0) + timedelta(days=2)
     page = mint(admin_client, alice.tenant, label="r", scopes=SCOPES[2:], expires_at=f"{ends:%Y-%m-%dT%H:%M}")
     [text] = KEY.findall(page.content.decode())
-    assert client(text).get("/v1/generations").status_code == 403
+    assert with_key(text).get("/v1/generations").status_code == 403
     assert ApiKey.objects.get(label="r").expires_at == ends
 
 
@@ -238,7 +238,7 @@ def test_a_rolled_key_has_a_successor_and_an_end(admin_client: Client, alice: Ca
     answer = admin_client.post(address("apikey_roll", alice.key), {"overlap": "2", "reason": "leaver"})
     [text] = KEY.findall(answer.content.decode())
     assert "no-store" in answer["Cache-Control"]
-    assert client(text).get("/v1/generations").status_code == 200
+    assert with_key(text).get("/v1/generations").status_code == 200
     ends = ApiKey.objects.get(pk=alice.key.pk).expires_at
     assert ends
     assert abs(ends - timezone.now() - timedelta(hours=2)) < timedelta(minutes=1)
@@ -335,7 +335,7 @@ def test_a_viewer_sees_the_tenant_and_no_way_to_act(alice: Caller) -> None:
 
 
 def test_every_act_wants_the_token_of_its_form(alice: Caller, admin_user: User) -> None:
-    http = Client(enforce_csrf_checks=True)
+    http = Client(sends_csrf_token=False)
     http.force_login(admin_user)
     for act in ("suspend", "adjust", "mint_key", "change"):
         assert http.post(address(f"tenant_{act}", alice.tenant), {"reason": "why"}).status_code == 403

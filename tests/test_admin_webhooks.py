@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
-from django.test import Client
 from django.urls import reverse
 
 from generations import endpoints
 from generations.models import Delivery, WebhookEndpoint
 from tenants.models import AuditEntry
 from tests.conftest import Caller
+from tests.http_client import Client
 from tests.webhooks import ended, make_endpoint
 
 pytestmark = pytest.mark.one_database

@@ -6,12 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.test import Client
 from django.utils import timezone
 
 from generations import heartbeat
 from generations.models import Worker
 from seedance_service import health
+from tests.http_client import Client
 
 pytestmark = [pytest.mark.django_db(transaction=True)]  # each check asks by a connection of its own
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import time_machine
 from django.contrib.auth.models import User
-from django.test import Client
 from django.utils import timezone
 
 from tests.conftest import Caller
+from tests.http_client import Client
 
 pytestmark = pytest.mark.one_database
 
@@ -101,7 +101,7 @@ def test_the_cookies_go_nowhere_else(olga: User) -> None:
     answer = log_in()
     cookie = answer.cookies["sessionid"]
     assert cookie["httponly"]
-    assert (cookie["samesite"], cookie["max-age"]) == ("Lax", 1800)
+    assert (cookie["samesite"], cookie["max-age"]) == ("Lax", "1800")
 
 
 def test_the_api_asks_for_no_session(

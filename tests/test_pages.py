@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 from django.contrib.staticfiles import finders
-from django.test import Client
 from rest_framework.exceptions import APIException
 
 from generations import errors
 from seedance_service import codes, pages, problems, reference
 from seedance_service.advice import ADVICE
 from tenants.errors import Refusal
+from tests.http_client import Client
 
 pytestmark = pytest.mark.one_database
 ROOT = Path(__file__).parent.parent

@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from django.test import Client
 
 from generations import storage
 from seedance_service import panel_headers
+from tests.http_client import Client
 
 pytestmark = pytest.mark.one_database
 

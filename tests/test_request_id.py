@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 from django.http import HttpRequest, HttpResponse
-from django.test import Client, RequestFactory
+from django.test import RequestFactory
 
 from seedance_service import request_id
 from seedance_service.logs import RedactingFormatter
 from seedance_service.request_id import RequestId
-from tests.conftest import Caller, client
+from tests.conftest import Caller
+from tests.http_client import Client, with_key
 from tests.test_lifecycle import put_in
 
 pytestmark = pytest.mark.one_database
@@ -124,7 +125,7 @@ def test_so_has_a_body_that_is_refused_unread(db: None, client: Client) -> None:
 
 
 def test_an_error_has_it_in_its_body(alice: Caller) -> None:
-    own, wire = (client("x").get(path) for path in ("/v1/generations", "/v3/async/task-result"))
+    own, wire = (with_key("x").get(path) for path in ("/v1/generations", "/v3/async/task-result"))
     assert own.json()["request_id"] == own["X-Request-Id"]
     assert wire.json()["metadata"] == {"request_id": wire["X-Request-Id"]}
 
@@ -155,7 +156,7 @@ def told(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def test_the_api_has_one_line_for_each_request(alice: Caller, lines: Lines) -> None:
     alice.http.get("/v1/generations?external_id=nobodys-business", headers={"X-Request-Id": "mine"})
-    client("x").post("/v3/async/seedance-v1-lite-i2v", headers={"X-Request-Id": "other"})
+    with_key("x").post("/v3/async/seedance-v1-lite-i2v", headers={"X-Request-Id": "other"})
     own, wire = told(lines())
     took, also_took = own.pop("duration_ms"), wire.pop("duration_ms")
     assert 0 <= took < 60_000

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Group, Permission, User
-from django.test import Client
 from django.urls import get_resolver, reverse
 from django.utils import timezone
 
@@ -14,6 +13,7 @@ from generations import heartbeat
 from generations.models import Delivery, Generation, Pause, SeedRecord, WebhookEndpoint, Worker
 from tenants.models import ApiKey, AuditEntry, LedgerEntry, Tenant
 from tests.conftest import Caller, make_generation
+from tests.http_client import Client
 from tests.webhooks import make_endpoint
 
 pytestmark = pytest.mark.one_database

@@ -9,12 +9,12 @@ import pytest
 import time_machine
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
-from django.test import Client
 from django.utils import timezone
 from django_otp.oath import totp
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from tests.conftest import Caller
+from tests.http_client import Client
 
 pytestmark = pytest.mark.one_database
 

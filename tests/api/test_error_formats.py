@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
-from django.test import Client
 
 from tenants import administration
 from tenants.models import ApiKey
 from tests.api.hostile import ENTRANCES, OWN, RIGHT, Entrance, Served
-from tests.conftest import ACT, Caller, client
+from tests.conftest import ACT, Caller
+from tests.http_client import Client, with_key
 from tests.test_lifecycle import put_in
 
 pytestmark = pytest.mark.one_database
@@ -65,7 +65,7 @@ CASES = [
         "invalid_api_key",
         403,
         "INVALID_API_KEY",
-        lambda entrance, alice: client("x").get(entrance.path),
+        lambda entrance, alice: with_key("x").get(entrance.path),
         "WWW-Authenticate",
     ),
     Case(
@@ -179,7 +179,7 @@ def test_a_method_that_is_not_there_is_told_which_are(alice: Caller, entrance: E
 @pytest.mark.parametrize("method", ["POST", "DELETE", "BREW"])
 def test_a_document_is_only_read(db: None, method: str, path: str) -> None:
     """With Django's check of forms, which would answer with a page of its own."""
-    answer = Client(enforce_csrf_checks=True).generic(method, path)
+    answer = Client(sends_csrf_token=False).generic(method, path)
     assert (answer.status_code, answer["Content-Type"]) == (405, "application/problem+json")
     assert answer.json()["code"] == "method_not_allowed"
     assert "GET" in answer["Allow"]

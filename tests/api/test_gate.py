@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
-from rest_framework.test import APIClient
 
 from generations.api import gate
 from tests.conftest import Caller
+from tests.http_client import Client
 from tests.pictures import base64_of
 
 pytestmark = pytest.mark.one_database
@@ -63,4 +63,4 @@ def test_an_error_of_ours_frees_the_room_too(alice: Caller, settings: Any) -> No
 
 
 def test_who_has_no_key_takes_no_room(db: None, full: Any) -> None:
-    assert APIClient().post("/v1/generations", LARGE, format="json").status_code == 401
+    assert Client().post("/v1/generations", LARGE, format="json").status_code == 401

@@ -4,10 +4,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from rest_framework.test import APIClient
 
 from generations.models import Generation
 from tests.conftest import Caller, make_generation
+from tests.http_client import Client
 from tests.pictures import picture
 from tests.test_lifecycle import put_in
 
@@ -126,14 +126,14 @@ def test_a_limit_says_what_is_used_and_when_to_come_back(
 
 @pytest.mark.parametrize("path", ["/v1/nothing", "/v3/nothing", "/nothing", "/v1/generations/"])
 def test_an_address_with_nothing_there_answers_in_json(db: None, path: str) -> None:
-    answer = APIClient().get(path)
+    answer = Client().get(path)
     assert answer.status_code == 404
     assert "json" in answer["Content-Type"]
 
 
 @pytest.mark.parametrize("path", ["/v1/generations", "/v3/async/task-result", "/admin/login/"])
 def test_a_host_that_is_not_ours_is_refused_without_html(db: None, path: str) -> None:
-    answer = APIClient().get(path, headers={"Host": "evil.example"})
+    answer = Client().get(path, headers={"Host": "evil.example"})
     assert answer.status_code == 400
     assert b"<html" not in answer.content.lower()
 

@@ -1,0 +1,93 @@
+"""The HTTP client of the tests: each request goes through the WSGI application, as a web server would hand it on."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.conf import settings
+from django.core.handlers.wsgi import WSGIRequest
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
+from django.http import HttpResponse
+from django.test.client import FakePayload, conditional_content_removal
+from django.utils.crypto import get_random_string
+from rest_framework.test import APIClient
+
+from seedance_service import wsgi
+
+PANEL = "/admin/"
+SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
+CSRF_TOKEN_CHARS = 32
+
+
+class Client(APIClient):
+    """Send requests to the service's WSGI application.
+
+    An exception that the service does not handle is an answer with status 500, as its callers see it. An unsafe request
+    to the panel carries the token that the panel's forms carry, unless `sends_csrf_token` is False.
+    """
+
+    def __init__(self, *, sends_csrf_token: bool = True, **defaults: Any) -> None:
+        super().__init__(**{"HTTP_HOST": "testserver", **defaults})
+        self.handler: Any = _answer
+        self.raise_request_exception = False
+        self._sends_csrf_token = sends_csrf_token
+
+    def request(self, **environ: Any) -> Any:
+        is_form = environ["PATH_INFO"].startswith(PANEL) and environ["REQUEST_METHOD"] not in SAFE_METHODS
+        if is_form and self._sends_csrf_token:
+            environ.setdefault("HTTP_X_CSRFTOKEN", self._csrf_token())
+        return super().request(**environ)
+
+    def _csrf_token(self) -> str:
+        """Return the value of the cookie that a form's token must match. Set the cookie where there is none."""
+        if settings.CSRF_COOKIE_NAME not in self.cookies:
+            self.cookies[settings.CSRF_COOKIE_NAME] = get_random_string(CSRF_TOKEN_CHARS)
+        return self.cookies[settings.CSRF_COOKIE_NAME].value
+
+
+def with_key(key: str) -> Client:
+    """Return a client that sends this API key, and one request id, since tests compare answers."""
+    return Client(HTTP_AUTHORIZATION=f"Bearer {key}", HTTP_X_REQUEST_ID="tests")
+
+
+def _answer(environ: dict[str, Any]) -> HttpResponse:
+    """Call the application, read the whole answer and close it, as a web server does; return what was sent."""
+    if isinstance(environ["wsgi.input"], FakePayload):  # it fails where more is read than was sent; a socket does not
+        environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read())
+    started: list[tuple[str, list[tuple[str, str]]]] = []
+    with _connection_kept():
+        answer: Any = wsgi.application(environ, lambda status, headers: started.append((status, headers)))
+        try:
+            content = b"".join(answer)
+        finally:
+            if hasattr(answer, "close"):
+                answer.close()
+    [(status, headers)] = started
+    response = HttpResponse(content, status=int(status[:3]), reason=status[4:])
+    del response.headers["Content-Type"]  # Django's own, where none was sent
+    for name, value in headers:
+        if name.lower() == "set-cookie":
+            response.cookies.load(value)
+        else:
+            assert name not in response.headers, f"{name} is sent twice"
+            response.headers[name] = value
+    if response.has_header("Location"):
+        response.url = response.headers["Location"]  # type: ignore[attr-defined]  # Django's client follows it
+    response.wsgi_request = WSGIRequest(environ)  # type: ignore[attr-defined]
+    conditional_content_removal(response.wsgi_request, response)  # type: ignore[attr-defined]
+    return response
+
+
+@contextmanager
+def _connection_kept() -> Iterator[None]:
+    """Keep Django from closing the connection around a request: a test is one transaction, or has no database."""
+    signals = [request_started, request_finished]
+    for signal in signals:
+        signal.disconnect(close_old_connections)
+    try:
+        yield
+    finally:
+        for signal in signals:
+            signal.connect(close_old_connections)
