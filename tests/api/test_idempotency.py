@@ -12,7 +12,6 @@ from django.db import connection
 from django.utils import timezone
 
 from generations import catalog, intake, lifecycle
-from generations.failpoints import Broken
 from generations.models import Generation
 from tenants import reconcile
 from tenants.models import LedgerEntry
