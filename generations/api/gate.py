@@ -68,8 +68,6 @@ class LargeBodies(ApiView):
 
     def release_body(self, request: Request) -> None:
         """Free the body, once it was taken in, and its part of the budget, while the caller waits for an end."""
-        body = request.META.get("wsgi.input")
-        if hasattr(body, "release_body"):
-            body.release_body()
+        request.META["wsgi.input"].release_body()  # seedance_service.http.request_body.RequestBody
         taken, self._taken = self._taken, 0
         _room.give(taken)

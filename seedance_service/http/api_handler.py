@@ -3,12 +3,16 @@
 Sessions, cookies and forms are the panel's alone; their middlewares took longer than a read of one generation.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from django.core.handlers.exception import convert_exception_to_response
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 
 from seedance_service.http.middleware import AllowedHost, BodyLimit, FixedHeaders, RequestContext
 
-MIDDLEWARE = (RequestContext, FixedHeaders, AllowedHost, BodyLimit)  # the outermost first
+# The outermost first.
+MIDDLEWARE: tuple[Callable[[Any], Any], ...] = (RequestContext, FixedHeaders, AllowedHost, BodyLimit)
 
 
 class ApiRequest(WSGIRequest):
@@ -19,12 +23,13 @@ class ApiHandler(WSGIHandler):
     request_class = ApiRequest
 
     def load_middleware(self, is_async: bool = False) -> None:
-        """Build the chain of MIDDLEWARE, as Django builds that of the setting."""
-        handler = convert_exception_to_response(self._get_response)
-        self._view_middleware, self._template_response_middleware, self._exception_middleware = [], [], []
+        """Build the chain of MIDDLEWARE, as Django builds the one of the setting."""
+        here: Any = self  # these attributes of Django's handlers have no types
+        here._view_middleware, here._template_response_middleware, here._exception_middleware = [], [], []
+        handler: Any = convert_exception_to_response(here._get_response)
         for middleware in reversed(MIDDLEWARE):
             instance = middleware(handler)
             if hasattr(instance, "process_view"):
-                self._view_middleware.insert(0, instance.process_view)
+                here._view_middleware.insert(0, instance.process_view)
             handler = convert_exception_to_response(instance)
-        self._middleware_chain = handler
+        here._middleware_chain = handler

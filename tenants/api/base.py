@@ -82,7 +82,8 @@ class ApiView(APIView):
 
     @property
     def default_response_headers(self) -> dict[str, str]:
-        return _response_headers(type(self))
+        view: Any = type(self)
+        return _response_headers(view)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         for name, value in self.headers.items():
