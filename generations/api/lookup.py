@@ -9,8 +9,8 @@ from rest_framework.request import Request
 from generations.errors import GenerationNotFound
 from generations.intake import PICTURES
 from generations.models import Generation
+from tenants.api.base import key_of
 from tenants.db.prepared_statements import Select
-from tenants.entrance import key_of
 from tenants.models import ApiKey
 
 
