@@ -5,6 +5,7 @@ import hashlib
 import os
 import secrets
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from tests import http_client
 from tests.databases import postgres_url
 from tests.http_client import Client
 from tests.pictures import base64_of, picture
+from tests.programs import stop_for_want_of
 from tests.upstream import Upstream
 
 
@@ -56,6 +58,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.xdist_group("story"))
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name each reason for which tests were skipped once, with their number, above the last line."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in skipped)
+    for reason, count in sorted(reasons.items()):
+        terminalreporter.write_line(f"SKIPPED [{count}] {reason}")
+
+
 def _asks_the_database(item: pytest.Item) -> bool:
     names = getattr(item, "fixturenames", ())
     return item.get_closest_marker("django_db") is not None or "db" in names or "transactional_db" in names
@@ -66,7 +76,7 @@ def own_database() -> Iterator[str]:
     """The URL of an empty PostgreSQL database of the test's own, for the processes that it starts."""
     server, name = postgres_url(), f"seedance_test_{os.getpid()}"
     if server is None:
-        pytest.skip("no PostgreSQL answers")
+        stop_for_want_of("PostgreSQL does not answer")
     with psycopg.connect(server, autocommit=True) as admin:
         admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         admin.execute(f"CREATE DATABASE {name}")

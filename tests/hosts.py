@@ -5,7 +5,6 @@ a host that is cut off loses all that, as one whose cable is pulled.
 """
 
 import os
-import shutil
 import socket
 import subprocess
 import threading
@@ -14,9 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-import pytest
-
 from deploy import stack
+from tests.programs import find_program, stop_for_want_of
 
 
 def ip(*words: str) -> None:
@@ -27,10 +25,9 @@ class Network:
     """A bridge with its own address, and relays from there to ports of the loopback interface."""
 
     def __init__(self) -> None:
-        if not shutil.which("ip") or os.geteuid() != 0:
-            if os.environ.get("CI"):
-                pytest.fail("namespaces need root, and iproute2")
-            pytest.skip("namespaces need root, and iproute2")
+        find_program("ip", package="iproute2")
+        if os.geteuid() != 0:
+            stop_for_want_of("network namespaces need root")
         number = os.getpid() % 250
         self.bridge, self.subnet = f"sds{os.getpid()}", f"10.77.{number}"
         self.address = f"{self.subnet}.1"

@@ -8,7 +8,6 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -23,20 +22,13 @@ import yaml
 
 from deploy import healthcheck, stack
 from deploy.stack import free_port
+from tests.programs import find_program
 from tests.test_docs import READ
 
 DEPLOY = Path(__file__).resolve().parent.parent / "deploy"
 KUBERNETES = DEPLOY / "kubernetes"
 API = "1.33"  # of Kubernetes, whose schemas are asked
 OURS = ("web-1", "web-2", "worker-1", "worker-2", "migrate", "bucket", "sandbox")
-
-
-def tool(name: str, package: str = "") -> str:
-    """Where it is. In CI one that a package has must be there."""
-    found = shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
-    if not found and os.environ.get("CI") and package:
-        pytest.fail(f"{name} is not installed: apt-get install {package}")
-    return found or str(pytest.skip(f"there is no {name}"))
 
 
 def ran(*command: str, **options: Any) -> str:
@@ -49,7 +41,7 @@ def ran(*command: str, **options: Any) -> str:
 
 
 def test_the_dockerfile_passes_its_linter() -> None:
-    ran(tool("hadolint"), str(DEPLOY / "Dockerfile"))
+    ran(find_program("hadolint"), str(DEPLOY / "Dockerfile"))
 
 
 def test_the_image_runs_as_nobody_special_and_ends_its_children() -> None:
@@ -166,10 +158,12 @@ def compose() -> dict[str, Any]:
 def test_compose_takes_its_file() -> None:
     """By its second version where there is one; the first knows no `name`."""
     text = (DEPLOY / "compose.yaml").read_text()
-    if subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0:
-        command = ["docker", "compose"]
+    docker = shutil.which("docker")
+    if docker and subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode == 0:
+        command = [docker, "compose"]
     else:
-        command, text = [tool("docker-compose", "docker-compose")], re.sub(r"^name:.*\n", "", text, flags=re.MULTILINE)
+        command = [find_program("docker-compose", package="docker-compose")]
+        text = re.sub(r"^name:.*\n", "", text, flags=re.MULTILINE)
     ran(*command, "-f", "-", "--project-directory", str(DEPLOY), "config", "-q", input=text)
 
 
@@ -219,7 +213,7 @@ def test_secrets_are_made_once_and_lie_in_files(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """The example overlay by Kustomize, with secrets of no worth."""
-    kubectl = tool("kubectl")
+    kubectl = find_program("kubectl")
     folder = tmp_path_factory.mktemp("kubernetes") / "kubernetes"
     shutil.copytree(KUBERNETES, folder)
     (folder / "example" / "secrets").mkdir()
@@ -309,7 +303,7 @@ def blocks(kind: str, of: str, name: str) -> dict[str, Any]:
 
 
 def test_terraform_is_formatted() -> None:
-    ran(tool("terraform"), "fmt", "-check", "-diff", str(DEPLOY / "terraform"))
+    ran(find_program("terraform"), "fmt", "-check", "-diff", str(DEPLOY / "terraform"))
 
 
 def test_the_bucket_is_private_and_refuses_what_is_old_or_in_the_clear() -> None:
@@ -400,7 +394,7 @@ class Proxy:
         )
 
     def __enter__(self) -> "Proxy":
-        nginx = tool("nginx", "nginx-light")
+        nginx = find_program("nginx", package="nginx-light")
         ran(nginx, "-t", "-c", str(self.conf))
         self._child = subprocess.Popen(
             [nginx, "-c", str(self.conf)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

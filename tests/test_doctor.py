@@ -1,6 +1,7 @@
 """`manage.py doctor`: what is well, what is not, and what mends it; it spends nothing and leaves nothing behind."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from io import StringIO
@@ -138,7 +139,9 @@ def test_a_migration_that_is_missing_is_told(well: Upstream) -> None:
 @pytest.mark.one_database
 def test_a_worker_that_does_not_look_is_told(well: Upstream) -> None:
     Worker.objects.update(beat_at=datetime.now(UTC) - timedelta(hours=1))
-    assert only("worker")[:2] == ("warning", "none has looked for 3600 s")
+    level, fact = only("worker")[:2]
+    assert level == "warning"
+    assert re.fullmatch(r"none has looked for 36\d\d s", fact)  # a slow machine looks a little later
     Worker.objects.all().delete()
     assert only("worker")[1] == "none has ever looked"
 

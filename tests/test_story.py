@@ -4,7 +4,6 @@ import io
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -25,6 +24,7 @@ from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.pictures import base64_of, picture
+from tests.programs import find_program
 from tests.running import ROOT, TTL, MakeRun, free_port
 from tests.upstream import Upstream
 
@@ -78,8 +78,7 @@ def facts(content: bytes) -> tuple[str, int, int, int, float]:
 
 
 def test_the_printed_curl_line_makes_a_video_that_plays(stack_running: MakeRun) -> None:
-    if shutil.which("curl") is None:
-        pytest.skip("there is no curl")
+    find_program("curl", package="curl")
     [line] = [line for line in stack_running.output.splitlines() if "i2v" in line and line.startswith("curl")]
     answer = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
     task_id = json.loads(answer.stdout)["task_id"]
@@ -147,9 +146,8 @@ def test_the_pypi_novita_client_works_unmodified(stack_running: MakeRun, picture
 
 
 def test_the_npm_novita_sdk_works_unmodified(stack_running: MakeRun) -> None:
-    if shutil.which("node") is None:
-        pytest.skip("there is no node")
-    command = ["node", "tests/sdk/drive.cjs", stack_running.url, stack_running.printed("API key"), str(PICTURE)]
+    node = find_program("node", package="nodejs")
+    command = [node, "tests/sdk/drive.cjs", stack_running.url, stack_running.printed("API key"), str(PICTURE)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=90)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.browser.panel import Panel
+from tests.programs import find_program
 from tests.running import ROOT, MakeRun, free_port
 
 SCREENSHOTS = Path(os.environ.get("SCREENSHOTS", ROOT / "var" / "screenshots"))
@@ -29,11 +29,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeRun]:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        if os.environ.get("CI"):
-            raise AssertionError("CI needs Debian's chromium")
-        pytest.skip("there is no chromium")
+    chromium = find_program("chromium", "chromium-browser", package="chromium")
     with sync_playwright() as playwright:
         # As root, as CI is, Chromium has no sandbox; what it loads is ours.
         yield playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])

@@ -12,6 +12,7 @@ import pytest
 
 from generations import catalog
 from tests.databases import postgres_url
+from tests.programs import stop_for_want_of
 from tests.races.racers import CALLERS, Racers
 
 LIMIT = 37
@@ -35,7 +36,7 @@ def racers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         return
     server = postgres_url()
     if server is None:
-        pytest.skip("no PostgreSQL answers here")
+        stop_for_want_of("PostgreSQL does not answer")
     name = f"races_{os.getpid()}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
