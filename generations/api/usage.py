@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from generations import usage
-from generations.api.fields import Day
+from generations.api.fields import Day, validated
 from generations.api.wire import JSONRenderer
 from tenants.entrance import View, key_of
 from tenants.models import ApiKey
@@ -97,9 +97,8 @@ class UsageView(View):
     def get(self, request: Request) -> Response:
         key = key_of(request)
         today = timezone.now().astimezone(key.tenant.zone).date()
-        asked = Asked(data=request.query_params.dict(), context={"today": today})  # as what it is: "" is a wrong day
-        asked.is_valid(raise_exception=True)
-        first, last, group_by = (asked.validated_data[name] for name in ("from", "to", "group_by"))
+        asked = validated(Asked, request.query_params.dict(), today=today)  # as what it is: "" is a wrong day
+        first, last, group_by = (asked[name] for name in ("from", "to", "group_by"))
         found = usage.of(key, first, last, group_by)
         span = {"from": first.isoformat(), "to": last.isoformat(), "time_zone": key.tenant.time_zone}
         return Response({**span, "group_by": group_by, "test": key.test, "rows": found.rows, "total": found.total})
