@@ -44,6 +44,9 @@ class Page(NamedTuple):
         return f"/docs/{self.name}"
 
 
+Pages = Callable[[], dict[str, Page]]
+
+
 @functools.cache
 def guide() -> dict[str, Page]:
     """The pages of the folder, those of FIRST first."""
@@ -80,13 +83,13 @@ def only_read(view: View) -> View:
 
 
 @only_read
-def page(request: HttpRequest, name: str) -> HttpResponseBase:
-    return _shown(request, _found(name))
+def page(request: HttpRequest, name: str, of: Pages = guide) -> HttpResponseBase:
+    return _shown(request, _found(of(), name))
 
 
 @only_read
-def page_as_markdown(request: HttpRequest, name: str) -> HttpResponseBase:
-    return _markdown(_found(name).text)
+def page_as_markdown(request: HttpRequest, name: str, of: Pages = guide) -> HttpResponseBase:
+    return _markdown(_found(of(), name).text)
 
 
 @only_read
@@ -130,13 +133,11 @@ class Reference(SpectacularSwaggerView):
         return answer
 
 
-def _found(name: str) -> Page:
-    """Return the page of that name under /docs/. Raise Http404 where there is none."""
-    folder, _, code = name.rpartition("/")
-    page = of_codes().get(code) if folder else guide().get(name)
-    if page is None:
-        raise Http404
-    return page
+def _found(pages: dict[str, Page], name: str) -> Page:
+    try:
+        return pages[name]
+    except KeyError as error:
+        raise Http404 from error
 
 
 def _shown(request: HttpRequest, page: Page) -> HttpResponse:

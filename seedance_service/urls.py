@@ -1,5 +1,5 @@
 from django.contrib import admin
-from django.urls import include, path, re_path
+from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularJSONAPIView
 
@@ -19,8 +19,10 @@ urlpatterns = [
     path("docs", pages.Reference.as_view(url_name="openapi"), name="docs"),
     path("docs.md", pages.reference_as_markdown),
     path("docs/", only_read(RedirectView.as_view(url="/docs"))),
-    re_path(r"^docs/(?P<name>(?:errors/)?[-a-zA-Z0-9_]+)\Z", pages.page),
-    re_path(r"^docs/(?P<name>(?:errors/)?[-a-zA-Z0-9_]+)\.md\Z", pages.page_as_markdown),
+    path("docs/errors/<slug:name>", pages.page, {"of": pages.of_codes}),
+    path("docs/errors/<slug:name>.md", pages.page_as_markdown, {"of": pages.of_codes}),
+    path("docs/<slug:name>", pages.page),
+    path("docs/<slug:name>.md", pages.page_as_markdown),
 ]
 handler400 = "seedance_service.problems.bad_request"
 handler404 = "seedance_service.problems.not_found"

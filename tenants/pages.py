@@ -104,8 +104,8 @@ def button(page: Page, icon: str, label: str = "", *, permissions: Sequence[str]
     `label`: of the button, where it is not the page's title. `path`: in its address, where it is not the method's name.
     """
 
-    def open_page(admin: "Acts", request: HttpRequest, object_id: str) -> HttpResponse:
-        return admin.act(request, object_id, page)
+    def open_page(model_admin: "Acts", request: HttpRequest, object_id: str) -> HttpResponse:
+        return model_admin.act(request, object_id, page)
 
     decorated: Any = action(description=label or page.title, icon=icon, permissions=permissions, url_path=path or None)
     return decorated(open_page)
@@ -114,8 +114,8 @@ def button(page: Page, icon: str, label: str = "", *, permissions: Sequence[str]
 def list_action(page: Page) -> Any:
     """Return an action of a ModelAdmin's list that does `page`'s act to each row that is chosen."""
 
-    def open_page(admin: "Acts", request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse:
-        return admin.act_on_all(request, rows, page)
+    def open_page(model_admin: "Acts", request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse:
+        return model_admin.act_on_all(request, rows, page)
 
     return admin.action(open_page, description=page.title, permissions=["act"])
 

@@ -13,6 +13,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
 def test_an_answer_has_rfc_3339_with_microseconds_or_to_the_second() -> None:
     assert times.rfc3339(AT) == "2026-11-02T09:30:00.123456Z"
     assert times.rfc3339(WHOLE) == "2026-11-02T09:30:00.000000Z"
+    assert times.rfc3339(WHOLE.replace(microsecond=60)) == "2026-11-02T09:30:00.000060Z"
     assert times.rfc3339(AT, "seconds") == "2026-11-02T09:30:00Z"
 
 

@@ -30,6 +30,13 @@ def refuse(wrong: Mapping[str, str]) -> None:
         raise serializers.ValidationError({name[:MOST_OF_A_NAME]: [sentence] for name, sentence in named})
 
 
+def validated(kind: type[serializers.Serializer[Any]], data: Any, **context: Any) -> dict[str, Any]:
+    """Return the checked values of a body or of a query's parameters. Raise ValidationError."""
+    form = kind(data=data, context=context)
+    form.is_valid(raise_exception=True)
+    return dict(form.validated_data)
+
+
 class Text(serializers.CharField):
     """A JSON string as it is, and nothing that merely can be written as one."""
 

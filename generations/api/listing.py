@@ -9,14 +9,14 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from generations import catalog
-from generations.api import lookup, paging
+from generations.api import fields, lookup, paging
 from generations.api.fields import LONGEST_NAME, LONGEST_VALUE, MOST_NAMES, Digits, Metadata, Moment, Name, OneOf, Text
 from generations.models import Generation, Label
 from tenants.api.base import key_of
 from tenants.models import ApiKey
 
 LABEL = re.compile(r"metadata\[(.+)\]", re.DOTALL)
-PLAIN = {"status": "status", "model": "model", "seed": "seed", "external_id": "external_id"}
+PLAIN = ("status", "model", "seed", "external_id")
 TIMES = {"created_after": "created_at__gte", "created_before": "created_at__lt"}
 
 
@@ -73,14 +73,13 @@ class Found(NamedTuple):
 
 
 def page(request: Request) -> paging.Page[Generation]:
-    filters = Filters(data=request.query_params)
-    filters.is_valid(raise_exception=True)
-    return found(request, filters.validated_data).page(request, filters.validated_data)
+    asked = fields.validated(Filters, request.query_params)
+    return found(request, asked).page(request, asked)
 
 
 def found(request: Request, asked: dict[str, Any]) -> Found:
     """What the checked filters leave of the caller's own."""
-    plain = {column: asked[name] for name, column in PLAIN.items() if name in asked}
+    plain = {name: asked[name] for name in PLAIN if name in asked}
     times = {lookup: asked[name] for name, lookup in TIMES.items() if name in asked}
     if "key" in asked:
         plain["api_key"] = _key(request, asked["key"])

@@ -9,7 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from generations import usage
-from generations.api.fields import Day
+from generations.api.fields import Day, validated
 from tenants.api.base import JSON, ApiView, key_of, respond
 from tenants.models import ApiKey
 from tenants.sheets import as_csv
@@ -84,9 +84,8 @@ class UsageView(ApiView):
     def get(self, request: Request) -> HttpResponse:
         key = key_of(request)
         today = timezone.now().astimezone(key.tenant.zone).date()
-        asked = Asked(data=request.query_params.dict(), context={"today": today})  # as what it is: "" is a wrong day
-        asked.is_valid(raise_exception=True)
-        first, last, group_by = (asked.validated_data[name] for name in ("from", "to", "group_by"))
+        asked = validated(Asked, request.query_params.dict(), today=today)  # as what it is: "" is a wrong day
+        first, last, group_by = (asked[name] for name in ("from", "to", "group_by"))
         found = usage.of(key, first, last, group_by)
         if request.accepted_media_type == CSV:
             content = as_csv([group_by, *usage.COLUMNS], found.rows)

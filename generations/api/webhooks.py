@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from generations import endpoints
 from generations.api import paging
 from generations.api import webhook_shapes as shapes
-from generations.api.serializers import Strict
+from generations.api.fields import validated
 from generations.errors import DeliveryNotFound, WebhookEndpointNotFound
 from generations.models import Delivery, WebhookEndpoint
 from tenants import times
@@ -57,12 +57,6 @@ def _found(rows: QuerySet[Row], text: str, missing: type[Refusal]) -> Row:
         raise missing from error
 
 
-def checked(request: Request, kind: type[Strict]) -> dict[str, Any]:
-    body = kind(data=request.data)
-    body.is_valid(raise_exception=True)
-    return dict(body.validated_data)
-
-
 def act_of(request: Request) -> Act:
     return Act(by=f"key:{key_of(request).prefix}")
 
@@ -83,7 +77,7 @@ class Endpoints(WebhookView):
     def post(self, request: Request) -> HttpResponse:
         """Its secret is in this answer, and in no other."""
         key = key_of(request)
-        wanted = checked(request, shapes.EndpointCreate)
+        wanted = validated(shapes.EndpointCreate, request.data)
         made, secret = endpoints.create(act_of(request), key.tenant, wanted.pop("url"), test=key.test, **wanted)
         return respond({**shapes.endpoint(made), "secret": secret}, status=201)
 
@@ -102,7 +96,7 @@ class OneEndpoint(WebhookView):
     def patch(self, request: Request, endpoint_id: str) -> HttpResponse:
         """What is not given stays as it is. All of it is done, or nothing."""
         act, found = act_of(request), own_endpoint(request, endpoint_id)
-        wanted = checked(request, shapes.EndpointChange)
+        wanted = validated(shapes.EndpointChange, request.data)
         turn = {True: endpoints.enable, False: endpoints.disable}.get(wanted.pop("enabled", None))
         with transaction.atomic():
             changed = endpoints.change(act, found, **wanted)
@@ -168,9 +162,7 @@ class Deliveries(WebhookView):
         responses=shapes.DeliveryList,
     )
     def get(self, request: Request) -> HttpResponse:
-        filters = shapes.Filters(data=request.query_params)
-        filters.is_valid(raise_exception=True)
-        asked = filters.validated_data
+        asked = validated(shapes.Filters, request.query_params)
         wanted = {name: asked[name] for name in ("endpoint", "generation", "status") if name in asked}
         found = paging.page(request, own_deliveries(request).filter(**wanted), asked)
         body = {"webhook_deliveries": [shapes.delivery(row) for row in found.rows], "next_cursor": found.next_cursor}
@@ -201,7 +193,7 @@ class Redeliver(WebhookView):
 
 
 def _overlap(request: Request) -> timedelta:
-    return timedelta(hours=checked(request, shapes.Rotation)["overlap_hours"])
+    return timedelta(hours=validated(shapes.Rotation, request.data)["overlap_hours"])
 
 
 def _rotated(secret: str, until: Any) -> HttpResponse:

@@ -108,7 +108,7 @@ CREATE_WIRE = "/v3/async/seedance-v1-lite-i2v"
 NOT_OF_TENANTS = (
     *("", "docs", "docs/", "openapi.json", "admin", "admin/second-factor/", "metrics"),
     *("llms.txt", "docs.md", "docs/<slug:name>", "docs/<slug:name>.md"),
-    *("docs/errors/<slug:code>", "docs/errors/<slug:code>.md"),
+    *("docs/errors/<slug:name>", "docs/errors/<slug:name>.md"),
 )
 
 

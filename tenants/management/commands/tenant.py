@@ -25,6 +25,7 @@ from tenants.management.options import (
 from tenants.models import ApiKey, Limits, Tenant
 from tenants.windows import Kind
 
+BILLED = ("captured", "adjusted", "total", "held")  # sums of a statement
 Answer = tuple[dict[str, Any], list[str]]  # for programs, and for people
 
 
@@ -191,10 +192,7 @@ def _bill_object(found: statement.Statement, path: Path) -> dict[str, Any]:
         "month": f"{found.month:%Y-%m}",
         "time_zone": found.tenant.time_zone,
         "lines": found.lines,
-        "captured_usd": amounts.usd(found.captured_micro),
-        "adjusted_usd": amounts.usd(found.adjusted_micro),
-        "total_usd": amounts.usd(found.total_micro),
-        "held_usd": amounts.usd(found.held_micro),
+        **{f"{name}_usd": amounts.usd(getattr(found, f"{name}_micro")) for name in BILLED},
         "held": found.held,
         "csv": str(path),
     }
