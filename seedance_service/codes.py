@@ -15,7 +15,7 @@ from generations.api.wire import BodyTooLarge
 from seedance_service import problems, request_id
 from seedance_service.advice import ADVICE, Advice
 from seedance_service.problems import Problem
-from tenants.entrance import LengthRequired
+from tenants.api.base import LengthRequired
 from tenants.errors import Refusal
 
 EXAMPLES_ID = "req_5f0c2b9e7d1a4c3e8b6f9a0d1c2e3f40"

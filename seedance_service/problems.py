@@ -7,16 +7,15 @@ from typing import Any, NamedTuple
 
 import structlog
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.http.response import HttpResponseBase
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from rest_framework.exceptions import APIException, UnsupportedMediaType, ValidationError
-from rest_framework.response import Response
 
 from generations import errors
-from generations.api.wire import JSONRenderer
 from seedance_service import faults, request_id
 from tenants import ratelimit
+from tenants.api.base import respond
+from tenants.api.limits import render as render_limit
 from tenants.errors import (
     BudgetReached,
     InvalidKey,
@@ -28,7 +27,6 @@ from tenants.errors import (
     TenantSuspended,
     TooManyFailures,
 )
-from tenants.views import render as render_limit
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -69,8 +67,14 @@ TABLE: dict[type[Exception], Row] = {
     errors.StorageTrouble: Row(503, 503, "CREATE_TASK_FAILED"),
     OperationalError: Row(503, 503, "CREATE_TASK_FAILED"),
 }
-# The framework's own refusals: no parser for the content type, a method that is not there, a body that is no JSON …
-WIRE_REASONS = {404: "API_NOT_FOUND", 500: "INTERNAL_ERROR", 503: "CREATE_TASK_FAILED"}
+# The framework's own refusals: no parser for the content type, a method that is not there, a permission or throttle …
+WIRE_REASONS = {
+    403: "API_NOT_ALLOWED",
+    404: "API_NOT_FOUND",
+    429: "RATE_LIMIT_EXCEEDED",
+    500: "INTERNAL_ERROR",
+    503: "CREATE_TASK_FAILED",
+}
 # Without an echo of what was sent.
 JSON_WANTED = (
     "A body is application/json in UTF-8 or, for a create under /v1/, multipart/form-data; not encoded further."
@@ -98,19 +102,20 @@ class Problem(NamedTuple):
     limit: dict[str, Any] = {}  # which one, where one refused it
 
 
-def handle(error: Exception, context: dict[str, Any]) -> Response | None:
+def handle(error: Exception, context: dict[str, Any]) -> HttpResponse | None:
     """REST framework's exception handler. None lets an unknown error go on to the 500 handler."""
     problem = of(error)
     if problem is None:
         return None
     _log_trouble(error)
-    if getattr(context["view"], "error_format", "") == "novita":
-        body, status, kind = envelope(problem), problem.wire_status, "application/json"
-    else:
-        body, status, kind = details(problem), problem.status, "application/problem+json"
-    # Whatever the view renders, and whatever the caller accepts.
-    context["request"].accepted_renderer, context["request"].accepted_media_type = JSONRenderer(), kind
-    return Response(body, status=status, content_type=kind, headers=problem.headers)
+    return _render(problem, is_novita=getattr(context["view"], "error_format", "") == "novita")
+
+
+def _render(problem: Problem, *, is_novita: bool) -> HttpResponse:
+    """Return the problem in its format, whatever the view renders and the caller accepts."""
+    if is_novita:
+        return respond(envelope(problem), problem.wire_status, problem.headers)
+    return respond(details(problem), problem.status, problem.headers, "application/problem+json")
 
 
 def _log_trouble(error: Exception) -> None:
@@ -214,34 +219,32 @@ def envelope(problem: Problem) -> dict[str, Any]:
     }
 
 
-def not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler404, for paths that no view has."""
     return _answer(request, plain("not_found"))
 
 
-def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler400: a host that is not ours, too many parameters."""
     return _answer(request, plain("bad_request"))
 
 
-def body_too_large(request: HttpRequest) -> HttpResponseBase:
+def body_too_large(request: HttpRequest) -> HttpResponse:
     return _answer(request, plain("body_too_large"))
 
 
-def only_read(request: HttpRequest) -> HttpResponseBase:
+def only_read(request: HttpRequest) -> HttpResponse:
     answer = _answer(request, plain("method_not_allowed"))
     answer.headers["Allow"] = "GET, HEAD"
     return answer
 
 
-def server_error(request: HttpRequest) -> HttpResponseBase:
+def server_error(request: HttpRequest) -> HttpResponse:
     """Django's handler500; the error itself is in the log."""
     return _answer(request, plain("internal_error"))
 
 
-def _answer(request: HttpRequest, problem: Problem) -> HttpResponseBase:
-    if request.path.startswith("/admin/"):
+def _answer(request: HttpRequest, problem: Problem) -> HttpResponse:
+    if request.path_info.startswith("/admin/"):
         return HttpResponse(problem.detail, status=problem.status, content_type="text/plain")
-    if request.path.startswith("/v3/"):
-        return JsonResponse(envelope(problem), status=problem.wire_status)
-    return JsonResponse(details(problem), status=problem.status, content_type="application/problem+json")
+    return _render(problem, is_novita=request.path_info.startswith("/v3/"))

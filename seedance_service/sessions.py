@@ -11,7 +11,7 @@ from django.contrib.auth import logout
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from seedance_service.request_id import BY_ITSELF
+from seedance_service.http.middleware import REFRESH_HEADER
 
 BEGAN, SEEN = "began", "seen"  # seconds since the epoch, in the session
 TOUCH_EVERY = 60.0  # seconds: a write of the database for each request would be too many
@@ -33,5 +33,5 @@ def _keep(request: HttpRequest, now: float) -> None:
     began = session.setdefault(BEGAN, now)
     if now - began > settings.SESSION_MAX_HOURS * 3600:
         logout(request)
-    elif BY_ITSELF not in request.headers and now - session.get(SEEN, 0) > TOUCH_EVERY:
+    elif REFRESH_HEADER not in request.headers and now - session.get(SEEN, 0) > TOUCH_EVERY:
         session[SEEN] = now  # it is saved, and lasts anew

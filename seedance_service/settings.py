@@ -41,23 +41,22 @@ INSTALLED_APPS = [
     "generations",
     "seedance_service",  # the templates and the stylesheet of /docs
 ]
+# Of the panel and the documents; the API has its own, in http/api_handler.py.
 MIDDLEWARE = [
-    "seedance_service.health.Health",  # before all: a prober calls by address, and asks for nothing else of us
-    "seedance_service.request_id.RequestId",  # before the next ones: what they refuse has an id too
-    "seedance_service.traced.Traced",
-    "seedance_service.bodies.BodyLimit",  # before the one that reads a form to look for its token
+    "seedance_service.http.middleware.RequestContext",  # before the next ones: what they refuse has an id too
+    "seedance_service.http.middleware.BodyLimit",  # before the one that reads a form to look for its token
     "seedance_service.panel_headers.PanelHeaders",
     "django.middleware.security.SecurityMiddleware",
-    "seedance_service.panel_middleware.Session",
+    "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "seedance_service.panel_middleware.Csrf",
-    "seedance_service.panel_middleware.Authentication",
-    "seedance_service.panel_middleware.Sessions",
-    "seedance_service.panel_middleware.Otp",
-    "seedance_service.panel_middleware.Messages",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "seedance_service.sessions.Sessions",
+    "django_otp.middleware.OTPMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "seedance_service.second_factor.SecondFactor",
-    "seedance_service.panel_middleware.Axes",
+    "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "seedance_service.urls"
 WSGI_APPLICATION = "seedance_service.wsgi.application"
@@ -109,8 +108,6 @@ PROXY_HOPS = env.whole("PROXY_HOPS", 0, least=0, most=10)  # proxies of ours who
 
 # TLS ends at the proxy: what leads to it, and says so for years, is said there.
 SILENCED_SYSTEM_CHECKS = ["security.W004", "security.W008", "security.W021"]
-# They look for two middlewares by name: panel_middleware.py has them, as classes of their own.
-SILENCED_SYSTEM_CHECKS += ["security.W003", "axes.W002"]
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.flag("SECURE_COOKIES", not DEBUG)
 if SESSION_COOKIE_SECURE:  # no other host of the domain can set such a cookie
@@ -149,9 +146,9 @@ WAITERS = env.whole("WAITERS", 8, least=0, most=31)
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["tenants.authentication.KeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": [],  # authentication itself refuses a request without a key
-    "DEFAULT_RENDERER_CLASSES": ["generations.api.wire.JSONRenderer"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["generations.api.wire.JSONParser"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "generations.api.wire.Negotiation",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "tenants.api.negotiation.Negotiation",
     "DEFAULT_SCHEMA_CLASS": "seedance_service.openapi.views.OperationSchema",
     "EXCEPTION_HANDLER": "seedance_service.problems.handle",
     "UNAUTHENTICATED_USER": None,

@@ -3,17 +3,17 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularJSONAPIView
 
-from seedance_service import metrics, pages, second_factor
+from seedance_service import pages, second_factor
+from seedance_service.http import metrics_endpoint
 from seedance_service.pages import only_read
 
 urlpatterns = [
     path("", only_read(RedirectView.as_view(url="/docs"))),
-    path("", include("generations.api.urls")),
-    path("", include("tenants.urls")),
+    path("", include("seedance_service.urls_api")),
     path("admin/second-factor/", second_factor.view, name="second_factor"),
     path("admin/", admin.site.urls),
     path("admin", only_read(RedirectView.as_view(url="/admin/"))),
-    path("metrics", only_read(metrics.view), name="metrics"),
+    path("metrics", only_read(metrics_endpoint.view), name="metrics"),
     path("openapi.json", SpectacularJSONAPIView.as_view(), name="openapi"),
     path("llms.txt", pages.llms),
     path("docs", pages.Reference.as_view(url_name="openapi"), name="docs"),

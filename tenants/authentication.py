@@ -41,12 +41,6 @@ class KeyAuthentication(BaseAuthentication):
         return "Bearer"
 
 
-def remembered(meta: Mapping[str, Any]) -> ApiKey | None:
-    """The key of a request with these headers, where it was found a moment ago and nothing is to be written of it."""
-    key = cached_keys.get(_key_text(meta))
-    return key if key and not _is_stale(key, timezone.now()) else None
-
-
 def _key_text(meta: Mapping[str, Any]) -> str:
     text = str(meta.get("HTTP_AUTHORIZATION", "")).strip()
     scheme, _, rest = text.partition(" ")

@@ -1,5 +1,5 @@
 from django.urls import path
 
-from tenants.views import LimitsView
+from tenants.api.limits import LimitsView
 
 urlpatterns = [path("v1/limits", LimitsView.as_view())]

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from generations import heartbeat
 from generations.models import Worker
-from seedance_service import health
+from seedance_service.http import health
 from tests.http_client import Client
 
 pytestmark = [pytest.mark.django_db(transaction=True)]  # each check asks by a connection of its own

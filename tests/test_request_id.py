@@ -13,8 +13,8 @@ from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 
 from seedance_service import request_id
+from seedance_service.http.middleware import MAX_LOGGED_PATH_CHARS, RequestContext
 from seedance_service.logs import RedactingFormatter
-from seedance_service.request_id import RequestId
 from tests.conftest import Caller
 from tests.http_client import Client, with_key
 from tests.test_lifecycle import put_in
@@ -38,7 +38,7 @@ def lines() -> Iterator[Lines]:
 
 
 def answered(view: Callable[[HttpRequest], HttpResponse], **headers: str) -> Any:
-    return RequestId(view)(RequestFactory().get("/", headers=headers))
+    return RequestContext(view)(RequestFactory().get("/", headers=headers))
 
 
 def test_one_is_made_for_each_request() -> None:
@@ -151,7 +151,7 @@ def test_every_line_of_a_request_has_it_and_no_other(alice: Caller, lines: Lines
 
 
 def told(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [line for line in lines if line["logger"] == "seedance_service.request_id"]
+    return [line for line in lines if line["logger"] == "seedance_service.http.middleware"]
 
 
 def test_the_api_has_one_line_for_each_request(alice: Caller, lines: Lines) -> None:
@@ -166,7 +166,7 @@ def test_the_api_has_one_line_for_each_request(alice: Caller, lines: Lines) -> N
         assert (line.pop("level"), line.pop("event"), line.pop("logger")) == (
             "info",
             "request",
-            "seedance_service.request_id",
+            "seedance_service.http.middleware",
         )
     who = {"tenant": alice.tenant.pk, "key": alice.key.prefix}
     assert own == {"action": "GET", "path": "/v1/generations", "status": 200, "request_id": "mine", **who}
@@ -190,7 +190,7 @@ def test_a_hostile_path_is_one_short_line(alice: Caller, lines: Lines) -> None:
     alice.http.get("/v1/a%0d%0aERROR%20forged" + "x" * 10_000)
     [line] = told(lines())
     assert line["path"].startswith("/v1/a\r\nERROR forged")
-    assert len(line["path"]) == request_id.LONGEST_PATH
+    assert len(line["path"]) == MAX_LOGGED_PATH_CHARS
     assert {line["level"] for line in lines()} == {"info", "warning"}
 
 

@@ -83,7 +83,6 @@ def collector(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Collec
     found = Collector()
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", found.url)
     settings.TRACES = True
-    settings.MIDDLEWARE = [*settings.MIDDLEWARE]  # the handler is built anew, and reads TRACES
     tracing._provider.cache_clear()
     yield found
     tracing._provider(os.getpid()).shutdown()
@@ -139,6 +138,22 @@ def test_a_callers_trace_that_is_none_begins_a_new_one(
     [call] = collector.seen()["call"]
     assert call.parent_span_id == b""
     assert Generation.objects.get().traceparent.split("-")[1] == call.trace_id.hex()
+
+
+@pytest.mark.parametrize("path", ["/v1/limits", "/v1/nothing", "/v1/generations/x", "/v3/async/task-result"])
+def test_a_trace_changes_no_answer_and_names_the_route(
+    alice: Caller, collector: Collector, settings: Any, path: str
+) -> None:
+    answers = []
+    for settings.TRACES in (False, True, False):
+        answers.append(alice.http.get(path))
+    first, *others = ((answer.status_code, answer.content, dict(answer.headers)) for answer in answers)
+    assert others == [first, first]
+    settings.TRACES = True  # or what was seen would not be flushed
+    [call] = collector.seen()["call"]
+    route = {"/v1/nothing": "", "/v1/generations/x": "v1/generations/<str:generation_id>"}.get(path, path.lstrip("/"))
+    told = {"method": "GET", "route": route, "status": answers[0].status_code, "request_id": "tests"}
+    assert facts(call) == told
 
 
 def test_what_goes_wrong_is_told_by_its_name_alone(collector: Collector) -> None:

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
+from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from generations import lifecycle, links
 from generations.api import creating, idempotency, lookup, shown, waiting
@@ -13,7 +13,7 @@ from generations.api.serializers import Rerun
 from generations.api.shapes import EventList, GenerationRow
 from generations.errors import NoVideo, VideoDeleted, VideoNotReady
 from generations.models import Generation
-from tenants.entrance import View, key_of
+from tenants.api.base import ApiView, key_of, respond
 from tenants.errors import NotPossible
 
 Status = Generation.Status
@@ -21,14 +21,14 @@ REDIRECTED = OpenApiParameter("Location", str, OpenApiParameter.HEADER, response
 TOO_LATE = "It is {status}: only what was not yet sent upstream can be cancelled."
 
 
-class Cancel(View):
+class Cancel(ApiView):
     @extend_schema(
         operation_id="generations_cancel",
         summary="Cancel it, before it is submitted",
         request=None,
         responses=GenerationRow,
     )
-    def post(self, request: Request, generation_id: str) -> Response:
+    def post(self, request: Request, generation_id: str) -> HttpResponse:
         """Its hold goes back. One that is cancelled already is answered alike."""
         generation = lookup.own(request, generation_id)
         if not lifecycle.cancel(generation, f"cancelled by its caller, with key {key_of(request).prefix}"):
@@ -46,43 +46,43 @@ class RerunView(Creates):
         parameters=[idempotency.PARAMETER, waiting.PARAMETER],
         responses={202: GenerationRow, 200: GenerationRow},
     )
-    def post(self, request: Request, generation_id: str) -> Response:
+    def post(self, request: Request, generation_id: str) -> HttpResponse:
         """`{"seed": -1}` draws another seed. It is admitted, and costs, as any create."""
         source = lookup.own(request, generation_id)
         return self.create(request, creating.checked(Rerun, request.data, source=source))
 
 
-class Events(View):
+class Events(ApiView):
     @extend_schema(operation_id="generations_events", summary="Its life so far, oldest first", responses=EventList)
-    def get(self, request: Request, generation_id: str) -> Response:
-        return Response({"events": list(shown.events(lookup.own(request, generation_id)))})
+    def get(self, request: Request, generation_id: str) -> HttpResponse:
+        return respond({"events": list(shown.events(lookup.own(request, generation_id)))})
 
 
-class Video(View):
+class Video(ApiView):
     @extend_schema(
         operation_id="generations_video",
         summary="Redirects to the video, by a fresh signed URL",
         parameters=[REDIRECTED],
         responses={302: None},
     )
-    def get(self, request: Request, generation_id: str) -> Response:
+    def get(self, request: Request, generation_id: str) -> HttpResponse:
         return _redirected(lookup.own(request, generation_id), links.video_url)
 
 
-class Poster(View):
+class Poster(ApiView):
     @extend_schema(
         operation_id="generations_poster",
         summary="Redirects to the poster, a JPEG, by a fresh signed URL",
         parameters=[REDIRECTED],
         responses={302: None},
     )
-    def get(self, request: Request, generation_id: str) -> Response:
+    def get(self, request: Request, generation_id: str) -> HttpResponse:
         return _redirected(lookup.own(request, generation_id), links.poster_url)
 
 
-def _redirected(generation: Generation, url: Callable[[Generation], str]) -> Response:
+def _redirected(generation: Generation, url: Callable[[Generation], str]) -> HttpResponse:
     if links.has_video(generation):
-        return Response(status=302, headers={"Location": url(generation)})
+        return respond(status=302, headers={"Location": url(generation)})
     if gone_at := links.gone_at(generation):
         raise VideoDeleted(at=shown.time(gone_at))
     if generation.finished_at:

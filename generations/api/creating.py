@@ -1,7 +1,6 @@
 """What both entrances do with a create: its body becomes what is wanted, and that a generation, once."""
 
 import threading
-from collections.abc import Mapping
 from typing import Any
 
 from django.utils import timezone
@@ -12,10 +11,7 @@ from generations.api import idempotency
 from generations.api.serializers import Create
 from generations.intake import Accepted, Wanted
 from tenants import ratelimit
-from tenants.entrance import key_of
-from tenants.models import ApiKey
-
-MET = "seedance.met"  # in a request's environment: what was met when it was tried on the short way
+from tenants.api.base import key_of
 
 _forms = threading.local()
 
@@ -45,16 +41,9 @@ def _blank(kind: type[Create]) -> Create:
     return form
 
 
-def accept(key: ApiKey, meta: Mapping[str, Any], path: str, wanted: Wanted) -> Accepted:
-    """As `intake.accept`, once for all requests with the same Idempotency-Key."""
-    return intake.accept(key, wanted, idempotency.once(meta, path, wanted))
-
-
-def accept_unless_tried(request: Request, wanted: Wanted) -> Accepted:
-    """Raises what was met where it was tried before: that may have committed it, and is not done twice."""
-    if met := request.META.get(MET):
-        raise met
-    return accept(key_of(request), request.META, request.path, wanted)
+def accept(request: Request, wanted: Wanted) -> Accepted:
+    """Create the generation, once for all requests with the same Idempotency-Key, as `intake.accept` does."""
+    return intake.accept(key_of(request), wanted, idempotency.once(request.META, request.path, wanted))
 
 
 def headers(accepted: Accepted) -> dict[str, str]:

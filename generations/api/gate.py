@@ -8,7 +8,7 @@ from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
 from generations.api.wire import stated_length
-from tenants.entrance import View
+from tenants.api.base import ApiView
 
 LARGE = 4 * 1024**2  # bytes; smaller ones are many, and are soon done with
 RETRY_AFTER = 5  # seconds; a picture of 30 MB is checked and stored within them
@@ -46,7 +46,7 @@ class TooManyLargeBodies(APIException):
     wait = RETRY_AFTER
 
 
-class LargeBodies(View):
+class LargeBodies(ApiView):
     """A view whose large bodies wait outside: past LARGE_BODIES at once they are refused before they are read."""
 
     _taken = 0  # of the room
@@ -66,10 +66,8 @@ class LargeBodies(View):
             raise TooManyLargeBodies
         self._taken = part
 
-    def let_go(self, request: Request) -> None:
-        """Its body was taken in: who waits for what comes of it holds none, and no room for it."""
-        body = request.META.get("wsgi.input")
-        if body and hasattr(body, "let_go"):
-            body.let_go()
+    def release_body(self, request: Request) -> None:
+        """Free the body, once it was taken in, and its part of the budget, while the caller waits for an end."""
+        request.META["wsgi.input"].release_body()  # seedance_service.http.request_body.RequestBody
         taken, self._taken = self._taken, 0
         _room.give(taken)

@@ -12,7 +12,7 @@ from generations import catalog
 from generations.api import lookup, paging
 from generations.api.fields import LONGEST_NAME, LONGEST_VALUE, MOST_NAMES, Digits, Metadata, Moment, Name, OneOf, Text
 from generations.models import Generation, Label
-from tenants.entrance import key_of
+from tenants.api.base import key_of
 from tenants.models import ApiKey
 
 LABEL = re.compile(r"metadata\[(.+)\]", re.DOTALL)

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from generations.errors import GenerationNotFound
 from generations.intake import PICTURES
 from generations.models import Generation
-from tenants.entrance import key_of
+from tenants.api.base import key_of
 from tenants.models import ApiKey
 from tenants.statements import Select
 

@@ -2,10 +2,10 @@
 
 import structlog
 from django.db import Error
+from django.http import HttpResponse
 from django.urls import get_script_prefix
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from generations import removal
 from generations.api import creating, idempotency, listing, lookup, shown, waiting
@@ -16,7 +16,7 @@ from generations.api.shapes import GenerationList, GenerationRow
 from generations.api.wire import JSONParser
 from generations.intake import Accepted, Wanted
 from generations.models import Generation
-from tenants.entrance import View
+from tenants.api.base import ApiView, respond
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -26,18 +26,18 @@ class Creates(LargeBodies):
 
     parser_classes = [JSONParser, FormParser]
 
-    def create(self, request: Request, wanted: Wanted) -> Response:
-        accepted = creating.accept_unless_tried(request, wanted)
+    def create(self, request: Request, wanted: Wanted) -> HttpResponse:
+        accepted = creating.accept(request, wanted)
         del wanted
         told = headers(accepted, get_script_prefix())
-        self.let_go(request)
+        self.release_body(request)
         try:
             generation, waited = awaited(request, accepted.generation)
         except Error:  # it is committed, and its caller must hear so
             log.exception("it is not known what became of it", generation=str(accepted.generation.pk))
             generation, waited = accepted.generation, {}
         if not waited:
-            return Response(shown.first(generation), status=202, headers={**told, **shown.first_wait(generation)})
+            return respond(shown.first(generation), status=202, headers={**told, **shown.first_wait(generation)})
         return shown.answer(generation, status=200 if generation.finished_at else 202, headers={**told, **waited})
 
 
@@ -54,7 +54,7 @@ class Generations(Creates):
         parameters=[idempotency.PARAMETER, waiting.PARAMETER],
         responses={202: GenerationRow, 200: GenerationRow},
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponse:
         return self.create(request, creating.checked(NativeCreate, request.data))
 
     @extend_schema(
@@ -63,20 +63,20 @@ class Generations(Creates):
         parameters=[listing.Filters, listing.LABELS],
         responses=GenerationList,
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> HttpResponse:
         found = listing.page(request)
         body = {"generations": [shown.render(row) for row in found.rows], "next_cursor": found.next_cursor}
-        return Response(body, headers=found.headers)
+        return respond(body, headers=found.headers)
 
 
-class OneGeneration(View):
+class OneGeneration(ApiView):
     @extend_schema(
         operation_id="generations_get",
         summary="One generation",
         parameters=[waiting.PARAMETER],
         responses=GenerationRow,
     )
-    def get(self, request: Request, generation_id: str) -> Response:
+    def get(self, request: Request, generation_id: str) -> HttpResponse:
         generation, waited = awaited(request, lookup.own(request, generation_id))
         return shown.answer(generation, headers=waited)
 
@@ -86,10 +86,10 @@ class OneGeneration(View):
         request=None,
         responses={204: None, 202: GenerationRow},
     )
-    def delete(self, request: Request, generation_id: str) -> Response:
+    def delete(self, request: Request, generation_id: str) -> HttpResponse:
         """Once it is over. The row and the ledger stay; 202 where the bucket does not answer and the worker goes on."""
         generation = lookup.own(request, generation_id)
-        return Response(status=204) if removal.delete(generation) else shown.answer(generation, status=202)
+        return respond(status=204) if removal.delete(generation) else shown.answer(generation, status=202)
 
 
 def awaited(request: Request, generation: Generation) -> tuple[Generation, dict[str, str]]:

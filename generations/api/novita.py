@@ -3,10 +3,10 @@
 from typing import Any
 from uuid import UUID
 
+from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
 from rest_framework import serializers
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from generations import eta, task_result
 from generations.api import creating, idempotency, lookup, shown, waiting
@@ -16,10 +16,10 @@ from generations.api.serializers import NovitaCreate
 from generations.api.shapes import NovitaTaskResultShape
 from generations.intake import Accepted
 from generations.models import Generation
-from tenants.entrance import View
+from tenants.api.base import ApiView, respond
 
 
-class NovitaView(View):
+class NovitaView(ApiView):
     error_format = "novita"
 
 
@@ -31,9 +31,9 @@ class Submit(LargeBodies, NovitaView):
         parameters=[idempotency.PARAMETER],
         responses=inline_serializer("NovitaTaskId", {"task_id": serializers.UUIDField()}),
     )
-    def post(self, request: Request) -> Response:
-        accepted = creating.accept_unless_tried(request, creating.checked(NovitaCreate, request.data))
-        return Response(first(accepted), headers=creating.headers(accepted))
+    def post(self, request: Request) -> HttpResponse:
+        accepted = creating.accept(request, creating.checked(NovitaCreate, request.data))
+        return respond(first(accepted), headers=creating.headers(accepted))
 
 
 def first(accepted: Accepted) -> dict[str, str]:
@@ -47,11 +47,11 @@ class TaskResult(NovitaView):
         parameters=[OpenApiParameter("task_id", UUID, required=True), waiting.PARAMETER],
         responses=NovitaTaskResultShape,
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> HttpResponse:
         """Of an unfinished task, `eta` says how many seconds such tasks took from there."""
         found = lookup.own(request, request.query_params.get("task_id", ""))
         generation, waited = awaited(request, found)
-        return Response(told(generation), headers={**waited, **shown.retry_after(generation)})
+        return respond(told(generation), headers={**waited, **shown.retry_after(generation)})
 
 
 def told(generation: Generation) -> dict[str, Any]:

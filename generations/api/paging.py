@@ -13,7 +13,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
 from generations.api.fields import Digits, Text
-from tenants.entrance import key_of
+from tenants.api.base import key_of
 
 PAGE, LONGEST_PAGE = 50, 100  # rows
 NEWEST_FIRST = ("created_at", "pk")

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from django.http import HttpResponse
 from django.utils import timezone
-from rest_framework.response import Response
 
 from generations import eta, links, storage
 from generations.models import Generation, InputImage
 from tenants import windows
+from tenants.api.base import respond
 
 AS_THEY_ARE = (
     *("status", "progress_percent", "model", "prompt", "resolution", "aspect_ratio", "duration", "camera_fixed"),
@@ -17,9 +18,9 @@ AS_THEY_ARE = (
 )
 
 
-def answer(generation: Generation, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def answer(generation: Generation, *, status: int = 200, headers: dict[str, str] | None = None) -> HttpResponse:
     """One generation; while it is not over, with the time after which asking again is worth it."""
-    return Response(render(generation), status=status, headers={**(headers or {}), **retry_after(generation)})
+    return respond(render(generation), status=status, headers={**(headers or {}), **retry_after(generation)})
 
 
 def first(generation: Generation) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from generations import endpoints
 from generations.api import paging, shown
@@ -17,11 +17,11 @@ from generations.api.serializers import Strict
 from generations.errors import DeliveryNotFound, WebhookEndpointNotFound
 from generations.models import Delivery, WebhookEndpoint
 from tenants.administration import Act
-from tenants.entrance import View, key_of
+from tenants.api.base import ApiView, key_of, respond
 from tenants.models import ApiKey
 
 
-class WebhookView(View):
+class WebhookView(ApiView):
     scopes = dict.fromkeys(("GET", "POST", "PATCH", "DELETE"), ApiKey.Scope.WEBHOOKS)
 
 
@@ -65,8 +65,8 @@ class Endpoints(WebhookView):
     @extend_schema(
         operation_id="webhook_endpoints_list", summary="Webhook endpoints, oldest first", responses=shapes.EndpointList
     )
-    def get(self, request: Request) -> Response:
-        return Response({"webhook_endpoints": [shapes.endpoint(row) for row in own_endpoints(request)]})
+    def get(self, request: Request) -> HttpResponse:
+        return respond({"webhook_endpoints": [shapes.endpoint(row) for row in own_endpoints(request)]})
 
     @extend_schema(
         operation_id="webhook_endpoints_create",
@@ -74,18 +74,18 @@ class Endpoints(WebhookView):
         request=shapes.EndpointCreate,
         responses={201: shapes.NewEndpoint},
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponse:
         """Its secret is in this answer, and in no other."""
         key = key_of(request)
         wanted = checked(request, shapes.EndpointCreate)
         made, secret = endpoints.create(act_of(request), key.tenant, wanted.pop("url"), test=key.test, **wanted)
-        return Response({**shapes.endpoint(made), "secret": secret}, status=201)
+        return respond({**shapes.endpoint(made), "secret": secret}, status=201)
 
 
 class OneEndpoint(WebhookView):
     @extend_schema(operation_id="webhook_endpoints_get", summary="One webhook endpoint", responses=shapes.EndpointRow)
-    def get(self, request: Request, endpoint_id: str) -> Response:
-        return Response(shapes.endpoint(own_endpoint(request, endpoint_id)))
+    def get(self, request: Request, endpoint_id: str) -> HttpResponse:
+        return respond(shapes.endpoint(own_endpoint(request, endpoint_id)))
 
     @extend_schema(
         operation_id="webhook_endpoints_change",
@@ -93,14 +93,14 @@ class OneEndpoint(WebhookView):
         request=shapes.EndpointChange,
         responses=shapes.EndpointRow,
     )
-    def patch(self, request: Request, endpoint_id: str) -> Response:
+    def patch(self, request: Request, endpoint_id: str) -> HttpResponse:
         """What is not given stays as it is. All of it is done, or nothing."""
         act, found = act_of(request), own_endpoint(request, endpoint_id)
         wanted = checked(request, shapes.EndpointChange)
         turn = {True: endpoints.enable, False: endpoints.disable}.get(wanted.pop("enabled", None))
         with transaction.atomic():
             changed = endpoints.change(act, found, **wanted)
-            return Response(shapes.endpoint(turn(act, changed) if turn else changed))
+            return respond(shapes.endpoint(turn(act, changed) if turn else changed))
 
     @extend_schema(
         operation_id="webhook_endpoints_delete",
@@ -108,10 +108,10 @@ class OneEndpoint(WebhookView):
         request=None,
         responses={204: None},
     )
-    def delete(self, request: Request, endpoint_id: str) -> Response:
+    def delete(self, request: Request, endpoint_id: str) -> HttpResponse:
         """What is under way to it has failed; its deliveries stay in the log."""
         endpoints.delete(act_of(request), own_endpoint(request, endpoint_id))
-        return Response(status=204)
+        return respond(status=204)
 
 
 class RotateSecret(WebhookView):
@@ -121,7 +121,7 @@ class RotateSecret(WebhookView):
         request=shapes.Rotation,
         responses=shapes.NewSecret,
     )
-    def post(self, request: Request, endpoint_id: str) -> Response:
+    def post(self, request: Request, endpoint_id: str) -> HttpResponse:
         """Both sign while the overlap lasts."""
         found = own_endpoint(request, endpoint_id)
         return _rotated(*endpoints.rotate_secret(act_of(request), found, _overlap(request)))
@@ -134,7 +134,7 @@ class RotateTenantSecret(WebhookView):
         request=shapes.Rotation,
         responses=shapes.NewSecret,
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponse:
         """The first one is had by this too. Both sign while the overlap lasts."""
         key = key_of(request)
         return _rotated(
@@ -149,9 +149,9 @@ class SendTest(WebhookView):
         request=None,
         responses={202: shapes.DeliveryRow},
     )
-    def post(self, request: Request, endpoint_id: str) -> Response:
+    def post(self, request: Request, endpoint_id: str) -> HttpResponse:
         sent = endpoints.send_test(own_endpoint(request, endpoint_id))
-        return Response(shapes.delivery(sent), status=202)
+        return respond(shapes.delivery(sent), status=202)
 
 
 class Deliveries(WebhookView):
@@ -161,14 +161,14 @@ class Deliveries(WebhookView):
         parameters=[shapes.Filters],
         responses=shapes.DeliveryList,
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> HttpResponse:
         filters = shapes.Filters(data=request.query_params)
         filters.is_valid(raise_exception=True)
         asked = filters.validated_data
         wanted = {name: asked[name] for name in ("endpoint", "generation", "status") if name in asked}
         found = paging.page(request, own_deliveries(request).filter(**wanted), asked)
         body = {"webhook_deliveries": [shapes.delivery(row) for row in found.rows], "next_cursor": found.next_cursor}
-        return Response(body, headers=found.headers)
+        return respond(body, headers=found.headers)
 
 
 class OneDelivery(WebhookView):
@@ -177,8 +177,8 @@ class OneDelivery(WebhookView):
         summary="One webhook delivery, with its attempts",
         responses=shapes.OneDelivery,
     )
-    def get(self, request: Request, delivery_id: str) -> Response:
-        return Response(shapes.whole_delivery(own_delivery(request, delivery_id)))
+    def get(self, request: Request, delivery_id: str) -> HttpResponse:
+        return respond(shapes.whole_delivery(own_delivery(request, delivery_id)))
 
 
 class Redeliver(WebhookView):
@@ -188,15 +188,15 @@ class Redeliver(WebhookView):
         request=None,
         responses={202: shapes.DeliveryRow},
     )
-    def post(self, request: Request, delivery_id: str) -> Response:
+    def post(self, request: Request, delivery_id: str) -> HttpResponse:
         """The same message with the same id, at once; its schedule begins anew."""
         endpoints.redeliver(act_of(request), own_delivery(request, delivery_id))
-        return Response(shapes.delivery(own_delivery(request, delivery_id)), status=202)
+        return respond(shapes.delivery(own_delivery(request, delivery_id)), status=202)
 
 
 def _overlap(request: Request) -> timedelta:
     return timedelta(hours=checked(request, shapes.Rotation)["overlap_hours"])
 
 
-def _rotated(secret: str, until: Any) -> Response:
-    return Response({"secret": secret, "previous_secret_until": shown.time(until)})
+def _rotated(secret: str, until: Any) -> HttpResponse:
+    return respond({"secret": secret, "previous_secret_until": shown.time(until)})

@@ -1,10 +1,12 @@
 """The service's own entrance: create, read, list."""
 
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from generations.api import shown
 from generations.models import Generation
 from tests.conftest import Caller, make_generation
 from tests.http_client import Client
@@ -199,3 +201,8 @@ def test_it_is_told_of_its_end_where_the_caller_says(alice: Caller, body: dict[s
     row = create(alice, {**body, "webhook_url": "https://hooks.example.com/a?token=x"}).json()
     assert row["webhook_url"] == "https://hooks.example.com/a?token=x"
     assert Generation.objects.get().webhook_format == "standard"
+
+
+def test_a_moment_is_told_in_utc_to_the_microsecond() -> None:
+    assert shown.time(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)) == "2026-01-02T03:04:05.000000Z"
+    assert shown.time(datetime(2026, 1, 2, 3, 4, 5, 60, tzinfo=UTC)) == "2026-01-02T03:04:05.000060Z"

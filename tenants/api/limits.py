@@ -2,14 +2,14 @@
 
 from typing import Any
 
+from django.http import HttpResponse
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from tenants import room, windows
-from tenants.entrance import View, key_of
+from tenants.api.base import ApiView, key_of, respond
 from tenants.models import ApiKey
 from tenants.windows import Kind, Standing
 
@@ -38,14 +38,14 @@ class LimitsShape(serializers.Serializer[Any]):
     limits = LimitShape(many=True)
 
 
-class LimitsView(View):
+class LimitsView(ApiView):
     scopes = {"GET": ApiKey.Scope.USAGE}
 
     @extend_schema(operation_id="limits", summary="Each limit: what is used and what is left", responses=LimitsShape)
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> HttpResponse:
         key = key_of(request)
         standings = room.standings(key, timezone.now())
-        return Response(
+        return respond(
             {
                 "tenant": key.tenant.name,
                 "time_zone": key.tenant.time_zone,

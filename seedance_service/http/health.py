@@ -1,21 +1,21 @@
 """`/livez`: the process answers. `/readyz`: so do database, broker and bucket, and a worker has looked lately.
 
 Each is asked in a thread of its own, for DEADLINE at most: what hangs is told, and asked again only when it has let go.
-They answer before the middlewares, since a prober calls by address and shows no key, and say nothing that is secret.
+They answer before any handler, since a prober calls by address and shows no key, and say nothing that is secret.
 """
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TooLate
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qs
 
 import structlog
 from django.db import connection
-from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.http.response import HttpResponseBase
+from django.http import HttpResponse, JsonResponse
 
 from generations import heartbeat, queue, storage
 
@@ -111,31 +111,31 @@ def _answer(future: "Future[Seen]", ends: float) -> dict[str, Any]:
     return {**told, "error": seen.trouble} if seen.trouble else told
 
 
-class Health:
-    """The first of the middlewares: neither the name it is called by nor the database can keep it from answering."""
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self._get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        page = PAGES.get(request.path)
-        if page is None:
-            return self._get_response(request)
-        if request.method not in ("GET", "HEAD"):
-            return HttpResponse(status=405, headers={"Allow": "GET, HEAD"})
-        answer = page(request)
-        answer["Cache-Control"] = "no-store"
-        return answer
+def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    """Answer a probe before any handler: neither the host that it names nor the database can keep this from it."""
+    response = _respond(environ)
+    response.headers["Content-Length"] = str(len(response.content))
+    start_response(f"{response.status_code} {response.reason_phrase}", list(response.items()))
+    return response
 
 
-def livez(request: HttpRequest) -> HttpResponse:
+def _respond(environ: dict[str, Any]) -> HttpResponse:
+    if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+        return HttpResponse(status=405, headers={"Allow": "GET, HEAD"})
+    response = PAGES[environ["PATH_INFO"]](environ.get("QUERY_STRING", ""))
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def livez(query: str) -> HttpResponse:
     return JsonResponse({"ok": True})
 
 
-def readyz(request: HttpRequest) -> HttpResponse:
+def readyz(query: str) -> HttpResponse:
     """`?without=worker`: for a load balancer. What is accepted while no worker works is durable, and waits."""
-    is_ready, checks = ready(set(CHECKS) - set(request.GET.get("without", "").split(",")))
+    *_, skipped = parse_qs(query).get("without", [""])
+    is_ready, checks = ready(set(CHECKS) - set(skipped.split(",")))
     return JsonResponse({"ok": is_ready, "checks": checks}, status=200 if is_ready else 503)
 
 
-PAGES: dict[str, Callable[[HttpRequest], HttpResponse]] = {"/livez": livez, "/readyz": readyz}
+PAGES: dict[str, Callable[[str], HttpResponse]] = {"/livez": livez, "/readyz": readyz}

@@ -1,0 +1,28 @@
+"""The one way in: each request goes to the probes, to the API's handler or to Django's own, by its path alone."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.core.handlers.wsgi import WSGIHandler
+
+from seedance_service.http import headers_guard, health
+from seedance_service.http.api_handler import ApiHandler
+from seedance_service.http.middleware import API_PREFIXES
+from seedance_service.http.request_body import RequestBody
+
+api_handler = ApiHandler()
+site_handler = WSGIHandler()  # the panel and the documents, behind the middlewares of settings.py
+
+
+def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    """Answer one request, as PEP 3333 has it."""
+    path = environ.get("PATH_INFO", "")
+    if path in health.PAGES:
+        return health.answer(environ, start_response)
+    headers_guard.clear_unreadable(environ)
+    body = environ["wsgi.input"] = RequestBody(environ["wsgi.input"])
+    handler = api_handler if path.startswith(API_PREFIXES) else site_handler
+    try:
+        return handler(environ, start_response)
+    finally:
+        body.release_body()

@@ -1,0 +1,132 @@
+"""The middlewares of every request (RequestContext, BodyLimit), and those that the API has in the place of Django's."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.utils.log import log_response
+
+from generations import tracing
+from generations.api.gate import LargeBodies
+from generations.api.wire import stated_length
+from seedance_service import problems, request_id
+
+API_PREFIXES, PANEL_PREFIX = ("/v1/", "/v3/"), "/admin/"  # each of their requests has a line in the log
+REFRESH_HEADER = "X-Refresh"  # of a dashboard that loads itself again, which no person asked for
+MAX_LOGGED_PATH_CHARS = 200
+MAX_BODY_BYTES = 1024 * 1024  # where no image is sent
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class RequestContext:
+    """Give each request its id and its line in the log, and each call of the API its span of a trace.
+
+    This is the outermost middleware, so that what the others refuse has them too.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        began = time.perf_counter()
+        with request_id.answering(request_id.of(request.META)):
+            is_call = request.path_info.startswith(API_PREFIXES)
+            response = self._get_traced_response(request) if is_call else self._get_response(request)
+            response.headers[request_id.HEADER] = request_id.current()
+            if response.status_code >= 400:  # Django would log it once the id is gone; it logs each response once
+                log_response("%s: %s", response.reason_phrase, request.path, response=response, request=request)
+            if is_call:
+                _log_call(request, response, began)
+            elif request.path_info.startswith(PANEL_PREFIX) and REFRESH_HEADER not in request.headers:
+                _log_panel_page(request, response, began)
+        return response
+
+    def _get_traced_response(self, request: HttpRequest) -> HttpResponse:
+        """Continue the caller's trace (W3C Trace Context) while the request is answered, where traces are on."""
+        parent = request.META.get("HTTP_TRACEPARENT", "")
+        with tracing.span("call", parent, method=request.method or "", request_id=request_id.current()) as span:
+            response = self._get_response(request)
+            # The route and not the path: it holds no id of a caller's, and there are few.
+            span.tell(route=getattr(request.resolver_match, "route", ""), status=response.status_code)
+        return response
+
+
+def _log_call(request: HttpRequest, response: HttpResponse, began: float) -> None:
+    """Log a call of the API, without its query, which may hold what is the caller's own business."""
+    key = getattr(request, "auth", None)  # REST framework puts the key on Django's request too
+    who = {"tenant": key.tenant_id, "key": key.prefix} if key else {}
+    _log_request("request", request, response, began, **who)
+
+
+def _log_panel_page(request: HttpRequest, response: HttpResponse, began: float) -> None:
+    """Log which operator looked at which page: prompts and videos are callers'. Actions are in the audit log."""
+    user: Any = getattr(request, "user", None)
+    if user and user.is_authenticated:
+        _log_request("panel", request, response, began, user=user.get_username())
+
+
+def _log_request(event: str, request: HttpRequest, response: HttpResponse, began: float, **who: Any) -> None:
+    log.info(
+        event,
+        action=request.method or "",
+        path=request.path[:MAX_LOGGED_PATH_CHARS],
+        status=response.status_code,
+        **who,
+        duration_ms=round((time.perf_counter() - began) * 1000),
+    )
+
+
+class FixedHeaders:
+    """Set the headers that the panel has from Django's SecurityMiddleware, CommonMiddleware and
+    XFrameOptionsMiddleware: the same on every answer of the API.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+        self._headers = {
+            "X-Frame-Options": settings.X_FRAME_OPTIONS,
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": settings.SECURE_REFERRER_POLICY,
+            "Cross-Origin-Opener-Policy": settings.SECURE_CROSS_ORIGIN_OPENER_POLICY,
+        }
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self._get_response(request)
+        for name, value in self._headers.items():
+            response.headers[name] = value
+        response.headers["Content-Length"] = str(len(response.content))
+        return response
+
+
+class AllowedHost:
+    """Refuse with 400 a host that ALLOWED_HOSTS does not name, as CommonMiddleware does for the panel."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        request.get_host()  # raises DisallowedHost
+        return self._get_response(request)
+
+
+class BodyLimit:
+    """Refuse a large body where no image is sent: Django reads a form before it knows who sends it."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self._get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> HttpResponse | None:
+        if stated_length(request) <= MAX_BODY_BYTES or issubclass(getattr(view, "cls", object), LargeBodies):
+            return None
+        return problems.body_too_large(request)

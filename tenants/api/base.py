@@ -1,0 +1,115 @@
+"""What every view of the API shares: a key with the right scope, a body with a length, an answer in JSON.
+
+The views are REST framework's. What has one outcome here is made once, and not anew for each request: the
+authenticator, the parsers, the media type and the headers that every answer of a view has.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, ClassVar, NoReturn, cast
+
+import msgspec
+from django.http import HttpResponse
+from rest_framework.exceptions import APIException, NotAcceptable
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from tenants.api import negotiation
+from tenants.errors import ScopeMissing
+from tenants.models import ApiKey
+
+JSON = "application/json"
+
+
+class LengthRequired(APIException):
+    status_code = 411
+    default_code = "length_required"
+    default_detail = "A body needs a Content-Length; a chunked one is not read."
+
+
+def respond(
+    body: Any = None, status: int = 200, headers: Mapping[str, str] | None = None, content_type: str = JSON
+) -> HttpResponse:
+    """Return a response with the body as JSON; None: without a body."""
+    if body is None:
+        response = HttpResponse(status=status, headers=headers)
+        del response.headers["Content-Type"]
+        return response
+    return HttpResponse(msgspec.json.encode(body), content_type=content_type, status=status, headers=headers)
+
+
+class ApiView(APIView):
+    """A view whose methods return an HttpResponse, usually by `respond`.
+
+    `scopes` says what a key must be allowed, by method; `media_types` in what the view can answer, the preferred one
+    first. `permission_classes` and `throttle_classes` work as everywhere in REST framework.
+    """
+
+    scopes: Mapping[str, ApiKey.Scope] = {
+        "GET": ApiKey.Scope.READ,
+        "POST": ApiKey.Scope.WRITE,
+        "DELETE": ApiKey.Scope.WRITE,
+    }
+    media_types: ClassVar[tuple[str, ...]] = (JSON,)
+
+    http_method_names = ["get", "head", "post", "patch", "delete"]  # `Allow` names no OPTIONS, which tells nothing here
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        request.accepted_media_type = self.choose_media_type(request)
+        self.perform_authentication(request)
+        self.check_permissions(request)
+        self.check_throttles(request)
+        # WSGI has no end of a chunked body: it would look like an empty one.
+        if request.META.get("HTTP_TRANSFER_ENCODING") and not request.META.get("CONTENT_LENGTH"):
+            raise LengthRequired
+        method = "GET" if request.method == "HEAD" else request.method or ""
+        scope = self.scopes.get(method)
+        if scope and scope not in key_of(request).scopes:
+            raise ScopeMissing(scope=scope.value)
+
+    def choose_media_type(self, request: Request) -> str:
+        """Return the one of `media_types` that the caller prefers. Raises NotAcceptable."""
+        chosen = negotiation.choose(request.META.get("HTTP_ACCEPT", "*/*"), self.media_types)
+        if chosen is None:
+            raise NotAcceptable
+        return chosen
+
+    def get_authenticators(self) -> list[Any]:
+        return _instances(tuple(self.authentication_classes))
+
+    def get_parsers(self) -> list[Any]:
+        return _instances(tuple(self.parser_classes))
+
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        view: Any = type(self)
+        return _response_headers(view)
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        for name, value in self.headers.items():
+            response.headers.setdefault(name, value)
+        return response
+
+    def raise_uncaught_exception(self, exc: Exception) -> NoReturn:
+        raise exc
+
+
+@cache
+def _instances(classes: tuple[type, ...]) -> list[Any]:
+    """Return one instance of each class for all requests: neither authenticators nor parsers have a state."""
+    return [kind() for kind in classes]
+
+
+@cache
+def _response_headers(view: type[ApiView]) -> dict[str, str]:
+    """Return the headers that each answer of the view has."""
+    has = {name for name in view.http_method_names if hasattr(view, name)}
+    methods = [name.upper() for name in view.http_method_names if name in has or (name == "head" and "get" in has)]
+    vary = {"Vary": "Accept"} if len(view.media_types) > 1 else {}
+    # Not for any cache: signed URLs, and one tenant's own affairs.
+    return {"Allow": ", ".join(methods), **vary, "Cache-Control": "private, no-store"}
+
+
+def key_of(request: Request) -> ApiKey:
+    """Return the key that KeyAuthentication found."""
+    return cast(ApiKey, request.auth)
