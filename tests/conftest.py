@@ -17,6 +17,7 @@ import psycopg
 import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
+from django_q.models import OrmQ
 from moto.s3.models import s3_backends
 
 from deploy import stack
@@ -106,6 +107,18 @@ def await_ring() -> None:
     for thread in threading.enumerate():
         if thread.name == "ring":
             thread.join()
+
+
+def count_rings() -> int:
+    """Return how many rings went out, with the one that was put off."""
+    await_ring()
+    return OrmQ.objects.count()
+
+
+def clear_rings() -> None:
+    """Delete the rings that went out, with the one that was put off."""
+    await_ring()
+    OrmQ.objects.all().delete()
 
 
 @pytest.fixture(autouse=True)

@@ -9,12 +9,11 @@ import time_machine
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from django_q.models import OrmQ
 
 from generations import deliver, deliveries, endpoints, lifecycle, turns
 from generations.deliveries import Tried
 from generations.models import Delivery, DeliveryAttempt, Generation, Slot
-from tests.conftest import ACT, Caller, await_ring, make_generation
+from tests.conftest import ACT, Caller, clear_rings, count_rings, make_generation
 from tests.test_lifecycle import VIDEO, put_in
 from tests.webhooks import ended, make_due, make_endpoint
 
@@ -136,7 +135,7 @@ def test_where_nobody_listens_a_move_costs_one_query_more(alice: Caller) -> None
 def test_a_cancel_in_the_web_process_rings(alice: Caller) -> None:
     make_endpoint(alice)
     assert alice.http.post(f"/v1/generations/{make_generation(alice).pk}/cancel").status_code == 200
-    assert OrmQ.objects.count() == 1
+    assert count_rings() == 1
 
 
 def test_the_schema_has_an_endpoint_told_once_of_an_event(alice: Caller) -> None:
@@ -219,7 +218,7 @@ def test_a_lease_is_longer_than_an_attempt() -> None:
 def test_sending_it_again_is_the_same_message_with_its_schedule_begun_anew(alice: Caller, status: str) -> None:
     make_endpoint(alice)
     g = ended(alice)
-    OrmQ.objects.all().delete()
+    clear_rings()
     one = claimed()
     if status == "delivered":
         deliveries.mark_delivered(one, WORKED)
@@ -229,8 +228,7 @@ def test_sending_it_again_is_the_same_message_with_its_schedule_begun_anew(alice
         deliveries.end_pending(one.endpoint)
     Slot.objects.all().delete()
     endpoints.redeliver(ACT, Delivery.objects.select_related("endpoint", "tenant").get())
-    await_ring()
-    assert OrmQ.objects.count() == 1
+    assert count_rings() == 1
     again = claimed()
     assert (again.message_id, again.attempts, again.status) == (f"evt_{g.pk.hex}_2", 0, "pending")
     assert not deliveries.mark_delivered(one, WORKED)  # from before it

@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 from django.utils import timezone
-from django_q.models import OrmQ
 
 from generations import deliver, endpoints, ids, lifecycle, queue, sweep, turns
 from generations.models import Delivery, DeliveryAttempt, WebhookEndpoint
 from generations.turns import Load, Turn
-from tests.conftest import ACT, Caller, make_generation
+from tests.conftest import ACT, Caller, clear_rings, count_rings, make_generation
 from tests.receiver import Receiver, receiving
 from tests.webhooks import ended, make_due, make_endpoint
 
@@ -168,12 +167,12 @@ def test_a_sweep_delivers_what_is_due_and_ends(alice: Caller, receiver: Receiver
     _, secret = endpoints.create(ACT, alice.tenant, receiver.url, test=False)
     for _ in range(6):
         ended(alice)
-    OrmQ.objects.all().delete()
+    clear_rings()
     assert sweep.run() == 6
     assert {post.verified(secret)["type"] for post in receiver.posts} == {"generation.failed"}
     assert len({post.id for post in receiver.posts}) == 6
     assert set(Delivery.objects.values_list("status", flat=True)) == {"delivered"}
-    assert OrmQ.objects.count() == 0
+    assert count_rings() == 0
 
 
 @pytest.mark.django_db(transaction=True)
@@ -184,9 +183,9 @@ def test_a_sweep_whose_time_is_over_rings_for_what_is_due_soon(
     make_endpoint(alice, receiver.url)
     receiver.answer = 500
     ended(alice)
-    OrmQ.objects.all().delete()
+    clear_rings()
     assert sweep.run() == 1
-    assert OrmQ.objects.count() == 1  # its next attempt is in five seconds
+    assert count_rings() == 1  # its next attempt is in five seconds
 
 
 @pytest.mark.django_db(transaction=True)
@@ -194,9 +193,9 @@ def test_a_retry_that_is_due_much_later_is_left_to_the_minutes_ring(alice: Calle
     make_endpoint(alice)
     ended(alice)
     Delivery.objects.update(due_at=timezone.now() + timedelta(minutes=5))
-    OrmQ.objects.all().delete()
+    clear_rings()
     assert sweep.run() == 0
-    assert OrmQ.objects.count() == 0
+    assert count_rings() == 0
 
 
 @pytest.mark.django_db(transaction=True)

@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django_q.models import OrmQ
 
 from generations import endpoints
 from generations.models import Delivery, Slot
 from tenants.models import AuditEntry
-from tests.conftest import ACT, Caller, await_ring
+from tests.conftest import ACT, Caller, clear_rings, count_rings
 from tests.receiver import Receiver, receiving
 from tests.webhooks import attempt_all, ended, make_endpoint
 
@@ -99,7 +98,7 @@ def test_sending_it_again_is_told_and_rings(alice: Caller, receiver: Receiver) -
     _, secret = endpoints.create(ACT, alice.tenant, receiver.url, test=False)
     ended(alice)
     attempt_all()
-    OrmQ.objects.all().delete()
+    clear_rings()
     row = Delivery.objects.get()
     assert row.status == "delivered"
 
@@ -107,8 +106,7 @@ def test_sending_it_again_is_told_and_rings(alice: Caller, receiver: Receiver) -
     answer = alice.http.post(f"{PATH}/{row.pk}/redeliver")
     assert answer.status_code == 202
     assert (answer.json()["status"], answer.json()["attempt_count"]) == ("pending", 0)
-    await_ring()
-    assert OrmQ.objects.count() == 1
+    assert count_rings() == 1
     attempt_all()
     assert receiver.posts[0].id == receiver.posts[1].id
     assert receiver.posts[0].verified(secret) == receiver.posts[1].verified(secret)
