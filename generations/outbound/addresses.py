@@ -12,7 +12,7 @@ from generations.outbound.errors import FetchFailed, FetchRefused
 
 MAX_URL_CHARS = 8192  # presigned URLs with a session token reach 2,000
 PORTS = (443, 8443)
-DENIED_CHARS = '\\"<>^`{|}'
+DENIED_CHARS = set('\\"<>^`{|}')
 
 # Python's is_global calls several of these global, and changes its mind between releases. Source of the list:
 # the IANA special-purpose registries, and 168.63.129.16, Azure's metadata under a public address.
@@ -38,12 +38,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 def check_url(url: str) -> httpx.URL:
     """Return the parsed URL, unless its text alone refuses it already. Raise FetchRefused with the reason."""
-    if (
-        len(url) > MAX_URL_CHARS
-        or not url.isascii()
-        or not url.isprintable()
-        or any(char in url for char in DENIED_CHARS)
-    ):
+    if len(url) > MAX_URL_CHARS or not (url.isascii() and url.isprintable()) or DENIED_CHARS & set(url):
         raise FetchRefused("it is too long or holds characters that a URL may not have")
     try:
         parts = httpx.URL(url)

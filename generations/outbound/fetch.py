@@ -73,12 +73,10 @@ def open_url(url: str, *, limit: int, deadline: float) -> Iterator[Download]:
 
 def post(url: str, content: bytes, headers: Mapping[str, str], *, deadline: float) -> Answer:
     """Its status, once the head of the answer has come: the body is not read. Raises FetchRefused or FetchFailed."""
+    target, resolve = str(addresses.check_url(url)), partial(addresses.resolve, _posts_resolver)
     budget = transport.Budget(deadline, silence=MAX_SILENCE, max_bytes=MAX_HEAD)
     headers = {**headers, "Content-Length": str(len(content))}
-    resolve = partial(addresses.resolve, _posts_resolver)
-    with transport.exchange(
-        "POST", str(addresses.check_url(url)), headers, budget, content=content, resolve=resolve
-    ) as response:
+    with transport.exchange("POST", target, headers, budget, content=content, resolve=resolve) as response:
         wait = http_dates.parse_retry_after(response.headers.get("Retry-After", ""), MAX_RETRY_AFTER)
         return Answer(response.status, wait)
 

@@ -12,9 +12,8 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import certifi
 import httpcore
@@ -45,8 +44,7 @@ FOREIGN_ERRORS = (
 Resolve = Callable[[str, int, float], str]  # host, port and seconds to the address that is connected to
 
 
-@dataclass(frozen=True)
-class Response:
+class Response(NamedTuple):
     status: int
     headers: httpx.Headers
     chunks: Iterator[bytes]  # of the body, as they come; raises FetchFailed
