@@ -16,11 +16,12 @@ from generations.api import waiting  # noqa: E402
 from generations.errors import StorageTrouble  # noqa: E402
 from seedance_service.http import dispatch  # noqa: E402
 
+log = structlog.stdlib.get_logger(__name__)
 application = dispatch.application
 try:
     storage.get_ready()
 except StorageTrouble:  # /readyz reports it, and so does every call that needs the bucket
-    structlog.stdlib.get_logger(__name__).exception("the bucket's clients can not be made")
+    log.exception("the bucket's clients can not be made")
 waiting.end_with_the_process()
 gc.collect()
 gc.freeze()  # what is loaded now lives as long as the process: the collector need not visit it during requests

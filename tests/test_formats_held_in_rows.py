@@ -20,7 +20,8 @@ from django.urls import reverse
 
 from generations.models import Chore, Delivery, Generation, Pace, Pause, WebhookEndpoint
 from tenants.models import ApiKey, AuditEntry, LedgerEntry
-from tests.conftest import Caller, client, make_generation, make_image
+from tests.conftest import Caller, make_generation, make_image
+from tests.http_client import with_key
 from tests.pictures import mp4
 from tests.receiver import receiving
 from tests.test_lifecycle import put_in
@@ -60,7 +61,7 @@ def test_an_api_key_that_callers_hold_still_opens(alice: Caller) -> None:
     prefix, digest = "sds_live_000000000000", "ecc94c1387edaf736da8e88b93fe369207d66c6b1ae0db5268e01ff2dd46bd08"
     scopes = ["generations:write", "generations:read", "usage:read", "webhooks:manage"]
     ApiKey.objects.create(tenant=alice.tenant, prefix=prefix, digest=digest, scopes=scopes)
-    http = client(f"{prefix}_{'0' * 43}0djTIX")
+    http = with_key(f"{prefix}_{'0' * 43}0djTIX")
     assert http.post(CREATES, SMALLEST, format="json").status_code == 202
     for path in (CREATES, "/v1/usage", "/v1/webhook-endpoints"):
         assert http.get(path).status_code == 200
@@ -183,7 +184,7 @@ def test_an_action_on_a_tenant_its_keys_or_webhooks_has_its_text_in_the_audit_lo
     key = tenant("create", "bob")["api_key"]
     tenant("limit", "bob", "--per-day", "5")
     tenant("limit", key, "--per-day", "4")
-    bob = client(tenant("roll", key)["api_key"])
+    bob = with_key(tenant("roll", key)["api_key"])
     tenant("revoke", key)
     tenant("suspend", "bob")
     tenant("resume", "bob")

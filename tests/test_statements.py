@@ -1,6 +1,5 @@
 """Statements by hand do what the ORM does; and what is remembered for a moment is remembered for no longer."""
 
-import threading
 import time
 from datetime import timedelta
 from typing import Any

@@ -61,25 +61,24 @@ def _log_call(request: HttpRequest, response: HttpResponse, began: float) -> Non
     """Log a call of the API, without its query, which may hold what is the caller's own business."""
     key = getattr(request, "auth", None)  # REST framework puts the key on Django's request too
     who = {"tenant": key.tenant_id, "key": key.prefix} if key else {}
-    _log_request("request", request, response, began, **who)
+    log.info("request", **_facts(request, response), **who, duration_ms=_milliseconds_since(began))
 
 
 def _log_panel_page(request: HttpRequest, response: HttpResponse, began: float) -> None:
     """Log which operator looked at which page: prompts and videos are callers'. Actions are in the audit log."""
     user: Any = getattr(request, "user", None)
     if user and user.is_authenticated:
-        _log_request("panel", request, response, began, user=user.get_username())
+        who = {"user": user.get_username()}
+        log.info("panel", **_facts(request, response), **who, duration_ms=_milliseconds_since(began))
 
 
-def _log_request(event: str, request: HttpRequest, response: HttpResponse, began: float, **who: Any) -> None:
-    log.info(
-        event,
-        action=request.method or "",
-        path=request.path[:MAX_LOGGED_PATH_CHARS],
-        status=response.status_code,
-        **who,
-        duration_ms=round((time.perf_counter() - began) * 1000),
-    )
+def _facts(request: HttpRequest, response: HttpResponse) -> dict[str, Any]:
+    path = request.path[:MAX_LOGGED_PATH_CHARS]
+    return {"action": request.method or "", "path": path, "status": response.status_code}
+
+
+def _milliseconds_since(began: float) -> int:
+    return round((time.perf_counter() - began) * 1000)
 
 
 class FixedHeaders:
