@@ -33,7 +33,6 @@ class KeyAuthentication(BaseAuthentication):
         except InvalidKey:
             failures.count(address)
             raise
-        failures.remember_good(text)
         _note_use(key, timezone.now())
         return key.tenant, key
 
@@ -62,6 +61,7 @@ def _cached_or_found(text: str) -> ApiKey:
     if key is None:
         key = find(text)
         cached_keys.put(key)
+        failures.remember_good(text)
     return key
 
 

@@ -54,18 +54,37 @@ class ApiView(APIView):
 
     http_method_names = ["get", "head", "post", "patch", "delete"]  # `Allow` names no OPTIONS, which tells nothing here
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Answer HEAD as GET: Django would bind the method to each view object, which would then refer to itself."""
+        super().__init_subclass__(**options)
+        if hasattr(cls, "get"):
+            cls.head = cls.get
+
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().dispatch(request, *args, **kwargs)
+        finally:
+            # By this the view and its request refer to each other, and would stay, with the body, until the garbage
+            # collector comes.
+            self.request.parser_context.clear()
+
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         request.accepted_media_type = self.choose_media_type(request)
         self.perform_authentication(request)
         self.check_permissions(request)
         self.check_throttles(request)
+        meta, method = request.META, request.method or ""
         # WSGI has no end of a chunked body: it would look like an empty one.
-        if request.META.get("HTTP_TRANSFER_ENCODING") and not request.META.get("CONTENT_LENGTH"):
+        if meta.get("HTTP_TRANSFER_ENCODING") and not meta.get("CONTENT_LENGTH"):
             raise LengthRequired
-        method = "GET" if request.method == "HEAD" else request.method or ""
-        scope = self.scopes.get(method)
+        scope = self.scopes.get("GET" if method == "HEAD" else method)
         if scope and scope not in key_of(request).scopes:
             raise ScopeMissing(scope=scope.value)
+
+    def perform_authentication(self, request: Request) -> None:
+        """Ask the one authenticator now. REST framework would find its way to it at the first use of `user`."""
+        [authenticator] = request.authenticators
+        request.user, request.auth = authenticator.authenticate(request)
 
     def choose_media_type(self, request: Request) -> str:
         """Return the one of `media_types` that the caller prefers. Raises NotAcceptable."""
@@ -103,8 +122,7 @@ def _instances(classes: tuple[type, ...]) -> list[Any]:
 @cache
 def _response_headers(view: type[ApiView]) -> dict[str, str]:
     """Return the headers that each answer of the view has."""
-    has = {name for name in view.http_method_names if hasattr(view, name)}
-    methods = [name.upper() for name in view.http_method_names if name in has or (name == "head" and "get" in has)]
+    methods = [name.upper() for name in view.http_method_names if hasattr(view, name)]
     vary = {"Vary": "Accept"} if len(view.media_types) > 1 else {}
     # Not for any cache: signed URLs, and one tenant's own affairs.
     return {"Allow": ", ".join(methods), **vary, "Cache-Control": "private, no-store"}
