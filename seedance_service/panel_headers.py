@@ -1,11 +1,11 @@
 """What the panel's pages may load, should a caller's text ever become markup in them: nothing but what is ours."""
 
-from collections.abc import Callable
 from functools import cache
 
 import structlog
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.utils.deprecation import MiddlewareMixin
 
 from generations import storage
 from generations.errors import StorageTrouble
@@ -34,12 +34,8 @@ HEADERS = {
 }
 
 
-class PanelHeaders:
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self._get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        response = self._get_response(request)
+class PanelHeaders(MiddlewareMixin):
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         if request.path.startswith(PANEL):
             for name, value in {**HEADERS, "Content-Security-Policy": _policy()}.items():
                 response.headers[name] = value

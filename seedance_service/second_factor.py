@@ -4,7 +4,6 @@ Until it is given no other page of the panel opens. django-otp keeps the secrets
 twice.
 """
 
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,9 +14,9 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.deprecation import MiddlewareMixin
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django_otp.plugins.otp_totp.models import TOTPDevice
@@ -39,17 +38,14 @@ class CodeForm(forms.Form):
     )
 
 
-class SecondFactor:
+class SecondFactor(MiddlewareMixin):
     """Sends who has not given it to its page."""
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self._get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+    def process_request(self, request: HttpRequest) -> HttpResponse | None:
         if settings.STAFF_TOTP and request.path.startswith(PANEL) and _is_missing(request):
             query = urlencode({"next": request.get_full_path()})
             return HttpResponseRedirect(f"{reverse('second_factor')}?{query}")
-        return self._get_response(request)
+        return None
 
 
 def _is_missing(request: HttpRequest) -> bool:

@@ -74,9 +74,7 @@ TEMPLATES = [
         },
     }
 ]
-USE_TZ = True
 TIME_ZONE = "UTC"
-LANGUAGE_CODE = "en-us"
 USE_I18N = False
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "/static/"
@@ -164,7 +162,6 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_AUTHENTICATION": [],
-    "SERVE_PERMISSIONS": [],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVERS": [{"url": "/"}],
@@ -176,6 +173,8 @@ SPECTACULAR_SETTINGS = {
     ],
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "COMPONENT_SPLIT_PATCH": False,
+    # Texts in paths are ids, which are UUIDs; what is none is answered as one that nobody has.
+    "PATH_CONVERTER_OVERRIDES": {"str": {"type": "string", "format": "uuid"}},
     "POSTPROCESSING_HOOKS": ["seedance_service.openapi.document.complete"],
 }
 
@@ -268,17 +267,14 @@ METRICS_DIR = Path(env.text("METRICS_DIR", str(VAR / "metrics")))  # what the pr
 TRACES = bool(env.text("OTEL_EXPORTER_OTLP_ENDPOINT") or env.text("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
 
 
-def _on_a_terminal() -> str:
-    return "console" if sys.stderr.isatty() else "json"
-
-
+AUTO_LOG_FORMAT = "console" if sys.stderr.isatty() else "json"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
         "line": {
             "()": "seedance_service.logs.RedactingFormatter",
-            "style": env.one_of("LOG_FORMAT", "auto", {"auto": _on_a_terminal(), "json": "json", "console": "console"}),
+            "style": env.one_of("LOG_FORMAT", "auto", {"auto": AUTO_LOG_FORMAT, "json": "json", "console": "console"}),
             "secrets": [
                 SECRET_KEY,
                 *SECRET_KEY_FALLBACKS,

@@ -1,6 +1,5 @@
 """What drf-spectacular can not see of views and fields. document.py adds what every operation can answer."""
 
-import re
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerExtension
@@ -38,16 +37,6 @@ class OperationSchema(AutoSchema):
         super()._insert_field_validators(field, schema)
         schema.pop("x-spec-enum-id", None)  # a note from one part of drf-spectacular to another
         schema.update(getattr(field, "told", {}))
-
-    def _resolve_path_parameters(self, variables: list[str]) -> list[dict[str, Any]]:
-        """Ids are UUIDs; what is none is answered as one that nobody has."""
-        return [_as_id(one) for one in super()._resolve_path_parameters(variables)]
-
-
-def _as_id(parameter: dict[str, Any]) -> dict[str, Any]:
-    if not re.fullmatch(r"\w+_id", parameter["name"]):
-        return parameter
-    return {**parameter, "schema": {"type": "string", "format": "uuid"}}
 
 
 class KeyScheme(OpenApiAuthenticationExtension):
