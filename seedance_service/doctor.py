@@ -107,7 +107,7 @@ def of_bucket() -> Iterator[Finding]:
         return
     key, step = f"doctor/{secrets.token_hex(16)}", ""
     try:
-        at = storage.clock()
+        at = storage.ping()
         for step in storage.rehearse(key):
             if step == "ListBucket":
                 yield from _signed(key)
