@@ -29,16 +29,13 @@ OF_AN_ID = {
     "delivery_id": "webhook_delivery_not_found",
 }
 VIDEO = ("video_not_ready", "no_video", "video_deleted")
+NOT_POSSIBLE = ["generations_cancel", "generations_delete", "webhook_endpoints_create", "webhook_endpoints_change"]
+NOT_POSSIBLE += ["webhook_endpoints_test", "webhook_deliveries_redeliver"]
 ITS_OWN = {
-    "generations_cancel": ("not_possible",),
-    "generations_delete": ("not_possible",),
     "generations_rerun": ("inputs_gone",),
     "generations_video": VIDEO,
     "generations_poster": VIDEO,
-    "webhook_endpoints_create": ("not_possible",),
-    "webhook_endpoints_change": ("not_possible",),
-    "webhook_endpoints_test": ("not_possible",),
-    "webhook_deliveries_redeliver": ("not_possible",),
+    **dict.fromkeys(NOT_POSSIBLE, ("not_possible",)),
 }
 
 
