@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
 
 from seedance_service import env
 
@@ -293,6 +294,6 @@ UNFOLD = {
     "SITE_HEADER": "Seedance Service",
     "SITE_SYMBOL": "movie",
     "DASHBOARD_CALLBACK": "generations.admin.dashboard.callback",
-    "STYLES": ["seedance_service.sidebar.stylesheet"],
+    "STYLES": [lambda _: static("panel/panel.css")],
     "SIDEBAR": {"navigation": "seedance_service.sidebar.navigation"},
 }
