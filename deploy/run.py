@@ -65,9 +65,6 @@ class Run:
                     raise StackError(f"{process.name} ended. Its last words:\n{process.last_words()}")
             time.sleep(0.5)
 
-    def stop(self) -> None:
-        stack.stop(self.processes)
-
     def _add(self, process: Process) -> Process:
         self.processes.append(process)
         return process
@@ -224,7 +221,7 @@ def _run(demo: bool) -> int:
         print("\nStopping.", flush=True)
     finally:
         if run:
-            run.stop()
+            stack.stop(run.processes)
     return 0
 
 
