@@ -1,7 +1,5 @@
 """What the panel's pages may load, should a caller's text ever become markup in them: nothing but what is ours."""
 
-from functools import cache
-
 import structlog
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -29,7 +27,6 @@ POLICY = {
 }
 HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-    "Cross-Origin-Opener-Policy": "same-origin",
     "X-Frame-Options": "DENY",
 }
 
@@ -44,14 +41,8 @@ class PanelHeaders(MiddlewareMixin):
 
 def _policy() -> str:
     try:
-        bucket = _bucket()
+        bucket = storage.public_origin()
     except StorageTrouble:  # no credentials yet, for example: its pages are shown, without pictures and videos
         log.exception("where the bucket is can not be found out for the panel")
         bucket = ""
     return "; ".join(f"{name} {value.format(bucket=bucket)}".strip() for name, value in POLICY.items())
-
-
-@cache
-def _bucket() -> str:
-    """Asked once: it is the host of every signed URL."""
-    return storage.public_origin()

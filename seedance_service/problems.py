@@ -138,7 +138,8 @@ def of(error: Exception) -> Problem | None:
             sentence = "The database does not answer. Try again."
             return _of(TABLE[OperationalError], "database_unavailable", sentence, retry_after=RETRY_LATER)
         case ValidationError():
-            return _invalid(error)
+            fields = faults.of(error)
+            return _of(_row(error.status_code), "invalid_request", faults.sentence(fields), fields=fields)
         case APIException():
             detail = JSON_WANTED if isinstance(error, UnsupportedMediaType) else str(error.detail)
             wait = getattr(error, "wait", None)
@@ -156,27 +157,23 @@ def _row(status: int) -> Row:
 
 
 def _refusal(error: Refusal) -> Problem:
-    fields, sentence = [], str(error)
+    row, fields, sentence, wait = TABLE[type(error)], [], str(error), error.facts.get("retry_after")
+    if isinstance(error, LimitReached):
+        return _limit_reached(error, row)
     if isinstance(error, errors.BadImage):
         fields, sentence = [faults.fault(error.field, sentence, error.code)], f"{error.field}: {sentence}"
-    resets_at = error.facts.get("resets_at")
-    wait = max(1, int((resets_at - timezone.now()).total_seconds()) + 1) if resets_at else None
-    if isinstance(error, LimitReached) and wait is None:
-        wait = RETRY_LATER
-    wait = error.facts.get("retry_after", wait)
-    problem = _of(TABLE[type(error)], error.code, sentence, fields=fields, retry_after=wait)
+    problem = _of(row, error.code, sentence, fields=fields, retry_after=wait)
     if problem.status == 401:
         problem.headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, LimitReached) and "standing" in error.facts:
-        standing = error.facts["standing"]
-        problem.headers.update(ratelimit.headers([standing], timezone.now()))
-        return problem._replace(limit={**render_limit(standing), "wanted": error.facts["wanted"]})
     return problem
 
 
-def _invalid(error: ValidationError) -> Problem:
-    fields = faults.of(error)
-    return _of(_row(error.status_code), "invalid_request", faults.sentence(fields), fields=fields)
+def _limit_reached(error: LimitReached, row: Row) -> Problem:
+    standing, now = error.facts["standing"], timezone.now()
+    wait = max(1, int((standing.resets_at - now).total_seconds()) + 1) if standing.resets_at else RETRY_LATER
+    problem = _of(row, error.code, str(error), retry_after=wait)
+    problem.headers.update(ratelimit.headers([standing], now))
+    return problem._replace(limit={**render_limit(standing), "wanted": error.facts["wanted"]})
 
 
 def _of(

@@ -22,10 +22,7 @@ Each takes `Authorization: Bearer KEY`. The same as OpenAPI 3.1: [/openapi.json]
 def text() -> str:
     """It changes only with the code."""
     generator: Any = SchemaGenerator  # it has no types
-    return written(generator().get_schema(request=None, public=True))
-
-
-def written(document: Schema) -> str:
+    document: Schema = generator().get_schema(request=None, public=True)
     paths, components = document["paths"], document["components"]
     parts = [*_operations(paths, components), *_shapes(paths, components["schemas"])]
     return "\n".join([HEAD.format(**document["info"]), *parts])

@@ -50,12 +50,8 @@ class SecondFactor(MiddlewareMixin):
 
 def _is_missing(request: HttpRequest) -> bool:
     open_to_all = {reverse("second_factor"), reverse("admin:login"), reverse("admin:logout")}
-    return request.user.is_authenticated and not _is_verified(request) and request.path not in open_to_all
-
-
-def _is_verified(request: HttpRequest) -> bool:
     user: Any = request.user  # as OTPMiddleware has made it
-    return bool(user.is_verified())
+    return user.is_authenticated and not user.is_verified() and request.path not in open_to_all
 
 
 @never_cache
@@ -63,7 +59,7 @@ def view(request: HttpRequest) -> HttpResponse:
     user: Any = request.user
     if not (user.is_authenticated and user.is_staff):
         return HttpResponseRedirect(reverse("admin:login"))
-    if _is_verified(request):
+    if user.is_verified():
         return HttpResponseRedirect(_next(request))
     device = _device(user)
     form = CodeForm(request.POST if request.method == "POST" else None)
