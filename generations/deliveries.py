@@ -71,11 +71,7 @@ def publish(generation: Generation) -> None:
 def listeners(tenant_id: int, test: bool, kind: str) -> list[WebhookEndpoint]:
     """The tenant's endpoints, of that world, that are told of that type."""
     rows = WebhookEndpoint.objects.filter(tenant=tenant_id, test=test, disabled_at=None, deleted_at=None)
-    return [row for row in rows.order_by("id") if _wants(row, kind)]
-
-
-def _wants(endpoint: WebhookEndpoint, kind: str) -> bool:
-    return kind in endpoint.events if endpoint.events else kind not in BY_NAME_ONLY
+    return [row for row in rows.order_by("id") if kind in row.events or not (row.events or kind in BY_NAME_ONLY)]
 
 
 def tell(endpoints: Sequence[WebhookEndpoint], kind: str, facts: dict[str, Any]) -> list[Delivery]:
@@ -127,10 +123,9 @@ def _facts(generation: Generation, sequence: int) -> dict[str, Any]:
     }
 
 
-def next_due() -> datetime | None:
-    """When the next delivery wants attention."""
-    rows = Delivery.objects.filter(due_at__isnull=False).order_by("due_at")
-    return rows.values_list("due_at", flat=True).first()
+def is_any_due(before: datetime) -> bool:
+    """Return whether a delivery wants attention by then."""
+    return Delivery.objects.filter(due_at__lte=before).exists()
 
 
 def pause(attempts: int, retry_after: float | None = None) -> float | None:

@@ -22,14 +22,9 @@ Cell = tuple[str, str, str, int]  # model, resolution, ratio, seconds
 
 def price_micro(model: catalog.Model, resolution: str, ratio: str, duration: int) -> int:
     """The worst case in micro-USD, a success's price."""
-    models, cells = _table(settings.PRICES)
+    models, cells = read_table(settings.PRICES)
     cell = cells.get((model.name, resolution, ratio, duration))
     return models[model.name].price_micro(resolution, ratio, duration) if cell is None else cell
-
-
-def check() -> None:
-    """Raises ImproperlyConfigured, with what is wrong with the table."""
-    _table(settings.PRICES)
 
 
 class ModelPrices(msgspec.Struct, forbid_unknown_fields=True):
@@ -40,7 +35,8 @@ class ModelPrices(msgspec.Struct, forbid_unknown_fields=True):
 
 
 @cache
-def _table(text: str) -> tuple[dict[str, catalog.Model], dict[Cell, int]]:
+def read_table(text: str) -> tuple[dict[str, catalog.Model], dict[Cell, int]]:
+    """Return the models with their rates, and the single prices. Raise ImproperlyConfigured, with what is wrong."""
     try:
         table = msgspec.json.decode(text, type=dict[str, ModelPrices]) if text else {}
     except (msgspec.DecodeError, RecursionError) as error:

@@ -127,13 +127,7 @@ class Prune:
 
     def uploads(self) -> Pruned:
         """In parts, begun and never ended. The service begins none."""
-        done = Pruned("uploads")
-        for upload in storage.uploads():
-            if self.now - upload.begun > ORPHAN_AFTER:
-                done.count += 1
-                if not self.dry:
-                    storage.abort(upload)
-        return done
+        return Pruned("uploads", storage.abort_uploads(self.now - ORPHAN_AFTER, dry=self.dry))
 
     def events(self) -> Pruned:
         """The moves of generations that ended long ago, all of one generation's together."""
