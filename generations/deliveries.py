@@ -187,19 +187,17 @@ def _tell(delivery: Delivery, tried: Tried) -> None:
     transaction.on_commit(lambda: log.info("webhook", **facts))
 
 
-def redeliver(delivery: Delivery) -> bool:
-    """The same message again, its schedule begun anew. In a transaction. False where there is no such delivery."""
+def redeliver(delivery: Delivery) -> None:
+    """The same message again, its schedule begun anew. In a transaction."""
     now = timezone.now()
     begun = {"status": Status.PENDING, "due_at": now, "finished_at": None, "attempts": 0, "turn": F("turn") + 1}
-    if not Delivery.objects.filter(pk=delivery.pk).update(**begun):
-        return False
+    Delivery.objects.filter(pk=delivery.pk).update(**begun)
     transaction.on_commit(queue.ring)
-    return True
 
 
-def end_pending(endpoint: WebhookEndpoint) -> int:
+def end_pending(endpoint: WebhookEndpoint) -> None:
     """What is under way to it has failed: it was disabled, or deleted. In the transaction in which it was."""
-    return _end(Delivery.objects.filter(endpoint=endpoint))
+    _end(Delivery.objects.filter(endpoint=endpoint))
 
 
 def end_strays() -> int:

@@ -3,7 +3,7 @@
 import time
 from datetime import datetime, timedelta
 
-from django.db.models import F, QuerySet
+from django.db.models import F, Max, QuerySet
 from django.utils import timezone
 
 from generations import claims, queue
@@ -21,8 +21,7 @@ def beat() -> None:
 
 def youngest_age() -> timedelta | None:
     """Since any worker last looked; None where none ever did."""
-    beats = Worker.objects.filter(beat_at__isnull=False).order_by("-beat_at").values_list("beat_at", flat=True)
-    last = beats.first()
+    last = Worker.objects.aggregate(last=Max("beat_at"))["last"]
     return timezone.now() - last if last else None
 
 

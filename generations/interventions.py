@@ -5,6 +5,7 @@ The reason stays in the audit log: its caller reads that the operators did it, a
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -34,10 +35,7 @@ def cancel(act: Act, generation: Generation) -> None:
 
 def fail(act: Act, generation: Generation) -> None:
     """Whatever the upstream does with it: its hold goes back, and what the upstream charges is ours to bear."""
-
-    def move() -> bool:
-        return lifecycle.fail(generation, "ended_by_operators", ENDED, sources=MOVABLE, fenced=False)
-
+    move = partial(lifecycle.fail, generation, "ended_by_operators", ENDED, sources=MOVABLE, fenced=False)
     _do(act, "fail and release", generation, move, was=generation.status, usd=amounts.usd(generation.price_micro))
 
 
@@ -49,10 +47,7 @@ def nudge(act: Act, generation: Generation) -> None:
 
 def retry_copy(act: Act, generation: Generation) -> None:
     """The copy begins anew, from a fresh URL of the upstream."""
-
-    def move() -> bool:
-        return lifecycle.nudge(generation, [Status.COPYING], f"its copy was begun anew by {OPERATORS}")
-
+    move = partial(lifecycle.nudge, generation, [Status.COPYING], f"its copy was begun anew by {OPERATORS}")
     _do(act, "retry copy", generation, move)
     queue.ring()
 

@@ -90,10 +90,8 @@ def _verified(turn: "Turn", key: str, sent: "Hashed") -> videos.Video:
 
 def _delete_older(prefix: str, turn: int) -> None:
     """What copies that died have left; nobody was told of it."""
-    for key in storage.keys(prefix):
-        found = re.fullmatch(r"(\d+)\.(mp4|jpg)", key.removeprefix(prefix))
-        if found and int(found[1]) < turn:
-            storage.delete(key)
+    found = [re.fullmatch(rf"{re.escape(prefix)}(\d+)\.(mp4|jpg)", key) for key in storage.keys(prefix)]
+    storage.delete_all([name[0] for name in found if name and int(name[1]) < turn])
 
 
 class Turn:
