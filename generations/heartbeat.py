@@ -54,7 +54,8 @@ class Watch:
 
         Return True where, for STALLED on end, work was due, a slot free, and no sweep of this host beat.
         """
-        now, beat_at = time.monotonic(), _last_beat()
+        host = Worker.objects.filter(pk=queue.host())
+        now, beat_at = time.monotonic(), host.values_list("beat_at", flat=True).first()
         if not _could_work() or beat_at != self._beat_at:
             self.forget()
             self._beat_at = beat_at
@@ -70,10 +71,6 @@ class Watch:
 def _could_work() -> bool:
     """A host whose every slot is held by the sweeps of others is idle, and not stuck."""
     return claims.is_any_due(timezone.now()) and queue.has_free_slot()
-
-
-def _last_beat() -> datetime | None:
-    return Worker.objects.filter(pk=queue.host()).values_list("beat_at", flat=True).first()
 
 
 def _note(**columns: object) -> None:

@@ -14,7 +14,6 @@ from generations import intake, lifecycle, queue, removal
 from generations.models import Generation
 from tenants import administration, amounts
 from tenants.administration import Act
-from tenants.db.engine import engine
 from tenants.db.operations import Statement
 from tenants.errors import NotPossible
 
@@ -58,7 +57,7 @@ def rerun(act: Act, generation: Generation, *, seed: int | None = None) -> Gener
 
     def audit(made: Generation) -> Statement:
         facts = {"made": str(made.pk), "seed": made.seed, "usd": amounts.usd(made.price_micro)}
-        return _audit_entry(act, "rerun", generation, **facts)
+        return administration.audit_entry(act, "generation: rerun", generation.tenant, str(generation.pk), facts)
 
     return intake.rerun(generation, seed=generation.seed if seed is None else seed, audit=audit)
 
@@ -75,11 +74,7 @@ def _do(act: Act, action: str, generation: Generation, move: Callable[[], bool],
         if not move():
             generation.refresh_from_db()
             raise NotPossible(reason=_why_not(generation))
-        engine.run(*_audit_entry(act, action, generation, **facts))
-
-
-def _audit_entry(act: Act, action: str, generation: Generation, **facts: Any) -> Statement:
-    return administration.audit_entry(act, f"generation: {action}", generation.tenant, str(generation.pk), facts)
+        administration.note(act, f"generation: {action}", generation.tenant, str(generation.pk), facts)
 
 
 def _why_not(generation: Generation) -> str:

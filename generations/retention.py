@@ -138,10 +138,7 @@ class Prune:
         if self.dry:
             done.count = Event.objects.filter(generation__in=ended.values("pk")).count()
             return done
-        while not self._is_over():
-            batch = list(ended.values_list("pk", "finished_at")[:AT_ONCE])
-            if not batch:
-                break
+        while not self._is_over() and (batch := list(ended.values_list("pk", "finished_at")[:AT_ONCE])):
             count, _ = Event.objects.filter(generation__in=[pk for pk, _ in batch]).delete()
             done.count += count
             pk, last = batch[-1]

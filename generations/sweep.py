@@ -93,9 +93,8 @@ class Polls:
 
     def give_back(self, unseen: Sequence[Generation]) -> None:
         """What nobody will look at, or copy, here: it is due at once, for another sweep."""
-        left = [self.copies.popleft()[0] for _ in range(len(self.copies))]
-        for generation in left:
-            lifecycle.put_off(generation, 0)
+        while self.copies:
+            lifecycle.put_off(self.copies.popleft()[0], 0)
         for generation in unseen:
             self._put_off(generation, 0, progress_percent=generation.progress_percent)
 
