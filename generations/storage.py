@@ -162,25 +162,15 @@ def pages(prefixes: Sequence[str], *, after: str = "") -> Iterator[list[Stored]]
                     yield [Stored(one["Key"], one["Size"], one["LastModified"]) for one in found]
 
 
-@dataclass(frozen=True)
-class Upload:
-    """One in parts that was begun and not ended."""
-
-    key: str
-    id: str
-    begun: datetime
-
-
-def uploads() -> list[Upload]:
-    """Up to 1,000 of them."""
+def abort_uploads(before: datetime, *, dry: bool) -> int:
+    """Abort up to 1,000 uploads in parts that were begun before then and not ended. Return how many there were; `dry`:
+    nothing is changed."""
     with _translated():
         found = _client().list_multipart_uploads(Bucket=settings.S3_BUCKET).get("Uploads", [])
-    return [Upload(one["Key"], one["UploadId"], one["Initiated"]) for one in found]
-
-
-def abort(upload: Upload) -> None:
-    with _translated():
-        _client().abort_multipart_upload(Bucket=settings.S3_BUCKET, Key=upload.key, UploadId=upload.id)
+        old = [upload for upload in found if upload["Initiated"] < before]
+        for upload in [] if dry else old:
+            _client().abort_multipart_upload(Bucket=settings.S3_BUCKET, Key=upload["Key"], UploadId=upload["UploadId"])
+    return len(old)
 
 
 def delete_all(keys: Sequence[str]) -> None:
