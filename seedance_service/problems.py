@@ -129,6 +129,8 @@ def _log_trouble(error: Exception) -> None:
 def of(error: Exception) -> Problem | None:
     """None: nobody expected it."""
     match error:
+        case LimitReached():
+            return _limit_reached(error)
         case Refusal():
             return _refusal(error)
         case errors.StorageTrouble():
@@ -157,21 +159,19 @@ def _row(status: int) -> Row:
 
 
 def _refusal(error: Refusal) -> Problem:
-    row, fields, sentence, wait = TABLE[type(error)], [], str(error), error.facts.get("retry_after")
-    if isinstance(error, LimitReached):
-        return _limit_reached(error, row)
+    fields, sentence, wait = [], str(error), error.facts.get("retry_after")
     if isinstance(error, errors.BadImage):
         fields, sentence = [faults.fault(error.field, sentence, error.code)], f"{error.field}: {sentence}"
-    problem = _of(row, error.code, sentence, fields=fields, retry_after=wait)
+    problem = _of(TABLE[type(error)], error.code, sentence, fields=fields, retry_after=wait)
     if problem.status == 401:
         problem.headers["WWW-Authenticate"] = "Bearer"
     return problem
 
 
-def _limit_reached(error: LimitReached, row: Row) -> Problem:
+def _limit_reached(error: LimitReached) -> Problem:
     standing, now = error.facts["standing"], timezone.now()
     wait = max(1, int((standing.resets_at - now).total_seconds()) + 1) if standing.resets_at else RETRY_LATER
-    problem = _of(row, error.code, str(error), retry_after=wait)
+    problem = _of(TABLE[type(error)], error.code, str(error), retry_after=wait)
     problem.headers.update(ratelimit.headers([standing], now))
     return problem._replace(limit={**render_limit(standing), "wanted": error.facts["wanted"]})
 

@@ -262,7 +262,6 @@ METRICS_DIR = Path(env.text("METRICS_DIR", str(VAR / "metrics")))  # what the pr
 # Read by OpenTelemetry itself, as all its other OTEL_… variables; none of the two: no traces.
 TRACES = bool(env.text("OTEL_EXPORTER_OTLP_ENDPOINT") or env.text("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
 
-
 # What no line of the log may hold.
 KEYS_OF_OURS = [SECRET_KEY, *SECRET_KEY_FALLBACKS, METRICS_TOKEN]
 KEYS_OF_OTHERS = [NOVITA_API_KEY, SANDBOX_API_KEY, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY]
