@@ -24,14 +24,10 @@ VAR = Path(os.environ.get("VAR_DIR") or ROOT / "var").resolve()
 LOCAL_ENV = VAR / "local.env"
 PICTURE = ROOT / "deploy" / "demo" / "lighthouse.jpg"
 PROMPT = "The lighthouse at dusk, the camera drifts towards it"
-KEPT = [
-    "SECRET_KEY",
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "ADMIN_PASSWORD",
-    "SEEDANCE_API_KEY",
-    "SANDBOX_SECRET",
-]
+# What LOCAL_ENV keeps for the next start, and for a `make demo` beside this one.
+KEPT = "SECRET_KEY AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY ADMIN_PASSWORD SEEDANCE_API_KEY SANDBOX_SECRET".split()
+KEPT += "SEEDANCE_URL S3_BUCKET S3_ENDPOINT_URL ALLOWED_HOSTS SECURE_COOKIES FETCH_ALLOW_HOSTS DATABASE_URL".split()
+KEPT_OF_SANDBOX = ["NOVITA_BASE_URL", "NOVITA_API_KEY", "SANDBOX_BASE_URL"]
 SANDBOX_SECONDS = 8.0
 # By the folder: stable from run to run, and two checkouts that start at once do not reach for the same ones.
 FIRST_S3_PORT = 18000 + 10 * (zlib.crc32(str(VAR).encode()) % 2000)
@@ -69,9 +65,6 @@ class Run:
                     raise StackError(f"{process.name} ended. Its last words:\n{process.last_words()}")
             time.sleep(0.5)
 
-    def stop(self) -> None:
-        stack.stop(self.processes)
-
     def _add(self, process: Process) -> Process:
         self.processes.append(process)
         return process
@@ -107,14 +100,8 @@ class Run:
         stack.wait_until_answers(sandbox, f"{url}/sandbox/tasks")
 
     def _prepare(self) -> None:
-        done = subprocess.run(
-            [sys.executable, "-m", "deploy.prepare"],
-            cwd=ROOT,
-            env=self.env,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command = [sys.executable, "-m", "deploy.prepare"]
+        done = subprocess.run(command, cwd=ROOT, env=self.env, capture_output=True, text=True, check=False)
         if done.returncode:
             raise StackError(f"The database or the bucket can not be prepared:\n{done.stderr}")
         self.env["SEEDANCE_API_KEY"] = done.stdout.strip().splitlines()[-1]
@@ -132,10 +119,7 @@ def _read_env(path: Path) -> dict[str, str]:
 
 
 def _write_env(path: Path, env: dict[str, str]) -> None:
-    names = [*KEPT, "SEEDANCE_URL", "S3_BUCKET", "S3_ENDPOINT_URL", "ALLOWED_HOSTS", "SECURE_COOKIES"]
-    names += ["FETCH_ALLOW_HOSTS", "DATABASE_URL"] + (
-        [] if _given("NOVITA_API_KEY") else ["NOVITA_BASE_URL", "NOVITA_API_KEY", "SANDBOX_BASE_URL"]
-    )
+    names = KEPT if _given("NOVITA_API_KEY") else KEPT + KEPT_OF_SANDBOX
     path.touch(0o600)
     path.write_text("".join(f"{name}={env[name]}\n" for name in names if env.get(name)))
 
@@ -237,7 +221,7 @@ def _run(demo: bool) -> int:
         print("\nStopping.", flush=True)
     finally:
         if run:
-            run.stop()
+            stack.stop(run.processes)
     return 0
 
 

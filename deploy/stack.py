@@ -199,27 +199,12 @@ def seaweedfs(folder: Path, logs: Path, ports: list[int], access_key: str, secre
     config.touch(0o600)
     credentials = [{"accessKey": access_key, "secretKey": secret_key}]
     config.write_text(json.dumps({"identities": [{"name": "local", "credentials": credentials, "actions": ["Admin"]}]}))
-    s3, master, filer, volume, admin = ports
-    command = [
-        str(BIN / "weed"),
-        "-logtostderr=true",
-        "mini",
-        f"-dir={folder}",
-        "-ip=127.0.0.1",
-        "-ip.bind=127.0.0.1",
-        f"-s3.config={config}",
-        f"-s3.port={s3}",
-        f"-master.port={master}",
-        f"-filer.port={filer}",
-        f"-volume.port={volume}",
-        f"-admin.port={admin}",
-        "-volume.max=10000",
-        "-s3.port.iceberg=0",
-        "-s3.port.lance=0",
-        "-webdav=false",
-        "-admin.ui=false",
-        "-master.telemetry=false",  # nothing is told to anybody
-    ]
+    command = [str(BIN / "weed"), "-logtostderr=true", "mini", f"-dir={folder}", f"-s3.config={config}"]
+    command += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-volume.max=10000"]
+    parts = ("s3", "master", "filer", "volume", "admin")
+    command += [f"-{part}.port={port}" for part, port in zip(parts, ports, strict=True)]
+    command += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false", "-admin.ui=false"]
+    command += ["-master.telemetry=false"]  # nothing is told to anybody
     return Process("s3", command, os.environ, logs)
 
 

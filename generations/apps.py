@@ -31,7 +31,7 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
     if settings.SANDBOX_BASE_URL:
         found += _check_sandbox()
     try:
-        prices.check()
+        prices.read_table(settings.PRICES)
     except ImproperlyConfigured as error:
         found.append(checks.Error(str(error), id="generations.E003"))
     return found

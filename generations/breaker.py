@@ -47,8 +47,8 @@ def pause(reason: str, *, test: bool, retry_after: float | None = None) -> None:
     now = timezone.now()
     row, first = Pause.objects.get_or_create(pk=_name(test), defaults={"since": now, "probe_at": now, "reason": reason})
     seconds = max(retry_after or 0.0, _backoff(row.probes))
-    row.reason, row.probes, row.probe_at = reason, row.probes + 1, now + timedelta(seconds=seconds)
-    Pause.objects.filter(pk=row.pk).update(reason=reason, probes=row.probes, probe_at=row.probe_at)
+    probe_at = now + timedelta(seconds=seconds)
+    Pause.objects.filter(pk=row.pk).update(reason=reason, probes=row.probes + 1, probe_at=probe_at)
     if first:
         log.error("submits are paused", upstream=row.pk, reason=reason)
 

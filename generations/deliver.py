@@ -5,12 +5,10 @@ Of an answer its status is all that is kept. Nothing outside is called within a 
 
 import json
 import time
-from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import assert_never
 
 import structlog
-from django.conf import settings
 from django.db import transaction
 from standardwebhooks import Webhook
 
@@ -31,23 +29,18 @@ THROTTLED = (429, 502, 503, 504)  # busy, or not there: a Retry-After is honoure
 
 
 def attempt(delivery: Delivery) -> None:
-    began = time.monotonic()
-    with _span(delivery) as span:
+    began, generation = time.monotonic(), delivery.generation
+    # Below its generation's create, where it tells of one.
+    span = tracing.step("webhook", generation) if generation else tracing.span("webhook", tenant=delivery.tenant_id)
+    with span as opened:
         outcome, answer = _posted(delivery)
-        span.tell(type=delivery.type, outcome=str(outcome))
+        opened.tell(type=delivery.type, outcome=str(outcome))
     milliseconds = int((time.monotonic() - began) * 1000)
     failpoint("delivery_sent")
     wait = answer.retry_after if answer and outcome == Outcome.THROTTLED else None
     _record(delivery, Tried(outcome, milliseconds, answer.status if answer else None, wait))
     meters.DELIVERIES.labels(str(outcome)).inc()
     failpoint("delivery_recorded")
-
-
-def _span(delivery: Delivery) -> AbstractContextManager[tracing.Span]:
-    """Below its generation's create, where it tells of one."""
-    if settings.TRACES and delivery.generation:
-        return tracing.step("webhook", delivery.generation)
-    return tracing.span("webhook", tenant=delivery.tenant_id)
 
 
 def recover(delivery: Delivery) -> None:

@@ -44,15 +44,6 @@ JITTER = 0.2  # of each pause, at most, is added: what failed together does not 
 
 
 @dataclass(frozen=True)
-class Message:
-    """One event, as every receiver of it gets it."""
-
-    id: str
-    type: str
-    body: str
-
-
-@dataclass(frozen=True)
 class Tried:
     """What came of one attempt."""
 
@@ -72,31 +63,26 @@ def publish(generation: Generation) -> None:
     if not (endpoints or own):
         return
     sequence = generation.events.count()  # this move's own is written
-    message = Message(f"evt_{generation.pk.hex}_{sequence}", kind, _body(kind, _facts(generation, sequence)))
+    message = _message(f"evt_{generation.pk.hex}_{sequence}", kind, _facts(generation, sequence))
     rows = [_row(generation, message, endpoint=endpoint, generation=generation) for endpoint in endpoints]
-    rows += [_own(generation, message)] if own else []
-    _write(rows)
+    _write([*rows, _own(generation, message)] if own else rows)
 
 
 def listeners(tenant_id: int, test: bool, kind: str) -> list[WebhookEndpoint]:
     """The tenant's endpoints, of that world, that are told of that type."""
     rows = WebhookEndpoint.objects.filter(tenant=tenant_id, test=test, disabled_at=None, deleted_at=None)
-    return [row for row in rows.order_by("id") if _wants(row, kind)]
-
-
-def _wants(endpoint: WebhookEndpoint, kind: str) -> bool:
-    return kind in endpoint.events if endpoint.events else kind not in BY_NAME_ONLY
+    return [row for row in rows.order_by("id") if kind in row.events or not (row.events or kind in BY_NAME_ONLY)]
 
 
 def tell(endpoints: Sequence[WebhookEndpoint], kind: str, facts: dict[str, Any]) -> list[Delivery]:
     """Of what is no generation's, in the transaction in which it happens."""
-    message = Message(f"evt_{ids.new().hex}", kind, _body(kind, facts))
+    message = _message(f"evt_{ids.new().hex}", kind, facts)
     rows = [_row(endpoint, message, endpoint=endpoint) for endpoint in endpoints]
     _write(rows)
     return rows
 
 
-def _own(generation: Generation, message: Message) -> Delivery:
+def _own(generation: Generation, message: dict[str, str]) -> Delivery:
     """To the URL that came with the generation. Novita's body is made at each attempt: it holds a signed URL."""
     row = _row(generation, message, generation=generation, url=generation.webhook_url)
     row.format = generation.webhook_format
@@ -105,10 +91,9 @@ def _own(generation: Generation, message: Message) -> Delivery:
     return row
 
 
-def _row(owner: Generation | WebhookEndpoint, message: Message, **receiver: Any) -> Delivery:
-    facts = {"message_id": message.id, "type": message.type, "body": message.body}
+def _row(owner: Generation | WebhookEndpoint, message: dict[str, str], **receiver: Any) -> Delivery:
     now = timezone.now()
-    return Delivery(tenant_id=owner.tenant_id, test=owner.test, created_at=now, due_at=now, **facts, **receiver)
+    return Delivery(tenant_id=owner.tenant_id, test=owner.test, created_at=now, due_at=now, **message, **receiver)
 
 
 def _write(rows: list[Delivery]) -> None:
@@ -118,9 +103,11 @@ def _write(rows: list[Delivery]) -> None:
         transaction.on_commit(queue.ring)
 
 
-def _body(kind: str, facts: dict[str, Any]) -> str:
-    told = {"type": kind, "timestamp": times.rfc3339(timezone.now()), "data": facts}
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+def _message(message_id: str, kind: str, facts: dict[str, Any]) -> dict[str, str]:
+    """Return the columns of one event that every receiver of it gets alike."""
+    payload = {"type": kind, "timestamp": times.rfc3339(timezone.now()), "data": facts}
+    body = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
+    return {"message_id": message_id, "type": kind, "body": body}
 
 
 def _facts(generation: Generation, sequence: int) -> dict[str, Any]:
@@ -136,10 +123,9 @@ def _facts(generation: Generation, sequence: int) -> dict[str, Any]:
     }
 
 
-def next_due() -> datetime | None:
-    """When the next delivery wants attention."""
-    rows = Delivery.objects.filter(due_at__isnull=False).order_by("due_at")
-    return rows.values_list("due_at", flat=True).first()
+def is_any_due(before: datetime) -> bool:
+    """Return whether a delivery wants attention by then."""
+    return Delivery.objects.filter(due_at__lte=before).exists()
 
 
 def pause(attempts: int, retry_after: float | None = None) -> float | None:
@@ -175,10 +161,9 @@ def _settle(delivery: Delivery, tried: Tried, status: Status, due_at: datetime |
         mine = Delivery.objects.filter(pk=delivery.pk, turn=delivery.turn, status=Status.PENDING)
         if not mine.update(attempts=F("attempts") + 1, **facts):
             return False
-        took = timedelta(milliseconds=tried.milliseconds)
         DeliveryAttempt.objects.create(
             delivery=delivery,
-            at=now - took,
+            at=now - timedelta(milliseconds=tried.milliseconds),
             milliseconds=tried.milliseconds,
             status_code=tried.status_code,
             outcome=tried.outcome,
@@ -202,19 +187,17 @@ def _tell(delivery: Delivery, tried: Tried) -> None:
     transaction.on_commit(lambda: log.info("webhook", **facts))
 
 
-def redeliver(delivery: Delivery) -> bool:
-    """The same message again, its schedule begun anew. In a transaction. False where there is no such delivery."""
+def redeliver(delivery: Delivery) -> None:
+    """The same message again, its schedule begun anew. In a transaction."""
     now = timezone.now()
     begun = {"status": Status.PENDING, "due_at": now, "finished_at": None, "attempts": 0, "turn": F("turn") + 1}
-    if not Delivery.objects.filter(pk=delivery.pk).update(**begun):
-        return False
+    Delivery.objects.filter(pk=delivery.pk).update(**begun)
     transaction.on_commit(queue.ring)
-    return True
 
 
-def end_pending(endpoint: WebhookEndpoint) -> int:
+def end_pending(endpoint: WebhookEndpoint) -> None:
     """What is under way to it has failed: it was disabled, or deleted. In the transaction in which it was."""
-    return _end(Delivery.objects.filter(endpoint=endpoint))
+    _end(Delivery.objects.filter(endpoint=endpoint))
 
 
 def end_strays() -> int:

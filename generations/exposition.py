@@ -3,8 +3,8 @@ which each process and each host tells alike.
 """
 
 import hmac
-from collections.abc import Callable, Iterable, Iterator
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from threading import Thread
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
@@ -12,7 +12,6 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 from django.conf import settings
 from django.db import connection
 from django.db.models import Q
-from django.utils import timezone
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, ThreadingWSGIServer
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -26,8 +25,7 @@ FORGOTTEN = timedelta(days=1)  # after which a silent worker host is thought to 
 
 def text() -> bytes:
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Counted())
-    registry.register(Standing())
+    registry.register(Everything())
     return generate_latest(registry)
 
 
@@ -37,17 +35,11 @@ def is_allowed(authorization: str) -> bool:
     return bool(settings.METRICS_TOKEN) and hmac.compare_digest(given, settings.METRICS_TOKEN.encode())
 
 
-class Counted:
-    """By all processes of this host, those that are gone too."""
-
-    def collect(self) -> Iterable[Metric]:
-        return metric_files.read()
-
-
-class Standing:
-    """By the database, anew at each scrape."""
+class Everything:
+    """What all processes of this host have counted, those that are gone too, and what the database says now."""
 
     def collect(self) -> Iterator[Metric]:
+        yield from metric_files.read()
         now = backlog.now()
         states = GaugeMetricFamily("seedance_generations_live", "Generations that have not ended.", labels=["status"])
         for status, rows in now.live.items():
@@ -59,7 +51,7 @@ class Standing:
         waited = now.oldest_due_seconds
         yield GaugeMetricFamily("seedance_oldest_due_seconds", "How long the oldest due row has waited.", waited)
         yield _paused()
-        yield from _workers(now.at.timestamp())
+        yield from _workers(now.at)
 
 
 def _paused() -> Metric:
@@ -70,7 +62,7 @@ def _paused() -> Metric:
     return paused
 
 
-def _workers(now: float) -> Iterator[Metric]:
+def _workers(now: datetime) -> Iterator[Metric]:
     restarts = CounterMetricFamily(
         "seedance_worker_restarts", "Clusters that their supervisor had to start again.", labels=["host"]
     )
@@ -79,12 +71,11 @@ def _workers(now: float) -> Iterator[Metric]:
         "Since a sweep of the host last looked at the due rows.",
         labels=["host"],
     )
-    # A host that is gone is no alarm for ever.
-    since = timezone.now() - FORGOTTEN
+    since = now - FORGOTTEN  # a host that is gone is no alarm for ever
     for worker in Worker.objects.filter(Q(started_at__gte=since) | Q(beat_at__gte=since)).order_by("host"):
         restarts.add_metric([worker.host], worker.restarts)
         if worker.beat_at:
-            beats.add_metric([worker.host], now - worker.beat_at.timestamp())
+            beats.add_metric([worker.host], (now - worker.beat_at).total_seconds())
     yield restarts
     yield beats
 

@@ -106,8 +106,5 @@ def _parsed(text: str) -> tuple[str, Arm]:
 
 def _note(line: str) -> None:
     if settings.FAILPOINT_LOG:
-        file = os.open(settings.FAILPOINT_LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            os.write(file, line.encode())
-        finally:
-            os.close(file)
+        with open(settings.FAILPOINT_LOG, "a") as file:
+            file.write(line)

@@ -3,7 +3,7 @@
 import time
 from datetime import datetime, timedelta
 
-from django.db.models import F, QuerySet
+from django.db.models import F, Max, QuerySet
 from django.utils import timezone
 
 from generations import claims, queue
@@ -21,8 +21,7 @@ def beat() -> None:
 
 def youngest_age() -> timedelta | None:
     """Since any worker last looked; None where none ever did."""
-    beats = Worker.objects.filter(beat_at__isnull=False).order_by("-beat_at").values_list("beat_at", flat=True)
-    last = beats.first()
+    last = Worker.objects.aggregate(last=Max("beat_at"))["last"]
     return timezone.now() - last if last else None
 
 
@@ -55,7 +54,8 @@ class Watch:
 
         Return True where, for STALLED on end, work was due, a slot free, and no sweep of this host beat.
         """
-        now, beat_at = time.monotonic(), _last_beat()
+        host = Worker.objects.filter(pk=queue.host())
+        now, beat_at = time.monotonic(), host.values_list("beat_at", flat=True).first()
         if not _could_work() or beat_at != self._beat_at:
             self.forget()
             self._beat_at = beat_at
@@ -71,10 +71,6 @@ class Watch:
 def _could_work() -> bool:
     """A host whose every slot is held by the sweeps of others is idle, and not stuck."""
     return claims.is_any_due(timezone.now()) and queue.has_free_slot()
-
-
-def _last_beat() -> datetime | None:
-    return Worker.objects.filter(pk=queue.host()).values_list("beat_at", flat=True).first()
 
 
 def _note(**columns: object) -> None:

@@ -33,35 +33,24 @@ def is_url(text: str) -> bool:
 
 
 def decode(text: str | memoryview) -> bytes:
-    """The bytes of raw Base64 or of a Base64 data URI. Raises ImageUnreadable or ImageTooManyBytes."""
-    text = _raw(text) if isinstance(text, str) else _raw_view(text)
+    """Return the bytes of raw Base64 or of a Base64 data URI. Raise ImageUnreadable or ImageTooManyBytes.
+
+    A memoryview is of ASCII in one line."""
+    head = text[:MOST_OF_A_HEAD] if isinstance(text, str) else str(text[:MOST_OF_A_HEAD], "latin-1")
+    if head[:5].lower() == "data:":
+        kind, comma, _ = head.partition(",")
+        if not comma or not kind.lower().endswith(";base64"):
+            raise errors.ImageUnreadable
+        text = text[len(kind) + 1 :]
+    if isinstance(text, str) and ("\r" in text[:1000] or "\n" in text[:1000]):  # MIME breaks its lines after 76
+        for space in "\r\n \t":  # split() would make an object of each piece
+            text = text.replace(space, "")
     if len(text) > MAX_BASE64:
         raise errors.ImageTooManyBytes(limit=MAX_BYTES)
     try:
         return pybase64.b64decode(text, validate=True)
     except ValueError as error:
         raise errors.ImageUnreadable from error
-
-
-def _raw(text: str) -> str:
-    if text[:5].lower() == "data:":
-        head, _, text = text.partition(",")
-        if not head.lower().endswith(";base64"):
-            raise errors.ImageUnreadable
-    if any(end in text[:1000] for end in "\r\n"):  # MIME breaks its lines after 76 characters
-        for space in "\r\n \t":  # split() would make an object of each piece
-            text = text.replace(space, "")
-    return text
-
-
-def _raw_view(text: memoryview) -> memoryview:
-    """Of ASCII, in one line."""
-    head, comma, _ = bytes(text[:MOST_OF_A_HEAD]).partition(b",")
-    if head[:5].lower() != b"data:":
-        return text
-    if not comma or not head.lower().endswith(b";base64"):
-        raise errors.ImageUnreadable
-    return text[len(head) + 1 :]
 
 
 def inspect(content: bytes | mmap) -> Image:

@@ -86,7 +86,8 @@ def give_up(image: InputImage) -> None:
     """Delete the picture's bytes, unless another generation was made from them that is not deleted."""
     with transaction.atomic():
         locked = InputImage.objects.select_for_update().get(pk=image.pk)
-        if not locked.gone_at and _is_wanted(locked):
+        alive = Generation.objects.filter(Q(image=locked) | Q(last_image=locked), deleted_at=None)
+        if not locked.gone_at and alive.exists():
             return
         InputImage.objects.filter(pk=locked.pk, gone_at=None).update(gone_at=timezone.now())
     storage.delete(locked.key)
@@ -108,11 +109,6 @@ def give_up_all(tenant_id: int, ids: Sequence[int], before: datetime) -> list[In
         InputImage.objects.filter(pk__in=[one.pk for one in gone]).update(gone_at=timezone.now())
     storage.delete_all([one.key for one in gone])
     return gone
-
-
-def _is_wanted(image: InputImage) -> bool:
-    alive = Generation.objects.filter(deleted_at=None)
-    return any(alive.filter(**{field: image}).exists() for field in ("image", "last_image"))
 
 
 def data_uri(image: InputImage) -> str:

@@ -5,6 +5,7 @@ The reason stays in the audit log: its caller reads that the operators did it, a
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -13,7 +14,6 @@ from generations import intake, lifecycle, queue, removal
 from generations.models import Generation
 from tenants import administration, amounts
 from tenants.administration import Act
-from tenants.db.engine import engine
 from tenants.db.operations import Statement
 from tenants.errors import NotPossible
 
@@ -34,10 +34,7 @@ def cancel(act: Act, generation: Generation) -> None:
 
 def fail(act: Act, generation: Generation) -> None:
     """Whatever the upstream does with it: its hold goes back, and what the upstream charges is ours to bear."""
-
-    def move() -> bool:
-        return lifecycle.fail(generation, "ended_by_operators", ENDED, sources=MOVABLE, fenced=False)
-
+    move = partial(lifecycle.fail, generation, "ended_by_operators", ENDED, sources=MOVABLE, fenced=False)
     _do(act, "fail and release", generation, move, was=generation.status, usd=amounts.usd(generation.price_micro))
 
 
@@ -49,10 +46,7 @@ def nudge(act: Act, generation: Generation) -> None:
 
 def retry_copy(act: Act, generation: Generation) -> None:
     """The copy begins anew, from a fresh URL of the upstream."""
-
-    def move() -> bool:
-        return lifecycle.nudge(generation, [Status.COPYING], f"its copy was begun anew by {OPERATORS}")
-
+    move = partial(lifecycle.nudge, generation, [Status.COPYING], f"its copy was begun anew by {OPERATORS}")
     _do(act, "retry copy", generation, move)
     queue.ring()
 
@@ -63,7 +57,7 @@ def rerun(act: Act, generation: Generation, *, seed: int | None = None) -> Gener
 
     def audit(made: Generation) -> Statement:
         facts = {"made": str(made.pk), "seed": made.seed, "usd": amounts.usd(made.price_micro)}
-        return _audit_entry(act, "rerun", generation, **facts)
+        return administration.audit_entry(act, "generation: rerun", generation.tenant, str(generation.pk), facts)
 
     return intake.rerun(generation, seed=generation.seed if seed is None else seed, audit=audit)
 
@@ -80,11 +74,7 @@ def _do(act: Act, action: str, generation: Generation, move: Callable[[], bool],
         if not move():
             generation.refresh_from_db()
             raise NotPossible(reason=_why_not(generation))
-        engine.run(*_audit_entry(act, action, generation, **facts))
-
-
-def _audit_entry(act: Act, action: str, generation: Generation, **facts: Any) -> Statement:
-    return administration.audit_entry(act, f"generation: {action}", generation.tenant, str(generation.pk), facts)
+        administration.note(act, f"generation: {action}", generation.tenant, str(generation.pk), facts)
 
 
 def _why_not(generation: Generation) -> str:

@@ -6,10 +6,9 @@ Amounts are texts, so that no binary fraction creeps in. It is read at the start
 row and does not change.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
-from typing import Any
 
 import msgspec
 from django.conf import settings
@@ -23,54 +22,47 @@ Cell = tuple[str, str, str, int]  # model, resolution, ratio, seconds
 
 def price_micro(model: catalog.Model, resolution: str, ratio: str, duration: int) -> int:
     """The worst case in micro-USD, a success's price."""
-    models, cells = _table(settings.PRICES)
+    models, cells = read_table(settings.PRICES)
     cell = cells.get((model.name, resolution, ratio, duration))
     return models[model.name].price_micro(resolution, ratio, duration) if cell is None else cell
 
 
-def check() -> None:
-    """Raises ImproperlyConfigured, with what is wrong with the table."""
-    _table(settings.PRICES)
+class ModelPrices(msgspec.Struct, forbid_unknown_fields=True):
+    """What the table may say of a model."""
+
+    usd_per_million_tokens: str | msgspec.UnsetType = msgspec.UNSET
+    usd: dict[str, dict[str, dict[int, str]]] = {}  # resolution, ratio, seconds
 
 
 @cache
-def _table(text: str) -> tuple[dict[str, catalog.Model], dict[Cell, int]]:
+def read_table(text: str) -> tuple[dict[str, catalog.Model], dict[Cell, int]]:
+    """Return the models with their rates, and the single prices. Raise ImproperlyConfigured, with what is wrong."""
     try:
-        table = msgspec.json.decode(text.encode(), type=dict[str, dict[str, Any]]) if text else {}
+        table = msgspec.json.decode(text, type=dict[str, ModelPrices]) if text else {}
     except (msgspec.DecodeError, RecursionError) as error:
         raise ImproperlyConfigured(f"PRICES is not a JSON object of models: {error}") from error
     models, cells = dict(catalog.MODELS), dict[Cell, int]()
-    for name, wanted in table.items():
-        if name not in models or set(wanted) - {"usd_per_million_tokens", "usd"}:
-            raise ImproperlyConfigured(
-                f"PRICES[{name!r}]: a model's name, and usd_per_million_tokens or usd, is wanted."
-            )
-        if "usd_per_million_tokens" in wanted:
-            rate = _micro(name, wanted["usd_per_million_tokens"])
+    for name, prices in table.items():
+        if name not in models:
+            raise ImproperlyConfigured(f"PRICES[{name!r}]: there is no such model.")
+        if prices.usd_per_million_tokens is not msgspec.UNSET:
+            rate = _micro(name, prices.usd_per_million_tokens)
             models[name] = replace(models[name], usd_per_million_tokens_micro=rate)
-        cells.update(_cells(models[name], wanted.get("usd", {})))
+        cells.update(_cells(models[name], prices))
     return models, cells
 
 
-def _cells(model: catalog.Model, table: Any) -> Iterator[tuple[Cell, int]]:
-    for resolution, ratios in _items(model, table):
-        for ratio, durations in _items(model, ratios):
-            for duration, amount in _items(model, durations):
-                seconds = int(duration) if duration.isascii() and duration.isdecimal() else 0
+def _cells(model: catalog.Model, prices: ModelPrices) -> Iterator[tuple[Cell, int]]:
+    for resolution, ratios in prices.usd.items():
+        for ratio, durations in ratios.items():
+            for seconds, amount in durations.items():
                 if (resolution, ratio) not in model.pixels or seconds not in model.durations:
-                    raise ImproperlyConfigured(f"PRICES: {model.name} makes no {resolution} {ratio} of {duration} s.")
+                    raise ImproperlyConfigured(f"PRICES: {model.name} makes no {resolution} {ratio} of {seconds} s.")
                 yield (model.name, resolution, ratio, seconds), _micro(model.name, amount)
 
 
-def _items(model: catalog.Model, table: Any) -> list[tuple[str, Any]]:
-    if not isinstance(table, Mapping):
-        raise ImproperlyConfigured(f"PRICES[{model.name!r}]['usd'] is wanted as resolution, ratio, seconds, amount.")
-    return list(table.items())
-
-
-def _micro(name: str, amount: Any) -> int:
-    is_text = isinstance(amount, str) and len(amount) <= 20  # a longer one would be rounded
-    micro = amounts.micro_usd(amount, 2**40 - 1) if is_text else None
+def _micro(name: str, amount: str) -> int:
+    micro = amounts.micro_usd(amount, 2**40 - 1) if len(amount) <= 20 else None  # a longer one would be rounded
     if micro is None or micro < 0:
         raise ImproperlyConfigured(f"PRICES[{name!r}]: {amount!r} is not a text of USD with at most six decimals.")
     return micro

@@ -33,7 +33,7 @@ ORPHAN_AFTER = timedelta(days=7)  # an object without a row that wants it: a cop
 ORPHANS_EVERY = timedelta(days=1)  # how often the whole bucket is looked through
 QUEUE_DAYS = 30  # what django-q2 keeps of rings that failed
 SILENT_HOST = timedelta(days=7)  # a worker host that was not seen for so long is gone
-EVER = datetime(2000, 1, 1, tzinfo=UTC)
+EVER = datetime(2000, 1, 1, tzinfo=UTC)  # nothing is older
 VIDEO = re.compile(r"videos/\d+/\d{4}/\d{2}/([0-9a-f-]{36})-\d+\.(?:mp4|jpg)")
 PICTURE = re.compile(r"inputs/\d+/[0-9a-f]{64}(?:-[0-9a-f]{16})?")
 
@@ -127,44 +127,29 @@ class Prune:
 
     def uploads(self) -> Pruned:
         """In parts, begun and never ended. The service begins none."""
-        done = Pruned("uploads")
-        for upload in storage.uploads():
-            if self.now - upload.begun > ORPHAN_AFTER:
-                done.count += 1
-                if not self.dry:
-                    storage.abort(upload)
-        return done
+        return Pruned("uploads", storage.abort_uploads(self.now - ORPHAN_AFTER, dry=self.dry))
 
     def events(self) -> Pruned:
         """The moves of generations that ended long ago, all of one generation's together."""
         done, before = Pruned("events"), self._before(settings.EVENT_DAYS)
-        if before is None:
-            return done
         chore = Chore.objects.filter(pk="events").first()
         since = datetime.fromisoformat(chore.position) if chore and chore.position else EVER
         ended = Generation.objects.filter(finished_at__gte=since, finished_at__lt=before).order_by("finished_at", "pk")
         if self.dry:
             done.count = Event.objects.filter(generation__in=ended.values("pk")).count()
             return done
-        while not self._is_over():
-            batch = list(ended.values_list("pk", "finished_at")[:AT_ONCE])
-            if not batch:
-                break
+        while not self._is_over() and (batch := list(ended.values_list("pk", "finished_at")[:AT_ONCE])):
             count, _ = Event.objects.filter(generation__in=[pk for pk, _ in batch]).delete()
             done.count += count
             pk, last = batch[-1]
             assert last is not None
             Chore.objects.update_or_create(pk="events", defaults={"position": last.isoformat()})
-            if len(batch) < AT_ONCE:
-                break
             ended = ended.filter(Q(finished_at__gt=last) | Q(finished_at=last, pk__gt=pk))
         return done
 
     def deliveries(self) -> Pruned:
         """Webhooks that were delivered or given up, with their attempts."""
         done, before = Pruned("deliveries"), self._before(settings.DELIVERY_DAYS)
-        if before is None:
-            return done
         rows = Delivery.objects.filter(pk__lt=ids.floor(before), finished_at__lt=before).order_by("pk")
         for batch in self._batches(rows, done):
             Delivery.objects.filter(pk__in=[one.pk for one in batch]).delete()
@@ -188,16 +173,14 @@ class Prune:
         return Pruned(what, rows.count() if self.dry else rows.delete()[0])
 
     def _bounds(self, field: str, default: int) -> Iterator[tuple[Tenant, datetime]]:
-        """Each tenant whose things go, and before when they were made."""
+        """Each tenant, and before when what goes of it was made."""
         for tenant in Tenant.objects.order_by("pk"):
             own = getattr(tenant, field)
-            before = self._before(default if own is None else own)
-            if before:
-                yield tenant, before
+            yield tenant, self._before(default if own is None else own)
 
-    def _before(self, days: int) -> datetime | None:
-        """0: for ever."""
-        return self.now - timedelta(days=days) if days else None
+    def _before(self, days: int) -> datetime:
+        """Return when what is kept for so many days was made at the latest. 0 days: it is kept for ever."""
+        return self.now - timedelta(days=days) if days else EVER
 
     def _batches(self, rows: QuerySet[Any], done: Pruned, size: str = "") -> Iterator[list[Any]]:
         """What there is, until there is none or time is over. Dry, it is only counted."""

@@ -86,11 +86,10 @@ def _send(generation: Generation) -> None:
         return
     try:
         body = _body(generation)
+        started = _started(generation)
     except errors.StorageTrouble as trouble:
         _storage_unavailable(generation, trouble)
         return
-    try:
-        started = _started(generation)
     except pace.NotYet as full:
         lifecycle.put_off(generation, full.seconds)
         return
@@ -101,7 +100,7 @@ def _send(generation: Generation) -> None:
     time.sleep(wait)
     meters.SUBMITTED.labels(meters.mode(test=generation.test)).inc()
     with tracing.step("submit", generation) as span, meters.SUBMIT.time():
-        outcome = novita.submit(_account(generation), catalog.MODELS[generation.model].path, body)
+        outcome = novita.submit(novita.account(test=generation.test), catalog.MODELS[generation.model].path, body)
         span.tell(attempt=attempt.number, outcome=OUTCOMES[type(outcome)])
     meters.UPSTREAM_CALLS.labels("submit", OUTCOMES[type(outcome)]).inc()
     failpoint("submit_answered")
@@ -205,17 +204,15 @@ def _load_inputs(generation: Generation) -> bool:
                 lifecycle.keep_image(generation, field, kept)
     except errors.BadImage as error:
         lifecycle.fail(generation, error.code, str(error))
-        return False
     except FetchFailed as error:
         _image_unreachable(generation, error)
-        return False
     except errors.StorageTrouble as trouble:
         _storage_unavailable(generation, trouble)
-        return False
     except lifecycle.InputGone:
         _try_again(generation, "its picture was deleted with another generation's, and is stored anew")
-        return False
-    return True
+    else:
+        return True
+    return False
 
 
 def _storage_unavailable(generation: Generation, trouble: errors.StorageTrouble) -> None:
@@ -285,7 +282,7 @@ def _look(generation: Generation, upstream_id: str) -> novita.Polled:
     """What the upstream says of its task. Raises UpstreamTrouble."""
     began, outcome = time.time_ns(), "trouble"
     try:
-        seen = novita.poll(_account(generation), upstream_id)
+        seen = novita.poll(novita.account(test=generation.test), upstream_id)
         outcome = OUTCOMES[type(seen)]
         return seen
     finally:
@@ -359,10 +356,6 @@ def recover(generation: Generation) -> None:
             lifecycle.fail(generation, "internal_error", why, sources=[Status.RUNNING, Status.COPYING])
         case Status.QUEUED | Status.RUNNING | Status.COPYING:
             _try_again(generation, "an unexpected error; the log has it")
-
-
-def _account(generation: Generation) -> novita.Account:
-    return novita.account(test=generation.test)
 
 
 def _age(generation: Generation) -> timedelta:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from mmap import mmap
 from typing import IO, TYPE_CHECKING, cast
 from urllib.parse import quote, urlsplit
@@ -29,13 +30,10 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 CHUNK = 64 * 1024  # bytes; sixteen copies at once hold several each
-DELETED_AT_ONCE = 1000  # S3 takes no more in one call
 READ_WITHIN = 40.0  # seconds for a picture: two of them are read within a step's lease
 # Two tries stay below a step's lease of 90 s: a stalled call must not act after another took the turn.
 CONNECT_TIMEOUT, READ_TIMEOUT, TRIES = 5.0, 25.0, 2  # seconds
 
-_clients: dict[tuple[int, str], "S3Client"] = {}
-_addresses: dict[tuple[int, str, str], str] = {}
 _lock = threading.Lock()
 
 
@@ -127,21 +125,19 @@ def read_stream(key: str) -> Iterator[bytes]:
 
 
 def exists(key: str) -> bool:
-    try:
-        with _translated():
+    with _translated():
+        try:
             _client().head_object(Bucket=settings.S3_BUCKET, Key=key)
-    except StorageTrouble as error:
-        if _status(error.__cause__) == 404:
-            return False
-        raise
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+                return False
+            raise
     return True
 
 
 def keys(prefix: str) -> list[str]:
-    """Up to 1,000 keys that begin so."""
-    with _translated():
-        found = _client().list_objects_v2(Bucket=settings.S3_BUCKET, Prefix=prefix)
-        return [one["Key"] for one in found.get("Contents", [])]
+    """Return all keys that begin so."""
+    return [stored.key for page in pages([prefix]) for stored in page]
 
 
 @dataclass(frozen=True)
@@ -166,37 +162,28 @@ def pages(prefixes: Sequence[str], *, after: str = "") -> Iterator[list[Stored]]
                     yield [Stored(one["Key"], one["Size"], one["LastModified"]) for one in found]
 
 
-@dataclass(frozen=True)
-class Upload:
-    """One in parts that was begun and not ended."""
-
-    key: str
-    id: str
-    begun: datetime
-
-
-def uploads() -> list[Upload]:
-    """Up to 1,000 of them."""
+def abort_uploads(before: datetime, *, dry: bool) -> int:
+    """Abort up to 1,000 uploads in parts that were begun before then and not ended. Return how many there were; `dry`:
+    nothing is changed."""
     with _translated():
         found = _client().list_multipart_uploads(Bucket=settings.S3_BUCKET).get("Uploads", [])
-    return [Upload(one["Key"], one["UploadId"], one["Initiated"]) for one in found]
-
-
-def abort(upload: Upload) -> None:
-    with _translated():
-        _client().abort_multipart_upload(Bucket=settings.S3_BUCKET, Key=upload.key, UploadId=upload.id)
+        old = [upload for upload in found if upload["Initiated"] < before]
+        for upload in [] if dry else old:
+            _client().abort_multipart_upload(Bucket=settings.S3_BUCKET, Key=upload["Key"], UploadId=upload["UploadId"])
+    return len(old)
 
 
 def delete_all(keys: Sequence[str]) -> None:
-    """Up to 1,000 in one call. Raises StorageTrouble where S3 kept one, with its own reason."""
-    for start in range(0, len(keys), DELETED_AT_ONCE):
-        with _translated():
-            said = _client().delete_objects(
-                Bucket=settings.S3_BUCKET,
-                Delete={"Objects": [{"Key": key} for key in keys[start : start + DELETED_AT_ONCE]], "Quiet": True},
-            )
-        if errors := said.get("Errors"):
-            raise StorageTrouble(f"{len(errors)} objects could not be deleted: {errors[0].get('Code')}")
+    """Delete up to 1,000 objects: S3 takes no more in one call. Raise StorageTrouble where S3 kept one, with its own
+    reason."""
+    if not keys:  # S3 refuses a call that names none
+        return
+    with _translated():
+        said = _client().delete_objects(
+            Bucket=settings.S3_BUCKET, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
+        )
+    if errors := said.get("Errors"):
+        raise StorageTrouble(f"{len(errors)} objects could not be deleted: {errors[0].get('Code')}")
 
 
 def delete(key: str) -> None:
@@ -217,7 +204,7 @@ def signed_url(key: str, *, content_type: str, file_name: str) -> str:
             "response-content-disposition": f"inline; filename={quote(file_name)}",
         }
         return presigning.url(
-            _address(client),
+            _address(client, settings.S3_BUCKET),
             key,
             answer,
             credentials.get_frozen_credentials(),  # a role's are other ones each hour
@@ -227,13 +214,11 @@ def signed_url(key: str, *, content_type: str, file_name: str) -> str:
         )
 
 
-def _address(client: "S3Client") -> str:
-    """Of the bucket, with its slash, by the client's own rules; asked once a process, endpoint and bucket."""
-    name = (os.getpid(), client.meta.endpoint_url, settings.S3_BUCKET)
-    if name not in _addresses:
-        url = client.generate_presigned_url("get_object", Params={"Bucket": settings.S3_BUCKET, "Key": "k"})
-        _addresses[name] = url.partition("?")[0].removesuffix("k")
-    return _addresses[name]
+@cache
+def _address(client: "S3Client", bucket: str) -> str:
+    """Of the bucket, with its slash, by the client's own rules."""
+    url = client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "k"})
+    return url.partition("?")[0].removesuffix("k")
 
 
 def public_origin() -> str:
@@ -254,10 +239,12 @@ def get_ready() -> None:
         _client(public=True)
 
 
-def ping() -> None:
-    """Raises StorageTrouble where the bucket is not there, or can not be listed, which the service has to do."""
+def ping() -> datetime | None:
+    """Return what time it is there, as its answer says. Raise StorageTrouble where the bucket is not there, or can not
+    be listed, which the service has to do."""
     with _translated():
-        _client().head_bucket(Bucket=settings.S3_BUCKET)
+        answer = _client().head_bucket(Bucket=settings.S3_BUCKET)
+    return http_dates.parse_date(answer["ResponseMetadata"]["HTTPHeaders"].get("date", ""))
 
 
 def rehearse(key: str) -> Iterator[str]:
@@ -285,23 +272,10 @@ def rehearse(key: str) -> Iterator[str]:
         raise StorageTrouble("S3 still has what was deleted")
 
 
-def clock() -> datetime | None:
-    """What time it is there, as its answers say. Raises StorageTrouble."""
-    with _translated():
-        answer = _client().head_bucket(Bucket=settings.S3_BUCKET)
-    return http_dates.parse_date(answer["ResponseMetadata"]["HTTPHeaders"].get("date", ""))
-
-
 def ensure_bucket() -> None:
     """Makes the bucket where it is not there: for the local S3, where nobody else does."""
-    try:
-        with _translated():
-            _client().head_bucket(Bucket=settings.S3_BUCKET)
-    except StorageTrouble as error:
-        if _status(error.__cause__) != 404:
-            raise
-        with _translated(), suppress(_client().exceptions.BucketAlreadyOwnedByYou):  # made meanwhile
-            _client().create_bucket(Bucket=settings.S3_BUCKET)
+    with _translated(), suppress(_client().exceptions.BucketAlreadyOwnedByYou):
+        _client().create_bucket(Bucket=settings.S3_BUCKET)
 
 
 @contextmanager
@@ -318,23 +292,14 @@ def _translated() -> Iterator[None]:
         raise StorageTrouble(type(error).__name__) from error
 
 
-def _status(error: BaseException | None) -> int | None:
-    facts = error.response.get("ResponseMetadata", {}) if isinstance(error, ClientError) else {}
-    return facts.get("HTTPStatusCode")
-
-
 def _client(*, public: bool = False) -> "S3Client":
     """One client a process and endpoint: a new one costs 6 to 9 ms, and making it is not thread-safe."""
-    endpoint = settings.S3_PUBLIC_URL if public else settings.S3_ENDPOINT_URL
-    name = (os.getpid(), endpoint)
-    if name not in _clients:
-        with _lock:
-            if name not in _clients:  # another thread made it meanwhile
-                _clients[name] = _new_client(endpoint)
-    return _clients[name]
+    with _lock:
+        return _new_client(os.getpid(), settings.S3_PUBLIC_URL if public else settings.S3_ENDPOINT_URL)
 
 
-def _new_client(endpoint: str) -> "S3Client":
+@cache
+def _new_client(process_id: int, endpoint: str) -> "S3Client":
     return boto3.session.Session().client(
         "s3",
         endpoint_url=endpoint or None,

@@ -93,9 +93,8 @@ class Polls:
 
     def give_back(self, unseen: Sequence[Generation]) -> None:
         """What nobody will look at, or copy, here: it is due at once, for another sweep."""
-        left = [self.copies.popleft()[0] for _ in range(len(self.copies))]
-        for generation in left:
-            lifecycle.put_off(generation, 0)
+        while self.copies:
+            lifecycle.put_off(self.copies.popleft()[0], 0)
         for generation in unseen:
             self._put_off(generation, 0, progress_percent=generation.progress_percent)
 
@@ -252,8 +251,7 @@ def _recover(recover: Callable[[Any], None], row: Generation | Delivery) -> None
 
 def _anything_live() -> bool:
     soon = timezone.now() + LIVE_WITHIN
-    told = deliveries.next_due()
-    return claims.is_any_due(soon) or (told is not None and told < soon)
+    return claims.is_any_due(soon) or deliveries.is_any_due(soon)
 
 
 @contextmanager

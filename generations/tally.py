@@ -93,7 +93,8 @@ class Hour:
 def hours(since: datetime, now: datetime, *, test: bool = False) -> list[Hour]:
     """Each hour from that of `since` to the one that is not over, oldest first, none left out."""
     begins, present = _hour_of(since), _hour_of(now)
-    known = {row.hour: _counts_of(row) for row in Tally.objects.filter(hour__gte=begins, test=test)}
+    rows = Tally.objects.filter(hour__gte=begins, test=test)
+    known = {row.hour: Counts(row.accepted, row.succeeded, row.failed, row.cancelled, row.took) for row in rows}
     last = max(known, default=begins - HOUR)
     known |= {hour: counts for (hour, of_test), counts in between(last + HOUR, now).items() if of_test == test}
     starts = (begins + HOUR * step for step in range((present - begins) // HOUR + 1))
@@ -168,10 +169,6 @@ def _next_open(now: datetime) -> datetime | None:
         return max(last + HOUR, _hour_of(now - FURTHEST))
     first = Generation.objects.order_by("pk").values_list("created_at", flat=True).first()
     return max(_hour_of(first), _hour_of(now - FURTHEST)) if first else None
-
-
-def _counts_of(row: Tally) -> Counts:
-    return Counts(row.accepted, row.succeeded, row.failed, row.cancelled, list(row.took))
 
 
 def _hour_of(at: datetime) -> datetime:

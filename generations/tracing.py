@@ -6,7 +6,7 @@ have ids, states and outcomes, and never what a caller wrote, an address or an e
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -18,44 +18,38 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Tracer
 
+Fact = str | int | float | bool
 PATIENCE = 2000  # milliseconds that the end of a sweep waits for its spans to go out
 
 
 class Span:
-    """Where traces are off, or what is recorded elsewhere: nothing is told."""
+    """The span of what is done within. Where traces are off, nothing is told."""
 
-    traceparent = ""
+    def __init__(self, span: Any = None, traceparent: str = "") -> None:
+        self._span, self.traceparent = span, traceparent
 
-    def tell(self, **facts: str | int | float | bool) -> None:
+    def tell(self, **facts: Fact) -> None:
         """Known only afterwards: an outcome, for example."""
-
-
-class Recorded(Span):
-    def __init__(self, span: Any) -> None:
-        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-
-        carrier: dict[str, str] = {}
-        TraceContextTextMapPropagator().inject(carrier)
-        self._span, self.traceparent = span, carrier.get("traceparent", "")
-
-    def tell(self, **facts: str | int | float | bool) -> None:
-        self._span.set_attributes({f"seedance.{name}": fact for name, fact in facts.items()})
+        if self._span:
+            self._span.set_attributes(_attributes(facts))
 
 
 @contextmanager
-def span(name: str, parent: str = "", **facts: str | int | float | bool) -> Iterator[Span]:
+def span(name: str, parent: str = "", **facts: Fact) -> Iterator[Span]:
     """What is done within. `parent`: a traceparent; none: the span that is open, or a new trace."""
     if not settings.TRACES:
         yield Span()
         return
     from opentelemetry.trace import Status, StatusCode
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
     options: dict[str, Any] = {"record_exception": False, "set_status_on_exception": False}  # its text may hold a URL
-    with _tracer().start_as_current_span(name, context=_below(parent), **options) as opened:
-        recorded = Recorded(opened)
-        recorded.tell(**facts)
+    options |= {"context": _below(parent), "attributes": _attributes(facts)}
+    with _tracer().start_as_current_span(name, **options) as opened:
+        carrier: dict[str, str] = {}
+        TraceContextTextMapPropagator().inject(carrier)
         try:
-            yield recorded
+            yield Span(opened, carrier.get("traceparent", ""))
         except BaseException as error:
             opened.set_status(Status(StatusCode.ERROR, type(error).__name__))
             raise
@@ -63,18 +57,22 @@ def span(name: str, parent: str = "", **facts: str | int | float | bool) -> Iter
 
 def step(name: str, generation: Any) -> AbstractContextManager[Span]:
     """A span of a generation's way."""
-    facts = {"generation": str(generation.pk), "tenant": generation.tenant_id, "test": generation.test}
-    return span(name, generation.traceparent, **facts)
+    return span(name, generation.traceparent, **_facts(generation))
 
 
-def past(name: str, generation: Any, began: int, **facts: str | int | float | bool) -> None:
+def past(name: str, generation: Any, began: int, **facts: Fact) -> None:
     """A span that is worth one only now that it is over. `began`: as time.time_ns tells it."""
-    if not settings.TRACES:
-        return
-    known = {"generation": str(generation.pk), "tenant": generation.tenant_id, "test": generation.test, **facts}
-    attributes = {f"seedance.{name}": fact for name, fact in known.items()}
-    parent = _below(generation.traceparent)
-    _tracer().start_span(name, context=parent, start_time=began, attributes=attributes).end(time.time_ns())
+    if settings.TRACES:
+        attributes, parent = _attributes(_facts(generation) | facts), _below(generation.traceparent)
+        _tracer().start_span(name, context=parent, start_time=began, attributes=attributes).end(time.time_ns())
+
+
+def _facts(generation: Any) -> dict[str, Fact]:
+    return {"generation": str(generation.pk), "tenant": generation.tenant_id, "test": generation.test}
+
+
+def _attributes(facts: Mapping[str, Fact]) -> dict[str, Fact]:
+    return {f"seedance.{name}": fact for name, fact in facts.items()}
 
 
 def flush() -> None:

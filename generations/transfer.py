@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 
 from generations import errors, lifecycle, storage, videos
 from generations.failpoints import failpoint
@@ -33,8 +34,7 @@ def run(generation: Generation, video_url: str) -> lifecycle.StoredVideo:
     Each turn writes under names of its own, which are never written again: whatever is deleted, however late the
     worker wakes or S3 gets round to it, is never what another turn has stored.
     """
-    name = f"{prefix(generation)}{generation.turn}"
-    turn = Turn(generation)
+    name, turn = f"{prefix(generation)}{generation.turn}", Turn(generation)
     _delete_older(prefix(generation), generation.turn)
     try:
         return _copied(turn, video_url, f"{name}.mp4", f"{name}.jpg")
@@ -57,21 +57,11 @@ def _copied(turn: "Turn", video_url: str, key: str, poster_key: str) -> lifecycl
         hashed = Hashed(_broken_off(turn.guard(chunks)))
         storage.put_stream(key, iter(hashed), length, "video/mp4")
     failpoint("copy_stored")
-    facts = _verified(turn, key, hashed)
-    storage.put(poster_key, facts.poster, "image/jpeg")
+    facts = asdict(_verified(turn, key, hashed))
+    storage.put(poster_key, facts.pop("poster"), "image/jpeg")
     turn.renew()
     failpoint("copy_verified")
-    return lifecycle.StoredVideo(
-        key=key,
-        size=hashed.size,
-        sha256=hashed.sha256,
-        codec=facts.codec,
-        width=facts.width,
-        height=facts.height,
-        fps=facts.fps,
-        duration=facts.duration,
-        poster_key=poster_key,
-    )
+    return lifecycle.StoredVideo(key=key, size=hashed.size, sha256=hashed.sha256, poster_key=poster_key, **facts)
 
 
 @contextmanager
@@ -100,10 +90,8 @@ def _verified(turn: "Turn", key: str, sent: "Hashed") -> videos.Video:
 
 def _delete_older(prefix: str, turn: int) -> None:
     """What copies that died have left; nobody was told of it."""
-    for key in storage.keys(prefix):
-        found = re.fullmatch(r"(\d+)\.(mp4|jpg)", key.removeprefix(prefix))
-        if found and int(found[1]) < turn:
-            storage.delete(key)
+    found = [re.fullmatch(rf"{re.escape(prefix)}(\d+)\.(mp4|jpg)", key) for key in storage.keys(prefix)]
+    storage.delete_all([name[0] for name in found if name and int(name[1]) < turn])
 
 
 class Turn:

@@ -74,8 +74,7 @@ def claim(under_way: Sequence[Turn]) -> list[tuple[Turn, Delivery]]:
     """What is to be sent now beside that, each now this caller's for LEASE."""
     now = timezone.now()
     load = Load(under_way)
-    due_at = deliveries.next_due()  # most looks find nothing
-    if due_at is None or due_at > now or load.total >= settings.DELIVERY_THREADS:
+    if load.total >= settings.DELIVERY_THREADS or not deliveries.is_any_due(now):  # most looks find nothing
         return []
     claimed: list[tuple[Turn, Delivery]] = []
     for _ in range(PER_RECEIVER):  # a look finds the oldest of each receiver

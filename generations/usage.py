@@ -1,6 +1,5 @@
 """What a tenant's generations came to, by day, key or resolution. A day is the tenant's own; tests are apart."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -43,12 +42,8 @@ def of(key: ApiKey, first: date, last: date, group_by: str) -> Usage:
     named = mine.annotate(day=TruncDate("created_at", tzinfo=zone), key=F("api_key__prefix"))
     counts = {name: Count("pk", filter=condition) for name, condition in COUNTS.items()}
     found = list(named.values(group_by).annotate(**counts, **SUMS).order_by(group_by))
-    return Usage([{group_by: str(row[group_by]), **_shown(row)} for row in found], _shown(_sum(found)))
-
-
-def _sum(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    rows = list(rows)
-    return {name: sum(row[name] for row in rows) for name in [*COUNTS, *SUMS]}
+    total = {name: sum(row[name] for row in found) for name in [*COUNTS, *SUMS]}
+    return Usage([{group_by: str(row[group_by]), **_shown(row)} for row in found], _shown(total))
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:

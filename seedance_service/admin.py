@@ -35,7 +35,8 @@ class Users(UserAdmin, ModelAdmin):  # type: ignore[type-arg]  # it takes none a
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """A superuser is changed by a superuser alone, his password too."""
-        return super().has_change_permission(request, obj) and (not _is_above(request, obj))
+        is_above = obj is not None and obj.is_superuser and not _is_superuser(request)
+        return super().has_change_permission(request, obj) and not is_above
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """He is made inactive: what he did names him."""
@@ -61,7 +62,3 @@ class Roles(GroupAdmin, ModelAdmin):
 
 def _is_superuser(request: HttpRequest) -> bool:
     return bool(getattr(request.user, "is_superuser", False))
-
-
-def _is_above(request: HttpRequest, user: Any) -> bool:
-    return user is not None and user.is_superuser and not _is_superuser(request)

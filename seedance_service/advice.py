@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from tenants.limits.admission import refusal
 from tenants.windows import Kind, Standing
 
 
@@ -17,24 +18,11 @@ class Advice(NamedTuple):
 OWN, NONE = ("/v1/",), ()
 DAY, MONTH = datetime(2026, 11, 2, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)
 NEXT_DAY, NEXT_MONTH = datetime(2026, 11, 3, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC)
-REACHED: dict[str, Any] = {
-    "limit_name": "per_day",
-    "whose": "the tenant",
-    "used": 200,
-    "limit": 200,
-    "left": 0,
-    "wanted": 1,
-}
-REACHED |= {"remedy": "It resets at 2026-11-03T00:00:00Z."}
-REACHED |= {"standing": Standing(Kind.PER_DAY, False, 200, 200, DAY, NEXT_DAY)}
-SPENT: dict[str, Any] = {"limit_name": "usd_per_month", "whose": "this key", "used": "99.970000", "limit": "100.000000"}
-SPENT |= {"left": "0.030000", "wanted": "0.088209", "remedy": "It resets at 2026-12-01T00:00:00Z."}
-SPENT |= {"standing": Standing(Kind.USD_PER_MONTH, True, 100_000_000, 99_970_000, MONTH, NEXT_MONTH)}
+REACHED = refusal(Standing(Kind.PER_DAY, False, 200, 200, DAY, NEXT_DAY), 1)
+SPENT = refusal(Standing(Kind.USD_PER_MONTH, True, 100_000_000, 99_970_000, MONTH, NEXT_MONTH), 88_209)
 
-AGAIN = (
-    "Send the request again after `Retry-After`, with the same `Idempotency-Key`: if the first one was recorded after "
-)
-AGAIN += "all, it makes no second generation."
+AGAIN = "Send the request again after `Retry-After`, with the same `Idempotency-Key`: if the first one was recorded "
+AGAIN += "after all, it makes no second generation."
 RESEND = "A new create is the way to try again; what this one held was given back."
 PICTURE = "Send another picture, or convert this one first. The rules are the same on every try."
 BEHIND = " A picture that was given as a URL is looked at later, and then this is why the generation failed."
@@ -66,13 +54,13 @@ ADVICE: dict[str, Advice] = {
         "Wait for `Retry-After`, or ask your operators for a higher limit. `GET /v1/limits` shows how each one stands.",
         means="A limit of the tenant, or of this key alone, has no room for the request. `limit` says which one it is, "
         "whose, what is used and left, and when it resets.",
-        facts=REACHED,
+        facts=REACHED.facts,
     ),
     "budget_reached": Advice(
         "Wait for the month to end, or for running generations to release what they hold; or ask for a higher limit.",
         means="The month's budget has no room for the price of this generation. What is running counts with its price "
         "until it ends.",
-        facts=SPENT,
+        facts=SPENT.facts,
     ),
     # Generations
     "generation_not_found": Advice(

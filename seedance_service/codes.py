@@ -90,13 +90,19 @@ def _where(code: Code) -> Iterator[str]:
 
 
 def _examples(code: Code) -> Iterator[str]:
-    with request_id.answering(EXAMPLES_ID):
-        if code.problem and "/v1/" in code.advice.entrances:
-            yield from ("Under `/v1/`:", _json(problems.details(code.problem)))
-        if code.problem and "/v3/" in code.advice.entrances:
-            yield from ("Under `/v3/`:", _json(problems.envelope(code.problem)))
+    for entrance, body in bodies(code).items():
+        yield from (f"Under `{entrance}`:", _json(body))
     if code.advice.message:
         yield from ("In a failed generation:", _json({"status": "failed", "error": _error(code)}))
+
+
+def bodies(code: Code) -> dict[str, dict[str, Any]]:
+    """Return the body of an answer with the code at each entrance that has it."""
+    if code.problem is None:
+        return {}
+    with request_id.answering(EXAMPLES_ID):
+        every = {"/v1/": problems.details(code.problem), "/v3/": problems.envelope(code.problem)}
+    return {entrance: every[entrance] for entrance in code.advice.entrances}
 
 
 def _error(code: Code) -> dict[str, str]:

@@ -8,8 +8,8 @@ import shutil
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -46,8 +46,7 @@ def examine() -> Iterator[Finding]:
     for part in PARTS:
         began = time.monotonic()
         for finding in part():
-            took = (time.monotonic() - began) * 1000
-            yield Finding(finding.name, finding.level, finding.fact, finding.mend, took)
+            yield replace(finding, milliseconds=(time.monotonic() - began) * 1000)
             began = time.monotonic()
 
 
@@ -107,7 +106,7 @@ def of_bucket() -> Iterator[Finding]:
         return
     key, step = f"doctor/{secrets.token_hex(16)}", ""
     try:
-        at = storage.clock()
+        at = storage.ping()
         for step in storage.rehearse(key):
             if step == "ListBucket":
                 yield from _signed(key)
@@ -164,9 +163,8 @@ def of_worker() -> Iterator[Finding]:
         return  # which of_database has told
     if age is None or age > heartbeat.SILENT:
         fact = "none has ever looked" if age is None else f"none has looked for {age.total_seconds():.0f} s"
-        yield Finding(
-            "worker", WARNING, fact, "Start the Procfile's worker; where it runs, its log says what is wrong."
-        )
+        mend = "Start the Procfile's worker; where it runs, its log says what is wrong."
+        yield Finding("worker", WARNING, fact, mend)
     else:
         yield Finding("worker", OK, f"one looked {age.total_seconds():.0f} s ago")
 
@@ -193,12 +191,4 @@ def _clock(whose: str, at: datetime | None) -> Finding:
     return Finding(name, WRONG if skew > TOO_MUCH else WARNING, fact, mend)
 
 
-PARTS: tuple[Callable[[], Iterator[Finding]], ...] = (
-    of_settings,
-    of_database,
-    of_broker,
-    of_bucket,
-    of_upstream,
-    of_worker,
-    of_disk,
-)
+PARTS = (of_settings, of_database, of_broker, of_bucket, of_upstream, of_worker, of_disk)

@@ -55,17 +55,13 @@ def one_of(name: str, default: str, choices: dict[str, str]) -> str:
 def hosts(name: str) -> list[str]:
     """Entries such as media.internal, 127.0.0.1:8001 and 10.20.0.0/16."""
     entries = [word.lower() for word in words(name)]
-    for entry in entries:
-        if "/" in entry and not _is_network(entry):
-            raise ImproperlyConfigured(f"{name} holds {entry!r}; it takes host, host:port or network/bits.")
+    for network in (entry for entry in entries if "/" in entry):
+        try:
+            ipaddress.ip_network(network, strict=False)
+        except ValueError as error:
+            sentence = f"{name} holds {network!r}; it takes host, host:port or network/bits."
+            raise ImproperlyConfigured(sentence) from error
     return entries
-
-
-def _is_network(text: str) -> bool:
-    try:
-        return bool(ipaddress.ip_network(text, strict=False))
-    except ValueError:
-        return False
 
 
 def database(name: str, default: str) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
-from django.utils.cache import patch_vary_headers
+from django.utils.decorators import method_decorator
 from django.utils.safestring import mark_safe
 from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.vary import vary_on_headers
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularSwaggerView
 from markdown_it import MarkdownIt
@@ -83,8 +84,13 @@ def only_read(view: View) -> View:
 
 
 @only_read
+@vary_on_headers("Accept")
 def page(request: HttpRequest, name: str, of: Pages = guide) -> HttpResponseBase:
-    return _shown(request, _found(of(), name))
+    found = _found(of(), name)
+    if _prefers_markdown(request):
+        return _markdown(found.text)
+    facts = {"page": found, "body": mark_safe(MARKDOWN.render(found.text)), "guide": guide().values()}  # noqa: S308
+    return render(request, "docs/page.html", facts)
 
 
 @only_read
@@ -122,32 +128,20 @@ class Reference(SpectacularSwaggerView):
         return TemplateHTMLRenderer(), "text/html"
 
     @extend_schema(exclude=True)
+    @method_decorator(vary_on_headers("Accept"))
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Any:
         if _prefers_markdown(request):
-            answer = _markdown(reference.text())
-        else:
-            swagger: Any = super()
-            answer = swagger.get(request, *args, **kwargs)
-            answer.data["guide"] = guide().values()
-        patch_vary_headers(answer, ["Accept"])
+            return _markdown(reference.text())
+        swagger: Any = super()
+        answer = swagger.get(request, *args, **kwargs)
+        answer.data["guide"] = guide().values()
         return answer
 
 
 def _found(pages: dict[str, Page], name: str) -> Page:
-    try:
-        return pages[name]
-    except KeyError as error:
-        raise Http404 from error
-
-
-def _shown(request: HttpRequest, page: Page) -> HttpResponse:
-    if _prefers_markdown(request):
-        answer = _markdown(page.text)
-    else:
-        facts = {"page": page, "body": mark_safe(MARKDOWN.render(page.text)), "guide": guide().values()}  # noqa: S308
-        answer = render(request, "docs/page.html", facts)
-    patch_vary_headers(answer, ["Accept"])
-    return answer
+    if name not in pages:
+        raise Http404
+    return pages[name]
 
 
 def _prefers_markdown(request: Any) -> bool:

@@ -1,11 +1,9 @@
 """What the panel's pages may load, should a caller's text ever become markup in them: nothing but what is ours."""
 
-from collections.abc import Callable
-from functools import cache
-
 import structlog
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.utils.deprecation import MiddlewareMixin
 
 from generations import storage
 from generations.errors import StorageTrouble
@@ -29,17 +27,12 @@ POLICY = {
 }
 HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-    "Cross-Origin-Opener-Policy": "same-origin",
     "X-Frame-Options": "DENY",
 }
 
 
-class PanelHeaders:
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self._get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        response = self._get_response(request)
+class PanelHeaders(MiddlewareMixin):
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         if request.path.startswith(PANEL):
             for name, value in {**HEADERS, "Content-Security-Policy": _policy()}.items():
                 response.headers[name] = value
@@ -48,14 +41,8 @@ class PanelHeaders:
 
 def _policy() -> str:
     try:
-        bucket = _bucket()
+        bucket = storage.public_origin()
     except StorageTrouble:  # no credentials yet, for example: its pages are shown, without pictures and videos
         log.exception("where the bucket is can not be found out for the panel")
         bucket = ""
     return "; ".join(f"{name} {value.format(bucket=bucket)}".strip() for name, value in POLICY.items())
-
-
-@cache
-def _bucket() -> str:
-    """Asked once: it is the host of every signed URL."""
-    return storage.public_origin()

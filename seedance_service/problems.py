@@ -129,6 +129,8 @@ def _log_trouble(error: Exception) -> None:
 def of(error: Exception) -> Problem | None:
     """None: nobody expected it."""
     match error:
+        case LimitReached():
+            return _limit_reached(error)
         case Refusal():
             return _refusal(error)
         case errors.StorageTrouble():
@@ -138,7 +140,8 @@ def of(error: Exception) -> Problem | None:
             sentence = "The database does not answer. Try again."
             return _of(TABLE[OperationalError], "database_unavailable", sentence, retry_after=RETRY_LATER)
         case ValidationError():
-            return _invalid(error)
+            fields = faults.of(error)
+            return _of(_row(error.status_code), "invalid_request", faults.sentence(fields), fields=fields)
         case APIException():
             detail = JSON_WANTED if isinstance(error, UnsupportedMediaType) else str(error.detail)
             wait = getattr(error, "wait", None)
@@ -156,27 +159,21 @@ def _row(status: int) -> Row:
 
 
 def _refusal(error: Refusal) -> Problem:
-    fields, sentence = [], str(error)
+    fields, sentence, wait = [], str(error), error.facts.get("retry_after")
     if isinstance(error, errors.BadImage):
         fields, sentence = [faults.fault(error.field, sentence, error.code)], f"{error.field}: {sentence}"
-    resets_at = error.facts.get("resets_at")
-    wait = max(1, int((resets_at - timezone.now()).total_seconds()) + 1) if resets_at else None
-    if isinstance(error, LimitReached) and wait is None:
-        wait = RETRY_LATER
-    wait = error.facts.get("retry_after", wait)
     problem = _of(TABLE[type(error)], error.code, sentence, fields=fields, retry_after=wait)
     if problem.status == 401:
         problem.headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, LimitReached) and "standing" in error.facts:
-        standing = error.facts["standing"]
-        problem.headers.update(ratelimit.headers([standing], timezone.now()))
-        return problem._replace(limit={**render_limit(standing), "wanted": error.facts["wanted"]})
     return problem
 
 
-def _invalid(error: ValidationError) -> Problem:
-    fields = faults.of(error)
-    return _of(_row(error.status_code), "invalid_request", faults.sentence(fields), fields=fields)
+def _limit_reached(error: LimitReached) -> Problem:
+    standing, now = error.facts["standing"], timezone.now()
+    wait = max(1, int((standing.resets_at - now).total_seconds()) + 1) if standing.resets_at else RETRY_LATER
+    problem = _of(TABLE[type(error)], error.code, str(error), retry_after=wait)
+    problem.headers.update(ratelimit.headers([standing], now))
+    return problem._replace(limit={**render_limit(standing), "wanted": error.facts["wanted"]})
 
 
 def _of(

@@ -22,41 +22,23 @@ Each takes `Authorization: Bearer KEY`. The same as OpenAPI 3.1: [/openapi.json]
 def text() -> str:
     """It changes only with the code."""
     generator: Any = SchemaGenerator  # it has no types
-    return written(generator().get_schema(request=None, public=True))
+    document: Schema = generator().get_schema(request=None, public=True)
+    paths, components = document["paths"], document["components"]
+    parts = [*_operations(paths, components), *_shapes(paths, components["schemas"])]
+    return "\n".join([HEAD.format(**document["info"]), *parts])
 
 
-def written(document: Schema) -> str:
-    document, shapes = _inlined(document), document["components"]["schemas"]
-    return "\n".join(
-        [HEAD.format(**document["info"]), *_operations(document["paths"], shapes), *_shapes(document, shapes)]
-    )
-
-
-def _inlined(document: Schema) -> Schema:
-    """The document with each answer where it is referred to."""
-    known = document["components"].get("responses", {})
-
-    def inlined(operation: Schema) -> Schema:
-        answers = operation["responses"].items()
-        return {
-            **operation,
-            "responses": {status: known[_name(one)] if "$ref" in one else one for status, one in answers},
-        }
-
-    paths = document["paths"].items()
-    return {**document, "paths": {path: {verb: inlined(ones[verb]) for verb in ones} for path, ones in paths}}
-
-
-def _operations(paths: Schema, shapes: Schema) -> Iterator[str]:
+def _operations(paths: Schema, components: Schema) -> Iterator[str]:
     for prefix, title in SECTIONS.items():
         yield f"## {title}\n"
         for path, operations in paths.items():
             if path.startswith(prefix):
                 for method in operations:
-                    yield from _operation(f"{method.upper()} {path}", operations[method], shapes)
+                    yield from _operation(f"{method.upper()} {path}", operations[method], components)
 
 
-def _operation(name: str, facts: Schema, shapes: Schema) -> Iterator[str]:
+def _operation(name: str, facts: Schema, components: Schema) -> Iterator[str]:
+    shapes = components["schemas"]
     yield f"### {name}\n"
     for sentence in filter(None, (facts.get("summary"), facts.get("description"))):
         yield f"{_line(sentence).rstrip('.')}.\n"
@@ -65,9 +47,9 @@ def _operation(name: str, facts: Schema, shapes: Schema) -> Iterator[str]:
     for kinds, schema in _bodies(_content(facts)):
         yield f"Body, as {kinds}:\n"
         yield from _fields(schema, shapes, needed=", required")
-    yield from _table(
-        ("status", "answer"), [_answer(status, one, shapes) for status, one in facts["responses"].items()]
-    )
+    answers = facts["responses"].items()
+    inlined = {status: components["responses"][_name(one)] if "$ref" in one else one for status, one in answers}
+    yield from _table(("status", "answer"), [_answer(status, one, shapes) for status, one in inlined.items()])
 
 
 def _parameter(facts: Schema, shapes: Schema) -> tuple[str, ...]:
@@ -114,9 +96,9 @@ def _codes(status: str, facts: Schema) -> Iterator[str]:
             yield from media["examples"]
 
 
-def _shapes(document: Schema, shapes: Schema) -> Iterator[str]:
+def _shapes(paths: Schema, shapes: Schema) -> Iterator[str]:
     """Those of answers: the fields of a body stand with its operation."""
-    operations = [one for path in document["paths"].values() for one in path.values()]
+    operations = [one for path in paths.values() for one in path.values()]
     asked = {name for one in operations for name in _named(_content(one))}
     answered = {name for one in operations for answer in one["responses"].values() for name in _named(answer)}
     yield "## Shapes\n\nA field is always there, unless its type says otherwise.\n"

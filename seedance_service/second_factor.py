@@ -4,7 +4,6 @@ Until it is given no other page of the panel opens. django-otp keeps the secrets
 twice.
 """
 
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,9 +14,9 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.deprecation import MiddlewareMixin
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django_otp.plugins.otp_totp.models import TOTPDevice
@@ -39,27 +38,20 @@ class CodeForm(forms.Form):
     )
 
 
-class SecondFactor:
+class SecondFactor(MiddlewareMixin):
     """Sends who has not given it to its page."""
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self._get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+    def process_request(self, request: HttpRequest) -> HttpResponse | None:
         if settings.STAFF_TOTP and request.path.startswith(PANEL) and _is_missing(request):
             query = urlencode({"next": request.get_full_path()})
             return HttpResponseRedirect(f"{reverse('second_factor')}?{query}")
-        return self._get_response(request)
+        return None
 
 
 def _is_missing(request: HttpRequest) -> bool:
     open_to_all = {reverse("second_factor"), reverse("admin:login"), reverse("admin:logout")}
-    return request.user.is_authenticated and not _is_verified(request) and request.path not in open_to_all
-
-
-def _is_verified(request: HttpRequest) -> bool:
     user: Any = request.user  # as OTPMiddleware has made it
-    return bool(user.is_verified())
+    return user.is_authenticated and not user.is_verified() and request.path not in open_to_all
 
 
 @never_cache
@@ -67,7 +59,7 @@ def view(request: HttpRequest) -> HttpResponse:
     user: Any = request.user
     if not (user.is_authenticated and user.is_staff):
         return HttpResponseRedirect(reverse("admin:login"))
-    if _is_verified(request):
+    if user.is_verified():
         return HttpResponseRedirect(_next(request))
     device = _device(user)
     form = CodeForm(request.POST if request.method == "POST" else None)

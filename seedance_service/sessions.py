@@ -4,12 +4,11 @@ A dashboard that reads itself again is nothing that was done: a screen left alon
 """
 
 import time
-from collections.abc import Callable
 
 from django.conf import settings
 from django.contrib.auth import logout
 from django.http import HttpRequest
-from django.http.response import HttpResponseBase
+from django.utils.deprecation import MiddlewareMixin
 
 from seedance_service.http.middleware import REFRESH_HEADER
 
@@ -17,15 +16,11 @@ BEGAN, SEEN = "began", "seen"  # seconds since the epoch, in the session
 TOUCH_EVERY = 60.0  # seconds: a write of the database for each request would be too many
 
 
-class Sessions:
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+class Sessions(MiddlewareMixin):
+    def process_request(self, request: HttpRequest) -> None:
         # Who has no cookie has no session, and the API looks for none.
         if settings.SESSION_COOKIE_NAME in request.COOKIES and request.user.is_authenticated:
             _keep(request, time.time())
-        return self.get_response(request)
 
 
 def _keep(request: HttpRequest, now: float) -> None:

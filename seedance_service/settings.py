@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
 
 from seedance_service import env
 
@@ -74,9 +75,7 @@ TEMPLATES = [
         },
     }
 ]
-USE_TZ = True
 TIME_ZONE = "UTC"
-LANGUAGE_CODE = "en-us"
 USE_I18N = False
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "/static/"
@@ -118,10 +117,7 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 60 * env.whole("SESSION_IDLE_MINUTES", 30, least=1, most=1440)  # seconds without a request
 SESSION_MAX_HOURS = env.whole("SESSION_MAX_HOURS", 12, least=1, most=720)  # whatever is done in it
 STAFF_TOTP = env.flag("STAFF_TOTP")  # whether the panel asks for a second factor
-AUTHENTICATION_BACKENDS = [
-    "axes.backends.AxesStandaloneBackend",
-    "django.contrib.auth.backends.ModelBackend",
-]
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 # By address and name together: nobody locks others of his office out by typing badly, nor an owner from elsewhere.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_FAILURE_LIMIT = 10
@@ -164,7 +160,6 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_AUTHENTICATION": [],
-    "SERVE_PERMISSIONS": [],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVERS": [{"url": "/"}],
@@ -176,6 +171,8 @@ SPECTACULAR_SETTINGS = {
     ],
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "COMPONENT_SPLIT_PATCH": False,
+    # Texts in paths are ids, which are UUIDs; what is none is answered as one that nobody has.
+    "PATH_CONVERTER_OVERRIDES": {"str": {"type": "string", "format": "uuid"}},
     "POSTPROCESSING_HOOKS": ["seedance_service.openapi.document.complete"],
 }
 
@@ -212,7 +209,6 @@ Q_CLUSTER = {
     "queue_limit": 2,  # rings fetched ahead: their retry clock runs already, and one waiting is enough to wake a sweep
     "bulk": 1,  # rings fetched at once: each is one sweep, and a second finds no slot
     "poll": 0.2,  # seconds between looks of an idle worker at the ORM broker
-    "guard_cycle": 0.5,
     "save_limit": -1,  # no result kept: a positive limit locks all kept results at each save
     "catch_up": False,
     "label": "Queue",
@@ -229,9 +225,8 @@ NOVITA_API_KEY = env.text("NOVITA_API_KEY")
 UPSTREAM_RPM = env.whole("UPSTREAM_RPM", 0, least=0, most=1_000_000)  # submits a minute
 UPSTREAM_CONCURRENCY = env.whole("UPSTREAM_CONCURRENCY", 0, least=0, most=1_000_000)  # unfinished tasks at once
 
-SUBMIT_DEADLINE = env.whole(
-    "SUBMIT_DEADLINE", 3600, least=1, most=7 * 86400
-)  # seconds that a job waits for the upstream
+# Seconds that a job waits for the upstream.
+SUBMIT_DEADLINE = env.whole("SUBMIT_DEADLINE", 3600, least=1, most=7 * 86400)
 # Where generations of test keys go, whatever the live upstream is; empty: no test keys.
 SANDBOX_BASE_URL = env.text("SANDBOX_BASE_URL").rstrip("/")
 SANDBOX_API_KEY = env.text("SANDBOX_API_KEY", "sandbox")
@@ -267,27 +262,18 @@ METRICS_DIR = Path(env.text("METRICS_DIR", str(VAR / "metrics")))  # what the pr
 # Read by OpenTelemetry itself, as all its other OTEL_… variables; none of the two: no traces.
 TRACES = bool(env.text("OTEL_EXPORTER_OTLP_ENDPOINT") or env.text("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
 
-
-def _on_a_terminal() -> str:
-    return "console" if sys.stderr.isatty() else "json"
-
-
+# What no line of the log may hold.
+KEYS_OF_OURS = [SECRET_KEY, *SECRET_KEY_FALLBACKS, METRICS_TOKEN]
+KEYS_OF_OTHERS = [NOVITA_API_KEY, SANDBOX_API_KEY, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY]
+AUTO_LOG_FORMAT = "console" if sys.stderr.isatty() else "json"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
         "line": {
             "()": "seedance_service.logs.RedactingFormatter",
-            "style": env.one_of("LOG_FORMAT", "auto", {"auto": _on_a_terminal(), "json": "json", "console": "console"}),
-            "secrets": [
-                SECRET_KEY,
-                *SECRET_KEY_FALLBACKS,
-                NOVITA_API_KEY,
-                SANDBOX_API_KEY,
-                AWS_ACCESS_KEY_ID,
-                AWS_SECRET_ACCESS_KEY,
-                METRICS_TOKEN,
-            ],
+            "style": env.one_of("LOG_FORMAT", "auto", {"auto": AUTO_LOG_FORMAT, "json": "json", "console": "console"}),
+            "secrets": [*KEYS_OF_OURS, *KEYS_OF_OTHERS],
         }
     },
     "handlers": {"stderr": {"class": "seedance_service.logs.Lines", "formatter": "line"}},
@@ -307,6 +293,6 @@ UNFOLD = {
     "SITE_HEADER": "Seedance Service",
     "SITE_SYMBOL": "movie",
     "DASHBOARD_CALLBACK": "generations.admin.dashboard.callback",
-    "STYLES": ["seedance_service.sidebar.stylesheet"],
+    "STYLES": [lambda _: static("panel/panel.css")],
     "SIDEBAR": {"navigation": "seedance_service.sidebar.navigation"},
 }

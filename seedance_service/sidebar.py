@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple
 
 from django.http import HttpRequest
-from django.templatetags.static import static
 from django.urls import reverse
 
 
@@ -50,11 +49,6 @@ GROUPS: dict[str, tuple[Link, ...]] = {
         Link("Roles", "groups", "auth.group"),
     ),
 }
-
-
-def stylesheet(request: HttpRequest) -> str:
-    """Of the panel's own pages."""
-    return static("panel/panel.css")
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:

@@ -137,11 +137,8 @@ class TenantAdmin(pages.Acts, MintsKeys, LimitsShown, ModelAdmin):
             context.update(tenant=tenant, known_keys=known, **use, **lists)
         return super().render_change_form(request, context, obj=obj, **options)
 
-    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
-        """Suspend or resume, whichever can be done."""
-        tenant = self.get_object(request, object_id)
-        vain = f"tenants_tenant_{'suspend' if tenant and tenant.suspended_at else 'resume'}"
-        return [found for found in super().get_actions_detail(request, object_id) if found.action_name != vain]
+    def impossible(self, row: Tenant) -> tuple[str]:
+        return ("suspend",) if row.suspended_at else ("resume",)
 
     mint_key = pages.button(pages.MINT, "key", permissions=["mint"], path="mint")
     adjust = pages.button(pages.ADJUST, "payments", "Adjust")
@@ -173,10 +170,8 @@ class ApiKeyAdmin(pages.Acts, MintsKeys, LimitsShown, ReadOnlyAdmin):
         """The page of the tenant, where all that was done to it and its keys shows."""
         return reverse("admin:tenants_tenant_change", args=[row.tenant_id])
 
-    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
-        """None for a key that is revoked."""
-        key = self.get_object(request, object_id)
-        return [] if key and key.revoked_at else super().get_actions_detail(request, object_id)
+    def impossible(self, row: ApiKey) -> list[str]:
+        return self.actions_detail if row.revoked_at else []
 
     def audit_query(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
         return {"target__exact": self.row_of(request, object_id).prefix}

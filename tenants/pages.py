@@ -3,7 +3,7 @@
 The acts here are those on tenants and keys; generations bring their own.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -134,6 +134,17 @@ class Acts:
     def has_act_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return whether the user may act on such rows, which stay read-only all the same."""
         return request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
+        """Return the buttons of a row's page, without those that make no sense where the row stands."""
+        found = super().get_actions_detail(request, object_id)  # type: ignore[misc]  # unfold's
+        row = self.get_object(request, object_id)
+        vain = {f"{self.opts.app_label}_{self.opts.model_name}_{name}" for name in self.impossible(row)} if row else ()
+        return [offered for offered in found if offered.action_name not in vain]
+
+    def impossible(self, row: Any) -> Collection[str]:
+        """Return the names of the acts that make no sense where the row stands."""
+        return ()
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         """Lead to the audit log, which has what ops did to the row: Django's own history has nothing of it."""

@@ -5,7 +5,7 @@ import functools
 import io
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import Image
 
@@ -29,24 +29,22 @@ def data_uri(content: bytes, kind: str = "jpeg") -> str:
     return f"data:image/{kind};base64,{base64_of(content)}"
 
 
-def shot(**changes: Any) -> Shot:
-    facts: dict[str, Any] = {
-        "image": picture(),
-        "last_image": None,
-        "width": 160,
-        "height": 90,
-        "frames": 25,
-        "seed": 7,
-        "camera_fixed": False,
-        "prompt": "a test",
-    }
-    return Shot(**{**facts, **changes})
+class Picture(NamedTuple):
+    shot: Shot
+    image: bytes
+    last_image: bytes | None
 
 
-def rendered(made: Shot) -> bytes:
+def shot(image: bytes | None = None, last_image: bytes | None = None, **changes: Any) -> Picture:
+    plan: dict[str, Any] = {"width": 160, "height": 90, "frames": 25, "seed": 7}
+    plan |= {"camera_fixed": False, "prompt": "a test", **changes}
+    return Picture(Shot(**plan), image or picture(), last_image)
+
+
+def rendered(made: Picture) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "out.mp4"
-        render(made, path, lambda percent: None)
+        render(*made, path, lambda percent: None)
         return path.read_bytes()
 
 

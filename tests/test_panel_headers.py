@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from generations import storage
-from seedance_service import panel_headers
 from tests.http_client import Client
 
 pytestmark = pytest.mark.one_database
@@ -14,11 +13,6 @@ pytestmark = pytest.mark.one_database
 def policy(answer: Any) -> dict[str, str]:
     parts = (part.strip().partition(" ") for part in answer["Content-Security-Policy"].split(";"))
     return {name: value for name, _, value in parts}
-
-
-@pytest.fixture(autouse=True)
-def _asked_anew() -> None:
-    panel_headers._bucket.cache_clear()
 
 
 @pytest.mark.parametrize("path", ["/admin/", "/admin/login/", "/admin/generations/generation/", "/admin/nowhere/"])

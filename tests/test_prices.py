@@ -70,4 +70,4 @@ def test_a_price_change_touches_new_generations_only(
 def test_a_table_that_is_wrong_stops_the_start_with_a_sentence(settings: Any, table: str) -> None:
     settings.PRICES = table
     with pytest.raises(ImproperlyConfigured, match="PRICES"):
-        prices.check()
+        price()

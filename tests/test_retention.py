@@ -1,12 +1,12 @@
 """What is kept for how long, and that nothing goes that is wanted."""
 
-import dataclasses
 import json
 from datetime import timedelta
 from io import StringIO
 from typing import Any
 
 import pytest
+import time_machine
 from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.utils import timezone
@@ -206,15 +206,17 @@ def test_the_look_for_orphans_goes_on_where_it_stopped(bucket: Any, monkeypatch:
     assert Chore.objects.get(name="orphans").position == names[2]
 
 
-def test_uploads_that_were_never_ended_are_aborted(bucket: Any, monkeypatch: Any, settings: Any) -> None:
-    storage._client().create_multipart_upload(Bucket=settings.S3_BUCKET, Key="videos/1/parts.mp4")
-    [upload] = storage.uploads()  # moto says that every one was begun in 2010
-    with monkeypatch.context() as young:
-        young.setattr(storage, "uploads", lambda: [dataclasses.replace(upload, begun=days_ago(6))])
+def test_uploads_that_were_never_ended_are_aborted(bucket: Any, settings: Any) -> None:
+    bucket.create_multipart_upload(Bucket=settings.S3_BUCKET, Key="videos/1/parts.mp4")
+    [upload] = bucket.list_multipart_uploads(Bucket=settings.S3_BUCKET)["Uploads"]
+    begun = upload["Initiated"]  # in 2010, as moto says of every one
+    with time_machine.travel(begun + timedelta(days=6), tick=False):
         assert pruned()["uploads"].count == 0
-    assert pruned(dry=True)["uploads"].count == 1
-    assert pruned()["uploads"].count == 1
-    assert storage.uploads() == []
+    with time_machine.travel(begun + timedelta(days=8), tick=False):
+        assert pruned(dry=True)["uploads"].count == 1
+        assert pruned()["uploads"].count == 1
+        assert pruned()["uploads"].count == 0
+    assert "Uploads" not in bucket.list_multipart_uploads(Bucket=settings.S3_BUCKET)
 
 
 def test_old_moves_go_all_of_a_generations_together(finished: Any, alice: Caller, settings: Any) -> None:

@@ -8,7 +8,7 @@ import av
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
-from deploy.sandbox.render import Move, Shot
+from deploy.sandbox.render import Move
 from generations import catalog
 from tests.pictures import picture, rendered, shot
 
@@ -86,7 +86,7 @@ def test_every_combination_has_the_plan_that_the_page_promises() -> None:
         for ratio in MODEL.ratios:
             width, height = MODEL.pixels[resolution, ratio]
             # Two frames of the real size: the codec must take these very pixels.
-            content = rendered(Shot(picture(), None, width, height, 2, 1, True, ""))
+            content = rendered(shot(width=width, height=height, frames=2, camera_fixed=True))
             with av.open(io.BytesIO(content)) as container:
                 stream: Any = container.streams.video[0]
                 assert (stream.width, stream.height, stream.frames) == (width, height, 2)

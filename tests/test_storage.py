@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -77,24 +78,28 @@ def test_a_dead_store_is_trouble_without_a_url_in_its_words(settings: Any) -> No
 
 def test_threads_that_come_at_once_make_one_client(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each takes 40 ms and some megabytes; a web process has 32 threads."""
-    made, all_found_none = list[str](), threading.Barrier(8)
+    made, all_want_one = list[bool](), threading.Barrier(8)
 
     class Turns:
         lock = threading.Lock()
 
         def __enter__(self) -> None:
-            all_found_none.wait(5)
+            all_want_one.wait(5)
             self.lock.acquire()
 
         def __exit__(self, *error: object) -> None:
             self.lock.release()
 
-    monkeypatch.setattr(storage, "_clients", {})
+    @cache
+    def new_client(process_id: int, endpoint: str) -> object:
+        made.append(Turns.lock.locked())
+        return object()
+
     monkeypatch.setattr(storage, "_lock", Turns())
-    monkeypatch.setattr(storage, "_new_client", lambda endpoint: made.append(endpoint) or object())
+    monkeypatch.setattr(storage, "_new_client", new_client)
     threads = [threading.Thread(target=storage._client) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(5)
-    assert len(made) == 1
+    assert made == [True]

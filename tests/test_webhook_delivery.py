@@ -393,7 +393,7 @@ def test_a_hostile_receiver_is_unreachable_within_the_deadline(
     receiver.answer = until_it_is_gone
     starts = time.monotonic()
     [done] = attempt_all()
-    assert time.monotonic() - starts < 1.5
+    assert time.monotonic() - starts < 10  # a slow machine has time; without the deadline it is 15 s, or for ever
     [one] = done.log.all()
     assert (one.outcome, one.status_code, done.status) == ("unreachable", None, "pending")
 

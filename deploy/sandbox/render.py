@@ -18,10 +18,8 @@ ARRIVAL = 0.6  # with a last image: the share of the time after which its cross-
 
 @dataclass(frozen=True)
 class Shot:
-    """What to render. The same shot gives the same bytes."""
+    """What to render from a picture. The same shot of the same picture gives the same bytes."""
 
-    image: bytes
-    last_image: bytes | None
     width: int
     height: int
     frames: int
@@ -51,26 +49,28 @@ class Move:
         return 1 / zoom, room_x * (1 + self.dx), room_y * (1 + self.dy)
 
 
-def render(shot: Shot, path: Path, progress: Callable[[int], None]) -> None:
-    """Write the MP4 to `path`, telling the progress in percent. One thread: its bytes depend on nothing else."""
+def render(
+    shot: Shot, image: bytes, last_image: bytes | None, path: Path, report_percent: Callable[[int], None]
+) -> None:
+    """Write the MP4 to `path`, and report its progress. One thread renders it: its bytes depend on nothing else."""
     options = {"movflags": "+faststart", "fflags": "+bitexact"}
     with av.open(str(path), "w", format="mp4", options=options) as container:
         container.metadata.update(title=shot.prompt, comment=f"seed {shot.seed}")
         stream = container.add_stream("libx264", rate=FPS, options={"preset": "superfast", "crf": "21", "threads": "1"})
         stream.width, stream.height, stream.pix_fmt = shot.width, shot.height, "yuv420p"
         stream.time_base = stream.codec_context.time_base = Fraction(1, FPS)
-        for number, picture in enumerate(_frames(shot)):
+        for number, picture in enumerate(_frames(shot, image, last_image)):
             frame = av.VideoFrame.from_image(picture)
             frame.pts, frame.time_base = number, Fraction(1, FPS)
             container.mux(stream.encode(frame))
-            progress(100 * (number + 1) // shot.frames)
+            report_percent(100 * (number + 1) // shot.frames)
         container.mux(stream.encode(None))
 
 
-def _frames(shot: Shot) -> Iterator[Image.Image]:
+def _frames(shot: Shot, image: bytes, last_image: bytes | None) -> Iterator[Image.Image]:
     scale = 1.0 if shot.camera_fixed else OVERSCAN
-    wide = _cropped(shot.image, round(shot.width * scale), round(shot.height * scale))
-    last = _cropped(shot.last_image, shot.width, shot.height) if shot.last_image else None
+    wide = _cropped(image, round(shot.width * scale), round(shot.height * scale))
+    last = _cropped(last_image, shot.width, shot.height) if last_image else None
     move = None if shot.camera_fixed else Move.drawn(shot.seed)
     for number in range(shot.frames):
         t = number / (shot.frames - 1)

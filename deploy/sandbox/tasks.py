@@ -1,5 +1,6 @@
 """The sandbox's tasks: files under one folder, so that a restart loses none, and a pool that renders them."""
 
+import functools
 import json
 import os
 import queue
@@ -16,15 +17,9 @@ QUEUED_SHARE = 0.2  # of the time that a task is said to take
 
 
 @dataclass(frozen=True)
-class Task:
+class Task(Shot):
     id: str
     created_at: float  # seconds since the epoch
-    width: int
-    height: int
-    frames: int
-    seed: int
-    camera_fixed: bool
-    prompt: str
 
 
 class Studio:
@@ -83,15 +78,11 @@ class Studio:
             self._render(self._waiting.get())
 
     def _render(self, task: Task) -> None:
-        last = self._path(task.id, "last")
-        shot = Shot(
-            image=self._path(task.id, "image").read_bytes(),
-            last_image=last.read_bytes() if last.exists() else None,
-            **{name: getattr(task, name) for name in ("width", "height", "frames", "seed", "camera_fixed", "prompt")},
-        )
-        unfinished = self._path(task.id, "part")
+        image, last, unfinished = (self._path(task.id, kind) for kind in ("image", "last", "part"))
+        last_image = last.read_bytes() if last.exists() else None
         try:
-            render(shot, unfinished, lambda percent: self._progress.__setitem__(task.id, percent))
+            report_percent = functools.partial(self._progress.__setitem__, task.id)
+            render(task, image.read_bytes(), last_image, unfinished, report_percent)
             unfinished.rename(self.video(task.id))
         except Exception as error:  # a picture whose pixels do not decode: the task fails, as it would upstream
             self._failed[task.id] = f"{type(error).__name__}: {error}"

@@ -59,11 +59,8 @@ class GenerationAdmin(pages.Acts, GenerationList):
     actions = ("nudge_chosen", "retry_chosen", "cancel_chosen", "fail_chosen")
     change_form_template = "generations/generation.html"
 
-    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
-        """Those that make sense where it stands."""
-        generation = self.get_object(request, object_id)
-        possible = {f"{self.opts.app_label}_{self.opts.model_name}_{name}" for name in _possible(generation)}
-        return [found for found in super().get_actions_detail(request, object_id) if found.action_name in possible]
+    def impossible(self, row: Generation) -> set[str]:
+        return set(acts.PAGES) - set(acts.possible(row))
 
     def get_urls(self) -> list[Any]:
         video = path(
@@ -128,7 +125,3 @@ class GenerationAdmin(pages.Acts, GenerationList):
     retry_chosen = pages.list_action(acts.PAGES["retry_copy"])
     cancel_chosen = pages.list_action(acts.PAGES["cancel"])
     fail_chosen = pages.list_action(acts.PAGES["fail"])
-
-
-def _possible(generation: Generation | None) -> tuple[str, ...]:
-    return acts.possible(generation) if generation else ()

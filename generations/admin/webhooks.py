@@ -144,11 +144,8 @@ class WebhookEndpointAdmin(pages.Acts, ReadOnly, ModelAdmin):
     def has_make_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("generations.add_webhookendpoint")
 
-    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
-        """One of disable and enable."""
-        endpoint = self.get_object(request, object_id)
-        idle = "disable" if endpoint and endpoint.disabled_at else "enable"
-        return [one for one in super().get_actions_detail(request, object_id) if not one.path.endswith(idle)]
+    def impossible(self, row: WebhookEndpoint) -> tuple[str]:
+        return ("disable",) if row.disabled_at else ("enable",)
 
     @display(description="URL")
     def address(self, endpoint: WebhookEndpoint) -> str:

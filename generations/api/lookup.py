@@ -35,12 +35,9 @@ _own = Select(
 
 
 def own(request: Request, text: str) -> Generation:
-    """As `of_key`, of who is calling."""
-    return of_key(key_of(request), text)
-
-
-def of_key(key: ApiKey, text: str) -> Generation:
-    """The caller's generation of that id. Another tenant's, an unknown and a malformed id are the same to it."""
+    """Return the caller's generation of that id. Raises GenerationNotFound, the same for another tenant's, an unknown
+    and a malformed id."""
+    key = key_of(request)
     try:
         wanted = UUID(text)
     except ValueError as error:

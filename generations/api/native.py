@@ -14,7 +14,7 @@ from generations.api.gate import LargeBodies
 from generations.api.serializers import NativeCreate
 from generations.api.shapes import GenerationList, GenerationRow
 from generations.api.wire import JSONParser
-from generations.intake import Accepted, Wanted
+from generations.intake import Wanted
 from generations.models import Generation
 from tenants.api.base import ApiView, respond
 
@@ -29,7 +29,8 @@ class Creates(LargeBodies):
     def create(self, request: Request, wanted: Wanted) -> HttpResponse:
         accepted = creating.accept(request, wanted)
         del wanted
-        told = headers(accepted, get_script_prefix())
+        location = f"{get_script_prefix()}v1/generations/{accepted.generation.pk}"  # `reverse` takes long
+        headers = {**creating.headers(accepted), "Location": location}
         self.release_body(request)
         try:
             generation, waited = awaited(request, accepted.generation)
@@ -37,13 +38,8 @@ class Creates(LargeBodies):
             log.exception("it is not known what became of it", generation=str(accepted.generation.pk))
             generation, waited = accepted.generation, {}
         if not waited:
-            return respond(shown.first(generation), status=202, headers={**told, **shown.first_wait(generation)})
-        return shown.answer(generation, status=200 if generation.finished_at else 202, headers={**told, **waited})
-
-
-def headers(accepted: Accepted, prefix: str = "/") -> dict[str, str]:
-    location = f"{prefix}v1/generations/{accepted.generation.pk}"  # `reverse` takes long
-    return {**creating.headers(accepted), "Location": location}
+            return respond(shown.first(generation), status=202, headers={**headers, **shown.first_wait(generation)})
+        return shown.answer(generation, status=200 if generation.finished_at else 202, headers={**headers, **waited})
 
 
 class Generations(Creates):

@@ -1,6 +1,5 @@
 """Entrance 1: Novita's own wire format. A client written for Novita changes its base URL and its key."""
 
-from typing import Any
 from uuid import UUID
 
 from django.http import HttpResponse
@@ -14,8 +13,6 @@ from generations.api.gate import LargeBodies
 from generations.api.native import awaited
 from generations.api.serializers import NovitaCreate
 from generations.api.shapes import NovitaTaskResultShape
-from generations.intake import Accepted
-from generations.models import Generation
 from tenants.api.base import ApiView, respond
 
 
@@ -33,11 +30,7 @@ class Submit(LargeBodies, NovitaView):
     )
     def post(self, request: Request) -> HttpResponse:
         accepted = creating.accept(request, creating.checked(NovitaCreate, request.data))
-        return respond(first(accepted), headers=creating.headers(accepted))
-
-
-def first(accepted: Accepted) -> dict[str, str]:
-    return {"task_id": str(accepted.generation.pk)}
+        return respond({"task_id": str(accepted.generation.pk)}, headers=creating.headers(accepted))
 
 
 class TaskResult(NovitaView):
@@ -51,8 +44,5 @@ class TaskResult(NovitaView):
         """Of an unfinished task, `eta` says how many seconds such tasks took from there."""
         found = lookup.own(request, request.query_params.get("task_id", ""))
         generation, waited = awaited(request, found)
-        return respond(told(generation), headers={**waited, **shown.retry_after(generation)})
-
-
-def told(generation: Generation) -> dict[str, Any]:
-    return task_result.render(generation, eta.remaining(generation) or 0)
+        body = task_result.render(generation, eta.remaining(generation) or 0)
+        return respond(body, headers={**waited, **shown.retry_after(generation)})

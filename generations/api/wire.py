@@ -2,7 +2,6 @@
 
 import re
 import secrets
-from collections.abc import Mapping
 from typing import IO, Any
 
 import msgspec
@@ -29,21 +28,17 @@ class JSONParser(BaseParser):
     media_type = "application/json"
 
     def parse(self, stream: IO[bytes], media_type: str | None = None, parser_context: Any = None) -> dict[str, Any]:
-        """The body's JSON object. Raises BodyTooLarge, or ParseError with what is wrong with it."""
-        return parsed(_read(stream, (parser_context or {})["request"]))
-
-
-def parsed(content: bytes) -> dict[str, Any]:
-    """The JSON object that it is. Raises ParseError."""
-    try:
-        body = _decoded(content, outline.check(content))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ParseError(f"The body is not JSON: {error}") from error
-    except RecursionError as error:
-        raise ParseError("The body is nested too deeply.") from error
-    if not isinstance(body, dict):
-        raise ParseError("The body is not a JSON object.")
-    return body
+        """Return the body's JSON object. Raises BodyTooLarge, or ParseError with what is wrong with it."""
+        content = _read(stream, (parser_context or {})["request"])
+        try:
+            body = _decoded(content, outline.check(content))
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ParseError(f"The body is not JSON: {error}") from error
+        except RecursionError as error:
+            raise ParseError("The body is nested too deeply.") from error
+        if not isinstance(body, dict):
+            raise ParseError("The body is not a JSON object.")
+        return body
 
 
 def _decoded(content: bytes, long: list[tuple[int, int]]) -> Any:
@@ -72,12 +67,8 @@ def _looks_like_base64(picture: memoryview) -> bool:
 
 
 def stated_length(request: Request | HttpRequest) -> int:
-    """The Content-Length in bytes; 0 where there is none that is a number."""
-    return length_of(request.META)
-
-
-def length_of(meta: Mapping[str, Any]) -> int:
-    text = str(meta.get("CONTENT_LENGTH") or "0")
+    """Return the Content-Length in bytes; 0 where there is none that is a number."""
+    text = str(request.META.get("CONTENT_LENGTH") or "0")
     # Python makes no number of 5000 digits; to Django and REST framework too there is no body then.
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 100 else 0
 

@@ -4,23 +4,3 @@ from generations.models.generation import Attempt, Event, Generation, InputImage
 from generations.models.tally import StorageUse, Tally
 from generations.models.webhooks import Delivery, DeliveryAttempt, WebhookEndpoint, WebhookSecret
 from generations.models.work import Chore, Pace, Pause, Slot, Worker
-
-__all__ = [
-    "Attempt",
-    "Chore",
-    "Delivery",
-    "DeliveryAttempt",
-    "Event",
-    "Generation",
-    "InputImage",
-    "Label",
-    "Pace",
-    "Pause",
-    "SeedRecord",
-    "Slot",
-    "StorageUse",
-    "Tally",
-    "WebhookEndpoint",
-    "WebhookSecret",
-    "Worker",
-]

@@ -1,4 +1,4 @@
-"""The handler of the API: Django's own, with four small middlewares in the place of those that the panel needs.
+"""The handler of the API: Django's own, with three small middlewares in the place of those that the panel needs.
 
 Sessions, cookies and forms are the panel's alone; their middlewares took longer than a read of one generation.
 """
@@ -8,11 +8,12 @@ from typing import Any
 
 from django.core.handlers.exception import convert_exception_to_response
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
+from django.http import HttpRequest
 
-from seedance_service.http.middleware import AllowedHost, BodyLimit, FixedHeaders, RequestContext
+from seedance_service.http.middleware import BodyLimit, FixedHeaders, RequestContext
 
 # The outermost first.
-MIDDLEWARE: tuple[Callable[[Any], Any], ...] = (RequestContext, FixedHeaders, AllowedHost, BodyLimit)
+MIDDLEWARE: tuple[Callable[[Any], Any], ...] = (RequestContext, FixedHeaders, BodyLimit)
 
 
 class ApiRequest(WSGIRequest):
@@ -33,3 +34,8 @@ class ApiHandler(WSGIHandler):
                 here._view_middleware.insert(0, instance.process_view)
             handler = convert_exception_to_response(instance)
         here._middleware_chain = handler
+
+    def resolve_request(self, request: HttpRequest) -> Any:
+        """Resolve the path as Django does. Raises DisallowedHost, a 400, as CommonMiddleware does for the panel."""
+        request.get_host()
+        return super().resolve_request(request)

@@ -39,7 +39,7 @@ class Seen:
 class Check:
     """One thing that the service needs, and what was last seen of it."""
 
-    def __init__(self, name: str, ask: Callable[[], None], sentence: str) -> None:
+    def __init__(self, name: str, ask: Callable[[], object], sentence: str) -> None:
         self.name, self._ask, self._sentence = name, ask, sentence
         self._lock = threading.Lock()
         self._seen: Future[Seen] | None = None

@@ -103,17 +103,6 @@ class FixedHeaders:
         return response
 
 
-class AllowedHost:
-    """Refuse with 400 a host that ALLOWED_HOSTS does not name, as CommonMiddleware does for the panel."""
-
-    def __init__(self, get_response: GetResponse) -> None:
-        self._get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        request.get_host()  # raises DisallowedHost
-        return self._get_response(request)
-
-
 class BodyLimit:
     """Refuse a large body where no image is sent: Django reads a form before it knows who sends it."""
 

@@ -6,23 +6,16 @@ Each has its schema, its headers, and the example that the page of its code show
 from collections.abc import Iterator
 from typing import Any
 
-from seedance_service import codes, problems, request_id
+from seedance_service import codes, problems
 from seedance_service.advice import ADVICE
-from seedance_service.codes import Code
 from seedance_service.openapi import headers
 from seedance_service.problems import Problem
 
 Part = dict[str, Any]  # of the document
 NOVITA = "/v3/"
 
-ALWAYS: tuple[str, ...] = (
-    "bad_request",
-    "invalid_api_key",
-    "scope_missing",
-    "too_many_failed_authentications",
-    "not_acceptable",
-)
-ALWAYS += ("internal_error", "database_unavailable")
+ALWAYS: tuple[str, ...] = ("bad_request", "invalid_api_key", "scope_missing", "too_many_failed_authentications")
+ALWAYS += ("not_acceptable", "internal_error", "database_unavailable")
 WRITES = ("body_too_large", "length_required")  # of any method with which a body may come
 BODY = ("invalid_request", "parse_error", "unsupported_media_type")
 ASKED = ("invalid_request",)  # of parameters that are looked at
@@ -36,16 +29,13 @@ OF_AN_ID = {
     "delivery_id": "webhook_delivery_not_found",
 }
 VIDEO = ("video_not_ready", "no_video", "video_deleted")
+NOT_POSSIBLE = ["generations_cancel", "generations_delete", "webhook_endpoints_create", "webhook_endpoints_change"]
+NOT_POSSIBLE += ["webhook_endpoints_test", "webhook_deliveries_redeliver"]
 ITS_OWN = {
-    "generations_cancel": ("not_possible",),
-    "generations_delete": ("not_possible",),
     "generations_rerun": ("inputs_gone",),
     "generations_video": VIDEO,
     "generations_poster": VIDEO,
-    "webhook_endpoints_create": ("not_possible",),
-    "webhook_endpoints_change": ("not_possible",),
-    "webhook_endpoints_test": ("not_possible",),
-    "webhook_deliveries_redeliver": ("not_possible",),
+    **dict.fromkeys(NOT_POSSIBLE, ("not_possible",)),
 }
 
 
@@ -55,8 +45,9 @@ def errors(path: str, method: str, operation: Part, responses: Part) -> Part:
     found: dict[int, dict[str, Problem]] = {}
     for code in codes.known().values():
         if code.name in named and code.problem and entrance in code.advice.entrances:
-            found.setdefault(_status(entrance, code.problem), {})[code.name] = code.problem
-    return {str(status): _kept(entrance, found[status], responses) for status in sorted(found)}
+            status = code.problem.wire_status if entrance == NOVITA else code.problem.status
+            found.setdefault(status, {})[code.name] = code.problem
+    return {str(status): _reference(entrance, found[status], responses) for status in sorted(found)}
 
 
 def _names(method: str, operation: Part) -> Iterator[str]:
@@ -71,15 +62,11 @@ def _names(method: str, operation: Part) -> Iterator[str]:
         yield from ASKED
     if "Idempotency-Key" in asked:
         yield from CREATES
-    yield from (OF_AN_ID[name] for name in OF_AN_ID if name in asked)
+    yield from (code for name, code in OF_AN_ID.items() if name in asked)
     yield from ITS_OWN.get(operation["operationId"], ())
 
 
-def _status(entrance: str, problem: Problem) -> int:
-    return problem.wire_status if entrance == NOVITA else problem.status
-
-
-def _kept(entrance: str, found: dict[str, Problem], responses: Part) -> Part:
+def _reference(entrance: str, found: dict[str, Problem], responses: Part) -> Part:
     """Under the name of its last code, which no other set of codes ends with."""
     name, answer = _name(entrance, list(found)[-1]), _answer(entrance, found)
     assert responses.setdefault(name, answer) == answer
@@ -96,20 +83,11 @@ def _answer(entrance: str, found: dict[str, Problem]) -> Part:
 
 def examples() -> dict[str, Part]:
     """Of each code at each entrance, for the components."""
-    with request_id.answering(codes.EXAMPLES_ID):
-        return {_name(entrance, code.name): _example(entrance, code) for entrance, code in _at_entrances()}
-
-
-def _at_entrances() -> Iterator[tuple[str, Code]]:
-    for code in codes.known().values():
-        if code.problem:
-            yield from ((entrance, code) for entrance in code.advice.entrances)
-
-
-def _example(entrance: str, code: Code) -> Part:
-    assert code.problem is not None
-    body = problems.envelope(code.problem) if entrance == NOVITA else problems.details(code.problem)
-    return {"summary": problems.title(code.name), "value": body}
+    return {
+        _name(entrance, code.name): {"summary": problems.title(code.name), "value": body}
+        for code in codes.known().values()
+        for entrance, body in codes.bodies(code).items()
+    }
 
 
 def _name(entrance: str, code: str) -> str:

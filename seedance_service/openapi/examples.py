@@ -52,6 +52,8 @@ PARAMETERS: dict[str, Any] = {
 }
 
 PICTURE = {"url": URL, "sha256": SHA256, "format": "jpeg", "width": 1248, "height": 704, "size": 181204}
+STORED: Part = {"url": SIGNED, "size": 4718592, "sha256": SHA256, "codec": "h264", "width": 1248, "height": 704}
+STORED |= {"fps": 24.0, "duration": 10.04}
 QUEUED: Part = {
     "id": ID,
     "status": "queued",
@@ -81,10 +83,7 @@ FAILED = {
     **CANCELLED,
     "status": "failed",
     "submitted_at": SUBMITTED,
-    "error": {
-        "code": "upstream_failed",
-        "message": "The upstream could not make the video: the task failed.",
-    },
+    "error": {"code": "upstream_failed", "message": "The upstream could not make the video: the task failed."},
 }
 SUCCEEDED = {
     **QUEUED,
@@ -94,21 +93,16 @@ SUCCEEDED = {
     "submitted_at": SUBMITTED,
     "finished_at": FINISHED,
     "eta": None,
-    "video": {
-        "url": SIGNED,
-        "size": 4718592,
-        "sha256": SHA256,
-        "codec": "h264",
-        "width": 1248,
-        "height": 704,
-        "fps": 24.0,
-        "duration": 10.04,
-    },
+    "video": STORED,
     "poster": {"url": SIGNED.replace("mp4", "jpg")},
     "expires_at": "2026-11-02T10:30:48.000000Z",
 }
 DELETED = {**SUCCEEDED, "deleted_at": FINISHED, "video": None, "poster": None, "expires_at": None}
 RERUN = {**QUEUED, "rerun_of": SOURCE, "external_id": "", "metadata": {}, "webhook_url": ""}
+EVENT = {"sequence": 1, "status": "queued", "message": "accepted", "created_at": CREATED}
+LIMIT = {"name": "per_day", "scope": "tenant", "limit": 200, "used": 183, "remaining": 17}
+LIMIT |= {"resets_at": "2026-11-02T23:00:00Z"}
+LIMITS = {"tenant": "web", "time_zone": "Europe/Berlin", "suspended": False, "test": False, "limits": [LIMIT]}
 SUMS: Part = {"accepted": 40, "succeeded": 37, "failed": 1, "cancelled": 1, "live": 1, "seconds": 370}
 SUMS |= {"usd": "13.771437", "held_usd": "0.372201", "success_rate": 0.9737}
 CSV = "day,accepted,succeeded,failed,cancelled,live,seconds,usd,held_usd,success_rate\r\n"
@@ -144,8 +138,11 @@ DELIVERED: Part = {
 }
 WAITING = {**DELIVERED, "status": "pending", "attempt_count": 0, "next_attempt_at": FINISHED, "finished_at": None}
 TRIED = {"created_at": FINISHED, "milliseconds": 84, "status_code": 204, "outcome": "delivered"}
+PAYLOAD = {"type": "generation.succeeded", "timestamp": FINISHED, "data": {"id": ID}}
 TASK: Part = {"task_id": ID, "task_type": "IMG_TO_VIDEO", "reason": ""}
 VIDEO = {"video_url": SIGNED, "video_url_ttl": "3600", "video_type": "mp4"}
+AT_FIRST = {"status": "TASK_STATUS_QUEUED", "eta": 48, "progress_percent": 0}
+AT_LAST = {"status": "TASK_STATUS_SUCCEED", "eta": 0, "progress_percent": 100}
 EMPTY: Part = {"extra": {"seed": "42"}, "images": [], "audios": []}
 
 ANSWERS: dict[str, dict[str, dict[str, Any]]] = {
@@ -155,69 +152,24 @@ ANSWERS: dict[str, dict[str, dict[str, Any]]] = {
     "generations_get": {"200": {"queued": QUEUED, "succeeded": SUCCEEDED, "failed": FAILED}},
     "generations_delete": {"202": {"the worker goes on": DELETED}},
     "generations_cancel": {"200": {"cancelled": CANCELLED}},
-    "generations_events": {
-        "200": {
-            "its first": {
-                "events": [{"sequence": 1, "status": "queued", "message": "accepted", "created_at": CREATED}],
-            }
-        }
-    },
-    "limits": {
-        "200": {
-            "one": {
-                "tenant": "web",
-                "time_zone": "Europe/Berlin",
-                "suspended": False,
-                "test": False,
-                "limits": [
-                    {
-                        "name": "per_day",
-                        "scope": "tenant",
-                        "limit": 200,
-                        "used": 183,
-                        "remaining": 17,
-                        "resets_at": "2026-11-02T23:00:00Z",
-                    }
-                ],
-            }
-        }
-    },
-    "usage": {
-        "200": {"by day": {**SPAN, "rows": [{"day": "2026-11-02", **SUMS}], "total": SUMS}, "as CSV": CSV},
-    },
+    "generations_events": {"200": {"its first": {"events": [EVENT]}}},
+    "limits": {"200": {"one": LIMITS}},
+    "usage": {"200": {"by day": {**SPAN, "rows": [{"day": "2026-11-02", **SUMS}], "total": SUMS}, "as CSV": CSV}},
     "webhook_endpoints_list": {"200": {"one": {"webhook_endpoints": [HOOKED]}}},
     "webhook_endpoints_create": {"201": {"made": {**HOOKED, **SECRET}}},
     "webhook_endpoints_get": {"200": {"enabled": HOOKED}},
     "webhook_endpoints_change": {"200": {"disabled": {**HOOKED, "enabled": False, "disabled_at": FINISHED}}},
     "webhook_endpoints_rotate_secret": {"200": {"a day's overlap": {**SECRET, "previous_secret_until": FINISHED}}},
-    "webhook_endpoints_test": {
-        "202": {"on its way": {**WAITING, "type": "webhook.test", "generation": None}},
-    },
+    "webhook_endpoints_test": {"202": {"on its way": {**WAITING, "type": "webhook.test", "generation": None}}},
     "webhook_secret_rotate": {"200": {"no overlap": {**SECRET, "previous_secret_until": None}}},
     "webhook_deliveries_list": {"200": {"a page": {"webhook_deliveries": [DELIVERED], "next_cursor": None}}},
-    "webhook_deliveries_get": {
-        "200": {
-            "delivered": {
-                **DELIVERED,
-                "attempts": [TRIED],
-                "payload": {"type": "generation.succeeded", "timestamp": FINISHED, "data": {"id": ID}},
-            }
-        }
-    },
+    "webhook_deliveries_get": {"200": {"delivered": {**DELIVERED, "attempts": [TRIED], "payload": PAYLOAD}}},
     "webhook_deliveries_redeliver": {"202": {"on its way": WAITING}},
     "novita_seedance_v1_lite_i2v": {"200": {"accepted": {"task_id": ID}}},
     "novita_task_result": {
         "200": {
-            "queued": {
-                **EMPTY,
-                "task": {**TASK, "status": "TASK_STATUS_QUEUED", "eta": 48, "progress_percent": 0},
-                "videos": [],
-            },
-            "succeeded": {
-                **EMPTY,
-                "task": {**TASK, "status": "TASK_STATUS_SUCCEED", "eta": 0, "progress_percent": 100},
-                "videos": [VIDEO],
-            },
+            "queued": {**EMPTY, "task": {**TASK, **AT_FIRST}, "videos": []},
+            "succeeded": {**EMPTY, "task": {**TASK, **AT_LAST}, "videos": [VIDEO]},
         }
     },
 }

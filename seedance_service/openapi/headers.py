@@ -6,7 +6,6 @@ from typing import Any
 Part = dict[str, Any]  # of the document
 
 ALWAYS = ".always"  # of the name of a header that each answer of its kind has
-SECONDS: Part = {"type": "integer", "minimum": 0}
 KNOWN: dict[str, tuple[str, Part, Any]] = {  # what it says, its schema, an example
     "X-Request-Id": (
         "The id of the request: the caller's own, where it sent a sane one.",
@@ -14,7 +13,7 @@ KNOWN: dict[str, tuple[str, Part, Any]] = {  # what it says, its schema, an exam
         "req_5f0c2b9e7d1a4c3e8b6f9a0d1c2e3f40",
     ),
     "WWW-Authenticate": ("Where the key is refused.", {"const": "Bearer"}, "Bearer"),
-    "Retry-After": ("Seconds after which asking again is worth it.", SECONDS, 8),
+    "Retry-After": ("Seconds after which asking again is worth it.", {"type": "integer", "minimum": 0}, 8),
     "RateLimit": (
         "The tightest limit, where there is one: what is left of it, and the seconds until it resets "
         "(draft-ietf-httpapi-ratelimit-headers-10).",
@@ -67,8 +66,8 @@ def _told(named: dict[str, bool]) -> dict[str, Part]:
 
 def components() -> dict[str, Part]:
     """Each twice: whether it is always there is a part of what a header is."""
-    return {f"{name}{ALWAYS * needed}": _header(*KNOWN[name], needed) for name in KNOWN for needed in (True, False)}
-
-
-def _header(said: str, kind: Part, example: Any, needed: bool) -> Part:
-    return {"description": said, "required": needed, "schema": kind, "example": example}
+    return {
+        f"{name}{ALWAYS * needed}": {"description": said, "required": needed, "schema": schema, "example": example}
+        for name, (said, schema, example) in KNOWN.items()
+        for needed in (True, False)
+    }

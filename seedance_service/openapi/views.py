@@ -1,11 +1,12 @@
 """What drf-spectacular can not see of views and fields. document.py adds what every operation can answer."""
 
-import re
 from typing import Any
 
-from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerExtension
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import get_doc
+
+from generations.api.serializers import Strict
 
 TAGS = {
     "/v3/": "Novita",
@@ -31,6 +32,8 @@ class OperationSchema(AutoSchema):
     def _map_serializer(self, serializer: Any, direction: Any, bypass_extensions: bool = False) -> dict[str, Any]:
         """A docstring that a body's shape inherits is about something else."""
         shape: dict[str, Any] = super()._map_serializer(serializer, direction, bypass_extensions)
+        if isinstance(serializer, Strict):
+            shape["additionalProperties"] = False
         return shape if type(serializer).__doc__ else {name: shape[name] for name in shape if name != "description"}
 
     def _insert_field_validators(self, field: Any, schema: dict[str, Any]) -> None:
@@ -38,16 +41,6 @@ class OperationSchema(AutoSchema):
         super()._insert_field_validators(field, schema)
         schema.pop("x-spec-enum-id", None)  # a note from one part of drf-spectacular to another
         schema.update(getattr(field, "told", {}))
-
-    def _resolve_path_parameters(self, variables: list[str]) -> list[dict[str, Any]]:
-        """Ids are UUIDs; what is none is answered as one that nobody has."""
-        return [_as_id(one) for one in super()._resolve_path_parameters(variables)]
-
-
-def _as_id(parameter: dict[str, Any]) -> dict[str, Any]:
-    if not re.fullmatch(r"\w+_id", parameter["name"]):
-        return parameter
-    return {**parameter, "schema": {"type": "string", "format": "uuid"}}
 
 
 class KeyScheme(OpenApiAuthenticationExtension):
@@ -57,12 +50,3 @@ class KeyScheme(OpenApiAuthenticationExtension):
     def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
         said = "An API key, as `Authorization: Bearer KEY`. The word `Bearer` may be left out."
         return {"type": "http", "scheme": "bearer", "description": said}
-
-
-class StrictBody(OpenApiSerializerExtension):
-    target_class = "generations.api.serializers.Strict"
-    match_subclasses = True
-
-    def map_serializer(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
-        shape = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
-        return {**shape, "additionalProperties": False}

@@ -110,10 +110,12 @@ def _raise_where_full(key: ApiKey, charged: Sequence[CounterCharge], used: count
     standings = [(one, one.standing(used.get(one.name, 0), key.tenant)) for one in charged]
     full = [(one, at) for one, at in standings if one.limit is not None and at.used + one.charge.amount > one.limit]
     if full:
-        raise _refusal(*max(full, key=lambda pair: pair[1].resets_at or windows.EPOCH))
+        one, at = max(full, key=lambda pair: pair[1].resets_at or windows.EPOCH)
+        raise refusal(at, one.charge.amount)
 
 
-def _refusal(one: CounterCharge, standing: Standing) -> LimitReached:
+def refusal(standing: Standing, amount: int) -> LimitReached:
+    """Return the refusal of a charge of `amount` by the full window."""
     kind, resets_at = standing.kind, standing.resets_at
     return (BudgetReached if kind == Kind.USD_PER_MONTH else LimitReached)(
         whose="this key" if standing.of_key else "the tenant",
@@ -121,8 +123,7 @@ def _refusal(one: CounterCharge, standing: Standing) -> LimitReached:
         limit=windows.shown(kind, standing.limit or 0),
         used=windows.shown(kind, standing.used),
         left=windows.shown(kind, standing.remaining or 0),
-        wanted=windows.shown(kind, one.charge.amount),
-        resets_at=resets_at,
+        wanted=windows.shown(kind, amount),
         standing=standing,
         remedy=f"It resets at {times.rfc3339(resets_at, 'seconds')}." if resets_at else "It frees as generations end.",
     )

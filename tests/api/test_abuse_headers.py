@@ -231,6 +231,6 @@ def test_what_a_caller_writes_gets_into_no_header_and_no_line_of_the_log(alice: 
     assert [answer.status_code for answer in (made, refused, lost)] == [entrance.accepted, 400, 404]
     assert not any("Injected" in f"{name}{value}" for answer in (made, refused, lost) for name, value in answer.items())
     assert "X-Injected" not in made
-    assert len(out.getvalue().splitlines()) == 5  # one for what was taken, two for each refusal
+    assert len(out.getvalue().splitlines()) == 6  # two for what was taken, and for each refusal
     # A timestamp of ours begins each, whatever was written.
     assert all("Z" in line.split()[0] and line.split()[0][:2] != "ER" for line in out.getvalue().splitlines())

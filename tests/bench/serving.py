@@ -33,7 +33,7 @@ SECONDS, ROUNDS = 3.0, 3
 OWN = 12  # characters of a picture's Base64, amid its pixels, that are digits: each is another one
 LIMITS = ("--requests-per-minute", "--in-flight", "--per-day", "--per-month", "--seconds-per-month", "--usd-per-month")
 NAME = "seedance_bench_serving"
-OF_A_LIMIT = 0.5  # the targets of TARGETS.md, as ratios to its hand-written view
+CREATE, READ = {"SQLite": 0.35, "PostgreSQL": 0.45}, 0.40  # the targets, as ratios to the same by hand
 GROWTH = 1.2
 
 
@@ -165,14 +165,15 @@ def lines(kind: str, s3: dict[str, str]) -> Iterator[Line]:
             site.settle()
             listed = site.load(None, "/v1/generations?limit=20")
             constant = limit.load(None, "/constant")
-        yield _against("create, URL image", group, create, most_creates, "the same rows by hand, same server")
+        made_by_hand = "the same rows by hand, same server"
+        yield _against("create, URL image", group, create, most_creates, made_by_hand, CREATE[kind])
         yield Line(group, "create, 100 KB in Base64", small.rate, "/s", f"p50/95/99 {small.times()} ms")
         beyond, cpu, put, large = min(seen, key=lambda one: one[0])
         more = f"p50/95/99 {large.times()} ms; {cpu:.0f} ms CPU of the web process, {put:.0f} of them boto3's put"
         yield Line(group, "create, 5 MB in Base64, 2 at once", large.rate, "/s", more)
         target = "≤ 10 ms CPU beyond the S3 put"
         yield Line(group, "CPU of a 5 MB create beyond the put", beyond, "ms", "", None, "", target, beyond <= 10)
-        yield _against("read, with two signed URLs", group, read, most_reads, "the same by hand, same server")
+        yield _against("read, with two signed URLs", group, read, most_reads, "the same by hand, same server", READ)
         yield Line(group, "list, 20 a page", listed.rate, "/s", f"p50/95/99 {listed.times()} ms")
         yield Line(group, "limit: a constant", constant.rate, "/s")
         yield Line(group, "limit: the transaction without a server, one connection", _raw(site, url), "/s")
@@ -194,10 +195,10 @@ def _large(site: Site, web: stack.Process, s3: dict[str, str]) -> tuple[float, f
     return cpu - put, cpu, put, seen
 
 
-def _against(what: str, group: str, seen: load.Seen, limit: load.Seen, limit_is: str) -> Line:
-    met = seen.rate >= OF_A_LIMIT * limit.rate
+def _against(what: str, group: str, seen: load.Seen, limit: load.Seen, limit_is: str, target: float) -> Line:
+    met = seen.rate >= target * limit.rate
     more = f"p50/95/99 {seen.times()} ms"
-    return Line(group, what, seen.rate, "/s", more, limit.rate, limit_is, f"≥ {OF_A_LIMIT} of the limit", met)
+    return Line(group, what, seen.rate, "/s", more, limit.rate, limit_is, f"≥ {target:.2f} of the limit", met)
 
 
 def _raw(site: Site, url: dict[str, Any]) -> float:

@@ -71,8 +71,8 @@ def lines(kind: str, s3: dict[str, str], folder: Path) -> Iterator[Line]:
             f"{rate * 5:,.0f} in flight at a poll in 5 s",
             plain,
             "the same client and threads without a database",
-            "≥ 2,000 /s",
-            rate >= 2000,
+            "≥ 0.45 of the limit",
+            rate >= 0.45 * plain,
         )
     begin = time.time() + 8
     with upstream(here, begin=begin, spread=SPREAD, count=LAGGING, size=VIDEO) as url:

@@ -6,10 +6,9 @@ from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import BaseCommand
+from rich import filesize
 
 from generations.retention import Prune, Pruned
-
-UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
 class Command(BaseCommand):
@@ -35,9 +34,5 @@ def _line(one: Pruned, verb: str) -> str:
     return f"{one.what:10} {one.count:>9,} {verb}{size}{note}"
 
 
-def _shown(size: float) -> str:
-    for unit in UNITS[:-1]:
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} {UNITS[-1]}"
+def _shown(size: int) -> str:
+    return filesize.decimal(size) if size >= 1000 else f"{size} B"
