@@ -309,10 +309,10 @@ def test_one_that_may_be_committed_is_not_tried_again(
 
 
 def test_a_bug_before_it_is_tried_is_a_500(alice: Caller, monkeypatch: Any, caplog: Any) -> None:
-    def fails(content: bytes) -> Any:
+    def fails(*args: Any) -> Any:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(wire, "parsed", fails)
+    monkeypatch.setattr(wire, "_decoded", fails)
     answer = create(alice, CREATES[0])
     assert (answer.status_code, answer["Content-Type"]) == (500, "application/problem+json")
     assert "a bug" in caplog.text
