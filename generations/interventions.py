@@ -34,7 +34,10 @@ def cancel(act: Act, generation: Generation) -> None:
 
 def fail(act: Act, generation: Generation) -> None:
     """Whatever the upstream does with it: its hold goes back, and what the upstream charges is ours to bear."""
-    move = partial(lifecycle.fail, generation, "ended_by_operators", ENDED, sources=MOVABLE, fenced=False)
+
+    def move() -> bool:
+        return lifecycle.fail(generation, "ended_by_operators", ENDED, sources=MOVABLE, fenced=False)
+
     _do(act, "fail and release", generation, move, was=generation.status, usd=amounts.usd(generation.price_micro))
 
 
