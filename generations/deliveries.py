@@ -198,9 +198,9 @@ def end_pending(endpoint: WebhookEndpoint) -> None:
 
 def end_strays() -> int:
     """Published by a move that did not yet see that its endpoint was disabled. Once a sweep is often enough."""
-    now = timezone.now()
+    late = timezone.now() - timedelta(minutes=1)
     over = WebhookEndpoint.objects.filter(Q(disabled_at__isnull=False) | Q(deleted_at__isnull=False))
-    return _end(Delivery.objects.filter(due_at__lte=now - timedelta(minutes=1), endpoint__in=over.values("pk")))
+    return _end(Delivery.objects.filter(due_at__lte=late, endpoint__in=over.values("pk")))
 
 
 def _end(rows: Any) -> int:
