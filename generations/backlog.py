@@ -4,7 +4,6 @@ have not ended.
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from django.db.models import Count, Min, Q
 from django.db.models.functions import Coalesce
@@ -14,6 +13,7 @@ from generations import lifecycle
 from generations.models import Generation
 
 Status = Generation.Status
+UNCOPIED = Q(status=Status.COPYING, tries__gt=0)
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,18 @@ class Backlog:
 
 def now() -> Backlog:
     at = timezone.now()
-    rows = list(_by_status(at))
+    live = Generation.objects.filter(due_at__isnull=False).order_by()  # as the schema has it, and by an index
+    rows = list(
+        live.annotate(since=since())
+        .values("status")
+        .annotate(
+            rows=Count("pk"),
+            due=Count("pk", filter=Q(due_at__lte=at)),
+            oldest=Min("due_at"),
+            stalled=Count("pk", filter=stalled(at)),
+            uncopied=Count("pk", filter=UNCOPIED),
+        )
+    )
     oldest = min((row["oldest"] for row in rows), default=at)
     return Backlog(
         at=at,
@@ -56,21 +67,3 @@ def stalled(at: datetime) -> Q:
 def since() -> Coalesce:
     """When the upstream took it, or was found to have taken it."""
     return Coalesce("resumed_at", "submitted_at")
-
-
-UNCOPIED = Q(status=Status.COPYING, tries__gt=0)
-
-
-def _by_status(at: datetime) -> Any:
-    live = Generation.objects.filter(due_at__isnull=False).order_by()  # as the schema has it, and by an index
-    return (
-        live.annotate(since=since())
-        .values("status")
-        .annotate(
-            rows=Count("pk"),
-            due=Count("pk", filter=Q(due_at__lte=at)),
-            oldest=Min("due_at"),
-            stalled=Count("pk", filter=stalled(at)),
-            uncopied=Count("pk", filter=UNCOPIED),
-        )
-    )

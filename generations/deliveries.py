@@ -65,7 +65,12 @@ def publish(generation: Generation) -> None:
     sequence = generation.events.count()  # this move's own is written
     message = _message(f"evt_{generation.pk.hex}_{sequence}", kind, _facts(generation, sequence))
     rows = [_row(generation, message, endpoint=endpoint, generation=generation) for endpoint in endpoints]
-    _write([*rows, _own(generation, message)] if own else rows)
+    if own:
+        message["format"] = generation.webhook_format
+        if generation.webhook_format == Generation.WebhookFormat.NOVITA:
+            message["body"] = ""  # it is made at each attempt: it holds a signed URL
+        rows.append(_row(generation, message, generation=generation, url=own))
+    _write(rows)
 
 
 def listeners(tenant_id: int, test: bool, kind: str) -> list[WebhookEndpoint]:
@@ -80,15 +85,6 @@ def tell(endpoints: Sequence[WebhookEndpoint], kind: str, facts: dict[str, Any])
     rows = [_row(endpoint, message, endpoint=endpoint) for endpoint in endpoints]
     _write(rows)
     return rows
-
-
-def _own(generation: Generation, message: dict[str, str]) -> Delivery:
-    """To the URL that came with the generation. Novita's body is made at each attempt: it holds a signed URL."""
-    row = _row(generation, message, generation=generation, url=generation.webhook_url)
-    row.format = generation.webhook_format
-    if row.format == Generation.WebhookFormat.NOVITA:
-        row.body = ""
-    return row
 
 
 def _row(owner: Generation | WebhookEndpoint, message: dict[str, str], **receiver: Any) -> Delivery:
@@ -202,9 +198,9 @@ def end_pending(endpoint: WebhookEndpoint) -> None:
 
 def end_strays() -> int:
     """Published by a move that did not yet see that its endpoint was disabled. Once a sweep is often enough."""
-    now = timezone.now()
+    late = timezone.now() - timedelta(minutes=1)
     over = WebhookEndpoint.objects.filter(Q(disabled_at__isnull=False) | Q(deleted_at__isnull=False))
-    return _end(Delivery.objects.filter(due_at__lte=now - timedelta(minutes=1), endpoint__in=over.values("pk")))
+    return _end(Delivery.objects.filter(due_at__lte=late, endpoint__in=over.values("pk")))
 
 
 def _end(rows: Any) -> int:

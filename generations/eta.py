@@ -84,10 +84,3 @@ def _last(kind: Kind) -> QuerySet[Generation]:
     # A bare flag would be `NOT test`, which SQLite finds in no index.
     facts = {**kind._asdict(), "test": Value(kind.test), "status": Generation.Status.SUCCEEDED}
     return Generation.objects.filter(**facts).order_by(F("finished_at").desc())[:LAST]
-
-
-def forget() -> None:
-    """For tests: another test's generations are not this one's."""
-    with _lock:
-        _cached.clear()
-        _fresh.clear()

@@ -12,9 +12,10 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 from django.conf import settings
 from django.db import connection
 from django.db.models import Q
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, ThreadingWSGIServer
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from generations import backlog, metric_files
 from generations.models import Pause, Worker
@@ -24,9 +25,7 @@ FORGOTTEN = timedelta(days=1)  # after which a silent worker host is thought to 
 
 
 def text() -> bytes:
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(Everything())
-    return generate_latest(registry)
+    return generate_latest(Everything())
 
 
 def is_allowed(authorization: str) -> bool:
@@ -35,7 +34,7 @@ def is_allowed(authorization: str) -> bool:
     return bool(settings.METRICS_TOKEN) and hmac.compare_digest(given, settings.METRICS_TOKEN.encode())
 
 
-class Everything:
+class Everything(Collector):
     """What all processes of this host have counted, those that are gone too, and what the database says now."""
 
     def collect(self) -> Iterator[Metric]:

@@ -63,7 +63,9 @@ def failpoint(name: str) -> None:
     arm = _trap(name) if settings.FAILPOINT.startswith("@") else _chance(name)
     if arm is None:
         return
-    _note(f"{name} {arm.act} {os.getpid()}\n")
+    if settings.FAILPOINT_LOG:
+        with open(settings.FAILPOINT_LOG, "a") as file:
+            file.write(f"{name} {arm.act} {os.getpid()}\n")
     match arm.act:
         case "kill":
             os.kill(os.getpid(), signal.SIGKILL)
@@ -102,9 +104,3 @@ def _parsed(text: str) -> tuple[str, Arm]:
     if name not in (*NAMES, "*") or act not in ("kill", "hang", "raise") or len(rest) > 1:
         raise ValueError(f"FAILPOINT has {text!r}; there is no such failpoint or act")
     return name, Arm(act, float(rest[0]) if rest else 1.0, float(seconds or HANG))
-
-
-def _note(line: str) -> None:
-    if settings.FAILPOINT_LOG:
-        with open(settings.FAILPOINT_LOG, "a") as file:
-            file.write(line)

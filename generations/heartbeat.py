@@ -56,7 +56,9 @@ class Watch:
         """
         host = Worker.objects.filter(pk=queue.host())
         now, beat_at = time.monotonic(), host.values_list("beat_at", flat=True).first()
-        if not _could_work() or beat_at != self._beat_at:
+        # A host whose every slot is held by the sweeps of others is idle, and not stuck.
+        could_work = claims.is_any_due(timezone.now()) and queue.has_free_slot()
+        if not could_work or beat_at != self._beat_at:
             self.forget()
             self._beat_at = beat_at
             return False
@@ -66,11 +68,6 @@ class Watch:
     def forget(self) -> None:
         """What was seen counts no longer: the database did not answer, to nobody."""
         self._since = None
-
-
-def _could_work() -> bool:
-    """A host whose every slot is held by the sweeps of others is idle, and not stuck."""
-    return claims.is_any_due(timezone.now()) and queue.has_free_slot()
 
 
 def _note(**columns: object) -> None:

@@ -65,16 +65,13 @@ def inspect(content: bytes | mmap) -> Image:
     except containers.BROKEN as error:
         raise errors.ImageFormatUnknown from error
     _check_shape(width, height)
-    if not _is_whole(found, content):
+    try:
+        is_whole = found.is_whole(content)
+    except containers.BROKEN:  # a header that can be read may still lead nowhere
+        is_whole = False
+    if not is_whole:
         raise errors.ImageIncomplete(format=found.name)
     return Image(content, found.name, width, height)
-
-
-def _is_whole(found: containers.Format, content: bytes | mmap) -> bool:
-    try:
-        return found.is_whole(content)
-    except containers.BROKEN:  # a header that can be read may still lead nowhere
-        return False
 
 
 def _check_shape(width: int, height: int) -> None:

@@ -34,12 +34,11 @@ def cancel(act: Act, generation: Generation) -> None:
 
 def fail(act: Act, generation: Generation) -> None:
     """Whatever the upstream does with it: its hold goes back, and what the upstream charges is ours to bear."""
-    facts = {"was": generation.status, "usd": amounts.usd(generation.price_micro)}
 
     def move() -> bool:
         return lifecycle.fail(generation, "ended_by_operators", ENDED, sources=MOVABLE, fenced=False)
 
-    _do(act, "fail and release", generation, move, **facts)
+    _do(act, "fail and release", generation, move, was=generation.status, usd=amounts.usd(generation.price_micro))
 
 
 def nudge(act: Act, generation: Generation) -> None:

@@ -47,7 +47,8 @@ def url(
     path = root + quote(key, safe="/~")
     canonical = f"GET\n{path}\n{query}\nhost:{host}\n\nhost\nUNSIGNED-PAYLOAD"
     to_sign = f"{ALGORITHM}\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-    signature = _mac(_signing_key(credentials.secret_key, stamp[:8], region), to_sign).hex()
+    key_of_day = _signing_key(credentials.secret_key, stamp[:8], region)
+    signature = hmac.digest(key_of_day, to_sign.encode(), "sha256").hex()
     return f"{address}{path[len(root) :]}?{query}&X-Amz-Signature={signature}"
 
 
@@ -69,9 +70,5 @@ def _parts(address: str) -> tuple[str, str]:
 def _signing_key(secret: str, day: str, region: str) -> bytes:
     key = f"AWS4{secret}".encode()
     for part in (day, region, "s3", "aws4_request"):
-        key = _mac(key, part)
+        key = hmac.digest(key, part.encode(), "sha256")
     return key
-
-
-def _mac(key: bytes, text: str) -> bytes:
-    return hmac.digest(key, text.encode(), "sha256")

@@ -253,12 +253,11 @@ def poll(generation: Generation, put_off: PutOff = lifecycle.put_off, copy: Copy
 
     Who polls many at once says what becomes of one that is to be looked at again, and of a copy that has begun.
     """
-    assert generation.upstream_id is not None  # the schema's rule for a running row
     if generation.was_due:
         meters.POLL_LAG.observe(max((timezone.now() - generation.was_due).total_seconds(), 0))
     failpoint("poll_before")
     try:
-        seen = _look(generation, generation.upstream_id)
+        seen = _look(generation)
     except errors.UpstreamTrouble as trouble:
         _not_yet(generation, lifecycle.put_off, str(trouble))
         return
@@ -278,11 +277,12 @@ def poll(generation: Generation, put_off: PutOff = lifecycle.put_off, copy: Copy
             assert_never(seen)
 
 
-def _look(generation: Generation, upstream_id: str) -> novita.Polled:
+def _look(generation: Generation) -> novita.Polled:
     """What the upstream says of its task. Raises UpstreamTrouble."""
+    assert generation.upstream_id is not None  # the schema's rule for a running row
     began, outcome = time.time_ns(), "trouble"
     try:
-        seen = novita.poll(novita.account(test=generation.test), upstream_id)
+        seen = novita.poll(novita.account(test=generation.test), generation.upstream_id)
         outcome = OUTCOMES[type(seen)]
         return seen
     finally:
@@ -308,9 +308,8 @@ def poll_interval(age: timedelta) -> float:
 
 def copy(generation: Generation) -> None:
     """A copy that did not come to its end starts anew, from a fresh URL."""
-    assert generation.upstream_id is not None
     try:
-        seen = _look(generation, generation.upstream_id)
+        seen = _look(generation)
     except errors.UpstreamTrouble as trouble:
         _copy_later(generation, str(trouble))
         return

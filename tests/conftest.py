@@ -127,7 +127,8 @@ def _nothing_remembered() -> None:
     queue._later = queue.Later()
     failures.forget()
     cached_keys.clear()
-    eta.forget()
+    eta._cached.clear()
+    eta._fresh.clear()
 
 
 ACT = administration.Act(by="tests")

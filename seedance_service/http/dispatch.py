@@ -1,7 +1,7 @@
 """The one way in: each request goes to the probes, to the API's handler or to Django's own, by its path alone."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from django.core.handlers.wsgi import WSGIHandler
 
@@ -23,6 +23,17 @@ def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]
     body = environ["wsgi.input"] = RequestBody(environ["wsgi.input"])
     handler = api_handler if path.startswith(API_PREFIXES) else site_handler
     try:
-        return handler(environ, start_response)
+        return _as_list(handler(environ, start_response))
     finally:
         body.release_body()
+
+
+def _as_list(response: Any) -> Iterable[bytes]:
+    """Return what is there as a list, which the server sends in one piece. It would ask for each piece of an iterator
+    anew, and wait for each to be sent.
+    """
+    if getattr(response, "streaming", True):
+        return cast(Iterable[bytes], response)
+    content = [response.content]
+    response.close()
+    return content

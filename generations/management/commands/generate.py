@@ -43,7 +43,7 @@ class Command(BaseCommand):
             if path and not os.access(path.resolve().parent, os.W_OK):
                 raise CommandError(f"{path} can not be written: its folder is not there, or not yours.")
         service = Service(options["url"].rstrip("/"), options["key"])
-        generation = service.create(_body(options))
+        generation = service.call("/v1/generations", json.dumps(_body(options)).encode())
         self.stderr.write(f"generation {generation['id']}")
         try:
             generation = _wait(service, generation)
@@ -56,7 +56,8 @@ class Command(BaseCommand):
 
 
 def _wait(service: "Service", generation: dict[str, Any]) -> dict[str, Any]:
-    with _progress() as progress:
+    columns = [TextColumn("{task.description:>10}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %")]
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
         task = progress.add_task(generation["status"], total=100)
         while generation["status"] not in FINISHED:
             time.sleep(POLL_EVERY)
@@ -71,21 +72,18 @@ class Service:
     def __init__(self, url: str, key: str) -> None:
         self._url, self._key = url, key
 
-    def create(self, body: dict[str, Any]) -> dict[str, Any]:
-        return self._call("/v1/generations", json.dumps(body).encode())
-
     def get(self, generation_id: str) -> dict[str, Any]:
         """Its row. A service that is being restarted is asked again for a while: the generation is durable."""
         ends = time.monotonic() + TROUBLE
         while True:
             try:
-                return self._call(f"/v1/generations/{generation_id}", None)
+                return self.call(f"/v1/generations/{generation_id}")
             except Unreachable:
                 if time.monotonic() > ends:
                     raise
                 time.sleep(POLL_EVERY)
 
-    def _call(self, path: str, body: bytes | None) -> dict[str, Any]:
+    def call(self, path: str, body: bytes | None = None) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
         try:
             request = urllib.request.Request(self._url + path, body, headers)
@@ -127,11 +125,6 @@ def _picture(text: str) -> str:
         return base64.b64encode(Path(text).read_bytes()).decode()
     except OSError as error:
         raise CommandError(f"{text} can not be read: {error.strerror}") from error
-
-
-def _progress() -> Progress:
-    columns = [TextColumn("{task.description:>10}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %")]
-    return Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True))
 
 
 def _save(generation: dict[str, Any], output: Path, poster: Path | None) -> None:
