@@ -57,8 +57,9 @@ class ApiView(APIView):
     def __init_subclass__(cls, **options: Any) -> None:
         """Answer HEAD as GET: Django would bind the method to each view object, which would then refer to itself."""
         super().__init_subclass__(**options)
-        if hasattr(cls, "get"):
-            cls.head = cls.get
+        view: Any = cls
+        if hasattr(view, "get"):
+            view.head = view.get
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -81,7 +82,7 @@ class ApiView(APIView):
         if scope and scope not in key_of(request).scopes:
             raise ScopeMissing(scope=scope.value)
 
-    def perform_authentication(self, request: Request) -> None:
+    def perform_authentication(self, request: Any) -> None:
         """Ask the one authenticator now. REST framework would find its way to it at the first use of `user`."""
         [authenticator] = request.authenticators
         request.user, request.auth = authenticator.authenticate(request)
