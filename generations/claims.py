@@ -46,7 +46,7 @@ OF_A_TENANT = """
 SELECT id FROM generations_generation
  WHERE status = 'queued' AND tenant_id = %s AND due_at <= %s {only} ORDER BY due_at LIMIT %s
 """
-QUEUED = Q(status=Status.QUEUED)
+LIVE, QUEUED = Q(status__in=Generation.LIVE), Q(status=Status.QUEUED)
 POLLS, OTHERS = Q(status=Status.RUNNING), Q(status__in=[Status.SUBMITTING, Status.IN_DOUBT, Status.COPYING])
 
 
@@ -67,7 +67,7 @@ def submits(limit: int, busy: Counter[int] | None = None, *, live: bool = True) 
     """
     now, under_way = timezone.now(), Counter(busy or {})
     claimed: list[Generation] = []
-    tenants = _tenants(now) if limit > 0 and _is_any_due(QUEUED, now) else []
+    tenants = _tenants(now) if limit > 0 and is_any_due(now, QUEUED) else []
     while tenants and len(claimed) < limit:
         share = _shares(tenants, under_way, limit - len(claimed))
         found: list[UUID] = []
@@ -84,12 +84,8 @@ def submits(limit: int, busy: Counter[int] | None = None, *, live: bool = True) 
     return claimed
 
 
-def is_any_due(before: datetime) -> bool:
-    """Whether a live row wants attention by then."""
-    return _is_any_due(Q(status__in=Generation.LIVE), before)
-
-
-def _is_any_due(lane: Q, before: datetime) -> bool:
+def is_any_due(before: datetime, lane: Q = LIVE) -> bool:
+    """Return whether a live row, of the lane if one is given, is due by then."""
     return Generation.objects.filter(lane, due_at__lte=before).exists()
 
 
@@ -115,7 +111,7 @@ def _of_tenant(tenant_id: int, now: datetime, limit: int, *, live: bool) -> list
 def _claim(lane: Q, limit: int, lease: timedelta, names: Collection[str] = ()) -> list[Generation]:
     """Claim up to `limit` due rows of the lane. `names`: the columns to read; all of them where none is named."""
     now = timezone.now()
-    if limit <= 0 or not _is_any_due(lane, now):  # most looks find nothing, and need no write lock for it
+    if limit <= 0 or not is_any_due(now, lane):  # most looks find nothing, and need no write lock for it
         return []
     claimed = engine.claim(Generation.objects.filter(lane, due_at__lte=now), limit, now + lease, names)
     if claimed:
