@@ -56,6 +56,8 @@ def _prepare_in(folder: Path) -> None:
     mark_process_dead(os.getpid(), folder)  # type: ignore[no-untyped-call]  # another one may have had this id
     for kind, size in SIZES.items():
         own = folder / f"{kind}_{os.getpid()}.db"
+        if own.exists() and not _is_readable(own):
+            own.unlink()  # torn by a power cut, by another process that had this id
         if kind != "gauge_livesum" and not own.exists():
             _take_over(own, kind)
         with own.open("ab") as file:

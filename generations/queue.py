@@ -70,8 +70,11 @@ class Later:
                 self._quiet_until = time.monotonic() + QUIET
                 return False
             if not self._promised:
+                try:
+                    threading.Thread(target=self._ring, name="ring", daemon=True).start()
+                except RuntimeError:  # the machine has no thread left
+                    return False
                 self._promised = True
-                threading.Thread(target=self._ring, name="ring", daemon=True).start()
             return True
 
     def _ring(self) -> None:

@@ -65,6 +65,8 @@ class Tenant(Limits):
 
     WANTS: ClassVar = ("on_doubt", "submit_deadline", "video_days", "input_days")  # how its generations are treated
 
+    is_authenticated = True  # a view's `request.user` is its tenant, and REST framework's own permissions ask for it
+
     name = models.CharField(max_length=100, unique=True)
     time_zone = models.CharField(
         max_length=50, default="UTC", validators=[check_time_zone], help_text="In which its days and months begin."

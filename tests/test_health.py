@@ -113,3 +113,17 @@ def test_it_answers_whoever_calls_by_whatever_name(bucket: Any, path: str) -> No
 def test_the_process_answers_without_its_database(monkeypatch: Any, django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(0):
         assert probe("/livez") == (200, {"ok": True})
+
+
+def test_a_machine_without_threads_is_not_well_and_is_asked_again(bucket: Any, monkeypatch: Any) -> None:
+    heartbeat.beat()
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", _no_thread)
+        status, told = probe()
+    assert (status, told["checks"]["database"]["error"]) == (503, "The database does not answer.")
+    monkeypatch.setattr(health, "KEPT", 0.0)
+    assert probe()[0] == 200
+
+
+def _no_thread(thread: Any) -> None:
+    raise RuntimeError("can't start new thread")

@@ -12,7 +12,7 @@ from django.http import HttpResponse
 from django.test import RequestFactory
 from django.urls import path
 from django.utils import timezone
-from rest_framework.permissions import BasePermission
+from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
@@ -356,6 +356,10 @@ class Open(ApiView):
         return respond({"tenant": request.user.name})
 
 
+class ForCallers(Open):
+    permission_classes = [IsAuthenticated]  # REST framework's own
+
+
 class Forbidden(Open):
     permission_classes = [Nobody]
 
@@ -374,6 +378,7 @@ class NovitaThrottled(Throttled):
 
 urlpatterns = [
     path("v1/open", Open.as_view()),
+    path("v1/for-callers", ForCallers.as_view()),
     path("v1/forbidden", Forbidden.as_view()),
     path("v1/throttled", Throttled.as_view()),
     path("v3/forbidden", NovitaForbidden.as_view()),
@@ -389,6 +394,7 @@ def own_urls(monkeypatch: Any) -> None:
 @pytest.mark.usefixtures("own_urls")
 def test_a_views_permissions_and_throttles_take_effect_in_the_callers_format(alice: Caller) -> None:
     assert alice.http.get("/v1/open").json() == {"tenant": "alice"}
+    assert alice.http.get("/v1/for-callers").json() == {"tenant": "alice"}
     forbidden, throttled = alice.http.get("/v1/forbidden"), alice.http.get("/v1/throttled")
     assert (forbidden.status_code, forbidden["Content-Type"]) == (403, "application/problem+json")
     assert (forbidden.json()["code"], forbidden.json()["detail"]) == ("permission_denied", "Nobody may read this.")

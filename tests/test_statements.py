@@ -1,5 +1,6 @@
 """Statements by hand do what the ORM does; and what is remembered for a moment is remembered for no longer."""
 
+import threading
 import time
 from datetime import timedelta
 from typing import Any
@@ -90,3 +91,17 @@ def test_of_many_rings_at_once_the_first_goes_out_and_one_more_for_the_rest(monk
     assert count_rings() == 2
     time.sleep(0.25)
     assert queue.ring()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_machine_without_threads_puts_no_ring_off(monkeypatch: Any) -> None:
+    def no_thread(thread: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(queue, "QUIET", 60.0)
+    monkeypatch.setattr(queue, "RING_PATIENCE", timedelta(0))
+    assert queue.ring()
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", no_thread)
+        assert [queue.ring() for _ in range(2)] == [True, True]  # each by itself
+    assert OrmQ.objects.count() == 3

@@ -49,9 +49,14 @@ class Check:
         with self._lock:
             known = self._seen
             if known is None or (known.done() and time.monotonic() - known.result().at > KEPT):
-                known = self._seen = Future()
+                known = Future()
                 # A daemon, and of no pool: a process that ends does not wait for what hangs.
-                threading.Thread(target=self._look, args=(known,), name=f"health-{self.name}", daemon=True).start()
+                thread = threading.Thread(target=self._look, args=(known,), name=f"health-{self.name}", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:  # the machine has no thread left
+                    known.set_result(Seen(time.monotonic(), 0.0, self._sentence))
+                self._seen = known
             return known
 
     def _look(self, seen: "Future[Seen]") -> None:

@@ -84,8 +84,8 @@ class ApiView(APIView):
 
     def perform_authentication(self, request: Any) -> None:
         """Ask the one authenticator now. REST framework would find its way to it at the first use of `user`."""
-        [authenticator] = request.authenticators
-        request.user, request.auth = authenticator.authenticate(request)
+        [request._authenticator] = request.authenticators
+        request.user, request.auth = request._authenticator.authenticate(request)
 
     def choose_media_type(self, request: Request) -> str:
         """Return the one of `media_types` that the caller prefers. Raises NotAcceptable."""

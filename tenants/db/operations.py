@@ -28,9 +28,9 @@ class Statement(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """One transaction that is kept only where every condition holds. Its parts run, and lock, in this order."""
+    """One transaction that is kept only where every condition holds. What it locks, it locks in this order."""
 
-    writes: Sequence[Statement]  # INSERTs
+    writes: Sequence[Statement]  # INSERTs, which PostgreSQL runs last: a plan that it refuses has inserted nothing
     required: Statement  # a SELECT of rows that have to be there; each is locked
     required_count: int
     holder: Statement  # a SELECT of one row, which is locked; `{after}` is where its WHERE takes another condition

@@ -135,10 +135,12 @@ def _drop_if_cut(pooled: Any) -> None:
     """Close a connection that a restart of the server has cut, so that the next statement opens another and no request
     fails. Django asks the server before each first query; a cut connection has something to say unasked, which costs
     no round trip."""
-    poll = select.poll()
-    poll.register(pooled.fileno(), select.POLLIN)
-    if poll.poll(0) and not connection.is_usable():
-        connection.close()
+    if not pooled.closed:
+        poll = select.poll()
+        poll.register(pooled.fileno(), select.POLLIN)
+        if not poll.poll(0) or connection.is_usable():
+            return
+    connection.close()
 
 
 @lru_cache(maxsize=1000)

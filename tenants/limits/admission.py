@@ -1,9 +1,9 @@
 """Admission: all limits checked, and the row, its hold and the counters written, all or nothing.
 
 1. `counters.ensure_windows` opens the windows that this process has not seen open, before the transaction.
-2. `engine.run_plan` runs one transaction, whose parts come, and lock, in one order: the caller's INSERTs (row, labels,
-   hold, event, audit entry), the required rows, the key with its tenant, the counters where they have capacity. It is
-   kept only where no required row is missing, key and tenant are as they were read, and every counter had capacity.
+2. `engine.run_plan` runs one transaction: the caller's INSERTs (row, labels, hold, event, audit entry) and, in this
+   order of locks, the required rows, the key with its tenant, the counters where they have capacity. It is kept only
+   where no required row is missing, key and tenant are as they were read, and every counter had capacity.
 3. Where it was taken back, `_raise_reason` reads why and raises. Where no reason is left, since a window was missing or
    capacity was given back in between, the plan is run again.
 

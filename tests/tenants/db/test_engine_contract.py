@@ -310,6 +310,12 @@ class TestACutConnection:
         _cut()
         assert engine.run("SELECT 7", []) == [(7,)]
 
+    def test_that_the_driver_knows_of_fails_none_either(self) -> None:
+        connection.ensure_connection()
+        pooled: Any = connection.connection
+        pooled.close()
+        assert engine.run("SELECT 7", []) == [(7,)]
+
     def test_fails_one_amid_a_transaction_and_none_after_it(self) -> None:
         def twice() -> None:
             with transaction.atomic():
