@@ -1,7 +1,8 @@
 """GET /v1/generations and its filters: each has an index in the list's order, so a page costs the same anywhere."""
 
 import re
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter
@@ -60,25 +61,18 @@ NAME = Name(max_length=LONGEST_NAME)
 VALUE = Text(max_length=LONGEST_VALUE, allow_blank=True)
 
 
-class Found(NamedTuple):
-    """Rows in the list's order: generations, or labels of them."""
-
-    rows: QuerySet[Any]
-    order: tuple[str, str]
-
-    def page(self, request: Request, asked: dict[str, Any]) -> paging.Page[Generation]:
-        page = paging.page(request, self.rows, asked, self.order)
-        generations = [row.generation if isinstance(row, Label) else row for row in page.rows]
-        return paging.Page(generations, page.next_cursor, page.headers)
+Filtered = tuple[QuerySet[Any], Sequence[str]]  # generations, or labels of them, and the columns of the list's order
 
 
 def page(request: Request) -> paging.Page[Generation]:
+    """Return the page of the caller's generations that the query asks for. Raises ValidationError."""
     asked = fields.validated(Filters, request.query_params)
-    return found(request, asked).page(request, asked)
+    found = paging.page(request, *filtered(request, asked), asked["limit"], asked.get("cursor"))
+    return found._replace(rows=[row.generation if isinstance(row, Label) else row for row in found.rows])
 
 
-def found(request: Request, asked: dict[str, Any]) -> Found:
-    """What the checked filters leave of the caller's own."""
+def filtered(request: Request, asked: dict[str, Any]) -> Filtered:
+    """Return what the checked filters leave of the caller's own."""
     plain = {name: asked[name] for name in PLAIN if name in asked}
     times = {lookup: asked[name] for name, lookup in TIMES.items() if name in asked}
     if "key" in asked:
@@ -90,7 +84,7 @@ def found(request: Request, asked: dict[str, Any]) -> Found:
     rows = lookup.own_rows(request).filter(**plain, **times)
     if "external_id" in plain:
         rows = rows.exclude(external_id="")  # as the index says it, or SQLite does not see that it holds
-    return Found(rows, paging.NEWEST_FIRST)
+    return rows, paging.NEWEST_FIRST
 
 
 def _key(request: Request, prefix: str) -> int:
@@ -99,7 +93,7 @@ def _key(request: Request, prefix: str) -> int:
     return ApiKey.objects.filter(tenant=key.tenant_id, prefix=prefix).values_list("pk", flat=True).first() or 0
 
 
-def _labelled(request: Request, labels: list[dict[str, str]], times: dict[str, Any], plain: dict[str, Any]) -> Found:
+def _labelled(request: Request, labels: list[dict[str, str]], times: dict[str, Any], plain: dict[str, Any]) -> Filtered:
     """By the labels themselves, which lie in the list's order."""
     first, *others = labels
     of_it = {f"generation__{name}": value for name, value in plain.items()}
@@ -107,4 +101,4 @@ def _labelled(request: Request, labels: list[dict[str, str]], times: dict[str, A
     for other in others:
         rows = rows.filter(**{f"generation__labels__{name}": value for name, value in other.items()})
     rows = rows.select_related("generation__image", "generation__last_image").defer("tenant", "test", "name", "value")
-    return Found(rows, ("created_at", "generation_id"))
+    return rows, ("created_at", "generation_id")

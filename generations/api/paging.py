@@ -46,15 +46,14 @@ class Page(NamedTuple, Generic[Row]):
     headers: dict[str, str]
 
 
-def page(
-    request: Request, rows: QuerySet[Row], asked: dict[str, Any], order: Sequence[str] = NEWEST_FIRST
-) -> Page[Row]:
-    """The page that a checked Query asks for, of `rows` in the descending order of a time and an id."""
+def page(request: Request, rows: QuerySet[Row], order: Sequence[str], limit: int, cursor: str | None) -> Page[Row]:
+    """Return up to `limit` rows in the descending order of a time and an id, after the cursor. Raises ValidationError
+    for a cursor of another list."""
     rows = rows.order_by(*(f"-{name}" for name in order))
-    if "cursor" in asked:
-        rows = rows.filter(_after(order, *_opened(request, asked["cursor"])))
-    found = list(rows[: asked["limit"] + 1])
-    if len(found) <= asked["limit"]:
+    if cursor is not None:
+        rows = rows.filter(_after(order, *_opened(request, cursor)))
+    found = list(rows[: limit + 1])
+    if len(found) <= limit:
         return Page(found, None, {})
     cursor = cursor_of(request, *(getattr(found[-2], name) for name in order))
     query = {**request.query_params.dict(), "cursor": cursor}

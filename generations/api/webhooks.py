@@ -164,7 +164,8 @@ class Deliveries(WebhookView):
     def get(self, request: Request) -> HttpResponse:
         asked = validated(shapes.Filters, request.query_params)
         wanted = {name: asked[name] for name in ("endpoint", "generation", "status") if name in asked}
-        found = paging.page(request, own_deliveries(request).filter(**wanted), asked)
+        rows = own_deliveries(request).filter(**wanted)
+        found = paging.page(request, rows, paging.NEWEST_FIRST, asked["limit"], asked.get("cursor"))
         body = {"webhook_deliveries": [shapes.delivery(row) for row in found.rows], "next_cursor": found.next_cursor}
         return respond(body, headers=found.headers)
 

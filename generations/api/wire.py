@@ -29,7 +29,11 @@ class JSONParser(BaseParser):
 
     def parse(self, stream: IO[bytes], media_type: str | None = None, parser_context: Any = None) -> dict[str, Any]:
         """Return the body's JSON object. Raises BodyTooLarge, or ParseError with what is wrong with it."""
-        content = _read(stream, (parser_context or {})["request"])
+        request: Request = (parser_context or {})["request"]
+        check_body(request)
+        content = stream.read(stated_length(request))
+        if len(content) < stated_length(request):  # the caller has gone; what came may be whole JSON all the same
+            raise ParseError("The body ended before its Content-Length.")
         try:
             body = _decoded(content, outline.check(content))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -79,12 +83,3 @@ def check_body(request: Request) -> None:
         raise UnsupportedMediaType(request.content_type)
     if stated_length(request) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
         raise BodyTooLarge
-
-
-def _read(stream: IO[bytes], request: Request) -> bytes:
-    check_body(request)
-    length = stated_length(request)
-    content = stream.read(length)
-    if len(content) < length:  # the caller has gone; what came may be whole JSON all the same
-        raise ParseError("The body ended before its Content-Length.")
-    return content

@@ -9,8 +9,3 @@ from tenants.db.sqlite import SQLite
 ENGINES: dict[str, type[Engine]] = {"postgresql": PostgreSQL, "sqlite": SQLite}
 
 engine: Engine = ENGINES[connection.vendor]()
-
-
-def on_connect(connection: object, **_: object) -> None:
-    """Receive Django's signal `connection_created`."""
-    engine.on_connect(connection)  # type: ignore[arg-type]

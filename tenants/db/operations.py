@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections
@@ -115,8 +114,8 @@ class Engine(ABC):
     # -- connections ------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def on_connect(self, opened: BaseDatabaseWrapper) -> None:
-        """Set up a connection that was just opened."""
+    def on_connect(self, connection: BaseDatabaseWrapper, **_: Any) -> None:
+        """Set up a connection that was just opened; receives Django's signal `connection_created`."""
 
     @abstractmethod
     def snapshot(self) -> AbstractContextManager[None]:
@@ -139,11 +138,3 @@ def release_connection() -> None:
     """Close this thread's connection before a long wait, unless a transaction is open in it."""
     if not connection.in_atomic_block:
         connection.close()
-
-
-@cache
-def columns_of(model: type[Model], names: frozenset[str]) -> tuple[str, list[str]]:
-    """Return the named columns as a statement lists them, and as the model names them, in its order."""
-    fields = [field for field in model._meta.concrete_fields if field.attname in names]
-    table = model._meta.db_table
-    return ", ".join(f'"{table}"."{field.column}"' for field in fields), [field.attname for field in fields]

@@ -15,7 +15,7 @@ from django.db.models import Field, JSONField, QuerySet
 from psycopg.errors import DivisionByZero
 from psycopg.sql import Literal
 
-from tenants.db.operations import Adapter, Description, Engine, Plan, Row, Statement, columns_of, database_errors
+from tenants.db.operations import Adapter, Description, Engine, Plan, Row, Statement, database_errors
 
 # A host that is cut off from the database says no goodbye: the server would keep the locks of its transaction until TCP
 # gives up, two hours on most systems, and claims would pass over those rows all that time.
@@ -98,22 +98,23 @@ class PostgreSQL(Engine):
         picked, given = due.order_by("due_at").values("id", "due_at").query.sql_with_params()
         # Texts are written out: once a statement is prepared, a partial index is not found by a parameter.
         picked %= tuple(Literal(value).as_string() if isinstance(value, str) else "%s" for value in given)
-        columns, attributes = columns_of(model, frozenset(names))
-        sql = CLAIM.format(due=picked, table=table, columns=columns or f"{table}.*")
+        fields = [field for field in model._meta.concrete_fields if field.attname in names]
+        columns = ", ".join(f'{table}."{field.column}"' for field in fields) or f"{table}.*"
+        sql = CLAIM.format(due=picked, table=table, columns=columns)
         values = [*(value for value in given if not isinstance(value, str)), limit, until]
         if not names:
             return list(model._default_manager.raw(sql, values))
         claimed: list[Any] = []
         for *row, was_due in self.run(sql, values):
-            claimed.append(model.from_db(connection.alias, attributes, row))
+            claimed.append(model.from_db(connection.alias, [field.attname for field in fields], row))
             claimed[-1].was_due = was_due
         return claimed
 
-    def on_connect(self, opened: BaseDatabaseWrapper) -> None:
+    def on_connect(self, connection: BaseDatabaseWrapper, **_: Any) -> None:
         """End a transaction in which nothing is asked for long. Not by a parameter of the connection's start: some
         poolers refuse those."""
         milliseconds = MAX_IDLE_IN_TRANSACTION // timedelta(milliseconds=1)
-        opened.connection.execute(f"SET idle_in_transaction_session_timeout = {milliseconds}")
+        connection.connection.execute(f"SET idle_in_transaction_session_timeout = {milliseconds}")
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:

@@ -116,7 +116,7 @@ class SQLite(Engine):
             row.turn += 1
         return claimed
 
-    def on_connect(self, opened: BaseDatabaseWrapper) -> None:
+    def on_connect(self, connection: BaseDatabaseWrapper, **_: Any) -> None:
         """The settings' `init_command` says it all."""
 
     @contextmanager

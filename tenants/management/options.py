@@ -4,6 +4,7 @@ import getpass
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from tenants import administration, amounts
@@ -67,38 +68,22 @@ def or_none(read: Any) -> Any:
 
 def add_limits(action: ArgumentParser, *, may_be_none: bool = False) -> None:
     """Those that are not given are not in the options at all."""
-    wrapped = or_none if may_be_none else (lambda read: read)
+    add, wrapped = partial(action.add_argument, default=SUPPRESS), or_none if may_be_none else (lambda read: read)
     for name in Limits.COUNTS:
-        action.add_argument(f"--{name.replace('_', '-')}", type=wrapped(count), metavar="N", default=SUPPRESS)
-    action.add_argument(
-        "--usd-per-month", dest="usd_per_month_micro", type=wrapped(micro_usd), metavar="USD", default=SUPPRESS
-    )
+        add(f"--{name.replace('_', '-')}", type=wrapped(count), metavar="N")
+    add("--usd-per-month", dest="usd_per_month_micro", type=wrapped(micro_usd), metavar="USD")
 
 
 def add_wants(action: ArgumentParser) -> None:
     """How its generations are treated; those that are not given are not in the options at all."""
-    action.add_argument(
-        "--on-doubt",
-        choices=Tenant.OnDoubt.values,
-        default=SUPPRESS,
-        help="where a submit's answer is lost: hold it for ops, fail it, or resubmit it once, which may pay twice",
-    )
-    action.add_argument(
-        "--submit-deadline",
-        type=or_none(seconds),
-        metavar="TIME",
-        default=SUPPRESS,
-        help="how long one waits for an upstream that takes none, such as 90m; none: as SUBMIT_DEADLINE says",
-    )
-
+    add = partial(action.add_argument, default=SUPPRESS)
+    doubt = "where a submit's answer is lost: hold it for ops, fail it, or resubmit it once, which may pay twice"
+    add("--on-doubt", choices=Tenant.OnDoubt.values, help=doubt)
+    deadline = "how long one waits for an upstream that takes none, such as 90m; none: as SUBMIT_DEADLINE says"
+    add("--submit-deadline", type=or_none(seconds), metavar="TIME", help=deadline)
     for name, things in {"video": "videos", "input": "pictures"}.items():
-        action.add_argument(
-            f"--{name}-days",
-            type=or_none(days),
-            metavar="N",
-            default=SUPPRESS,
-            help=f"how long its {things} are kept; 0: for ever; none: as {name.upper()}_DAYS says",
-        )
+        kept = f"how long its {things} are kept; 0: for ever; none: as {name.upper()}_DAYS says"
+        add(f"--{name}-days", type=or_none(days), metavar="N", help=kept)
 
 
 def days(text: str) -> int:

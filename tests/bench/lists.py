@@ -84,8 +84,8 @@ class Lists:
         request = self._request(query)
         asked = listing.Filters(data=request.query_params)
         asked.is_valid(raise_exception=True)
-        found = listing.found(request, asked.validated_data)
-        return found.rows.order_by(*(f"-{name}" for name in found.order))
+        rows, order = listing.filtered(request, asked.validated_data)
+        return rows.order_by(*(f"-{name}" for name in order))
 
     def _cursor(self, row: Any) -> str:
         from generations.api import paging

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy import stack
+from generations.processes import die_with_parent
 from tests.pictures import picture
 
 KEPT = ("PATH", "HOME", "LANG", "VIRTUAL_ENV")
@@ -68,7 +69,7 @@ class Service:
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,  # a Ctrl-C goes to the runner, which stops it
-            preexec_fn=stack._die_with_parent,
+            preexec_fn=die_with_parent,
         )
         try:
             self._wait()

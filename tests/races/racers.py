@@ -170,6 +170,7 @@ def _create_naively(key_id: int, how: str) -> None:
         raise LimitReached(limit_name="", whose="", limit=0, used=0, left=0, wanted=0, remedy="")
     generation = intake._draft(key, _wanted())
     generation.image_url = BODY["image"]
+    generation.due_at = generation.created_at
     generation.save(force_insert=True)
 
 

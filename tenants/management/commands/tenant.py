@@ -13,15 +13,7 @@ from django.utils import timezone
 from tenants import administration, amounts, keys, sheets, statement, times, windows
 from tenants.administration import Act
 from tenants.errors import Refusal
-from tenants.management.options import (
-    add_limits,
-    add_wants,
-    duration,
-    given,
-    month,
-    signed_micro_usd,
-    user,
-)
+from tenants.management.options import add_limits, add_wants, duration, given, month, signed_micro_usd, user
 from tenants.models import ApiKey, Limits, Tenant
 from tenants.windows import Kind
 
