@@ -7,13 +7,13 @@ from typing import Any
 
 from django.conf import settings
 from django.core.signals import request_finished, request_started
-from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse
 from django.test.client import FakePayload, conditional_content_removal
 from django.utils.crypto import get_random_string
 from rest_framework.test import APIClient
 
 from seedance_service import wsgi
+from seedance_service.http.connections import check_connection
 
 PANEL = "/admin/"
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
@@ -85,9 +85,9 @@ def _connection_kept() -> Iterator[None]:
     """Keep Django from closing the connection around a request: a test is one transaction, or has no database."""
     signals = [request_started, request_finished]
     for signal in signals:
-        signal.disconnect(close_old_connections)
+        signal.disconnect(check_connection)
     try:
         yield
     finally:
         for signal in signals:
-            signal.connect(close_old_connections)
+            signal.connect(check_connection)

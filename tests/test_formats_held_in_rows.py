@@ -15,13 +15,12 @@ import time_machine
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.core.management import call_command
-from django.test import Client
 from django.urls import reverse
 
 from generations.models import Chore, Delivery, Generation, Pace, Pause, WebhookEndpoint
 from tenants.models import ApiKey, AuditEntry, LedgerEntry
 from tests.conftest import Caller, make_generation, make_image
-from tests.http_client import with_key
+from tests.http_client import Client, with_key
 from tests.pictures import mp4
 from tests.receiver import receiving
 from tests.test_lifecycle import put_in

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.test import Client
 
 from seedance_service.logs import RedactingFormatter
 from tests.conftest import Caller
+from tests.http_client import Client
 from tests.receiver import receiving
 from tests.webhooks import attempt_all, ended, make_endpoint
 

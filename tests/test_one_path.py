@@ -2,12 +2,13 @@
 
 import io
 import json
+import time
 from typing import Any
 from uuid import UUID
 
 import pytest
 import time_machine
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.http import HttpResponse
 from django.test import RequestFactory
 from django.urls import path
@@ -422,6 +423,16 @@ def test_a_body_is_released_once_its_request_is_answered(db: None) -> None:
     list(wsgi.application(environ, lambda status, headers: None))
     assert isinstance(environ["wsgi.input"], RequestBody)
     assert environ["wsgi.input"].read() == b""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_past_its_age_is_closed_by_the_next_request() -> None:
+    environ = RequestFactory().get("/v1/nothing").environ
+    for close_at, is_kept in ((time.monotonic() + 60, True), (time.monotonic() - 1, False)):
+        connection.ensure_connection()
+        connection.close_at = close_at
+        list(wsgi.application({**environ}, lambda status, headers: None))
+        assert (connection.connection is not None) == is_kept
 
 
 def test_a_large_body_is_refused_before_its_key_is_looked_at(alice: Caller) -> None:

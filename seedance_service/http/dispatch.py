@@ -5,11 +5,12 @@ from typing import Any, cast
 
 from django.core.handlers.wsgi import WSGIHandler
 
-from seedance_service.http import headers_guard, health
+from seedance_service.http import connections, headers_guard, health
 from seedance_service.http.api_handler import ApiHandler
 from seedance_service.http.middleware import API_PREFIXES
 from seedance_service.http.request_body import RequestBody
 
+connections.replace_djangos_receivers()
 api_handler = ApiHandler()
 site_handler = WSGIHandler()  # the panel and the documents, behind the middlewares of settings.py
 
