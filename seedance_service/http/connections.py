@@ -8,22 +8,15 @@ from django.core.cache import close_caches
 from django.core.signals import request_finished, request_started
 from django.db import DEFAULT_DB_ALIAS, close_old_connections, connections, reset_queries
 
-DJANGOS = (
-    (request_started, reset_queries),
-    (request_started, close_old_connections),
-    (request_finished, close_old_connections),
-    (request_finished, close_caches),
-)
-
 
 def replace_djangos_receivers() -> None:
     """Let `check_connection` alone receive the two signals, from now on in this process."""
-    for signal, receiver in DJANGOS:
-        signal.disconnect(receiver)
     for signal in (request_started, request_finished):
+        for receiver in (reset_queries, close_old_connections, close_caches):
+            signal.disconnect(receiver)
         signal.connect(check_connection)
 
 
-def check_connection(**facts: object) -> None:
+def check_connection(**_: object) -> None:
     """Close this thread's connection where it is broken, or older than CONN_MAX_AGE."""
     connections[DEFAULT_DB_ALIAS].close_if_unusable_or_obsolete()

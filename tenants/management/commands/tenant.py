@@ -117,13 +117,11 @@ class Command(BaseCommand):
         return {"tenant": key.tenant.name, "revoked": key.prefix}, [f"{key.prefix} is revoked."]
 
     def suspend(self, options: dict[str, Any]) -> Answer:
-        tenant = _tenant(options["name"])
-        administration.suspend(self._act, tenant)
+        administration.suspend(self._act, tenant := _tenant(options["name"]))
         return {"tenant": tenant.name, "suspended": True}, [f"{tenant.name} is suspended; what runs finishes."]
 
     def resume(self, options: dict[str, Any]) -> Answer:
-        tenant = _tenant(options["name"])
-        administration.resume(self._act, tenant)
+        administration.resume(self._act, tenant := _tenant(options["name"]))
         return {"tenant": tenant.name, "suspended": False}, [f"{tenant.name} may create again."]
 
     def adjust(self, options: dict[str, Any]) -> Answer:
