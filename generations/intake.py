@@ -39,6 +39,7 @@ REQUESTED = (
 
 PLAIN = ("model", "prompt", "resolution", "aspect_ratio", "duration", "camera_fixed", "seed")
 PICTURES = ("image", "last_image")
+AS_REQUESTED = tuple("prompt resolution aspect_ratio duration camera_fixed external_id metadata rerun_of".split())
 
 
 @dataclass(frozen=True)
@@ -182,8 +183,8 @@ def _admit(generation: Generation, checked: dict[str, Checked], audit_entries: S
 
 def admit_and_record(generation: Generation, audit_entries: Sequence[Statement] = ()) -> list[Standing]:
     """Write the generation, its hold and its counters in one transaction; return how each limit stands then."""
-    assert generation.api_key is not None
     charges = _charges(generation)
+    assert generation.api_key is not None
     writes = [*lifecycle.record(generation, charges), *audit_entries]
     required, count = lifecycle.required_inputs(generation.image_id, generation.last_image_id)
     failpoint("accept_before_commit")
@@ -210,16 +211,9 @@ def _draft(key: ApiKey, wanted: Wanted) -> Generation:
         test=key.test,
         created_at=now,
         model=wanted.model.name,
-        prompt=wanted.prompt,
-        resolution=wanted.resolution,
-        aspect_ratio=wanted.aspect_ratio,
-        duration=wanted.duration,
-        camera_fixed=wanted.camera_fixed,
         seed=seed,
         seed_source=seed_source,
-        external_id=wanted.external_id,
-        metadata=wanted.metadata,
-        rerun_of=wanted.rerun_of,
+        **{name: getattr(wanted, name) for name in AS_REQUESTED},
         webhook_url=wanted.webhook.url if wanted.webhook else "",
         webhook_format=wanted.webhook.format if wanted.webhook else Generation.WebhookFormat.STANDARD,
         price_micro=0

@@ -30,11 +30,8 @@ def _flat(found: Any, path: str) -> Iterator[Fault]:
                 yield from _flat(within, _joined(path, name))
         case list():
             for number, one in enumerate(found):
-                yield from _flat(one, path if _is_fault(one) else _joined(path, number))
-
-
-def _is_fault(found: Any) -> bool:
-    return isinstance(found, dict) and isinstance(found.get("message"), str)
+                is_fault = isinstance(one, dict) and isinstance(one.get("message"), str)
+                yield from _flat(one, path if is_fault else _joined(path, number))
 
 
 def _joined(path: str, name: Any) -> str:

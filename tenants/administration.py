@@ -101,7 +101,8 @@ def mint_key(
             tenant=tenant, prefix=new.prefix, digest=new.digest, expires_at=expires_at, **facts, **limits or {}
         )
         key.save(force_insert=True)
-        note(act, "mint key", tenant, new.prefix, {**facts, **_given(key.limits), "expires_at": _plain(expires_at)})
+        given = {name: value for name, value in key.limits.items() if value is not None}
+        note(act, "mint key", tenant, new.prefix, {**facts, **given, "expires_at": _plain(expires_at)})
     return new
 
 
@@ -282,10 +283,6 @@ def _checked_zone(name: str) -> str:
     except ValidationError as error:
         raise NotPossible(reason=error.message) from error
     return name
-
-
-def _given(limits: Mapping[str, int | None]) -> dict[str, int]:
-    return {name: value for name, value in limits.items() if value is not None}
 
 
 def _plain(value: Any) -> Any:

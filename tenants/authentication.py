@@ -79,11 +79,7 @@ def find(text: str) -> ApiKey:
 
 def _note_use(key: ApiKey, now: datetime) -> None:
     """At most one write a minute, however many requests and processes there are."""
-    if _is_stale(key, now):
+    if key.last_used_at is None or key.last_used_at < now - USE_IS_NOTED_EVERY:
         unnoted = Q(last_used_at=None) | Q(last_used_at__lt=now - USE_IS_NOTED_EVERY)
         key.last_used_at = now
         ApiKey.objects.filter(unnoted, pk=key.pk).update(last_used_at=now)
-
-
-def _is_stale(key: ApiKey, now: datetime) -> bool:
-    return key.last_used_at is None or key.last_used_at < now - USE_IS_NOTED_EVERY

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Sum
+from django.db.models import QuerySet
 
 from tenants import windows
 from tenants.db.operations import Statement
@@ -21,6 +21,7 @@ from tenants.models import ApiKey, LedgerEntry, Tenant
 from tenants.windows import Charge, Kind
 
 Entry = LedgerEntry.Kind
+Name = tuple[int | None, str, datetime]  # holder, kind and start of a window
 # A rate counts requests, so it is not given back when a generation ends without a video.
 GIVEN_BACK = {
     Entry.CAPTURE: {Kind.IN_FLIGHT},
@@ -80,18 +81,25 @@ def release(generation_id: UUID, reason: str) -> bool:
     return _settle(generation_id, Entry.RELEASE, reason)
 
 
-def used_since(tenant_id: int, since: datetime) -> Counter[tuple[int | None, str]]:
-    """What was used from then on, by holder and kind: by what was admitted or set right since, less what went back."""
-    entries = LedgerEntry.objects.filter(tenant_id=tenant_id, at__gte=since)
+def fold(entries: QuerySet[LedgerEntry]) -> Counter[Name]:
+    """Return what the windows should say by these entries of one tenant: every hold, less what its end gave back, and
+    every adjustment."""
     ends = dict(entries.filter(kind__in=[Entry.CAPTURE, Entry.RELEASE]).values_list("generation_id", "kind"))
+    used: Counter[Name] = Counter()
+    for entry in entries.filter(kind__in=[Entry.HOLD, Entry.ADJUST]).iterator():
+        back = GIVEN_BACK[Entry(ends[entry.generation_id])] if entry.generation_id in ends else set()
+        for kind, starts_at, amount in entry.windows:
+            for holder in holders(entry):
+                used[holder, kind, datetime.fromisoformat(starts_at)] += 0 if kind in back else amount
+    return used
+
+
+def used_since(tenant_id: int, since: datetime) -> Counter[tuple[int | None, str]]:
+    """Return what was used from then on, by holder and kind; what was carried over is not used again."""
+    entries = LedgerEntry.objects.filter(tenant_id=tenant_id, at__gte=since)
     used: Counter[tuple[int | None, str]] = Counter()
-    for held in entries.filter(kind=Entry.HOLD).iterator():
-        back = GIVEN_BACK[Entry(ends[held.generation_id])] if held.generation_id in ends else set()
-        for kind, _, amount in held.windows:
-            for holder in holders(held):
-                used[holder, kind] += 0 if kind in back else amount
-    adjusted = entries.filter(kind=Entry.ADJUST).aggregate(micro=Sum("amount_micro", default=0))
-    used[None, Kind.USD_PER_MONTH.value] += adjusted["micro"]
+    for (holder, kind, _), amount in fold(entries.exclude(kind=Entry.ADJUST, amount_micro=0)).items():
+        used[holder, kind] += amount
     return used
 
 
@@ -147,6 +155,9 @@ def _given_back(held: LedgerEntry, kinds: set[Kind]) -> list[CounterCharge]:
     return [CounterCharge(holder, charge, None) for holder in holders(held) for charge in back]
 
 
-def holders(held: LedgerEntry) -> list[int | None]:
-    """Whose windows a hold is charged to: the tenant's (None) unless it is a test, and its key's."""
-    return [*([] if held.test else [None]), *([held.api_key_id] if held.api_key_id else [])]
+def holders(entry: LedgerEntry) -> list[int | None]:
+    """Return whose windows an entry charges: an adjustment those of one holder; a hold the tenant's (None), unless it
+    is a test, and its key's."""
+    if entry.kind == Entry.ADJUST:
+        return [entry.api_key_id]
+    return [*([] if entry.test else [None]), *([entry.api_key_id] if entry.api_key_id else [])]

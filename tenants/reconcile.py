@@ -1,6 +1,5 @@
 """Whether the windows still say what the ledger says: the ledger is the truth, the windows are its cache."""
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,8 +13,6 @@ from tenants.db.engine import engine
 from tenants.models import LedgerEntry, Window
 from tenants.windows import Kind
 
-Name = tuple[int | None, str, datetime]  # holder, kind and start of a window
-Entry = LedgerEntry.Kind
 # Minutes are deleted when they are old (counters.MINUTES_KEPT): only those that surely are there still are compared.
 MINUTES_COMPARED = timedelta(hours=1)
 
@@ -52,23 +49,9 @@ def _differences(tenant_id: int) -> Iterator[Difference]:
     counters = {
         (row.api_key_id, row.kind, row.starts_at): row.used for row in Window.objects.filter(tenant_id=tenant_id)
     }
-    folded = fold(tenant_id)
+    folded = ledger.fold(LedgerEntry.objects.filter(tenant_id=tenant_id))
     for name in sorted(counters.keys() | folded.keys(), key=lambda name: (name[0] or 0, *name[1:])):
         api_key_id, kind, starts_at = name
         counter, should = counters.get(name, 0), folded[name]
         if counter != should and (kind != Kind.REQUESTS_PER_MINUTE or starts_at >= since):
             yield Difference(tenant_id, api_key_id, kind, starts_at, counter, should)
-
-
-def fold(tenant_id: int) -> Counter[Name]:
-    """What each window should say: every hold, less what its end gave back, and every adjustment."""
-    entries = LedgerEntry.objects.filter(tenant_id=tenant_id)
-    ends = dict(entries.filter(kind__in=[Entry.CAPTURE, Entry.RELEASE]).values_list("generation_id", "kind"))
-    used: Counter[Name] = Counter()
-    for entry in entries.filter(kind__in=[Entry.HOLD, Entry.ADJUST]).iterator():
-        given_back = ledger.GIVEN_BACK[Entry(ends[entry.generation_id])] if entry.generation_id in ends else set()
-        holders = ledger.holders(entry) if entry.kind == Entry.HOLD else [entry.api_key_id]
-        for kind, starts_at, amount in entry.windows:
-            for holder in holders:
-                used[holder, kind, datetime.fromisoformat(starts_at)] += 0 if kind in given_back else amount
-    return used

@@ -54,10 +54,11 @@ def callback(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 def work_tiles(now: datetime) -> list[Tile]:
     present = backlog.now()
+    states = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in present.live.items() if count)
     return [
         *upstream_tiles(now),
         worker_tile(now),
-        Tile("Not ended", present.total, _states(present), url=_listed(attention="live")),
+        Tile("Not ended", present.total, states, url=_listed(attention="live")),
         Tile("Queue depth", present.due, "rows that are due now", url=_listed(attention="due")),
         Tile("Oldest due row", span(timedelta(seconds=present.oldest_due_seconds)), "has waited", _lateness(present)),
         _trouble("In doubt", present.in_doubt, "paid for or not: to be resolved", status__exact="in_doubt"),
@@ -144,10 +145,6 @@ def spending(now: datetime) -> list[tuple[Tenant, bars.Bar]]:
 
 def _trouble(name: str, count: int, note: str, **query: str) -> Tile:
     return Tile(name, count, note, "warn" if count else "", _listed(mode="all", **query))
-
-
-def _states(present: backlog.Backlog) -> str:
-    return ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in present.live.items() if count)
 
 
 def _lateness(present: backlog.Backlog) -> str:

@@ -7,7 +7,7 @@ from django.urls import get_script_prefix
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
-from generations import removal
+from generations import eta, removal
 from generations.api import creating, idempotency, listing, lookup, shown, waiting
 from generations.api.form import FormParser
 from generations.api.gate import LargeBodies
@@ -38,7 +38,8 @@ class Creates(LargeBodies):
             log.exception("it is not known what became of it", generation=str(accepted.generation.pk))
             generation, waited = accepted.generation, {}
         if not waited:
-            return respond(shown.first(generation), status=202, headers={**headers, **shown.first_wait(generation)})
+            headers["Retry-After"] = str(eta.retry_after(generation.first_eta, 0))
+            return respond(shown.first(generation), status=202, headers=headers)
         return shown.answer(generation, status=200 if generation.finished_at else 202, headers={**headers, **waited})
 
 

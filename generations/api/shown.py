@@ -27,10 +27,6 @@ def first(generation: Generation) -> dict[str, Any]:
     return {**render(generation), "eta": generation.first_eta}
 
 
-def first_wait(generation: Generation) -> dict[str, str]:
-    return {"Retry-After": str(eta.retry_after(generation.first_eta, 0))}
-
-
 def retry_after(generation: Generation) -> dict[str, str]:
     if generation.finished_at:
         return {}

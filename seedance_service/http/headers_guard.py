@@ -36,8 +36,6 @@ def clear_unreadable(environ: dict[str, Any]) -> None:
 def _is_readable(name: str, value: str) -> bool:
     if UNREADABLE[name].search(value):
         return False
-    return name == "HTTP_ACCEPT" or _charset(value) in ("utf-8", "utf8")
-
-
-def _charset(content_type: str) -> str:
-    return parse_header_parameters(content_type)[1].get("charset", "utf-8").lower()
+    if name == "HTTP_ACCEPT":
+        return True
+    return parse_header_parameters(value)[1].get("charset", "utf-8").lower() in ("utf-8", "utf8")

@@ -52,8 +52,6 @@ class Description(NamedTuple):
 class Engine(ABC):
     """The operations, each with what holds for both databases where that is the same."""
 
-    # -- running statements -----------------------------------------------------------------------------------------
-
     def run(self, sql: str, values: Sequence[Any]) -> list[Any]:
         """Run a statement by this thread's connection and return all of its rows; none where it returns no rows.
 
@@ -77,8 +75,6 @@ class Engine(ABC):
         In a caller's transaction the plan is a savepoint of it.
         """
 
-    # -- the text and the values of statements ----------------------------------------------------------------------
-
     @abstractmethod
     def locking(self, select: str) -> str:
         """Return the SELECT as one that locks its rows against changes until the transaction ends."""
@@ -101,8 +97,6 @@ class Engine(ABC):
     def adapt(self, value: Any) -> Any:
         """Return a time or a UUID as the driver takes it, and any other value as it is."""
 
-    # -- claims -----------------------------------------------------------------------------------------------------
-
     @abstractmethod
     def claim(self, due: QuerySet[Row], limit: int, until: datetime, names: Collection[str] = ()) -> list[Row]:
         """Claim up to `limit` rows, the oldest `due_at` first, and return them: their `due_at` becomes `until`, their
@@ -110,8 +104,6 @@ class Engine(ABC):
 
         `names`: the columns to read, none of them JSON; all of them where none is named.
         """
-
-    # -- connections ------------------------------------------------------------------------------------------------
 
     @abstractmethod
     def on_connect(self, connection: BaseDatabaseWrapper, **_: Any) -> None:

@@ -29,10 +29,6 @@ class Command(BaseCommand):
 
 
 def _line(one: Pruned, verb: str) -> str:
-    size = f", {_shown(one.bytes)}" if one.bytes else ""
-    note = f" ({one.note})" if one.note else ""
-    return f"{one.what:10} {one.count:>9,} {verb}{size}{note}"
-
-
-def _shown(size: int) -> str:
-    return filesize.decimal(size) if size >= 1000 else f"{size} B"
+    size = filesize.decimal(one.bytes) if one.bytes >= 1000 else f"{one.bytes} B"
+    notes = (f", {size}" if one.bytes else "") + (f" ({one.note})" if one.note else "")
+    return f"{one.what:10} {one.count:>9,} {verb}{notes}"

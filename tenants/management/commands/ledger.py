@@ -20,15 +20,12 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         act = reconcile.rebuild if options["action"] == "rebuild" else reconcile.check
-        found = [_row(name, wrong) for pk, name in _tenants() for wrong in act(pk)]
+        tenants = list(Tenant.objects.order_by("name").values_list("pk", "name"))
+        found = [_row(name, wrong) for pk, name in tenants for wrong in act(pk)]
         sentences = [_line(row) for row in found] or ["Every counter is what the ledger says."]
         self.stdout.write(json.dumps({"differences": found}) if options["json"] else "\n".join(sentences))
         if found and options["action"] == "check":
             sys.exit(1)
-
-
-def _tenants() -> list[tuple[int, str]]:
-    return list(Tenant.objects.order_by("name").values_list("pk", "name"))
 
 
 def _row(tenant: str, wrong: reconcile.Difference) -> dict[str, Any]:
