@@ -31,7 +31,8 @@ def delete(generation: Generation) -> bool:
 
 def purge(generation: Generation) -> bool:
     try:
-        storage.delete_all(storage.keys(transfer.prefix(generation)))  # of every copy that was begun: far below 1,000
+        for key in storage.keys(transfer.prefix(generation)):  # of every copy that was begun: far below 1,000
+            storage.delete(key)
         for image in filter(None, {generation.image, generation.last_image}):
             inputs.give_up(image)
     except StorageTrouble as trouble:

@@ -40,7 +40,8 @@ def run(generation: Generation, video_url: str) -> lifecycle.StoredVideo:
         return _copied(turn, video_url, f"{name}.mp4", f"{name}.jpg")
     except (errors.BadVideo, TurnLost):
         with suppress(errors.StorageTrouble):  # the next turn finds it
-            storage.delete_all([f"{name}.mp4", f"{name}.jpg"])
+            for key in (f"{name}.mp4", f"{name}.jpg"):
+                storage.delete(key)
         raise
 
 
@@ -90,8 +91,9 @@ def _verified(turn: "Turn", key: str, sent: "Hashed") -> videos.Video:
 
 def _delete_older(prefix: str, turn: int) -> None:
     """What copies that died have left; nobody was told of it."""
-    found = [re.fullmatch(rf"{re.escape(prefix)}(\d+)\.(mp4|jpg)", key) for key in storage.keys(prefix)]
-    storage.delete_all([name[0] for name in found if name and int(name[1]) < turn])
+    for key in storage.keys(prefix):
+        if (found := re.fullmatch(r"(\d+)\.(mp4|jpg)", key.removeprefix(prefix))) and int(found[1]) < turn:
+            storage.delete(key)
 
 
 class Turn:
