@@ -13,6 +13,7 @@ from django.db import OperationalError, connection
 
 from generations import eta
 from generations.models import Generation
+from tests.clock import Clock
 from tests.conftest import Caller
 
 NOW = datetime(2026, 11, 4, 12, tzinfo=UTC)
@@ -24,15 +25,6 @@ Ask = Callable[..., int | None]
 def _clock() -> Any:
     with time_machine.travel(NOW, tick=False):
         yield
-
-
-class Clock:
-    """The cache's monotonic clock, set by hand."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -4,13 +4,7 @@ import pytest
 
 from tenants.errors import TooManyFailures
 from tenants.failures import MAX_REMEMBERED, MOST, WINDOW, Failures
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.clock import Clock
 
 
 @pytest.fixture

@@ -13,16 +13,10 @@ from django.utils import timezone
 from tenants import administration, authentication, key_cache
 from tenants.key_cache import KeyCache, cached_keys
 from tenants.models import ApiKey, Tenant
+from tests.clock import Clock
 from tests.conftest import ACT, Caller
 
 PATH = "/v1/limits"
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
