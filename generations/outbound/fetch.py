@@ -34,7 +34,7 @@ _posts_resolver = ThreadPoolExecutor(2 * settings.DELIVERY_THREADS, thread_name_
 
 @dataclass(frozen=True)
 class Answer:
-    """To a post: nothing that its receiver wrote is kept."""
+    """The answer to a post, without anything that its receiver wrote."""
 
     status: int
     retry_after: float | None  # seconds
@@ -72,7 +72,7 @@ def open_url(url: str, *, limit: int, deadline: float) -> Iterator[Download]:
 
 
 def post(url: str, content: bytes, headers: Mapping[str, str], *, deadline: float) -> Answer:
-    """Its status, once the head of the answer has come: the body is not read. Raises FetchRefused or FetchFailed."""
+    """Return the answer's status once its head has come; its body is not read. Raises FetchRefused or FetchFailed."""
     target, resolve = str(addresses.check_url(url)), partial(addresses.resolve, _posts_resolver)
     budget = transport.Budget(deadline, silence=MAX_SILENCE, max_bytes=MAX_HEAD)
     headers = {**headers, "Content-Length": str(len(content))}

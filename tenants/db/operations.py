@@ -28,7 +28,7 @@ class Statement(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """One transaction that is kept only where every condition holds. What it locks, it locks in this order."""
+    """A transaction that is kept only where every condition holds. Its rows are locked in the order of these parts."""
 
     writes: Sequence[Statement]  # INSERTs, which PostgreSQL runs last: a plan that it refuses has inserted nothing
     required: Statement  # a SELECT of rows that have to be there; each is locked
@@ -41,7 +41,7 @@ class Plan:
 
 
 class Description(NamedTuple):
-    """What an operator wants to know of the database."""
+    """The database as `manage.py doctor` describes it."""
 
     sentence: str
     at: datetime | None = None  # the server's clock; None where there is no server

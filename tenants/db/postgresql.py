@@ -75,7 +75,7 @@ class PostgreSQL(Engine):
         return f"{select} FOR NO KEY UPDATE"
 
     def table_of(self, types: Sequence[str], rows: Sequence[Sequence[Any]]) -> Statement:
-        """By columns, so that the text is the same however many rows there are."""
+        """Send the rows as columns, so that the text is the same however many rows there are."""
         arrays = ", ".join(f"%s::{sql_type}[]" for sql_type in types)
         columns = [list(column) for column in zip(*rows, strict=True)]
         return Statement(f"SELECT * FROM unnest({arrays})", columns)  # noqa: S608

@@ -48,7 +48,7 @@ Used = dict[Name, int]
 
 @dataclass(frozen=True)
 class CounterCharge:
-    """One charge against one holder's counter: the tenant's, where `api_key_id` is None, or that of a key of it."""
+    """A charge against one holder's counter: the tenant's, where `api_key_id` is None, or that of a key of it."""
 
     api_key_id: int | None
     charge: Charge
