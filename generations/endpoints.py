@@ -12,7 +12,7 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
-from generations import deliveries, lines, sealing, signatures
+from generations import deliveries, sealing, signatures, single_line
 from generations.models import Delivery, WebhookEndpoint, WebhookSecret
 from generations.models.webhooks import Signing
 from generations.outbound import addresses
@@ -178,7 +178,7 @@ def _known(events: Sequence[str]) -> list[str]:
 
 
 def _checked(description: str) -> str:
-    if len(description) > 200 or not lines.is_line(description):
+    if len(description) > 200 or not single_line.is_line(description):
         raise NotPossible(reason="A description has at most 200 printable characters.")
     return description
 
