@@ -12,8 +12,8 @@ from uuid import UUID
 from django.db.models import Q
 from django.utils import timezone
 
-from generations.failpoints import failpoint
 from generations.models import Generation
+from generations.telemetry.failpoints import failpoint
 from tenants.db.engine import engine
 
 Status = Generation.Status

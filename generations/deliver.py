@@ -12,13 +12,14 @@ import structlog
 from django.db import transaction
 from standardwebhooks import Webhook
 
-from generations import deliveries, endpoints, meters, signatures, task_result, tracing
+from generations import deliveries, endpoints, signatures, task_result
 from generations.deliveries import Tried
-from generations.failpoints import failpoint
 from generations.models import Delivery, DeliveryAttempt, Generation
 from generations.outbound import fetch
 from generations.outbound.errors import FetchFailed, FetchRefused
 from generations.sealing import KeyLost
+from generations.telemetry import metrics, tracing
+from generations.telemetry.failpoints import failpoint
 from tenants.administration import Act
 
 log = structlog.stdlib.get_logger(__name__)
@@ -39,7 +40,7 @@ def attempt(delivery: Delivery) -> None:
     failpoint("delivery_sent")
     wait = answer.retry_after if answer and outcome == Outcome.THROTTLED else None
     _record(delivery, Tried(outcome, milliseconds, answer.status if answer else None, wait))
-    meters.DELIVERIES.labels(str(outcome)).inc()
+    metrics.DELIVERIES.labels(str(outcome)).inc()
     failpoint("delivery_recorded")
 
 

@@ -10,8 +10,8 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from generations import errors, lifecycle, novita, queue
-from generations.failpoints import failpoint
 from generations.models import Generation
+from generations.telemetry.failpoints import failpoint
 from tenants import administration, amounts
 from tenants.administration import Act
 from tenants.errors import NotPossible

@@ -17,8 +17,9 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, ThreadingWSGI
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from generations import backlog, metric_files
+from generations import backlog
 from generations.models import Pause, Worker
+from generations.telemetry import metric_files
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 FORGOTTEN = timedelta(days=1)  # after which a silent worker host is thought to be gone

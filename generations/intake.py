@@ -12,10 +12,11 @@ from django.conf import settings
 from django.db import IntegrityError
 from django.utils import timezone
 
-from generations import catalog, errors, eta, ids, images, inputs, lifecycle, meters, prices, queue, tracing
-from generations.failpoints import failpoint
+from generations import catalog, errors, eta, ids, images, inputs, lifecycle, prices, queue
 from generations.images import Image
 from generations.models import Generation, InputImage
+from generations.telemetry import metrics, tracing
+from generations.telemetry.failpoints import failpoint
 from tenants import windows
 from tenants.db.operations import Statement
 from tenants.errors import LimitReached, NoSandbox, TenantSuspended
@@ -106,7 +107,7 @@ def accept(key: ApiKey, wanted: Wanted, once: Once | None = None) -> Accepted:
     try:
         return _accepted_once(key, wanted, once) if once else _accept(key, wanted, None)
     except (LimitReached, TenantSuspended) as refusal:
-        meters.REFUSED.labels(refusal.facts.get("limit_name", "suspended")).inc()
+        metrics.REFUSED.labels(refusal.facts.get("limit_name", "suspended")).inc()
         raise
 
 
@@ -147,8 +148,8 @@ def _accept(key: ApiKey, wanted: Wanted, once: Once | None, audit: Audit = None)
     with tracing.span("create", tenant=key.tenant_id, test=key.test) as span:
         accepted = _made(key, wanted, once, audit, span.traceparent)
         span.tell(generation=str(accepted.generation.pk))
-    meters.ACCEPT.observe(time.monotonic() - began)
-    meters.ACCEPTED.labels(meters.mode(test=key.test)).inc()
+    metrics.ACCEPT.observe(time.monotonic() - began)
+    metrics.ACCEPTED.labels(metrics.mode(test=key.test)).inc()
     return accepted
 
 

@@ -21,9 +21,10 @@ from django.db.models import F
 from django.utils import timezone
 from prometheus_client import Histogram
 
-from generations import deliveries, meters
-from generations.failpoints import failpoint
+from generations import deliveries
 from generations.models import Attempt, Event, Generation, InputImage, Label
+from generations.telemetry import metrics
+from generations.telemetry.failpoints import failpoint
 from tenants import ledger
 from tenants.db.engine import engine
 from tenants.db.operations import Statement
@@ -235,7 +236,7 @@ def start_copying(generation: Generation, upstream_seed: int | None) -> bool:
     with transaction.atomic():
         moved = _move(generation, [Status.RUNNING], Status.COPYING, **facts)
         if moved:
-            _observe(meters.UPSTREAM, generation.resumed_at or generation.submitted_at)
+            _observe(metrics.UPSTREAM, generation.resumed_at or generation.submitted_at)
     return moved
 
 
@@ -249,7 +250,7 @@ def mark_succeeded(generation: Generation, video: StoredVideo) -> bool:
         if moved:
             failpoint("finish_before_ledger")
             ledger.capture(generation.pk)
-            _observe(meters.TO_VIDEO, generation.created_at)
+            _observe(metrics.TO_VIDEO, generation.created_at)
     failpoint("finish_committed")
     return moved
 
@@ -325,8 +326,8 @@ def _finish(generation: Generation, sources: Iterable[Status], target: Status, w
     with transaction.atomic():
         moved = _move(generation, sources, target, why, due_at=None, finished_at=timezone.now(), **columns)
         if moved:
-            ended = (meters.mode(test=generation.test), str(target), columns.get("error_code", ""))
-            transaction.on_commit(meters.FINISHED.labels(*ended).inc)
+            ended = (metrics.mode(test=generation.test), str(target), columns.get("error_code", ""))
+            transaction.on_commit(metrics.FINISHED.labels(*ended).inc)
     return moved
 
 

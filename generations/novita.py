@@ -13,9 +13,9 @@ import msgspec
 from django.conf import settings
 
 from generations.errors import UpstreamTrouble
-from generations.failpoints import failpoint
 from generations.outbound import http_dates, transport
 from generations.outbound.errors import FetchFailed
+from generations.telemetry.failpoints import failpoint
 
 SUBMIT_DEADLINE = 120.0  # seconds; a long one makes doubt rare, and no caller waits for it
 POLL_DEADLINE = 10.0  # seconds

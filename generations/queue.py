@@ -20,8 +20,8 @@ from django_q.brokers import get_broker
 from django_q.models import Task
 from django_q.tasks import async_task
 
-from generations.failpoints import failpoint
 from generations.models import Slot
+from generations.telemetry.failpoints import failpoint
 
 log = structlog.stdlib.get_logger(__name__)
 

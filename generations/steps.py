@@ -12,10 +12,11 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
-from generations import breaker, catalog, doubts, errors, inputs, lifecycle, meters, novita, pace, tracing, transfer
-from generations.failpoints import failpoint
+from generations import breaker, catalog, doubts, errors, inputs, lifecycle, novita, pace, transfer
 from generations.models import Attempt, Generation
 from generations.outbound.errors import FetchFailed, OutboundError
+from generations.telemetry import metrics, tracing
+from generations.telemetry.failpoints import failpoint
 from tenants.db.operations import release_connection
 
 Status = Generation.Status
@@ -98,11 +99,11 @@ def _send(generation: Generation) -> None:
     attempt, wait = started
     failpoint("submit_recorded")
     time.sleep(wait)
-    meters.SUBMITTED.labels(meters.mode(test=generation.test)).inc()
-    with tracing.step("submit", generation) as span, meters.SUBMIT.time():
+    metrics.SUBMITTED.labels(metrics.mode(test=generation.test)).inc()
+    with tracing.step("submit", generation) as span, metrics.SUBMIT.time():
         outcome = novita.submit(novita.account(test=generation.test), catalog.MODELS[generation.model].path, body)
         span.tell(attempt=attempt.number, outcome=OUTCOMES[type(outcome)])
-    meters.UPSTREAM_CALLS.labels("submit", OUTCOMES[type(outcome)]).inc()
+    metrics.UPSTREAM_CALLS.labels("submit", OUTCOMES[type(outcome)]).inc()
     failpoint("submit_answered")
     _learn(generation, attempt, outcome)
     failpoint("submit_settled")
@@ -254,7 +255,7 @@ def poll(generation: Generation, put_off: PutOff = lifecycle.put_off, copy: Copy
     Who polls many at once says what becomes of one that is to be looked at again, and of a copy that has begun.
     """
     if generation.was_due:
-        meters.POLL_LAG.observe(max((timezone.now() - generation.was_due).total_seconds(), 0))
+        metrics.POLL_LAG.observe(max((timezone.now() - generation.was_due).total_seconds(), 0))
     failpoint("poll_before")
     try:
         seen = _look(generation)
@@ -286,7 +287,7 @@ def _look(generation: Generation) -> novita.Polled:
         outcome = OUTCOMES[type(seen)]
         return seen
     finally:
-        meters.UPSTREAM_CALLS.labels("poll", outcome).inc()
+        metrics.UPSTREAM_CALLS.labels("poll", outcome).inc()
         if outcome != "rendering":  # of which there are many, and each says nothing
             tracing.past("poll", generation, began, outcome=outcome)
 
@@ -331,9 +332,9 @@ def copy_from(generation: Generation, video_url: str) -> None:
     except transfer.TurnLost:
         return
     else:
-        meters.COPY.observe(time.monotonic() - began)
-        meters.COPY_BYTES.observe(video.size)
-        meters.COPIED_BYTES.inc(video.size)
+        metrics.COPY.observe(time.monotonic() - began)
+        metrics.COPY_BYTES.observe(video.size)
+        metrics.COPIED_BYTES.inc(video.size)
         lifecycle.mark_succeeded(generation, video)
 
 

@@ -14,21 +14,9 @@ from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
-from generations import (
-    claims,
-    deliver,
-    deliveries,
-    heartbeat,
-    lifecycle,
-    pace,
-    queue,
-    removal,
-    steps,
-    tally,
-    tracing,
-    turns,
-)
+from generations import claims, deliver, deliveries, heartbeat, lifecycle, pace, queue, removal, steps, tally, turns
 from generations.models import Delivery, Generation, Slot
+from generations.telemetry import tracing
 from generations.turns import Turn
 
 log = structlog.stdlib.get_logger(__name__)

@@ -13,9 +13,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 
 from generations import errors, lifecycle, storage, videos
-from generations.failpoints import failpoint
 from generations.models import Generation
 from generations.outbound import fetch
+from generations.telemetry.failpoints import failpoint
 
 DEADLINE = 240.0  # seconds for the download; 20 MB at 85 kB/s
 COPY_WITHIN = 270.0  # seconds for all of it; with a sweep's 50 s, a poll and the poster below the queue's 600

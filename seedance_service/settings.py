@@ -235,7 +235,7 @@ for name, key in {"NOVITA_API_KEY": NOVITA_API_KEY, "SANDBOX_API_KEY": SANDBOX_A
         raise ImproperlyConfigured(f"{name} holds characters that no header may hold.")
 PRICES = env.text("PRICES")  # JSON, instead of the model maker's formula; usually by PRICES_FILE
 
-# For tests of faults alone: where to kill, hang or break a process (generations/failpoints.py has the names).
+# For tests of faults alone: where to kill, hang or break a process (generations/telemetry/failpoints.py has the names).
 FAILPOINT, FAILPOINT_LOG = env.text("FAILPOINT"), env.text("FAILPOINT_LOG")
 
 S3_BUCKET = env.text("S3_BUCKET")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from generations.failpoints import NAMES, Broken, failpoint
+from generations.telemetry.failpoints import NAMES, Broken, failpoint
 
 CODE = Path(__file__).parent.parent / "generations"
 

@@ -18,8 +18,9 @@ from django.utils import timezone
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 
-from generations import breaker, exposition, heartbeat, lifecycle, metric_files, queue
+from generations import breaker, exposition, heartbeat, lifecycle, queue
 from generations.models import Generation
+from generations.telemetry import metric_files
 from tenants import administration
 from tests.conftest import ACT, Caller, make_generation
 from tests.pictures import mp4

@@ -10,9 +10,10 @@ import yaml
 from django.core.management import get_commands
 from prometheus_client.parser import text_string_to_metric_families
 
-from generations import exposition, heartbeat, meters, steps
+from generations import exposition, heartbeat, steps
 from generations.admin import acts
 from generations.models import DeliveryAttempt, Generation
+from generations.telemetry import metrics
 
 ROOT = Path(__file__).parent.parent
 ALERTS = yaml.safe_load((ROOT / "deploy" / "prometheus" / "alerts.yml").read_text())
@@ -27,7 +28,7 @@ PROMQL |= set("call host le limit mode outcome reason state status".split())
 TOLD = {
     "status": set(Generation.LIVE),
     "state": set(Generation.FINISHED),
-    "mode": {meters.mode(test=test) for test in (False, True)},
+    "mode": {metrics.mode(test=test) for test in (False, True)},
     "outcome": {*steps.OUTCOMES.values(), "trouble", *DeliveryAttempt.Outcome},
     "call": {"submit", "poll"},
     "upstream": {"live", "sandbox"},
@@ -64,7 +65,7 @@ def used(expressions: list[str]) -> set[str]:
 def exported(db: None) -> dict[str, set[str]]:
     """The labels of each name that Prometheus would store, as a scrape has them once everything has happened once."""
     heartbeat.beat()
-    for metric in {id(one): one for one in meters.registry._names_to_collectors.values()}.values():
+    for metric in {id(one): one for one in metrics.registry._names_to_collectors.values()}.values():
         one: Any = metric
         one = one.labels(*("x" for _ in one._labelnames)) if one._labelnames else one
         getattr(one, "inc", getattr(one, "observe", None))(0)

@@ -17,10 +17,11 @@ from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from generations import intake, meters, storage
+from generations import intake, storage
 from generations.api import lookup, shown, wire
 from generations.errors import StorageTrouble
 from generations.models import Generation
+from generations.telemetry import metrics
 from seedance_service import wsgi
 from seedance_service.http import dispatch, headers_guard
 from seedance_service.http.api_handler import ApiRequest
@@ -275,10 +276,10 @@ def test_a_refusal_is_tried_and_counted_once(alice: Caller, path: str, status: i
     alice.limit(usd_per_month_micro=1)
     tried, accept = list[Any](), intake.accept
     monkeypatch.setattr(intake, "accept", lambda *args: tried.append(args) or accept(*args))
-    counted = meters.REFUSED.labels("usd_per_month")._value.get()
+    counted = metrics.REFUSED.labels("usd_per_month")._value.get()
     answer = create(alice, path)
     assert (answer.status_code, len(tried)) == (status, 1)
-    assert meters.REFUSED.labels("usd_per_month")._value.get() == counted + 1
+    assert metrics.REFUSED.labels("usd_per_month")._value.get() == counted + 1
     assert "usd_per_month" in answer["RateLimit"]
 
 

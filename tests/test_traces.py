@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from generations import tracing
 from generations.models import Delivery, Generation
+from generations.telemetry import tracing
 from tests.conftest import Caller
 from tests.pictures import mp4
 from tests.receiver import Receiver, receiving

@@ -19,8 +19,8 @@ from django.db import Error, connection
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
-from generations import meters
 from generations.models import Generation
+from generations.telemetry import metrics
 from tenants.db.operations import release_connection
 
 log = structlog.stdlib.get_logger(__name__)
@@ -79,13 +79,13 @@ class Watch:
                 return None
             ended = threading.Event()
             self._waiting[ended] = generation_id
-            meters.WAITERS.set(len(self._waiting))
+            metrics.WAITERS.set(len(self._waiting))
             return ended
 
     def leave(self, ended: threading.Event) -> None:
         with self._lock:
             del self._waiting[ended]
-            meters.WAITERS.set(len(self._waiting))
+            metrics.WAITERS.set(len(self._waiting))
 
     def stop(self) -> None:
         """Nobody waits any longer, from now on."""

@@ -9,9 +9,9 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils.log import log_response
 
-from generations import tracing
 from generations.api.gate import LargeBodies
 from generations.api.wire import stated_length
+from generations.telemetry import tracing
 from seedance_service import problems, request_id
 
 API_PREFIXES, PANEL_PREFIX = ("/v1/", "/v3/"), "/admin/"  # each of their requests has a line in the log

@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 
 from deploy import stack
-from generations.failpoints import NAMES
+from generations.telemetry.failpoints import NAMES
 from tests.faults import proxy
 from tests.faults.database import Postgres, Sqlite
 from tests.faults.upstream import LabUpstream, sha256_of

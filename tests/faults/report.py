@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from generations.failpoints import NAMES
+from generations.telemetry.failpoints import NAMES
 from tests.faults.lab import LIMITED_TO, UPSTREAM_KEY, Lab
 from tests.faults.upstream import SECRET, sha256_of
 

@@ -7,8 +7,8 @@ from django.db import connection
 from django.utils import timezone
 
 from generations import lifecycle, steps
-from generations.failpoints import Broken
 from generations.models import Generation
+from generations.telemetry.failpoints import Broken
 from tests.conftest import Caller, claim_due
 from tests.faults.copies import (
     Status,

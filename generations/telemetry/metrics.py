@@ -7,7 +7,7 @@ from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
 
-from generations import metric_files
+from generations.telemetry import metric_files
 
 if metric_files.FOLDER:
     identify = partial(metric_files.prepare, metric_files.FOLDER)
