@@ -10,7 +10,8 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from generations import errors, images, storage
+from generations import errors, storage
+from generations.media import images
 from generations.models import Generation, InputImage
 from generations.outbound import addresses, fetch
 from generations.outbound.errors import FetchRefused, FetchTooLarge

@@ -12,8 +12,9 @@ from django.conf import settings
 from django.db import IntegrityError
 from django.utils import timezone
 
-from generations import catalog, errors, eta, ids, images, inputs, lifecycle, prices, queue
-from generations.images import Image
+from generations import catalog, errors, eta, ids, inputs, lifecycle, prices, queue
+from generations.media import images
+from generations.media.images import Image
 from generations.models import Generation, InputImage
 from generations.telemetry import metrics, tracing
 from generations.telemetry.failpoints import failpoint

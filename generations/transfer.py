@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 
-from generations import errors, lifecycle, storage, videos
+from generations import errors, lifecycle, storage
+from generations.media import videos
 from generations.models import Generation
 from generations.outbound import fetch
 from generations.telemetry.failpoints import failpoint

@@ -5,7 +5,8 @@ import zlib
 import pytest
 from PIL import Image, PngImagePlugin
 
-from generations import errors, images
+from generations import errors
+from generations.media import images
 from tests.pictures import base64_of, data_uri, picture
 
 

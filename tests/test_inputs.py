@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from generations import inputs, storage
-from generations.images import inspect
+from generations.media.images import inspect
 from generations.models import InputImage
 from tests.conftest import Caller
 from tests.pictures import picture

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from generations import claims, inputs, pace, steps, sweep
-from generations.images import inspect
+from generations.media.images import inspect
 from generations.models import Event, Generation, Pace
 from tests.conftest import Caller, make_generation
 from tests.pictures import picture

@@ -14,7 +14,7 @@ from django_q.models import Schedule, Task
 
 from generations import deliveries, heartbeat, ids, inputs, lifecycle, queue, removal, retention, storage, tasks
 from generations.errors import InputsGone, StorageTrouble
-from generations.images import inspect
+from generations.media.images import inspect
 from generations.models import Chore, Delivery, DeliveryAttempt, Event, Generation, InputImage, Worker
 from tenants import administration
 from tenants.models import LedgerEntry, Tenant, Window

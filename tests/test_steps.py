@@ -11,7 +11,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from generations import breaker, claims, inputs, lifecycle, steps, storage, transfer
-from generations.images import inspect
+from generations.media.images import inspect
 from generations.models import Generation
 from tenants.models import LedgerEntry
 from tests.conftest import Caller, claim_due, make_generation

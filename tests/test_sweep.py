@@ -13,8 +13,8 @@ from django.db import connection
 from django.utils import timezone
 
 from generations import heartbeat, inputs, queue, storage, sweep, transfer
-from generations.images import inspect
 from generations.management.commands import worker
+from generations.media.images import inspect
 from generations.models import Generation, Slot, Worker
 from tests.conftest import Caller, count_rings, make_generation
 from tests.pictures import mp4, picture

@@ -5,8 +5,8 @@ import av
 import pytest
 from PIL import Image
 
-from generations import videos
 from generations.errors import BadVideo
+from generations.media import videos
 from tests.pictures import mp4, picture, rendered, shot
 
 

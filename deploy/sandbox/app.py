@@ -36,7 +36,8 @@ application = get_wsgi_application()
 
 # Below, because what the service knows of models and pictures is read with Django's settings in place.
 from deploy.sandbox.tasks import Studio, Task
-from generations import catalog, errors, images
+from generations import catalog, errors
+from generations.media import images
 from generations.outbound import fetch
 from generations.outbound.errors import OutboundError
 

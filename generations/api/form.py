@@ -16,9 +16,9 @@ from django.http.multipartparser import MultiPartParser, MultiPartParserError
 from rest_framework.exceptions import ParseError, ValidationError
 from rest_framework.parsers import BaseParser
 
-from generations import images
 from generations.api.fields import refuse
 from generations.api.wire import BodyTooLarge, check_body, stated_length
+from generations.media import images
 
 FILES = ("image", "last_image")
 NUMBERS, FLAGS = ("seed", "duration"), {"true": True, "false": False}

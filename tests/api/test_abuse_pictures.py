@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from generations import containers, errors, images
+from generations import errors
+from generations.media import image_formats, images
 from generations.models import Generation, InputImage
 from tests.api.hostile import ENTRANCES, Entrance, check_refused
 from tests.conftest import Caller
@@ -126,7 +127,7 @@ def test_a_header_that_leads_nowhere_is_refused(alice: Caller, entrance: Entranc
     assert "cut off" in check_refused(entrance, alice, send(entrance, alice, content))
 
 
-HEAD, PARTS = picture(kind="GIF")[:781], containers.MOST_PARTS
+HEAD, PARTS = picture(kind="GIF")[:781], image_formats.MOST_PARTS
 
 
 @pytest.mark.parametrize(

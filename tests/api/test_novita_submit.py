@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from django_q.models import OrmQ
 
-from generations import images
+from generations.media import images
 from generations.models import Generation
 from tests.conftest import Caller
 from tests.pictures import base64_of, data_uri, picture

@@ -8,8 +8,8 @@ import pytest
 from django.test import RequestFactory
 from rest_framework.exceptions import ParseError
 
-from generations import images
 from generations.api.wire import JSONParser
+from generations.media import images
 from generations.models import Generation
 from tests.conftest import Caller
 from tests.pictures import base64_of, data_uri, picture

@@ -20,7 +20,8 @@ django.setup()
 from django.conf import settings
 from django.db import connections
 
-from generations import doubts, novita, queue, storage, sweep, transfer, videos  # noqa: F401  what a sweep will need
+from generations import doubts, sweep
+from generations.media import videos  # noqa: F401  what a sweep will need
 from generations.models import Generation
 from tenants.administration import Act
 from tenants.errors import Refusal

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from deploy import stack
-from generations import images
+from generations.media import images
 from tests.api.hostile import OWN, RIGHT, WIRE, Entrance
 from tests.pictures import base64_of, picture
 

@@ -6,7 +6,8 @@ from mmap import mmap
 
 import pybase64
 
-from generations import containers, errors
+from generations import errors
+from generations.media import image_formats
 
 # The endpoint's page: the sides are exclusive bounds, the aspect is inclusive.
 MAX_BYTES = 30 * 1024 * 1024
@@ -57,17 +58,17 @@ def inspect(content: bytes | mmap) -> Image:
     """The image in these bytes, checked against every rule of the endpoint's page. Raises a BadImage."""
     if len(content) > MAX_BYTES:
         raise errors.ImageTooManyBytes(limit=MAX_BYTES)
-    found = containers.format_of(content)
+    found = image_formats.format_of(content)
     if found is None:
         raise errors.ImageFormatUnknown
     try:
         width, height = found.size(content)
-    except containers.BROKEN as error:
+    except image_formats.BROKEN as error:
         raise errors.ImageFormatUnknown from error
     _check_shape(width, height)
     try:
         is_whole = found.is_whole(content)
-    except containers.BROKEN:  # a header that can be read may still lead nowhere
+    except image_formats.BROKEN:  # a header that can be read may still lead nowhere
         is_whole = False
     if not is_whole:
         raise errors.ImageIncomplete(format=found.name)
