@@ -5,7 +5,7 @@ from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
-from generations import prices
+from generations.catalog import prices
 from generations.outbound import addresses
 from generations.outbound.errors import FetchRefused
 

@@ -12,7 +12,8 @@ from django.conf import settings
 from django.db import IntegrityError
 from django.utils import timezone
 
-from generations import catalog, errors, eta, ids, inputs, lifecycle, prices, queue
+from generations import errors, ids, inputs, lifecycle, queue
+from generations.catalog import eta, prices, video_models
 from generations.media import images
 from generations.media.images import Image
 from generations.models import Generation, InputImage
@@ -62,7 +63,7 @@ class Wanted:
     last_image: Picture | None
     camera_fixed: bool
     seed: int | None  # None and -1: draw one
-    model: catalog.Model = catalog.SEEDANCE_V1_LITE_I2V
+    model: video_models.Model = video_models.SEEDANCE_V1_LITE_I2V
     external_id: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
     webhook: Webhook | None = None
@@ -94,7 +95,7 @@ def rerun(source: Generation, *, seed: int, audit: Callable[[Generation], Statem
     """Create the same generation once more for an operator, charged to the key that made it. `audit` returns the INSERT
     of the action's audit entry, which is part of the admission."""
     assert source.api_key is not None
-    model = catalog.MODELS[source.model]
+    model = video_models.MODELS[source.model]
     wanted = Wanted(**{**like(source), "model": model, "seed": seed}, rerun_of=source.pk)
     return _accept(source.api_key, wanted, None, audit).generation
 
@@ -234,8 +235,8 @@ def _keep(generation: Generation, checked: dict[str, Checked]) -> None:
 
 def _seed(given: int | None) -> tuple[int, Source]:
     """Always a concrete number, known before the upstream hears of it."""
-    if given is None or given == catalog.RANDOM_SEED:
-        return random.randint(0, catalog.SEED_MAX), Source.DRAWN  # noqa: S311  # no secret
+    if given is None or given == video_models.RANDOM_SEED:
+        return random.randint(0, video_models.SEED_MAX), Source.DRAWN  # noqa: S311  # no secret
     return given, Source.CALLER
 
 

@@ -12,7 +12,8 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
-from generations import breaker, catalog, doubts, errors, inputs, lifecycle, novita, pace, transfer
+from generations import breaker, doubts, errors, inputs, lifecycle, novita, pace, transfer
+from generations.catalog import video_models
 from generations.models import Attempt, Generation
 from generations.outbound.errors import FetchFailed, OutboundError
 from generations.telemetry import metrics, tracing
@@ -101,7 +102,7 @@ def _send(generation: Generation) -> None:
     time.sleep(wait)
     metrics.SUBMITTED.labels(metrics.mode(test=generation.test)).inc()
     with tracing.step("submit", generation) as span, metrics.SUBMIT.time():
-        outcome = novita.submit(novita.account(test=generation.test), catalog.MODELS[generation.model].path, body)
+        outcome = novita.submit(novita.account(test=generation.test), video_models.MODELS[generation.model].path, body)
         span.tell(attempt=attempt.number, outcome=OUTCOMES[type(outcome)])
     metrics.UPSTREAM_CALLS.labels("submit", OUTCOMES[type(outcome)]).inc()
     failpoint("submit_answered")

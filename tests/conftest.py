@@ -21,7 +21,8 @@ from django_q.models import OrmQ
 from moto.s3.models import s3_backends
 
 from deploy import stack
-from generations import catalog, claims, eta, intake, novita, queue
+from generations import claims, intake, novita, queue
+from generations.catalog import eta, video_models
 from generations.models import Generation, InputImage
 from tenants import administration
 from tenants.failures import failures
@@ -264,7 +265,7 @@ def make_image(tenant: Tenant, content: bytes = b"abc") -> InputImage:
 
 def make_generation(caller: Caller, **facts: Any) -> Generation:
     """A queued generation with its hold, as intake makes it, without S3 and without a ring."""
-    model = catalog.SEEDANCE_V1_LITE_I2V
+    model = video_models.SEEDANCE_V1_LITE_I2V
     generation = Generation(
         **{
             "tenant": caller.tenant,

@@ -1,8 +1,8 @@
 import pytest
 
-from generations import catalog
+from generations.catalog import video_models
 
-MODEL = catalog.SEEDANCE_V1_LITE_I2V
+MODEL = video_models.SEEDANCE_V1_LITE_I2V
 
 
 def test_there_are_36_combinations_and_each_has_pixels_and_a_price() -> None:

@@ -11,7 +11,7 @@ import time_machine
 from cachetools import LRUCache, TTLCache
 from django.db import OperationalError, connection
 
-from generations import eta
+from generations.catalog import eta
 from generations.models import Generation
 from tests.clock import Clock
 from tests.conftest import Caller

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from generations import catalog, prices
+from generations.catalog import prices, video_models
 from generations.models import Generation
 from tests.conftest import Caller
 
-MODEL = catalog.SEEDANCE_V1_LITE_I2V
+MODEL = video_models.SEEDANCE_V1_LITE_I2V
 
 
 def price(resolution: str = "480p", ratio: str = "16:9", duration: int = 5) -> int:

@@ -9,12 +9,12 @@ import pytest
 from PIL import Image, ImageChops, ImageStat
 
 from deploy.sandbox.render import Move
-from generations import catalog
+from generations.catalog import video_models
 from tests.pictures import picture, rendered, shot
 
 pytestmark = pytest.mark.story
 
-MODEL = catalog.SEEDANCE_V1_LITE_I2V
+MODEL = video_models.SEEDANCE_V1_LITE_I2V
 
 
 def frames(content: bytes, *numbers: int) -> list[Image.Image]:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from generations import catalog, steps
+from generations import steps
+from generations.catalog import video_models
 from generations.models import Generation
 from tests.conftest import Caller, claim_due
 from tests.pictures import base64_of, mp4, picture
@@ -42,7 +43,7 @@ def test_a_hundred_seeds_are_the_same_in_the_request_the_row_and_at_the_upstream
         assert type(sent[prompt]) is int
         assert sent[prompt] == row.seed
         if seed.get("seed", -1) in (None, -1):
-            assert (row.seed_source, 0 <= row.seed <= catalog.SEED_MAX) == ("drawn", True)
+            assert (row.seed_source, 0 <= row.seed <= video_models.SEED_MAX) == ("drawn", True)
         else:
             assert (row.seed_source, row.seed) == ("caller", seed["seed"])
     assert len({g.seed for g in rows.values() if g.seed_source == "drawn"}) == 50

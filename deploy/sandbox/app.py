@@ -36,13 +36,14 @@ application = get_wsgi_application()
 
 # Below, because what the service knows of models and pictures is read with Django's settings in place.
 from deploy.sandbox.tasks import Studio, Task
-from generations import catalog, errors
+from generations import errors
+from generations.catalog import video_models
 from generations.media import images
 from generations.outbound import fetch
 from generations.outbound.errors import OutboundError
 
 studio = Studio(FOLDER, float(os.environ.get("SANDBOX_SECONDS", "8")))
-MODEL = catalog.SEEDANCE_V1_LITE_I2V
+MODEL = video_models.SEEDANCE_V1_LITE_I2V
 IMAGE_REASONS: dict[type[Exception], str] = {
     errors.ImageTooManyBytes: "IMAGE_FILE_EXCEEDS_MAX_SIZE",
     errors.ImageTooLarge: "IMAGE_EXCEEDS_MAX_RESOLUTION",
@@ -112,7 +113,7 @@ def _body(request: HttpRequest) -> dict[str, Any]:
     if request.method != "POST" or not isinstance(given, dict):
         raise Refused(400, "INVALID_REQUEST_BODY", "a JSON object is wanted")
     defaults = {"prompt": "", "aspect_ratio": "16:9", "last_image": None, "camera_fixed": False, "duration": 5}
-    body = {**defaults, "image": None, "resolution": None, "seed": catalog.RANDOM_SEED, **given}
+    body = {**defaults, "image": None, "resolution": None, "seed": video_models.RANDOM_SEED, **given}
     for name, rule in RULES.items():
         if not rule(body[name]):
             raise Refused(400, "INVALID_REQUEST_BODY", f"{name} is not valid")
@@ -129,7 +130,7 @@ RULES: dict[str, Any] = {
     "duration": lambda value: type(value) is int and value in MODEL.durations,
     "prompt": lambda value: isinstance(value, str) and len(value) <= MODEL.prompt_limit,
     "camera_fixed": lambda value: isinstance(value, bool),
-    "seed": lambda value: type(value) is int and catalog.RANDOM_SEED <= value <= catalog.SEED_MAX,
+    "seed": lambda value: type(value) is int and video_models.RANDOM_SEED <= value <= video_models.SEED_MAX,
 }
 
 
@@ -147,12 +148,12 @@ def _image(text: str) -> bytes:
 
 def _facts(body: dict[str, Any]) -> dict[str, Any]:
     width, height = MODEL.pixels[body["resolution"], body["aspect_ratio"]]
-    drawn = body["seed"] == catalog.RANDOM_SEED
+    drawn = body["seed"] == video_models.RANDOM_SEED
     return {
         "width": width,
         "height": height,
         "frames": MODEL.frames(body["duration"]),
-        "seed": random.randrange(catalog.SEED_MAX + 1) if drawn else body["seed"],
+        "seed": random.randrange(video_models.SEED_MAX + 1) if drawn else body["seed"],
         "camera_fixed": body["camera_fixed"],
         "prompt": body["prompt"],
     }

@@ -4,7 +4,8 @@ from typing import Any
 
 from django import forms
 
-from generations import catalog, doubts, interventions
+from generations import doubts, interventions
+from generations.catalog import video_models
 from generations.models import Generation
 from tenants import pages
 from tenants.forms import ActForm, Line, Whole
@@ -35,9 +36,9 @@ class RerunForm(ActForm):
     """With its own seed, unless another one is given."""
 
     seed = Whole(
-        min_value=catalog.RANDOM_SEED,
-        max_value=catalog.SEED_MAX,
-        help_text=f"The same seed makes the same video; {catalog.RANDOM_SEED} draws another.",
+        min_value=video_models.RANDOM_SEED,
+        max_value=video_models.SEED_MAX,
+        help_text=f"The same seed makes the same video; {video_models.RANDOM_SEED} draws another.",
     )
 
     def __init__(self, *args: Any, row: Generation, **options: Any) -> None:

@@ -9,7 +9,8 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from generations import backlog, catalog, deliveries, ids
+from generations import backlog, deliveries, ids
+from generations.catalog import video_models
 
 DAY = timedelta(days=1)
 SINCE = {"hour": DAY / 24, "day": DAY, "week": 7 * DAY, "month": 30 * DAY}
@@ -80,7 +81,7 @@ class OfTheCode(SimpleListFilter):
 
 class Resolution(OfTheCode):
     title, parameter_name = "resolution", "resolution"
-    values = sorted({name for model in catalog.MODELS.values() for name in model.resolutions}, key=len)
+    values = sorted({name for model in video_models.MODELS.values() for name in model.resolutions}, key=len)
 
 
 class EventType(OfTheCode):

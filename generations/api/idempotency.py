@@ -9,7 +9,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ValidationError
 
-from generations import catalog
+from generations.catalog import video_models
 from generations.intake import Accepted, Once, Wanted, Webhook
 
 LONGEST = 255  # characters
@@ -45,14 +45,14 @@ def _told(wanted: Wanted) -> Iterator[tuple[str, str]]:
     """What was asked for, such that a release changes no digest: what is not given is left out."""
     for field in dataclasses.fields(wanted):
         value = getattr(wanted, field.name)
-        drawn = field.name == "seed" and value == catalog.RANDOM_SEED
+        drawn = field.name == "seed" and value == video_models.RANDOM_SEED
         if not (value is None or value is False or value in ("", {}) or drawn):
             yield field.name, _text(value)
 
 
 def _text(value: Any) -> str:
     match value:
-        case catalog.Model():
+        case video_models.Model():
             return value.name  # and not its prices
         case memoryview():
             return str(value, "ascii")

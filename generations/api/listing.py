@@ -9,9 +9,9 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from generations import catalog
 from generations.api import fields, lookup, paging
 from generations.api.fields import LONGEST_NAME, LONGEST_VALUE, MOST_NAMES, Digits, Metadata, Moment, Name, OneOf, Text
+from generations.catalog import video_models
 from generations.models import Generation, Label
 from tenants.api.base import key_of
 from tenants.models import ApiKey
@@ -23,8 +23,8 @@ TIMES = {"created_after": "created_at__gte", "created_before": "created_at__lt"}
 
 class Filters(paging.Query):
     status = OneOf(Generation.Status.values, required=False)
-    model = OneOf(tuple(catalog.MODELS), required=False)
-    seed = Digits(required=False, min_value=0, max_value=catalog.SEED_MAX)
+    model = OneOf(tuple(video_models.MODELS), required=False)
+    seed = Digits(required=False, min_value=0, max_value=video_models.SEED_MAX)
     key = Name(required=False, max_length=40, help_text="A key's prefix: what was made with it.")
     external_id = Name(required=False, max_length=255)
     created_after = Moment(required=False, help_text="From then on, that instant included; UTC where it has no offset.")

@@ -7,13 +7,14 @@ from django.urls import get_script_prefix
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
-from generations import eta, removal
+from generations import removal
 from generations.api import creating, idempotency, listing, lookup, shown, waiting
 from generations.api.form import FormParser
 from generations.api.gate import LargeBodies
 from generations.api.serializers import NativeCreate
 from generations.api.shapes import GenerationList, GenerationRow
 from generations.api.wire import JSONParser
+from generations.catalog import eta
 from generations.intake import Wanted
 from generations.models import Generation
 from tenants.api.base import ApiView, respond

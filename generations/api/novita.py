@@ -7,12 +7,13 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serial
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from generations import eta, task_result
+from generations import task_result
 from generations.api import creating, idempotency, lookup, shown, waiting
 from generations.api.gate import LargeBodies
 from generations.api.native import awaited
 from generations.api.serializers import NovitaCreate
 from generations.api.shapes import NovitaTaskResultShape
+from generations.catalog import eta
 from tenants.api.base import ApiView, respond
 
 

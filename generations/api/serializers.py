@@ -6,15 +6,16 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from generations import catalog, intake
+from generations import intake
 from generations.api.fields import METADATA, Flag, ImageText, Metadata, Name, OneOf, Text, Url, Whole, refuse
+from generations.catalog import video_models
 from generations.intake import PICTURES, PLAIN, Wanted, Webhook
 from generations.models import Generation
 
 LONGEST_URL = 2000  # characters
 WEBHOOK_URL = Url(max_length=LONGEST_URL, allow_blank=True, allow_null=True)
 OWN = ("external_id", "metadata", "webhook_url")  # of each generation, a rerun too
-MODEL = catalog.SEEDANCE_V1_LITE_I2V
+MODEL = video_models.SEEDANCE_V1_LITE_I2V
 IMAGE = "URL (https), Base64 or data URI of a jpeg, png, webp, bmp, tiff or gif of at most 30 MB (31,457,280 bytes). "
 IMAGE += "Its shorter side is over 300 pixels, its longer side under 6000, its aspect ratio from 0.4 to 2.5."
 
@@ -37,8 +38,8 @@ class Create(serializers.Serializer[Any]):
     seed = Whole(
         default=None,
         allow_null=True,
-        min_value=catalog.RANDOM_SEED,
-        max_value=catalog.SEED_MAX,
+        min_value=video_models.RANDOM_SEED,
+        max_value=video_models.SEED_MAX,
         help_text="-1, or no seed, and one is drawn and told.",
     )
     duration = OneOf(MODEL.durations, default=5, allow_null=True, help_text="Seconds.")
@@ -49,7 +50,7 @@ class Create(serializers.Serializer[Any]):
             name: self.fields[name].get_default() if value is None else value
             for name, value in self.validated_data.items()
         }
-        model = catalog.MODELS[given.pop("model", MODEL.name)]
+        model = video_models.MODELS[given.pop("model", MODEL.name)]
         return Wanted(model=model, webhook=self.webhook(given), **given)
 
     def webhook(self, given: dict[str, Any]) -> Webhook | None:
@@ -104,7 +105,7 @@ class Strict(serializers.Serializer[Any]):
 class NativeCreate(Strict, Create):
     """The body of POST /v1/generations: the same fields, and what the caller wants to find it by."""
 
-    model = OneOf(tuple(catalog.MODELS), default=MODEL.name, allow_null=True)
+    model = OneOf(tuple(video_models.MODELS), default=MODEL.name, allow_null=True)
     external_id = Name(
         default="",
         allow_null=True,
@@ -138,5 +139,5 @@ class Rerun(NativeCreate):
         given = {name: value for name, value in self.validated_data.items() if value is not None}
         own = {name: self.fields[name].get_default() for name in OWN}
         wanted = {**intake.like(source), **own, **given}
-        model = catalog.MODELS[wanted.pop("model")]
+        model = video_models.MODELS[wanted.pop("model")]
         return Wanted(model=model, webhook=self.webhook(wanted), rerun_of=source.pk, **wanted)

@@ -6,7 +6,8 @@ from typing import Any
 from django.http import HttpResponse
 from django.utils import timezone
 
-from generations import eta, links, storage
+from generations import links, storage
+from generations.catalog import eta
 from generations.models import Generation, InputImage
 from tenants import amounts, times
 from tenants.api.base import respond

@@ -11,7 +11,8 @@ import time_machine
 from django.db import connection
 from django.utils import timezone
 
-from generations import catalog, intake, lifecycle
+from generations import intake, lifecycle
+from generations.catalog import video_models
 from generations.models import Generation
 from tenants import reconcile
 from tenants.models import LedgerEntry
@@ -88,7 +89,7 @@ def test_the_same_request_may_be_written_another_way(alice: Caller) -> None:
 
 def test_what_a_release_changes_of_a_model_makes_no_other_request(alice: Caller, monkeypatch: Any) -> None:
     first = post(alice, ENTRANCES[0], URL_BODY)
-    dearer = dataclasses.replace(catalog.SEEDANCE_V1_LITE_I2V, usd_per_million_tokens_micro=9_900_000)
+    dearer = dataclasses.replace(video_models.SEEDANCE_V1_LITE_I2V, usd_per_million_tokens_micro=9_900_000)
     made = intake.Wanted.__init__
     monkeypatch.setattr(intake.Wanted, "__init__", lambda self, **facts: made(self, **{**facts, "model": dearer}))
     assert told(post(alice, ENTRANCES[0], {**URL_BODY, "seed": -1})) == told(first)

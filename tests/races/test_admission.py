@@ -10,14 +10,14 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from generations import catalog
+from generations.catalog import video_models
 from tests.databases import postgres_url
 from tests.programs import stop_for_want_of
 from tests.races.racers import CALLERS, Racers
 
 LIMIT = 37
 TRIALS = int(os.environ.get("RACE_TRIALS", "5"))
-PRICE = catalog.SEEDANCE_V1_LITE_I2V.price_micro("480p", "16:9", 5)
+PRICE = video_models.SEEDANCE_V1_LITE_I2V.price_micro("480p", "16:9", 5)
 LIMITS = {
     "requests_per_minute": LIMIT,
     "in_flight": LIMIT,

@@ -14,13 +14,13 @@ import msgspec
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from generations import catalog
+from generations.catalog import video_models
 from tenants import amounts
 
 Cell = tuple[str, str, str, int]  # model, resolution, ratio, seconds
 
 
-def price_micro(model: catalog.Model, resolution: str, ratio: str, duration: int) -> int:
+def price_micro(model: video_models.Model, resolution: str, ratio: str, duration: int) -> int:
     """The worst case in micro-USD, a success's price."""
     models, cells = read_table(settings.PRICES)
     cell = cells.get((model.name, resolution, ratio, duration))
@@ -35,13 +35,13 @@ class ModelPrices(msgspec.Struct, forbid_unknown_fields=True):
 
 
 @cache
-def read_table(text: str) -> tuple[dict[str, catalog.Model], dict[Cell, int]]:
+def read_table(text: str) -> tuple[dict[str, video_models.Model], dict[Cell, int]]:
     """Return the models with their rates, and the single prices. Raise ImproperlyConfigured, with what is wrong."""
     try:
         table = msgspec.json.decode(text, type=dict[str, ModelPrices]) if text else {}
     except (msgspec.DecodeError, RecursionError) as error:
         raise ImproperlyConfigured(f"PRICES is not a JSON object of models: {error}") from error
-    models, cells = dict(catalog.MODELS), dict[Cell, int]()
+    models, cells = dict(video_models.MODELS), dict[Cell, int]()
     for name, prices in table.items():
         if name not in models:
             raise ImproperlyConfigured(f"PRICES[{name!r}]: there is no such model.")
@@ -52,7 +52,7 @@ def read_table(text: str) -> tuple[dict[str, catalog.Model], dict[Cell, int]]:
     return models, cells
 
 
-def _cells(model: catalog.Model, prices: ModelPrices) -> Iterator[tuple[Cell, int]]:
+def _cells(model: video_models.Model, prices: ModelPrices) -> Iterator[tuple[Cell, int]]:
     for resolution, ratios in prices.usd.items():
         for ratio, durations in ratios.items():
             for seconds, amount in durations.items():
