@@ -12,7 +12,7 @@ django.setup()
 
 from django.contrib.auth import get_user_model
 
-from generations import storage
+from generations.bucket import objects
 from tenants import administration
 from tenants.administration import Act
 from tenants.authentication import find
@@ -22,7 +22,7 @@ from tenants.models import Tenant
 
 def main() -> None:
     call_command("migrate", verbosity=0)
-    storage.ensure_bucket()
+    objects.ensure_bucket()
     call_command("collectstatic", verbosity=0, interactive=False, clear=True)
     _admin(os.environ["ADMIN_PASSWORD"])
     print(_demo_key(os.environ.get("SEEDANCE_API_KEY", "")))

@@ -12,7 +12,8 @@ from django.conf import settings
 from django.db import IntegrityError
 from django.utils import timezone
 
-from generations import errors, ids, inputs, lifecycle, queue
+from generations import errors, ids, lifecycle, queue
+from generations.bucket import inputs
 from generations.catalog import eta, prices, video_models
 from generations.media import images
 from generations.media.images import Image

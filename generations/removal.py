@@ -7,7 +7,8 @@ from datetime import timedelta
 import structlog
 from django.utils import timezone
 
-from generations import inputs, lifecycle, storage, transfer
+from generations import lifecycle, transfer
+from generations.bucket import inputs, objects
 from generations.errors import StorageTrouble
 from generations.models import Generation
 from tenants.errors import NotPossible
@@ -31,8 +32,8 @@ def delete(generation: Generation) -> bool:
 
 def purge(generation: Generation) -> bool:
     try:
-        for key in storage.keys(transfer.prefix(generation)):  # of every copy that was begun: far below 1,000
-            storage.delete(key)
+        for key in objects.keys(transfer.prefix(generation)):  # of every copy that was begun: far below 1,000
+            objects.delete(key)
         for image in filter(None, {generation.image, generation.last_image}):
             inputs.give_up(image)
     except StorageTrouble as trouble:

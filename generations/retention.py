@@ -19,7 +19,8 @@ from django.contrib.sessions.models import Session
 from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
 
-from generations import heartbeat, ids, inputs, lifecycle, queue, storage
+from generations import heartbeat, ids, lifecycle, queue
+from generations.bucket import inputs, objects
 from generations.errors import StorageTrouble
 from generations.models import Chore, Delivery, Event, Generation, InputImage
 from tenants import times
@@ -80,7 +81,7 @@ class Prune:
             )
             for batch in self._batches(rows.order_by("finished_at"), done, "video_size"):
                 gone = lifecycle.expire(batch, f"its video was removed: it ended before {times.readable(before)} UTC")
-                storage.delete_all([key for one in gone for key in (one.video_key, one.poster_key) if key])
+                objects.delete_all([key for one in gone for key in (one.video_key, one.poster_key) if key])
                 done.count += len(gone)
                 done.bytes += sum(one.video_size or 0 for one in gone)
         return done
@@ -107,12 +108,12 @@ class Prune:
         if chore and chore.done_at and self.now - chore.done_at < ORPHANS_EVERY:
             done.note = f"looked for at {times.readable(chore.done_at)} UTC"
             return done
-        for page in storage.pages(["inputs/", "videos/"], after=chore.position if chore else ""):
+        for page in objects.pages(["inputs/", "videos/"], after=chore.position if chore else ""):
             old = [one for one in page if self.now - one.modified > ORPHAN_AFTER]
             orphans, left = _orphans(old)
             unknown += left
             if not self.dry:
-                storage.delete_all([one.key for one in orphans])
+                objects.delete_all([one.key for one in orphans])
                 Chore.objects.filter(pk="orphans").update(position=page[-1].key)
             done.count += len(orphans)
             done.bytes += sum(one.size for one in orphans)
@@ -127,7 +128,7 @@ class Prune:
 
     def uploads(self) -> Pruned:
         """In parts, begun and never ended. The service begins none."""
-        return Pruned("uploads", storage.abort_uploads(self.now - ORPHAN_AFTER, dry=self.dry))
+        return Pruned("uploads", objects.abort_uploads(self.now - ORPHAN_AFTER, dry=self.dry))
 
     def events(self) -> Pruned:
         """The moves of generations that ended long ago, all of one generation's together."""
@@ -198,7 +199,7 @@ class Prune:
         return time.monotonic() > self._ends
 
 
-def _orphans(found: Iterable[storage.Stored]) -> tuple[list[storage.Stored], int]:
+def _orphans(found: Iterable[objects.Stored]) -> tuple[list[objects.Stored], int]:
     """Those that no row wants, and how many videos no row knows. What has none of our names is somebody else's."""
     videos = {one.key: (UUID(name[1]), one) for one in found if (name := VIDEO.fullmatch(one.key))}
     pictures = {one.key: one for one in found if PICTURE.fullmatch(one.key)}

@@ -12,7 +12,8 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
-from generations import breaker, doubts, errors, inputs, lifecycle, novita, pace, transfer
+from generations import breaker, doubts, errors, lifecycle, novita, pace, transfer
+from generations.bucket import inputs
 from generations.catalog import video_models
 from generations.models import Attempt, Generation
 from generations.outbound.errors import FetchFailed, OutboundError

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.conf import settings
 
-from generations import links
+from generations.bucket import links
 from generations.models import Generation
 
 Status = Generation.Status

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 
-from generations import errors, lifecycle, storage
+from generations import errors, lifecycle
+from generations.bucket import objects
 from generations.media import videos
 from generations.models import Generation
 from generations.outbound import fetch
@@ -42,7 +43,7 @@ def run(generation: Generation, video_url: str) -> lifecycle.StoredVideo:
     except (errors.BadVideo, TurnLost):
         with suppress(errors.StorageTrouble):  # the next turn finds it
             for key in (f"{name}.mp4", f"{name}.jpg"):
-                storage.delete(key)
+                objects.delete(key)
         raise
 
 
@@ -57,10 +58,10 @@ def _copied(turn: "Turn", video_url: str, key: str, poster_key: str) -> lifecycl
         _measured(turn, download) as (chunks, length),
     ):
         hashed = Hashed(_broken_off(turn.guard(chunks)))
-        storage.put_stream(key, iter(hashed), length, "video/mp4")
+        objects.put_stream(key, iter(hashed), length, "video/mp4")
     failpoint("copy_stored")
     facts = asdict(_verified(turn, key, hashed))
-    storage.put(poster_key, facts.pop("poster"), "image/jpeg")
+    objects.put(poster_key, facts.pop("poster"), "image/jpeg")
     turn.renew()
     failpoint("copy_verified")
     return lifecycle.StoredVideo(key=key, size=hashed.size, sha256=hashed.sha256, poster_key=poster_key, **facts)
@@ -76,13 +77,13 @@ def _measured(turn: "Turn", download: fetch.Download) -> Iterator[tuple[Iterator
         file.writelines(turn.guard(download.chunks))
         length = file.tell()
         file.seek(0)
-        yield iter(lambda: file.read(storage.CHUNK), b""), length
+        yield iter(lambda: file.read(objects.CHUNK), b""), length
 
 
 def _verified(turn: "Turn", key: str, sent: "Hashed") -> videos.Video:
     """What lies in the bucket, if it is what was sent and a whole MP4. Raises BadVideo."""
     with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
-        stored = Hashed(turn.guard(storage.read_stream(key)))
+        stored = Hashed(turn.guard(objects.read_stream(key)))
         file.writelines(stored)
         file.flush()
         if (stored.size, stored.sha256) != (sent.size, sent.sha256):
@@ -92,9 +93,9 @@ def _verified(turn: "Turn", key: str, sent: "Hashed") -> videos.Video:
 
 def _delete_older(prefix: str, turn: int) -> None:
     """What copies that died have left; nobody was told of it."""
-    for key in storage.keys(prefix):
+    for key in objects.keys(prefix):
         if (found := re.fullmatch(r"(\d+)\.(mp4|jpg)", key.removeprefix(prefix))) and int(found[1]) < turn:
-            storage.delete(key)
+            objects.delete(key)
 
 
 class Turn:

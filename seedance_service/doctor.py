@@ -18,7 +18,8 @@ from django.core import checks
 from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from generations import heartbeat, novita, queue, storage
+from generations import heartbeat, novita, queue
+from generations.bucket import objects
 from generations.errors import StorageTrouble, UpstreamTrouble
 from tenants.db.engine import engine
 
@@ -106,8 +107,8 @@ def of_bucket() -> Iterator[Finding]:
         return
     key, step = f"doctor/{secrets.token_hex(16)}", ""
     try:
-        at = storage.ping()
-        for step in storage.rehearse(key):
+        at = objects.ping()
+        for step in objects.rehearse(key):
             if step == "ListBucket":
                 yield from _signed(key)
     except StorageTrouble as trouble:
@@ -120,7 +121,7 @@ def of_bucket() -> Iterator[Finding]:
 
 def _signed(key: str) -> Iterator[Finding]:
     """By the way that callers take: over HTTP, where S3_PUBLIC_URL says."""
-    url = storage.signed_url(key, content_type="text/plain", file_name="doctor")
+    url = objects.signed_url(key, content_type="text/plain", file_name="doctor")
     status, other = _status(url), _status(url.replace("Signature=", "Signature=0"))
     if status != 200:
         mend = "Set S3_PUBLIC_URL to where callers, and this host, reach S3."

@@ -5,7 +5,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.deprecation import MiddlewareMixin
 
-from generations import storage
+from generations.bucket import objects
 from generations.errors import StorageTrouble
 
 log = structlog.stdlib.get_logger(__name__)
@@ -41,7 +41,7 @@ class PanelHeaders(MiddlewareMixin):
 
 def _policy() -> str:
     try:
-        bucket = storage.public_origin()
+        bucket = objects.public_origin()
     except StorageTrouble:  # no credentials yet, for example: its pages are shown, without pictures and videos
         log.exception("where the bucket is can not be found out for the panel")
         bucket = ""

@@ -11,15 +11,15 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "seedance_service.settings")
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(settings.METRICS_DIR / "web")  # before anything counts
 django.setup(set_prefix=False)
 
-from generations import storage  # noqa: E402  # these read the settings, which are there now
 from generations.api import waiting  # noqa: E402
+from generations.bucket import objects  # noqa: E402  # these read the settings, which are there now
 from generations.errors import StorageTrouble  # noqa: E402
 from seedance_service.http import dispatch  # noqa: E402
 
 log = structlog.stdlib.get_logger(__name__)
 application = dispatch.application
 try:
-    storage.get_ready()
+    objects.get_ready()
 except StorageTrouble:  # /readyz reports it, and so does every call that needs the bucket
     log.exception("the bucket's clients can not be made")
 waiting.end_with_the_process()

@@ -240,11 +240,11 @@ def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
 
 @pytest.fixture
 def real_bucket(seaweed: dict[str, str], settings: Any) -> None:
-    from generations import storage
+    from generations.bucket import objects
 
     for name, value in seaweed.items():
         setattr(settings, name, value)
-    storage.ensure_bucket()
+    objects.ensure_bucket()
 
 
 @pytest.fixture

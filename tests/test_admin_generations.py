@@ -129,7 +129,7 @@ def test_the_page_opens_although_the_keys_of_s3_are_lost(admin_client: Client, a
         raise StorageTrouble("NoCredentialsError")
 
     g, _ = put_in(alice, "succeeded")
-    monkeypatch.setattr("generations.storage.signed_url", lost)
+    monkeypatch.setattr("generations.bucket.objects.signed_url", lost)
     for address in (page_of(g), LIST):
         assert admin_client.get(address).status_code == 200
     assert admin_client.get(page_of(g, "video")).status_code == 503

@@ -13,7 +13,8 @@ from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
-from generations import heartbeat, storage
+from generations import heartbeat
+from generations.bucket import objects
 from generations.models import Worker
 from tests.upstream import Upstream, as_json, refusal
 
@@ -61,7 +62,7 @@ def test_a_service_that_is_well_is_told_so_and_nothing_is_left_behind(well: Upst
     assert {line.split()[0] for line in text.splitlines()} <= {"ok", "warning", "Set"}
     for name in ("database", "broker", "bucket", "signed URLs", "upstream", "worker", "disk", "clock of the bucket"):
         assert f" {name}: " in text
-    assert storage.keys("doctor/") == []
+    assert objects.keys("doctor/") == []
     assert well.submits == []
     assert settings.AWS_SECRET_ACCESS_KEY not in text
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from generations import inputs, storage
+from generations.bucket import inputs, objects
 from generations.media.images import inspect
 from generations.models import InputImage
 from tests.conftest import Caller
@@ -14,15 +14,15 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bucket")]
 
 
 def test_one_that_another_request_has_kept_meanwhile_is_that_one(alice: Caller, monkeypatch: Any) -> None:
-    image, put, others = inspect(picture()), storage.put, list[InputImage]()
+    image, put, others = inspect(picture()), objects.put, list[InputImage]()
 
     def meanwhile(*args: Any) -> None:
         with monkeypatch.context() as undone:
-            undone.setattr(storage, "put", put)
+            undone.setattr(objects, "put", put)
             others.append(inputs.keep(alice.tenant.pk, image))
         put(*args)
 
-    monkeypatch.setattr(storage, "put", meanwhile)
+    monkeypatch.setattr(objects, "put", meanwhile)
     kept = inputs.keep(alice.tenant.pk, image)
     assert [kept] == others == list(InputImage.objects.all())
 
@@ -37,5 +37,5 @@ def test_its_row_says_what_it_is_and_another_tenants_is_another(alice: Caller, b
     assert row.created_at is not None
     assert row.gone_at is None
     assert others.pk != kept.pk
-    assert storage.read(kept.key) == storage.read(others.key) == content
+    assert objects.read(kept.key) == objects.read(others.key) == content
     assert inputs.keep(alice.tenant.pk, image) == kept

@@ -17,8 +17,9 @@ from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from generations import intake, storage
+from generations import intake
 from generations.api import lookup, shown, wire
+from generations.bucket import objects
 from generations.errors import StorageTrouble
 from generations.models import Generation
 from generations.telemetry import metrics
@@ -154,7 +155,7 @@ def test_trouble_in_a_read_is_answered_in_the_callers_format(
     def fails(*args: Any, **facts: Any) -> Any:
         raise error
 
-    where = (storage, "signed_url") if isinstance(error, StorageTrouble) else (lookup, "_own")
+    where = (objects, "signed_url") if isinstance(error, StorageTrouble) else (lookup, "_own")
     monkeypatch.setattr(*where, fails)
     answer = alice.http.get(path.format(generation.pk))
     if path == READS[0]:

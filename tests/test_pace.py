@@ -10,7 +10,8 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from generations import claims, inputs, pace, steps, sweep
+from generations import claims, pace, steps, sweep
+from generations.bucket import inputs
 from generations.media.images import inspect
 from generations.models import Event, Generation, Pace
 from tests.conftest import Caller, make_generation

@@ -12,7 +12,9 @@ from django.core.management import call_command
 from django.utils import timezone
 from django_q.models import Schedule, Task
 
-from generations import deliveries, heartbeat, ids, inputs, lifecycle, queue, removal, retention, storage, tasks
+from generations import deliveries, heartbeat, ids, lifecycle, queue, removal, retention, tasks
+from generations.bucket import inputs
+from generations.bucket import objects as bucket_objects
 from generations.errors import InputsGone, StorageTrouble
 from generations.media.images import inspect
 from generations.models import Chore, Delivery, DeliveryAttempt, Event, Generation, InputImage, Worker
@@ -37,8 +39,8 @@ def finished(alice: Caller, bucket: Any) -> Any:
     def make(days: float, caller: Caller = alice, **facts: Any) -> Generation:
         g, _ = put_in(caller, Status.SUCCEEDED)
         name = f"videos/{caller.tenant.pk}/2026/01/{g.pk}-1"
-        storage.put(f"{name}.mp4", mp4(), "video/mp4")
-        storage.put(f"{name}.jpg", b"poster", "image/jpeg")
+        bucket_objects.put(f"{name}.mp4", mp4(), "video/mp4")
+        bucket_objects.put(f"{name}.jpg", b"poster", "image/jpeg")
         at = days_ago(days)
         Generation.objects.filter(pk=g.pk).update(
             **{"video_key": f"{name}.mp4", "poster_key": f"{name}.jpg", "finished_at": at, "created_at": at, **facts}
@@ -65,7 +67,7 @@ def test_nothing_of_a_caller_goes_unless_it_was_told_so(finished: Any) -> None:
     row = finished(5000)
     found = pruned()
     assert {name: one.count for name, one in found.items() if one.count} == {"events": 5}  # after 400 days
-    assert storage.exists(row.video_key)
+    assert bucket_objects.exists(row.video_key)
 
 
 def test_videos_go_after_their_tenants_days(finished: Any, alice: Caller, bob: Caller, settings: Any) -> None:
@@ -74,10 +76,10 @@ def test_videos_go_after_their_tenants_days(finished: Any, alice: Caller, bob: C
     old, young, his = finished(31), finished(29), finished(99, bob)
     done = pruned()["videos"]
     assert (done.count, done.bytes) == (1, VIDEO.size)
-    assert not storage.exists(old.video_key)
-    assert not storage.exists(old.poster_key)
-    assert storage.exists(young.video_key)
-    assert storage.exists(his.video_key)
+    assert not bucket_objects.exists(old.video_key)
+    assert not bucket_objects.exists(old.poster_key)
+    assert bucket_objects.exists(young.video_key)
+    assert bucket_objects.exists(his.video_key)
     row = alice.http.get(f"/v1/generations/{old.pk}").json()
     assert (row["status"], row["video"], row["poster"], row["deleted_at"]) == ("succeeded", None, None, None)
     assert row["expired_at"]
@@ -107,15 +109,15 @@ def test_a_dry_run_says_what_would_go_and_changes_nothing(
     InputImage.objects.update(created_at=days_ago(50))
     old = finished(40, image=image)
     before = {model: list(model.objects.order_by("pk").values()) for model in (Generation, InputImage, Event, Chore)}
-    objects = sorted(storage.keys(""))
+    objects = sorted(bucket_objects.keys(""))
     dry = pruned(dry=True)
     assert {name: one.count for name, one in dry.items() if one.count} == {"videos": 1, "pictures": 1, "events": 5}
     assert (dry["videos"].bytes, dry["pictures"].bytes) == (old.video_size, image.size)
     assert {model: list(model.objects.order_by("pk").values()) for model in before} == before
-    assert sorted(storage.keys("")) == objects
+    assert sorted(bucket_objects.keys("")) == objects
     done = pruned()
     assert {name: one.count for name, one in done.items() if one.count} == {"videos": 1, "pictures": 1, "events": 6}
-    assert storage.keys("") == []
+    assert bucket_objects.keys("") == []
 
 
 def test_a_picture_goes_when_nothing_was_made_of_it_for_so_long(finished: Any, alice: Caller) -> None:
@@ -130,14 +132,14 @@ def test_a_picture_goes_when_nothing_was_made_of_it_for_so_long(finished: Any, a
     queued = make_generation(alice, last_image=live)
     Generation.objects.filter(pk=queued.pk).update(created_at=days_ago(80))
     assert pruned()["pictures"].count == 1
-    assert [name for name, (image, _) in kept.items() if not storage.exists(image.key)] == ["old"]
-    assert storage.exists(live.key)
+    assert [name for name, (image, _) in kept.items() if not bucket_objects.exists(image.key)] == ["old"]
+    assert bucket_objects.exists(live.key)
     _, old = kept["old"]
     answer = alice.http.post(f"/v1/generations/{old.pk}/rerun", {}, format="json")
     assert (answer.status_code, answer.json()["code"]) == (409, InputsGone.code)
     assert alice.http.get(f"/v1/generations/{old.pk}").json()["video"]["url"]  # its video stays
     again = inputs.keep(alice.tenant.pk, inspect(picture(width=303)))
-    assert storage.exists(again.key)
+    assert bucket_objects.exists(again.key)
 
 
 def test_a_picture_that_is_used_again_meanwhile_stays(finished: Any, alice: Caller, monkeypatch: Any) -> None:
@@ -148,7 +150,7 @@ def test_a_picture_that_is_used_again_meanwhile_stays(finished: Any, alice: Call
     assert [one.pk for one in inputs.unwanted(alice.tenant.pk, before)] == [image.pk]
     make_generation(alice, image=image)
     assert inputs.give_up_all(alice.tenant.pk, [image.pk], before) == []
-    assert storage.exists(image.key)
+    assert bucket_objects.exists(image.key)
 
 
 def test_orphans_go_and_what_is_wanted_or_unknown_stays(
@@ -178,7 +180,7 @@ def test_orphans_go_and_what_is_wanted_or_unknown_stays(
         "backups/videos/1.mp4",
     ]
     for key in {*orphans, *others}:
-        storage.put(key, b"bytes", "video/mp4")
+        bucket_objects.put(key, b"bytes", "video/mp4")
     assert pruned()["orphans"].count == 0  # all of them are young
     Chore.objects.all().delete()
     aged(monkeypatch, 8)
@@ -186,7 +188,7 @@ def test_orphans_go_and_what_is_wanted_or_unknown_stays(
     done = pruned()["orphans"]
     assert (dry.count, done.count, done.bytes) == (6, 6, 30)
     assert done.note == "1 objects of videos that are in no row were left"
-    assert sorted(storage.keys("")) == sorted(others)
+    assert sorted(bucket_objects.keys("")) == sorted(others)
     assert "looked for at" in pruned()["orphans"].note  # not again on the same day
 
 
@@ -194,10 +196,10 @@ def test_the_look_for_orphans_goes_on_where_it_stopped(bucket: Any, monkeypatch:
     aged(monkeypatch, 8)
     names = [f"inputs/1/{number:064d}" for number in range(5)]
     for name in names:
-        storage.put(name, b"orphan", "image/png")
+        bucket_objects.put(name, b"orphan", "image/png")
     Chore.objects.create(name="orphans", position=names[2])
     assert pruned()["orphans"].count == 2
-    assert sorted(storage.keys("")) == names[:3]
+    assert sorted(bucket_objects.keys("")) == names[:3]
     chore = Chore.objects.get(name="orphans")
     assert (chore.position, bool(chore.done_at)) == ("", True)
     Chore.objects.filter(name="orphans").update(done_at=days_ago(2))
@@ -282,8 +284,8 @@ def test_a_bucket_that_does_not_answer_keeps_no_row_from_going(
         raise StorageTrouble("S3 does not answer")
 
     with monkeypatch.context() as away:
-        away.setattr(storage, "delete_all", down)
-        away.setattr(storage, "pages", down)
+        away.setattr(bucket_objects, "delete_all", down)
+        away.setattr(bucket_objects, "pages", down)
         found = pruned()
     assert found["videos"].note == found["orphans"].note == "not done: S3 does not answer"
     assert found["events"].count == 6
@@ -291,7 +293,7 @@ def test_a_bucket_that_does_not_answer_keeps_no_row_from_going(
     assert row.expired_at  # nothing of it is served, and its bytes are orphans
     aged(monkeypatch, 8)
     assert pruned()["orphans"].count == 2
-    assert storage.keys("") == []
+    assert bucket_objects.keys("") == []
 
 
 def test_the_command_prints_lines_or_one_object(finished: Any, settings: Any) -> None:
@@ -300,13 +302,13 @@ def test_the_command_prints_lines_or_one_object(finished: Any, settings: Any) ->
     out = StringIO()
     call_command("prune", "--dry-run", stdout=out)
     assert "videos             1 would go, 1.2 MB" in out.getvalue()
-    assert storage.exists(row.video_key)
+    assert bucket_objects.exists(row.video_key)
     out = StringIO()
     call_command("prune", "--json", stdout=out)
     told = json.loads(out.getvalue())
     assert told["dry_run"] is False
     assert told["pruned"][0] == {"what": "videos", "count": 1, "bytes": 1_234_567, "note": ""}
-    assert not storage.exists(row.video_key)
+    assert not bucket_objects.exists(row.video_key)
 
 
 def test_the_worker_prunes_each_hour(finished: Any, settings: Any) -> None:
@@ -323,7 +325,7 @@ def test_a_video_that_its_caller_deletes_later_is_removed_as_ever(finished: Any,
     pruned()
     row.refresh_from_db()
     assert removal.delete(row)
-    assert storage.keys(f"videos/{row.tenant_id}") == []
+    assert bucket_objects.keys(f"videos/{row.tenant_id}") == []
 
 
 def test_many_that_ended_at_one_moment_are_gone_through_once(finished: Any, settings: Any, monkeypatch: Any) -> None:

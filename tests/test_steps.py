@@ -10,7 +10,8 @@ from django.db import OperationalError, connection
 from django.db.models import F
 from django.utils import timezone
 
-from generations import breaker, claims, inputs, lifecycle, steps, storage, transfer
+from generations import breaker, claims, lifecycle, steps, transfer
+from generations.bucket import inputs, objects
 from generations.media.images import inspect
 from generations.models import Generation
 from tenants.models import LedgerEntry
@@ -245,7 +246,7 @@ def test_a_picture_behind_a_url_is_kept_and_goes_upstream_as_a_data_uri(by_url: 
     assert upstream.submits[0]["image"] == data_uri(content, "png")
     assert g.image is not None
     assert (g.image.sha256, g.image.key) == (sha256, f"inputs/{g.tenant_id}/{sha256}")
-    assert storage.read(g.image.key) == content
+    assert objects.read(g.image.key) == content
 
 
 def test_first_and_last_pictures_may_be_the_same(by_url: Generation, upstream: Upstream) -> None:
@@ -380,8 +381,8 @@ def test_a_video_is_copied_verified_and_described(running: Generation, upstream:
     assert (g.video_size, g.video_sha256) == (len(mp4()), hashlib.sha256(mp4()).hexdigest())
     assert (g.video_codec, g.video_width, g.video_height, g.video_fps) == ("h264", 160, 90, 24.0)
     assert g.video_duration == pytest.approx(25 / 24)
-    assert storage.read(g.video_key) == mp4()
-    assert storage.read(g.poster_key)[:2] == b"\xff\xd8"
+    assert objects.read(g.video_key) == mp4()
+    assert objects.read(g.poster_key)[:2] == b"\xff\xd8"
     assert (g.seed, g.upstream_seed) == (1234, 77)
     assert kinds(g) == ["hold", "capture"]
 
@@ -396,7 +397,7 @@ def test_a_video_of_unknown_length_is_copied_too(running: Generation, upstream: 
     upstream.on_video = chunked
     g = take_a_step(running)
     assert g.status == Status.SUCCEEDED
-    assert storage.read(g.video_key) == mp4()
+    assert objects.read(g.video_key) == mp4()
 
 
 def cut(handler: Any) -> None:
@@ -433,7 +434,7 @@ def test_bytes_that_are_not_the_whole_video_are_never_served(
     upstream.on_video = answer
     g = take_a_step(running)
     assert (g.status, g.video_key, g.tries) == (Status.COPYING, "", 1)
-    assert storage.keys("videos/") == []
+    assert objects.keys("videos/") == []
     # A fresh URL, later, and the copy is whole.
     upstream.on_video = 200, {}, mp4()
     assert take_a_step(g).status == Status.SUCCEEDED
@@ -442,12 +443,12 @@ def test_bytes_that_are_not_the_whole_video_are_never_served(
 
 def test_an_object_left_by_a_copy_that_died_is_not_taken_for_the_video(running: Generation, upstream: Upstream) -> None:
     left = f"videos/{running.tenant_id}/{running.created_at:%Y/%m}/{running.pk}-{running.turn}.mp4"
-    storage.put(left, b"half a video", "video/mp4")
+    objects.put(left, b"half a video", "video/mp4")
     upstream.video(mp4())
     g = take_a_step(running)
     assert g.status == Status.SUCCEEDED
-    assert storage.read(g.video_key) == mp4()
-    assert left not in storage.keys("videos/")
+    assert objects.read(g.video_key) == mp4()
+    assert left not in objects.keys("videos/")
 
 
 def test_a_store_that_is_down_delays_a_copy_and_loses_nothing(
@@ -476,7 +477,7 @@ def test_a_copy_that_lost_its_turn_stops_and_leaves_no_object(
     upstream.on_video = steal
     g = take_a_step(running)
     assert g.status == Status.COPYING
-    assert storage.keys("videos/") == []
+    assert objects.keys("videos/") == []
 
 
 @pytest.mark.django_db(transaction=True)
@@ -487,18 +488,18 @@ def test_a_stale_worker_does_not_delete_what_another_has_stored(
     upstream.video(mp4())
     [stale] = claim(running)
     assert lifecycle.start_copying(stale, 77)
-    look = storage.keys
+    look = objects.keys
 
     def stall(prefix: str) -> list[str]:
-        monkeypatch.setattr(storage, "keys", look)
+        monkeypatch.setattr(objects, "keys", look)
         assert take_a_step(running).status == Status.SUCCEEDED
         return look(prefix)
 
-    monkeypatch.setattr(storage, "keys", stall)
+    monkeypatch.setattr(objects, "keys", stall)
     steps.copy_from(stale, f"{upstream.url}/video.mp4")
     g = Generation.objects.get(pk=running.pk)
     assert g.status == Status.SUCCEEDED
-    assert storage.read(g.video_key) == mp4()
+    assert objects.read(g.video_key) == mp4()
 
 
 def test_the_upstreams_url_is_not_logged(running: Generation, upstream: Upstream, caplog: Any) -> None:

@@ -8,41 +8,41 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from generations import storage
+from generations.bucket import objects
 from generations.errors import ObjectExists, StorageTrouble
 from generations.outbound.errors import FetchFailed
 
 
 def test_what_is_put_is_read_back(bucket: Any) -> None:
-    storage.put("a/b", b"picture", "image/png")
-    assert storage.read("a/b") == b"picture"
-    assert storage.keys("a/") == ["a/b"]
+    objects.put("a/b", b"picture", "image/png")
+    assert objects.read("a/b") == b"picture"
+    assert objects.keys("a/") == ["a/b"]
     assert bucket.head_object(Bucket="seedance-tests", Key="a/b")["ContentType"] == "image/png"
 
 
 def test_an_object_that_is_not_there_is_trouble(bucket: Any) -> None:
-    assert storage.keys("nothing") == []
+    assert objects.keys("nothing") == []
     with pytest.raises(StorageTrouble, match="NoSuchKey"):
-        storage.read("nothing")
+        objects.read("nothing")
 
 
 def test_a_deleted_object_is_gone(bucket: Any) -> None:
-    storage.put("a", b"x", "image/png")
-    storage.delete("a")
-    assert storage.keys("a") == []
+    objects.put("a", b"x", "image/png")
+    objects.delete("a")
+    assert objects.keys("a") == []
 
 
 def test_a_stream_is_stored_whole(bucket: Any) -> None:
     content = [bytes([number]) * 1_000_000 for number in range(20)]
-    storage.put_stream("v.mp4", iter(content), 20_000_000, "video/mp4")
-    assert storage.read("v.mp4") == b"".join(content)
+    objects.put_stream("v.mp4", iter(content), 20_000_000, "video/mp4")
+    assert objects.read("v.mp4") == b"".join(content)
 
 
 def test_no_key_is_ever_overwritten_by_a_stream(bucket: Any) -> None:
-    storage.put_stream("v.mp4", iter([b"first"]), 5, "video/mp4")
+    objects.put_stream("v.mp4", iter([b"first"]), 5, "video/mp4")
     with pytest.raises(ObjectExists):
-        storage.put_stream("v.mp4", iter([b"other"]), 5, "video/mp4")
-    assert storage.read("v.mp4") == b"first"
+        objects.put_stream("v.mp4", iter([b"other"]), 5, "video/mp4")
+    assert objects.read("v.mp4") == b"first"
 
 
 def test_a_stream_that_breaks_leaves_no_object_and_says_why(bucket: Any) -> None:
@@ -51,27 +51,27 @@ def test_a_stream_that_breaks_leaves_no_object_and_says_why(bucket: Any) -> None
         raise FetchFailed("cut off")
 
     with pytest.raises(FetchFailed, match="cut off"):
-        storage.put_stream("v.mp4", broken(), 10, "video/mp4")
-    assert storage.keys("v") == []
+        objects.put_stream("v.mp4", broken(), 10, "video/mp4")
+    assert objects.keys("v") == []
 
 
 def test_a_missing_bucket_is_our_trouble_and_not_a_missing_object(bucket: Any, settings: Any) -> None:
     settings.S3_BUCKET = "not-there"
     with pytest.raises(StorageTrouble, match="NoSuchBucket"):
-        storage.put("a", b"x", "image/png")
+        objects.put("a", b"x", "image/png")
 
 
 def test_the_bucket_is_made_once(bucket: Any, settings: Any) -> None:
     settings.S3_BUCKET = "made-here"
-    storage.ensure_bucket()
-    storage.ensure_bucket()
+    objects.ensure_bucket()
+    objects.ensure_bucket()
     assert bucket.head_bucket(Bucket="made-here")
 
 
 def test_a_dead_store_is_trouble_without_a_url_in_its_words(settings: Any) -> None:
     settings.S3_ENDPOINT_URL = "http://127.0.0.1:9"
     with pytest.raises(StorageTrouble) as caught:
-        storage.put("a", b"x", "image/png")
+        objects.put("a", b"x", "image/png")
     assert "127.0.0.1" not in str(caught.value)
     assert not isinstance(caught.value.__cause__, ClientError)
 
@@ -95,9 +95,9 @@ def test_threads_that_come_at_once_make_one_client(monkeypatch: pytest.MonkeyPat
         made.append(Turns.lock.locked())
         return object()
 
-    monkeypatch.setattr(storage, "_lock", Turns())
-    monkeypatch.setattr(storage, "_new_client", new_client)
-    threads = [threading.Thread(target=storage._client) for _ in range(8)]
+    monkeypatch.setattr(objects, "_lock", Turns())
+    monkeypatch.setattr(objects, "_new_client", new_client)
+    threads = [threading.Thread(target=objects._client) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

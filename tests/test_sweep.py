@@ -12,7 +12,8 @@ import time_machine
 from django.db import connection
 from django.utils import timezone
 
-from generations import heartbeat, inputs, queue, storage, sweep, transfer
+from generations import heartbeat, queue, sweep, transfer
+from generations.bucket import inputs, objects
 from generations.management.commands import worker
 from generations.media.images import inspect
 from generations.models import Generation, Slot, Worker
@@ -205,9 +206,9 @@ def test_a_generation_that_comes_while_a_sweep_is_awake_needs_no_ring(
 def test_a_sweep_removes_what_a_delete_left_in_the_bucket(alice: Caller, bucket: Any) -> None:
     g, _ = put_in(alice, "failed")
     Generation.objects.filter(pk=g.pk).update(deleted_at=timezone.now() - timedelta(hours=1))
-    storage.put(f"{transfer.prefix(g)}1.mp4", b"left", "video/mp4")
+    objects.put(f"{transfer.prefix(g)}1.mp4", b"left", "video/mp4")
     sweep.run()
-    assert storage.keys("") == []
+    assert objects.keys("") == []
     assert Generation.objects.get(pk=g.pk).purged_at
 
 

@@ -11,9 +11,9 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 
-from generations import links
 from generations.admin import acts, filters, life
 from generations.admin.search import Search
+from generations.bucket import links
 from generations.models import Generation
 from tenants import amounts, pages
 from tenants.lists import Long, ReadOnly

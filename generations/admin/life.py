@@ -10,8 +10,9 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from generations import lifecycle, links
+from generations import lifecycle
 from generations.admin import acts
+from generations.bucket import links
 from generations.errors import StorageTrouble
 from generations.models import Attempt, Delivery, Event, Generation, InputImage
 from tenants import amounts, times

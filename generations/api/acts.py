@@ -6,11 +6,12 @@ from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 
-from generations import lifecycle, links
+from generations import lifecycle
 from generations.api import creating, idempotency, lookup, shown, waiting
 from generations.api.native import Creates
 from generations.api.serializers import Rerun
 from generations.api.shapes import EventList, GenerationRow
+from generations.bucket import links
 from generations.errors import NoVideo, VideoDeleted, VideoNotReady
 from generations.models import Generation
 from tenants import times

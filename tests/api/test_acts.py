@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from generations import lifecycle, removal, storage, transfer
+from generations import lifecycle, removal, transfer
+from generations.bucket import objects
 from generations.models import Generation, InputImage
 from tenants import reconcile
 from tenants.models import LedgerEntry
@@ -145,7 +146,7 @@ def delete(caller: Caller, generation: Generation) -> Any:
 def _stored(caller: Caller, content: bytes = b"abc") -> InputImage:
     """A picture whose bytes lie in the bucket."""
     image = make_image(caller.tenant, content)
-    storage.put(image.key, content, "image/jpeg")
+    objects.put(image.key, content, "image/jpeg")
     return image
 
 
@@ -156,14 +157,14 @@ def _done(caller: Caller, *, content: bytes = b"abc") -> Generation:
     g.video_key, g.poster_key = f"{transfer.prefix(g)}4.mp4", f"{transfer.prefix(g)}4.jpg"
     g.save()
     for key in (g.video_key, g.poster_key, f"{transfer.prefix(g)}3.mp4"):
-        storage.put(key, b"video", "video/mp4")
+        objects.put(key, b"video", "video/mp4")
     return g
 
 
 def test_a_delete_leaves_the_row_and_the_ledger_and_nothing_in_the_bucket(alice: Caller) -> None:
     g = _done(alice)
     assert delete(alice, g).status_code == 204
-    assert storage.keys("") == []
+    assert objects.keys("") == []
     row = alice.http.get(f"/v1/generations/{g.pk}").json()
     assert (row["status"], row["video"], row["poster"], row["expires_at"]) == ("succeeded", None, None, None)
     assert row["deleted_at"]
@@ -189,15 +190,15 @@ def test_an_end_without_a_video_can_be_deleted_too(alice: Caller, status: str) -
     g = ended(alice, status)
     _stored(alice)
     assert delete(alice, g).status_code == 204
-    assert storage.keys("") == []
+    assert objects.keys("") == []
 
 
 def test_a_picture_stays_while_another_generation_needs_it(alice: Caller) -> None:
     first, second = _done(alice), _done(alice)
     delete(alice, first)
-    assert storage.exists(first.image.key)
+    assert objects.exists(first.image.key)
     delete(alice, second)
-    assert not storage.exists(first.image.key)
+    assert not objects.exists(first.image.key)
 
 
 def test_a_picture_that_was_given_up_is_stored_anew_under_another_name(alice: Caller, body: dict[str, Any]) -> None:
@@ -208,10 +209,10 @@ def test_a_picture_that_was_given_up_is_stored_anew_under_another_name(alice: Ca
     delete(alice, first)
     alice.http.post("/v1/generations", body, format="json")
     image = InputImage.objects.get()
-    assert (image.gone_at, image.key != old, storage.exists(image.key)) == (None, True, True)
-    assert storage.read(image.key) == picture()
+    assert (image.gone_at, image.key != old, objects.exists(image.key)) == (None, True, True)
+    assert objects.read(image.key) == picture()
     removal.purge(first)  # late, and again
-    assert storage.exists(image.key)
+    assert objects.exists(image.key)
 
 
 def test_a_picture_that_is_given_up_amid_a_create_is_stored_again(
@@ -231,7 +232,7 @@ def test_a_picture_that_is_given_up_amid_a_create_is_stored_again(
     monkeypatch.setattr(lifecycle, "record", record_late)
     assert alice.http.post("/v1/generations", body, format="json").status_code == 202
     assert deleted
-    assert storage.exists(InputImage.objects.get().key)
+    assert objects.exists(InputImage.objects.get().key)
 
 
 def test_what_s3_does_not_delete_at_once_the_worker_does_later(alice: Caller, settings: Any) -> None:
@@ -241,10 +242,10 @@ def test_what_s3_does_not_delete_at_once_the_worker_does_later(alice: Caller, se
     assert (answer.status_code, answer.json()["video"]) == (202, None)
     settings.S3_BUCKET = there
     removal.purge_left()
-    assert storage.exists(g.video_key)  # the request that deletes it has a minute for its own try
+    assert objects.exists(g.video_key)  # the request that deletes it has a minute for its own try
     Generation.objects.filter(pk=g.pk).update(deleted_at="2026-01-01T00:00:00Z")
     removal.purge_left()
-    assert storage.keys("") == []
+    assert objects.keys("") == []
     g.refresh_from_db()
     assert g.purged_at
 

@@ -9,7 +9,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
-from generations import storage
+from generations.bucket import objects
 from generations.models import Generation, InputImage
 from tests.conftest import Caller
 from tests.pictures import base64_of, picture
@@ -36,7 +36,7 @@ def test_a_picture_may_come_as_a_file_and_is_kept_as_it_came(alice: Caller) -> N
     row = answer.json()
     assert (row["image"]["format"], row["last_image"]["format"]) == ("jpeg", "png")
     kept = InputImage.objects.get(sha256=row["image"]["sha256"])
-    assert storage.read(kept.key) == picture()
+    assert objects.read(kept.key) == picture()
 
 
 def test_its_texts_are_what_json_would_hold(alice: Caller) -> None:

@@ -190,10 +190,11 @@ def polls(count: int) -> list[float]:
 
 def lag(count: int, begin: float) -> list[float]:
     """Seconds from each end at the upstream to known here, p50 and p95; and to a video in the bucket."""
-    from generations import storage, sweep
+    from generations import sweep
+    from generations.bucket import objects
     from generations.models import Event, Generation
 
-    storage.ensure_bucket()
+    objects.ensure_bucket()
     running(count, 10.0)
     sweep.AWAKE_FOR = begin - time.time() + SPREAD + 30
     sweep.run()
@@ -287,10 +288,11 @@ def copy_lines(s3: dict[str, str], folder: Path) -> Iterator[Line]:
 
 def copies(at_once: int, url: str) -> list[float]:
     """MB a second, and MB that the process grew by."""
-    from generations import storage, transfer
+    from generations import transfer
+    from generations.bucket import objects
     from generations.models import Generation
 
-    storage.ensure_bucket()
+    objects.ensure_bucket()
     running(at_once * 8, 10.0)
     rows = list(Generation.objects.select_related("tenant"))
     Generation.objects.update(status="copying")
@@ -311,10 +313,10 @@ def plain_copies(at_once: int, url: str) -> list[float]:
     import http.client
     from urllib.parse import urlsplit
 
-    from generations import storage
+    from generations.bucket import objects
 
-    storage.ensure_bucket()
-    client, place = storage._client(), urlsplit(url)
+    objects.ensure_bucket()
+    client, place = objects._client(), urlsplit(url)
 
     def copy(number: int) -> int:
         source = http.client.HTTPConnection(place.hostname or "", place.port)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from generations import storage
+from generations.bucket import objects
 from tests.conftest import Caller
 from tests.faults.copies import Status, at_the_upstream, turn
 from tests.pictures import mp4
@@ -58,4 +58,4 @@ def test_sixty_megabytes_are_copied_in_a_few(alice: Caller, upstream: Upstream, 
     assert (g.status, g.video_size, g.video_sha256) == (Status.SUCCEEDED, SIZE, sha256.hexdigest())
     assert grown < MOST
     for key in (g.video_key, g.poster_key):
-        storage.delete(key)
+        objects.delete(key)

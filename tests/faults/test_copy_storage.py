@@ -11,7 +11,8 @@ import time_machine
 from django.db import connection
 from django.utils import timezone
 
-from generations import lifecycle, storage, transfer
+from generations import lifecycle, transfer
+from generations.bucket import objects as bucket_objects
 from generations.models import Generation
 from tests.conftest import Caller, claim_due
 from tests.faults import proxy
@@ -224,7 +225,7 @@ def test_a_put_that_is_done_late_changes_nothing_that_is_served(
     g = turn(g)
     late.release.set()
     assert late.done.wait(5)
-    assert storage.read(g.video_key) == mp4()
+    assert bucket_objects.read(g.video_key) == mp4()
     left = set(objects(direct, g)) - {g.video_key, g.poster_key}
     assert [key.rpartition("-")[2] for key in left] == ["6.mp4"]
 

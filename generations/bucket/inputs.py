@@ -10,7 +10,8 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from generations import errors, storage
+from generations import errors
+from generations.bucket import objects
 from generations.media import images
 from generations.models import Generation, InputImage
 from generations.outbound import addresses, fetch
@@ -52,10 +53,10 @@ def keep(tenant_id: int, image: images.Image) -> InputImage:
     known: InputImage | None = next(_known(tenant_id, sha256), None)
     if known and known.gone_at:
         return _kept_anew(known, image)
-    if known and storage.exists(known.key):  # an expiry rule may have deleted it since
+    if known and objects.exists(known.key):  # an expiry rule may have deleted it since
         return known
     key = known.key if known else f"inputs/{tenant_id}/{sha256}"
-    storage.put(key, image.content, f"image/{image.format}", sha256)
+    objects.put(key, image.content, f"image/{image.format}", sha256)
     if known is None:
         shape = {"format": image.format, "width": image.width, "height": image.height, "size": len(image.content)}
         sql, values = _insert.of(tenant_id=tenant_id, sha256=sha256, key=key, **shape)
@@ -67,10 +68,10 @@ def keep(tenant_id: int, image: images.Image) -> InputImage:
 def _kept_anew(known: InputImage, image: images.Image) -> InputImage:
     """Under a name of its own: who gave the picture up may still be deleting the old one."""
     old, key = known.key, f"inputs/{known.tenant_id}/{known.sha256}-{secrets.token_hex(8)}"
-    storage.put(key, image.content, f"image/{image.format}", known.sha256)
-    storage.delete(old)
+    objects.put(key, image.content, f"image/{image.format}", known.sha256)
+    objects.delete(old)
     if not InputImage.objects.filter(pk=known.pk, key=old).update(key=key, gone_at=None):
-        storage.delete(key)  # another one came first
+        objects.delete(key)  # another one came first
     known.refresh_from_db()
     return known
 
@@ -78,7 +79,7 @@ def _kept_anew(known: InputImage, image: images.Image) -> InputImage:
 def still_there(image: InputImage) -> InputImage:
     """The picture itself. Raises InputsGone where its bytes are no longer in the bucket."""
     image.refresh_from_db(fields=["gone_at", "key"])
-    if image.gone_at or not storage.exists(image.key):
+    if image.gone_at or not objects.exists(image.key):
         raise errors.InputsGone
     return image
 
@@ -91,7 +92,7 @@ def give_up(image: InputImage) -> None:
         if not locked.gone_at and alive.exists():
             return
         InputImage.objects.filter(pk=locked.pk, gone_at=None).update(gone_at=timezone.now())
-    storage.delete(locked.key)
+    objects.delete(locked.key)
 
 
 def unwanted(tenant_id: int, before: datetime) -> QuerySet[InputImage]:
@@ -108,13 +109,13 @@ def give_up_all(tenant_id: int, ids: Sequence[int], before: datetime) -> list[In
         mine = [one.pk for one in locked]  # whoever makes a generation from one waits until it is known to be gone
         gone = list(unwanted(tenant_id, before).filter(pk__in=mine))
         InputImage.objects.filter(pk__in=[one.pk for one in gone]).update(gone_at=timezone.now())
-    storage.delete_all([one.key for one in gone])
+    objects.delete_all([one.key for one in gone])
     return gone
 
 
 def data_uri(image: InputImage) -> str:
     """The form in which a picture goes upstream. Raises StorageTrouble where the bucket gives other bytes."""
-    content = storage.read(image.key)
+    content = objects.read(image.key)
     if hashlib.sha256(content).hexdigest() != image.sha256:
         raise errors.StorageTrouble("the bucket gave other bytes than the picture's")
     return f"data:image/{image.format};base64,{pybase64.b64encode(content).decode()}"

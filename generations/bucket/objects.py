@@ -22,7 +22,7 @@ from botocore.parsers import ResponseParserError
 from django.conf import settings
 from django.utils import timezone
 
-from generations import presigning
+from generations.bucket import signing
 from generations.errors import ObjectExists, StorageTrouble
 from generations.outbound import http_dates
 
@@ -203,7 +203,7 @@ def signed_url(key: str, *, content_type: str, file_name: str) -> str:
             "response-content-type": content_type,
             "response-content-disposition": f"inline; filename={quote(file_name)}",
         }
-        return presigning.url(
+        return signing.url(
             _address(client, settings.S3_BUCKET),
             key,
             answer,

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from generations import storage
+from generations.bucket import objects
 from generations.models import Generation, InputImage
 
 
@@ -17,14 +17,14 @@ def gone_at(generation: Generation) -> datetime | None:
 
 
 def video_url(generation: Generation) -> str:
-    return storage.signed_url(generation.video_key, content_type="video/mp4", file_name=f"{generation.pk}.mp4")
+    return objects.signed_url(generation.video_key, content_type="video/mp4", file_name=f"{generation.pk}.mp4")
 
 
 def poster_url(generation: Generation) -> str:
-    return storage.signed_url(generation.poster_key, content_type="image/jpeg", file_name=f"{generation.pk}.jpg")
+    return objects.signed_url(generation.poster_key, content_type="image/jpeg", file_name=f"{generation.pk}.jpg")
 
 
 def image_url(image: InputImage) -> str:
-    return storage.signed_url(
+    return objects.signed_url(
         image.key, content_type=f"image/{image.format}", file_name=f"{image.sha256}.{image.format}"
     )
