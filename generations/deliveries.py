@@ -19,7 +19,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from generations import ids, queue
+from generations import ids, wakeups
 from generations.models import Delivery, DeliveryAttempt, Generation, WebhookEndpoint
 from tenants import times
 
@@ -96,7 +96,7 @@ def _write(rows: list[Delivery]) -> None:
     """It rings, whoever moves: a sweep that ends its last steps has freed its slot, and no other may be awake."""
     if rows:
         Delivery.objects.bulk_create(rows)
-        transaction.on_commit(queue.ring)
+        transaction.on_commit(wakeups.ring)
 
 
 def _message(message_id: str, kind: str, facts: dict[str, Any]) -> dict[str, str]:
@@ -188,7 +188,7 @@ def redeliver(delivery: Delivery) -> None:
     now = timezone.now()
     begun = {"status": Status.PENDING, "due_at": now, "finished_at": None, "attempts": 0, "turn": F("turn") + 1}
     Delivery.objects.filter(pk=delivery.pk).update(**begun)
-    transaction.on_commit(queue.ring)
+    transaction.on_commit(wakeups.ring)
 
 
 def end_pending(endpoint: WebhookEndpoint) -> None:

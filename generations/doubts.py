@@ -9,7 +9,7 @@ from functools import partial
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from generations import errors, lifecycle, novita, queue
+from generations import errors, lifecycle, novita, wakeups
 from generations.models import Generation
 from generations.telemetry.failpoints import failpoint
 from tenants import administration, amounts
@@ -86,7 +86,7 @@ def _do(
         changes = {**facts, "usd_at_risk": amounts.usd(generation.price_micro)}
         administration.note(act, f"doubt: {action}", generation.tenant, str(generation.pk), changes)
         failpoint("doubt_before_commit")
-    queue.ring()
+    wakeups.ring()
 
 
 def _check_task(generation: Generation, upstream_id: str) -> None:

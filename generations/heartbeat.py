@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from django.db.models import F, Max, QuerySet
 from django.utils import timezone
 
-from generations import claims, queue
+from generations import claims, wakeups
 from generations.models import Worker
 
 BEAT_EVERY = 5.0  # seconds
@@ -54,10 +54,10 @@ class Watch:
 
         Return True where, for STALLED on end, work was due, a slot free, and no sweep of this host beat.
         """
-        host = Worker.objects.filter(pk=queue.host())
+        host = Worker.objects.filter(pk=wakeups.host())
         now, beat_at = time.monotonic(), host.values_list("beat_at", flat=True).first()
         # A host whose every slot is held by the sweeps of others is idle, and not stuck.
-        could_work = claims.is_any_due(timezone.now()) and queue.has_free_slot()
+        could_work = claims.is_any_due(timezone.now()) and wakeups.has_free_slot()
         if not could_work or beat_at != self._beat_at:
             self.forget()
             self._beat_at = beat_at
@@ -71,6 +71,6 @@ class Watch:
 
 
 def _note(**columns: object) -> None:
-    if not Worker.objects.filter(pk=queue.host()).update(**columns):
-        Worker.objects.get_or_create(pk=queue.host())
-        Worker.objects.filter(pk=queue.host()).update(**columns)
+    if not Worker.objects.filter(pk=wakeups.host()).update(**columns):
+        Worker.objects.get_or_create(pk=wakeups.host())
+        Worker.objects.filter(pk=wakeups.host()).update(**columns)

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import IntegrityError
 from django.utils import timezone
 
-from generations import errors, ids, lifecycle, queue
+from generations import errors, ids, lifecycle, wakeups
 from generations.bucket import inputs
 from generations.catalog import eta, prices, video_models
 from generations.media import images
@@ -167,7 +167,7 @@ def _made(key: ApiKey, wanted: Wanted, once: Once | None, audit: Audit, tracepar
         admission.check_capacity(key, _charges(generation))
     _keep(generation, checked)
     standings = _admit(generation, checked, [audit(generation)] if audit else [])
-    queue.ring()
+    wakeups.ring()
     return Accepted(generation, standings)
 
 

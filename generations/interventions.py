@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import transaction
 
-from generations import intake, lifecycle, queue, removal
+from generations import intake, lifecycle, removal, wakeups
 from generations.models import Generation
 from tenants import administration, amounts
 from tenants.administration import Act
@@ -44,14 +44,14 @@ def fail(act: Act, generation: Generation) -> None:
 def nudge(act: Act, generation: Generation) -> None:
     """Its next step is due now, whatever pause its earlier tries have earned it."""
     _do(act, "nudge", generation, lambda: lifecycle.nudge(generation, MOVABLE, f"nudged by {OPERATORS}"))
-    queue.ring()
+    wakeups.ring()
 
 
 def retry_copy(act: Act, generation: Generation) -> None:
     """The copy begins anew, from a fresh URL of the upstream."""
     move = partial(lifecycle.nudge, generation, [Status.COPYING], f"its copy was begun anew by {OPERATORS}")
     _do(act, "retry copy", generation, move)
-    queue.ring()
+    wakeups.ring()
 
 
 def rerun(act: Act, generation: Generation, *, seed: int | None = None) -> Generation:

@@ -19,7 +19,7 @@ from django.contrib.sessions.models import Session
 from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
 
-from generations import heartbeat, ids, lifecycle, queue
+from generations import heartbeat, ids, lifecycle, wakeups
 from generations.bucket import inputs, objects
 from generations.errors import StorageTrouble
 from generations.models import Chore, Delivery, Event, Generation, InputImage
@@ -161,7 +161,7 @@ class Prune:
         return Pruned("minutes", counters.delete_old_minutes(self.now, dry=self.dry))
 
     def rings(self) -> Pruned:
-        return self._removed("rings", queue.ended_before(self.now - timedelta(days=QUEUE_DAYS)))
+        return self._removed("rings", wakeups.ended_before(self.now - timedelta(days=QUEUE_DAYS)))
 
     def hosts(self) -> Pruned:
         return self._removed("hosts", heartbeat.silent_since(self.now - SILENT_HOST))

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
-from generations import claims, deliver, deliveries, heartbeat, lifecycle, pace, queue, removal, steps, tally, turns
+from generations import claims, deliver, deliveries, heartbeat, lifecycle, pace, removal, steps, tally, turns, wakeups
 from generations.models import Delivery, Generation, Slot
 from generations.telemetry import tracing
 from generations.turns import Turn
@@ -96,7 +96,7 @@ class Polls:
 
 def run() -> int:
     """Sweep once. Returns the number of steps and deliveries; 0 also where every slot is taken."""
-    slot = queue.take_slot()
+    slot = wakeups.take_slot()
     if slot is None:
         return 0
     seen = Polls()
@@ -114,10 +114,10 @@ def run() -> int:
                 seen.give_back(polling.give_up_waiting())
                 seen.write()
             finally:
-                queue.free_slot(slot)
+                wakeups.free_slot(slot)
                 tracing.flush()
         if not asked_to_stop and _anything_live():
-            queue.ring()
+            wakeups.ring()
     seen.give_back([])
     seen.write()
     return taken
@@ -126,7 +126,7 @@ def run() -> int:
 def _sweep(slot: Slot, stepping: Crew, polling: Crew, telling: Crew, seen: Polls) -> tuple[int, bool]:
     ends, taken, next_beat = time.monotonic() + AWAKE_FOR, 0, float("-inf")
     while True:
-        if not queue.renew_slot(slot):
+        if not wakeups.renew_slot(slot):
             return taken, True
         seen.write()
         begun, stepping_full = _begin_steps(stepping, seen)

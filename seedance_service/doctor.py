@@ -18,7 +18,7 @@ from django.core import checks
 from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from generations import heartbeat, novita, queue
+from generations import heartbeat, novita, wakeups
 from generations.bucket import objects
 from generations.errors import StorageTrouble, UpstreamTrouble
 from tenants.db.engine import engine
@@ -93,7 +93,7 @@ def _server() -> Finding:
 
 def of_broker() -> Iterator[Finding]:
     try:
-        queue.ping()
+        wakeups.ping()
     except Exception as error:  # each broker has a client, and errors, of its own
         fact = f"it does not answer: {type(error).__name__}"
         yield Finding("broker", WRONG, fact, "Set BROKER_URL to a broker that answers, or to orm.")

@@ -21,7 +21,7 @@ from django_q.models import OrmQ
 from moto.s3.models import s3_backends
 
 from deploy import stack
-from generations import claims, intake, novita, queue
+from generations import claims, intake, novita, wakeups
 from generations.catalog import eta, video_models
 from generations.models import Generation, InputImage
 from tenants import administration
@@ -125,7 +125,7 @@ def clear_rings() -> None:
 @pytest.fixture(autouse=True)
 def _nothing_remembered() -> None:
     """Of another test's callers and generations, and of when it rang."""
-    queue._later = queue.Later()
+    wakeups._later = wakeups.Later()
     failures.forget()
     cached_keys.clear()
     eta._cached.clear()

@@ -18,7 +18,7 @@ from django.utils import timezone
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 
-from generations import breaker, exposition, heartbeat, lifecycle, queue
+from generations import breaker, exposition, heartbeat, lifecycle, wakeups
 from generations.models import Generation
 from generations.telemetry import metric_files
 from tenants import administration
@@ -79,8 +79,8 @@ def test_the_numbers_are_what_the_database_says(alice: Caller, read: Callable[[]
     assert found["seedance_generations_due",] >= 1
     assert 90 <= found["seedance_oldest_due_seconds",] < 95
     assert (found["seedance_submits_paused", "live"], found["seedance_submits_paused", "sandbox"]) == (1, 0)
-    assert found["seedance_worker_restarts_total", queue.host()] == 2
-    assert 0 <= found["seedance_worker_heartbeat_age_seconds", queue.host()] < 5
+    assert found["seedance_worker_restarts_total", wakeups.host()] == 2
+    assert 0 <= found["seedance_worker_heartbeat_age_seconds", wakeups.host()] < 5
 
 
 def test_nobody_reads_them_without_the_token(db: None, client: Any, settings: Any) -> None:

@@ -12,7 +12,7 @@ from django.core.management import call_command
 from django.utils import timezone
 from django_q.models import Schedule, Task
 
-from generations import deliveries, heartbeat, ids, lifecycle, queue, removal, retention, tasks
+from generations import deliveries, heartbeat, ids, lifecycle, removal, retention, tasks, wakeups
 from generations.bucket import inputs
 from generations.bucket import objects as bucket_objects
 from generations.errors import InputsGone, StorageTrouble
@@ -268,7 +268,7 @@ def test_minutes_failures_silent_hosts_and_sessions_go(alice: Caller) -> None:
     assert [pruned(dry=True)[kind].count for kind in kinds] == [1, 1, 1, 1]
     done = pruned()
     assert [done[kind].count for kind in kinds] == [1, 1, 1, 1]
-    assert set(Worker.objects.values_list("host", flat=True)) == {"pod-20", "just-begun", queue.host()}
+    assert set(Worker.objects.values_list("host", flat=True)) == {"pod-20", "just-begun", wakeups.host()}
     assert list(Task.objects.values_list("id", flat=True)) == ["task20"]
     assert Window.objects.filter(kind="requests_per_minute").count() == 1
     assert Session.objects.get().session_key == "new"

@@ -10,7 +10,7 @@ from django.db import connection
 from django.urls import reverse
 from django_q.models import OrmQ
 
-from generations import breaker, intake, lifecycle, queue, steps
+from generations import breaker, intake, lifecycle, steps, wakeups
 from generations.models import Generation
 from seedance_service.logs import RedactingFormatter
 from tests.conftest import Caller, claim_due
@@ -82,7 +82,7 @@ def after_a_day(
         assert answer.status_code == 500
         for what, secret in secrets.items():
             assert secret not in answer.content.decode(), what
-    queue.ring()
+    wakeups.ring()
     return secrets
 
 

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from generations import queue
+from generations import wakeups
 from generations.api import lookup
 from generations.models import Event, Generation, Label
 from tenants.db.engine import engine
@@ -83,14 +83,14 @@ def test_a_select_finds_what_the_orm_finds(alice: Caller, bob: Caller) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_of_many_rings_at_once_the_first_goes_out_and_one_more_for_the_rest(monkeypatch: Any) -> None:
-    monkeypatch.setattr(queue, "QUIET", 0.2)
-    monkeypatch.setattr(queue, "RING_PATIENCE", timedelta(0))  # each ring that is made goes out
-    assert queue.ring()
-    assert [queue.ring() for _ in range(50)] == [False] * 50
+    monkeypatch.setattr(wakeups, "QUIET", 0.2)
+    monkeypatch.setattr(wakeups, "RING_PATIENCE", timedelta(0))  # each ring that is made goes out
+    assert wakeups.ring()
+    assert [wakeups.ring() for _ in range(50)] == [False] * 50
     assert OrmQ.objects.count() == 1
     assert count_rings() == 2
     time.sleep(0.25)
-    assert queue.ring()
+    assert wakeups.ring()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -98,10 +98,10 @@ def test_a_machine_without_threads_puts_no_ring_off(monkeypatch: Any) -> None:
     def no_thread(thread: Any) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(queue, "QUIET", 60.0)
-    monkeypatch.setattr(queue, "RING_PATIENCE", timedelta(0))
-    assert queue.ring()
+    monkeypatch.setattr(wakeups, "QUIET", 60.0)
+    monkeypatch.setattr(wakeups, "RING_PATIENCE", timedelta(0))
+    assert wakeups.ring()
     with monkeypatch.context() as full:
         full.setattr(threading.Thread, "start", no_thread)
-        assert [queue.ring() for _ in range(2)] == [True, True]  # each by itself
+        assert [wakeups.ring() for _ in range(2)] == [True, True]  # each by itself
     assert OrmQ.objects.count() == 3

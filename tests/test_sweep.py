@@ -12,7 +12,7 @@ import time_machine
 from django.db import connection
 from django.utils import timezone
 
-from generations import heartbeat, queue, sweep, transfer
+from generations import heartbeat, sweep, transfer, wakeups
 from generations.bucket import inputs, objects
 from generations.management.commands import worker
 from generations.media.images import inspect
@@ -49,7 +49,7 @@ def test_a_sweep_with_nothing_to_do_ends_at_once(db: None) -> None:
 
 
 def test_a_second_sweep_finds_no_slot_and_ends_at_once(generations: list[Generation], upstream: Upstream) -> None:
-    assert queue.take_slot()
+    assert wakeups.take_slot()
     assert sweep.run() == 0
     assert upstream.submits == []
 
@@ -77,7 +77,7 @@ def test_a_sweep_that_is_asked_to_stop_ends_and_rings_nobody(generations: list[G
     thread = threading.Thread(target=lambda: (sweep.run(), connection.close()))
     thread.start()
     assert polled.wait(10)
-    queue.free_slots_of_this_host()
+    wakeups.free_slots_of_this_host()
     thread.join(5)
     assert not thread.is_alive()
     assert count_rings() == 0
@@ -130,10 +130,10 @@ def test_work_stands_still_where_it_is_due_and_this_host_does_none(alice: Caller
     assert looks(watch, 1) == [True]
     watch.forget()  # as after a database that did not answer
     assert looks(watch, 2) == [False, False]
-    slot = queue.take_slot()  # as a sweep of another host does: there is nothing to do for this one
+    slot = wakeups.take_slot()  # as a sweep of another host does: there is nothing to do for this one
     assert slot
     assert looks(watch, 3) == [False, False, False]
-    queue.free_slot(slot)
+    wakeups.free_slot(slot)
     assert looks(watch, 3) == [False, False, True]
 
 
@@ -144,7 +144,7 @@ def test_a_sweep_beats_and_a_restart_is_counted_with_its_reason(
     upstream.video(mp4())
     sweep.run()
     heartbeat.restarted("work is due, and none was done for a minute")
-    known = Worker.objects.get(pk=queue.host())
+    known = Worker.objects.get(pk=wakeups.host())
     times = [known.started_at, known.beat_at, known.restarted_at]
     assert None not in times
     assert times == sorted(times, key=str)
@@ -155,11 +155,11 @@ def test_where_the_sweeps_that_are_awake_do_not_keep_up_another_is_rung(alice: C
     settings.SWEEP_SLOTS = 2
     g = make_generation(alice)
     Generation.objects.filter(pk=g.pk).update(due_at=timezone.now() - timedelta(seconds=3))
-    assert queue.take_slot()
-    assert not queue.ring()
+    assert wakeups.take_slot()
+    assert not wakeups.ring()
     worker._ring_again()
     assert count_rings() == 1
-    assert queue.take_slot()
+    assert wakeups.take_slot()
     with time_machine.travel(timezone.now() + timedelta(seconds=6), tick=False):
         worker._ring_again()
     assert count_rings() == 1
@@ -167,8 +167,8 @@ def test_where_the_sweeps_that_are_awake_do_not_keep_up_another_is_rung(alice: C
 
 def test_a_ring_of_a_host_whose_clock_was_ahead_silences_nobody(alice: Caller) -> None:
     with time_machine.travel(timezone.now() + timedelta(hours=1), tick=False):
-        assert queue.ring()
-    queue.ring()
+        assert wakeups.ring()
+    wakeups.ring()
     assert count_rings() == 2
 
 
@@ -193,13 +193,13 @@ def test_a_generation_that_comes_while_a_sweep_is_awake_needs_no_ring(
     try:
         assert polled.wait(10)
         late = make_generation(alice, image=generations[0].image, seed=4242)
-        assert not queue.ring()
+        assert not wakeups.ring()
         ends = time.monotonic() + 5.0
         while time.monotonic() < ends and late.seed not in [submit["seed"] for submit in upstream.submits]:
             time.sleep(0.02)
         assert late.seed in [submit["seed"] for submit in upstream.submits]
     finally:
-        queue.free_slots_of_this_host()
+        wakeups.free_slots_of_this_host()
         thread.join(10)
 
 

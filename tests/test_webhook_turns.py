@@ -11,7 +11,7 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from generations import deliver, endpoints, ids, lifecycle, queue, sweep, turns
+from generations import deliver, endpoints, ids, lifecycle, sweep, turns, wakeups
 from generations.models import Delivery, DeliveryAttempt, WebhookEndpoint
 from generations.turns import Load, Turn
 from tests.conftest import ACT, Caller, clear_rings, count_rings, make_generation
@@ -217,7 +217,7 @@ def test_hanging_receivers_delay_neither_another_tenants_delivery_nor_a_step(
             assert good.wait_for(1)
             assert good.posts[0].at - starts < 2
         finally:
-            queue.free_slots_of_this_host()
+            wakeups.free_slots_of_this_host()
             over.set()
             thread.join(10)
     assert not thread.is_alive()
@@ -234,7 +234,7 @@ def test_a_sweep_that_is_asked_to_stop_waits_for_a_delivery_no_longer_than_its_d
     ended(alice)
     thread = sweeping()
     assert receiver.wait_for(1)
-    queue.free_slots_of_this_host()
+    wakeups.free_slots_of_this_host()
     thread.join(3)
     over.set()
     assert not thread.is_alive()

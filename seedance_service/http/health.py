@@ -17,7 +17,7 @@ import structlog
 from django.db import connection
 from django.http import HttpResponse, JsonResponse
 
-from generations import heartbeat, queue
+from generations import heartbeat, wakeups
 from generations.bucket import objects
 
 log = structlog.stdlib.get_logger(__name__)
@@ -93,7 +93,7 @@ CHECKS = {
     check.name: check
     for check in (
         Check("database", _database, "The database does not answer."),
-        Check("broker", queue.ping, "The broker does not answer."),
+        Check("broker", wakeups.ping, "The broker does not answer."),
         Check("bucket", objects.ping, "The bucket can not be reached, or is not there."),
         Check("worker", _worker, "It is not known whether a worker looks."),
     )

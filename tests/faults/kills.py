@@ -82,10 +82,10 @@ def sweeping() -> int:
 
 def end_the_sweep() -> None:
     """The sweep that is awake would go on by itself: whether the cluster can begin another one is the question."""
-    from generations import queue
+    from generations import wakeups
 
     with database_look():
-        queue.free_slots_of_this_host()
+        wakeups.free_slots_of_this_host()
 
 
 def orphans(lab: Lab) -> list[int]:

@@ -17,11 +17,11 @@ class Quick(AppConfig):
             heartbeat,
             lifecycle,
             novita,
-            queue,
             steps,
             sweep,
             transfer,
             turns,
+            wakeups,
         )
         from generations.management.commands import worker
 
@@ -31,7 +31,7 @@ class Quick(AppConfig):
         lifecycle.COPY_LEASE = timedelta(seconds=8)
         novita.SUBMIT_DEADLINE, novita.POLL_DEADLINE = 3.0, 2.0
         transfer.DEADLINE, transfer.RENEW_EVERY = 10.0, 1.0
-        queue.SLOT_LEASE, queue.RING_PATIENCE = timedelta(seconds=2), timedelta(seconds=1)
+        wakeups.SLOT_LEASE, wakeups.RING_PATIENCE = timedelta(seconds=2), timedelta(seconds=1)
         breaker.FIRST, breaker.LONGEST = 0.2, 1.0
         breaker.PROBE_LEASE = timedelta(seconds=1)  # probes are killed here by the dozen, and others must find out
         steps.FIRST_POLL, steps.LONGEST_POLL, steps.LONGEST_PAUSE = 0.3, 1.0, 2.0

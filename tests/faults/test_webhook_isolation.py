@@ -16,7 +16,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from generations import deliver, queue, sweep
+from generations import deliver, sweep, wakeups
 from generations.models import Delivery, DeliveryAttempt
 from tests.conftest import Caller
 from tests.receiver import Receiver, receiving
@@ -44,7 +44,7 @@ def sweeping() -> Iterator[None]:
     finally:
         over.set()
         while thread.is_alive():
-            queue.free_slots_of_this_host()
+            wakeups.free_slots_of_this_host()
             thread.join(0.2)
 
 

@@ -16,7 +16,7 @@ from django.core.management.base import BaseCommand
 from django.db import Error, connection
 from django.utils import timezone
 
-from generations import claims, deliveries, exposition, heartbeat, queue
+from generations import claims, deliveries, exposition, heartbeat, wakeups
 from generations.processes import die_with_parent
 
 log = structlog.stdlib.get_logger(__name__)
@@ -63,9 +63,9 @@ class Command(BaseCommand):
     def _run_cluster(self) -> str:
         """Until it is stopped, or has to be started again; why it has to."""
         # A cluster that was killed on this host may have left its slot taken, and its broker may have lost the rings.
-        _asked(queue.free_slots_of_this_host)
+        _asked(wakeups.free_slots_of_this_host)
         _asked(heartbeat.started)
-        queue.ring()
+        wakeups.ring()
         command = [sys.executable, sys.argv[0], "qcluster"]
         cluster = subprocess.Popen(command, start_new_session=True, preexec_fn=die_with_parent)
         self.cluster = cluster
@@ -105,7 +105,7 @@ class Command(BaseCommand):
         cluster.terminate()  # the main process alone: a signal to the whole group hangs it
         ends = time.monotonic() + DRAIN
         while cluster.poll() is None and time.monotonic() < ends:
-            _asked(queue.free_slots_of_this_host)  # the request to stop, also to a sweep that has just begun
+            _asked(wakeups.free_slots_of_this_host)  # the request to stop, also to a sweep that has just begun
             time.sleep(LOOK_EVERY)
 
 
@@ -113,7 +113,7 @@ def _ring_again() -> None:
     """A killed sweep rings for no successor: the schedule would, up to a minute and a half later."""
     late = timezone.now() - LATE
     if claims.is_any_due(late) or deliveries.is_any_due(late):
-        queue.ring(more=True)
+        wakeups.ring(more=True)
 
 
 def _asked(question: Any, *args: Any) -> Any:
