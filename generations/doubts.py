@@ -9,9 +9,10 @@ from functools import partial
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from generations import errors, lifecycle, novita, wakeups
+from generations import errors, lifecycle, wakeups
 from generations.models import Generation
 from generations.telemetry.failpoints import failpoint
+from generations.upstream.novita import client as novita
 from tenants import administration, amounts
 from tenants.administration import Act
 from tenants.errors import NotPossible

@@ -12,13 +12,15 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
-from generations import breaker, doubts, errors, lifecycle, novita, pace, transfer
+from generations import doubts, errors, lifecycle, transfer
 from generations.bucket import inputs
 from generations.catalog import video_models
 from generations.models import Attempt, Generation
 from generations.outbound.errors import FetchFailed, OutboundError
 from generations.telemetry import metrics, tracing
 from generations.telemetry.failpoints import failpoint
+from generations.upstream import circuit_breaker, rate_limit
+from generations.upstream.novita import client as novita
 from tenants.db.operations import release_connection
 
 Status = Generation.Status
@@ -65,7 +67,9 @@ def advance(generation: Generation) -> None:
 
 def submit(generation: Generation) -> None:
     """One attempt, recorded before a byte is sent; its pictures are read first, since that may fail for long."""
-    if not _load_inputs(generation) or _defer_while_paused(generation, breaker.paused_for(test=generation.test)):
+    if not _load_inputs(generation) or _defer_while_paused(
+        generation, circuit_breaker.paused_for(test=generation.test)
+    ):
         return
     with _room_for(generation) as room:
         if room:
@@ -93,7 +97,7 @@ def _send(generation: Generation) -> None:
     except errors.StorageTrouble as trouble:
         _storage_unavailable(generation, trouble)
         return
-    except pace.NotYet as full:
+    except rate_limit.NotYet as full:
         lifecycle.put_off(generation, full.seconds)
         return
     if started is None:
@@ -114,9 +118,9 @@ def _send(generation: Generation) -> None:
 def _started(generation: Generation) -> tuple[Attempt, float] | None:
     """The attempt, recorded, and the seconds until its moment at the upstream. Raises pace.NotYet."""
     with transaction.atomic():
-        wait = 0.0 if generation.test else pace.take()
+        wait = 0.0 if generation.test else rate_limit.take()
         # After it: a probe that is taken is sent.
-        if _defer_while_paused(generation, breaker.wait(test=generation.test)):
+        if _defer_while_paused(generation, circuit_breaker.wait(test=generation.test)):
             return None
         attempt = lifecycle.start_submitting(generation)
     return (attempt, wait) if attempt else None
@@ -143,12 +147,14 @@ def _learn(generation: Generation, attempt: Attempt, outcome: novita.Submitted) 
     _insist(lambda: _record(generation, attempt, outcome))
     match outcome:
         case novita.Created() | novita.Refused(ours=False):
-            breaker.resume(test=generation.test)
+            circuit_breaker.resume(test=generation.test)
         case novita.NotCreated(reason, retry_after):
-            breaker.pause(reason, test=generation.test, retry_after=retry_after)
+            circuit_breaker.pause(reason, test=generation.test, retry_after=retry_after)
             _fail_if_overdue(generation, reason)
         case novita.InDoubt(reason) | novita.Refused(reason):
-            breaker.pause(reason, test=generation.test)  # an outage must not put one job after the other in doubt
+            circuit_breaker.pause(
+                reason, test=generation.test
+            )  # an outage must not put one job after the other in doubt
         case _:
             assert_never(outcome)
 

@@ -14,10 +14,11 @@ from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
-from generations import claims, deliver, deliveries, heartbeat, lifecycle, pace, removal, steps, tally, turns, wakeups
+from generations import claims, deliver, deliveries, heartbeat, lifecycle, removal, steps, tally, turns, wakeups
 from generations.models import Delivery, Generation, Slot
 from generations.telemetry import tracing
 from generations.turns import Turn
+from generations.upstream import rate_limit
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -153,7 +154,7 @@ def _begin_steps(stepping: Crew, seen: Polls) -> tuple[int, bool]:
     handed = [seen.copies.popleft() for _ in range(min(copies, len(seen.copies)))]
     work: list[Work] = [*handed, *((one, "") for one in claims.others(copies - len(handed)))]
     begun = stepping.begin(work)
-    submits, upstream = max(min(stepping.room, share - busy.total()), 0), pace.room()
+    submits, upstream = max(min(stepping.room, share - busy.total()), 0), rate_limit.room()
     claimed = claims.submits(min(submits, upstream) if upstream else submits, busy, live=bool(upstream))
     begun += stepping.begin([(one, "") for one in claimed])
     full = bool(seen.copies) or begun == copies + submits or stepping.room == 0

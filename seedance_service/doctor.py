@@ -18,9 +18,10 @@ from django.core import checks
 from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from generations import heartbeat, novita, wakeups
+from generations import heartbeat, wakeups
 from generations.bucket import objects
 from generations.errors import StorageTrouble, UpstreamTrouble
+from generations.upstream.novita import client as novita
 from tenants.db.engine import engine
 
 OK, WARNING, WRONG = "ok", "warning", "wrong"

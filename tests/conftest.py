@@ -21,9 +21,10 @@ from django_q.models import OrmQ
 from moto.s3.models import s3_backends
 
 from deploy import stack
-from generations import claims, intake, novita, wakeups
+from generations import claims, intake, wakeups
 from generations.catalog import eta, video_models
 from generations.models import Generation, InputImage
+from generations.upstream.novita import client as novita
 from tenants import administration
 from tenants.failures import failures
 from tenants.key_cache import cached_keys

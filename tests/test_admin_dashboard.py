@@ -7,8 +7,9 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.utils import timezone
 
-from generations import breaker, heartbeat, tally
+from generations import heartbeat, tally
 from generations.models import Generation, Worker
+from generations.upstream import circuit_breaker
 from tests.conftest import Caller, make_generation
 from tests.http_client import Client
 from tests.test_lifecycle import put_in
@@ -38,7 +39,7 @@ def test_what_is_not_well_stands_out(admin_client: Client, alice: Caller) -> Non
     Generation.objects.filter(pk=slow.pk).update(submitted_at=timezone.now() - timedelta(hours=2))
     stuck = make_generation(alice)
     Generation.objects.filter(pk=stuck.pk).update(due_at=timezone.now() - timedelta(minutes=6))
-    breaker.pause("BILLING_BALANCE_NOT_ENOUGH: top up, please", test=False)
+    circuit_breaker.pause("BILLING_BALANCE_NOT_ENOUGH: top up, please", test=False)
     shown = tiles(admin_client)
     assert shown["Worker"] == ("none", "bad")
     assert shown["In doubt"] == ("1", "warn")
@@ -100,5 +101,5 @@ def test_a_tenants_page_has_its_days(admin_client: Client, alice: Caller) -> Non
 
 
 def test_a_hostile_upstreams_words_are_text(admin_client: Client) -> None:
-    breaker.pause("<script>alert(1)</script>", test=False)
+    circuit_breaker.pause("<script>alert(1)</script>", test=False)
     assert "<script>alert(1)" not in admin_client.get("/admin/").content.decode()

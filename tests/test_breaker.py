@@ -7,8 +7,9 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from generations import breaker, steps
+from generations import steps
 from generations.models import Attempt, Generation, Pause
+from generations.upstream import circuit_breaker
 from tenants.models import LedgerEntry
 from tests.conftest import Caller, claim_due, make_generation, make_image
 from tests.upstream import Upstream, as_json, refusal
@@ -116,19 +117,19 @@ def test_a_job_that_waited_for_a_dead_worker_is_still_tried(
 
 
 def test_one_probe_at_a_time_goes_out(db: None) -> None:
-    breaker.pause("why", test=False)
+    circuit_breaker.pause("why", test=False)
     with time_machine.travel(timezone.now() + timedelta(minutes=5), tick=False):
-        waits = [breaker.wait(test=False) for _ in range(5)]
+        waits = [circuit_breaker.wait(test=False) for _ in range(5)]
         assert waits[0] == 0
         assert all(seconds > 0 for seconds in waits[1:])
     with time_machine.travel(timezone.now() + timedelta(minutes=10), tick=False):
-        assert breaker.wait(test=False) == 0  # a prober that died is forgotten
+        assert circuit_breaker.wait(test=False) == 0  # a prober that died is forgotten
 
 
 def test_a_job_that_can_not_be_sent_takes_no_probe_from_those_that_can(
     jobs: list[Generation], upstream: Upstream, bucket: Any, alice: Caller
 ) -> None:
-    breaker.pause("why", test=False)
+    circuit_breaker.pause("why", test=False)
     gone = make_generation(alice, image=make_image(alice.tenant, b"it was deleted"))
     Generation.objects.filter(pk=gone.pk).update(due_at=timezone.now() - timedelta(hours=1))  # it comes first
     with time_machine.travel(timezone.now() + timedelta(minutes=2), tick=False):
@@ -148,13 +149,13 @@ def test_an_upstream_that_is_broken_pauses_and_does_not_burn_the_queue(
 
 def test_a_pause_of_a_host_whose_clock_is_ahead_is_no_longer_than_any(db: None) -> None:
     with time_machine.travel(timezone.now() + timedelta(hours=1), tick=False):
-        breaker.pause("why", test=False)
-    assert breaker.wait(test=False) <= breaker.MOST + breaker.FIRST
+        circuit_breaker.pause("why", test=False)
+    assert circuit_breaker.wait(test=False) <= circuit_breaker.MOST + circuit_breaker.FIRST
 
 
 def test_the_sandboxs_trouble_is_not_the_live_upstreams(db: None) -> None:
-    breaker.pause("why", test=True)
-    assert breaker.wait(test=False) == 0
-    assert breaker.wait(test=True) > 0
-    breaker.resume(test=True)
-    assert breaker.wait(test=True) == 0
+    circuit_breaker.pause("why", test=True)
+    assert circuit_breaker.wait(test=False) == 0
+    assert circuit_breaker.wait(test=True) > 0
+    circuit_breaker.resume(test=True)
+    assert circuit_breaker.wait(test=True) == 0

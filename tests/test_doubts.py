@@ -11,8 +11,9 @@ import time_machine
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from generations import breaker, doubts, lifecycle, steps
+from generations import doubts, lifecycle, steps
 from generations.models import Generation
+from generations.upstream import circuit_breaker
 from tenants import administration
 from tenants.administration import Act
 from tenants.errors import NotPossible
@@ -24,7 +25,7 @@ OPS = Act(by="olga", reason="the upstream's support confirmed it")
 
 
 def sweep() -> None:
-    breaker.resume(test=False)
+    circuit_breaker.resume(test=False)
     for generation in claim_due(100):
         steps.advance(generation)
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from generations import novita
 from generations.models import Generation
 from generations.outbound import addresses, fetch
 from generations.outbound.errors import FetchFailed, FetchRefused
+from generations.upstream.novita import client as novita
 from tests.conftest import Caller, make_generation
 from tests.faults.copies import Status, assert_nothing_is_served, at_the_upstream, turn, until_done
 from tests.pictures import mp4, picture

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from generations import novita
 from generations.errors import UpstreamTrouble
 from generations.outbound import fetch
 from generations.outbound.errors import FetchFailed, FetchTooLarge
+from generations.upstream.novita import client as novita
 from tests.upstream import Upstream
 
 pytestmark = pytest.mark.abuse

@@ -18,9 +18,10 @@ from django.utils import timezone
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 
-from generations import breaker, exposition, heartbeat, lifecycle, wakeups
+from generations import exposition, heartbeat, lifecycle, wakeups
 from generations.models import Generation
 from generations.telemetry import metric_files
+from generations.upstream import circuit_breaker
 from tenants import administration
 from tests.conftest import ACT, Caller, make_generation
 from tests.pictures import mp4
@@ -69,7 +70,7 @@ def test_the_numbers_are_what_the_database_says(alice: Caller, read: Callable[[]
     Generation.objects.filter(pk=slow.pk).update(submitted_at=timezone.now() - timedelta(hours=2))
     waiting = make_generation(alice)
     Generation.objects.filter(pk=waiting.pk).update(due_at=timezone.now() - timedelta(seconds=90))
-    breaker.pause("no balance", test=False)
+    circuit_breaker.pause("no balance", test=False)
     heartbeat.beat()
     heartbeat.restarted("work is due, and none was done for a minute")
     heartbeat.restarted("again")

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from generations import novita
 from generations.errors import UpstreamTrouble
+from generations.upstream.novita import client as novita
 from tests.upstream import Upstream, as_json, refusal, task
 
 PATH = "/v3/async/seedance-v1-lite-i2v"

@@ -10,10 +10,11 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from generations import claims, pace, steps, sweep
+from generations import claims, steps, sweep
 from generations.bucket import inputs
 from generations.media.images import inspect
 from generations.models import Event, Generation, Pace
+from generations.upstream import rate_limit
 from tests.conftest import Caller, make_generation
 from tests.pictures import picture
 from tests.test_lifecycle import put_in
@@ -27,32 +28,32 @@ def taken() -> float | None:
     """None where there was no room."""
     try:
         with transaction.atomic():
-            return pace.take()
-    except pace.NotYet:
+            return rate_limit.take()
+    except rate_limit.NotYet:
         return None
 
 
 def test_without_a_pace_nothing_is_asked(django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(0):
-        assert pace.room() >= 1000
-        assert pace.take() == 0.0
+        assert rate_limit.room() >= 1000
+        assert rate_limit.take() == 0.0
 
 
 def test_moments_are_given_out_one_after_the_other(settings: Any) -> None:
     settings.UPSTREAM_RPM = 240  # one in a quarter of a second
-    assert pace.room() == 5
+    assert rate_limit.room() == 5
     waits = [taken() for _ in range(8)]
     given = [wait for wait in waits if wait is not None]
     assert len(given) == 5  # within the second that is looked ahead
     gaps = [later - earlier for earlier, later in pairwise(given)]
     assert all(0.1 < gap <= 0.26 for gap in gaps), gaps  # less by what the call itself took
-    assert pace.room() == 0
+    assert rate_limit.room() == 0
 
 
 def test_a_moment_that_is_too_far_off_was_written_by_a_clock_that_is_ahead(settings: Any) -> None:
     settings.UPSTREAM_RPM = 60
     Pace.objects.create(upstream="live", free_at=timezone.now() + timedelta(hours=1))
-    assert pace.room() == 2
+    assert rate_limit.room() == 2
     assert taken() is not None
 
 
@@ -61,11 +62,11 @@ def test_a_place_is_taken_until_the_upstream_is_done(alice: Caller, settings: An
     rendering = put_in(alice, Status.RUNNING)[0]
     put_in(alice, Status.COPYING)[0]  # the upstream is done with it
     Generation.objects.filter(pk=put_in(alice, Status.RUNNING)[0].pk).update(test=True)
-    assert (pace.room(), taken()) == (1, 0.0)
+    assert (rate_limit.room(), taken()) == (1, 0.0)
     put_in(alice, Status.SUBMITTING)[0]
-    assert (pace.room(), taken()) == (0, None)
+    assert (rate_limit.room(), taken()) == (0, None)
     Generation.objects.filter(pk=rendering.pk).update(status=Status.COPYING)
-    assert (pace.room(), taken()) == (1, 0.0)
+    assert (rate_limit.room(), taken()) == (1, 0.0)
 
 
 def test_without_a_place_it_waits_as_if_nothing_had_been(
@@ -106,7 +107,7 @@ def test_many_workers_take_no_more_than_the_places(alice: Caller, settings: Any)
         barrier.wait()
         try:
             steps._started(generation)
-        except pace.NotYet:
+        except rate_limit.NotYet:
             pass
         finally:
             connection.close()

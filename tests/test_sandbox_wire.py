@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from deploy import stack
-from generations import novita
 from generations.outbound import fetch
+from generations.upstream.novita import client as novita
 from tests.pictures import base64_of, data_uri, picture
 from tests.test_images import png_header
 

@@ -10,8 +10,9 @@ from django.db import connection
 from django.urls import reverse
 from django_q.models import OrmQ
 
-from generations import breaker, intake, lifecycle, steps, wakeups
+from generations import intake, lifecycle, steps, wakeups
 from generations.models import Generation
+from generations.upstream import circuit_breaker
 from seedance_service.logs import RedactingFormatter
 from tests.conftest import Caller, claim_due
 from tests.pictures import mp4
@@ -87,7 +88,7 @@ def after_a_day(
 
 
 def sweep() -> None:
-    breaker.resume(test=False)
+    circuit_breaker.resume(test=False)
     Generation.objects.filter(finished_at=None).update(due_at=lifecycle.timezone.now())
     for generation in claim_due(100):
         steps.advance(generation)

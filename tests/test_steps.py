@@ -10,10 +10,11 @@ from django.db import OperationalError, connection
 from django.db.models import F
 from django.utils import timezone
 
-from generations import breaker, claims, lifecycle, steps, transfer
+from generations import claims, lifecycle, steps, transfer
 from generations.bucket import inputs, objects
 from generations.media.images import inspect
 from generations.models import Generation
+from generations.upstream import circuit_breaker
 from tenants.models import LedgerEntry
 from tests.conftest import Caller, claim_due, make_generation
 from tests.pictures import base64_of, data_uri, mp4, picture
@@ -106,7 +107,7 @@ def test_what_was_surely_not_created_waits_with_its_hold_and_is_sent_again(
     assert g.status == Status.QUEUED
     assert 29 < due_in(g) <= 30
     upstream.on_submit = lambda handler: (200, {}, b'{"task_id": "second"}')
-    breaker.resume(test=False)
+    circuit_breaker.resume(test=False)
     g = take_a_step(g)
     assert (g.status, g.upstream_id) == (Status.RUNNING, "second")
     assert [attempt.outcome for attempt in g.attempts.order_by("number")] == ["not_created", "created"]
@@ -117,7 +118,7 @@ def test_pauses_between_tries_grow_and_end_at_a_minute(queued: Generation, upstr
     upstream.on_submit = refusal(403, "NOT_ENOUGH_BALANCE")
     pauses = []
     for _ in range(8):
-        breaker.resume(test=False)  # the job's own pauses; those of all jobs are the breaker's
+        circuit_breaker.resume(test=False)  # the job's own pauses; those of all jobs are the breaker's
         pauses.append(round(due_in(take_a_step(queued))))
     assert pauses == [2, 4, 8, 16, 32, 60, 60, 60]
 

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from generations import lifecycle, novita, steps
+from generations import lifecycle, steps
 from generations.models import Generation
+from generations.upstream.novita import client as novita
 from tenants import administration, reconcile, statement
 from tenants.errors import NoSandbox
 from tenants.limits import counters

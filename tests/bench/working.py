@@ -157,7 +157,7 @@ def running(count: int, age: float) -> None:
 def polls_by_httpx() -> list[float]:
     from django.conf import settings
 
-    from generations import novita
+    from generations.upstream.novita import client as novita
 
     to, ends, counts = novita.account(test=False), time.monotonic() + 5.0, []
 

@@ -10,13 +10,11 @@ class Quick(AppConfig):
 
     def ready(self) -> None:
         from generations import (
-            breaker,
             claims,
             deliver,
             deliveries,
             heartbeat,
             lifecycle,
-            novita,
             steps,
             sweep,
             transfer,
@@ -24,6 +22,8 @@ class Quick(AppConfig):
             wakeups,
         )
         from generations.management.commands import worker
+        from generations.upstream import circuit_breaker
+        from generations.upstream.novita import client as novita
 
         claims.CLAIM_LEASE = timedelta(seconds=10)
         claims.POLL_LEASE = timedelta(seconds=4)
@@ -32,8 +32,10 @@ class Quick(AppConfig):
         novita.SUBMIT_DEADLINE, novita.POLL_DEADLINE = 3.0, 2.0
         transfer.DEADLINE, transfer.RENEW_EVERY = 10.0, 1.0
         wakeups.SLOT_LEASE, wakeups.RING_PATIENCE = timedelta(seconds=2), timedelta(seconds=1)
-        breaker.FIRST, breaker.LONGEST = 0.2, 1.0
-        breaker.PROBE_LEASE = timedelta(seconds=1)  # probes are killed here by the dozen, and others must find out
+        circuit_breaker.FIRST, circuit_breaker.LONGEST = 0.2, 1.0
+        circuit_breaker.PROBE_LEASE = timedelta(
+            seconds=1
+        )  # probes are killed here by the dozen, and others must find out
         steps.FIRST_POLL, steps.LONGEST_POLL, steps.LONGEST_PAUSE = 0.3, 1.0, 2.0
         steps.UNEXPECTED_TRIES = 100  # hundreds of faults a minute are expected here
         deliver.DEADLINE, turns.LEASE = 1.0, timedelta(seconds=3)
