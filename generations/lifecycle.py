@@ -21,10 +21,10 @@ from django.db.models import F
 from django.utils import timezone
 from prometheus_client import Histogram
 
-from generations import deliveries
 from generations.models import Attempt, Event, Generation, InputImage, Label
 from generations.telemetry import metrics
 from generations.telemetry.failpoints import failpoint
+from generations.webhooks import deliveries
 from tenants import ledger
 from tenants.db.engine import engine
 from tenants.db.operations import Statement

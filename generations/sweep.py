@@ -14,11 +14,12 @@ from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
-from generations import claims, deliver, deliveries, heartbeat, lifecycle, removal, steps, tally, turns, wakeups
+from generations import claims, heartbeat, lifecycle, removal, steps, tally, wakeups
 from generations.models import Delivery, Generation, Slot
 from generations.telemetry import tracing
-from generations.turns import Turn
 from generations.upstream import rate_limit
+from generations.webhooks import deliveries, fair_queue, send
+from generations.webhooks.fair_queue import Turn
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -133,7 +134,7 @@ def _sweep(slot: Slot, stepping: Crew, polling: Crew, telling: Crew, seen: Polls
         begun, stepping_full = _begin_steps(stepping, seen)
         polled, polling_full = _begin_polls(polling)
         taken += begun + polled
-        taken += telling.begin(turns.claim([turn for turn, _ in telling.look()]))
+        taken += telling.begin(fair_queue.claim([turn for turn, _ in telling.look()]))
         if time.monotonic() >= next_beat:
             heartbeat.beat()
             next_beat = time.monotonic() + heartbeat.BEAT_EVERY
@@ -210,10 +211,10 @@ def _guarded(generation: Generation, step: Callable[[], None]) -> None:
 def _deliver(claimed: tuple[Turn, Delivery]) -> None:
     _, delivery = claimed
     try:
-        deliver.attempt(delivery)
+        send.attempt(delivery)
     except Exception:
         log.exception("a delivery failed", delivery=str(delivery.pk), tenant=delivery.tenant_id)
-        _recover(deliver.recover, delivery)
+        _recover(send.recover, delivery)
     finally:
         connections["default"].close_if_unusable_or_obsolete()
 

@@ -6,8 +6,8 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 
-from generations import endpoints
 from generations.models import Delivery, WebhookEndpoint
+from generations.webhooks import endpoints
 from tenants.models import AuditEntry
 from tests.conftest import Caller
 from tests.http_client import Client

@@ -12,12 +12,13 @@ from django.core.management import call_command
 from django.utils import timezone
 from django_q.models import Schedule, Task
 
-from generations import deliveries, heartbeat, ids, lifecycle, removal, retention, tasks, wakeups
+from generations import heartbeat, ids, lifecycle, removal, retention, tasks, wakeups
 from generations.bucket import inputs
 from generations.bucket import objects as bucket_objects
 from generations.errors import InputsGone, StorageTrouble
 from generations.media.images import inspect
 from generations.models import Chore, Delivery, DeliveryAttempt, Event, Generation, InputImage, Worker
+from generations.webhooks import deliveries
 from tenants import administration
 from tenants.models import LedgerEntry, Tenant, Window
 from tests.conftest import ACT, Caller, make_generation

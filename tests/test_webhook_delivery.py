@@ -14,8 +14,9 @@ import time_machine
 from django.utils import timezone
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from generations import deliver, endpoints, lifecycle, signatures
+from generations import lifecycle
 from generations.models import Delivery, WebhookEndpoint, WebhookSecret
+from generations.webhooks import endpoints, send, signing_secrets
 from tenants.models import AuditEntry
 from tests.conftest import ACT, Caller, make_generation
 from tests.receiver import Receiver, receiving
@@ -50,7 +51,7 @@ def test_it_is_signed_by_the_spec_and_its_own_library_verifies_it(alice: Caller,
     assert post.headers["user-agent"] == "seedance-service"
     assert abs(int(post.headers["webhook-timestamp"]) - time.time()) < 5
     assert done.status == "delivered"
-    for wrong in (signatures.fresh(), secret[:-8] + "AAAAAAA="):
+    for wrong in (signing_secrets.fresh(), secret[:-8] + "AAAAAAA="):
         with pytest.raises(WebhookVerificationError):
             post.verified(wrong)
     post.body = post.body.replace(b"failed", b"faiLed")
@@ -331,7 +332,7 @@ def test_an_error_that_nobody_expected_is_put_off_and_blames_nobody(alice: Calle
     endpoint(alice, receiver)
     ended(alice)
     row = Delivery.objects.get()
-    deliver.recover(row)
+    send.recover(row)
     row.refresh_from_db()
     assert (row.status, row.attempts, row.log.get().outcome) == ("pending", 1, "internal_error")
     assert WebhookEndpoint.objects.get().failing_since is None
@@ -387,7 +388,7 @@ def test_a_hostile_receiver_is_unreachable_within_the_deadline(
         except OSError:
             return
 
-    monkeypatch.setattr(deliver, "DEADLINE", 0.12)
+    monkeypatch.setattr(send, "DEADLINE", 0.12)
     endpoint(alice, receiver)
     ended(alice)
     receiver.answer = until_it_is_gone

@@ -11,8 +11,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.utils import timezone
 
-from generations import endpoints, sealing, signatures
 from generations.models import Delivery, WebhookEndpoint
+from generations.webhooks import encryption, endpoints, signing_secrets
 from tenants.errors import NotPossible
 from tenants.models import AuditEntry
 from tests.conftest import ACT, Caller
@@ -38,7 +38,7 @@ def test_a_secret_has_32_random_bytes_and_is_kept_sealed(made: Created) -> None:
     assert secret.startswith("whsec_")
     assert len(base64.b64decode(secret.removeprefix("whsec_"), validate=True)) == 32
     assert secret not in endpoint.secret
-    assert sealing.opened(endpoint.secret) == secret
+    assert encryption.opened(endpoint.secret) == secret
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_the_tenants_secret_is_one_in_each_world(alice: Caller) -> None:
     assert len({live, test, again}) == 3
     assert until
     delivery = Delivery(tenant=alice.tenant, test=False)
-    assert signatures.secrets_of(delivery) == [again, live]
+    assert signing_secrets.secrets_of(delivery) == [again, live]
     assert last_note().action == "rotate tenant's webhook secret"
 
 
@@ -231,8 +231,8 @@ def test_after_a_change_of_the_key_all_secrets_are_sealed_by_the_new_one(
     call_command("reseal")
     settings.SECRET_KEY_FALLBACKS = []
     endpoint = WebhookEndpoint.objects.get()
-    assert signatures.secrets_of(Delivery(endpoint=endpoint)) == [new, made[1]]
-    assert signatures.secrets_of(Delivery(tenant=alice.tenant, test=False))[0] == own
+    assert signing_secrets.secrets_of(Delivery(endpoint=endpoint)) == [new, made[1]]
+    assert signing_secrets.secrets_of(Delivery(tenant=alice.tenant, test=False))[0] == own
 
 
 def test_a_secret_that_no_key_opens_is_named_and_keeps_no_other_from_it(
@@ -245,6 +245,6 @@ def test_a_secret_that_no_key_opens_is_named_and_keeps_no_other_from_it(
         call_command("reseal")
     settings.SECRET_KEY_FALLBACKS = []
     other.refresh_from_db()
-    assert len(signatures.secrets_of(Delivery(endpoint=other))) == 1
+    assert len(signing_secrets.secrets_of(Delivery(endpoint=other))) == 1
     settings.SECRET_KEY_FALLBACKS = [old]
-    assert signatures.secrets_of(Delivery(endpoint=made[0])) == [made[1]]
+    assert signing_secrets.secrets_of(Delivery(endpoint=made[0])) == [made[1]]

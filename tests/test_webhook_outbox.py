@@ -10,9 +10,10 @@ from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from generations import deliver, deliveries, endpoints, lifecycle, turns
-from generations.deliveries import Tried
+from generations import lifecycle
 from generations.models import Delivery, DeliveryAttempt, Generation, Slot
+from generations.webhooks import deliveries, endpoints, fair_queue, send
+from generations.webhooks.deliveries import Tried
 from tests.conftest import ACT, Caller, clear_rings, count_rings, make_generation
 from tests.test_lifecycle import VIDEO, put_in
 from tests.webhooks import ended, make_due, make_endpoint
@@ -28,7 +29,7 @@ def published(**which: Any) -> list[str]:
 
 
 def claimed() -> Delivery:
-    [(_, delivery)] = turns.claim([])
+    [(_, delivery)] = fair_queue.claim([])
     return delivery
 
 
@@ -191,15 +192,15 @@ def test_a_success_ends_it_and_its_attempt_is_on_record(alice: Caller) -> None:
     assert (row.status, row.due_at, row.attempts) == ("delivered", None, 2)
     log = [(one.outcome, one.status_code, one.milliseconds) for one in row.log.all()]
     assert log == [("refused", 500, 12), ("delivered", 204, 12)]
-    assert turns.claim([]) == []
+    assert fair_queue.claim([]) == []
 
 
 def test_a_worker_that_is_gone_loses_nothing_and_one_that_is_late_writes_nothing(alice: Caller) -> None:
     make_endpoint(alice)
     ended(alice)
     first = claimed()
-    assert turns.claim([]) == []  # it is the first one's, while the lease lasts
-    with time_machine.travel(timezone.now() + turns.LEASE + timedelta(seconds=1), tick=False):
+    assert fair_queue.claim([]) == []  # it is the first one's, while the lease lasts
+    with time_machine.travel(timezone.now() + fair_queue.LEASE + timedelta(seconds=1), tick=False):
         second = claimed()
         assert (second.message_id, second.body) == (first.message_id, first.body)
         assert not deliveries.mark_delivered(first, WORKED)
@@ -210,7 +211,7 @@ def test_a_worker_that_is_gone_loses_nothing_and_one_that_is_late_writes_nothing
 
 
 def test_a_lease_is_longer_than_an_attempt() -> None:
-    assert turns.LEASE.total_seconds() > 2 * deliver.DEADLINE
+    assert fair_queue.LEASE.total_seconds() > 2 * send.DEADLINE
 
 
 @pytest.mark.django_db(transaction=True)
@@ -241,7 +242,7 @@ def test_a_stray_of_an_endpoint_that_is_gone_ends(alice: Caller) -> None:
     kept, gone = make_endpoint(alice), make_endpoint(alice)
     ended(alice)
     type(gone).objects.filter(pk=gone.pk).update(disabled_at=timezone.now())
-    [(turn, _)] = turns.claim([])
+    [(turn, _)] = fair_queue.claim([])
     assert turn.receiver == str(kept.pk)
     assert deliveries.end_strays() == 0
     with time_machine.travel(timezone.now() + timedelta(minutes=2), tick=False):

@@ -4,38 +4,38 @@ from typing import Any
 
 import pytest
 
-from generations import sealing
+from generations.webhooks import encryption
 
 
 def test_what_is_sealed_can_be_opened_and_does_not_show_what_it_holds() -> None:
-    sealed = sealing.seal("whsec_abc")
+    sealed = encryption.seal("whsec_abc")
     assert "abc" not in sealed
-    assert sealing.seal("whsec_abc") != sealed
-    assert sealing.opened(sealed) == "whsec_abc"
+    assert encryption.seal("whsec_abc") != sealed
+    assert encryption.opened(sealed) == "whsec_abc"
 
 
 def test_a_key_that_has_become_a_fallback_still_opens_and_seals_nothing_new(settings: Any) -> None:
     settings.SECRET_KEY = "old"
-    old = sealing.seal("whsec_abc")
+    old = encryption.seal("whsec_abc")
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "new", ["old"]
-    assert sealing.opened(old) == "whsec_abc"
-    new = sealing.resealed(old)
+    assert encryption.opened(old) == "whsec_abc"
+    new = encryption.resealed(old)
     settings.SECRET_KEY_FALLBACKS = []
-    assert sealing.opened(new) == "whsec_abc"
-    with pytest.raises(sealing.KeyLost):
-        sealing.opened(old)
+    assert encryption.opened(new) == "whsec_abc"
+    with pytest.raises(encryption.KeyLost):
+        encryption.opened(old)
 
 
 @pytest.mark.parametrize("broken", ["", "x", "gAAAAA", "not base64 at all ü"])
 def test_what_nobody_sealed_is_lost_and_breaks_nothing(broken: str) -> None:
-    with pytest.raises(sealing.KeyLost):
-        sealing.opened(broken)
+    with pytest.raises(encryption.KeyLost):
+        encryption.opened(broken)
 
 
 def test_another_use_of_the_same_secret_has_another_key(settings: Any, monkeypatch: Any) -> None:
-    sealed = sealing.seal("whsec_abc")
-    sealing._fernet.cache_clear()
-    monkeypatch.setattr(sealing, "PURPOSE", b"something else")
-    with pytest.raises(sealing.KeyLost):
-        sealing.opened(sealed)
-    sealing._fernet.cache_clear()
+    sealed = encryption.seal("whsec_abc")
+    encryption._fernet.cache_clear()
+    monkeypatch.setattr(encryption, "PURPOSE", b"something else")
+    with pytest.raises(encryption.KeyLost):
+        encryption.opened(sealed)
+    encryption._fernet.cache_clear()

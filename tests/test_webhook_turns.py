@@ -11,9 +11,10 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from generations import deliver, endpoints, ids, lifecycle, sweep, turns, wakeups
+from generations import ids, lifecycle, sweep, wakeups
 from generations.models import Delivery, DeliveryAttempt, WebhookEndpoint
-from generations.turns import Load, Turn
+from generations.webhooks import endpoints, fair_queue, send
+from generations.webhooks.fair_queue import Load, Turn
 from tests.conftest import ACT, Caller, clear_rings, count_rings, make_generation
 from tests.receiver import Receiver, receiving
 from tests.webhooks import ended, make_due, make_endpoint
@@ -43,7 +44,7 @@ def failing(caller: Caller, **facts: Any) -> WebhookEndpoint:
 def look_until_nothing_is_taken() -> list[Turn]:
     """What is under way when every receiver hangs."""
     under_way: list[Turn] = []
-    while claimed := turns.claim(under_way):
+    while claimed := fair_queue.claim(under_way):
         under_way += [turn for turn, _ in claimed]
     return under_way
 
@@ -68,7 +69,7 @@ def test_the_oldest_comes_first(alice: Caller) -> None:
     row = Delivery.objects.order_by("id").last()
     assert row
     Delivery.objects.filter(pk=row.pk).update(due_at=timezone.now() - timedelta(hours=1))
-    assert turns.claim([])[0][0].id == row.pk
+    assert fair_queue.claim([])[0][0].id == row.pk
 
 
 def test_of_a_single_urls_host_two_are_under_way_and_another_host_need_not_wait(alice: Caller) -> None:
@@ -86,7 +87,7 @@ def test_a_host_is_failing_while_one_to_it_waits_for_another_try(alice: Caller, 
     ended(bob, webhook_url="https://a.example.com/")
     first = Delivery.objects.filter(tenant=alice.tenant).order_by("id")[0]
     Delivery.objects.filter(pk=first.pk).update(attempts=1, due_at=timezone.now() + timedelta(hours=1))
-    told = {(turn.tenant_id, turn.receiver): turn.failing for turn, _ in turns.claim([])}
+    told = {(turn.tenant_id, turn.receiver): turn.failing for turn, _ in fair_queue.claim([])}
     assert told == {
         (alice.tenant.pk, "a.example.com"): True,
         (alice.tenant.pk, "b.example.com"): False,
@@ -102,7 +103,7 @@ def test_eight_hostile_tenants_with_many_due_leave_room_for_the_ninth(alice: Cal
     under_way = look_until_nothing_is_taken()
     assert by_tenant(under_way) == [1] * 8  # nobody knows yet that they are dead
     ended(alice, webhook_url="https://a.example.com/")
-    [(turn, _)] = turns.claim(under_way)
+    [(turn, _)] = fair_queue.claim(under_way)
     assert turn.tenant_id == alice.tenant.pk
 
 
@@ -116,7 +117,7 @@ def test_what_is_failing_has_half_of_the_threads_in_all(alice: Caller, settings:
     for _ in range(2):
         backlog(alice, 10, endpoint=make_endpoint(alice))
     more = []
-    while claimed := turns.claim(under_way + more):
+    while claimed := fair_queue.claim(under_way + more):
         more += [turn for turn, _ in claimed]
     assert by_tenant(more) == [4]  # of the other half she may have as many as ever
 
@@ -149,8 +150,8 @@ def test_the_load_never_passes_the_threads_and_always_has_room_for_a_first_one(t
 def test_a_delivery_is_taken_by_one_of_many_sweeps(alice: Caller) -> None:
     backlog(alice, 1, endpoint=make_endpoint(alice))
     with transaction.atomic():
-        assert len(turns.claim([])) == 1
-    assert turns.claim([]) == []
+        assert len(fair_queue.claim([])) == 1
+    assert fair_queue.claim([]) == []
 
 
 # With the sweep itself
@@ -227,7 +228,7 @@ def test_hanging_receivers_delay_neither_another_tenants_delivery_nor_a_step(
 def test_a_sweep_that_is_asked_to_stop_waits_for_a_delivery_no_longer_than_its_deadline(
     alice: Caller, receiver: Receiver, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(deliver, "DEADLINE", 0.4)
+    monkeypatch.setattr(send, "DEADLINE", 0.4)
     over = threading.Event()
     receiver.answer = lambda handler: over.wait(10)
     make_endpoint(alice, receiver.url)
@@ -264,12 +265,12 @@ def test_what_a_killed_worker_had_sent_is_sent_again_under_the_same_id(
     make_endpoint(alice, receiver.url)
     lifecycle.fail(make_generation(alice), "code", "Why.")
     settings.FAILPOINT = "delivery_sent:raise"
-    [(_, delivery)] = turns.claim([])
+    [(_, delivery)] = fair_queue.claim([])
     with pytest.raises(Exception, match="delivery_sent"):
-        deliver.attempt(delivery)
+        send.attempt(delivery)
     settings.FAILPOINT = ""
     assert DeliveryAttempt.objects.count() == 0
-    assert turns.claim([]) == []
+    assert fair_queue.claim([]) == []
     make_due()
     sweep.run()
     assert len(receiver.posts) == 2

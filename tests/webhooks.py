@@ -6,8 +6,9 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from generations import deliver, endpoints, lifecycle, turns
+from generations import lifecycle
 from generations.models import Delivery, Generation, WebhookEndpoint
+from generations.webhooks import endpoints, fair_queue, send
 from tests.conftest import ACT, Caller, make_generation
 
 SERVED = "https://example.com/hook"  # never called
@@ -28,9 +29,9 @@ def ended(caller: Caller, **facts: Any) -> Generation:
 def attempt_all() -> list[Delivery]:
     """All that is due and may be sent, one after the other, as the sweep does at once."""
     done = []
-    while claimed := turns.claim([]):
+    while claimed := fair_queue.claim([]):
         for _, delivery in claimed:
-            deliver.attempt(delivery)
+            send.attempt(delivery)
             done.append(Delivery.objects.get(pk=delivery.pk))
     return done
 

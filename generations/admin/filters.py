@@ -9,8 +9,9 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from generations import backlog, deliveries, ids
+from generations import backlog, ids
 from generations.catalog import video_models
+from generations.webhooks import deliveries
 
 DAY = timedelta(days=1)
 SINCE = {"hour": DAY / 24, "day": DAY, "week": 7 * DAY, "month": 30 * DAY}

@@ -11,9 +11,9 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
 
-from generations import deliveries, endpoints
 from generations.admin import filters
 from generations.models import Delivery, DeliveryAttempt, WebhookEndpoint
+from generations.webhooks import deliveries, endpoints
 from tenants import pages, times
 from tenants.administration import Act
 from tenants.forms import ActForm, Hours, Line, check_changes

@@ -7,13 +7,13 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serial
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from generations import task_result
 from generations.api import creating, idempotency, lookup, shown, waiting
 from generations.api.gate import LargeBodies
 from generations.api.native import awaited
 from generations.api.serializers import NovitaCreate
 from generations.api.shapes import NovitaTaskResultShape
 from generations.catalog import eta
+from generations.webhooks import novita_payload
 from tenants.api.base import ApiView, respond
 
 
@@ -45,5 +45,5 @@ class TaskResult(NovitaView):
         """Of an unfinished task, `eta` says how many seconds such tasks took from there."""
         found = lookup.own(request, request.query_params.get("task_id", ""))
         generation, waited = awaited(request, found)
-        body = task_result.render(generation, eta.remaining(generation) or 0)
+        body = novita_payload.render(generation, eta.remaining(generation) or 0)
         return respond(body, headers={**waited, **shown.retry_after(generation)})

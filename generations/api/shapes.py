@@ -4,8 +4,8 @@ from typing import Any
 
 from rest_framework import serializers
 
-from generations import task_result
 from generations.models import Generation
+from generations.webhooks import novita_payload
 
 
 class ImageShape(serializers.Serializer[Any]):
@@ -76,7 +76,7 @@ class GenerationRow(serializers.Serializer[Any]):
 class NovitaTaskShape(serializers.Serializer[Any]):
     task_id = serializers.UUIDField()
     task_type = serializers.ChoiceField(["IMG_TO_VIDEO"])
-    status = serializers.ChoiceField(sorted(set(task_result.WIRE_STATUS.values())))
+    status = serializers.ChoiceField(sorted(set(novita_payload.WIRE_STATUS.values())))
     reason = serializers.CharField(help_text="Why it failed.")
     eta = serializers.IntegerField(min_value=0, help_text="Seconds that such tasks took from there; 0: nobody knows.")
     progress_percent = serializers.IntegerField(min_value=0, max_value=100)

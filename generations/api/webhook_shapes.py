@@ -5,12 +5,12 @@ from typing import Any
 
 from rest_framework import serializers
 
-from generations import deliveries
 from generations.api import paging
 from generations.api.fields import Flag, Name, OneOf, Url, Whole
 from generations.api.serializers import LONGEST_URL, Strict
-from generations.endpoints import LONGEST_OVERLAP, OVERLAP
 from generations.models import Delivery, DeliveryAttempt, WebhookEndpoint
+from generations.webhooks import deliveries
+from generations.webhooks.endpoints import LONGEST_OVERLAP, OVERLAP
 from tenants import times
 
 LONGEST_OVERLAP_HOURS = LONGEST_OVERLAP.days * 24

@@ -11,12 +11,12 @@ from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
-from generations import endpoints
 from generations.api import paging
 from generations.api import webhook_shapes as shapes
 from generations.api.fields import validated
 from generations.errors import DeliveryNotFound, WebhookEndpointNotFound
 from generations.models import Delivery, WebhookEndpoint
+from generations.webhooks import endpoints
 from tenants import times
 from tenants.administration import Act
 from tenants.api.base import ApiView, key_of, respond

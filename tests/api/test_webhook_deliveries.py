@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from generations import endpoints
 from generations.models import Delivery, Slot
+from generations.webhooks import endpoints
 from tenants.models import AuditEntry
 from tests.conftest import ACT, Caller, clear_rings, count_rings
 from tests.receiver import Receiver, receiving

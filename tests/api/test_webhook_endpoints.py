@@ -6,8 +6,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from generations import endpoints
 from generations.models import Delivery, WebhookEndpoint
+from generations.webhooks import endpoints
 from tenants.models import AuditEntry
 from tests.conftest import Caller
 from tests.webhooks import SERVED, make_endpoint

@@ -9,21 +9,11 @@ class Quick(AppConfig):
     name, label = "tests.faults", "faults"
 
     def ready(self) -> None:
-        from generations import (
-            claims,
-            deliver,
-            deliveries,
-            heartbeat,
-            lifecycle,
-            steps,
-            sweep,
-            transfer,
-            turns,
-            wakeups,
-        )
+        from generations import claims, heartbeat, lifecycle, steps, sweep, transfer, wakeups
         from generations.management.commands import worker
         from generations.upstream import circuit_breaker
         from generations.upstream.novita import client as novita
+        from generations.webhooks import deliveries, fair_queue, send
 
         claims.CLAIM_LEASE = timedelta(seconds=10)
         claims.POLL_LEASE = timedelta(seconds=4)
@@ -38,7 +28,7 @@ class Quick(AppConfig):
         )  # probes are killed here by the dozen, and others must find out
         steps.FIRST_POLL, steps.LONGEST_POLL, steps.LONGEST_PAUSE = 0.3, 1.0, 2.0
         steps.UNEXPECTED_TRIES = 100  # hundreds of faults a minute are expected here
-        deliver.DEADLINE, turns.LEASE = 1.0, timedelta(seconds=3)
+        send.DEADLINE, fair_queue.LEASE = 1.0, timedelta(seconds=3)
         deliveries.SCHEDULE = (0.2,) * 100  # hundreds of faults a minute are expected here too
         sweep.AWAKE_FOR = 2.5
         heartbeat.STALLED, heartbeat.BEAT_EVERY = timedelta(seconds=10), 1.0

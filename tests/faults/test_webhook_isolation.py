@@ -16,8 +16,9 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from generations import deliver, sweep, wakeups
+from generations import sweep, wakeups
 from generations.models import Delivery, DeliveryAttempt
+from generations.webhooks import send
 from tests.conftest import Caller
 from tests.receiver import Receiver, receiving
 from tests.webhooks import ended, make_endpoint
@@ -72,7 +73,7 @@ def backlog(caller: Caller, receiver: Receiver) -> None:
 
 
 def test_bad_receivers_delay_no_other_tenants_webhooks(alice: Caller, settings: Any) -> None:
-    assert deliver.DEADLINE == 15.0
+    assert send.DEADLINE == 15.0
     over = threading.Event()
 
     def drips(handler: Any) -> None:

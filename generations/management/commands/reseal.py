@@ -4,14 +4,14 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from generations import signatures
+from generations.webhooks import signing_secrets
 
 
 class Command(BaseCommand):
     help = "Seal the secrets of webhooks by SECRET_KEY; SECRET_KEY_FALLBACKS hold the one that they were sealed by."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        done, lost = signatures.reseal()
+        done, lost = signing_secrets.reseal()
         self.stdout.write(f"{done} webhook secrets are sealed by the present SECRET_KEY.")
         if lost:
             told = "\n".join(f"  {one}" for one in lost)

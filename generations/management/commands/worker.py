@@ -16,8 +16,9 @@ from django.core.management.base import BaseCommand
 from django.db import Error, connection
 from django.utils import timezone
 
-from generations import claims, deliveries, exposition, heartbeat, wakeups
+from generations import claims, exposition, heartbeat, wakeups
 from generations.processes import die_with_parent
+from generations.webhooks import deliveries
 
 log = structlog.stdlib.get_logger(__name__)
 

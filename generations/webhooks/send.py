@@ -12,14 +12,14 @@ import structlog
 from django.db import transaction
 from standardwebhooks import Webhook
 
-from generations import deliveries, endpoints, signatures, task_result
-from generations.deliveries import Tried
 from generations.models import Delivery, DeliveryAttempt, Generation
 from generations.outbound import fetch
 from generations.outbound.errors import FetchFailed, FetchRefused
-from generations.sealing import KeyLost
 from generations.telemetry import metrics, tracing
 from generations.telemetry.failpoints import failpoint
+from generations.webhooks import deliveries, endpoints, novita_payload, signing_secrets
+from generations.webhooks.deliveries import Tried
+from generations.webhooks.encryption import KeyLost
 from tenants.administration import Act
 
 log = structlog.stdlib.get_logger(__name__)
@@ -77,7 +77,7 @@ def _outcome(status: int) -> Outcome:
 def signed(delivery: Delivery, body: str) -> dict[str, str]:
     """The headers. Raises KeyLost."""
     now = datetime.now(UTC)
-    secrets = signatures.secrets_of(delivery)
+    secrets = signing_secrets.secrets_of(delivery)
     return {
         "Content-Type": "application/json",
         "webhook-id": delivery.message_id,
@@ -90,7 +90,7 @@ def _body(delivery: Delivery) -> str:
     if delivery.format != Generation.WebhookFormat.NOVITA:
         return delivery.body
     assert delivery.generation is not None  # only a generation's own webhook is in that format
-    return json.dumps({"event_type": "ASYNC_TASK_RESULT", "payload": task_result.render(delivery.generation)})
+    return json.dumps({"event_type": "ASYNC_TASK_RESULT", "payload": novita_payload.render(delivery.generation)})
 
 
 def _record(delivery: Delivery, tried: Tried) -> None:

@@ -12,11 +12,12 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
-from generations import deliveries, sealing, signatures, single_line
+from generations import single_line
 from generations.models import Delivery, WebhookEndpoint, WebhookSecret
 from generations.models.webhooks import Signing
 from generations.outbound import addresses
 from generations.outbound.errors import FetchRefused
+from generations.webhooks import deliveries, encryption, signing_secrets
 from tenants import administration, ledger
 from tenants.administration import Act
 from tenants.errors import NotPossible
@@ -39,12 +40,12 @@ def create(
     """The endpoint, and its secret, which is told this once. Raises NotPossible."""
     facts = {"url": url, "events": _known(events), "description": _checked(description)}
     _check_url(url)
-    secret = signatures.fresh()
+    secret = signing_secrets.fresh()
     with transaction.atomic():
         locked = ledger.lock_tenant(tenant.pk)
         if WebhookEndpoint.objects.filter(tenant=locked, test=test, deleted_at=None).count() >= MOST:
             raise NotPossible(reason=f"There are {MOST} webhook endpoints already; delete one first.")
-        made = WebhookEndpoint.objects.create(tenant=locked, test=test, secret=sealing.seal(secret), **facts)
+        made = WebhookEndpoint.objects.create(tenant=locked, test=test, secret=encryption.seal(secret), **facts)
         administration.note(act, "create webhook endpoint", locked, str(made.pk), {**facts, "test": test})
     return made, secret
 
@@ -106,7 +107,7 @@ def rotate_tenant_secret(
 ) -> tuple[str, datetime | None]:
     """As `rotate_secret`, for the one that signs what goes to the `webhook_url`s of single generations."""
     with transaction.atomic():
-        kept = signatures.of_tenant(tenant.pk, test)
+        kept = signing_secrets.of_tenant(tenant.pk, test)
         locked = WebhookSecret.objects.select_for_update(no_key=True).get(pk=kept.pk)
         return _rotate(act, "rotate tenant's webhook secret", tenant, tenant.name, locked, overlap)
 
@@ -158,7 +159,7 @@ def _rotate(
     if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
         raise NotPossible(reason=f"An overlap is from 0 to {LONGEST_OVERLAP.days} days.")
     until = timezone.now() + overlap if overlap else None
-    secret = signatures.renew(signing, until)
+    secret = signing_secrets.renew(signing, until)
     administration.note(act, action, tenant, target, {"overlap_hours": overlap / timedelta(hours=1)})
     return secret, until
 

@@ -19,8 +19,8 @@ from django.db import transaction
 from django.db.models import F, OuterRef, Q, Subquery
 from django.utils import timezone
 
-from generations import deliveries
 from generations.models import Delivery, WebhookEndpoint
+from generations.webhooks import deliveries
 from tenants.models import Tenant
 
 LEASE = timedelta(seconds=45)  # far longer than the 15 s of an attempt, and the record of it
