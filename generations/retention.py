@@ -19,10 +19,11 @@ from django.contrib.sessions.models import Session
 from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
 
-from generations import heartbeat, ids, lifecycle, wakeups
+from generations import ids, lifecycle, wakeups
 from generations.bucket import inputs, objects
 from generations.errors import StorageTrouble
 from generations.models import Chore, Delivery, Event, Generation, InputImage
+from generations.reports import worker_hosts
 from tenants import times
 from tenants.limits import counters
 from tenants.models import Tenant
@@ -164,7 +165,7 @@ class Prune:
         return self._removed("rings", wakeups.ended_before(self.now - timedelta(days=QUEUE_DAYS)))
 
     def hosts(self) -> Pruned:
-        return self._removed("hosts", heartbeat.silent_since(self.now - SILENT_HOST))
+        return self._removed("hosts", worker_hosts.silent_since(self.now - SILENT_HOST))
 
     def sessions(self) -> Pruned:
         """Of the panel."""

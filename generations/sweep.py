@@ -14,8 +14,9 @@ from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
-from generations import claims, heartbeat, lifecycle, removal, steps, tally, wakeups
+from generations import claims, lifecycle, removal, steps, wakeups
 from generations.models import Delivery, Generation, Slot
+from generations.reports import hourly_statistics, worker_hosts
 from generations.telemetry import tracing
 from generations.upstream import rate_limit
 from generations.webhooks import deliveries, fair_queue, send
@@ -136,8 +137,8 @@ def _sweep(slot: Slot, stepping: Crew, polling: Crew, telling: Crew, seen: Polls
         taken += begun + polled
         taken += telling.begin(fair_queue.claim([turn for turn, _ in telling.look()]))
         if time.monotonic() >= next_beat:
-            heartbeat.beat()
-            next_beat = time.monotonic() + heartbeat.BEAT_EVERY
+            worker_hosts.beat()
+            next_beat = time.monotonic() + worker_hosts.BEAT_EVERY
         if time.monotonic() >= ends or not (stepping.at or polling.at or telling.at or _anything_live()):
             return taken, False
         # A thread that comes free is waited for where more rows want one. A receiver that has answered may be sent its
@@ -224,8 +225,8 @@ def _tidy() -> None:
     try:
         deliveries.end_strays()
         removal.purge_left()
-        tally.close_hours()
-        tally.measure_storage()
+        hourly_statistics.close_hours()
+        hourly_statistics.measure_storage()
     except Exception:
         log.exception("what is over could not be removed, or counted; the next sweep tries again")
     finally:

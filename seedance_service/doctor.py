@@ -18,9 +18,10 @@ from django.core import checks
 from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from generations import heartbeat, wakeups
+from generations import wakeups
 from generations.bucket import objects
 from generations.errors import StorageTrouble, UpstreamTrouble
+from generations.reports import worker_hosts
 from generations.upstream.novita import client as novita
 from tenants.db.engine import engine
 
@@ -160,10 +161,10 @@ def of_upstream() -> Iterator[Finding]:
 
 def of_worker() -> Iterator[Finding]:
     try:
-        age = heartbeat.youngest_age()
+        age = worker_hosts.youngest_age()
     except Error:
         return  # which of_database has told
-    if age is None or age > heartbeat.SILENT:
+    if age is None or age > worker_hosts.SILENT:
         fact = "none has ever looked" if age is None else f"none has looked for {age.total_seconds():.0f} s"
         mend = "Start the Procfile's worker; where it runs, its log says what is wrong."
         yield Finding("worker", WARNING, fact, mend)

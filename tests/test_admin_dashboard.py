@@ -7,8 +7,8 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.utils import timezone
 
-from generations import heartbeat, tally
 from generations.models import Generation, Worker
+from generations.reports import hourly_statistics, worker_hosts
 from generations.upstream import circuit_breaker
 from tests.conftest import Caller, make_generation
 from tests.http_client import Client
@@ -23,9 +23,9 @@ def tiles(http: Client) -> dict[str, tuple[str, str]]:
 
 
 def test_all_is_well(admin_client: Client, alice: Caller) -> None:
-    heartbeat.beat()
+    worker_hosts.beat()
     put_in(alice, "succeeded")
-    tally.measure_storage()
+    hourly_statistics.measure_storage()
     shown = tiles(admin_client)
     assert shown["Upstream"] == ("open", "good")
     assert shown["Worker"][1] == "good"
@@ -50,7 +50,7 @@ def test_what_is_not_well_stands_out(admin_client: Client, alice: Caller) -> Non
 
 
 def test_a_worker_that_fell_silent_is_named(admin_client: Client, db: None) -> None:
-    heartbeat.beat()
+    worker_hosts.beat()
     Worker.objects.create(host="worker-2", beat_at=timezone.now() - timedelta(minutes=10))
     Worker.objects.create(host="worker-3", beat_at=timezone.now() - timedelta(days=3))  # it was taken away
     [tile] = [tile for tile in admin_client.get("/admin/").context["tiles"] if tile.name == "Worker"]

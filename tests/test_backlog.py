@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from generations import backlog, lifecycle
+from generations import lifecycle
 from generations.models import Generation
+from generations.reports import backlog
 from tests.conftest import Caller
 from tests.test_lifecycle import put_in
 

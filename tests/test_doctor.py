@@ -13,9 +13,9 @@ from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
-from generations import heartbeat
 from generations.bucket import objects
 from generations.models import Worker
+from generations.reports import worker_hosts
 from tests.upstream import Upstream, as_json, refusal
 
 pytestmark = pytest.mark.django_db
@@ -51,7 +51,7 @@ def only(name: str) -> tuple[str, str, str]:
 def well(real_bucket: None, upstream: Upstream, settings: Any) -> Upstream:
     settings.SECRET_KEY = "long enough, and of more than five characters: 0123456789"
     settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = True
-    heartbeat.beat()
+    worker_hosts.beat()
     upstream.on_poll = NOBODYS
     return upstream
 

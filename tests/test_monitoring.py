@@ -10,9 +10,10 @@ import yaml
 from django.core.management import get_commands
 from prometheus_client.parser import text_string_to_metric_families
 
-from generations import exposition, heartbeat, steps
+from generations import steps
 from generations.admin import acts
 from generations.models import DeliveryAttempt, Generation
+from generations.reports import database_metrics, worker_hosts
 from generations.telemetry import metrics
 
 ROOT = Path(__file__).parent.parent
@@ -64,12 +65,12 @@ def used(expressions: list[str]) -> set[str]:
 @pytest.fixture
 def exported(db: None) -> dict[str, set[str]]:
     """The labels of each name that Prometheus would store, as a scrape has them once everything has happened once."""
-    heartbeat.beat()
+    worker_hosts.beat()
     for metric in {id(one): one for one in metrics.registry._names_to_collectors.values()}.values():
         one: Any = metric
         one = one.labels(*("x" for _ in one._labelnames)) if one._labelnames else one
         getattr(one, "inc", getattr(one, "observe", None))(0)
-    families = text_string_to_metric_families(exposition.text().decode())
+    families = text_string_to_metric_families(database_metrics.text().decode())
     return {sample.name: set(sample.labels) for family in families for sample in family.samples}
 
 

@@ -12,12 +12,13 @@ from django.core.management import call_command
 from django.utils import timezone
 from django_q.models import Schedule, Task
 
-from generations import heartbeat, ids, lifecycle, removal, retention, tasks, wakeups
+from generations import ids, lifecycle, removal, retention, tasks, wakeups
 from generations.bucket import inputs
 from generations.bucket import objects as bucket_objects
 from generations.errors import InputsGone, StorageTrouble
 from generations.media.images import inspect
 from generations.models import Chore, Delivery, DeliveryAttempt, Event, Generation, InputImage, Worker
+from generations.reports import worker_hosts
 from generations.webhooks import deliveries
 from tenants import administration
 from tenants.models import LedgerEntry, Tenant, Window
@@ -263,7 +264,7 @@ def test_minutes_failures_silent_hosts_and_sessions_go(alice: Caller) -> None:
         facts = {"func": "generations.tasks.sweep", "started": days_ago(days), "stopped": days_ago(days)}
         Task.objects.create(id=f"task{days}", name=f"task{days}", success=False, **facts)
         Worker.objects.create(host=f"pod-{days}", beat_at=days_ago(days / 4), started_at=days_ago(days))
-    heartbeat.beat()
+    worker_hosts.beat()
     Worker.objects.create(host="just-begun", started_at=timezone.now())
     kinds = ("minutes", "rings", "hosts", "sessions")
     assert [pruned(dry=True)[kind].count for kind in kinds] == [1, 1, 1, 1]

@@ -9,8 +9,8 @@ from django.contrib.auth.models import Group, Permission, User
 from django.urls import get_resolver, reverse
 from django.utils import timezone
 
-from generations import heartbeat
 from generations.models import Delivery, Generation, Pause, SeedRecord, WebhookEndpoint, Worker
+from generations.reports import worker_hosts
 from tenants.models import ApiKey, AuditEntry, LedgerEntry, Tenant
 from tests.conftest import Caller, make_generation
 from tests.http_client import Client
@@ -105,7 +105,7 @@ def rows(alice: Caller, bucket: Any) -> dict[str, Any]:
     kept = {"tenant": alice.tenant, "test": False, "type": "generation.succeeded", "due_at": timezone.now()}
     Delivery.objects.create(endpoint=endpoint, message_id="evt_1", **kept)
     Pause.objects.create(upstream="live", since=timezone.now(), probe_at=timezone.now(), reason="no balance")
-    heartbeat.beat()
+    worker_hosts.beat()
     found: list[Any] = [model._default_manager.order_by("pk").last() for model in MODELS]
     return {f"{row._meta.app_label}_{row._meta.model_name}": row for row in found}
 

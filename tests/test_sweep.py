@@ -12,11 +12,12 @@ import time_machine
 from django.db import connection
 from django.utils import timezone
 
-from generations import heartbeat, sweep, transfer, wakeups
+from generations import sweep, transfer, wakeups
 from generations.bucket import inputs, objects
 from generations.management.commands import worker
 from generations.media.images import inspect
 from generations.models import Generation, Slot, Worker
+from generations.reports import worker_hosts
 from tests.conftest import Caller, count_rings, make_generation
 from tests.pictures import mp4, picture
 from tests.test_lifecycle import put_in
@@ -100,7 +101,7 @@ def test_a_cluster_that_has_just_started_is_given_time(alice: Caller, monkeypatc
     g = make_generation(alice)
     Generation.objects.filter(pk=g.pk).update(due_at=timezone.now() - timedelta(hours=1))
     monkeypatch.setattr(worker, "CHECK_EVERY", 0.1)
-    monkeypatch.setattr(heartbeat, "STALLED", timedelta(seconds=1))
+    monkeypatch.setattr(worker_hosts, "STALLED", timedelta(seconds=1))
     cluster = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
     command = worker.Command()
     command.stopping = False
@@ -115,17 +116,17 @@ def test_a_cluster_that_has_just_started_is_given_time(alice: Caller, monkeypatc
 
 def test_work_stands_still_where_it_is_due_and_this_host_does_none(alice: Caller, monkeypatch: Any) -> None:
     clock = iter(range(0, 10_000, 50))  # seconds between two looks, by the supervisor's own clock
-    monkeypatch.setattr(heartbeat.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(worker_hosts.time, "monotonic", lambda: next(clock))
 
-    def looks(watch: heartbeat.Watch, count: int = 2) -> list[bool]:
+    def looks(watch: worker_hosts.Watch, count: int = 2) -> list[bool]:
         return [watch.observe() for _ in range(count)]
 
-    assert looks(heartbeat.Watch()) == [False, False]  # nothing is due
+    assert looks(worker_hosts.Watch()) == [False, False]  # nothing is due
     g = make_generation(alice)
     Generation.objects.filter(pk=g.pk).update(due_at=timezone.now() - timedelta(hours=2))
-    watch = heartbeat.Watch()
+    watch = worker_hosts.Watch()
     assert looks(watch, 3) == [False, False, True]  # from long before, and judged only after a minute of its own
-    heartbeat.beat()
+    worker_hosts.beat()
     assert looks(watch, 3) == [False, False, False]
     assert looks(watch, 1) == [True]
     watch.forget()  # as after a database that did not answer
@@ -140,10 +141,10 @@ def test_work_stands_still_where_it_is_due_and_this_host_does_none(alice: Caller
 def test_a_sweep_beats_and_a_restart_is_counted_with_its_reason(
     generations: list[Generation], upstream: Upstream
 ) -> None:
-    heartbeat.started()
+    worker_hosts.started()
     upstream.video(mp4())
     sweep.run()
-    heartbeat.restarted("work is due, and none was done for a minute")
+    worker_hosts.restarted("work is due, and none was done for a minute")
     known = Worker.objects.get(pk=wakeups.host())
     times = [known.started_at, known.beat_at, known.restarted_at]
     assert None not in times

@@ -13,10 +13,10 @@ from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils import timezone
 
-from generations import backlog, heartbeat, tally
 from generations.admin.life import span
 from generations.models import Delivery, Pause, StorageUse, WebhookEndpoint, Worker
-from generations.tally import Counts, Hour
+from generations.reports import backlog, hourly_statistics, worker_hosts
+from generations.reports.hourly_statistics import Counts, Hour
 from tenants import bars
 from tenants.charts import Chart
 from tenants.models import Tenant
@@ -45,7 +45,7 @@ def callback(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     now = timezone.now()
     context.update(title="Dashboard", as_of=now)
     if request.user.has_perm("generations.view_generation"):
-        hours = tally.hours(now - MONTH, now)
+        hours = hourly_statistics.hours(now - MONTH, now)
         context.update(tiles=work_tiles(now), periods=periods(hours, now), charts=charts(hours))
     if request.user.has_perm("tenants.view_tenant"):
         context.update(spending=spending(now))
@@ -93,9 +93,9 @@ def worker_tile(now: datetime) -> Tile:
     if not beats:
         return Tile("Worker", "none", "no worker has ever looked", "bad", url)
     age = now - max(beats.values())
-    silent = sorted(host for host, at in beats.items() if heartbeat.SILENT < now - at < DAY)
+    silent = sorted(host for host, at in beats.items() if worker_hosts.SILENT < now - at < DAY)
     note = f"{', '.join(silent)} fell silent" if silent else "since one looked"
-    return Tile("Worker", span(age), note, "bad" if age > heartbeat.SILENT else "warn" if silent else "good", url)
+    return Tile("Worker", span(age), note, "bad" if age > worker_hosts.SILENT else "warn" if silent else "good", url)
 
 
 def webhook_tile(now: datetime) -> Tile:
@@ -116,13 +116,19 @@ def storage_tile() -> Tile:
 
 def periods(hours: Sequence[Hour], now: datetime) -> list[tuple[str, Counts]]:
     """What was accepted, and what ended, in the last hour, day and month."""
-    last = tally.total(counts for (_, test), counts in tally.between(now - HOUR, now).items() if not test)
-    day = tally.total(hour.counts for hour in hours if hour.at > now - DAY - HOUR)
-    return [("Last hour", last), ("Last 24 hours", day), ("Last 30 days", tally.total(hour.counts for hour in hours))]
+    last = hourly_statistics.total(
+        counts for (_, test), counts in hourly_statistics.between(now - HOUR, now).items() if not test
+    )
+    day = hourly_statistics.total(hour.counts for hour in hours if hour.at > now - DAY - HOUR)
+    return [
+        ("Last hour", last),
+        ("Last 24 hours", day),
+        ("Last 30 days", hourly_statistics.total(hour.counts for hour in hours)),
+    ]
 
 
 def charts(hours: Sequence[Hour]) -> list[Chart]:
-    lately, days = hours[-48:], tally.by_day(hours)
+    lately, days = hours[-48:], hourly_statistics.by_day(hours)
     at = [f"{hour.at:%d %H:00}" for hour in lately]
     ended = {name: [getattr(hour.counts, name) for hour in lately] for name in ("succeeded", "failed", "cancelled")}
     daily = {name: [getattr(counts, name) for counts in days.values()] for name in ("accepted", "succeeded", "failed")}

@@ -9,8 +9,9 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from generations import backlog, ids
+from generations import ids
 from generations.catalog import video_models
+from generations.reports import backlog
 from generations.webhooks import deliveries
 
 DAY = timedelta(days=1)

@@ -8,8 +8,8 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from generations import usage
 from generations.api.fields import Day, validated
+from generations.reports import usage
 from tenants.api.base import JSON, ApiView, key_of, respond
 from tenants.models import ApiKey
 from tenants.sheets import as_csv

@@ -17,8 +17,9 @@ import structlog
 from django.db import connection
 from django.http import HttpResponse, JsonResponse
 
-from generations import heartbeat, wakeups
+from generations import wakeups
 from generations.bucket import objects
+from generations.reports import worker_hosts
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -82,10 +83,10 @@ def _database() -> None:
 
 
 def _worker() -> None:
-    age = heartbeat.youngest_age()
+    age = worker_hosts.youngest_age()
     if age is None:
         raise NotWell("No worker has ever looked at the due rows.")
-    if age > heartbeat.SILENT:
+    if age > worker_hosts.SILENT:
         raise NotWell(f"No worker has looked at the due rows for {age.total_seconds():.0f} s.")
 
 

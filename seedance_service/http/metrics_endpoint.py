@@ -2,10 +2,10 @@
 
 from django.http import Http404, HttpRequest, HttpResponse
 
-from generations import exposition
+from generations.reports import database_metrics
 
 
 def view(request: HttpRequest) -> HttpResponse:
-    if not exposition.is_allowed(request.headers.get("Authorization", "")):
+    if not database_metrics.is_allowed(request.headers.get("Authorization", "")):
         raise Http404
-    return HttpResponse(exposition.text(), content_type=exposition.CONTENT_TYPE)
+    return HttpResponse(database_metrics.text(), content_type=database_metrics.CONTENT_TYPE)

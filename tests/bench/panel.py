@@ -171,8 +171,9 @@ DELIVERY = {
 
 def _begin() -> None:
     """200 tenants with a key each, a first generation with all that belongs to one, a worker that has looked."""
-    from generations import heartbeat, lifecycle
+    from generations import lifecycle
     from generations.models import Delivery
+    from generations.reports import worker_hosts
     from tests.conftest import Caller, make_generation
 
     callers = [Caller(f"tenant {number:03}") for number in range(TENANTS)]
@@ -191,15 +192,15 @@ def _begin() -> None:
         status="delivered",
         finished_at=first.finished_at,
     )
-    heartbeat.beat()
+    worker_hosts.beat()
 
 
 def _fill(first: int, last: int) -> None:
     from django.db import connection
     from django.utils import timezone
 
-    from generations import tally
     from generations.models import Attempt, Delivery, Event, Generation, StorageUse, Tally
+    from generations.reports import hourly_statistics
     from tenants.models import LedgerEntry
 
     facts = {
@@ -224,9 +225,9 @@ def _fill(first: int, last: int) -> None:
         database.copy(row, {column: sql.format(number=number) for column, sql in changed.items()}, numbered)
     Tally.objects.all().delete()  # what was filled in is of hours that are over
     StorageUse.objects.all().delete()
-    while tally.close_hours():
+    while hourly_statistics.close_hours():
         pass
-    tally.measure_storage()
+    hourly_statistics.measure_storage()
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
 

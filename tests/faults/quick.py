@@ -9,8 +9,9 @@ class Quick(AppConfig):
     name, label = "tests.faults", "faults"
 
     def ready(self) -> None:
-        from generations import claims, heartbeat, lifecycle, steps, sweep, transfer, wakeups
+        from generations import claims, lifecycle, steps, sweep, transfer, wakeups
         from generations.management.commands import worker
+        from generations.reports import worker_hosts
         from generations.upstream import circuit_breaker
         from generations.upstream.novita import client as novita
         from generations.webhooks import deliveries, fair_queue, send
@@ -31,6 +32,6 @@ class Quick(AppConfig):
         send.DEADLINE, fair_queue.LEASE = 1.0, timedelta(seconds=3)
         deliveries.SCHEDULE = (0.2,) * 100  # hundreds of faults a minute are expected here too
         sweep.AWAKE_FOR = 2.5
-        heartbeat.STALLED, heartbeat.BEAT_EVERY = timedelta(seconds=10), 1.0
+        worker_hosts.STALLED, worker_hosts.BEAT_EVERY = timedelta(seconds=10), 1.0
         worker.CHECK_EVERY = 0.5
         worker.LATE = timedelta(seconds=0.5)

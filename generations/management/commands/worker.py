@@ -16,8 +16,9 @@ from django.core.management.base import BaseCommand
 from django.db import Error, connection
 from django.utils import timezone
 
-from generations import claims, exposition, heartbeat, wakeups
+from generations import claims, wakeups
 from generations.processes import die_with_parent
+from generations.reports import database_metrics, worker_hosts
 from generations.webhooks import deliveries
 
 log = structlog.stdlib.get_logger(__name__)
@@ -42,12 +43,12 @@ class Command(BaseCommand):
         shutil.rmtree(metrics, ignore_errors=True)  # of the run before; what can not be removed is gone on with
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)  # of each cluster, which inherits it
         if settings.METRICS_PORT:
-            exposition.serve()
+            database_metrics.serve()
         while not self.stopping:
             why = self._run_cluster()
             if why and not self.stopping:
                 log.error("its whole process group is killed, and started again", why=why)
-                _asked(heartbeat.restarted, why)
+                _asked(worker_hosts.restarted, why)
 
     def _stop(self, number: int, frame: Any) -> None:
         if not self.stopping:
@@ -65,7 +66,7 @@ class Command(BaseCommand):
         """Until it is stopped, or has to be started again; why it has to."""
         # A cluster that was killed on this host may have left its slot taken, and its broker may have lost the rings.
         _asked(wakeups.free_slots_of_this_host)
-        _asked(heartbeat.started)
+        _asked(worker_hosts.started)
         wakeups.ring()
         command = [sys.executable, sys.argv[0], "qcluster"]
         cluster = subprocess.Popen(command, start_new_session=True, preexec_fn=die_with_parent)
@@ -85,7 +86,7 @@ class Command(BaseCommand):
 
         Work done is watched, and not processes alive.
         """
-        watch, next_check = heartbeat.Watch(), time.monotonic()
+        watch, next_check = worker_hosts.Watch(), time.monotonic()
         while cluster.poll() is None and not self.stopping:
             time.sleep(LOOK_EVERY)
             if time.monotonic() < next_check:

@@ -17,8 +17,8 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, ThreadingWSGI
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from generations import backlog
 from generations.models import Pause, Worker
+from generations.reports import backlog
 from generations.telemetry import metric_files
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
