@@ -10,7 +10,8 @@ from typing import Any
 
 from django.db import transaction
 
-from generations import intake, lifecycle, removal, wakeups
+from generations import lifecycle, removal, wakeups
+from generations.intake import create as intake
 from generations.models import Generation
 from tenants import administration, amounts
 from tenants.administration import Act

@@ -17,10 +17,10 @@ from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from generations import intake
 from generations.api import lookup, shown, wire
 from generations.bucket import objects
 from generations.errors import StorageTrouble
+from generations.intake import create as intake
 from generations.models import Generation
 from generations.telemetry import metrics
 from seedance_service import wsgi

@@ -10,7 +10,8 @@ from django.db import connection
 from django.urls import reverse
 from django_q.models import OrmQ
 
-from generations import intake, lifecycle, steps, wakeups
+from generations import lifecycle, steps, wakeups
+from generations.intake import create as intake
 from generations.models import Generation
 from generations.upstream import circuit_breaker
 from seedance_service.logs import RedactingFormatter

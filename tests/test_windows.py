@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import time_machine
 
-from generations import intake
+from generations.intake import create as intake
 from tenants import administration, amounts, ledger, reconcile, windows
 from tenants.errors import LimitReached
 from tenants.limits import counters

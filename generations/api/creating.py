@@ -6,10 +6,10 @@ from typing import Any
 from django.utils import timezone
 from rest_framework.request import Request
 
-from generations import intake
 from generations.api import idempotency
 from generations.api.serializers import Create
-from generations.intake import Accepted, Wanted
+from generations.intake import create as intake
+from generations.intake.create import Accepted, Wanted
 from tenants import ratelimit
 from tenants.api.base import key_of
 

@@ -10,7 +10,7 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ValidationError
 
 from generations.catalog import video_models
-from generations.intake import Accepted, Once, Wanted, Webhook
+from generations.intake.create import Accepted, Once, Wanted, Webhook
 
 LONGEST = 255  # characters
 SLICE = 1024 * 1024  # characters of a picture that are encoded at a time

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from rest_framework.request import Request
 
 from generations.errors import GenerationNotFound
-from generations.intake import PICTURES
+from generations.intake.create import PICTURES
 from generations.models import Generation
 from tenants.api.base import key_of
 from tenants.db.prepared_statements import Select

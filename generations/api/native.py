@@ -15,7 +15,7 @@ from generations.api.serializers import NativeCreate
 from generations.api.shapes import GenerationList, GenerationRow
 from generations.api.wire import JSONParser
 from generations.catalog import eta
-from generations.intake import Wanted
+from generations.intake.create import Wanted
 from generations.models import Generation
 from tenants.api.base import ApiView, respond
 

@@ -6,10 +6,10 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from generations import intake
 from generations.api.fields import METADATA, Flag, ImageText, Metadata, Name, OneOf, Text, Url, Whole, refuse
 from generations.catalog import video_models
-from generations.intake import PICTURES, PLAIN, Wanted, Webhook
+from generations.intake import create as intake
+from generations.intake.create import PICTURES, PLAIN, Wanted, Webhook
 from generations.models import Generation
 
 LONGEST_URL = 2000  # characters

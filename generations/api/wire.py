@@ -12,7 +12,7 @@ from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
 from generations.api import outline
-from generations.intake import PICTURES
+from generations.intake.create import PICTURES
 
 BEGIN, END = re.compile(rb"(?i:data:[^,]{0,200};base64,)?[A-Za-z0-9+/]+"), re.compile(rb"[A-Za-z0-9+/=]")
 MOST_LOOKED_AT = 1000  # bytes

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.db import InterfaceError, OperationalError, connection
 
-from generations import intake
+from generations.intake import create as intake
 from generations.models import Generation
 from tenants.db.engine import engine
 from tenants.models import LedgerEntry

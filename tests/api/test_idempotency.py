@@ -11,8 +11,9 @@ import time_machine
 from django.db import connection
 from django.utils import timezone
 
-from generations import intake, lifecycle
+from generations import lifecycle
 from generations.catalog import video_models
+from generations.intake import create as intake
 from generations.models import Generation
 from tenants import reconcile
 from tenants.models import LedgerEntry

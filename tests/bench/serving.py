@@ -339,7 +339,7 @@ def fill(rows: int) -> None:
 def _template(key: Any) -> Any:
     from django.utils import timezone
 
-    from generations import intake
+    from generations.intake import create as intake
     from generations.models import Generation
 
     facts = {"model": "seedance-v1-lite-i2v", "resolution": "480p", "aspect_ratio": "16:9", "duration": 5, "seed": 7}

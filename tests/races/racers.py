@@ -154,14 +154,14 @@ def _race(barrier: Any, key_id: int, how: str, lower_to: int | None) -> Outcome:
 
 
 def _create(key_id: int, how: str) -> None:
-    from generations import intake
+    from generations.intake import create as intake
 
     intake.accept(_key(key_id), _wanted())
 
 
 def _create_naively(key_id: int, how: str) -> None:
     """What everybody writes first: count, then insert."""
-    from generations import intake
+    from generations.intake import create as intake
     from generations.models import Generation
     from tenants.errors import LimitReached
 
@@ -195,6 +195,6 @@ def _key(key_id: int) -> Any:
 
 
 def _wanted() -> Any:
-    from generations.intake import Wanted
+    from generations.intake.create import Wanted
 
     return Wanted(prompt="", last_image=None, camera_fixed=False, seed=1, **BODY)

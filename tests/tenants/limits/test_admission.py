@@ -9,8 +9,8 @@ from django.db import OperationalError, connection, transaction
 from django.db.models import Model
 from django.utils import timezone
 
-from generations import intake
 from generations.bucket import inputs
+from generations.intake import create as intake
 from generations.models import Event, Generation, InputImage
 from tenants import administration, reconcile
 from tenants.administration import Act
