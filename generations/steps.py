@@ -12,10 +12,11 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
-from generations import doubts, errors, lifecycle, transfer
+from generations import errors, lifecycle, transfer
 from generations.bucket import inputs
 from generations.catalog import video_models
 from generations.models import Attempt, Generation
+from generations.ops import in_doubt
 from generations.outbound.errors import FetchFailed, OutboundError
 from generations.telemetry import metrics, tracing
 from generations.telemetry.failpoints import failpoint
@@ -58,7 +59,7 @@ def advance(generation: Generation) -> None:
         case Status.SUBMITTING:
             lifecycle.mark_in_doubt(generation, "the worker that sent it was lost before its answer was known")
         case Status.IN_DOUBT:
-            doubts.settle(generation)
+            in_doubt.settle(generation)
         case Status.RUNNING:
             poll(generation)
         case Status.COPYING:

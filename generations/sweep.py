@@ -14,8 +14,9 @@ from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
-from generations import claims, lifecycle, removal, steps, wakeups
+from generations import claims, lifecycle, steps, wakeups
 from generations.models import Delivery, Generation, Slot
+from generations.ops import deletion
 from generations.reports import hourly_statistics, worker_hosts
 from generations.telemetry import tracing
 from generations.upstream import rate_limit
@@ -224,7 +225,7 @@ def _tidy() -> None:
     """Once a sweep: what was deleted and is still in the bucket, deliveries whose endpoint is gone, and the sums."""
     try:
         deliveries.end_strays()
-        removal.purge_left()
+        deletion.purge_left()
         hourly_statistics.close_hours()
         hourly_statistics.measure_storage()
     except Exception:

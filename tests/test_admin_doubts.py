@@ -10,8 +10,9 @@ import time_machine
 from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 
-from generations import doubts, lifecycle
+from generations import lifecycle
 from generations.models import Generation
+from generations.ops import in_doubt
 from tenants.administration import Act
 from tenants.models import AuditEntry, LedgerEntry, Tenant
 from tests.conftest import Caller, make_generation
@@ -238,8 +239,8 @@ def test_doubts_stand_out_in_the_list_and_are_found_in_it(admin_client: Client, 
 
 def test_its_history_is_what_ops_did_to_it(admin_client: Client, alice: Caller) -> None:
     g, other = doubtful(alice), doubtful(alice)
-    doubts.release(OPS, g)
-    doubts.give_up(OPS, other)
+    in_doubt.release(OPS, g)
+    in_doubt.give_up(OPS, other)
     page = admin_client.get(address("history", g), follow=True).content.decode()
     assert "doubt: release" in page
     assert str(other.pk) not in page

@@ -11,8 +11,9 @@ import time_machine
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from generations import doubts, lifecycle, steps
+from generations import lifecycle, steps
 from generations.models import Generation
+from generations.ops import in_doubt
 from generations.upstream import circuit_breaker
 from tenants import administration
 from tenants.administration import Act
@@ -113,7 +114,7 @@ def test_a_resubmitted_one_has_its_whole_deadline_again(doubtful: Any, upstream:
     g = doubtful()
     upstream.on_submit = refusal(403, "NOT_ENOUGH_BALANCE")
     with time_machine.travel(timezone.now() + timedelta(hours=3), tick=False) as clock:
-        doubts.resubmit(OPS, g)
+        in_doubt.resubmit(OPS, g)
         sweep()
         assert status(g) == "queued"
         clock.shift(3600)
@@ -124,7 +125,7 @@ def test_a_resubmitted_one_has_its_whole_deadline_again(doubtful: Any, upstream:
 def test_a_tenant_may_wait_longer_or_shorter_than_others(doubtful: Any, alice: Caller, upstream: Upstream) -> None:
     administration.change_tenant(ACT, alice.tenant, submit_deadline=7200)
     g = doubtful()
-    doubts.resubmit(OPS, g)
+    in_doubt.resubmit(OPS, g)
     upstream.on_submit = refusal(429, "RATE_LIMIT_EXCEEDED")
     start = timezone.now()
     with time_machine.travel(start + timedelta(seconds=7000), tick=False):
@@ -139,7 +140,7 @@ def test_a_tenant_may_wait_longer_or_shorter_than_others(doubtful: Any, alice: C
 def test_ops_attach_the_task_and_the_generation_goes_its_way(doubtful: Any, upstream: Upstream) -> None:
     g = doubtful()
     upstream.on_poll = rendered("7")
-    doubts.attach(OPS, g, " found-1 ")
+    in_doubt.attach(OPS, g, " found-1 ")
     g.refresh_from_db()
     assert (g.status, g.upstream_id, kinds(g)) == ("running", "found-1", ["hold"])
     assert upstream.polls == ["found-1"]
@@ -168,7 +169,7 @@ def test_a_task_that_is_not_surely_its_own_is_not_attached(
     g = doubtful()
     upstream.on_poll = answer
     with pytest.raises(NotPossible, match=sentence):
-        doubts.attach(OPS, g, "found-1")
+        in_doubt.attach(OPS, g, "found-1")
     g.refresh_from_db()
     assert (g.status, g.upstream_id) == ("in_doubt", None)
 
@@ -179,19 +180,19 @@ def test_the_task_of_another_generation_is_not_attached(doubtful: Any, alice: Ca
     Generation.objects.filter(pk=other.pk).update(status="running", upstream_id="theirs")
     upstream.on_poll = rendered("7")
     with pytest.raises(NotPossible, match="another generation"):
-        doubts.attach(OPS, g, "theirs")
+        in_doubt.attach(OPS, g, "theirs")
 
 
 def test_a_finished_task_without_a_seed_is_attached_as_ops_say(doubtful: Any, upstream: Upstream) -> None:
     g = doubtful()
     upstream.on_poll = rendered(None)
-    doubts.attach(OPS, g, "found-1")
+    in_doubt.attach(OPS, g, "found-1")
     assert status(g) == "running"
 
 
 def test_ops_confirm_that_it_was_not_created_and_it_is_sent_again(doubtful: Any, upstream: Upstream) -> None:
     g = doubtful()
-    doubts.resubmit(OPS, g)
+    in_doubt.resubmit(OPS, g)
     sweep()
     g.refresh_from_db()
     assert (g.status, kinds(g)) == ("running", ["hold"])
@@ -201,8 +202,8 @@ def test_ops_confirm_that_it_was_not_created_and_it_is_sent_again(doubtful: Any,
 @pytest.mark.parametrize(
     ("verb", "code", "action"),
     [
-        (doubts.release, "not_submitted", "doubt: release"),
-        (doubts.give_up, "submit_unconfirmed", "doubt: give up"),
+        (in_doubt.release, "not_submitted", "doubt: release"),
+        (in_doubt.give_up, "submit_unconfirmed", "doubt: give up"),
     ],
 )
 def test_ops_end_it_and_its_hold_goes_back_once(doubtful: Any, verb: Any, code: str, action: str) -> None:
@@ -216,7 +217,7 @@ def test_ops_end_it_and_its_hold_goes_back_once(doubtful: Any, verb: Any, code: 
     assert (entry.action, entry.reason, entry.changes) == (action, OPS.reason, {"usd_at_risk": "0.088209"})
 
 
-@pytest.mark.parametrize("verb", [doubts.resubmit, doubts.release, doubts.give_up])
+@pytest.mark.parametrize("verb", [in_doubt.resubmit, in_doubt.release, in_doubt.give_up])
 def test_nothing_is_done_without_a_reason_or_out_of_doubt(doubtful: Any, alice: Caller, verb: Any) -> None:
     g = doubtful()
     with pytest.raises(NotPossible, match="reason"):
@@ -236,14 +237,14 @@ def test_a_decision_that_can_not_be_audited_is_not_taken(doubtful: Any, monkeypa
 
     monkeypatch.setattr(administration, "note", broken)
     with pytest.raises(RuntimeError):
-        doubts.release(OPS, g)
+        in_doubt.release(OPS, g)
     g.refresh_from_db()
     assert (g.status, kinds(g)) == ("in_doubt", ["hold"])
 
 
 def test_what_was_resolved_since_it_was_claimed_is_not_failed(doubtful: Any, upstream: Upstream) -> None:
     """A worker has claimed it for its last step, and ops are faster."""
-    for resolve in (lambda g: doubts.attach(OPS, g, f"found-{g.pk}"), lambda g: doubts.resubmit(OPS, g)):
+    for resolve in (lambda g: in_doubt.attach(OPS, g, f"found-{g.pk}"), lambda g: in_doubt.resubmit(OPS, g)):
         g = doubtful()
         upstream.on_poll = rendered("7")
         with time_machine.travel(timezone.now() + timedelta(hours=24), tick=False):
@@ -258,14 +259,14 @@ def test_what_was_resolved_since_it_was_claimed_is_not_failed(doubtful: Any, ups
 
 def test_what_was_found_out_of_one_attempt_is_not_said_of_the_next(doubtful: Any, upstream: Upstream) -> None:
     g = doubtful()
-    seen = doubts.attempt_of(g)
-    doubts.resubmit(OPS, g, attempt=seen)
+    seen = in_doubt.attempt_of(g)
+    in_doubt.resubmit(OPS, g, attempt=seen)
     answer, upstream.on_submit = upstream.on_submit, lambda handler: None
     sweep()
     upstream.on_submit = answer
     g.refresh_from_db()
     assert g.status == "in_doubt"
-    for verb in (doubts.resubmit, doubts.release, doubts.give_up):
+    for verb in (in_doubt.resubmit, in_doubt.release, in_doubt.give_up):
         with pytest.raises(NotPossible, match="Another attempt"):
             verb(OPS, g, attempt=seen)
     assert shell("release", str(g.pk), "--attempt", "2", "--reason", "x") == f"{g.pk} is failed.\n"
@@ -276,7 +277,7 @@ def test_a_video_that_is_found_late_has_its_time_to_be_copied(doubtful: Any, ups
     upstream.on_poll = rendered("7")
     upstream.on_video = 500, {}, b"not now"
     with time_machine.travel(timezone.now() + timedelta(hours=23, minutes=59), tick=False) as clock:
-        doubts.attach(OPS, g, "found-1")
+        in_doubt.attach(OPS, g, "found-1")
         clock.shift(120)
         sweep()
         clock.shift(120)

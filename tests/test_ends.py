@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from generations import doubts, lifecycle
+from generations import lifecycle
 from generations.models import Generation
+from generations.ops import in_doubt
 from tenants import reconcile
 from tenants.administration import Act
 from tenants.errors import NotPossible
@@ -28,8 +29,8 @@ ENDS: dict[str, list[Callable[[Generation], Any]]] = {
     ],
     "in_doubt": [
         lambda g: lifecycle.fail(g, "submit_unconfirmed", "A day is over."),
-        lambda g: doubts.release(OPS, g) is None,
-        lambda g: doubts.give_up(OPS, g) is None,
+        lambda g: in_doubt.release(OPS, g) is None,
+        lambda g: in_doubt.give_up(OPS, g) is None,
     ],
     "copying": [
         lambda g: lifecycle.mark_succeeded(g, VIDEO),

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from generations import interventions, lifecycle
+from generations import lifecycle
 from generations.errors import InputsGone
 from generations.models import Generation
+from generations.ops import actions
 from tenants import administration
 from tenants.administration import Act
 from tenants.errors import LimitReached, NotPossible, Refusal, TenantSuspended
@@ -22,10 +23,10 @@ Verb = Callable[[Act, Generation], Any]
 
 # From which states each goes, and where to.
 ACTS: dict[str, tuple[Verb, set[str], str | None]] = {
-    "cancel": (interventions.cancel, {"queued"}, "cancelled"),
-    "fail and release": (interventions.fail, {"queued", "running", "copying"}, "failed"),
-    "nudge": (interventions.nudge, {"queued", "running", "copying"}, None),
-    "retry copy": (interventions.retry_copy, {"copying"}, None),
+    "cancel": (actions.cancel, {"queued"}, "cancelled"),
+    "fail and release": (actions.fail, {"queued", "running", "copying"}, "failed"),
+    "nudge": (actions.nudge, {"queued", "running", "copying"}, None),
+    "retry copy": (actions.retry_copy, {"copying"}, None),
 }
 
 
@@ -58,7 +59,7 @@ def test_each_act_goes_from_its_own_states_and_leaves_all_others_alone(alice: Ca
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("verb", [*(verb for verb, _, _ in ACTS.values()), interventions.rerun])
+@pytest.mark.parametrize("verb", [*(verb for verb, _, _ in ACTS.values()), actions.rerun])
 def test_none_goes_without_a_reason(alice: Caller, verb: Verb) -> None:
     g, _ = put_in(alice, "copying")
     with pytest.raises(NotPossible, match="needs a reason"):
@@ -69,9 +70,9 @@ def test_none_goes_without_a_reason(alice: Caller, verb: Verb) -> None:
 
 def test_who_calls_reads_that_operators_did_it_and_not_why(alice: Caller) -> None:
     g, _ = put_in(alice, "running")
-    interventions.fail(OLGA, g)
+    actions.fail(OLGA, g)
     error = alice.http.get(f"/v1/generations/{g.pk}").json()["error"]
-    assert error == {"code": "ended_by_operators", "message": interventions.ENDED}
+    assert error == {"code": "ended_by_operators", "message": actions.ENDED}
     events = alice.http.get(f"/v1/generations/{g.pk}/events").json()["events"]
     assert "customer" not in str(events)
 
@@ -80,7 +81,7 @@ def test_a_nudged_row_is_due_at_once_and_who_has_it_in_hand_loses_its_turn(alice
     g, _ = put_in(alice, "copying")
     Generation.objects.filter(pk=g.pk).update(due_at=timezone.now() + timedelta(hours=1), tries=9)
     held = Generation.objects.get(pk=g.pk)
-    interventions.nudge(OLGA, Generation.objects.get(pk=g.pk))
+    actions.nudge(OLGA, Generation.objects.get(pk=g.pk))
     assert not lifecycle.renew_lease(held)
     assert not lifecycle.put_off(held, 3600)
     [claimed] = claim_due(5)
@@ -91,8 +92,8 @@ def test_a_rerun_is_the_same_once_more_on_the_bill_of_the_same_key(alice: Caller
     g, _ = put_in(alice, "succeeded")
     assert g.image is not None
     bucket.put_object(Bucket="seedance-tests", Key=g.image.key, Body=b"abc")
-    same = interventions.rerun(OLGA, g)
-    other = interventions.rerun(OLGA, g, seed=-1)
+    same = actions.rerun(OLGA, g)
+    other = actions.rerun(OLGA, g, seed=-1)
     assert (same.seed, same.image, same.api_key, same.rerun_of) == (g.seed, g.image, alice.key, g.pk)
     assert other.seed_source == "drawn"
     assert kinds(same) == ["hold"]
@@ -113,7 +114,7 @@ def test_a_rerun_that_is_refused_leaves_neither_a_row_nor_a_line(
     if trouble is LimitReached:
         alice.limit(per_day=1)
     with pytest.raises(trouble):
-        interventions.rerun(OLGA, Generation.objects.get(pk=g.pk))
+        actions.rerun(OLGA, Generation.objects.get(pk=g.pk))
     assert Generation.objects.count() == 1
     assert audit() == []
 
@@ -122,10 +123,10 @@ def test_deleted_files_leave_the_bucket_and_the_ledger_stays(alice: Caller, buck
     g, _ = put_in(alice, "failed")
     assert g.image is not None
     bucket.put_object(Bucket="seedance-tests", Key=g.image.key, Body=b"abc")
-    assert interventions.delete_files(OLGA, g)
+    assert actions.delete_files(OLGA, g)
     assert "Contents" not in bucket.list_objects_v2(Bucket="seedance-tests")
     assert kinds(g) == ["hold", "release"]
     assert "deleted by the service's operators" in g.events.last().message  # type: ignore[union-attr]
     with pytest.raises(NotPossible, match="deleted before"):
-        interventions.delete_files(OLGA, g)
+        actions.delete_files(OLGA, g)
     assert len(audit()) == 1

@@ -12,12 +12,13 @@ from django.core.management import call_command
 from django.utils import timezone
 from django_q.models import Schedule, Task
 
-from generations import ids, lifecycle, removal, retention, tasks, wakeups
+from generations import ids, lifecycle, tasks, wakeups
 from generations.bucket import inputs
 from generations.bucket import objects as bucket_objects
 from generations.errors import InputsGone, StorageTrouble
 from generations.media.images import inspect
 from generations.models import Chore, Delivery, DeliveryAttempt, Event, Generation, InputImage, Worker
+from generations.ops import deletion, retention
 from generations.reports import worker_hosts
 from generations.webhooks import deliveries
 from tenants import administration
@@ -326,7 +327,7 @@ def test_a_video_that_its_caller_deletes_later_is_removed_as_ever(finished: Any,
     row = finished(40)
     pruned()
     row.refresh_from_db()
-    assert removal.delete(row)
+    assert deletion.delete(row)
     assert bucket_objects.keys(f"videos/{row.tenant_id}") == []
 
 

@@ -4,9 +4,9 @@ from typing import Any
 
 from django import forms
 
-from generations import doubts, interventions
 from generations.catalog import video_models
 from generations.models import Generation
+from generations.ops import actions, in_doubt
 from tenants import pages
 from tenants.forms import ActForm, Line, Whole
 
@@ -19,7 +19,7 @@ class DoubtForm(ActForm):
     attempt = forms.IntegerField(widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, row: Generation, **options: Any) -> None:
-        super().__init__(*args, row=row, initial={"attempt": doubts.attempt_of(row)}, **options)
+        super().__init__(*args, row=row, initial={"attempt": in_doubt.attempt_of(row)}, **options)
 
 
 class AttachForm(DoubtForm):
@@ -51,14 +51,14 @@ PAGES = {
         "The upstream is asked for that task: where it is finished and was made from this generation's seed, its video "
         "is copied and the tenant pays for it.",
         AttachForm,
-        doubts.attach,
+        in_doubt.attach,
     ),
     "resubmit": pages.Page(
         "Resubmit",
         "It is sent once more, for where the upstream confirmed that it was not created: where the confirmation is "
         "wrong, this may pay twice.",
         DoubtForm,
-        doubts.resubmit,
+        in_doubt.resubmit,
         "danger",
     ),
     "release": pages.Page(
@@ -66,40 +66,40 @@ PAGES = {
         "It fails as never submitted and its hold goes back to the tenant, for where the upstream confirmed that it "
         "was not created.",
         DoubtForm,
-        doubts.release,
+        in_doubt.release,
     ),
     "give_up": pages.Page(
         "Give up",
         "It fails as unconfirmed and its hold goes back to the tenant: what the upstream charged is ours to bear.",
         DoubtForm,
-        doubts.give_up,
+        in_doubt.give_up,
         "danger",
     ),
     "cancel": pages.Page(
         "Cancel",
         "It ends before it is submitted: nothing is paid, and its hold goes back to the tenant.",
         ActForm,
-        interventions.cancel,
+        actions.cancel,
         "danger",
     ),
     "nudge": pages.Page(
         "Nudge",
         "Its next step is taken at once, whatever pause its earlier tries have earned it.",
         ActForm,
-        interventions.nudge,
+        actions.nudge,
     ),
     "retry_copy": pages.Page(
         "Retry the copy",
         "The video is fetched anew, from a fresh address of the upstream, and stored under a new name.",
         ActForm,
-        interventions.retry_copy,
+        actions.retry_copy,
     ),
     "fail": pages.Page(
         "Fail and release",
         "It ends without a video and its hold goes back to the tenant. What the upstream has begun, it charges all the "
         "same: that is ours to bear.",
         ActForm,
-        interventions.fail,
+        actions.fail,
         "danger",
     ),
     "rerun": pages.Page(
@@ -107,13 +107,13 @@ PAGES = {
         "The same pictures and fields once more, as a new generation on the bill of the key that made this one, within "
         "its limits.",
         RerunForm,
-        interventions.rerun,
+        actions.rerun,
     ),
     "delete_files": pages.Page(
         "Delete the files",
         "Its video and pictures leave the bucket for good; its row, its bill and its ledger stay.",
         ActForm,
-        interventions.delete_files,
+        actions.delete_files,
         "danger",
     ),
 }

@@ -7,7 +7,6 @@ from django.urls import get_script_prefix
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
-from generations import removal
 from generations.api import creating, idempotency, listing, lookup, shown, waiting
 from generations.api.form import FormParser
 from generations.api.gate import LargeBodies
@@ -17,6 +16,7 @@ from generations.api.wire import JSONParser
 from generations.catalog import eta
 from generations.intake.create import Wanted
 from generations.models import Generation
+from generations.ops import deletion
 from tenants.api.base import ApiView, respond
 
 log = structlog.stdlib.get_logger(__name__)
@@ -87,7 +87,7 @@ class OneGeneration(ApiView):
     def delete(self, request: Request, generation_id: str) -> HttpResponse:
         """Once it is over. The row and the ledger stay; 202 where the bucket does not answer and the worker goes on."""
         generation = lookup.own(request, generation_id)
-        return respond(status=204) if removal.delete(generation) else shown.answer(generation, status=202)
+        return respond(status=204) if deletion.delete(generation) else shown.answer(generation, status=202)
 
 
 def awaited(request: Request, generation: Generation) -> tuple[Generation, dict[str, str]]:

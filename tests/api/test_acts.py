@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from generations import lifecycle, removal, transfer
+from generations import lifecycle, transfer
 from generations.bucket import objects
 from generations.models import Generation, InputImage
+from generations.ops import deletion
 from tenants import reconcile
 from tenants.models import LedgerEntry
 from tests.conftest import Caller, make_generation, make_image
@@ -211,7 +212,7 @@ def test_a_picture_that_was_given_up_is_stored_anew_under_another_name(alice: Ca
     image = InputImage.objects.get()
     assert (image.gone_at, image.key != old, objects.exists(image.key)) == (None, True, True)
     assert objects.read(image.key) == picture()
-    removal.purge(first)  # late, and again
+    deletion.purge(first)  # late, and again
     assert objects.exists(image.key)
 
 
@@ -226,7 +227,7 @@ def test_a_picture_that_is_given_up_amid_a_create_is_stored_again(
     def record_late(*args: Any) -> Any:
         if not deleted:
             deleted.append(True)
-            assert removal.delete(first)
+            assert deletion.delete(first)
         return record(*args)
 
     monkeypatch.setattr(lifecycle, "record", record_late)
@@ -241,10 +242,10 @@ def test_what_s3_does_not_delete_at_once_the_worker_does_later(alice: Caller, se
     answer = delete(alice, g)
     assert (answer.status_code, answer.json()["video"]) == (202, None)
     settings.S3_BUCKET = there
-    removal.purge_left()
+    deletion.purge_left()
     assert objects.exists(g.video_key)  # the request that deletes it has a minute for its own try
     Generation.objects.filter(pk=g.pk).update(deleted_at="2026-01-01T00:00:00Z")
-    removal.purge_left()
+    deletion.purge_left()
     assert objects.keys("") == []
     g.refresh_from_db()
     assert g.purged_at

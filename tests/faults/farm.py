@@ -20,9 +20,10 @@ django.setup()
 from django.conf import settings
 from django.db import connections
 
-from generations import doubts, sweep
+from generations import sweep
 from generations.media import videos  # noqa: F401  what a sweep will need
 from generations.models import Generation
+from generations.ops import in_doubt
 from tenants.administration import Act
 from tenants.errors import Refusal
 
@@ -47,15 +48,15 @@ def ops() -> None:
             found = json.load(answer)
         try:
             if found:
-                doubts.attach(OPS, generation, found[0])
+                in_doubt.attach(OPS, generation, found[0])
             elif generation.seed % 3:
-                doubts.resubmit(OPS, generation)
+                in_doubt.resubmit(OPS, generation)
             else:
-                random.choice([doubts.release, doubts.give_up])(OPS, generation)
+                random.choice([in_doubt.release, in_doubt.give_up])(OPS, generation)
         except Refusal as refusal:
             log.info("ops: %s", refusal)  # still rendering, or resolved by a late answer
             if "Release" in str(refusal):  # the task failed
-                doubts.release(OPS, generation)
+                in_doubt.release(OPS, generation)
     time.sleep(0.5)
 
 

@@ -8,18 +8,18 @@ from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
 
-from generations import doubts
 from generations.models import Generation
+from generations.ops import in_doubt
 from tenants import amounts, times
 from tenants.administration import Act
 from tenants.errors import Refusal
 from tenants.management.options import user
 
 ACTS: dict[str, Callable[..., None]] = {
-    "attach": doubts.attach,
-    "resubmit": doubts.resubmit,
-    "release": doubts.release,
-    "give-up": doubts.give_up,
+    "attach": in_doubt.attach,
+    "resubmit": in_doubt.resubmit,
+    "release": in_doubt.release,
+    "give-up": in_doubt.give_up,
 }
 
 
@@ -74,7 +74,7 @@ def _shown(row: Generation) -> dict[str, Any]:
     return {
         "id": str(row.pk),
         "tenant": row.tenant.name,
-        "attempt": doubts.attempt_of(row),
+        "attempt": in_doubt.attempt_of(row),
         "seed": row.seed,
         "submitted_at": times.rfc3339(row.submitted_at, "seconds"),
         "usd": amounts.usd(row.price_micro),

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from rich import filesize
 
-from generations.retention import Prune, Pruned
+from generations.ops.retention import Prune, Pruned
 
 
 class Command(BaseCommand):

@@ -177,17 +177,17 @@ def test_it_is_a_savepoint_of_a_callers_transaction(alice: Caller) -> None:
 
 
 def test_an_operators_rerun_is_one_plan_with_its_audit_entry(alice: Caller, plans: list[bool]) -> None:
-    from generations import interventions
+    from generations.ops import actions
     from tenants.models import AuditEntry
 
     source = make_generation(alice, image=None, image_url=BODY["image"])
-    made = interventions.rerun(Act(by="ops", reason="asked for"), source)
+    made = actions.rerun(Act(by="ops", reason="asked for"), source)
     assert plans == [True, True]
     entry = AuditEntry.objects.get(action="generation: rerun")
     assert (entry.target, entry.changes["made"]) == (str(source.pk), str(made.pk))
     alice.limit(in_flight=2)
     with pytest.raises(LimitReached):
-        interventions.rerun(Act(by="ops", reason="once more"), source)
+        actions.rerun(Act(by="ops", reason="once more"), source)
     assert AuditEntry.objects.filter(action="generation: rerun").count() == 1
 
 

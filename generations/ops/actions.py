@@ -10,9 +10,10 @@ from typing import Any
 
 from django.db import transaction
 
-from generations import lifecycle, removal, wakeups
+from generations import lifecycle, wakeups
 from generations.intake import create as intake
 from generations.models import Generation
+from generations.ops import deletion
 from tenants import administration, amounts
 from tenants.administration import Act
 from tenants.db.operations import Statement
@@ -69,7 +70,7 @@ def rerun(act: Act, generation: Generation, *, seed: int | None = None) -> Gener
 def delete_files(act: Act, generation: Generation) -> bool:
     """Its video and pictures leave the bucket; the row and the ledger stay. Whether they are gone already."""
     _do(act, "delete files", generation, lambda: lifecycle.delete(generation, OPERATORS))
-    return removal.purge(generation)
+    return deletion.purge(generation)
 
 
 def _do(act: Act, action: str, generation: Generation, move: Callable[[], bool], **facts: Any) -> None:
