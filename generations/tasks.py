@@ -1,7 +1,7 @@
 """What the queue may call. The names are an interface: messages in flight hold them as text."""
 
-from generations import sweep as sweeping
 from generations.ops import retention
+from generations.worker import loop as sweeping
 
 PRUNE_FOR = 240.0  # seconds of each hour's run; the queue ends a task after 600
 

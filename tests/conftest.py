@@ -21,11 +21,12 @@ from django_q.models import OrmQ
 from moto.s3.models import s3_backends
 
 from deploy import stack
-from generations import claims, wakeups
+from generations import wakeups
 from generations.catalog import eta, video_models
 from generations.intake import create as intake
 from generations.models import Generation, InputImage
 from generations.upstream.novita import client as novita
+from generations.worker import claims
 from tenants import administration
 from tenants.failures import failures
 from tenants.key_cache import cached_keys

@@ -7,9 +7,9 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from generations import steps
 from generations.models import Attempt, Generation, Pause
 from generations.upstream import circuit_breaker
+from generations.worker import steps
 from tenants.models import LedgerEntry
 from tests.conftest import Caller, claim_due, make_generation, make_image
 from tests.upstream import Upstream, as_json, refusal

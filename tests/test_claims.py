@@ -11,8 +11,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from generations import claims, lifecycle
+from generations import lifecycle
 from generations.models import Generation
+from generations.worker import claims
 from tenants.db import postgresql
 from tenants.db.engine import engine
 from tests.conftest import Caller, claim_due, make_generation

@@ -11,10 +11,11 @@ import time_machine
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from generations import lifecycle, steps
+from generations import lifecycle
 from generations.models import Generation
 from generations.ops import in_doubt
 from generations.upstream import circuit_breaker
+from generations.worker import steps
 from tenants import administration
 from tenants.administration import Act
 from tenants.errors import NotPossible

@@ -10,11 +10,11 @@ import yaml
 from django.core.management import get_commands
 from prometheus_client.parser import text_string_to_metric_families
 
-from generations import steps
 from generations.admin import acts
 from generations.models import DeliveryAttempt, Generation
 from generations.reports import database_metrics, worker_hosts
 from generations.telemetry import metrics
+from generations.worker import steps
 
 ROOT = Path(__file__).parent.parent
 ALERTS = yaml.safe_load((ROOT / "deploy" / "prometheus" / "alerts.yml").read_text())

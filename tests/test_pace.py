@@ -10,11 +10,11 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from generations import claims, steps, sweep
 from generations.bucket import inputs
 from generations.media.images import inspect
 from generations.models import Event, Generation, Pace
 from generations.upstream import rate_limit
+from generations.worker import claims, loop, steps
 from tests.conftest import Caller, make_generation
 from tests.pictures import picture
 from tests.test_lifecycle import put_in
@@ -125,13 +125,13 @@ def test_a_sweep_keeps_the_pace_and_the_order(
     alice: Caller, settings: Any, bucket: Any, upstream: Upstream, monkeypatch: Any
 ) -> None:
     settings.UPSTREAM_RPM = 600  # ten a second
-    monkeypatch.setattr(sweep, "AWAKE_FOR", 1.5)
+    monkeypatch.setattr(loop, "AWAKE_FOR", 1.5)
     image = inputs.keep(alice.tenant.pk, inspect(picture()))
     rows = [make_generation(alice, image=image) for _ in range(40)]
     for number, row in enumerate(rows):
         Generation.objects.filter(pk=row.pk).update(due_at=timezone.now() - timedelta(seconds=100 - number))
     started = time.monotonic()
-    sweep.run()
+    loop.run()
     took = time.monotonic() - started
     assert 8 <= len(upstream.submits) <= took * 10 + 2
     sent = list(Generation.objects.exclude(submitted_at=None).values_list("pk", flat=True))

@@ -10,10 +10,11 @@ from django.db import connection
 from django.urls import reverse
 from django_q.models import OrmQ
 
-from generations import lifecycle, steps, wakeups
+from generations import lifecycle, wakeups
 from generations.intake import create as intake
 from generations.models import Generation
 from generations.upstream import circuit_breaker
+from generations.worker import steps
 from seedance_service.logs import RedactingFormatter
 from tests.conftest import Caller, claim_due
 from tests.pictures import mp4

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from generations import steps
 from generations.catalog import video_models
 from generations.models import Generation
+from generations.worker import steps
 from tests.conftest import Caller, claim_due
 from tests.pictures import base64_of, mp4, picture
 from tests.upstream import Upstream

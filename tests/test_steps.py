@@ -10,11 +10,12 @@ from django.db import OperationalError, connection
 from django.db.models import F
 from django.utils import timezone
 
-from generations import claims, lifecycle, steps, transfer
+from generations import lifecycle
 from generations.bucket import inputs, objects
 from generations.media.images import inspect
 from generations.models import Generation
 from generations.upstream import circuit_breaker
+from generations.worker import claims, steps, video_transfer
 from tenants.models import LedgerEntry
 from tests.conftest import Caller, claim_due, make_generation
 from tests.pictures import base64_of, data_uri, mp4, picture
@@ -466,7 +467,7 @@ def test_a_store_that_is_down_delays_a_copy_and_loses_nothing(
 def test_a_copy_that_lost_its_turn_stops_and_leaves_no_object(
     running: Generation, upstream: Upstream, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(transfer, "RENEW_EVERY", -1.0)  # renew with every chunk
+    monkeypatch.setattr(video_transfer, "RENEW_EVERY", -1.0)  # renew with every chunk
 
     def steal(handler: Any) -> Any:
         """Another worker claims the row while this one's copy has begun."""

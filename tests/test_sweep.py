@@ -12,12 +12,13 @@ import time_machine
 from django.db import connection
 from django.utils import timezone
 
-from generations import sweep, transfer, wakeups
+from generations import wakeups
 from generations.bucket import inputs, objects
 from generations.management.commands import worker
 from generations.media.images import inspect
 from generations.models import Generation, Slot, Worker
 from generations.reports import worker_hosts
+from generations.worker import loop, video_transfer
 from tests.conftest import Caller, count_rings, make_generation
 from tests.pictures import mp4, picture
 from tests.test_lifecycle import put_in
@@ -35,7 +36,7 @@ def generations(alice: Caller, bucket: Any, upstream: Upstream) -> list[Generati
 
 def test_a_sweep_brings_every_generation_to_its_end(generations: list[Generation], upstream: Upstream) -> None:
     upstream.video(mp4())
-    taken = sweep.run()
+    taken = loop.run()
     assert set(Generation.objects.values_list("status", flat=True)) == {Status.SUCCEEDED}
     assert len(upstream.submits) == 20
     assert taken >= 40
@@ -45,21 +46,21 @@ def test_a_sweep_brings_every_generation_to_its_end(generations: list[Generation
 
 def test_a_sweep_with_nothing_to_do_ends_at_once(db: None) -> None:
     started = time.monotonic()
-    assert sweep.run() == 0
+    assert loop.run() == 0
     assert time.monotonic() - started < 1
 
 
 def test_a_second_sweep_finds_no_slot_and_ends_at_once(generations: list[Generation], upstream: Upstream) -> None:
     assert wakeups.take_slot()
-    assert sweep.run() == 0
+    assert loop.run() == 0
     assert upstream.submits == []
 
 
 def test_a_sweep_whose_time_is_over_rings_its_successor(
     generations: list[Generation], upstream: Upstream, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(sweep, "AWAKE_FOR", 0.0)
-    sweep.run()
+    monkeypatch.setattr(loop, "AWAKE_FOR", 0.0)
+    loop.run()
     assert Generation.objects.filter(status=Status.RUNNING).exists()
     assert count_rings() == 1
 
@@ -67,7 +68,7 @@ def test_a_sweep_whose_time_is_over_rings_its_successor(
 def test_a_row_due_much_later_is_left_to_the_minutes_ring(alice: Caller) -> None:
     g = make_generation(alice)
     Generation.objects.filter(pk=g.pk).update(due_at=timezone.now() + timedelta(minutes=5))
-    assert sweep.run() == 0
+    assert loop.run() == 0
     assert count_rings() == 0
 
 
@@ -75,7 +76,7 @@ def test_a_sweep_that_is_asked_to_stop_ends_and_rings_nobody(generations: list[G
     polled = threading.Event()
     answer = upstream.on_poll
     upstream.on_poll = lambda handler: (polled.set(), answer)[1]
-    thread = threading.Thread(target=lambda: (sweep.run(), connection.close()))
+    thread = threading.Thread(target=lambda: (loop.run(), connection.close()))
     thread.start()
     assert polled.wait(10)
     wakeups.free_slots_of_this_host()
@@ -90,7 +91,7 @@ def test_a_step_that_fails_is_told_and_harms_no_other(
     # The upstream gives every task the same id: the schema lets the first have it.
     upstream.on_submit = 200, {}, b'{"task_id": "same"}'
     upstream.video(mp4())
-    sweep.run()
+    loop.run()
     assert Generation.objects.filter(status=Status.SUCCEEDED).count() == 1
     assert Generation.objects.filter(status=Status.SUBMITTING).count() == 19
     assert "a step failed" in caplog.text
@@ -143,7 +144,7 @@ def test_a_sweep_beats_and_a_restart_is_counted_with_its_reason(
 ) -> None:
     worker_hosts.started()
     upstream.video(mp4())
-    sweep.run()
+    loop.run()
     worker_hosts.restarted("work is due, and none was done for a minute")
     known = Worker.objects.get(pk=wakeups.host())
     times = [known.started_at, known.beat_at, known.restarted_at]
@@ -189,7 +190,7 @@ def test_a_generation_that_comes_while_a_sweep_is_awake_needs_no_ring(
     polled = threading.Event()
     answer = upstream.on_poll
     upstream.on_poll = lambda handler: (polled.set(), answer)[1]
-    thread = threading.Thread(target=lambda: (sweep.run(), connection.close()))
+    thread = threading.Thread(target=lambda: (loop.run(), connection.close()))
     thread.start()
     try:
         assert polled.wait(10)
@@ -207,8 +208,8 @@ def test_a_generation_that_comes_while_a_sweep_is_awake_needs_no_ring(
 def test_a_sweep_removes_what_a_delete_left_in_the_bucket(alice: Caller, bucket: Any) -> None:
     g, _ = put_in(alice, "failed")
     Generation.objects.filter(pk=g.pk).update(deleted_at=timezone.now() - timedelta(hours=1))
-    objects.put(f"{transfer.prefix(g)}1.mp4", b"left", "video/mp4")
-    sweep.run()
+    objects.put(f"{video_transfer.prefix(g)}1.mp4", b"left", "video/mp4")
+    loop.run()
     assert objects.keys("") == []
     assert Generation.objects.get(pk=g.pk).purged_at
 
@@ -217,15 +218,15 @@ def test_a_sweep_removes_what_a_delete_left_in_the_bucket(alice: Caller, bucket:
 def test_who_has_polls_waiting_looks_again_as_soon_as_half_of_those_begun_are_done(
     threads: int, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(sweep, "SHORT", 30.0)
-    monkeypatch.setattr(sweep, "LOOK_EVERY", 30.0)
+    monkeypatch.setattr(loop, "SHORT", 30.0)
+    monkeypatch.setattr(loop, "LOOK_EVERY", 30.0)
     may_end = threading.Semaphore(0)
-    with sweep._crew("poll", threads, sweep.POLLS_AHEAD * threads, lambda _: may_end.acquire()) as polling:
-        half, rested = sweep._batch(polling), threading.Event()
+    with loop._crew("poll", threads, loop.POLLS_AHEAD * threads, lambda _: may_end.acquire()) as polling:
+        half, rested = loop._batch(polling), threading.Event()
         polling.begin(range(polling.size - half + 1))  # with one more done there is room for half as many
 
         def rest() -> None:
-            sweep._rest(set(), polling, sweep.Polls(), hurry=True)
+            loop._rest(set(), polling, loop.Polls(), hurry=True)
             rested.set()
 
         looking = threading.Thread(target=rest)

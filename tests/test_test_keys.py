@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from generations import lifecycle, steps
+from generations import lifecycle
 from generations.models import Generation
 from generations.upstream.novita import client as novita
+from generations.worker import steps
 from tenants import administration, reconcile, statement
 from tenants.errors import NoSandbox
 from tenants.limits import counters

@@ -11,10 +11,11 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from generations import ids, lifecycle, sweep, wakeups
+from generations import ids, lifecycle, wakeups
 from generations.models import Delivery, DeliveryAttempt, WebhookEndpoint
 from generations.webhooks import endpoints, fair_queue, send
 from generations.webhooks.fair_queue import Load, Turn
+from generations.worker import loop
 from tests.conftest import ACT, Caller, clear_rings, count_rings, make_generation
 from tests.receiver import Receiver, receiving
 from tests.webhooks import ended, make_due, make_endpoint
@@ -158,7 +159,7 @@ def test_a_delivery_is_taken_by_one_of_many_sweeps(alice: Caller) -> None:
 
 
 def sweeping() -> threading.Thread:
-    thread = threading.Thread(target=lambda: (sweep.run(), connection.close()))
+    thread = threading.Thread(target=lambda: (loop.run(), connection.close()))
     thread.start()
     return thread
 
@@ -169,7 +170,7 @@ def test_a_sweep_delivers_what_is_due_and_ends(alice: Caller, receiver: Receiver
     for _ in range(6):
         ended(alice)
     clear_rings()
-    assert sweep.run() == 6
+    assert loop.run() == 6
     assert {post.verified(secret)["type"] for post in receiver.posts} == {"generation.failed"}
     assert len({post.id for post in receiver.posts}) == 6
     assert set(Delivery.objects.values_list("status", flat=True)) == {"delivered"}
@@ -180,12 +181,12 @@ def test_a_sweep_delivers_what_is_due_and_ends(alice: Caller, receiver: Receiver
 def test_a_sweep_whose_time_is_over_rings_for_what_is_due_soon(
     alice: Caller, receiver: Receiver, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(sweep, "AWAKE_FOR", 0.0)
+    monkeypatch.setattr(loop, "AWAKE_FOR", 0.0)
     make_endpoint(alice, receiver.url)
     receiver.answer = 500
     ended(alice)
     clear_rings()
-    assert sweep.run() == 1
+    assert loop.run() == 1
     assert count_rings() == 1  # its next attempt is in five seconds
 
 
@@ -195,7 +196,7 @@ def test_a_retry_that_is_due_much_later_is_left_to_the_minutes_ring(alice: Calle
     ended(alice)
     Delivery.objects.update(due_at=timezone.now() + timedelta(minutes=5))
     clear_rings()
-    assert sweep.run() == 0
+    assert loop.run() == 0
     assert count_rings() == 0
 
 
@@ -250,8 +251,8 @@ def test_a_delivery_that_fails_is_told_and_harms_no_other(
     make_endpoint(alice, receiver.url)
     bad, _ = ended(alice), ended(alice)
     Delivery.objects.filter(generation=bad).update(format="novita", generation=None)
-    monkeypatch.setattr(sweep, "AWAKE_FOR", 0.2)
-    sweep.run()
+    monkeypatch.setattr(loop, "AWAKE_FOR", 0.2)
+    loop.run()
     assert "a delivery failed" in caplog.text
     assert len(receiver.posts) == 1
     assert Delivery.objects.get(generation=None).log.get().outcome == "internal_error"
@@ -272,7 +273,7 @@ def test_what_a_killed_worker_had_sent_is_sent_again_under_the_same_id(
     assert DeliveryAttempt.objects.count() == 0
     assert fair_queue.claim([]) == []
     make_due()
-    sweep.run()
+    loop.run()
     assert len(receiver.posts) == 2
     assert len({(post.id, post.body) for post in receiver.posts}) == 1
     assert Delivery.objects.get().status == "delivered"

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from django.db.models import F, Max, QuerySet
 from django.utils import timezone
 
-from generations import claims, wakeups
+from generations import wakeups
 from generations.models import Worker
+from generations.worker import claims
 
 BEAT_EVERY = 5.0  # seconds
 SILENT = timedelta(minutes=3)  # an idle worker is rung for each minute, and beats at least every 90 s

@@ -178,26 +178,26 @@ def polls_by_httpx() -> list[float]:
 
 def polls(count: int) -> list[float]:
     """A second, of one sweep for which more are due than it can poll."""
-    from generations import steps, sweep
     from generations.models import Generation
+    from generations.worker import loop, steps
 
     running(count, 1.0)
-    steps.FIRST_POLL, steps.LONGEST_POLL, sweep.AWAKE_FOR = 0.0, 0.0, SWEEP_FOR
-    taken = sweep.run()
+    steps.FIRST_POLL, steps.LONGEST_POLL, loop.AWAKE_FOR = 0.0, 0.0, SWEEP_FOR
+    taken = loop.run()
     Generation.objects.all().delete()
     return [taken / SWEEP_FOR]
 
 
 def lag(count: int, begin: float) -> list[float]:
     """Seconds from each end at the upstream to known here, p50 and p95; and to a video in the bucket."""
-    from generations import sweep
     from generations.bucket import objects
     from generations.models import Event, Generation
+    from generations.worker import loop
 
     objects.ensure_bucket()
     running(count, 10.0)
-    sweep.AWAKE_FOR = begin - time.time() + SPREAD + 30
-    sweep.run()
+    loop.AWAKE_FOR = begin - time.time() + SPREAD + 30
+    loop.run()
     ends = {
         pk: begin + SPREAD * int(name.rpartition("-")[2]) / count
         for pk, name in Generation.objects.filter(status="succeeded").values_list("pk", "upstream_id")
@@ -215,7 +215,7 @@ def claims_of(count: int) -> list[float]:
     """Rows a second: with all of them due, after a million updates more, and of a narrow table by hand."""
     from django.db import connection
 
-    from generations import claims
+    from generations.worker import claims
 
     running(count, 10.0)
 
@@ -288,9 +288,9 @@ def copy_lines(s3: dict[str, str], folder: Path) -> Iterator[Line]:
 
 def copies(at_once: int, url: str) -> list[float]:
     """MB a second, and MB that the process grew by."""
-    from generations import transfer
     from generations.bucket import objects
     from generations.models import Generation
+    from generations.worker import video_transfer
 
     objects.ensure_bucket()
     running(at_once * 8, 10.0)
@@ -298,11 +298,11 @@ def copies(at_once: int, url: str) -> list[float]:
     Generation.objects.update(status="copying")
     for row in rows:
         row.status = "copying"
-    transfer.run(rows.pop(), f"{url}/video.mp4")  # what is made once is made
+    video_transfer.run(rows.pop(), f"{url}/video.mp4")  # what is made once is made
     before = _reset_peak()
     began = time.perf_counter()
     with ThreadPoolExecutor(at_once) as pool:
-        sizes = [video.size for video in pool.map(lambda row: transfer.run(row, f"{url}/video.mp4"), rows)]
+        sizes = [video.size for video in pool.map(lambda row: video_transfer.run(row, f"{url}/video.mp4"), rows)]
     took = time.perf_counter() - began
     grown = _peak() - before
     Generation.objects.all().delete()

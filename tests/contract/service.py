@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy import stack
-from generations.processes import die_with_parent
+from generations.worker.processes import die_with_parent
 from tests.pictures import picture
 
 KEPT = ("PATH", "HOME", "LANG", "VIRTUAL_ENV")

@@ -9,8 +9,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from generations import steps
 from generations.models import Generation
+from generations.worker import steps
 from tenants.models import LedgerEntry
 from tests.conftest import Caller, claim_due, make_generation
 from tests.faults.proxy import Answer, AnswerAfter, Fault, LoseAnswer, Proxy, Request, Reset

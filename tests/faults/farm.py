@@ -20,10 +20,10 @@ django.setup()
 from django.conf import settings
 from django.db import connections
 
-from generations import sweep
 from generations.media import videos  # noqa: F401  what a sweep will need
 from generations.models import Generation
 from generations.ops import in_doubt
+from generations.worker import loop
 from tenants.administration import Act
 from tenants.errors import Refusal
 
@@ -36,7 +36,7 @@ def sweeper() -> None:
     if time.time() % 8 < 4:
         time.sleep(0.1)
         return
-    sweep.run()
+    loop.run()
     time.sleep(random.uniform(0.05, 0.3))
 
 

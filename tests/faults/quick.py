@@ -9,19 +9,20 @@ class Quick(AppConfig):
     name, label = "tests.faults", "faults"
 
     def ready(self) -> None:
-        from generations import claims, lifecycle, steps, sweep, transfer, wakeups
+        from generations import lifecycle, wakeups
         from generations.management.commands import worker
         from generations.reports import worker_hosts
         from generations.upstream import circuit_breaker
         from generations.upstream.novita import client as novita
         from generations.webhooks import deliveries, fair_queue, send
+        from generations.worker import claims, loop, steps, video_transfer
 
         claims.CLAIM_LEASE = timedelta(seconds=10)
         claims.POLL_LEASE = timedelta(seconds=4)
         lifecycle.SUBMIT_LEASE = timedelta(seconds=6)
         lifecycle.COPY_LEASE = timedelta(seconds=8)
         novita.SUBMIT_DEADLINE, novita.POLL_DEADLINE = 3.0, 2.0
-        transfer.DEADLINE, transfer.RENEW_EVERY = 10.0, 1.0
+        video_transfer.DEADLINE, video_transfer.RENEW_EVERY = 10.0, 1.0
         wakeups.SLOT_LEASE, wakeups.RING_PATIENCE = timedelta(seconds=2), timedelta(seconds=1)
         circuit_breaker.FIRST, circuit_breaker.LONGEST = 0.2, 1.0
         circuit_breaker.PROBE_LEASE = timedelta(
@@ -31,7 +32,7 @@ class Quick(AppConfig):
         steps.UNEXPECTED_TRIES = 100  # hundreds of faults a minute are expected here
         send.DEADLINE, fair_queue.LEASE = 1.0, timedelta(seconds=3)
         deliveries.SCHEDULE = (0.2,) * 100  # hundreds of faults a minute are expected here too
-        sweep.AWAKE_FOR = 2.5
+        loop.AWAKE_FOR = 2.5
         worker_hosts.STALLED, worker_hosts.BEAT_EVERY = timedelta(seconds=10), 1.0
         worker.CHECK_EVERY = 0.5
         worker.LATE = timedelta(seconds=0.5)

@@ -13,8 +13,8 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from generations import transfer
 from generations.models import Generation
+from generations.worker import video_transfer
 from tests.conftest import Caller
 from tests.faults.copies import (
     BUCKET,
@@ -110,7 +110,7 @@ HURT: dict[str, list[Any]] = {
 def test_what_is_not_the_whole_video_is_never_served(
     running: Generation, alice: Caller, upstream: Upstream, bucket: Any, monkeypatch: Any, answers: list[Any]
 ) -> None:
-    monkeypatch.setattr(transfer, "MAX_VIDEO", LIMIT)
+    monkeypatch.setattr(video_transfer, "MAX_VIDEO", LIMIT)
     for tries, answer in enumerate(answers, 1):
         upstream.on_video = answer
         g = turn(running)
@@ -163,7 +163,7 @@ def test_a_source_that_drips_meets_the_copys_deadline(
         except OSError:
             handler.close_connection = True
 
-    monkeypatch.setattr(transfer, "DEADLINE", 0.1)
+    monkeypatch.setattr(video_transfer, "DEADLINE", 0.1)
     upstream.on_video = drip
     started = time.monotonic()
     g = turn(running)

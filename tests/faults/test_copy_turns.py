@@ -6,9 +6,10 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from generations import lifecycle, steps
+from generations import lifecycle
 from generations.models import Generation
 from generations.telemetry.failpoints import Broken
+from generations.worker import steps
 from tests.conftest import Caller, claim_due
 from tests.faults.copies import (
     Status,

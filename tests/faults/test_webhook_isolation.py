@@ -16,9 +16,10 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from generations import sweep, wakeups
+from generations import wakeups
 from generations.models import Delivery, DeliveryAttempt
 from generations.webhooks import send
+from generations.worker import loop
 from tests.conftest import Caller
 from tests.receiver import Receiver, receiving
 from tests.webhooks import ended, make_endpoint
@@ -34,7 +35,7 @@ def sweeping() -> Iterator[None]:
 
     def run() -> None:
         while not over.is_set():
-            sweep.run()
+            loop.run()
             time.sleep(0.1)
         connection.close()
 

@@ -16,10 +16,11 @@ from django.core.management.base import BaseCommand
 from django.db import Error, connection
 from django.utils import timezone
 
-from generations import claims, wakeups
-from generations.processes import die_with_parent
+from generations import wakeups
 from generations.reports import database_metrics, worker_hosts
 from generations.webhooks import deliveries
+from generations.worker import claims
+from generations.worker.processes import die_with_parent
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
-from generations import claims, lifecycle, steps, wakeups
+from generations import lifecycle, wakeups
 from generations.models import Delivery, Generation, Slot
 from generations.ops import deletion
 from generations.reports import hourly_statistics, worker_hosts
@@ -22,6 +22,7 @@ from generations.telemetry import tracing
 from generations.upstream import rate_limit
 from generations.webhooks import deliveries, fair_queue, send
 from generations.webhooks.fair_queue import Turn
+from generations.worker import claims, steps
 
 log = structlog.stdlib.get_logger(__name__)
 

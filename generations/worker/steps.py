@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
-from generations import errors, lifecycle, transfer
+from generations import errors, lifecycle
 from generations.bucket import inputs
 from generations.catalog import video_models
 from generations.models import Attempt, Generation
@@ -22,6 +22,7 @@ from generations.telemetry import metrics, tracing
 from generations.telemetry.failpoints import failpoint
 from generations.upstream import circuit_breaker, rate_limit
 from generations.upstream.novita import client as novita
+from generations.worker import video_transfer
 from tenants.db.operations import release_connection
 
 Status = Generation.Status
@@ -334,11 +335,11 @@ def copy_from(generation: Generation, video_url: str) -> None:
     try:
         began = time.monotonic()
         with tracing.step("copy", generation) as span:
-            video = transfer.run(generation, video_url)
+            video = video_transfer.run(generation, video_url)
             span.tell(bytes=video.size)
     except (errors.Trouble, OutboundError) as trouble:
         _copy_later(generation, f"{type(trouble).__name__}: {trouble}")
-    except transfer.TurnLost:
+    except video_transfer.TurnLost:
         return
     else:
         metrics.COPY.observe(time.monotonic() - began)
