@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from generations import lifecycle
-from generations.admin import acts, life
+from generations.admin import action_pages, generation_page
 from generations.errors import StorageTrouble
 from generations.models import Generation
 from tenants.models import AuditEntry
@@ -106,7 +106,7 @@ def test_the_page_tells_its_whole_life_and_offers_what_can_be_done(
         assert event.get_status_display() in text
     assert ("<video" in text) == (status == "succeeded")
     offered = set(re.findall(rf'href="[^"]*/{g.pk}/([a-z-]+)/?"', text)) - {"change", "history", "video"}
-    assert {name.replace("-", "_") for name in offered} == set(acts.possible(g))
+    assert {name.replace("-", "_") for name in offered} == set(action_pages.possible(g))
 
 
 def test_the_video_plays_by_a_fresh_url_each_time(admin_client: Client, alice: Caller) -> None:
@@ -235,4 +235,4 @@ def test_a_stranger_exports_nothing(alice: Caller) -> None:
     [(0.04, "0.0 s"), (9.96, "10.0 s"), (10, "10 s"), (200, "3 min 20 s"), (18600, "5 h 10 min"), (273600, "3 d 4 h")],
 )
 def test_spans_read_well(seconds: float, shown: str) -> None:
-    assert life.span(timedelta(seconds=seconds)) == shown
+    assert generation_page.span(timedelta(seconds=seconds)) == shown

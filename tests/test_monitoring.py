@@ -10,7 +10,7 @@ import yaml
 from django.core.management import get_commands
 from prometheus_client.parser import text_string_to_metric_families
 
-from generations.admin import acts
+from generations.admin import action_pages
 from generations.models import DeliveryAttempt, Generation
 from generations.reports import database_metrics, worker_hosts
 from generations.telemetry import metrics
@@ -137,7 +137,7 @@ def test_the_runbook_has_no_section_of_an_alert_that_is_gone() -> None:
 
 
 def test_the_runbook_names_each_act_of_the_panel_and_only_commands_that_exist() -> None:
-    for page in acts.PAGES.values():
+    for page in action_pages.PAGES.values():
         assert f"| {page.title} |" in RUNBOOK
     for command in set(re.findall(r"manage\.py (\w+)", RUNBOOK)):
         assert command in get_commands(), command

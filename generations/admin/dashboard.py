@@ -13,7 +13,7 @@ from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils import timezone
 
-from generations.admin.life import span
+from generations.admin.generation_page import span
 from generations.models import Delivery, Pause, StorageUse, WebhookEndpoint, Worker
 from generations.reports import backlog, hourly_statistics, worker_hosts
 from generations.reports.hourly_statistics import Counts, Hour

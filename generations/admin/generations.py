@@ -11,7 +11,7 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 
-from generations.admin import acts, filters, life
+from generations.admin import action_pages, filters, generation_page
 from generations.admin.search import Search
 from generations.bucket import links
 from generations.models import Generation
@@ -40,7 +40,7 @@ class GenerationList(Search, Long, ReadOnly, ModelAdmin):
 
     @display(description="Age")
     def age(self, generation: Generation) -> str:
-        return life.span(timezone.now() - generation.created_at)
+        return generation_page.span(timezone.now() - generation.created_at)
 
 
 @admin.register(Generation)
@@ -55,12 +55,12 @@ class GenerationAdmin(pages.Acts, GenerationList):
         filters.Resolution,
         filters.Created,
     )
-    actions_detail = [*acts.PAGES]
+    actions_detail = [*action_pages.PAGES]
     actions = ("nudge_chosen", "retry_chosen", "cancel_chosen", "fail_chosen")
     change_form_template = "generations/generation.html"
 
     def impossible(self, row: Generation) -> set[str]:
-        return set(acts.PAGES) - set(acts.possible(row))
+        return set(action_pages.PAGES) - set(action_pages.possible(row))
 
     def get_urls(self) -> list[Any]:
         video = path(
@@ -75,7 +75,7 @@ class GenerationAdmin(pages.Acts, GenerationList):
         generation = self.get_object(request, object_id)
         if generation is None or not links.has_video(generation):
             raise Http404
-        url = life.signed(links.video_url, generation)
+        url = generation_page.signed(links.video_url, generation)
         return HttpResponseRedirect(url) if url else HttpResponse("S3 can not be asked.", status=503)
 
     def get_queryset(self, request: HttpRequest) -> Any:
@@ -93,13 +93,13 @@ class GenerationAdmin(pages.Acts, GenerationList):
     def render_change_form(
         self, request: HttpRequest, context: Any, *, obj: Any = None, **options: Any
     ) -> HttpResponse:
-        context.update(life.told(request, obj), colour=COLOURS.get(obj.status, ""))
+        context.update(generation_page.told(request, obj), colour=COLOURS.get(obj.status, ""))
         context["audit_url"] = pages.listed("auditentry", target__exact=obj.pk)
         return super().render_change_form(request, context, obj=obj, **options)
 
     @display(description="Poster")
     def poster(self, generation: Generation) -> str:
-        url = life.signed(links.poster_url, generation) if links.has_video(generation) else ""
+        url = generation_page.signed(links.poster_url, generation) if links.has_video(generation) else ""
         return render_to_string("generations/poster.html", {"url": url})
 
     @display(description="Size")
@@ -110,18 +110,18 @@ class GenerationAdmin(pages.Acts, GenerationList):
     def price(self, generation: Generation) -> str:
         return "test" if generation.test else amounts.usd(generation.price_micro)
 
-    attach = pages.button(acts.PAGES["attach"], "link")
-    resubmit = pages.button(acts.PAGES["resubmit"], "send")
-    release = pages.button(acts.PAGES["release"], "undo")
-    give_up = pages.button(acts.PAGES["give_up"], "money_off", path="give-up")
-    cancel = pages.button(acts.PAGES["cancel"], "cancel")
-    nudge = pages.button(acts.PAGES["nudge"], "bolt")
-    retry_copy = pages.button(acts.PAGES["retry_copy"], "cloud_download", path="retry-copy")
-    fail = pages.button(acts.PAGES["fail"], "money_off")
-    rerun = pages.button(acts.PAGES["rerun"], "replay")
-    delete_files = pages.button(acts.PAGES["delete_files"], "delete", path="delete-files")
+    attach = pages.button(action_pages.PAGES["attach"], "link")
+    resubmit = pages.button(action_pages.PAGES["resubmit"], "send")
+    release = pages.button(action_pages.PAGES["release"], "undo")
+    give_up = pages.button(action_pages.PAGES["give_up"], "money_off", path="give-up")
+    cancel = pages.button(action_pages.PAGES["cancel"], "cancel")
+    nudge = pages.button(action_pages.PAGES["nudge"], "bolt")
+    retry_copy = pages.button(action_pages.PAGES["retry_copy"], "cloud_download", path="retry-copy")
+    fail = pages.button(action_pages.PAGES["fail"], "money_off")
+    rerun = pages.button(action_pages.PAGES["rerun"], "replay")
+    delete_files = pages.button(action_pages.PAGES["delete_files"], "delete", path="delete-files")
 
-    nudge_chosen = pages.list_action(acts.PAGES["nudge"])
-    retry_chosen = pages.list_action(acts.PAGES["retry_copy"])
-    cancel_chosen = pages.list_action(acts.PAGES["cancel"])
-    fail_chosen = pages.list_action(acts.PAGES["fail"])
+    nudge_chosen = pages.list_action(action_pages.PAGES["nudge"])
+    retry_chosen = pages.list_action(action_pages.PAGES["retry_copy"])
+    cancel_chosen = pages.list_action(action_pages.PAGES["cancel"])
+    fail_chosen = pages.list_action(action_pages.PAGES["fail"])

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from generations import lifecycle
-from generations.admin import acts
+from generations.admin import action_pages
 from generations.bucket import links
 from generations.errors import StorageTrouble
 from generations.models import Attempt, Delivery, Event, Generation, InputImage
@@ -54,7 +54,7 @@ def told(request: HttpRequest, generation: Generation) -> dict[str, Any]:
         "video_page": reverse("admin:generations_generation_video", args=[generation.pk]),
         "entries": ledger(generation) if user.has_perm("tenants.view_ledgerentry") else None,
         "deliveries": deliveries(generation) if user.has_perm("generations.view_delivery") else None,
-        "acts": acts.possible(generation),
+        "acts": action_pages.possible(generation),
     }
 
 
