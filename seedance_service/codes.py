@@ -10,8 +10,8 @@ from django.db import OperationalError
 from rest_framework.exceptions import MethodNotAllowed, NotAcceptable, ParseError, UnsupportedMediaType, ValidationError
 
 from generations import errors
-from generations.api.gate import TooManyLargeBodies
-from generations.api.wire import BodyTooLarge
+from generations.api.json_codec import BodyTooLarge
+from generations.api.large_bodies import TooManyLargeBodies
 from seedance_service import problems, request_id
 from seedance_service.advice import ADVICE, Advice
 from seedance_service.problems import Problem

@@ -143,7 +143,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["tenants.authentication.KeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": [],  # authentication itself refuses a request without a key
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["generations.api.wire.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["generations.api.json_codec.JSONParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "tenants.api.negotiation.Negotiation",
     "DEFAULT_SCHEMA_CLASS": "seedance_service.openapi.views.OperationSchema",
     "EXCEPTION_HANDLER": "seedance_service.problems.handle",

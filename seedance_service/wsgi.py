@@ -11,7 +11,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "seedance_service.settings")
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(settings.METRICS_DIR / "web")  # before anything counts
 django.setup(set_prefix=False)
 
-from generations.api import waiting  # noqa: E402
+from generations.api import long_poll  # noqa: E402
 from generations.bucket import objects  # noqa: E402  # these read the settings, which are there now
 from generations.errors import StorageTrouble  # noqa: E402
 from seedance_service.http import dispatch  # noqa: E402
@@ -22,6 +22,6 @@ try:
     objects.get_ready()
 except StorageTrouble:  # /readyz reports it, and so does every call that needs the bucket
     log.exception("the bucket's clients can not be made")
-waiting.end_with_the_process()
+long_poll.end_with_the_process()
 gc.collect()
 gc.freeze()  # what is loaded now lives as long as the process: the collector need not visit it during requests

@@ -17,7 +17,7 @@ from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from generations.api import lookup, shown, wire
+from generations.api import json_codec, render, tenant_scope
 from generations.bucket import objects
 from generations.errors import StorageTrouble
 from generations.intake import create as intake
@@ -155,7 +155,7 @@ def test_trouble_in_a_read_is_answered_in_the_callers_format(
     def fails(*args: Any, **facts: Any) -> Any:
         raise error
 
-    where = (objects, "signed_url") if isinstance(error, StorageTrouble) else (lookup, "_own")
+    where = (objects, "signed_url") if isinstance(error, StorageTrouble) else (tenant_scope, "_own")
     monkeypatch.setattr(*where, fails)
     answer = alice.http.get(path.format(generation.pk))
     if path == READS[0]:
@@ -315,7 +315,7 @@ def test_a_bug_before_it_is_tried_is_a_500(alice: Caller, monkeypatch: Any, capl
     def fails(*args: Any) -> Any:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(wire, "_decoded", fails)
+    monkeypatch.setattr(json_codec, "_decoded", fails)
     answer = create(alice, CREATES[0])
     assert (answer.status_code, answer["Content-Type"]) == (500, "application/problem+json")
     assert "a bug" in caplog.text
@@ -328,7 +328,7 @@ def test_one_whose_answer_can_not_be_made_is_found_in_the_log_by_its_id(
     def fails(generation: Any) -> Any:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(shown, "first", fails)
+    monkeypatch.setattr(render, "first", fails)
     caplog.clear()
     answer = create(alice, CREATES[0], HTTP_X_REQUEST_ID="")
     assert (answer.status_code, Generation.objects.count()) == (500, 1)

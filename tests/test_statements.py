@@ -14,7 +14,7 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from generations import wakeups
-from generations.api import lookup
+from generations.api import tenant_scope
 from generations.models import Event, Generation, Label
 from tenants.db.engine import engine
 from tenants.db.prepared_statements import Insert
@@ -69,13 +69,17 @@ def test_a_select_finds_what_the_orm_finds(alice: Caller, bob: Caller) -> None:
     image = make_generation(alice).image
     g = make_generation(alice, image=image, last_image=None, metadata={"a": "b"}, image_url="https://example.com/ä.png")
     with CaptureQueriesContext(connection) as asked:
-        [found] = lookup._own(g.pk, alice.tenant.pk, False)
+        [found] = tenant_scope._own(g.pk, alice.tenant.pk, False)
         assert found.image == image
         assert found.last_image is None
     assert len(asked) == 0  # all of it came with the statement itself
     assert columns(found) == columns(Generation.objects.get(pk=g.pk))
     assert not found._state.adding
-    assert list(lookup._own(g.pk, bob.tenant.pk, False)) == list(lookup._own(g.pk, alice.tenant.pk, True)) == []
+    assert (
+        list(tenant_scope._own(g.pk, bob.tenant.pk, False))
+        == list(tenant_scope._own(g.pk, alice.tenant.pk, True))
+        == []
+    )
 
 
 # -- what is remembered for a moment --------------------------------------------------------------------------------

@@ -7,11 +7,11 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serial
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from generations.api import creating, idempotency, lookup, shown, waiting
-from generations.api.gate import LargeBodies
-from generations.api.native import awaited
-from generations.api.serializers import NovitaCreate
-from generations.api.shapes import NovitaTaskResultShape
+from generations.api import create_generation, idempotency, long_poll, render, tenant_scope
+from generations.api.generations import awaited
+from generations.api.large_bodies import LargeBodies
+from generations.api.request_bodies import NovitaCreate
+from generations.api.response_schemas import NovitaTaskResultShape
 from generations.catalog import eta
 from generations.webhooks import novita_payload
 from tenants.api.base import ApiView, respond
@@ -30,20 +30,20 @@ class Submit(LargeBodies, NovitaView):
         responses=inline_serializer("NovitaTaskId", {"task_id": serializers.UUIDField()}),
     )
     def post(self, request: Request) -> HttpResponse:
-        accepted = creating.accept(request, creating.checked(NovitaCreate, request.data))
-        return respond({"task_id": str(accepted.generation.pk)}, headers=creating.headers(accepted))
+        accepted = create_generation.accept(request, create_generation.checked(NovitaCreate, request.data))
+        return respond({"task_id": str(accepted.generation.pk)}, headers=create_generation.headers(accepted))
 
 
 class TaskResult(NovitaView):
     @extend_schema(
         operation_id="novita_task_result",
         summary="Task Result",
-        parameters=[OpenApiParameter("task_id", UUID, required=True), waiting.PARAMETER],
+        parameters=[OpenApiParameter("task_id", UUID, required=True), long_poll.PARAMETER],
         responses=NovitaTaskResultShape,
     )
     def get(self, request: Request) -> HttpResponse:
         """Of an unfinished task, `eta` says how many seconds such tasks took from there."""
-        found = lookup.own(request, request.query_params.get("task_id", ""))
+        found = tenant_scope.own(request, request.query_params.get("task_id", ""))
         generation, waited = awaited(request, found)
         body = novita_payload.render(generation, eta.remaining(generation) or 0)
-        return respond(body, headers={**waited, **shown.retry_after(generation)})
+        return respond(body, headers={**waited, **render.retry_after(generation)})

@@ -1,18 +1,18 @@
 from django.urls import path
 
-from generations.api import acts, native, novita, usage, webhooks
+from generations.api import generation_actions, generations, novita, usage, webhooks
 from generations.catalog import video_models
 
 urlpatterns = [
     path(video_models.SEEDANCE_V1_LITE_I2V.path.lstrip("/"), novita.Submit.as_view()),
     path("v3/async/task-result", novita.TaskResult.as_view()),
-    path("v1/generations", native.Generations.as_view()),
-    path("v1/generations/<str:generation_id>", native.OneGeneration.as_view()),
-    path("v1/generations/<str:generation_id>/cancel", acts.Cancel.as_view()),
-    path("v1/generations/<str:generation_id>/rerun", acts.RerunView.as_view()),
-    path("v1/generations/<str:generation_id>/events", acts.Events.as_view()),
-    path("v1/generations/<str:generation_id>/video", acts.Video.as_view()),
-    path("v1/generations/<str:generation_id>/poster", acts.Poster.as_view()),
+    path("v1/generations", generations.Generations.as_view()),
+    path("v1/generations/<str:generation_id>", generations.OneGeneration.as_view()),
+    path("v1/generations/<str:generation_id>/cancel", generation_actions.Cancel.as_view()),
+    path("v1/generations/<str:generation_id>/rerun", generation_actions.RerunView.as_view()),
+    path("v1/generations/<str:generation_id>/events", generation_actions.Events.as_view()),
+    path("v1/generations/<str:generation_id>/video", generation_actions.Video.as_view()),
+    path("v1/generations/<str:generation_id>/poster", generation_actions.Poster.as_view()),
     path("v1/webhook-endpoints", webhooks.Endpoints.as_view()),
     path("v1/webhook-endpoints/<str:endpoint_id>", webhooks.OneEndpoint.as_view()),
     path("v1/webhook-endpoints/<str:endpoint_id>/rotate-secret", webhooks.RotateSecret.as_view()),

@@ -11,8 +11,8 @@ from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
-from generations.api import paging
-from generations.api import webhook_shapes as shapes
+from generations.api import pagination
+from generations.api import webhook_schemas as shapes
 from generations.api.fields import validated
 from generations.errors import DeliveryNotFound, WebhookEndpointNotFound
 from generations.models import Delivery, WebhookEndpoint
@@ -165,7 +165,7 @@ class Deliveries(WebhookView):
         asked = validated(shapes.Filters, request.query_params)
         wanted = {name: asked[name] for name in ("endpoint", "generation", "status") if name in asked}
         rows = own_deliveries(request).filter(**wanted)
-        found = paging.page(request, rows, paging.NEWEST_FIRST, asked["limit"], asked.get("cursor"))
+        found = pagination.page(request, rows, pagination.NEWEST_FIRST, asked["limit"], asked.get("cursor"))
         body = {"webhook_deliveries": [shapes.delivery(row) for row in found.rows], "next_cursor": found.next_cursor}
         return respond(body, headers=found.headers)
 

@@ -9,8 +9,8 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils.log import log_response
 
-from generations.api.gate import LargeBodies
-from generations.api.wire import stated_length
+from generations.api.json_codec import stated_length
+from generations.api.large_bodies import LargeBodies
 from generations.telemetry import tracing
 from seedance_service import problems, request_id
 

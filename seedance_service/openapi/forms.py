@@ -1,8 +1,8 @@
-"""A create as multipart/form-data: the JSON body's fields as generations/api/form.py reads them."""
+"""A create as multipart/form-data: the JSON body's fields as generations/api/multipart.py reads them."""
 
 from typing import Any
 
-from generations.api.form import FILES
+from generations.api.multipart import FILES
 
 Part = dict[str, Any]  # of the document
 FORM = "multipart/form-data"

@@ -6,7 +6,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import get_doc
 
-from generations.api.serializers import Strict
+from generations.api.request_bodies import Strict
 
 TAGS = {
     "/v3/": "Novita",

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from rest_framework.exceptions import ParseError
 
-from generations.api import outline
+from generations.api import json_guard
 from generations.models import Generation
 from tests.api.hostile import ENTRANCES, OWN, RIGHT, WIRE, Entrance, check_refused
 from tests.conftest import Caller
@@ -163,7 +163,7 @@ def test_unknown_fields_are_not_sent_back_at_length(alice: Caller) -> None:
 def test_small_values_cost_no_memory_before_they_are_refused(content: bytes) -> None:
     tracemalloc.start()
     with pytest.raises(ParseError):
-        outline.check(content)
+        json_guard.check(content)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 2 * len(content)

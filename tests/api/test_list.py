@@ -9,7 +9,7 @@ from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory
 
-from generations.api import listing
+from generations.api import generation_list
 from generations.models import Generation
 from tests.conftest import Caller, make_generation
 from tests.test_lifecycle import put_in
@@ -175,9 +175,9 @@ def _make_many(caller: Caller) -> None:
 def _plan(caller: Caller, query: str) -> str:
     request = Request(APIRequestFactory().get(f"/v1/generations?{query}"))
     request.auth = caller.key
-    asked = listing.Filters(data=request.query_params)
+    asked = generation_list.Filters(data=request.query_params)
     asked.is_valid(raise_exception=True)
-    rows, order = listing.filtered(request, asked.validated_data)
+    rows, order = generation_list.filtered(request, asked.validated_data)
     with connection.cursor() as cursor:
         for wrong in ("seqscan", "bitmapscan", "sort") if connection.vendor == "postgresql" else ():
             cursor.execute(f"SET LOCAL enable_{wrong} = off")  # what its cost model would take for a few rows

@@ -8,7 +8,7 @@ import pytest
 from django.test import RequestFactory
 from rest_framework.exceptions import ParseError
 
-from generations.api.wire import JSONParser
+from generations.api.json_codec import JSONParser
 from generations.media import images
 from generations.models import Generation
 from tests.conftest import Caller

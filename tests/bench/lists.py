@@ -79,18 +79,18 @@ class Lists:
         return answer
 
     def _matching(self, query: dict[str, str]) -> Any:
-        from generations.api import listing
+        from generations.api import generation_list
 
         request = self._request(query)
-        asked = listing.Filters(data=request.query_params)
+        asked = generation_list.Filters(data=request.query_params)
         asked.is_valid(raise_exception=True)
-        rows, order = listing.filtered(request, asked.validated_data)
+        rows, order = generation_list.filtered(request, asked.validated_data)
         return rows.order_by(*(f"-{name}" for name in order))
 
     def _cursor(self, row: Any) -> str:
-        from generations.api import paging
+        from generations.api import pagination
 
-        return paging.cursor_of(self._request({}), row.created_at, getattr(row, "generation_id", row.pk))
+        return pagination.cursor_of(self._request({}), row.created_at, getattr(row, "generation_id", row.pk))
 
     def _request(self, query: dict[str, str]) -> Any:
         from rest_framework.request import Request

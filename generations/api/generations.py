@@ -7,12 +7,12 @@ from django.urls import get_script_prefix
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
-from generations.api import creating, idempotency, listing, lookup, shown, waiting
-from generations.api.form import FormParser
-from generations.api.gate import LargeBodies
-from generations.api.serializers import NativeCreate
-from generations.api.shapes import GenerationList, GenerationRow
-from generations.api.wire import JSONParser
+from generations.api import create_generation, generation_list, idempotency, long_poll, render, tenant_scope
+from generations.api.json_codec import JSONParser
+from generations.api.large_bodies import LargeBodies
+from generations.api.multipart import FormParser
+from generations.api.request_bodies import NativeCreate
+from generations.api.response_schemas import GenerationList, GenerationRow
 from generations.catalog import eta
 from generations.intake.create import Wanted
 from generations.models import Generation
@@ -28,10 +28,10 @@ class Creates(LargeBodies):
     parser_classes = [JSONParser, FormParser]
 
     def create(self, request: Request, wanted: Wanted) -> HttpResponse:
-        accepted = creating.accept(request, wanted)
+        accepted = create_generation.accept(request, wanted)
         del wanted
         location = f"{get_script_prefix()}v1/generations/{accepted.generation.pk}"  # `reverse` takes long
-        headers = {**creating.headers(accepted), "Location": location}
+        headers = {**create_generation.headers(accepted), "Location": location}
         self.release_body(request)
         try:
             generation, waited = awaited(request, accepted.generation)
@@ -40,8 +40,8 @@ class Creates(LargeBodies):
             generation, waited = accepted.generation, {}
         if not waited:
             headers["Retry-After"] = str(eta.retry_after(generation.first_eta, 0))
-            return respond(shown.first(generation), status=202, headers=headers)
-        return shown.answer(generation, status=200 if generation.finished_at else 202, headers={**headers, **waited})
+            return respond(render.first(generation), status=202, headers=headers)
+        return render.answer(generation, status=200 if generation.finished_at else 202, headers={**headers, **waited})
 
 
 class Generations(Creates):
@@ -49,21 +49,21 @@ class Generations(Creates):
         operation_id="generations_create",
         summary="Ask for a video",
         request={"application/json": NativeCreate, "multipart/form-data": NativeCreate},
-        parameters=[idempotency.PARAMETER, waiting.PARAMETER],
+        parameters=[idempotency.PARAMETER, long_poll.PARAMETER],
         responses={202: GenerationRow, 200: GenerationRow},
     )
     def post(self, request: Request) -> HttpResponse:
-        return self.create(request, creating.checked(NativeCreate, request.data))
+        return self.create(request, create_generation.checked(NativeCreate, request.data))
 
     @extend_schema(
         operation_id="generations_list",
         summary="Generations, newest first",
-        parameters=[listing.Filters, listing.LABELS],
+        parameters=[generation_list.Filters, generation_list.LABELS],
         responses=GenerationList,
     )
     def get(self, request: Request) -> HttpResponse:
-        found = listing.page(request)
-        body = {"generations": [shown.render(row) for row in found.rows], "next_cursor": found.next_cursor}
+        found = generation_list.page(request)
+        body = {"generations": [render.render(row) for row in found.rows], "next_cursor": found.next_cursor}
         return respond(body, headers=found.headers)
 
 
@@ -71,12 +71,12 @@ class OneGeneration(ApiView):
     @extend_schema(
         operation_id="generations_get",
         summary="One generation",
-        parameters=[waiting.PARAMETER],
+        parameters=[long_poll.PARAMETER],
         responses=GenerationRow,
     )
     def get(self, request: Request, generation_id: str) -> HttpResponse:
-        generation, waited = awaited(request, lookup.own(request, generation_id))
-        return shown.answer(generation, headers=waited)
+        generation, waited = awaited(request, tenant_scope.own(request, generation_id))
+        return render.answer(generation, headers=waited)
 
     @extend_schema(
         operation_id="generations_delete",
@@ -86,13 +86,13 @@ class OneGeneration(ApiView):
     )
     def delete(self, request: Request, generation_id: str) -> HttpResponse:
         """Once it is over. The row and the ledger stay; 202 where the bucket does not answer and the worker goes on."""
-        generation = lookup.own(request, generation_id)
-        return respond(status=204) if deletion.delete(generation) else shown.answer(generation, status=202)
+        generation = tenant_scope.own(request, generation_id)
+        return respond(status=204) if deletion.delete(generation) else render.answer(generation, status=202)
 
 
 def awaited(request: Request, generation: Generation) -> tuple[Generation, dict[str, str]]:
     """The generation as it stands when it has ended, or when the time that the caller would wait is over."""
-    seconds = waiting.wanted(request)
-    if seconds is None or generation.finished_at or not waiting.until_ended(generation.pk, seconds):
+    seconds = long_poll.wanted(request)
+    if seconds is None or generation.finished_at or not long_poll.until_ended(generation.pk, seconds):
         return generation, {}
-    return lookup.own(request, str(generation.pk)), waiting.headers(seconds)
+    return tenant_scope.own(request, str(generation.pk)), long_poll.headers(seconds)

@@ -7,7 +7,7 @@ from django.utils import timezone
 from rest_framework.request import Request
 
 from generations.api import idempotency
-from generations.api.serializers import Create
+from generations.api.request_bodies import Create
 from generations.intake import create as intake
 from generations.intake.create import Accepted, Wanted
 from tenants import ratelimit

@@ -11,7 +11,7 @@ from rest_framework.exceptions import APIException, ParseError, UnsupportedMedia
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
-from generations.api import outline
+from generations.api import json_guard
 from generations.intake.create import PICTURES
 
 BEGIN, END = re.compile(rb"(?i:data:[^,]{0,200};base64,)?[A-Za-z0-9+/]+"), re.compile(rb"[A-Za-z0-9+/=]")
@@ -35,7 +35,7 @@ class JSONParser(BaseParser):
         if len(content) < stated_length(request):  # the caller has gone; what came may be whole JSON all the same
             raise ParseError("The body ended before its Content-Length.")
         try:
-            body = _decoded(content, outline.check(content))
+            body = _decoded(content, json_guard.check(content))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ParseError(f"The body is not JSON: {error}") from error
         except RecursionError as error:

@@ -17,7 +17,7 @@ from rest_framework.exceptions import ParseError, ValidationError
 from rest_framework.parsers import BaseParser
 
 from generations.api.fields import refuse
-from generations.api.wire import BodyTooLarge, check_body, stated_length
+from generations.api.json_codec import BodyTooLarge, check_body, stated_length
 from generations.media import images
 
 FILES = ("image", "last_image")

@@ -7,7 +7,7 @@ from django.conf import settings
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
-from generations.api.wire import stated_length
+from generations.api.json_codec import stated_length
 from tenants.api.base import ApiView
 
 LARGE = 4 * 1024**2  # bytes; smaller ones are many, and are soon done with

@@ -5,9 +5,9 @@ from typing import Any
 
 from rest_framework import serializers
 
-from generations.api import paging
+from generations.api import pagination
 from generations.api.fields import Flag, Name, OneOf, Url, Whole
-from generations.api.serializers import LONGEST_URL, Strict
+from generations.api.request_bodies import LONGEST_URL, Strict
 from generations.models import Delivery, DeliveryAttempt, WebhookEndpoint
 from generations.webhooks import deliveries
 from generations.webhooks.endpoints import LONGEST_OVERLAP, OVERLAP
@@ -45,7 +45,7 @@ class Rotation(Strict):
     )
 
 
-class Filters(paging.Query):
+class Filters(pagination.Query):
     endpoint = serializers.UUIDField(required=False)
     generation = serializers.UUIDField(required=False)
     status = OneOf(Delivery.Status.values, required=False)

@@ -9,7 +9,7 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from generations.api import fields, lookup, paging
+from generations.api import fields, pagination, tenant_scope
 from generations.api.fields import LONGEST_NAME, LONGEST_VALUE, MOST_NAMES, Digits, Metadata, Moment, Name, OneOf, Text
 from generations.catalog import video_models
 from generations.models import Generation, Label
@@ -21,7 +21,7 @@ PLAIN = ("status", "model", "seed", "external_id")
 TIMES = {"created_after": "created_at__gte", "created_before": "created_at__lt"}
 
 
-class Filters(paging.Query):
+class Filters(pagination.Query):
     status = OneOf(Generation.Status.values, required=False)
     model = OneOf(tuple(video_models.MODELS), required=False)
     seed = Digits(required=False, min_value=0, max_value=video_models.SEED_MAX)
@@ -64,10 +64,10 @@ VALUE = Text(max_length=LONGEST_VALUE, allow_blank=True)
 Filtered = tuple[QuerySet[Any], Sequence[str]]  # generations, or labels of them, and the columns of the list's order
 
 
-def page(request: Request) -> paging.Page[Generation]:
+def page(request: Request) -> pagination.Page[Generation]:
     """Return the page of the caller's generations that the query asks for. Raises ValidationError."""
     asked = fields.validated(Filters, request.query_params)
-    found = paging.page(request, *filtered(request, asked), asked["limit"], asked.get("cursor"))
+    found = pagination.page(request, *filtered(request, asked), asked["limit"], asked.get("cursor"))
     return found._replace(rows=[row.generation if isinstance(row, Label) else row for row in found.rows])
 
 
@@ -81,10 +81,10 @@ def filtered(request: Request, asked: dict[str, Any]) -> Filtered:
     labels += [{"name": asked["metadata_key"]}] if "metadata_key" in asked else []
     if labels:
         return _labelled(request, labels, times, plain)
-    rows = lookup.own_rows(request).filter(**plain, **times)
+    rows = tenant_scope.own_rows(request).filter(**plain, **times)
     if "external_id" in plain:
         rows = rows.exclude(external_id="")  # as the index says it, or SQLite does not see that it holds
-    return rows, paging.NEWEST_FIRST
+    return rows, pagination.NEWEST_FIRST
 
 
 def _key(request: Request, prefix: str) -> int:
@@ -97,7 +97,7 @@ def _labelled(request: Request, labels: list[dict[str, str]], times: dict[str, A
     """By the labels themselves, which lie in the list's order."""
     first, *others = labels
     of_it = {f"generation__{name}": value for name, value in plain.items()}
-    rows = Label.objects.filter(**lookup.of_its_world(key_of(request)), **first, **times, **of_it)
+    rows = Label.objects.filter(**tenant_scope.of_its_world(key_of(request)), **first, **times, **of_it)
     for other in others:
         rows = rows.filter(**{f"generation__labels__{name}": value for name, value in other.items()})
     rows = rows.select_related("generation__image", "generation__last_image").defer("tenant", "test", "name", "value")

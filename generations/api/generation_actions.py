@@ -7,10 +7,10 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 
 from generations import lifecycle
-from generations.api import creating, idempotency, lookup, shown, waiting
-from generations.api.native import Creates
-from generations.api.serializers import Rerun
-from generations.api.shapes import EventList, GenerationRow
+from generations.api import create_generation, idempotency, long_poll, render, tenant_scope
+from generations.api.generations import Creates
+from generations.api.request_bodies import Rerun
+from generations.api.response_schemas import EventList, GenerationRow
 from generations.bucket import links
 from generations.errors import NoVideo, VideoDeleted, VideoNotReady
 from generations.models import Generation
@@ -32,12 +32,12 @@ class Cancel(ApiView):
     )
     def post(self, request: Request, generation_id: str) -> HttpResponse:
         """Its hold goes back. One that is cancelled already is answered alike."""
-        generation = lookup.own(request, generation_id)
+        generation = tenant_scope.own(request, generation_id)
         if not lifecycle.cancel(generation, f"cancelled by its caller, with key {key_of(request).prefix}"):
-            generation = lookup.own(request, generation_id)
+            generation = tenant_scope.own(request, generation_id)
             if generation.status != Status.CANCELLED:
                 raise NotPossible(reason=TOO_LATE.format(status=generation.status))
-        return shown.answer(generation)
+        return render.answer(generation)
 
 
 class RerunView(Creates):
@@ -45,19 +45,19 @@ class RerunView(Creates):
         operation_id="generations_rerun",
         summary="Ask for it again: the same pictures, fields and seed, but for what the body says",
         request={"application/json": Rerun, "multipart/form-data": Rerun},
-        parameters=[idempotency.PARAMETER, waiting.PARAMETER],
+        parameters=[idempotency.PARAMETER, long_poll.PARAMETER],
         responses={202: GenerationRow, 200: GenerationRow},
     )
     def post(self, request: Request, generation_id: str) -> HttpResponse:
         """`{"seed": -1}` draws another seed. It is admitted, and costs, as any create."""
-        source = lookup.own(request, generation_id)
-        return self.create(request, creating.checked(Rerun, request.data, source=source))
+        source = tenant_scope.own(request, generation_id)
+        return self.create(request, create_generation.checked(Rerun, request.data, source=source))
 
 
 class Events(ApiView):
     @extend_schema(operation_id="generations_events", summary="Its life so far, oldest first", responses=EventList)
     def get(self, request: Request, generation_id: str) -> HttpResponse:
-        return respond({"events": list(shown.events(lookup.own(request, generation_id)))})
+        return respond({"events": list(render.events(tenant_scope.own(request, generation_id)))})
 
 
 class Video(ApiView):
@@ -68,7 +68,7 @@ class Video(ApiView):
         responses={302: None},
     )
     def get(self, request: Request, generation_id: str) -> HttpResponse:
-        return _redirected(lookup.own(request, generation_id), links.video_url)
+        return _redirected(tenant_scope.own(request, generation_id), links.video_url)
 
 
 class Poster(ApiView):
@@ -79,7 +79,7 @@ class Poster(ApiView):
         responses={302: None},
     )
     def get(self, request: Request, generation_id: str) -> HttpResponse:
-        return _redirected(lookup.own(request, generation_id), links.poster_url)
+        return _redirected(tenant_scope.own(request, generation_id), links.poster_url)
 
 
 def _redirected(generation: Generation, url: Callable[[Generation], str]) -> HttpResponse:
@@ -89,5 +89,5 @@ def _redirected(generation: Generation, url: Callable[[Generation], str]) -> Htt
         raise VideoDeleted(at=times.rfc3339(gone_at))
     if generation.finished_at:
         raise NoVideo(reason=generation.error_message or f"it was {generation.status}.")
-    wait = int(shown.retry_after(generation)["Retry-After"])
+    wait = int(render.retry_after(generation)["Retry-After"])
     raise VideoNotReady(status=generation.status, retry_after=wait)
