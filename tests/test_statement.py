@@ -11,7 +11,7 @@ import time_machine
 from django.core.management import call_command
 
 from generations import lifecycle
-from tenants import administration, amounts, sheets, statement
+from tenants import administration, amounts, csv_export, statement
 from tenants.models import Window
 from tests.conftest import ACT, Caller, make_generation
 from tests.test_lifecycle import VIDEO
@@ -96,8 +96,8 @@ def test_the_command_prints_it_and_writes_csv(alice: Caller, tmp_path: Path, cap
 
 @pytest.mark.parametrize("cell", ["=1+1", "+cmd", "-x", "@SUM(A1)", "\tx"])
 def test_a_cell_that_a_spreadsheet_would_run_is_neutralised(cell: str) -> None:
-    assert sheets.as_csv(["a"], [{"a": cell}]).splitlines()[1].lstrip('"').startswith("'")
+    assert csv_export.as_csv(["a"], [{"a": cell}]).splitlines()[1].lstrip('"').startswith("'")
 
 
 def test_a_negative_amount_stays_a_number() -> None:
-    assert sheets.neutral(amounts.usd(-5_000_000)) == "-5.000000"
+    assert csv_export.neutral(amounts.usd(-5_000_000)) == "-5.000000"

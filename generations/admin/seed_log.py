@@ -12,7 +12,7 @@ from unfold.decorators import action, display
 from generations.admin import filters
 from generations.admin.generations import GenerationList
 from generations.models import SeedRecord
-from tenants import sheets
+from tenants import csv_export
 
 COLUMNS = (
     *("seed", "seed_source", "upstream_seed", "id", "tenant__name", "external_id", "created_at", "status", "model"),
@@ -62,6 +62,6 @@ class SeedLogAdmin(GenerationList):
         """What the list shows under the same search and filters, newest first, MOST_ROWS at most."""
         rows = self.get_changelist_instance(request).get_queryset(request)
         found = rows.order_by("-pk").values_list(*COLUMNS)[:MOST_ROWS].iterator(chunk_size=1000)
-        answer = StreamingHttpResponse(sheets.lines(COLUMNS, found), content_type="text/csv; charset=utf-8")
+        answer = StreamingHttpResponse(csv_export.lines(COLUMNS, found), content_type="text/csv; charset=utf-8")
         answer["Content-Disposition"] = 'attachment; filename="seeds.csv"'
         return answer

@@ -11,8 +11,8 @@ from rest_framework.request import Request
 from generations.api.fields import Day, validated
 from generations.reports import usage
 from tenants.api.base import JSON, ApiView, key_of, respond
+from tenants.csv_export import as_csv
 from tenants.models import ApiKey
-from tenants.sheets import as_csv
 
 MOST_DAYS = 366
 CSV = "text/csv"

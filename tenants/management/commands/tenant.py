@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.utils import timezone
 
-from tenants import administration, amounts, keys, sheets, statement, times, windows
+from tenants import administration, amounts, csv_export, keys, statement, times, windows
 from tenants.administration import Act
 from tenants.errors import Refusal
 from tenants.management.options import add_limits, add_wants, duration, given, month, signed_micro_usd, user
@@ -136,7 +136,7 @@ class Command(BaseCommand):
         found = statement.of(tenant, wanted)
         path = options["csv"] or Path(f"bill-{_file_name(tenant.name)}-{found.month:%Y-%m}.csv")
         try:
-            path.write_text(sheets.as_csv(statement.COLUMNS, found.lines), newline="")
+            path.write_text(csv_export.as_csv(statement.COLUMNS, found.lines), newline="")
         except OSError as error:
             raise CommandError(f"{path} can not be written: {error.strerror}") from error
         return _bill_object(found, path), _bill_lines(found, path)
