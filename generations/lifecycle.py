@@ -29,7 +29,7 @@ from tenants import ledger
 from tenants.db.engine import engine
 from tenants.db.operations import Statement
 from tenants.db.prepared_statements import Insert
-from tenants.windows import Charge
+from tenants.limits.windows import Charge
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from tenants.limits.admission import refusal
-from tenants.windows import Kind, Standing
+from tenants.limits.windows import Kind, Standing
 
 
 class Advice(NamedTuple):

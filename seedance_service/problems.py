@@ -13,7 +13,6 @@ from rest_framework.exceptions import APIException, UnsupportedMediaType, Valida
 
 from generations import errors
 from seedance_service import faults, request_id
-from tenants import ratelimit
 from tenants.api.base import respond
 from tenants.api.limits import render as render_limit
 from tenants.errors import (
@@ -27,6 +26,7 @@ from tenants.errors import (
     TenantSuspended,
     TooManyFailures,
 )
+from tenants.limits import ratelimit_headers
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -172,7 +172,7 @@ def _limit_reached(error: LimitReached) -> Problem:
     standing, now = error.facts["standing"], timezone.now()
     wait = max(1, int((standing.resets_at - now).total_seconds()) + 1) if standing.resets_at else RETRY_LATER
     problem = _of(TABLE[type(error)], error.code, str(error), retry_after=wait)
-    problem.headers.update(ratelimit.headers([standing], now))
+    problem.headers.update(ratelimit_headers.headers([standing], now))
     return problem._replace(limit={**render_limit(standing), "wanted": error.facts["wanted"]})
 
 

@@ -15,9 +15,9 @@ from unfold.views import ChangeList
 
 from tenants import administration, amounts, bars, forms, pages, times
 from tenants.errors import Refusal
+from tenants.limits.windows import Kind
 from tenants.lists import Long, ReadOnly
 from tenants.models import ApiKey, AuditEntry, LedgerEntry, Limits, Tenant
-from tenants.windows import Kind
 
 KEYS_SHOWN = 100  # on the page of a tenant; the list of keys has them all
 

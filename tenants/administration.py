@@ -17,15 +17,15 @@ from django.db import IntegrityError, transaction
 from django.db.models import Exists, Model, OuterRef, Sum
 from django.utils import timezone
 
-from tenants import amounts, keys, ledger, times, windows
+from tenants import amounts, keys, ledger, times
 from tenants.db.engine import engine
 from tenants.db.operations import Statement
 from tenants.db.prepared_statements import Insert
 from tenants.errors import NoSandbox, NotPossible
 from tenants.key_cache import cached_keys
-from tenants.limits import counters
+from tenants.limits import counters, windows
+from tenants.limits.windows import Charge, Kind
 from tenants.models import ApiKey, AuditEntry, LedgerEntry, Tenant, Window, check_time_zone
-from tenants.windows import Charge, Kind
 
 CARRIED = (Kind.PER_DAY, Kind.PER_MONTH, Kind.SECONDS_PER_MONTH, Kind.USD_PER_MONTH)
 LONGEST_DEADLINE = 7 * 86400  # seconds

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from tenants import times, windows
+from tenants import times
 from tenants.charts import BLUE, Chart
-from tenants.limits import counters
+from tenants.limits import counters, windows
+from tenants.limits.windows import Kind, Standing
 from tenants.models import Limits, Tenant, Window
-from tenants.windows import Kind, Standing
 
 DAYS = 31  # of the chart
 LISTED = (Kind.IN_FLIGHT, Kind.PER_DAY, Kind.USD_PER_MONTH)  # in the list of tenants

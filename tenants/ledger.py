@@ -12,13 +12,12 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from tenants import windows
 from tenants.db.operations import Statement
 from tenants.db.prepared_statements import Insert
-from tenants.limits import counters
+from tenants.limits import counters, windows
 from tenants.limits.counters import CounterCharge
+from tenants.limits.windows import Charge, Kind
 from tenants.models import ApiKey, LedgerEntry, Tenant
-from tenants.windows import Charge, Kind
 
 Entry = LedgerEntry.Kind
 Name = tuple[int | None, str, datetime]  # holder, kind and start of a window

@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from tenants import ledger
 from tenants.db.engine import engine
+from tenants.limits.windows import Kind
 from tenants.models import LedgerEntry, Window
-from tenants.windows import Kind
 
 # Minutes are deleted when they are old (counters.MINUTES_KEPT): only those that surely are there still are compared.
 MINUTES_COMPARED = timedelta(hours=1)

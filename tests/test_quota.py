@@ -6,8 +6,8 @@ from django.db import transaction
 
 from generations import lifecycle
 from generations.models import Generation
-from tenants import windows
 from tenants.errors import BudgetReached, LimitReached
+from tenants.limits import windows
 from tenants.models import LedgerEntry, Window
 from tests.conftest import Caller, make_generation
 

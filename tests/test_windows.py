@@ -8,11 +8,11 @@ import pytest
 import time_machine
 
 from generations.intake import create as intake
-from tenants import administration, amounts, ledger, reconcile, windows
+from tenants import administration, amounts, ledger, reconcile
 from tenants.errors import LimitReached
-from tenants.limits import counters
+from tenants.limits import counters, windows
+from tenants.limits.windows import Kind
 from tenants.models import ApiKey, LedgerEntry, Window
-from tenants.windows import Kind
 from tests.conftest import ACT, Caller, make_generation
 
 BERLIN, AUCKLAND = ZoneInfo("Europe/Berlin"), ZoneInfo("Pacific/Auckland")

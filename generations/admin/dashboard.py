@@ -19,8 +19,8 @@ from generations.reports import backlog, hourly_statistics, worker_hosts
 from generations.reports.hourly_statistics import Counts, Hour
 from tenants import bars
 from tenants.charts import Chart
+from tenants.limits.windows import Kind
 from tenants.models import Tenant
-from tenants.windows import Kind
 
 admin.site.index_template = "generations/dashboard.html"
 

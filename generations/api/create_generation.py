@@ -10,8 +10,8 @@ from generations.api import idempotency
 from generations.api.request_bodies import Create
 from generations.intake import create as intake
 from generations.intake.create import Accepted, Wanted
-from tenants import ratelimit
 from tenants.api.base import key_of
+from tenants.limits import ratelimit_headers
 
 _forms = threading.local()
 
@@ -47,4 +47,4 @@ def accept(request: Request, wanted: Wanted) -> Accepted:
 
 
 def headers(accepted: Accepted) -> dict[str, str]:
-    return ratelimit.headers(accepted.standings, timezone.now()) | idempotency.headers(accepted)
+    return ratelimit_headers.headers(accepted.standings, timezone.now()) | idempotency.headers(accepted)

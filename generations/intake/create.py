@@ -20,12 +20,11 @@ from generations.media.images import Image
 from generations.models import Generation, InputImage
 from generations.telemetry import metrics, tracing
 from generations.telemetry.failpoints import failpoint
-from tenants import windows
 from tenants.db.operations import Statement
 from tenants.errors import LimitReached, NoSandbox, TenantSuspended
-from tenants.limits import admission
+from tenants.limits import admission, windows
+from tenants.limits.windows import Charge, Standing
 from tenants.models import ApiKey
-from tenants.windows import Charge, Standing
 
 Source = Generation.SeedSource
 # URL, Base64 or data URI; Base64 as it lies in a body; a file's bytes; one that is kept already

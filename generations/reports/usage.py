@@ -8,7 +8,8 @@ from django.db.models import Count, F, Q, Sum
 from django.db.models.functions import TruncDate
 
 from generations.models import Generation
-from tenants import amounts, windows
+from tenants import amounts
+from tenants.limits import windows
 from tenants.models import ApiKey
 
 Status = Generation.Status

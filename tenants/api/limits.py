@@ -8,11 +8,11 @@ from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from tenants import times, windows
+from tenants import times
 from tenants.api.base import ApiView, key_of, respond
-from tenants.limits import counters
+from tenants.limits import counters, windows
+from tenants.limits.windows import Kind, Standing
 from tenants.models import ApiKey
-from tenants.windows import Kind, Standing
 
 AMOUNT = "A count, or seconds; for usd_per_month, USD in a string with six decimals."
 

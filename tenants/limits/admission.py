@@ -15,14 +15,14 @@ from typing import Any
 
 from django.db import OperationalError
 
-from tenants import times, windows
+from tenants import times
 from tenants.db.engine import engine
 from tenants.db.operations import Plan, Statement
 from tenants.errors import BudgetReached, InvalidKey, LimitReached, TenantSuspended
-from tenants.limits import counters
+from tenants.limits import counters, windows
 from tenants.limits.counters import CounterCharge
+from tenants.limits.windows import Charge, Kind, Standing
 from tenants.models import ApiKey, Limits
-from tenants.windows import Charge, Kind, Standing
 
 MAX_RUNS = 10  # of one plan that is refused for no reason that can be read afterwards
 

@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from functools import cache, lru_cache
 from typing import Any
 
-from tenants import windows
 from tenants.db.engine import engine
 from tenants.db.operations import Statement
+from tenants.limits import windows
+from tenants.limits.windows import Charge, Kind, Standing
 from tenants.models import ApiKey, Limits, Tenant, Window
-from tenants.windows import Charge, Kind, Standing
 
 MINUTES_KEPT = timedelta(hours=2)  # no admission asks for an older minute; days and months are kept for ever
 RETURNING = "api_key_id, kind, used"

@@ -10,12 +10,13 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.utils import timezone
 
-from tenants import administration, amounts, csv_export, keys, statement, times, windows
+from tenants import administration, amounts, csv_export, keys, statement, times
 from tenants.administration import Act
 from tenants.errors import Refusal
+from tenants.limits import windows
+from tenants.limits.windows import Kind
 from tenants.management.options import add_limits, add_wants, duration, given, month, signed_micro_usd, user
 from tenants.models import ApiKey, Limits, Tenant
-from tenants.windows import Kind
 
 BILLED = ("captured", "adjusted", "total", "held")  # sums of a statement
 Answer = tuple[dict[str, Any], list[str]]  # for programs, and for people

@@ -7,7 +7,7 @@ not requests; `r` is what remains, `t` the seconds until it resets.
 from collections.abc import Sequence
 from datetime import datetime
 
-from tenants.windows import Kind, Standing
+from tenants.limits.windows import Kind, Standing
 
 UNITS = {
     Kind.IN_FLIGHT: "concurrent-requests",
