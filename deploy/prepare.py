@@ -15,7 +15,7 @@ from django.contrib.auth import get_user_model
 from generations.bucket import objects
 from tenants import administration
 from tenants.administration import Act
-from tenants.authentication import find
+from tenants.api.authentication import find
 from tenants.errors import InvalidKey
 from tenants.models import Tenant
 

@@ -123,7 +123,7 @@ AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_RESET_ON_SUCCESS = True
-AXES_CLIENT_IP_CALLABLE = "tenants.authentication.address_of"
+AXES_CLIENT_IP_CALLABLE = "tenants.api.authentication.address_of"
 AXES_LOCKOUT_TEMPLATE = "panel/locked_out.html"
 AXES_DISABLE_ACCESS_LOG = True  # the log has it
 OTP_TOTP_ISSUER = "Seedance Service"
@@ -140,7 +140,7 @@ LARGE_BODIES = env.whole("LARGE_BODIES", 2, least=1, most=1000)  # over 4 MiB, a
 WAITERS = env.whole("WAITERS", 8, least=0, most=31)
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["tenants.authentication.KeyAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["tenants.api.authentication.KeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": [],  # authentication itself refuses a request without a key
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["generations.api.json_codec.JSONParser"],

@@ -17,12 +17,13 @@ from django.db import IntegrityError, transaction
 from django.db.models import Exists, Model, OuterRef, Sum
 from django.utils import timezone
 
-from tenants import amounts, keys, ledger, times
+from tenants import amounts, ledger, times
 from tenants.db.engine import engine
 from tenants.db.operations import Statement
 from tenants.db.prepared_statements import Insert
 from tenants.errors import NoSandbox, NotPossible
-from tenants.key_cache import cached_keys
+from tenants.keys import key_format
+from tenants.keys.key_cache import cached_keys
 from tenants.limits import counters, windows
 from tenants.limits.windows import Charge, Kind
 from tenants.models import ApiKey, AuditEntry, LedgerEntry, Tenant, Window, check_time_zone
@@ -87,7 +88,7 @@ def mint_key(
     expires_at: datetime | None = None,
     test: bool = False,
     limits: Mapping[str, int | None] | None = None,
-) -> keys.NewKey:
+) -> key_format.NewKey:
     """A new key, its text shown this once. Raises NoSandbox for a test key where there is no sandbox."""
     if test and not settings.SANDBOX_BASE_URL:
         raise NoSandbox
@@ -95,7 +96,7 @@ def mint_key(
     if unknown := set(scopes or []) - set(ApiKey.Scope.values):
         raise NotPossible(reason=f"There is no scope {sorted(unknown)[0]!r}.")
     facts = {"label": label, "scopes": list(ApiKey.Scope.values if scopes is None else scopes), "test": test}
-    new = keys.mint(test=test)
+    new = key_format.mint(test=test)
     with transaction.atomic():
         key = ApiKey(
             tenant=tenant, prefix=new.prefix, digest=new.digest, expires_at=expires_at, **facts, **limits or {}
@@ -115,7 +116,7 @@ def change_key(act: Act, key: ApiKey, **wanted: Any) -> ApiKey:
     return locked
 
 
-def roll_key(act: Act, key: ApiKey, overlap: timedelta) -> tuple[keys.NewKey, datetime]:
+def roll_key(act: Act, key: ApiKey, overlap: timedelta) -> tuple[key_format.NewKey, datetime]:
     """A new key that may do what the old one may, for as long; and until when the old one is good: never longer."""
     with transaction.atomic():
         old = ledger.lock_key(key.pk)

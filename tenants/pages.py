@@ -18,7 +18,7 @@ from unfold.decorators import action
 from tenants import administration, forms, times
 from tenants.administration import Act
 from tenants.errors import NotPossible, Refusal
-from tenants.keys import NewKey
+from tenants.keys.key_format import NewKey
 from tenants.models import ApiKey, Tenant
 
 MOST_CHOSEN = 100  # rows that one act is done to at once, each in a transaction of its own

@@ -28,8 +28,8 @@ from generations.models import Generation, InputImage
 from generations.upstream.novita import client as novita
 from generations.worker import claims
 from tenants import administration
-from tenants.failures import failures
-from tenants.key_cache import cached_keys
+from tenants.keys.key_cache import cached_keys
+from tenants.keys.throttle import failures
 from tenants.models import ApiKey, Tenant
 from tests import http_client
 from tests.databases import postgres_url

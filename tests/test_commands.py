@@ -10,7 +10,7 @@ import time_machine
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from tenants.authentication import find
+from tenants.api.authentication import find
 from tenants.errors import InvalidKey
 from tenants.models import AuditEntry, Tenant
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tenants.errors import TooManyFailures
-from tenants.failures import MAX_REMEMBERED, MOST, WINDOW, Failures
+from tenants.keys.throttle import MAX_REMEMBERED, MOST, WINDOW, Failures
 from tests.clock import Clock
 
 

@@ -10,8 +10,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from tenants import administration, authentication, key_cache
-from tenants.key_cache import KeyCache, cached_keys
+from tenants import administration
+from tenants.api import authentication
+from tenants.keys import key_cache
+from tenants.keys.key_cache import KeyCache, cached_keys
 from tenants.models import ApiKey, Tenant
 from tests.clock import Clock
 from tests.conftest import ACT, Caller

@@ -11,7 +11,7 @@ from django.conf import settings
 
 from generations import lifecycle
 from seedance_service.logs import RedactingFormatter, redacted
-from tenants import keys
+from tenants.keys import key_format
 from tests.conftest import Caller, make_generation
 
 SIGNED = "https://bucket.s3.amazonaws.com/videos/1.mp4?X-Amz-Credential=AKIAX&X-Amz-Signature=abcdef0123456789"
@@ -35,7 +35,7 @@ def test_what_looks_like_a_secret_is_hidden(text: str, secret: str, kept: str) -
 
 @pytest.mark.parametrize("test", [False, True])
 def test_a_key_of_ours_keeps_the_prefix_that_names_it(test: bool) -> None:
-    new = keys.mint(test=test)
+    new = key_format.mint(test=test)
     assert redacted(f"key {new.text}.") == f"key {new.prefix}_[hidden]."
 
 

@@ -44,7 +44,7 @@ class OperationSchema(AutoSchema):
 
 
 class KeyScheme(OpenApiAuthenticationExtension):
-    target_class = "tenants.authentication.KeyAuthentication"
+    target_class = "tenants.api.authentication.KeyAuthentication"
     name = "apiKey"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:

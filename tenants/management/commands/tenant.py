@@ -10,9 +10,10 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.utils import timezone
 
-from tenants import administration, amounts, csv_export, keys, statement, times
+from tenants import administration, amounts, csv_export, statement, times
 from tenants.administration import Act
 from tenants.errors import Refusal
+from tenants.keys import key_format
 from tenants.limits import windows
 from tenants.limits.windows import Kind
 from tenants.management.options import add_limits, add_wants, duration, given, month, signed_micro_usd, user
@@ -152,7 +153,7 @@ def _is_text(argument: str) -> bool:
     return not any("\ud800" <= char <= "\udfff" for char in argument)
 
 
-def _shown_once(tenant: Tenant, new: keys.NewKey) -> Answer:
+def _shown_once(tenant: Tenant, new: key_format.NewKey) -> Answer:
     answer = {"tenant": tenant.name, "api_key": new.text}
     return answer, [f"Tenant: {tenant.name}", f"API key, shown this once: {new.text}"]
 
@@ -166,7 +167,7 @@ def _tenant(name: str) -> Tenant:
 
 def _known_key(text: str) -> ApiKey:
     """By its prefix; a whole key will do, and is not repeated."""
-    prefix = keys.prefix_of(text) or text
+    prefix = key_format.prefix_of(text) or text
     key = ApiKey.objects.filter(prefix=prefix).select_related("tenant").first()
     if key is None:
         raise CommandError("There is no key of that prefix; `tenant list` shows them.")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from cachetools import TTLCache
 from django.db.models import Model
 
-from tenants.keys import digest
+from tenants.keys.key_format import digest
 from tenants.models import ApiKey
 
 TTL_SECONDS = 3.0  # README states it: how long a revoked key may still be accepted

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from cachetools import LRUCache, TTLCache
 
 from tenants.errors import TooManyFailures
-from tenants.keys import digest
+from tenants.keys.key_format import digest
 
 MOST = 20  # wrong keys of one address in one window
 WINDOW = 60.0  # seconds

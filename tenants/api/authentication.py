@@ -12,10 +12,10 @@ from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from tenants import keys
 from tenants.errors import InvalidKey
-from tenants.failures import failures
-from tenants.key_cache import cached_keys
+from tenants.keys import key_format
+from tenants.keys.key_cache import cached_keys
+from tenants.keys.throttle import failures
 from tenants.models import ApiKey, Tenant
 
 USE_IS_NOTED_EVERY = timedelta(minutes=1)
@@ -43,7 +43,7 @@ class KeyAuthentication(BaseAuthentication):
 def _key_text(meta: Mapping[str, Any]) -> str:
     text = str(meta.get("HTTP_AUTHORIZATION", "")).strip()
     scheme, _, rest = text.partition(" ")
-    return (rest.strip() if scheme.lower() == "bearer" else text)[: keys.MAX_LENGTH + 1]
+    return (rest.strip() if scheme.lower() == "bearer" else text)[: key_format.MAX_LENGTH + 1]
 
 
 def address_of(request: Request | HttpRequest) -> str:
@@ -67,11 +67,11 @@ def _cached_or_found(text: str) -> ApiKey:
 
 def find(text: str) -> ApiKey:
     """The live key of that text. Raises InvalidKey without saying why."""
-    prefix = keys.prefix_of(text) if len(text) <= keys.MAX_LENGTH else None
+    prefix = key_format.prefix_of(text) if len(text) <= key_format.MAX_LENGTH else None
     if prefix is None:
         raise InvalidKey
     key = ApiKey.objects.select_related("tenant").filter(prefix=prefix).first()
-    same = hmac.compare_digest(key.digest if key else NOBODY, keys.digest(text))
+    same = hmac.compare_digest(key.digest if key else NOBODY, key_format.digest(text))
     if key is None or not same or not key.is_live:
         raise InvalidKey
     return key
