@@ -25,11 +25,11 @@ from generations.models import Attempt, Event, Generation, InputImage, Label
 from generations.telemetry import metrics
 from generations.telemetry.failpoints import failpoint
 from generations.webhooks import deliveries
-from tenants import ledger
 from tenants.db.engine import engine
 from tenants.db.operations import Statement
 from tenants.db.prepared_statements import Insert
 from tenants.limits.windows import Charge
+from tenants.money import ledger
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -17,7 +17,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Exists, Model, OuterRef, Sum
 from django.utils import timezone
 
-from tenants import amounts, ledger, times
+from tenants import amounts, times
 from tenants.db.engine import engine
 from tenants.db.operations import Statement
 from tenants.db.prepared_statements import Insert
@@ -27,6 +27,7 @@ from tenants.keys.key_cache import cached_keys
 from tenants.limits import counters, windows
 from tenants.limits.windows import Charge, Kind
 from tenants.models import ApiKey, AuditEntry, LedgerEntry, Tenant, Window, check_time_zone
+from tenants.money import ledger
 
 CARRIED = (Kind.PER_DAY, Kind.PER_MONTH, Kind.SECONDS_PER_MONTH, Kind.USD_PER_MONTH)
 LONGEST_DEADLINE = 7 * 86400  # seconds

@@ -8,11 +8,12 @@ import pytest
 from django.utils import timezone
 
 from generations import lifecycle
-from tenants import administration, reconcile
+from tenants import administration
 from tenants.administration import Act
 from tenants.errors import NotPossible, TenantSuspended
 from tenants.limits import counters
 from tenants.models import ApiKey, AuditEntry, LedgerEntry, Tenant, Window
+from tenants.money import reconcile
 from tests.conftest import Caller, make_generation
 from tests.test_lifecycle import VIDEO, put_in
 

@@ -10,10 +10,10 @@ from django.db import connection
 from generations import lifecycle
 from generations.models import Generation
 from generations.ops import in_doubt
-from tenants import reconcile
 from tenants.administration import Act
 from tenants.errors import NotPossible
 from tenants.models import LedgerEntry
+from tenants.money import reconcile
 from tests.conftest import Caller
 from tests.test_lifecycle import VIDEO, put_in
 

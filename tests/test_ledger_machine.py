@@ -23,12 +23,13 @@ from hypothesis.stateful import (
 
 from generations import lifecycle
 from generations.models import Generation
-from tenants import administration, ledger, reconcile
+from tenants import administration
 from tenants.administration import Act
 from tenants.errors import LimitReached, NotPossible
 from tenants.limits import counters, windows
 from tenants.limits.windows import Kind
 from tenants.models import LedgerEntry, Limits
+from tenants.money import ledger, reconcile
 from tests.conftest import Caller, make_generation
 from tests.test_lifecycle import VIDEO
 

@@ -8,8 +8,8 @@ import pytest
 from django.core.management import call_command
 
 from generations import lifecycle
-from tenants import reconcile
 from tenants.models import Window
+from tenants.money import reconcile
 from tests.conftest import Caller, make_generation
 from tests.test_lifecycle import put_in
 

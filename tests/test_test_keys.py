@@ -10,10 +10,11 @@ from generations import lifecycle
 from generations.models import Generation
 from generations.upstream.novita import client as novita
 from generations.worker import steps
-from tenants import administration, reconcile, statement
+from tenants import administration
 from tenants.errors import NoSandbox
 from tenants.limits import counters
 from tenants.models import LedgerEntry
+from tenants.money import monthly_statement, reconcile
 from tests.conftest import ACT, Caller, claim_due, make_generation
 from tests.upstream import Upstream, as_json
 
@@ -90,7 +91,7 @@ def test_live_and_test_keys_see_their_own_rows_only(tester: Caller, alice: Calle
 
 def test_no_bill_knows_of_it(tester: Caller, alice: Caller) -> None:
     make_generation(tester, price_micro=0)
-    found = statement.of(alice.tenant, timezone.now().date())
+    found = monthly_statement.of(alice.tenant, timezone.now().date())
     assert (found.lines, found.held) == ([], 0)
 
 

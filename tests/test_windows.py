@@ -8,11 +8,12 @@ import pytest
 import time_machine
 
 from generations.intake import create as intake
-from tenants import administration, amounts, ledger, reconcile
+from tenants import administration, amounts
 from tenants.errors import LimitReached
 from tenants.limits import counters, windows
 from tenants.limits.windows import Kind
 from tenants.models import ApiKey, LedgerEntry, Window
+from tenants.money import ledger, reconcile
 from tests.conftest import ACT, Caller, make_generation
 
 BERLIN, AUCKLAND = ZoneInfo("Europe/Berlin"), ZoneInfo("Pacific/Auckland")

@@ -18,10 +18,11 @@ from generations.models.webhooks import Signing
 from generations.outbound import addresses
 from generations.outbound.errors import FetchRefused
 from generations.webhooks import deliveries, encryption, signing_secrets
-from tenants import administration, ledger
+from tenants import administration
 from tenants.administration import Act
 from tenants.errors import NotPossible
 from tenants.models import Tenant
+from tenants.money import ledger
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -9,8 +9,8 @@ from generations.bucket import objects
 from generations.models import Generation, InputImage
 from generations.ops import deletion
 from generations.worker import video_transfer
-from tenants import reconcile
 from tenants.models import LedgerEntry
+from tenants.money import reconcile
 from tests.conftest import Caller, make_generation, make_image
 from tests.pictures import base64_of, picture
 from tests.test_lifecycle import kinds, put_in

@@ -15,8 +15,8 @@ from generations import lifecycle
 from generations.catalog import video_models
 from generations.intake import create as intake
 from generations.models import Generation
-from tenants import reconcile
 from tenants.models import LedgerEntry
+from tenants.money import reconcile
 from tests.conftest import Caller
 from tests.http_client import with_key
 from tests.test_lifecycle import VIDEO

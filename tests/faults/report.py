@@ -38,8 +38,8 @@ class Promise:
 def promises(lab: Lab) -> list[Promise]:
     """Everything is asked of the database, the bucket, the logs, and the upstream's own account."""
     from generations.models import Attempt, Event, Generation
-    from tenants import reconcile
     from tenants.models import LedgerEntry, Tenant, Window
+    from tenants.money import reconcile
 
     rows = {row.pk: row for row in Generation.objects.select_related("tenant")}
     by_id = {str(pk): row for pk, row in rows.items()}

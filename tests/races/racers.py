@@ -111,8 +111,8 @@ def make_tenant(limits: dict[str, int], of_key: bool) -> int:
 def facts(key_id: int) -> dict[str, Any]:
     """What the race left: generations, the minutes that they were created in, and what the ledger's check finds."""
     from generations.models import Generation
-    from tenants import reconcile
     from tenants.models import ApiKey
+    from tenants.money import reconcile
 
     tenant_id = ApiKey.objects.get(pk=key_id).tenant_id
     created = list(Generation.objects.filter(tenant=tenant_id).values_list("created_at", flat=True))

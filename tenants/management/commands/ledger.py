@@ -7,8 +7,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from tenants import reconcile, times
+from tenants import times
 from tenants.models import ApiKey, Tenant
+from tenants.money import reconcile
 
 
 class Command(BaseCommand):

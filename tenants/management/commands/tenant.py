@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.utils import timezone
 
-from tenants import administration, amounts, csv_export, statement, times
+from tenants import administration, amounts, csv_export, times
 from tenants.administration import Act
 from tenants.errors import Refusal
 from tenants.keys import key_format
@@ -18,6 +18,7 @@ from tenants.limits import windows
 from tenants.limits.windows import Kind
 from tenants.management.options import add_limits, add_wants, duration, given, month, signed_micro_usd, user
 from tenants.models import ApiKey, Limits, Tenant
+from tenants.money import monthly_statement
 
 BILLED = ("captured", "adjusted", "total", "held")  # sums of a statement
 Answer = tuple[dict[str, Any], list[str]]  # for programs, and for people
@@ -135,10 +136,10 @@ class Command(BaseCommand):
     def bill(self, options: dict[str, Any]) -> Answer:
         tenant = _tenant(options["name"])
         wanted = options["month"] or timezone.now().astimezone(tenant.zone).date()
-        found = statement.of(tenant, wanted)
+        found = monthly_statement.of(tenant, wanted)
         path = options["csv"] or Path(f"bill-{_file_name(tenant.name)}-{found.month:%Y-%m}.csv")
         try:
-            path.write_text(csv_export.as_csv(statement.COLUMNS, found.lines), newline="")
+            path.write_text(csv_export.as_csv(monthly_statement.COLUMNS, found.lines), newline="")
         except OSError as error:
             raise CommandError(f"{path} can not be written: {error.strerror}") from error
         return _bill_object(found, path), _bill_lines(found, path)
@@ -178,7 +179,7 @@ def _file_name(name: str) -> str:
     return "".join(char if char.isalnum() or char in "-_." else "-" for char in name)
 
 
-def _bill_object(found: statement.Statement, path: Path) -> dict[str, Any]:
+def _bill_object(found: monthly_statement.Statement, path: Path) -> dict[str, Any]:
     return {
         "tenant": found.tenant.name,
         "month": f"{found.month:%Y-%m}",
@@ -190,7 +191,7 @@ def _bill_object(found: statement.Statement, path: Path) -> dict[str, Any]:
     }
 
 
-def _bill_lines(found: statement.Statement, path: Path) -> list[str]:
+def _bill_lines(found: monthly_statement.Statement, path: Path) -> list[str]:
     head = f"Statement for {found.tenant.name}, {found.month:%Y-%m} ({found.tenant.time_zone})"
     lines = [
         f"  {row['day']}  {row['key']:21}  {row['item']:42} {row['generations']:>6} x {row['unit_usd']:>11}  "

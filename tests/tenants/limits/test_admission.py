@@ -12,12 +12,13 @@ from django.utils import timezone
 from generations.bucket import inputs
 from generations.intake import create as intake
 from generations.models import Event, Generation, InputImage
-from tenants import administration, reconcile
+from tenants import administration
 from tenants.administration import Act
 from tenants.db.engine import engine
 from tenants.errors import LimitReached
 from tenants.limits import admission, counters
 from tenants.models import LedgerEntry, Tenant, Window
+from tenants.money import reconcile
 from tests.conftest import Caller, make_generation
 from tests.pictures import base64_of, picture
 

@@ -8,10 +8,10 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from tenants import ledger
 from tenants.db.engine import engine
 from tenants.limits.windows import Kind
 from tenants.models import LedgerEntry, Window
+from tenants.money import ledger
 
 # Minutes are deleted when they are old (counters.MINUTES_KEPT): only those that surely are there still are compared.
 MINUTES_COMPARED = timedelta(hours=1)
