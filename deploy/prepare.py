@@ -13,8 +13,8 @@ django.setup()
 from django.contrib.auth import get_user_model
 
 from generations.bucket import objects
-from tenants import administration
-from tenants.administration import Act
+from tenants import actions
+from tenants.actions import Act
 from tenants.api.authentication import find
 from tenants.errors import InvalidKey
 from tenants.models import Tenant
@@ -36,11 +36,11 @@ def _admin(password: str) -> None:
 
 def _demo_key(known: str) -> str:
     act = Act(by="make run", reason="the demo tenant")
-    tenant = Tenant.objects.filter(name="demo").first() or administration.create_tenant(act, "demo")
+    tenant = Tenant.objects.filter(name="demo").first() or actions.create_tenant(act, "demo")
     try:
         find(known)
     except InvalidKey:
-        return administration.mint_key(act, tenant, label="make run").text
+        return actions.mint_key(act, tenant, label="make run").text
     return known
 
 

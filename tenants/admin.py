@@ -13,7 +13,7 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 from unfold.views import ChangeList
 
-from tenants import administration, amounts, bars, forms, pages, times
+from tenants import actions, amounts, bars, forms, pages, times
 from tenants.errors import Refusal
 from tenants.limits.windows import Kind
 from tenants.lists import Long, ReadOnly
@@ -104,9 +104,9 @@ class TenantAdmin(pages.Acts, MintsKeys, LimitsShown, ModelAdmin):
     def save_model(self, request: HttpRequest, obj: Tenant, form: Any, change: bool) -> None:
         act = pages.act_of(request, form)
         if change:
-            administration.change_tenant(act, obj, **form.facts())
+            actions.change_tenant(act, obj, **form.facts())
         else:
-            obj.pk = administration.create_tenant(act, **form.facts()).pk
+            obj.pk = actions.create_tenant(act, **form.facts()).pk
 
     def log_addition(self, *args: Any) -> None:
         """The audit log has it; Django's own would be a second."""

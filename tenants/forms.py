@@ -10,7 +10,7 @@ from django.db.models import Model
 from django.utils import timezone
 from unfold import widgets
 
-from tenants import administration, amounts
+from tenants import actions, amounts
 from tenants.models import ApiKey, Limits, Tenant
 
 LIMITS = [*Limits.COUNTS, "usd_per_month"]  # as the forms name them
@@ -89,9 +89,9 @@ class TenantForm(LimitsForm, ReasonForm, forms.ModelForm):  # type: ignore[type-
 
     refused: ClassVar[str] = ""  # what administration said to the same request, a moment ago
 
-    submit_deadline = optional(Tenant, "submit_deadline", least=1, most=administration.LONGEST_DEADLINE)
-    video_days = optional(Tenant, "video_days", most=administration.MOST_DAYS)
-    input_days = optional(Tenant, "input_days", most=administration.MOST_DAYS)
+    submit_deadline = optional(Tenant, "submit_deadline", least=1, most=actions.LONGEST_DEADLINE)
+    video_days = optional(Tenant, "video_days", most=actions.MOST_DAYS)
+    input_days = optional(Tenant, "input_days", most=actions.MOST_DAYS)
 
     class Meta:
         model = Tenant

@@ -15,8 +15,8 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from unfold.decorators import action
 
-from tenants import administration, forms, times
-from tenants.administration import Act
+from tenants import actions, forms, times
+from tenants.actions import Act
 from tenants.errors import NotPossible, Refusal
 from tenants.keys.key_format import NewKey
 from tenants.models import ApiKey, Tenant
@@ -44,11 +44,11 @@ class Once(NamedTuple):
 
 
 def mint(act: Act, tenant: Tenant, **facts: Any) -> Once:
-    return _once(administration.mint_key(act, tenant, **facts))
+    return _once(actions.mint_key(act, tenant, **facts))
 
 
 def roll(act: Act, key: ApiKey, overlap: timedelta) -> Once:
-    return _once(*administration.roll_key(act, key, overlap))
+    return _once(*actions.roll_key(act, key, overlap))
 
 
 def _once(new: NewKey, old_ends: datetime | None = None) -> Once:
@@ -59,7 +59,7 @@ def _once(new: NewKey, old_ends: datetime | None = None) -> Once:
 
 def revoke(act: Act, key: ApiKey) -> None:
     """As administration's, that also says so where there was nothing to do."""
-    if not administration.revoke_key(act, key):
+    if not actions.revoke_key(act, key):
         raise NotPossible(reason="It was revoked before.")
 
 
@@ -67,15 +67,15 @@ SUSPEND = Page(
     "Suspend",
     "New generations are refused; running ones finish, and their videos can be fetched.",
     forms.ActForm,
-    administration.suspend,
+    actions.suspend,
     "danger",
 )
-RESUME = Page("Resume", "New generations are taken again.", forms.ActForm, administration.resume)
+RESUME = Page("Resume", "New generations are taken again.", forms.ActForm, actions.resume)
 ADJUST = Page(
     "Adjust the bill",
     "An amount is put on this month's bill, and taken from this month's budget.",
     forms.AdjustForm,
-    administration.adjust,
+    actions.adjust,
 )
 MINT = Page(
     "Mint a key",
@@ -87,7 +87,7 @@ CHANGE_KEY = Page(
     "Change the key",
     "Its own limits cap this key alone, within those of its tenant; empty: no limit.",
     forms.ChangeKeyForm,
-    administration.change_key,
+    actions.change_key,
 )
 ROLL = Page(
     "Roll the key",

@@ -13,7 +13,7 @@ from django.urls import reverse
 from generations import lifecycle
 from generations.models import Generation
 from generations.ops import in_doubt
-from tenants.administration import Act
+from tenants.actions import Act
 from tenants.models import AuditEntry, LedgerEntry, Tenant
 from tests.conftest import Caller, make_generation
 from tests.http_client import Client

@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from tenants import administration
+from tenants import actions
 from tenants.models import ApiKey, AuditEntry, LedgerEntry, Tenant
 from tests.conftest import ACT, Caller, make_generation
 from tests.http_client import Client, with_key
@@ -389,7 +389,7 @@ def test_a_lowered_limit_and_a_limit_of_nothing_are_full(admin_client: Client, a
 
 
 def test_a_window_resets_by_the_tenants_clock(admin_client: Client, alice: Caller) -> None:
-    administration.change_tenant(ACT, alice.tenant, time_zone="Asia/Tokyo")
+    actions.change_tenant(ACT, alice.tenant, time_zone="Asia/Tokyo")
     page = admin_client.get(address("tenant_change", alice.tenant)).content.decode()
     assert re.search(r"resets \d{4}-\d\d-01 00:00 JST", page)
 
@@ -397,7 +397,7 @@ def test_a_window_resets_by_the_tenants_clock(admin_client: Client, alice: Calle
 def test_the_list_shows_what_each_has_used(admin_client: Client, alice: Caller, bob: Caller) -> None:
     alice.limit(in_flight=5, usd_per_month_micro=1_000_000)
     price = make_generation(alice).price_micro
-    administration.suspend(ACT, bob.tenant)
+    actions.suspend(ACT, bob.tenant)
     page = admin_client.get(address("tenant_changelist")).content.decode()
     assert "1 / 5" in page
     assert "1 / no limit" in page
@@ -426,14 +426,14 @@ def test_the_list_asks_as_often_for_many_tenants_as_for_few(admin_client: Client
     queries()  # the first one writes down that the session is used
     of_two = queries()
     for number in range(18):
-        administration.create_tenant(ACT, f"tenant {number}", time_zone="Asia/Tokyo" if number % 2 else "UTC")
+        actions.create_tenant(ACT, f"tenant {number}", time_zone="Asia/Tokyo" if number % 2 else "UTC")
     assert queries() == of_two
 
 
 def test_a_hostile_name_is_text_everywhere(admin_client: Client) -> None:
     mallory = Caller(SCRIPT, label=SCRIPT)
     mallory.limit(per_day=1)
-    administration.adjust(administration.Act(by=SCRIPT, reason=SCRIPT), mallory.tenant, 1)
+    actions.adjust(actions.Act(by=SCRIPT, reason=SCRIPT), mallory.tenant, 1)
     lists = ["tenant_changelist", "auditentry_changelist", "apikey_changelist", "ledgerentry_changelist"]
     rows = ["tenant_change", *(f"tenant_{act}" for act in PAGES["tenant"])]
     pages = [*(address(name) for name in lists), *(address(name, mallory.tenant) for name in rows)]
@@ -451,7 +451,7 @@ def test_a_hostile_name_is_text_everywhere(admin_client: Client) -> None:
 def test_the_audit_log_is_newest_first_searchable_and_read_only(
     admin_client: Client, alice: Caller, bob: Caller
 ) -> None:
-    administration.suspend(administration.Act(by="carol", reason="unpaid since May"), bob.tenant)
+    actions.suspend(actions.Act(by="carol", reason="unpaid since May"), bob.tenant)
     page = address("auditentry_changelist")
     first = admin_client.get(page).context["cl"].result_list[0]
     assert (first.actor, first.action) == ("carol", "suspend")

@@ -16,8 +16,8 @@ from generations.models import Generation
 from generations.ops import in_doubt
 from generations.upstream import circuit_breaker
 from generations.worker import steps
-from tenants import administration
-from tenants.administration import Act
+from tenants import actions
+from tenants.actions import Act
 from tenants.errors import NotPossible
 from tenants.models import AuditEntry, LedgerEntry
 from tests.conftest import ACT, Caller, claim_due, make_generation
@@ -37,7 +37,7 @@ def doubtful(alice: Caller, bucket: Any, upstream: Upstream) -> Callable[..., Ge
     """Sends one whose answer is lost, for a tenant of that policy, and does what the policy says."""
 
     def make(on_doubt: str = "hold") -> Generation:
-        administration.change_tenant(ACT, alice.tenant, on_doubt=on_doubt)
+        actions.change_tenant(ACT, alice.tenant, on_doubt=on_doubt)
         generation = make_generation(alice, seed=7)
         assert generation.image is not None
         bucket.put_object(Bucket="seedance-tests", Key=generation.image.key, Body=b"abc")
@@ -101,7 +101,7 @@ def test_the_policy_resubmit_sends_it_once_more_and_not_twice(doubtful: Any, ups
 def test_a_worker_lost_while_sending_is_met_by_the_policy_too(
     alice: Caller, upstream: Upstream, doubtful: Any, bucket: Any
 ) -> None:
-    administration.change_tenant(ACT, alice.tenant, on_doubt="resubmit")
+    actions.change_tenant(ACT, alice.tenant, on_doubt="resubmit")
     g = make_generation(alice)
     [claimed] = claim_due(1)
     assert lifecycle.start_submitting(claimed)
@@ -124,7 +124,7 @@ def test_a_resubmitted_one_has_its_whole_deadline_again(doubtful: Any, upstream:
 
 
 def test_a_tenant_may_wait_longer_or_shorter_than_others(doubtful: Any, alice: Caller, upstream: Upstream) -> None:
-    administration.change_tenant(ACT, alice.tenant, submit_deadline=7200)
+    actions.change_tenant(ACT, alice.tenant, submit_deadline=7200)
     g = doubtful()
     in_doubt.resubmit(OPS, g)
     upstream.on_submit = refusal(429, "RATE_LIMIT_EXCEEDED")
@@ -132,7 +132,7 @@ def test_a_tenant_may_wait_longer_or_shorter_than_others(doubtful: Any, alice: C
     with time_machine.travel(start + timedelta(seconds=7000), tick=False):
         sweep()
         assert status(g) == "queued"
-    administration.change_tenant(ACT, alice.tenant, submit_deadline=7050)
+    actions.change_tenant(ACT, alice.tenant, submit_deadline=7050)
     with time_machine.travel(start + timedelta(seconds=7100), tick=False):
         sweep()
     assert status(g) == "failed"
@@ -236,7 +236,7 @@ def test_a_decision_that_can_not_be_audited_is_not_taken(doubtful: Any, monkeypa
     def broken(*args: Any) -> None:
         raise RuntimeError("no audit")
 
-    monkeypatch.setattr(administration, "note", broken)
+    monkeypatch.setattr(actions, "note", broken)
     with pytest.raises(RuntimeError):
         in_doubt.release(OPS, g)
     g.refresh_from_db()
@@ -309,4 +309,4 @@ def test_the_shell_lists_and_resolves(doubtful: Any, upstream: Upstream) -> None
 def test_a_tenants_wants_are_checked(alice: Caller) -> None:
     for wrong in ({"on_doubt": "shrug"}, {"submit_deadline": 0}, {"submit_deadline": 10**9}):
         with pytest.raises(NotPossible):
-            administration.change_tenant(ACT, alice.tenant, **wrong)
+            actions.change_tenant(ACT, alice.tenant, **wrong)

@@ -10,7 +10,7 @@ from django.db import connection
 from generations import lifecycle
 from generations.models import Generation
 from generations.ops import in_doubt
-from tenants.administration import Act
+from tenants.actions import Act
 from tenants.errors import NotPossible
 from tenants.models import LedgerEntry
 from tenants.money import reconcile

@@ -11,8 +11,8 @@ from generations import lifecycle
 from generations.errors import InputsGone
 from generations.models import Generation
 from generations.ops import actions
-from tenants import administration
-from tenants.administration import Act
+from tenants import actions as tenant_actions
+from tenants.actions import Act
 from tenants.errors import LimitReached, NotPossible, Refusal, TenantSuspended
 from tenants.models import AuditEntry, LedgerEntry
 from tests.conftest import ACT, Caller, claim_due
@@ -110,7 +110,7 @@ def test_a_rerun_that_is_refused_leaves_neither_a_row_nor_a_line(
     if trouble is not InputsGone:
         bucket.put_object(Bucket="seedance-tests", Key=g.image.key, Body=b"abc")
     if trouble is TenantSuspended:
-        administration.suspend(ACT, alice.tenant)
+        tenant_actions.suspend(ACT, alice.tenant)
     if trouble is LimitReached:
         alice.limit(per_day=1)
     with pytest.raises(trouble):

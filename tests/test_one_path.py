@@ -27,7 +27,7 @@ from seedance_service import wsgi
 from seedance_service.http import dispatch, headers_guard
 from seedance_service.http.api_handler import ApiRequest
 from seedance_service.http.request_body import RequestBody
-from tenants import administration
+from tenants import actions
 from tenants.api.base import ApiView, respond
 from tenants.models import LedgerEntry
 from tests.conftest import ACT, Caller
@@ -286,7 +286,7 @@ def test_a_refusal_is_tried_and_counted_once(alice: Caller, path: str, status: i
 
 def test_one_of_a_suspended_tenant_is_refused(alice: Caller) -> None:
     assert alice.http.get("/v1/limits").status_code == 200
-    administration.suspend(ACT, alice.tenant)
+    actions.suspend(ACT, alice.tenant)
     answer = create(alice, CREATES[0])
     assert (answer.status_code, answer.json()["code"]) == (403, "tenant_suspended")
 

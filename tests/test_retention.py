@@ -21,7 +21,7 @@ from generations.models import Chore, Delivery, DeliveryAttempt, Event, Generati
 from generations.ops import deletion, retention
 from generations.reports import worker_hosts
 from generations.webhooks import deliveries
-from tenants import administration
+from tenants import actions
 from tenants.models import LedgerEntry, Tenant, Window
 from tests.conftest import ACT, Caller, make_generation
 from tests.pictures import mp4, picture
@@ -54,7 +54,7 @@ def finished(alice: Caller, bucket: Any) -> Any:
 
 
 def keep(tenant: Tenant, days: int | None, field: str = "video_days") -> None:
-    administration.change_tenant(ACT, tenant, **{field: days})
+    actions.change_tenant(ACT, tenant, **{field: days})
 
 
 def pruned(**options: Any) -> dict[str, retention.Pruned]:

@@ -15,7 +15,7 @@ from generations.admin import filters
 from generations.models import Delivery, DeliveryAttempt, WebhookEndpoint
 from generations.webhooks import deliveries, endpoints
 from tenants import pages, times
-from tenants.administration import Act
+from tenants.actions import Act
 from tenants.forms import ActForm, Hours, Line, check_changes
 from tenants.lists import Long, ReadOnly
 from tenants.models import Tenant

@@ -18,7 +18,7 @@ from generations.errors import DeliveryNotFound, WebhookEndpointNotFound
 from generations.models import Delivery, WebhookEndpoint
 from generations.webhooks import endpoints
 from tenants import times
-from tenants.administration import Act
+from tenants.actions import Act
 from tenants.api.base import ApiView, key_of, respond
 from tenants.errors import Refusal
 from tenants.models import ApiKey

@@ -14,8 +14,8 @@ from generations import lifecycle, wakeups
 from generations.intake import create as intake
 from generations.models import Generation
 from generations.ops import deletion
-from tenants import administration, amounts
-from tenants.administration import Act
+from tenants import actions, amounts
+from tenants.actions import Act
 from tenants.db.operations import Statement
 from tenants.errors import NotPossible
 
@@ -58,11 +58,11 @@ def retry_copy(act: Act, generation: Generation) -> None:
 
 def rerun(act: Act, generation: Generation, *, seed: int | None = None) -> Generation:
     """The same pictures, fields and, unless another is given, seed once more: on the bill of the key that made it."""
-    administration.check_reason(act)
+    actions.check_reason(act)
 
     def audit(made: Generation) -> Statement:
         facts = {"made": str(made.pk), "seed": made.seed, "usd": amounts.usd(made.price_micro)}
-        return administration.audit_entry(act, "generation: rerun", generation.tenant, str(generation.pk), facts)
+        return actions.audit_entry(act, "generation: rerun", generation.tenant, str(generation.pk), facts)
 
     return intake.rerun(generation, seed=generation.seed if seed is None else seed, audit=audit)
 
@@ -74,12 +74,12 @@ def delete_files(act: Act, generation: Generation) -> bool:
 
 
 def _do(act: Act, action: str, generation: Generation, move: Callable[[], bool], **facts: Any) -> None:
-    administration.check_reason(act)
+    actions.check_reason(act)
     with transaction.atomic():
         if not move():
             generation.refresh_from_db()
             raise NotPossible(reason=_why_not(generation))
-        administration.note(act, f"generation: {action}", generation.tenant, str(generation.pk), facts)
+        actions.note(act, f"generation: {action}", generation.tenant, str(generation.pk), facts)
 
 
 def _why_not(generation: Generation) -> str:

@@ -13,8 +13,8 @@ from generations import errors, lifecycle, wakeups
 from generations.models import Generation
 from generations.telemetry.failpoints import failpoint
 from generations.upstream.novita import client as novita
-from tenants import administration, amounts
-from tenants.administration import Act
+from tenants import actions, amounts
+from tenants.actions import Act
 from tenants.errors import NotPossible
 from tenants.models import Tenant
 
@@ -77,7 +77,7 @@ def _do(
     act: Act, action: str, generation: Generation, attempt: int | None, move: Callable[[], bool], **facts: str
 ) -> None:
     """`attempt`: which one was looked at; where another was sent since, what was found out is not about it."""
-    administration.check_reason(act)
+    actions.check_reason(act)
     with transaction.atomic():
         in_doubt = Generation.objects.filter(pk=generation.pk, status=Generation.Status.IN_DOUBT).exists()
         if in_doubt and attempt not in (None, attempt_of(generation)):
@@ -85,7 +85,7 @@ def _do(
         if not move():
             raise NotPossible(reason="It is no longer in doubt.")
         changes = {**facts, "usd_at_risk": amounts.usd(generation.price_micro)}
-        administration.note(act, f"doubt: {action}", generation.tenant, str(generation.pk), changes)
+        actions.note(act, f"doubt: {action}", generation.tenant, str(generation.pk), changes)
         failpoint("doubt_before_commit")
     wakeups.ring()
 

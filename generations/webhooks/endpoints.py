@@ -18,8 +18,8 @@ from generations.models.webhooks import Signing
 from generations.outbound import addresses
 from generations.outbound.errors import FetchRefused
 from generations.webhooks import deliveries, encryption, signing_secrets
-from tenants import administration
-from tenants.administration import Act
+from tenants import actions
+from tenants.actions import Act
 from tenants.errors import NotPossible
 from tenants.models import Tenant
 from tenants.money import ledger
@@ -47,7 +47,7 @@ def create(
         if WebhookEndpoint.objects.filter(tenant=locked, test=test, deleted_at=None).count() >= MOST:
             raise NotPossible(reason=f"There are {MOST} webhook endpoints already; delete one first.")
         made = WebhookEndpoint.objects.create(tenant=locked, test=test, secret=encryption.seal(secret), **facts)
-        administration.note(act, "create webhook endpoint", locked, str(made.pk), {**facts, "test": test})
+        actions.note(act, "create webhook endpoint", locked, str(made.pk), {**facts, "test": test})
     return made, secret
 
 
@@ -133,7 +133,7 @@ def redeliver(act: Act, delivery: Delivery) -> None:
         if locked and (locked.disabled_at or locked.deleted_at):
             raise NotPossible(reason=f"Its endpoint is {'deleted' if locked.deleted_at else 'disabled'}.")
         deliveries.redeliver(delivery)
-        administration.note(act, "redeliver webhook", delivery.tenant, str(delivery.pk), {"type": delivery.type})
+        actions.note(act, "redeliver webhook", delivery.tenant, str(delivery.pk), {"type": delivery.type})
 
 
 def mark_working(endpoint: WebhookEndpoint) -> None:
@@ -161,14 +161,14 @@ def _rotate(
         raise NotPossible(reason=f"An overlap is from 0 to {LONGEST_OVERLAP.days} days.")
     until = timezone.now() + overlap if overlap else None
     secret = signing_secrets.renew(signing, until)
-    administration.note(act, action, tenant, target, {"overlap_hours": overlap / timedelta(hours=1)})
+    actions.note(act, action, tenant, target, {"overlap_hours": overlap / timedelta(hours=1)})
     return secret, until
 
 
 def _set(act: Act, action: str, endpoint: WebhookEndpoint, **wanted: Any) -> WebhookEndpoint:
     with transaction.atomic():
         locked = lock(endpoint)
-        administration.record_changes(act, action, locked.tenant, str(locked.pk), locked, wanted)
+        actions.record_changes(act, action, locked.tenant, str(locked.pk), locked, wanted)
     return locked
 
 

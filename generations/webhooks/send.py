@@ -20,7 +20,7 @@ from generations.telemetry.failpoints import failpoint
 from generations.webhooks import deliveries, endpoints, novita_payload, signing_secrets
 from generations.webhooks.deliveries import Tried
 from generations.webhooks.encryption import KeyLost
-from tenants.administration import Act
+from tenants.actions import Act
 
 log = structlog.stdlib.get_logger(__name__)
 

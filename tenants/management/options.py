@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from tenants import administration, amounts
+from tenants import actions, amounts
 from tenants.models import Limits, Tenant
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
@@ -28,7 +28,7 @@ def micro_usd(text: str) -> int:
 
 
 def signed_micro_usd(text: str) -> int:
-    micro = amounts.micro_usd(text, administration.MOST_ADJUSTED)
+    micro = amounts.micro_usd(text, actions.MOST_ADJUSTED)
     if micro is None:
         raise ArgumentTypeError(f"{text!r} is not an amount of USD with at most six decimals")
     return micro

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tenants import administration
+from tenants import actions
 from tenants.models import ApiKey
 from tests.api.hostile import ENTRANCES, OWN, RIGHT, Entrance
 from tests.conftest import ACT, Caller
@@ -41,7 +41,7 @@ def twice_with_one_key(entrance: Entrance, caller: Caller) -> Any:
 
 
 def suspended(entrance: Entrance, caller: Caller) -> Any:
-    administration.suspend(ACT, caller.tenant)
+    actions.suspend(ACT, caller.tenant)
     return entrance.send(caller, RIGHT)
 
 

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from generations.models import Generation
 from generations.ops import in_doubt
 from tenants import amounts, times
-from tenants.administration import Act
+from tenants.actions import Act
 from tenants.errors import Refusal
 from tenants.management.options import user
 

@@ -10,8 +10,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.utils import timezone
 
-from tenants import administration, amounts, csv_export, times
-from tenants.administration import Act
+from tenants import actions, amounts, csv_export, times
+from tenants.actions import Act
 from tenants.errors import Refusal
 from tenants.keys import key_format
 from tenants.limits import windows
@@ -80,16 +80,14 @@ class Command(BaseCommand):
         name, zone = options["name"].strip(), options["time_zone"]
         facts = given(options, Limits.NAMES) | given(options, Tenant.WANTS)
         with transaction.atomic():  # no tenant without its key
-            tenant = administration.create_tenant(self._act, name, time_zone=zone, **facts)
-            return _shown_once(tenant, administration.mint_key(self._act, tenant))
+            tenant = actions.create_tenant(self._act, name, time_zone=zone, **facts)
+            return _shown_once(tenant, actions.mint_key(self._act, tenant))
 
     def key(self, options: dict[str, Any]) -> Answer:
         tenant = _tenant(options["name"])
         facts: dict[str, Any] = {name: options[name] for name in ("label", "scopes", "test")}
         expires_at = None if options["expires"] is None else timezone.now() + options["expires"]
-        new = administration.mint_key(
-            self._act, tenant, expires_at=expires_at, limits=given(options, Limits.NAMES), **facts
-        )
+        new = actions.mint_key(self._act, tenant, expires_at=expires_at, limits=given(options, Limits.NAMES), **facts)
         return _shown_once(tenant, new)
 
     def limit(self, options: dict[str, Any]) -> Answer:
@@ -99,37 +97,37 @@ class Command(BaseCommand):
             key = _known_key(options["who"])
             if zone or wants:
                 raise CommandError("A key has limits of its own; all else is its tenant's.")
-            key = administration.change_key(self._act, key, **wanted)
+            key = actions.change_key(self._act, key, **wanted)
             return {"key": key.prefix, "limits": key.limits}, [f"{key.prefix}: {_limit_words(key.limits)}"]
         changes = wanted | wants | ({"time_zone": zone} if zone else {})
-        tenant = administration.change_tenant(self._act, tenant, **changes)
+        tenant = actions.change_tenant(self._act, tenant, **changes)
         row = _tenant_row(tenant)
         del row["keys"]
         return row, [f"{tenant.name}: {_wants_words(row)}"]
 
     def roll(self, options: dict[str, Any]) -> Answer:
         old = _known_key(options["prefix"])
-        new, ends = administration.roll_key(self._act, old, options["overlap"])
+        new, ends = actions.roll_key(self._act, old, options["overlap"])
         answer, sentences = _shown_once(old.tenant, new)
         shown = times.rfc3339(ends, "seconds")
         return {**answer, "old_key_expires_at": shown}, [*sentences, f"{old.prefix} is good until {shown}."]
 
     def revoke(self, options: dict[str, Any]) -> Answer:
         key = _known_key(options["prefix"])
-        administration.revoke_key(self._act, key)
+        actions.revoke_key(self._act, key)
         return {"tenant": key.tenant.name, "revoked": key.prefix}, [f"{key.prefix} is revoked."]
 
     def suspend(self, options: dict[str, Any]) -> Answer:
-        administration.suspend(self._act, tenant := _tenant(options["name"]))
+        actions.suspend(self._act, tenant := _tenant(options["name"]))
         return {"tenant": tenant.name, "suspended": True}, [f"{tenant.name} is suspended; what runs finishes."]
 
     def resume(self, options: dict[str, Any]) -> Answer:
-        administration.resume(self._act, tenant := _tenant(options["name"]))
+        actions.resume(self._act, tenant := _tenant(options["name"]))
         return {"tenant": tenant.name, "suspended": False}, [f"{tenant.name} may create again."]
 
     def adjust(self, options: dict[str, Any]) -> Answer:
         tenant, amount = _tenant(options["name"]), options["usd"]
-        administration.adjust(self._act, tenant, amount)
+        actions.adjust(self._act, tenant, amount)
         shown = amounts.usd(amount)
         return {"tenant": tenant.name, "usd": shown}, [f"{shown} USD are on {tenant.name}'s bill of this month."]
 

@@ -12,8 +12,8 @@ from django.utils import timezone
 from generations.bucket import inputs
 from generations.intake import create as intake
 from generations.models import Event, Generation, InputImage
-from tenants import administration
-from tenants.administration import Act
+from tenants import actions as tenant_actions
+from tenants.actions import Act
 from tenants.db.engine import engine
 from tenants.errors import LimitReached
 from tenants.limits import admission, counters
@@ -77,12 +77,12 @@ def test_a_full_window_takes_all_of_it_back(alice: Caller, plans: list[bool]) ->
 @pytest.mark.parametrize(
     ("change", "status"),
     [
-        (lambda alice: administration.suspend(OPS, alice.tenant), 403),
-        (lambda alice: administration.revoke_key(OPS, alice.key), 401),
-        (lambda alice: administration.change_tenant(OPS, alice.tenant, in_flight=1), 429),
-        (lambda alice: administration.change_key(OPS, alice.key, per_day=1), 429),
-        (lambda alice: administration.change_tenant(OPS, alice.tenant, in_flight=9), 202),
-        (lambda alice: administration.change_tenant(OPS, alice.tenant, time_zone="Asia/Tokyo"), 202),
+        (lambda alice: tenant_actions.suspend(OPS, alice.tenant), 403),
+        (lambda alice: tenant_actions.revoke_key(OPS, alice.key), 401),
+        (lambda alice: tenant_actions.change_tenant(OPS, alice.tenant, in_flight=1), 429),
+        (lambda alice: tenant_actions.change_key(OPS, alice.key, per_day=1), 429),
+        (lambda alice: tenant_actions.change_tenant(OPS, alice.tenant, in_flight=9), 202),
+        (lambda alice: tenant_actions.change_tenant(OPS, alice.tenant, time_zone="Asia/Tokyo"), 202),
     ],
     ids=["suspended", "revoked", "tenant lowered", "key lowered", "tenant raised", "time zone"],
 )
