@@ -7,8 +7,8 @@ from django import forms
 from generations.catalog import video_models
 from generations.models import Generation
 from generations.ops import actions, in_doubt
-from tenants import pages
-from tenants.forms import ActForm, Line, Whole
+from tenants.admin import action_page
+from tenants.admin.forms import ActForm, Line, Whole
 
 Status = Generation.Status
 
@@ -46,14 +46,14 @@ class RerunForm(ActForm):
 
 
 PAGES = {
-    "attach": pages.Page(
+    "attach": action_page.Page(
         "Attach upstream task",
         "The upstream is asked for that task: where it is finished and was made from this generation's seed, its video "
         "is copied and the tenant pays for it.",
         AttachForm,
         in_doubt.attach,
     ),
-    "resubmit": pages.Page(
+    "resubmit": action_page.Page(
         "Resubmit",
         "It is sent once more, for where the upstream confirmed that it was not created: where the confirmation is "
         "wrong, this may pay twice.",
@@ -61,40 +61,40 @@ PAGES = {
         in_doubt.resubmit,
         "danger",
     ),
-    "release": pages.Page(
+    "release": action_page.Page(
         "Release",
         "It fails as never submitted and its hold goes back to the tenant, for where the upstream confirmed that it "
         "was not created.",
         DoubtForm,
         in_doubt.release,
     ),
-    "give_up": pages.Page(
+    "give_up": action_page.Page(
         "Give up",
         "It fails as unconfirmed and its hold goes back to the tenant: what the upstream charged is ours to bear.",
         DoubtForm,
         in_doubt.give_up,
         "danger",
     ),
-    "cancel": pages.Page(
+    "cancel": action_page.Page(
         "Cancel",
         "It ends before it is submitted: nothing is paid, and its hold goes back to the tenant.",
         ActForm,
         actions.cancel,
         "danger",
     ),
-    "nudge": pages.Page(
+    "nudge": action_page.Page(
         "Nudge",
         "Its next step is taken at once, whatever pause its earlier tries have earned it.",
         ActForm,
         actions.nudge,
     ),
-    "retry_copy": pages.Page(
+    "retry_copy": action_page.Page(
         "Retry the copy",
         "The video is fetched anew, from a fresh address of the upstream, and stored under a new name.",
         ActForm,
         actions.retry_copy,
     ),
-    "fail": pages.Page(
+    "fail": action_page.Page(
         "Fail and release",
         "It ends without a video and its hold goes back to the tenant. What the upstream has begun, it charges all the "
         "same: that is ours to bear.",
@@ -102,14 +102,14 @@ PAGES = {
         actions.fail,
         "danger",
     ),
-    "rerun": pages.Page(
+    "rerun": action_page.Page(
         "Rerun",
         "The same pictures and fields once more, as a new generation on the bill of the key that made this one, within "
         "its limits.",
         RerunForm,
         actions.rerun,
     ),
-    "delete_files": pages.Page(
+    "delete_files": action_page.Page(
         "Delete the files",
         "Its video and pictures leave the bucket for good; its row, its bill and its ledger stay.",
         ActForm,

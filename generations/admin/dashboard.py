@@ -17,8 +17,8 @@ from generations.admin.generation_page import span
 from generations.models import Delivery, Pause, StorageUse, WebhookEndpoint, Worker
 from generations.reports import backlog, hourly_statistics, worker_hosts
 from generations.reports.hourly_statistics import Counts, Hour
-from tenants import bars
-from tenants.charts import Chart
+from tenants.admin import usage_bars
+from tenants.admin.charts import Chart
 from tenants.limits.windows import Kind
 from tenants.models import Tenant
 
@@ -141,10 +141,10 @@ def charts(hours: Sequence[Hour]) -> list[Chart]:
     ]
 
 
-def spending(now: datetime) -> list[tuple[Tenant, bars.Bar]]:
+def spending(now: datetime) -> list[tuple[Tenant, usage_bars.Bar]]:
     """Of this month, by who spent most."""
     tenants = list(Tenant.objects.order_by("name")[:MOST_TENANTS])
-    found = bars.of_page(tenants, now)
+    found = usage_bars.of_page(tenants, now)
     spent = [(tenant, found[tenant.pk][Kind.USD_PER_MONTH]) for tenant in tenants]
     return sorted(spent, key=lambda row: (-row[1].percent, -row[1].standing.used, row[0].name))[:SHOWN_TENANTS]
 

@@ -15,8 +15,9 @@ from generations.admin import action_pages, filters, generation_page
 from generations.admin.search import Search
 from generations.bucket import links
 from generations.models import Generation
-from tenants import amounts, pages
-from tenants.lists import Long, ReadOnly
+from tenants import amounts
+from tenants.admin import action_page
+from tenants.admin.mixins import Long, ReadOnly
 
 Status = Generation.Status
 COLOURS = {
@@ -44,7 +45,7 @@ class GenerationList(Search, Long, ReadOnly, ModelAdmin):
 
 
 @admin.register(Generation)
-class GenerationAdmin(pages.Acts, GenerationList):
+class GenerationAdmin(action_page.Acts, GenerationList):
     list_display = ("poster", "id", "tenant", "state", "size", "seed", "price", "age")
     list_display_links = ("id",)
     list_filter = (
@@ -94,7 +95,7 @@ class GenerationAdmin(pages.Acts, GenerationList):
         self, request: HttpRequest, context: Any, *, obj: Any = None, **options: Any
     ) -> HttpResponse:
         context.update(generation_page.told(request, obj), colour=COLOURS.get(obj.status, ""))
-        context["audit_url"] = pages.listed("auditentry", target__exact=obj.pk)
+        context["audit_url"] = action_page.listed("auditentry", target__exact=obj.pk)
         return super().render_change_form(request, context, obj=obj, **options)
 
     @display(description="Poster")
@@ -110,18 +111,18 @@ class GenerationAdmin(pages.Acts, GenerationList):
     def price(self, generation: Generation) -> str:
         return "test" if generation.test else amounts.usd(generation.price_micro)
 
-    attach = pages.button(action_pages.PAGES["attach"], "link")
-    resubmit = pages.button(action_pages.PAGES["resubmit"], "send")
-    release = pages.button(action_pages.PAGES["release"], "undo")
-    give_up = pages.button(action_pages.PAGES["give_up"], "money_off", path="give-up")
-    cancel = pages.button(action_pages.PAGES["cancel"], "cancel")
-    nudge = pages.button(action_pages.PAGES["nudge"], "bolt")
-    retry_copy = pages.button(action_pages.PAGES["retry_copy"], "cloud_download", path="retry-copy")
-    fail = pages.button(action_pages.PAGES["fail"], "money_off")
-    rerun = pages.button(action_pages.PAGES["rerun"], "replay")
-    delete_files = pages.button(action_pages.PAGES["delete_files"], "delete", path="delete-files")
+    attach = action_page.button(action_pages.PAGES["attach"], "link")
+    resubmit = action_page.button(action_pages.PAGES["resubmit"], "send")
+    release = action_page.button(action_pages.PAGES["release"], "undo")
+    give_up = action_page.button(action_pages.PAGES["give_up"], "money_off", path="give-up")
+    cancel = action_page.button(action_pages.PAGES["cancel"], "cancel")
+    nudge = action_page.button(action_pages.PAGES["nudge"], "bolt")
+    retry_copy = action_page.button(action_pages.PAGES["retry_copy"], "cloud_download", path="retry-copy")
+    fail = action_page.button(action_pages.PAGES["fail"], "money_off")
+    rerun = action_page.button(action_pages.PAGES["rerun"], "replay")
+    delete_files = action_page.button(action_pages.PAGES["delete_files"], "delete", path="delete-files")
 
-    nudge_chosen = pages.list_action(action_pages.PAGES["nudge"])
-    retry_chosen = pages.list_action(action_pages.PAGES["retry_copy"])
-    cancel_chosen = pages.list_action(action_pages.PAGES["cancel"])
-    fail_chosen = pages.list_action(action_pages.PAGES["fail"])
+    nudge_chosen = action_page.list_action(action_pages.PAGES["nudge"])
+    retry_chosen = action_page.list_action(action_pages.PAGES["retry_copy"])
+    cancel_chosen = action_page.list_action(action_pages.PAGES["cancel"])
+    fail_chosen = action_page.list_action(action_pages.PAGES["fail"])

@@ -14,12 +14,13 @@ from unfold.decorators import action, display
 from generations.admin import filters
 from generations.models import Delivery, DeliveryAttempt, WebhookEndpoint
 from generations.webhooks import deliveries, endpoints
-from tenants import pages, times
+from tenants import times
 from tenants.actions import Act
-from tenants.forms import ActForm, Hours, Line, check_changes
-from tenants.lists import Long, ReadOnly
+from tenants.admin import action_page
+from tenants.admin.action_page import Once
+from tenants.admin.forms import ActForm, Hours, Line, check_changes
+from tenants.admin.mixins import Long, ReadOnly
 from tenants.models import Tenant
-from tenants.pages import Once
 
 LONGEST_URL = 2000  # characters, as in the API
 
@@ -92,40 +93,40 @@ def _shown(secret: str, until: datetime | None = None) -> Once:
     )
 
 
-MAKE = pages.Page(
+MAKE = action_page.Page(
     "Add a webhook endpoint",
     "The tenant's generations are told of there; its secret is shown this once, on the page that follows.",
     MakeForm,
     make,
 )
-CHANGE = pages.Page(
+CHANGE = action_page.Page(
     "Change the endpoint",
     "What is under way to it goes to the new address.",
     ChangeForm,
     endpoints.change,
 )
-ROTATE = pages.Page(
+ROTATE = action_page.Page(
     "Rotate the secret",
     "A new secret is shown this once, on the page that follows; both sign for a while.",
     RotateForm,
     rotate,
 )
-DISABLE = pages.Page(
+DISABLE = action_page.Page(
     "Disable", "It is told of nothing more; what is under way to it has failed.", ActForm, disable, "danger"
 )
-ENABLE = pages.Page(
+ENABLE = action_page.Page(
     "Enable", "It is told again. What failed meanwhile can be sent again, each.", ActForm, endpoints.enable
 )
-DELETE = pages.Page(
+DELETE = action_page.Page(
     "Delete", "It is gone for its tenant; its deliveries stay in the log.", ActForm, endpoints.delete, "danger"
 )
-REDELIVER = pages.Page(
+REDELIVER = action_page.Page(
     "Redeliver", "The same message with the same id, at once; its schedule begins anew.", ActForm, endpoints.redeliver
 )
 
 
 @admin.register(WebhookEndpoint)
-class WebhookEndpointAdmin(pages.Acts, ReadOnly, ModelAdmin):
+class WebhookEndpointAdmin(action_page.Acts, ReadOnly, ModelAdmin):
     list_display = ["address", "tenant", "state", "test", "failing_since", "created_at"]
     list_filter = ["test", ("tenant", AutocompleteSelectFilter)]
     list_select_related = ["tenant"]
@@ -166,10 +167,10 @@ class WebhookEndpointAdmin(pages.Acts, ReadOnly, ModelAdmin):
     def make(self, request: HttpRequest) -> HttpResponse:
         return self.ask(request, None, MAKE)
 
-    change_endpoint = pages.button(CHANGE, "tune", "Change", path="settings")
-    rotate = pages.button(ROTATE, "autorenew", "Rotate secret")
-    disable = pages.button(DISABLE, "notifications_off")
-    enable = pages.button(ENABLE, "notifications")
+    change_endpoint = action_page.button(CHANGE, "tune", "Change", path="settings")
+    rotate = action_page.button(ROTATE, "autorenew", "Rotate secret")
+    disable = action_page.button(DISABLE, "notifications_off")
+    enable = action_page.button(ENABLE, "notifications")
 
     @action(description="Delete", icon="delete", permissions=["act"])
     def remove(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -182,7 +183,7 @@ class AttemptInline(ReadOnly, TabularInline):
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(pages.Acts, Long, ReadOnly, ModelAdmin):
+class DeliveryAdmin(action_page.Acts, Long, ReadOnly, ModelAdmin):
     list_display = ["created_at", "tenant", "type", "state", "receiver", "attempts", "due_at", "finished_at"]
     list_filter = ["status", filters.EventType, "test", ("tenant", AutocompleteSelectFilter)]
     list_select_related = ["tenant", "endpoint"]
@@ -202,4 +203,4 @@ class DeliveryAdmin(pages.Acts, Long, ReadOnly, ModelAdmin):
     def receiver(self, delivery: Delivery) -> str:
         return delivery.endpoint.url if delivery.endpoint else delivery.url
 
-    redeliver = pages.button(REDELIVER, "replay")
+    redeliver = action_page.button(REDELIVER, "replay")

@@ -6,7 +6,7 @@ from django.contrib import admin
 from unfold.admin import ModelAdmin
 
 from generations.models import Pause, Worker
-from tenants.lists import ReadOnly
+from tenants.admin.mixins import ReadOnly
 
 
 @admin.register(Pause)

@@ -13,10 +13,11 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 from unfold.views import ChangeList
 
-from tenants import actions, amounts, bars, forms, pages, times
+from tenants import actions, amounts, times
+from tenants.admin import action_page, forms, usage_bars
+from tenants.admin.mixins import Long, ReadOnly
 from tenants.errors import Refusal
 from tenants.limits.windows import Kind
-from tenants.lists import Long, ReadOnly
 from tenants.models import ApiKey, AuditEntry, LedgerEntry, Limits, Tenant
 
 KEYS_SHOWN = 100  # on the page of a tenant; the list of keys has them all
@@ -27,7 +28,7 @@ class TenantList(ChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        found = bars.of_page(list(self.result_list), timezone.now())
+        found = usage_bars.of_page(list(self.result_list), timezone.now())
         for tenant in self.result_list:
             tenant.bars = found[tenant.pk]
 
@@ -49,7 +50,7 @@ class LimitsShown:
 
 
 @admin.register(Tenant)
-class TenantAdmin(pages.Acts, MintsKeys, LimitsShown, ModelAdmin):
+class TenantAdmin(action_page.Acts, MintsKeys, LimitsShown, ModelAdmin):
     form = forms.TenantForm
     fieldsets = [
         (None, {"fields": ["name", "time_zone"]}),
@@ -73,15 +74,15 @@ class TenantAdmin(pages.Acts, MintsKeys, LimitsShown, ModelAdmin):
         return "suspended" if tenant.suspended_at else None
 
     @display(description="In flight / limit")
-    def in_flight_now(self, tenant: Any) -> bars.Bar:
+    def in_flight_now(self, tenant: Any) -> usage_bars.Bar:
         return tenant.bars[Kind.IN_FLIGHT]
 
     @display(description="Today / limit")
-    def today(self, tenant: Any) -> bars.Bar:
+    def today(self, tenant: Any) -> usage_bars.Bar:
         return tenant.bars[Kind.PER_DAY]
 
     @display(description="USD this month / limit")
-    def this_month(self, tenant: Any) -> bars.Bar:
+    def this_month(self, tenant: Any) -> usage_bars.Bar:
         return tenant.bars[Kind.USD_PER_MONTH]
 
     def get_fieldsets(self, request: HttpRequest, obj: Tenant | None = None) -> Any:
@@ -102,7 +103,7 @@ class TenantAdmin(pages.Acts, MintsKeys, LimitsShown, ModelAdmin):
             return super().changeform_view(request, *args, **options)
 
     def save_model(self, request: HttpRequest, obj: Tenant, form: Any, change: bool) -> None:
-        act = pages.act_of(request, form)
+        act = action_page.act_of(request, form)
         if change:
             actions.change_tenant(act, obj, **form.facts())
         else:
@@ -128,22 +129,23 @@ class TenantAdmin(pages.Acts, MintsKeys, LimitsShown, ModelAdmin):
         if obj:
             tenant = Tenant.objects.get(pk=obj.pk)
             newest = tenant.keys.order_by("-created_at", "-pk")[:KEYS_SHOWN]
-            known = [(key, bars.limits_of(key)) for key in newest]
+            known = [(key, usage_bars.limits_of(key)) for key in newest]
             lists = {
-                f"{model}_url": pages.listed(model, tenant__id__exact=obj.pk) for model in ("auditentry", "apikey")
+                f"{model}_url": action_page.listed(model, tenant__id__exact=obj.pk)
+                for model in ("auditentry", "apikey")
             }
             now = timezone.now()
-            use = {"bars": bars.of_tenant(tenant, now), "days": bars.days(tenant, now)}
+            use = {"bars": usage_bars.of_tenant(tenant, now), "days": usage_bars.days(tenant, now)}
             context.update(tenant=tenant, known_keys=known, **use, **lists)
         return super().render_change_form(request, context, obj=obj, **options)
 
     def impossible(self, row: Tenant) -> tuple[str]:
         return ("suspend",) if row.suspended_at else ("resume",)
 
-    mint_key = pages.button(pages.MINT, "key", permissions=["mint"], path="mint")
-    adjust = pages.button(pages.ADJUST, "payments", "Adjust")
-    suspend = pages.button(pages.SUSPEND, "block")
-    resume = pages.button(pages.RESUME, "play_arrow")
+    mint_key = action_page.button(action_page.MINT, "key", permissions=["mint"], path="mint")
+    adjust = action_page.button(action_page.ADJUST, "payments", "Adjust")
+    suspend = action_page.button(action_page.SUSPEND, "block")
+    resume = action_page.button(action_page.RESUME, "play_arrow")
 
 
 class ReadOnlyAdmin(ReadOnly, ModelAdmin):
@@ -154,7 +156,7 @@ class ReadOnlyAdmin(ReadOnly, ModelAdmin):
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(pages.Acts, MintsKeys, LimitsShown, ReadOnlyAdmin):
+class ApiKeyAdmin(action_page.Acts, MintsKeys, LimitsShown, ReadOnlyAdmin):
     list_display = ["prefix", "tenant", "label", "test", "scopes", "last_used_at", "expires_at", "revoked_at"]
     list_select_related = ["tenant"]
     list_filter = ["test"]
@@ -176,10 +178,10 @@ class ApiKeyAdmin(pages.Acts, MintsKeys, LimitsShown, ReadOnlyAdmin):
     def audit_query(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
         return {"target__exact": self.row_of(request, object_id).prefix}
 
-    change_limits = pages.button(pages.CHANGE_KEY, "tune", "Change", path="limits")
+    change_limits = action_page.button(action_page.CHANGE_KEY, "tune", "Change", path="limits")
     # It makes a key as well: who may not mint one must not get one by rolling another's.
-    roll = pages.button(pages.ROLL, "autorenew", "Roll", permissions=["act", "mint"])
-    revoke = pages.button(pages.REVOKE, "key_off", "Revoke")
+    roll = action_page.button(action_page.ROLL, "autorenew", "Roll", permissions=["act", "mint"])
+    revoke = action_page.button(action_page.REVOKE, "key_off", "Revoke")
 
 
 @admin.register(LedgerEntry)

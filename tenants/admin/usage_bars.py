@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tenants import times
-from tenants.charts import BLUE, Chart
+from tenants.admin.charts import BLUE, Chart
 from tenants.limits import counters, windows
 from tenants.limits.windows import Kind, Standing
 from tenants.models import Limits, Tenant, Window

@@ -15,8 +15,9 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from unfold.decorators import action
 
-from tenants import actions, forms, times
+from tenants import actions, times
 from tenants.actions import Act
+from tenants.admin import forms
 from tenants.errors import NotPossible, Refusal
 from tenants.keys.key_format import NewKey
 from tenants.models import ApiKey, Tenant
