@@ -12,9 +12,10 @@ from rest_framework.exceptions import MethodNotAllowed, NotAcceptable, ParseErro
 from generations import errors
 from generations.api.json_codec import BodyTooLarge
 from generations.api.large_bodies import TooManyLargeBodies
-from seedance_service import problems, request_id
+from seedance_service import request_id
 from seedance_service.advice import ADVICE, Advice
-from seedance_service.problems import Problem
+from seedance_service.errors import responses
+from seedance_service.errors.responses import Problem
 from tenants.api.base import LengthRequired
 from tenants.errors import Refusal
 
@@ -53,17 +54,17 @@ def known() -> dict[str, Code]:
 
 def _answers() -> Iterator[tuple[Problem, str]]:
     """Each with its class's sentence."""
-    for name in problems.PLAIN:  # first: of two alike, the framework's own is the one that callers meet
-        yield problems.plain(name), ""
+    for name in responses.PLAIN:  # first: of two alike, the framework's own is the one that callers meet
+        yield responses.plain(name), ""
     for error in OTHERS:
         yield _problem(error), ""
-    for kind in problems.TABLE:
+    for kind in responses.TABLE:
         if issubclass(kind, Refusal) and kind.code in ADVICE:
             yield _problem(kind(**ADVICE[kind.code].facts)), " ".join((kind.__doc__ or "").split())
 
 
 def _problem(error: Exception) -> Problem:
-    problem = problems.of(error)
+    problem = responses.of(error)
     assert problem is not None
     return problem
 
@@ -75,7 +76,7 @@ def _code(name: str, problem: Problem | None, sentence: str) -> Code:
 
 def page(code: Code) -> str:
     """In Markdown."""
-    head = [f"# {problems.title(code.name)}", code.means, f"The code is `{code.name}`."]
+    head = [f"# {responses.title(code.name)}", code.means, f"The code is `{code.name}`."]
     where = "\n".join(["| where | HTTP status | there |", "|---|---|---|", *_where(code)])
     return "\n\n".join([*head, where, "## What to do", code.advice.does, "## Example", *_examples(code)]) + "\n"
 
@@ -101,7 +102,7 @@ def bodies(code: Code) -> dict[str, dict[str, Any]]:
     if code.problem is None:
         return {}
     with request_id.answering(EXAMPLES_ID):
-        every = {"/v1/": problems.details(code.problem), "/v3/": problems.envelope(code.problem)}
+        every = {"/v1/": responses.details(code.problem), "/v3/": responses.envelope(code.problem)}
     return {entrance: every[entrance] for entrance in code.advice.entrances}
 
 

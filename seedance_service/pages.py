@@ -22,7 +22,8 @@ from markdown_it import MarkdownIt
 from rest_framework.renderers import TemplateHTMLRenderer
 from rest_framework.request import Request
 
-from seedance_service import codes, problems, reference
+from seedance_service import codes, reference
+from seedance_service.errors import responses
 
 GUIDE = Path(__file__).parent / "guide"
 FIRST = ("quickstart", "novita", "generations", "waiting", "webhooks", "idempotency", "limits", "errors")
@@ -78,7 +79,7 @@ def only_read(view: View) -> View:
     @csrf_exempt
     @functools.wraps(view)
     def read(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        return view(request, *args, **kwargs) if request.method in ("GET", "HEAD") else problems.only_read(request)
+        return view(request, *args, **kwargs) if request.method in ("GET", "HEAD") else responses.only_read(request)
 
     return read
 

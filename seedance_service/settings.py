@@ -146,7 +146,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["generations.api.json_codec.JSONParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "tenants.api.negotiation.Negotiation",
     "DEFAULT_SCHEMA_CLASS": "seedance_service.openapi.views.OperationSchema",
-    "EXCEPTION_HANDLER": "seedance_service.problems.handle",
+    "EXCEPTION_HANDLER": "seedance_service.errors.responses.handle",
     "UNAUTHENTICATED_USER": None,
     "DEFAULT_METADATA_CLASS": None,  # OPTIONS describes nothing that /openapi.json does not
     "URL_FORMAT_OVERRIDE": None,

@@ -9,7 +9,8 @@ from django.test import RequestFactory
 from rest_framework.exceptions import ValidationError
 
 from generations import errors
-from seedance_service import faults, problems, request_id
+from seedance_service import request_id
+from seedance_service.errors import field_errors, responses
 from tenants.errors import Refusal
 
 
@@ -21,7 +22,7 @@ def subclasses(kind: type[Exception]) -> Iterator[type[Exception]]:
 
 @pytest.mark.parametrize("kind", [kind for kind in subclasses(Refusal) if kind.__module__ != __name__])
 def test_every_refusal_has_a_row_a_code_and_a_sentence(kind: type[Refusal]) -> None:
-    assert kind in problems.TABLE
+    assert kind in responses.TABLE
     assert kind.code == kind.code.lower()
     assert kind.__doc__
 
@@ -45,12 +46,12 @@ def test_novitas_reasons_are_those_of_its_page() -> None:
         "INVALID_REQUEST_BODY",
         "CREATE_TASK_FAILED",
     }
-    assert {row.wire_reason for row in problems.TABLE.values()} <= documented
+    assert {row.wire_reason for row in responses.TABLE.values()} <= documented
 
 
 def test_a_failure_of_ours_is_said_in_the_format_of_its_entrance() -> None:
-    wire = problems.server_error(RequestFactory().get("/v3/async/task-result"))
-    own = problems.server_error(RequestFactory().get("/v1/generations"))
+    wire = responses.server_error(RequestFactory().get("/v3/async/task-result"))
+    own = responses.server_error(RequestFactory().get("/v1/generations"))
     assert json.loads(wire.content)["reason"] == "INTERNAL_ERROR"
     assert own["Content-Type"] == "application/problem+json"
 
@@ -63,7 +64,7 @@ def test_a_refusals_sentence_is_its_docstring_with_its_facts() -> None:
 
 def test_problem_details_lead_to_the_page_of_their_code() -> None:
     with request_id.answering("mine"):
-        body = problems.details(problems.plain("not_found"))
+        body = responses.details(responses.plain("not_found"))
     assert body == {
         "type": "/docs/errors/not_found",
         "title": "Not found",
@@ -75,12 +76,12 @@ def test_problem_details_lead_to_the_page_of_their_code() -> None:
 
 
 def test_a_title_is_written_as_people_write() -> None:
-    assert problems.title("invalid_api_key") == "Invalid API key"
-    assert problems.title("image_url_refused") == "Image URL refused"
+    assert responses.title("invalid_api_key") == "Invalid API key"
+    assert responses.title("image_url_refused") == "Image URL refused"
 
 
 def test_a_method_that_is_refused_is_told_which_there_are() -> None:
-    answer = problems.only_read(RequestFactory().put("/docs"))
+    answer = responses.only_read(RequestFactory().put("/docs"))
     assert (answer.status_code, answer["Allow"]) == (405, "GET, HEAD")
 
 
@@ -109,14 +110,17 @@ FAULTS: dict[str, tuple[Any, list[tuple[str, str]]]] = {
 
 @pytest.mark.parametrize(("detail", "found"), FAULTS.values(), ids=FAULTS)
 def test_faults_are_flat_and_name_their_field(detail: Any, found: list[tuple[str, str]]) -> None:
-    problem = problems.of(ValidationError(detail, code="wrong"))
+    problem = responses.of(ValidationError(detail, code="wrong"))
     assert problem is not None
     assert problem.fields == [{"field": field, "detail": told, "code": "wrong"} for field, told in found]
     assert (problem.status, problem.code) == (400, "invalid_request")
     assert problem.detail == " ".join(f"{field}: {told}" if field else told for field, told in found)
     named = {field for field, _ in found if field}
-    assert set(problems.envelope(problem)["metadata"]) == named
+    assert set(responses.envelope(problem)["metadata"]) == named
 
 
 def test_a_fault_of_the_whole_is_told_without_a_field() -> None:
-    assert faults.sentence([faults.fault("", "No.", "wrong"), faults.fault("a", "Never.", "wrong")]) == "No. a: Never."
+    assert (
+        field_errors.sentence([field_errors.fault("", "No.", "wrong"), field_errors.fault("a", "Never.", "wrong")])
+        == "No. a: Never."
+    )

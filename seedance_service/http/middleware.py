@@ -12,7 +12,8 @@ from django.utils.log import log_response
 from generations.api.json_codec import stated_length
 from generations.api.large_bodies import LargeBodies
 from generations.telemetry import tracing
-from seedance_service import problems, request_id
+from seedance_service import request_id
+from seedance_service.errors import responses
 
 API_PREFIXES, PANEL_PREFIX = ("/v1/", "/v3/"), "/admin/"  # each of their requests has a line in the log
 REFRESH_HEADER = "X-Refresh"  # of a dashboard that loads itself again, which no person asked for
@@ -117,4 +118,4 @@ class BodyLimit:
     ) -> HttpResponse | None:
         if stated_length(request) <= MAX_BODY_BYTES or issubclass(getattr(view, "cls", object), LargeBodies):
             return None
-        return problems.body_too_large(request)
+        return responses.body_too_large(request)

@@ -6,10 +6,11 @@ Each has its schema, its headers, and the example that the page of its code show
 from collections.abc import Iterator
 from typing import Any
 
-from seedance_service import codes, problems
+from seedance_service import codes
 from seedance_service.advice import ADVICE
+from seedance_service.errors import responses as error_answers
+from seedance_service.errors.responses import Problem
 from seedance_service.openapi import headers
-from seedance_service.problems import Problem
 
 Part = dict[str, Any]  # of the document
 NOVITA = "/v3/"
@@ -84,7 +85,7 @@ def _answer(entrance: str, found: dict[str, Problem]) -> Part:
 def examples() -> dict[str, Part]:
     """Of each code at each entrance, for the components."""
     return {
-        _name(entrance, code.name): {"summary": problems.title(code.name), "value": body}
+        _name(entrance, code.name): {"summary": error_answers.title(code.name), "value": body}
         for code in codes.known().values()
         for entrance, body in codes.bodies(code).items()
     }

@@ -12,7 +12,8 @@ from django.utils import timezone
 from rest_framework.exceptions import APIException, UnsupportedMediaType, ValidationError
 
 from generations import errors
-from seedance_service import faults, request_id
+from seedance_service import request_id
+from seedance_service.errors import field_errors
 from tenants.api.base import respond
 from tenants.api.limits import render as render_limit
 from tenants.errors import (
@@ -97,7 +98,7 @@ class Problem(NamedTuple):
     detail: str
     wire_status: int
     wire_reason: str
-    fields: list[faults.Fault]
+    fields: list[field_errors.Fault]
     headers: dict[str, str]
     limit: dict[str, Any] = {}  # which one, where one refused it
 
@@ -140,8 +141,8 @@ def of(error: Exception) -> Problem | None:
             sentence = "The database does not answer. Try again."
             return _of(TABLE[OperationalError], "database_unavailable", sentence, retry_after=RETRY_LATER)
         case ValidationError():
-            fields = faults.of(error)
-            return _of(_row(error.status_code), "invalid_request", faults.sentence(fields), fields=fields)
+            fields = field_errors.of(error)
+            return _of(_row(error.status_code), "invalid_request", field_errors.sentence(fields), fields=fields)
         case APIException():
             detail = JSON_WANTED if isinstance(error, UnsupportedMediaType) else str(error.detail)
             wait = getattr(error, "wait", None)
@@ -161,7 +162,7 @@ def _row(status: int) -> Row:
 def _refusal(error: Refusal) -> Problem:
     fields, sentence, wait = [], str(error), error.facts.get("retry_after")
     if isinstance(error, errors.BadImage):
-        fields, sentence = [faults.fault(error.field, sentence, error.code)], f"{error.field}: {sentence}"
+        fields, sentence = [field_errors.fault(error.field, sentence, error.code)], f"{error.field}: {sentence}"
     problem = _of(TABLE[type(error)], error.code, sentence, fields=fields, retry_after=wait)
     if problem.status == 401:
         problem.headers["WWW-Authenticate"] = "Bearer"
@@ -177,7 +178,7 @@ def _limit_reached(error: LimitReached) -> Problem:
 
 
 def _of(
-    row: Row, code: str, detail: str, *, fields: list[faults.Fault] | None = None, retry_after: int | None = None
+    row: Row, code: str, detail: str, *, fields: list[field_errors.Fault] | None = None, retry_after: int | None = None
 ) -> Problem:
     headers = {"Retry-After": str(retry_after)} if retry_after is not None else {}
     return Problem(row.status, code, detail, row.wire_status, row.wire_reason, fields or [], headers)
