@@ -145,7 +145,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["generations.api.json_codec.JSONParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "tenants.api.negotiation.Negotiation",
-    "DEFAULT_SCHEMA_CLASS": "seedance_service.openapi.views.OperationSchema",
+    "DEFAULT_SCHEMA_CLASS": "seedance_service.docs.openapi.schema.OperationSchema",
     "EXCEPTION_HANDLER": "seedance_service.errors.responses.handle",
     "UNAUTHENTICATED_USER": None,
     "DEFAULT_METADATA_CLASS": None,  # OPTIONS describes nothing that /openapi.json does not
@@ -173,7 +173,7 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_PATCH": False,
     # Texts in paths are ids, which are UUIDs; what is none is answered as one that nobody has.
     "PATH_CONVERTER_OVERRIDES": {"str": {"type": "string", "format": "uuid"}},
-    "POSTPROCESSING_HOOKS": ["seedance_service.openapi.document.complete"],
+    "POSTPROCESSING_HOOKS": ["seedance_service.docs.openapi.postprocess.complete"],
 }
 
 

@@ -10,8 +10,8 @@ import pytest
 from django.core.management import call_command
 from drf_spectacular.validation import validate_schema
 
-from seedance_service import codes
-from seedance_service.openapi import forms
+from seedance_service.docs import error_pages
+from seedance_service.docs.openapi import multipart
 from tests.api.test_isolation import methods, routes
 
 pytestmark = pytest.mark.one_database
@@ -99,7 +99,7 @@ def test_an_operation_says_what_it_does_and_how_it_can_be_refused(operation: Ope
 @each
 def test_every_body_and_answer_has_an_example(operation: Operation) -> None:
     for part in (operation.facts.get("requestBody", {}), *responses(operation).values()):
-        assert all(media["examples"] for kind, media in part.get("content", {}).items() if kind != forms.FORM)
+        assert all(media["examples"] for kind, media in part.get("content", {}).items() if kind != multipart.FORM)
 
 
 @each
@@ -111,7 +111,7 @@ def test_every_example_is_as_its_schema_says(operation: Operation) -> None:
 
 def test_every_code_that_an_answer_can_have_is_of_some_operation() -> None:
     named = {name for one in OPERATIONS for answer in responses(one).values() for name in _examples_of(answer)}
-    wanted = {name for name, code in codes.known().items() if code.problem and code.advice.entrances}
+    wanted = {name for name, code in error_pages.known().items() if code.problem and code.advice.entrances}
     # The first two: no operation is at that address, or has that method.
     assert wanted - named == {"not_found", "method_not_allowed", "image_invalid"}
 

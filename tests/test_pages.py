@@ -10,8 +10,8 @@ from django.contrib.staticfiles import finders
 from rest_framework.exceptions import APIException
 
 from generations import errors
-from seedance_service import codes, pages, reference
-from seedance_service.advice import ADVICE
+from seedance_service.docs import error_pages, pages, reference
+from seedance_service.docs.error_advice import ADVICE
 from seedance_service.errors import responses
 from tenants.errors import Refusal
 from tests.http_client import Client
@@ -55,7 +55,7 @@ def text(path: str, **headers: str) -> str:
 
 @pytest.mark.parametrize("code", sorted(answered() | of_failed_generations()))
 def test_every_code_has_a_page(code: str) -> None:
-    assert code in ADVICE, f"say in seedance_service/advice.py what a caller should do about {code}"
+    assert code in ADVICE, f"say in seedance_service/docs/error_advice.py what a caller should do about {code}"
     assert f"The code is `{code}`." in text(f"/docs/errors/{code}.md")
 
 
@@ -84,7 +84,7 @@ def test_a_page_says_what_it_means_what_to_do_and_how_it_looks(code: str) -> Non
     assert len(means) > 10
     assert not re.search(r"\{\w+\}", page), "a fact of its sentence is missing"
     assert page.index("| where |") < page.index("## What to do") < page.index("## Example") < page.index("```json")
-    assert codes.EXAMPLES_ID in page or "## Example\n\nIn a failed generation" in page
+    assert error_pages.EXAMPLES_ID in page or "## Example\n\nIn a failed generation" in page
 
 
 def test_the_list_of_codes_links_to_each() -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from schemathesis.core.failures import AcceptedNegativeData
 from schemathesis.transport.serialization import Binary
 
-from seedance_service.openapi import examples
+from seedance_service.docs.openapi import examples
 from tests.contract import checks  # noqa: F401  # they register themselves
 from tests.pictures import base64_of, data_uri, picture
 

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Any
 
-from seedance_service.openapi import answers, examples, forms, headers, links, shapes
+from seedance_service.docs.openapi import error_responses, error_schemas, examples, headers, links, multipart
 
 Part = dict[str, Any]  # of the document
 
@@ -11,11 +11,11 @@ Part = dict[str, Any]  # of the document
 def complete(result: Part, generator: Any, request: Any, public: bool) -> Part:
     """A hook of drf-spectacular's, which calls it with these names."""
     components = result["components"]
-    components["schemas"] = dict(sorted((components["schemas"] | shapes.SHAPES).items()))
-    components |= {"examples": answers.examples(), "headers": headers.components(), "responses": {}}
+    components["schemas"] = dict(sorted((components["schemas"] | error_schemas.SHAPES).items()))
+    components |= {"examples": error_responses.examples(), "headers": headers.components(), "responses": {}}
     for path, operations in result["paths"].items():
         for method, operation in operations.items():
-            forms.part_from_json(operation, components["schemas"])
+            multipart.part_from_json(operation, components["schemas"])
             _complete(path, method, operation, components["responses"])
     return result
 
@@ -26,4 +26,4 @@ def _complete(path: str, method: str, operation: Part, responses: Part) -> None:
     for status, answer in operation["responses"].items():
         answer["description"] = answer["description"] or HTTPStatus(int(status)).phrase
         answer["headers"] = headers.of_success(path, status, operation)
-    operation["responses"] |= answers.errors(path, method, operation, responses)
+    operation["responses"] |= error_responses.errors(path, method, operation, responses)

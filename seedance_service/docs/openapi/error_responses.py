@@ -6,11 +6,11 @@ Each has its schema, its headers, and the example that the page of its code show
 from collections.abc import Iterator
 from typing import Any
 
-from seedance_service import codes
-from seedance_service.advice import ADVICE
+from seedance_service.docs import error_pages
+from seedance_service.docs.error_advice import ADVICE
+from seedance_service.docs.openapi import headers
 from seedance_service.errors import responses as error_answers
 from seedance_service.errors.responses import Problem
-from seedance_service.openapi import headers
 
 Part = dict[str, Any]  # of the document
 NOVITA = "/v3/"
@@ -44,7 +44,7 @@ def errors(path: str, method: str, operation: Part, responses: Part) -> Part:
     """The answers by their status, each a reference to the document's `responses`, where it is put once."""
     entrance, named = path[:4], set(_names(method, operation))
     found: dict[int, dict[str, Problem]] = {}
-    for code in codes.known().values():
+    for code in error_pages.known().values():
         if code.name in named and code.problem and entrance in code.advice.entrances:
             status = code.problem.wire_status if entrance == NOVITA else code.problem.status
             found.setdefault(status, {})[code.name] = code.problem
@@ -78,7 +78,7 @@ def _answer(entrance: str, found: dict[str, Problem]) -> Part:
     shape, kind = ("NovitaError", "application/json") if entrance == NOVITA else ("Problem", "application/problem+json")
     examples = {name: {"$ref": f"#/components/examples/{_name(entrance, name)}"} for name in found}
     content = {kind: {"schema": {"$ref": f"#/components/schemas/{shape}"}, "examples": examples}}
-    said = "\n".join(f"- `{name}`: {codes.known()[name].means}" for name in found)
+    said = "\n".join(f"- `{name}`: {error_pages.known()[name].means}" for name in found)
     return {"description": said, "headers": headers.of_errors(list(found.values())), "content": content}
 
 
@@ -86,8 +86,8 @@ def examples() -> dict[str, Part]:
     """Of each code at each entrance, for the components."""
     return {
         _name(entrance, code.name): {"summary": error_answers.title(code.name), "value": body}
-        for code in codes.known().values()
-        for entrance, body in codes.bodies(code).items()
+        for code in error_pages.known().values()
+        for entrance, body in error_pages.bodies(code).items()
     }
 
 

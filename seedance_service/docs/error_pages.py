@@ -13,7 +13,7 @@ from generations import errors
 from generations.api.json_codec import BodyTooLarge
 from generations.api.large_bodies import TooManyLargeBodies
 from seedance_service import request_id
-from seedance_service.advice import ADVICE, Advice
+from seedance_service.docs.error_advice import ADVICE, Advice
 from seedance_service.errors import responses
 from seedance_service.errors.responses import Problem
 from tenants.api.base import LengthRequired

@@ -22,7 +22,7 @@ from markdown_it import MarkdownIt
 from rest_framework.renderers import TemplateHTMLRenderer
 from rest_framework.request import Request
 
-from seedance_service import codes, reference
+from seedance_service.docs import error_pages, reference
 from seedance_service.errors import responses
 
 GUIDE = Path(__file__).parent / "guide"
@@ -59,12 +59,12 @@ def guide() -> dict[str, Page]:
 
 @functools.cache
 def of_codes() -> dict[str, Page]:
-    return {name: _page(f"errors/{name}", codes.page(code)) for name, code in codes.known().items()}
+    return {name: _page(f"errors/{name}", error_pages.page(code)) for name, code in error_pages.known().items()}
 
 
 def _text(name: str) -> str:
     text = (GUIDE / f"{name}.md").read_text(encoding="utf-8")
-    return f"{text}\n{codes.index()}" if name == "errors" else text
+    return f"{text}\n{error_pages.index()}" if name == "errors" else text
 
 
 def _page(name: str, text: str) -> Page:
