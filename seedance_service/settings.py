@@ -46,17 +46,17 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "seedance_service.http.middleware.RequestContext",  # before the next ones: what they refuse has an id too
     "seedance_service.http.middleware.BodyLimit",  # before the one that reads a form to look for its token
-    "seedance_service.panel_headers.PanelHeaders",
+    "seedance_service.panel.content_security.PanelHeaders",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "seedance_service.sessions.Sessions",
+    "seedance_service.panel.session_limits.Sessions",
     "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "seedance_service.second_factor.SecondFactor",
+    "seedance_service.panel.second_factor.SecondFactor",
     "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "seedance_service.urls"
@@ -294,5 +294,5 @@ UNFOLD = {
     "SITE_SYMBOL": "movie",
     "DASHBOARD_CALLBACK": "generations.admin.dashboard.callback",
     "STYLES": [lambda _: static("panel/panel.css")],
-    "SIDEBAR": {"navigation": "seedance_service.sidebar.navigation"},
+    "SIDEBAR": {"navigation": "seedance_service.panel.sidebar.navigation"},
 }

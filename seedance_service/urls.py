@@ -3,10 +3,10 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularJSONAPIView
 
-from seedance_service import second_factor
 from seedance_service.docs import pages
 from seedance_service.docs.pages import only_read
 from seedance_service.http import metrics_endpoint
+from seedance_service.panel import second_factor
 
 urlpatterns = [
     path("", only_read(RedirectView.as_view(url="/docs"))),
