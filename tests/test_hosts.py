@@ -84,8 +84,8 @@ class Site:
 
     def ring(self) -> None:
         """For both slots."""
-        rings = "for _ in range(2): queue.async_task(queue.SWEEP)"
-        self._run("-c", f"import django; django.setup()\nfrom generations import queue\n{rings}")
+        rings = "for _ in range(2): wakeups.async_task(wakeups.SWEEP)"
+        self._run("-c", f"import django; django.setup()\nfrom generations import wakeups\n{rings}")
 
     def manage(self, *command: str) -> str:
         return self._run("manage.py", *command)

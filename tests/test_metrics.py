@@ -155,11 +155,11 @@ def test_a_suspended_tenants_creates_are_counted(alice: Caller, body: Any, grown
 COUNT = """
 import os, sys
 import django; django.setup()
-from generations import meters
+from generations.telemetry import metrics
 
 def count(number):
-    meters.ACCEPTED.labels("live").inc(number)
-    meters.WAITERS.set(3)
+    metrics.ACCEPTED.labels("live").inc(number)
+    metrics.WAITERS.set(3)
     print(os.getpid(), flush=True)
 
 count(int(sys.argv[1]))

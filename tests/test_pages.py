@@ -30,7 +30,7 @@ def subclasses(kind: type[Exception]) -> Iterator[Any]:
 
 def of_failed_generations() -> set[str]:
     """As the code ends generations with them."""
-    sources = [path.read_text() for path in (ROOT / "generations").glob("*.py")]
+    sources = [path.read_text() for path in (ROOT / "generations").rglob("*.py")]
     literal = {code for source in sources for code in re.findall(r'\b_?fail\w*\(\s*\w+,\s*"(\w+)"', source)}
     return literal | {kind.code for kind in subclasses(errors.BadImage)}
 

@@ -167,7 +167,7 @@ def test_what_goes_wrong_is_told_by_its_name_alone(collector: Collector) -> None
 def test_without_an_endpoint_nothing_is_kept_nor_loaded(alice: Caller, bucket: Any, body: dict[str, Any]) -> None:
     alice.http.post("/v1/generations", body, format="json", HTTP_TRACEPARENT=CALLERS)
     assert Generation.objects.get().traceparent == ""
-    code = "import django; django.setup(); import sys; from generations import tracing\n"
+    code = "import django; django.setup(); import sys; from generations.telemetry import tracing\n"
     code += "with tracing.span('x') as span: span.tell(a=1)\ntracing.flush()\n"
     code += "assert not [name for name in sys.modules if name.startswith('opentelemetry')]"
     env = {**os.environ, "DJANGO_SETTINGS_MODULE": "seedance_service.settings"}
