@@ -37,7 +37,7 @@ LEAST ?= 20
 
 faults: .venv/dev.stamp  ## every fault of a copy, then the whole service hurt for MINUTES=5 on both databases, and the report
 	@$(PY) -m pytest -q -n 2 tests/faults
-	@url=$$($(PY) -m tests.databases) && [ -z "$$url" ] || TEST_DATABASE_URL=$$url $(PY) -m pytest -q -n 2 --database-only tests/faults
+	@url=$$($(PY) -m tests.support.databases) && [ -z "$$url" ] || TEST_DATABASE_URL=$$url $(PY) -m pytest -q -n 2 --database-only tests/faults
 	@$(PY) -m tests.faults --minutes $(MINUTES) --least $(LEAST)
 
 KILLS ?= 10

@@ -32,11 +32,11 @@ from tenants.keys.key_cache import cached_keys
 from tenants.keys.throttle import failures
 from tenants.models import ApiKey, Tenant
 from tests import http_client
-from tests.databases import postgres_url
 from tests.http_client import Client
-from tests.pictures import base64_of, picture
-from tests.programs import stop_for_want_of
-from tests.upstream import Upstream
+from tests.support.databases import postgres_url
+from tests.support.images import base64_of, picture
+from tests.support.programs import stop_for_want_of
+from tests.support.upstream import Upstream
 
 
 def pytest_configure() -> None:
@@ -96,7 +96,7 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None, tmp_path_fa
 
     if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         settings.DATABASES["default"]["TEST"]["NAME"] = str(tmp_path_factory.mktemp("db") / "test.sqlite3")
-        # No test cuts the power: tests/test_env.py shows that a service's database would survive it.
+        # No test cuts the power: tests/service/test_env.py shows that a service's database would survive it.
         settings.DATABASES["default"]["OPTIONS"]["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
 
 

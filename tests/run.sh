@@ -9,6 +9,6 @@ case "${1:-}" in
     abuse) exec "$python" -m pytest -q -n 3 -m abuse ;;
     story) exec "$python" -m pytest -q -n 2 --dist loadgroup -m story ;;
 esac
-url=$("$python" -m tests.databases)
+url=$("$python" -m tests.support.databases)
 [ -n "$url" ] || exit 0
 TEST_DATABASE_URL=$url exec "$python" -m pytest -q -n 2 --database-only -m "not story and not one_database"

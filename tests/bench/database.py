@@ -12,7 +12,7 @@ import psycopg
 from django.core.management import call_command
 from django.db import connections
 
-from tests.databases import postgres_url
+from tests.support.databases import postgres_url
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def made(name: str) -> Iterator[None]:
         admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         admin.execute(f"CREATE DATABASE {name}")
     os.environ |= {"TEST_DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "seedance_service.settings"}
-    importlib.import_module("tests.environment")
+    importlib.import_module("tests.support.environment")
     django.setup()
     try:
         call_command("migrate", verbosity=0)

@@ -26,8 +26,8 @@ import psycopg
 from deploy import stack
 from tests.bench import load
 from tests.bench.table import Line
-from tests.databases import postgres_url
-from tests.pictures import picture
+from tests.support.databases import postgres_url
+from tests.support.images import picture
 
 SECONDS, ROUNDS = 3.0, 3
 OWN = 12  # characters of a picture's Base64, amid its pixels, that are digits: each is another one

@@ -56,7 +56,7 @@ async def main() -> None:
 
 def video(size: int) -> bytes:
     """With a large box behind its pictures."""
-    from tests.pictures import mp4
+    from tests.support.images import mp4
 
     film = mp4()
     return film + (size - len(film)).to_bytes(4, "big") + b"free" + bytes(size - len(film) - 8)

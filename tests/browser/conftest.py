@@ -10,8 +10,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.browser.panel import Panel
-from tests.programs import find_program
-from tests.running import ROOT, MakeRun, free_port
+from tests.support.programs import find_program
+from tests.support.running import ROOT, MakeRun, free_port
 
 SCREENSHOTS = Path(os.environ.get("SCREENSHOTS", ROOT / "var" / "screenshots"))
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}

@@ -6,9 +6,9 @@ from typing import Any
 import httpx
 from playwright.sync_api import Locator, Page, expect
 
-from tests.pictures import base64_of
-from tests.running import ROOT, MakeRun
-from tests.test_story import finished
+from tests.story.test_story import finished
+from tests.support.images import base64_of
+from tests.support.running import ROOT, MakeRun
 
 GENERATIONS, SEEDS = "/admin/generations/generation/", "/admin/generations/seedrecord/"
 TENANTS = "/admin/tenants/tenant/"

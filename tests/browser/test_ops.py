@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import PHONE
 from tests.browser.panel import GENERATIONS, SEEDS, TENANTS, Panel
-from tests.test_story import finished
+from tests.story.test_story import finished
 
 OF_GENERATIONS = ("generation", "webhookendpoint", "delivery", "pause", "worker")
 HOSTILE = '<script>alert("ran")</script><img src=x onerror=alert("ran")>'

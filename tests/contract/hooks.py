@@ -18,7 +18,7 @@ from schemathesis.transport.serialization import Binary
 
 from seedance_service.docs.openapi import examples
 from tests.contract import checks  # noqa: F401  # they register themselves
-from tests.pictures import base64_of, data_uri, picture
+from tests.support.images import base64_of, data_uri, picture
 
 KNOWN: dict[str, Any] = json.loads(Path(os.environ["CONTRACT"]).read_text())
 FILES = [picture(320, 320, "PNG"), picture(), picture(301, 700, "GIF"), picture(5999, 2400, "WEBP")]

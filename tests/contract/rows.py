@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from tests.contract.service import Service
-from tests.pictures import data_uri, picture
+from tests.support.images import data_uri, picture
 
 WITHIN = 60.0  # seconds for the first generations to end and to be told of
 

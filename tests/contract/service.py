@@ -13,7 +13,7 @@ from typing import Any
 
 from deploy import stack
 from generations.worker.processes import die_with_parent
-from tests.pictures import picture
+from tests.support.images import picture
 
 KEPT = ("PATH", "HOME", "LANG", "VIRTUAL_ENV")
 

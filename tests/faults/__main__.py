@@ -30,7 +30,7 @@ def run(database: str, minutes: float, seed: int, least: int, folder: Path) -> b
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    import tests.environment  # noqa: F401
+    import tests.support.environment  # noqa: F401
     from tests.faults.lab import Lab
 
     lab, broken = Lab(database, minutes * 60, seed, folder, least=least), True

@@ -14,7 +14,7 @@ import threading
 import time
 from pathlib import Path
 
-import tests.environment  # noqa: F401
+import tests.support.environment  # noqa: F401
 from tests.faults.lab import Lab, database_look
 
 WITHIN = 90.0  # seconds

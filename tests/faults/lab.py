@@ -24,7 +24,7 @@ from generations.telemetry.failpoints import NAMES
 from tests.faults import proxy
 from tests.faults.database import Postgres, Sqlite
 from tests.faults.upstream import LabUpstream, sha256_of
-from tests.pictures import base64_of, picture
+from tests.support.images import base64_of, picture
 
 ENTRANCES = ["/v3/async/seedance-v1-lite-i2v", "/v1/generations"]
 LIMITED_TO = 10  # in flight, of the tenant `limited`

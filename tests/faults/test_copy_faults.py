@@ -27,8 +27,8 @@ from tests.faults.copies import (
     objects,
     turn,
 )
-from tests.pictures import mp4, picture
-from tests.upstream import Upstream, refusal, task
+from tests.support.images import mp4, picture
+from tests.support.upstream import Upstream, refusal, task
 
 SHARES = [0.0, 0.01, 0.5, 0.99]
 LIMIT = 1_000_000  # bytes

@@ -10,8 +10,8 @@ import pytest
 from generations.bucket import objects
 from tests.conftest import Caller
 from tests.faults.copies import Status, at_the_upstream, turn
-from tests.pictures import mp4
-from tests.upstream import Upstream
+from tests.support.images import mp4
+from tests.support.upstream import Upstream
 
 SIZE = 60_000_000  # bytes
 MOST = 25_000_000  # bytes of this process, which is the upstream too

@@ -33,8 +33,8 @@ from tests.faults.copies import (
     until_done,
 )
 from tests.faults.proxy import Proxy, Request
-from tests.pictures import mp4
-from tests.upstream import Upstream
+from tests.support.images import mp4
+from tests.support.upstream import Upstream
 
 pytest_plugins = ["tests.faults.stores"]
 

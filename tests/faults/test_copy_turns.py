@@ -23,8 +23,8 @@ from tests.faults.copies import (
     turn,
     until_done,
 )
-from tests.pictures import mp4
-from tests.upstream import Upstream, refusal, task
+from tests.support.images import mp4
+from tests.support.upstream import Upstream, refusal, task
 
 
 @pytest.fixture

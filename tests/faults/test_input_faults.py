@@ -11,8 +11,8 @@ from tests.conftest import Caller, make_generation
 from tests.faults import proxy
 from tests.faults.copies import BUCKET, EVERYWHERE, Status, always, error, never, once, turn
 from tests.faults.proxy import Fault, Proxy, Request
-from tests.pictures import base64_of, data_uri, picture
-from tests.upstream import Upstream
+from tests.support.images import base64_of, data_uri, picture
+from tests.support.upstream import Upstream
 
 pytest_plugins = ["tests.faults.stores"]
 

@@ -18,8 +18,8 @@ import pytest
 
 from deploy import stack
 from generations.media import images
-from tests.api.hostile import OWN, RIGHT, WIRE, Entrance
-from tests.pictures import base64_of, picture
+from tests.support.hostile import OWN, RIGHT, WIRE, Entrance
+from tests.support.images import base64_of, picture
 
 CALLERS = 12
 MOST_MEMORY = 800_000  # kB, as README.md says of LARGE_BODIES

@@ -21,8 +21,8 @@ from generations.models import Delivery, DeliveryAttempt
 from generations.webhooks import send
 from generations.worker import loop
 from tests.conftest import Caller
-from tests.receiver import Receiver, receiving
-from tests.webhooks import ended, make_endpoint
+from tests.support.receiver import Receiver, receiving
+from tests.support.webhooks import ended, make_endpoint
 
 pytestmark = pytest.mark.django_db(transaction=True)
 GOOD, EVERY, BACKLOG = 50, 0.15, 100

@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.pictures import data_uri, mp4, picture
+from tests.support.images import data_uri, mp4, picture
 
 SECRET = "upstreams-own-signature"  # a canary: it may be in no log
 HANG = 4.0  # seconds; longer than a submit's deadline here

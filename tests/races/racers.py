@@ -75,7 +75,7 @@ def _answer(pipe: Connection) -> Any:
 
 
 def _serve(pipe: Connection, barrier: Any, database_url: str) -> None:
-    import tests.environment  # noqa: F401 the rest of the environment
+    import tests.support.environment  # noqa: F401 the rest of the environment
 
     os.environ["DATABASE_URL"] = database_url
     import django

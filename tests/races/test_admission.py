@@ -11,9 +11,9 @@ import psycopg
 import pytest
 
 from generations.catalog import video_models
-from tests.databases import postgres_url
-from tests.programs import stop_for_want_of
 from tests.races.racers import CALLERS, Racers
+from tests.support.databases import postgres_url
+from tests.support.programs import stop_for_want_of
 
 LIMIT = 37
 TRIALS = int(os.environ.get("RACE_TRIALS", "5"))

@@ -1,0 +1,154 @@
+"""The sandbox upstream as a server: Novita's wire format, seen through the service's own door and past it."""
+
+import io
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import httpx
+import pytest
+
+from deploy import stack
+from generations.outbound import fetch
+from generations.upstream.novita import client as novita
+from tests.generations.media.test_images import png_header
+from tests.support.images import base64_of, data_uri, picture
+
+pytestmark = pytest.mark.story
+
+PATH = "/v3/async/seedance-v1-lite-i2v"
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    import os
+
+    folder: Path = tmp_path_factory.mktemp("sandbox")
+    port = stack.free_port(10_005 + os.getpid() % 600 * 10)
+    process = stack.sandbox(folder / "tasks", folder, port, 0.5, os.environ)
+    try:
+        stack.wait_until_answers(process, f"http://127.0.0.1:{port}/sandbox/tasks")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        stack.stop([process])
+
+
+@pytest.fixture
+def sandbox(url: str, settings: Any) -> str:
+    settings.NOVITA_BASE_URL = url
+    settings.FETCH_ALLOW_HOSTS = [url.removeprefix("http://")]
+    return url
+
+
+def post(sandbox: str, **changes: Any) -> httpx.Response:
+    body = {"image": data_uri(picture()), "resolution": "480p", **changes}
+    return httpx.post(sandbox + PATH, json=body, headers={"Authorization": "Bearer any"})
+
+
+def rendered(upstream_id: str) -> tuple[novita.Rendered, list[int]]:
+    """The finished task and every progress seen on the way."""
+    seen: list[int] = []
+    ends = time.monotonic() + 30
+    while time.monotonic() < ends:
+        match novita.poll(novita.account(test=False), upstream_id):
+            case novita.Rendering(progress):
+                seen.append(progress)
+                time.sleep(0.05)
+            case novita.Rendered() as done:
+                return done, seen
+            case failed:
+                raise AssertionError(failed)
+    raise AssertionError("it takes too long")
+
+
+def test_a_task_goes_its_way_and_ends_with_a_video_of_the_table(sandbox: str) -> None:
+    body = {"image": data_uri(picture()), "resolution": "480p", "seed": 5, "prompt": "a ship"}
+    created = novita.submit(novita.account(test=False), PATH, body)
+    assert isinstance(created, novita.Created)
+    done, seen = rendered(created.upstream_id)
+    assert seen == sorted(seen)
+    assert done.seed == 5
+    with av.open(io.BytesIO(fetch.read(done.video_url, limit=10**8, deadline=10))) as container:
+        stream: Any = container.streams.video[0]
+        assert (stream.width, stream.height, stream.frames, stream.average_rate) == (864, 480, 121, 24)
+        assert container.metadata["title"] == "a ship"
+
+
+def test_a_videos_url_is_signed_and_the_video_is_there_only_with_it(sandbox: str) -> None:
+    done, _ = rendered(post(sandbox).json()["task_id"])
+    bare, _, _ = done.video_url.partition("?")
+    assert httpx.get(bare).status_code == 403
+    assert httpx.get(done.video_url.replace("signature=", "signature=0")).status_code == 403
+    assert httpx.get(done.video_url).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"image": None},
+        {"image": ""},
+        {"resolution": "4k"},
+        {"resolution": None},
+        {"aspect_ratio": "2:1"},
+        {"duration": 6},
+        {"duration": "5"},
+        {"prompt": "x" * 2001},
+        {"camera_fixed": "yes"},
+        {"seed": -2},
+        {"seed": 2**31},
+        {"last_image": 5},
+        {"image": "https://127.0.0.1/a.png"},
+    ],
+)
+def test_the_endpoints_rules_are_checked(sandbox: str, wrong: dict[str, Any]) -> None:
+    answer = post(sandbox, **wrong)
+    assert (answer.status_code, answer.json()["reason"]) == (400, "INVALID_REQUEST_BODY")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (png_header(300, 300), "INVALID_IMAGE_SIZE"),
+        (png_header(6000, 3000), "IMAGE_EXCEEDS_MAX_RESOLUTION"),
+        (b"no picture", "INVALID_IMAGE_FORMAT"),
+    ],
+)
+def test_pictures_are_checked(sandbox: str, content: bytes, reason: str) -> None:
+    assert post(sandbox, image=base64_of(content)).json()["reason"] == reason
+
+
+def test_a_key_is_wanted(sandbox: str) -> None:
+    answer = httpx.get(f"{sandbox}/v3/async/task-result?task_id=x")
+    assert (answer.status_code, answer.json()["reason"]) == (403, "INVALID_API_KEY")
+
+
+@pytest.mark.parametrize("task_id", ["unknown", "", "../secret", "%00"])
+def test_an_unknown_task_is_not_found(sandbox: str, task_id: str) -> None:
+    answer = httpx.get(f"{sandbox}/v3/async/task-result?task_id={task_id}", headers={"Authorization": "any"})
+    assert (answer.status_code, answer.json()["reason"]) == (404, "TASK_NOT_FOUND")
+
+
+def test_a_picture_whose_pixels_do_not_decode_fails_its_task(sandbox: str) -> None:
+    upstream_id = post(sandbox, image=base64_of(png_header(400, 400))).json()["task_id"]
+    ends = time.monotonic() + 10
+    while (
+        isinstance(seen := novita.poll(novita.account(test=False), upstream_id), novita.Rendering)
+        and time.monotonic() < ends
+    ):
+        time.sleep(0.05)
+    assert isinstance(seen, novita.Failed)
+
+
+def test_a_prompt_can_ask_for_trouble(sandbox: str) -> None:
+    assert post(sandbox, prompt="[refuse]").json()["reason"] == "ILLEGAL_PROMPT"
+
+
+def test_it_counts_what_was_paid_for(sandbox: str) -> None:
+    before = len(httpx.get(f"{sandbox}/sandbox/tasks").json()["tasks"])
+    post(sandbox, seed=99)
+    post(sandbox, seed=-2)
+    tasks = httpx.get(f"{sandbox}/sandbox/tasks").json()["tasks"]
+    assert len(tasks) == before + 1
+    assert tasks[-1]["seed"] == 99

@@ -1,0 +1,153 @@
+"""Alerts, dashboard and runbook name what there is: metrics that are exported, and sections that are written."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from django.core.management import get_commands
+from prometheus_client.parser import text_string_to_metric_families
+
+from generations.admin import action_pages
+from generations.models import DeliveryAttempt, Generation
+from generations.reports import database_metrics, worker_hosts
+from generations.telemetry import metrics
+from generations.worker import steps
+
+ROOT = Path(__file__).parents[2]
+ALERTS = yaml.safe_load((ROOT / "deploy" / "prometheus" / "alerts.yml").read_text())
+RULES = [rule for group in ALERTS["groups"] for rule in group["rules"]]
+PANELS = json.loads((ROOT / "deploy" / "grafana" / "dashboard.json").read_text())["panels"]
+RUNBOOK = (ROOT / "deploy" / "RUNBOOK.md").read_text()
+SECTIONS = {title.lower().replace(" ", "-") for title in re.findall(r"^#+ (.+)$", RUNBOOK, re.MULTILINE)}
+ASKED = [target["expr"] for panel in PANELS for target in panel.get("targets", [])]
+PAIRS = {"(": ")", "[": "]", "{": "}"}
+PROMQL = set("absent and by histogram_quantile increase max min offset on or rate sum".split())
+PROMQL |= set("call host le limit mode outcome reason state status".split())
+TOLD = {
+    "status": set(Generation.LIVE),
+    "state": set(Generation.FINISHED),
+    "mode": {metrics.mode(test=test) for test in (False, True)},
+    "outcome": {*steps.OUTCOMES.values(), "trouble", *DeliveryAttempt.Outcome},
+    "call": {"submit", "poll"},
+    "upstream": {"live", "sandbox"},
+}
+SAMPLES = {
+    "accepted_total": "mode",
+    "refused_total": "limit",
+    "submitted_total": "mode",
+    "finished_total": "mode state reason",
+    "upstream_calls_total": "call outcome",
+    "copied_bytes_total": "",
+    "deliveries_total": "outcome",
+    "waiters": "",
+    "generations_live": "status",
+    "generations_due": "",
+    "generations_stalled": "",
+    "generations_uncopied": "",
+    "oldest_due_seconds": "",
+    "submits_paused": "upstream",
+    "worker_restarts_total": "host",
+    "worker_heartbeat_age_seconds": "host",
+}
+HISTOGRAMS = ["accept_seconds", "submit_seconds", "upstream_seconds", "poll_lag_seconds", "copy_seconds", "copy_bytes"]
+HISTOGRAMS += ["accept_to_video_seconds"]
+PARTS = ("bucket", "count", "sum")
+NAME, SELECTED = re.compile(r"seedance_[a-z_]+"), re.compile(r"(seedance_[a-z_]+)\{([^}]*)\}")
+
+
+def used(expressions: list[str]) -> set[str]:
+    return {name for expression in expressions for name in NAME.findall(expression)}
+
+
+@pytest.fixture
+def exported(db: None) -> dict[str, set[str]]:
+    """The labels of each name that Prometheus would store, as a scrape has them once everything has happened once."""
+    worker_hosts.beat()
+    for metric in {id(one): one for one in metrics.registry._names_to_collectors.values()}.values():
+        one: Any = metric
+        one = one.labels(*("x" for _ in one._labelnames)) if one._labelnames else one
+        getattr(one, "inc", getattr(one, "observe", None))(0)
+    families = text_string_to_metric_families(database_metrics.text().decode())
+    return {sample.name: set(sample.labels) for family in families for sample in family.samples}
+
+
+def test_names_and_labels_are_those_that_rules_hold(exported: dict[str, set[str]]) -> None:
+    """Operators have alerts and dashboards of their own, which no search here finds: no name and no label changes."""
+    histograms = {f"{name}_{part}": {"le"} if part == "bucket" else set() for name in HISTOGRAMS for part in PARTS}
+    expected = {name: set(labels.split()) for name, labels in SAMPLES.items()} | histograms
+    assert {name.removeprefix("seedance_"): labels for name, labels in exported.items()} == expected
+
+
+def test_each_name_in_alerts_and_dashboard_is_exported(exported: dict[str, set[str]]) -> None:
+    assert used([rule["expr"] for rule in RULES]) - set(exported) == set()
+    assert used(ASKED) - set(exported) == set()
+
+
+def test_each_label_that_is_asked_for_is_one_of_its_metric(exported: dict[str, set[str]]) -> None:
+    for expression in [*(rule["expr"] for rule in RULES), *ASKED]:
+        for name, selector in SELECTED.findall(expression):
+            assert set(re.findall(r"(\w+)[=!]", selector)) <= exported[name], expression
+
+
+@pytest.mark.parametrize("expression", [*(rule["expr"] for rule in RULES), *ASKED])
+def test_each_expression_is_made_of_what_prometheus_knows(expression: str) -> None:
+    plain = re.sub(r'"[^"]*"', "", expression)
+    closed: list[str] = []
+    for sign in re.findall(r"[][(){}]", plain):
+        if sign in PAIRS:
+            closed.append(PAIRS[sign])
+        else:
+            assert closed
+            assert closed.pop() == sign
+    assert not closed
+    words = re.findall(r"\b[a-z_]\w*", re.sub(r"\{[^}]*\}|\[[^]]*\]|\b\d+[smhd]\b", "", plain))
+    assert {word for word in words if not word.startswith("seedance_")} <= PROMQL
+
+
+def test_each_value_that_is_asked_for_is_one_that_is_told() -> None:
+    for expression in [*(rule["expr"] for rule in RULES), *ASKED]:
+        for _, selector in SELECTED.findall(expression):
+            for label, values in re.findall(r'(\w+)[!=]?[=~]"([^"]*)"', selector):
+                assert label == "reason" or set(values.split("|")) <= TOLD[label], expression
+
+
+def test_each_metric_is_on_the_dashboard(exported: dict[str, set[str]]) -> None:
+    shown = {re.sub(r"_(total|bucket|count|sum)$", "", name) for name in used(ASKED)}
+    there = {re.sub(r"_(total|bucket|count|sum)$", "", name) for name in exported}
+    assert there - shown == set()
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: str(rule["alert"]))
+def test_each_alert_says_what_it_is_and_has_its_section(rule: dict[str, Any]) -> None:
+    assert rule["labels"]["severity"] in ("page", "warn")
+    notes = rule["annotations"]
+    assert notes["summary"]
+    assert notes["description"]
+    file, _, section = notes["runbook_url"].partition("#")
+    assert file == "RUNBOOK.md"
+    assert section in SECTIONS
+
+
+def test_the_runbook_has_no_section_of_an_alert_that_is_gone() -> None:
+    named = {rule["annotations"]["runbook_url"].partition("#")[2] for rule in RULES}
+    assert {section for section in SECTIONS if section.startswith("seedance")} == named
+
+
+def test_the_runbook_names_each_act_of_the_panel_and_only_commands_that_exist() -> None:
+    for page in action_pages.PAGES.values():
+        assert f"| {page.title} |" in RUNBOOK
+    for command in set(re.findall(r"manage\.py (\w+)", RUNBOOK)):
+        assert command in get_commands(), command
+
+
+def test_the_dashboard_has_no_two_panels_in_one_place() -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in PANELS:
+        place = panel["gridPos"]
+        squares = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}
+        assert not squares & taken, panel["title"]
+        taken |= squares
+        assert place["x"] + place["w"] <= 24

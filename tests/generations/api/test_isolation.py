@@ -1,0 +1,182 @@
+"""A tenant's key can do nothing with another tenant's rows. The matrix is made from the URL conf: a new route that has
+no row here fails.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from django.urls import URLPattern, URLResolver, get_resolver
+from rest_framework.views import APIView
+
+from generations.models import Delivery, Generation, WebhookEndpoint, WebhookSecret
+from tenants.models import LedgerEntry, Window
+from tests.conftest import Caller, make_generation
+from tests.generations.test_lifecycle import put_in
+from tests.support.webhooks import ended, make_endpoint
+
+Call = Callable[[Any, str], Any]  # (HTTP client, id) -> answer
+STATES, ONCE = ("queued", "running", "succeeded", "failed"), ("kept",)
+
+
+def a_generation(caller: Caller, status: str) -> UUID:
+    return put_in(caller, status)[0].pk
+
+
+def an_endpoint(caller: Caller, status: str) -> UUID:
+    return make_endpoint(caller).pk
+
+
+def a_delivery(caller: Caller, status: str) -> UUID:
+    make_endpoint(caller)
+    return ended(caller).deliveries.get().pk
+
+
+@dataclass(frozen=True)
+class OfOne:
+    """A route that names one row by its id: another tenant's is answered as one that nobody has."""
+
+    call: Call
+    kept: Callable[[Caller, str], UUID] = a_generation
+    states: Sequence[str] = STATES
+
+
+@dataclass(frozen=True)
+class OfMany:
+    """A route that shows or makes the caller's own: nothing of another tenant may be in its answer, or change."""
+
+    call: Call
+
+
+ROUTES: dict[tuple[str, str], OfOne | OfMany] = {
+    ("v3/async/seedance-v1-lite-i2v", "POST"): OfMany(lambda http, _: http.post(CREATE_WIRE, {}, format="json")),
+    ("v3/async/task-result", "GET"): OfOne(lambda http, id: http.get("/v3/async/task-result", {"task_id": id})),
+    ("v1/generations", "GET"): OfMany(lambda http, _: http.get("/v1/generations")),
+    ("v1/generations", "POST"): OfMany(lambda http, _: http.post("/v1/generations", {}, format="json")),
+    ("v1/generations/<str:generation_id>", "GET"): OfOne(lambda http, id: http.get(f"/v1/generations/{id}")),
+    ("v1/generations/<str:generation_id>", "DELETE"): OfOne(lambda http, id: http.delete(f"/v1/generations/{id}")),
+    ("v1/generations/<str:generation_id>/cancel", "POST"): OfOne(
+        lambda http, id: http.post(f"/v1/generations/{id}/cancel")
+    ),
+    ("v1/generations/<str:generation_id>/rerun", "POST"): OfOne(
+        lambda http, id: http.post(f"/v1/generations/{id}/rerun")
+    ),
+    ("v1/generations/<str:generation_id>/events", "GET"): OfOne(
+        lambda http, id: http.get(f"/v1/generations/{id}/events")
+    ),
+    ("v1/generations/<str:generation_id>/video", "GET"): OfOne(
+        lambda http, id: http.get(f"/v1/generations/{id}/video")
+    ),
+    ("v1/generations/<str:generation_id>/poster", "GET"): OfOne(
+        lambda http, id: http.get(f"/v1/generations/{id}/poster")
+    ),
+    ("v1/webhook-endpoints", "GET"): OfMany(lambda http, _: http.get("/v1/webhook-endpoints")),
+    ("v1/webhook-endpoints", "POST"): OfMany(lambda http, _: http.post("/v1/webhook-endpoints", {}, format="json")),
+    ("v1/webhook-endpoints/<str:endpoint_id>", "GET"): OfOne(
+        lambda http, id: http.get(f"/v1/webhook-endpoints/{id}"), an_endpoint, ONCE
+    ),
+    ("v1/webhook-endpoints/<str:endpoint_id>", "PATCH"): OfOne(
+        lambda http, id: http.patch(f"/v1/webhook-endpoints/{id}", {"enabled": False}, format="json"), an_endpoint, ONCE
+    ),
+    ("v1/webhook-endpoints/<str:endpoint_id>", "DELETE"): OfOne(
+        lambda http, id: http.delete(f"/v1/webhook-endpoints/{id}"), an_endpoint, ONCE
+    ),
+    ("v1/webhook-endpoints/<str:endpoint_id>/rotate-secret", "POST"): OfOne(
+        lambda http, id: http.post(f"/v1/webhook-endpoints/{id}/rotate-secret"), an_endpoint, ONCE
+    ),
+    ("v1/webhook-endpoints/<str:endpoint_id>/test", "POST"): OfOne(
+        lambda http, id: http.post(f"/v1/webhook-endpoints/{id}/test"), an_endpoint, ONCE
+    ),
+    # Refused, since a good one is answered with another secret each time.
+    ("v1/webhook-secret/rotate", "POST"): OfMany(
+        lambda http, _: http.post("/v1/webhook-secret/rotate", {"overlap_hours": -1}, format="json")
+    ),
+    ("v1/webhook-deliveries", "GET"): OfMany(lambda http, _: http.get("/v1/webhook-deliveries")),
+    ("v1/webhook-deliveries/<str:delivery_id>", "GET"): OfOne(
+        lambda http, id: http.get(f"/v1/webhook-deliveries/{id}"), a_delivery, ONCE
+    ),
+    ("v1/webhook-deliveries/<str:delivery_id>/redeliver", "POST"): OfOne(
+        lambda http, id: http.post(f"/v1/webhook-deliveries/{id}/redeliver"), a_delivery, ONCE
+    ),
+    ("v1/usage", "GET"): OfMany(lambda http, _: http.get("/v1/usage?group_by=key")),
+    ("v1/limits", "GET"): OfMany(lambda http, _: http.get("/v1/limits")),
+}
+CREATE_WIRE = "/v3/async/seedance-v1-lite-i2v"
+# Nobody's rows: documents, and the panel, which has users and permissions of its own.
+NOT_OF_TENANTS = (
+    *("", "docs", "docs/", "openapi.json", "admin", "admin/second-factor/", "metrics"),
+    *("llms.txt", "docs.md", "docs/<slug:name>", "docs/<slug:name>.md"),
+    *("docs/errors/<slug:name>", "docs/errors/<slug:name>.md"),
+)
+
+
+def routes(patterns: Any = None, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for entry in get_resolver().url_patterns if patterns is None else patterns:
+        path = prefix + str(entry.pattern)
+        if isinstance(entry, URLResolver):
+            if path != "admin/":
+                yield from routes(entry.url_patterns, path)
+        else:
+            assert isinstance(entry, URLPattern)
+            yield path, entry.callback
+
+
+def methods(view: Any) -> list[str]:
+    kind: type[APIView] = view.cls
+    return [name.upper() for name in ("get", "post", "put", "patch", "delete") if hasattr(kind, name)]
+
+
+def test_every_route_of_the_url_conf_is_in_the_matrix() -> None:
+    found = {(path, method) for path, view in routes() if path not in NOT_OF_TENANTS for method in methods(view)}
+    assert found == set(ROUTES)
+
+
+ONE = [route for route, kind in ROUTES.items() if isinstance(kind, OfOne)]
+MANY = [route for route, kind in ROUTES.items() if isinstance(kind, OfMany)]
+
+
+def told(answer: Any) -> tuple[int, bytes, dict[str, str]]:
+    return answer.status_code, answer.content, dict(answer.items())
+
+
+def rows(caller: Caller) -> list[Any]:
+    """All that is kept of a tenant."""
+    kept: list[Any] = [Generation.objects, LedgerEntry.objects, Window.objects]
+    kept += [WebhookEndpoint.objects, WebhookSecret.objects, Delivery.objects]
+    return [list(manager.filter(tenant=caller.tenant).order_by("pk").values()) for manager in kept]
+
+
+@pytest.mark.parametrize(
+    ("route", "status"),
+    [pytest.param(route, status, id=" ".join((*route, status))) for route in ONE for status in ROUTES[route].states],
+)
+def test_anothers_id_is_answered_as_one_that_nobody_has(
+    alice: Caller, bob: Caller, bucket: Any, route: tuple[str, str], status: str
+) -> None:
+    """Mallory has Alice's id and Bob's key: the same bytes and headers as for an id that was never given."""
+    alices = str(ROUTES[route].kept(alice, status))
+    before = rows(alice)
+    call = ROUTES[route].call
+    answers = [told(call(bob.http, one)) for one in (alices, str(uuid4()), "x", "%00", "")]
+    assert {answer[0] for answer in answers} <= {404}
+    assert all(answer == answers[0] for answer in answers[:4])
+    assert rows(alice) == before
+    assert told(call(alice.http, alices))[0] != 404  # it is there, for its own tenant
+
+
+@pytest.mark.parametrize("route", MANY, ids=" ".join)
+def test_nothing_of_another_tenant_is_told_or_changed(
+    alice: Caller, bob: Caller, bucket: Any, route: tuple[str, str]
+) -> None:
+    call = ROUTES[route].call
+    call(bob.http, "")  # notes the key's first use
+    empty = told(call(bob.http, ""))
+    make_endpoint(alice)
+    for status in ("queued", "succeeded", "failed"):
+        put_in(alice, status)
+    make_generation(alice.with_key())
+    before = rows(alice)
+    assert told(call(bob.http, "")) == empty
+    assert rows(alice) == before

@@ -1,0 +1,66 @@
+"""Large bodies: as many at once as there is memory for, and the rest is told to come back."""
+
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from generations.api import large_bodies
+from tests.conftest import Caller
+from tests.http_client import Client
+from tests.support.images import base64_of
+
+pytestmark = pytest.mark.one_database
+
+ENTRANCES = [("/v1/generations", "too_many_large_bodies"), ("/v3/async/seedance-v1-lite-i2v", 503)]
+LARGE = {"image": base64_of(b"x" * 4 * 1024**2), "resolution": "480p"}  # no picture: it is refused once it was read
+SMALL = {"image": base64_of(b"x" * 1024), "resolution": "480p"}
+
+
+@pytest.fixture
+def full() -> Any:
+    """The room is taken, as by uploads that are being checked."""
+    taken = 0
+    while large_bodies._room.take(1):
+        taken += 1
+    yield
+    large_bodies._room.give(taken)
+
+
+@pytest.mark.parametrize(("path", "code"), ENTRANCES)
+def test_one_too_many_is_told_to_come_back_in_its_format(alice: Caller, full: Any, path: str, code: Any) -> None:
+    answer = alice.http.post(path, LARGE, format="json")
+    assert (answer.status_code, answer["Retry-After"], answer.json()["code"]) == (503, "5", code)
+
+
+@pytest.mark.parametrize(("path", "code"), ENTRANCES)
+def test_small_ones_do_not_wait_for_large_ones(alice: Caller, full: Any, path: str, code: Any) -> None:
+    assert alice.http.post(path, SMALL, format="json").status_code == 400
+
+
+@pytest.mark.parametrize("content", [LARGE, {**LARGE, "resolution": "8k"}, {"x": "y" * 5 * 1024**2}])
+def test_whatever_comes_of_it_the_room_is_free_again(alice: Caller, content: Any) -> None:
+    for _ in range(10):
+        assert alice.http.post("/v1/generations", content, format="json").status_code == 400
+
+
+def test_a_form_takes_a_quarter_of_what_json_takes(alice: Caller, full: Any) -> None:
+    large = {"image": SimpleUploadedFile("a.jpg", b"x" * 5 * 1024**2), "resolution": "480p"}
+    assert alice.http.post("/v1/generations", large, format="multipart").status_code == 503
+    large_bodies._room.give(1)
+    try:
+        assert alice.http.post("/v1/generations", LARGE, format="json").status_code == 503
+        large["image"].seek(0)
+        assert alice.http.post("/v1/generations", large, format="multipart").status_code == 400
+    finally:
+        assert large_bodies._room.take(1)
+
+
+def test_an_error_of_ours_frees_the_room_too(alice: Caller, settings: Any) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = "no number"
+    for _ in range(10):
+        assert alice.http.post("/v1/generations", LARGE, format="json").status_code == 500
+
+
+def test_who_has_no_key_takes_no_room(db: None, full: Any) -> None:
+    assert Client().post("/v1/generations", LARGE, format="json").status_code == 401

@@ -1,0 +1,288 @@
+"""POST /v3/async/seedance-v1-lite-i2v: every row of the endpoint's page, just inside and just outside."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from django_q.models import OrmQ
+
+from generations.media import images
+from generations.models import Generation
+from tests.conftest import Caller
+from tests.generations.media.test_images import png_header
+from tests.support.images import base64_of, data_uri, picture
+
+PATH = "/v3/async/seedance-v1-lite-i2v"
+pytestmark = [pytest.mark.usefixtures("bucket"), pytest.mark.one_database]
+
+
+def send(caller: Caller, body: Any, path: str = PATH) -> Any:
+    content = body if isinstance(body, bytes) else msgspec.json.encode(body)
+    return caller.http.generic("POST", path, content, content_type="application/json")
+
+
+def accepted(caller: Caller, body: dict[str, Any]) -> Generation:
+    answer = send(caller, body)
+    assert answer.status_code == 200, answer.content
+    assert list(answer.json()) == ["task_id"]
+    return Generation.objects.get(pk=answer.json()["task_id"])
+
+
+def check_refused(caller: Caller, body: Any, reason: str = "INVALID_REQUEST_BODY", status: int = 400) -> str:
+    answer = send(caller, body)
+    envelope = answer.json()
+    assert (answer.status_code, envelope["code"], envelope["reason"]) == (status, status, reason), envelope
+    assert not Generation.objects.exists()
+    assert envelope["message"]
+    return str(envelope["message"])
+
+
+def test_the_smallest_body_gets_a_task_id_and_the_pages_defaults(alice: Caller, body: dict[str, Any]) -> None:
+    g = accepted(alice, body)
+    assert (g.tenant, g.api_key, g.status) == (alice.tenant, alice.key, "queued")
+    assert (g.prompt, g.aspect_ratio, g.duration, g.camera_fixed) == ("", "16:9", 5, False)
+    assert (g.seed_source, g.price_micro) == ("drawn", 88_209)
+    assert OrmQ.objects.count() == 1  # the doorbell was rung
+
+
+def test_every_field_is_recorded(alice: Caller, body: dict[str, Any]) -> None:
+    given = {"prompt": "a ship", "aspect_ratio": "21:9", "duration": 10, "camera_fixed": True, "seed": 5}
+    g = accepted(alice, {**body, **given, "resolution": "1080p", "last_image": data_uri(picture(400, 400))})
+    assert {name: getattr(g, name) for name in given} == given
+    assert (g.resolution, g.seed_source) == ("1080p", "caller")
+    assert g.last_image is not None
+    assert (g.last_image.width, g.last_image.height) == (400, 400)
+
+
+def test_null_is_as_good_as_not_given(alice: Caller, body: dict[str, Any]) -> None:
+    nothing = dict.fromkeys(["prompt", "aspect_ratio", "last_image", "camera_fixed", "seed", "duration"])
+    g = accepted(alice, {**body, **nothing})
+    assert (g.prompt, g.aspect_ratio, g.duration, g.camera_fixed) == ("", "16:9", 5, False)
+
+
+def test_a_field_that_novita_does_not_know_is_ignored(alice: Caller, body: dict[str, Any]) -> None:
+    assert accepted(alice, {**body, "extra": {"webhook": {"url": "https://example.com"}}, "loras": []})
+
+
+@pytest.mark.parametrize("prompt", ["x" * 2000, "é" * 2000, "🚢" * 2000, "", " \n ", "\u202e right to left"])
+def test_a_prompt_of_2000_characters_is_taken_as_it_is(alice: Caller, body: dict[str, Any], prompt: str) -> None:
+    assert accepted(alice, {**body, "prompt": prompt}).prompt == prompt
+
+
+@pytest.mark.parametrize("prompt", ["x" * 2001, "🚢" * 2001, 5, ["x"], {"a": 1}, True, "nul \u0000"])
+def test_another_prompt_is_refused(alice: Caller, body: dict[str, Any], prompt: Any) -> None:
+    assert "prompt" in check_refused(alice, {**body, "prompt": prompt})
+
+
+@pytest.mark.parametrize("resolution", ["480p", "720p", "1080p"])
+@pytest.mark.parametrize("ratio", ["21:9", "16:9", "4:3", "1:1", "3:4", "9:16"])
+@pytest.mark.parametrize("duration", [5, 10])
+def test_all_36_combinations_are_taken(
+    alice: Caller, body: dict[str, Any], resolution: str, ratio: str, duration: int
+) -> None:
+    g = accepted(alice, {**body, "resolution": resolution, "aspect_ratio": ratio, "duration": duration})
+    assert (g.resolution, g.aspect_ratio, g.duration) == (resolution, ratio, duration)
+
+
+@pytest.mark.parametrize("resolution", ["360p", "4k", "", "480P", 480, None, ["480p"]])
+def test_another_resolution_is_refused(alice: Caller, body: dict[str, Any], resolution: Any) -> None:
+    assert "resolution" in check_refused(alice, {**body, "resolution": resolution})
+
+
+@pytest.mark.parametrize("ratio", ["9:21", "16/9", "adaptive", "", 1.78, ["16:9"]])
+def test_another_aspect_ratio_is_refused(alice: Caller, body: dict[str, Any], ratio: Any) -> None:
+    assert "aspect_ratio" in check_refused(alice, {**body, "aspect_ratio": ratio})
+
+
+@pytest.mark.parametrize("duration", [4, 6, 9, 11, 0, -5, "5", 5.5, True, [5]])
+def test_another_duration_is_refused(alice: Caller, body: dict[str, Any], duration: Any) -> None:
+    assert "duration" in check_refused(alice, {**body, "duration": duration})
+
+
+def test_a_whole_number_may_be_written_as_any_json_number(alice: Caller, body: dict[str, Any]) -> None:
+    g = accepted(alice, {**body, "duration": 10.0, "seed": 7.0})
+    assert (g.duration, g.seed) == (10, 7)
+
+
+@pytest.mark.parametrize("value", [0, 1, "true", "false", "", [], {}])
+def test_camera_fixed_is_true_or_false(alice: Caller, body: dict[str, Any], value: Any) -> None:
+    assert "camera_fixed" in check_refused(alice, {**body, "camera_fixed": value})
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**31 - 1])
+def test_a_callers_seed_is_kept(alice: Caller, body: dict[str, Any], seed: int) -> None:
+    g = accepted(alice, {**body, "seed": seed})
+    assert (g.seed, g.seed_source) == (seed, "caller")
+
+
+@pytest.mark.parametrize("given", [{}, {"seed": None}, {"seed": -1}])
+def test_without_a_seed_one_is_drawn(alice: Caller, body: dict[str, Any], given: dict[str, Any]) -> None:
+    seeds = {accepted(alice, {**body, **given}).seed for _ in range(3)}
+    assert len(seeds) == 3
+    assert all(0 <= seed < 2**31 for seed in seeds)
+
+
+@pytest.mark.parametrize("seed", [-2, 2**31, 2**32, 2**63, 10**300, 1e300, "5", 1.5, True, [1]])
+def test_another_seed_is_refused(alice: Caller, body: dict[str, Any], seed: Any) -> None:
+    content = msgspec.json.encode({**body, "seed": "SEED"}).replace(b'"SEED"', str(seed).encode())
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        content = msgspec.json.encode({**body, "seed": seed})
+    check_refused(alice, content)
+
+
+def test_the_image_and_the_resolution_are_required(alice: Caller, body: dict[str, Any]) -> None:
+    for name in ("image", "resolution"):
+        assert name in check_refused(alice, {key: value for key, value in body.items() if key != name})
+
+
+@pytest.mark.parametrize("field", ["image", "last_image"])
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (png_header(300, 400), "INVALID_IMAGE_SIZE"),
+        (png_header(1001, 400), "INVALID_IMAGE_SIZE"),
+        (png_header(6000, 2400), "IMAGE_EXCEEDS_MAX_RESOLUTION"),
+        (picture() + b"\0" * (images.MAX_BYTES - len(picture()) + 1), "IMAGE_FILE_EXCEEDS_MAX_SIZE"),
+        (picture(kind="PPM"), "INVALID_IMAGE_FORMAT"),
+        (picture()[:-100], "INVALID_IMAGE_FORMAT"),
+    ],
+    ids=["300 pixels", "aspect", "6000 pixels", "30 MB and a byte", "another format", "truncated"],
+)
+def test_an_image_outside_the_rules_gets_the_pages_reason(
+    alice: Caller, body: dict[str, Any], field: str, content: bytes, reason: str
+) -> None:
+    check_refused(alice, {**body, field: base64_of(content)}, reason)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [png_header(301, 400), png_header(5999, 2400), png_header(1000, 400), png_header(400, 1000)],
+    ids=["301 pixels", "5999 pixels", "aspect 2.5", "aspect 0.4"],
+)
+def test_an_image_just_inside_the_rules_is_taken(alice: Caller, body: dict[str, Any], content: bytes) -> None:
+    assert accepted(alice, {**body, "image": base64_of(content)}).image is not None
+
+
+def test_two_images_of_30_mb_in_base64_are_taken(alice: Caller, body: dict[str, Any]) -> None:
+    heavy = base64_of(picture() + b"\0" * (images.MAX_BYTES - len(picture())))
+    g = accepted(alice, {**body, "image": heavy, "last_image": heavy})
+    assert g.image is not None
+    assert g.image.size == images.MAX_BYTES
+
+
+@pytest.mark.parametrize("value", ["", " ", 5, True, [], {}, None])
+def test_an_image_is_a_text(alice: Caller, body: dict[str, Any], value: Any) -> None:
+    assert "image" in check_refused(alice, {**body, "image": value})
+
+
+def test_text_that_is_neither_url_nor_base64_is_no_image(alice: Caller, body: dict[str, Any]) -> None:
+    assert "Base64" in check_refused(alice, {**body, "image": "C:\\pictures\\a.jpg"}, "INVALID_IMAGE_FORMAT")
+
+
+def test_an_image_by_url_is_left_to_the_worker(alice: Caller, body: dict[str, Any]) -> None:
+    g = accepted(alice, {**body, "image": "https://example.com/a.jpg"})
+    assert (g.image, g.image_url) == (None, "https://example.com/a.jpg")
+
+
+@pytest.mark.parametrize("url", ["https://127.0.0.1/a.png", "http://example.com/a.png", "https://localhost/"])
+def test_a_url_that_will_never_be_read_is_refused_at_once(alice: Caller, body: dict[str, Any], url: str) -> None:
+    check_refused(alice, {**body, "image": url})
+
+
+def test_a_picture_is_kept_once_a_tenant_under_its_hash(alice: Caller, bob: Caller, body: dict[str, Any]) -> None:
+    for caller in (alice, alice, bob):
+        accepted(caller, body)
+    keys = sorted(Generation.objects.values_list("image__key", flat=True).distinct())
+    sha256 = Generation.objects.first().image.sha256  # type: ignore[union-attr]
+    assert keys == sorted(f"inputs/{caller.tenant.pk}/{sha256}" for caller in (alice, bob))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'"image"',
+        b"null",
+        b"NaN",
+        b'{"image": NaN}',
+        b"\xff\xfe{\x00}\x00",
+        b"\xef\xbb\xbf{}",
+        b'{"prompt": "\\ud800", "image": "x", "resolution": "480p"}',
+        b'{"prompt": "\xff"}',
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b'{"seed": ' + b"9" * 5000 + b"}",
+    ],
+)
+def test_a_body_that_is_no_json_object_is_refused(alice: Caller, content: bytes) -> None:
+    check_refused(alice, content)
+
+
+def test_a_body_over_the_limit_is_refused(alice: Caller, settings: Any, body: dict[str, Any]) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 100
+    check_refused(alice, body, status=413)
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
+def test_another_content_type_is_refused(alice: Caller, kind: str) -> None:
+    answer = alice.http.generic("POST", PATH, b"image=x", content_type=kind)
+    assert (answer.status_code, answer.json()["code"]) == (415, 415)
+
+
+@pytest.mark.parametrize("method", ["get", "put", "patch", "delete"])
+def test_another_method_is_refused(alice: Caller, method: str) -> None:
+    answer = getattr(alice.http, method)(PATH)
+    assert (answer.status_code, answer.json()["code"]) == (405, 405)
+
+
+def test_a_limit_is_refused_with_its_name_and_when_to_come_back(alice: Caller, body: dict[str, Any]) -> None:
+    alice.limit(per_day=1)
+    accepted(alice, body)
+    answer = send(alice, body)
+    assert (answer.status_code, answer.json()["reason"]) == (429, "RATE_LIMIT_EXCEEDED")
+    assert "per_day" in answer.json()["message"]
+    assert 1 <= int(answer["Retry-After"]) <= 86_400
+    assert Generation.objects.count() == 1
+
+
+def test_a_budget_is_refused_in_novitas_words(alice: Caller, body: dict[str, Any]) -> None:
+    alice.limit(usd_per_month_micro=88_208)
+    check_refused(alice, body, "BILLING_BALANCE_NOT_ENOUGH")
+
+
+def test_a_suspended_tenant_is_refused(alice: Caller, body: dict[str, Any]) -> None:
+    from django.utils import timezone
+
+    type(alice.tenant).objects.update(suspended_at=timezone.now())
+    check_refused(alice, body, "API_NOT_ALLOWED", 403)
+
+
+def test_a_store_that_is_down_refuses_for_now_and_creates_nothing(
+    alice: Caller, body: dict[str, Any], settings: Any
+) -> None:
+    settings.S3_BUCKET = "not-there"
+    answer = send(alice, body)
+    assert (answer.status_code, answer["Retry-After"]) == (503, "5")
+    assert not Generation.objects.exists()
+
+
+def test_a_webhook_in_extra_is_kept_for_novitas_payload(alice: Caller, body: dict[str, Any], bucket: Any) -> None:
+    extra = {"webhook": {"url": "https://hooks.example.com/novita", "test_mode": {"enabled": False}}, "other": 1}
+    assert send(alice, {**body, "extra": extra}).status_code == 200
+    kept = Generation.objects.get()
+    assert (kept.webhook_url, kept.webhook_format) == ("https://hooks.example.com/novita", "novita")
+
+
+@pytest.mark.parametrize("extra", [None, {}, [], "x", {"webhook": None}, {"webhook": {"url": ""}}])
+def test_an_extra_without_a_webhook_is_ignored(alice: Caller, body: dict[str, Any], bucket: Any, extra: Any) -> None:
+    assert send(alice, {**body, "extra": extra}).status_code == 200
+    assert Generation.objects.get().webhook_url == ""
+
+
+@pytest.mark.parametrize("webhook", ["x", {}, {"url": 5}, {"url": "http://127.0.0.1/"}, {"url": "https://10.0.0.1/"}])
+def test_a_webhook_that_can_not_be_called_is_refused(alice: Caller, body: dict[str, Any], webhook: Any) -> None:
+    answer = send(alice, {**body, "extra": {"webhook": webhook}})
+    assert (answer.status_code, answer.json()["reason"]) == (400, "INVALID_REQUEST_BODY")
+    assert "extra" in answer.json()["metadata"]

@@ -1,0 +1,90 @@
+"""`Prefer: wait` at the views: what the answer is when it ends meanwhile, and when nobody may wait."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from generations import lifecycle
+from generations.api import long_poll
+from generations.models import Generation
+from tests.conftest import Caller, make_generation
+from tests.generations.test_lifecycle import put_in
+
+BODY = {"image": "https://pictures.example.com/a.png", "resolution": "480p"}
+WAIT = {"Prefer": "wait=20"}
+committed = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _nobody_looks_any_longer(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The thread that looks has ended with the test, and its connection with it."""
+    monkeypatch.setattr(long_poll, "LOOK_EVERY", 0.02)
+    yield
+    for thread in threading.enumerate():
+        if thread.name == "waiting":
+            thread.join(5)
+            assert not thread.is_alive()
+
+
+@pytest.fixture
+def cancelled_soon() -> Iterator[None]:
+    """Whatever is queued is cancelled as soon as somebody waits for it."""
+    done = threading.Event()
+
+    def cancel() -> None:
+        while not long_poll._watch._waiting and not done.wait(0.01):
+            pass
+        for generation in Generation.objects.filter(status="queued"):
+            lifecycle.cancel(generation, "")
+        connection.close()
+
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    yield
+    done.set()
+    thread.join()
+
+
+@committed
+def test_a_create_that_waits_is_answered_with_the_end(alice: Caller, cancelled_soon: None) -> None:
+    answer = alice.http.post("/v1/generations", BODY, format="json", headers=WAIT)
+    assert (answer.status_code, answer.json()["status"]) == (200, "cancelled")
+    assert answer["Preference-Applied"] == "wait=20"
+    assert "Retry-After" not in answer
+    assert answer["Location"].endswith(answer.json()["id"])
+
+
+@committed
+def test_asked_again_with_the_same_key_it_waits_for_the_same_one(alice: Caller, cancelled_soon: None) -> None:
+    key = {"Idempotency-Key": "k"}
+    first = alice.http.post("/v1/generations", BODY, format="json", headers=key).json()
+    assert first["status"] == "queued"
+    again = alice.http.post("/v1/generations", BODY, format="json", headers={**WAIT, **key})
+    assert (again.json()["id"], again.json()["status"]) == (first["id"], "cancelled")
+    assert again["Idempotent-Replayed"] == "true"
+
+
+@committed
+@pytest.mark.parametrize("path", ["/v1/generations/{}", "/v3/async/task-result?task_id={}"])
+def test_a_read_that_waits_is_answered_with_the_end(alice: Caller, cancelled_soon: None, path: str) -> None:
+    answer = alice.http.get(path.format(make_generation(alice).pk), headers=WAIT)
+    assert (answer.status_code, answer["Preference-Applied"]) == (200, "wait=20")
+    assert "Retry-After" not in answer
+    assert answer.json().get("status") == "cancelled" or answer.json()["task"]["status"] == "TASK_STATUS_FAILED"
+
+
+@pytest.mark.parametrize("path", ["/v1/generations/{}", "/v3/async/task-result?task_id={}"])
+def test_where_nobody_may_wait_it_is_answered_at_once(alice: Caller, settings: Any, path: str) -> None:
+    settings.WAITERS = 0
+    answer = alice.http.get(path.format(make_generation(alice).pk), headers=WAIT)
+    assert "Preference-Applied" not in answer
+    assert 1 <= int(answer["Retry-After"]) <= 60
+
+
+def test_what_is_over_is_answered_at_once(alice: Caller) -> None:
+    generation, _ = put_in(alice, "failed")
+    answer = alice.http.get(f"/v1/generations/{generation.pk}", headers=WAIT)
+    assert ("Preference-Applied" in answer, "Retry-After" in answer) == (False, False)

@@ -1,0 +1,137 @@
+"""/v1/webhook-deliveries: the log of what was sent, and sending it again."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from generations.models import Delivery, Slot
+from generations.webhooks import endpoints
+from tenants.models import AuditEntry
+from tests.conftest import ACT, Caller, clear_rings, count_rings
+from tests.support.receiver import Receiver, receiving
+from tests.support.webhooks import attempt_all, ended, make_endpoint
+
+pytestmark = pytest.mark.django_db
+PATH = "/v1/webhook-deliveries"
+
+
+@pytest.fixture
+def receiver(settings: Any) -> Iterator[Receiver]:
+    with receiving(settings) as made:
+        yield made
+
+
+def listed(caller: Caller, **query: Any) -> list[str]:
+    answer = caller.http.get(PATH, query)
+    assert answer.status_code == 200, answer.content
+    return [row["id"] for row in answer.json()["webhook_deliveries"]]
+
+
+def test_one_is_shown_with_its_attempts_and_its_payload(alice: Caller, receiver: Receiver) -> None:
+    one = make_endpoint(alice, receiver.url)
+    g = ended(alice)
+    receiver.answer = 503
+    attempt_all()
+    told = alice.http.get(f"{PATH}/{Delivery.objects.get().pk}").json()
+    [attempt] = told.pop("attempts")
+    assert (attempt["outcome"], attempt["status_code"]) == ("throttled", 503)
+    assert attempt["milliseconds"] < 5000
+    assert told.pop("payload")["data"]["id"] == str(g.pk)
+    assert told.pop("next_attempt_at") > told["created_at"]
+    assert told == {
+        "id": told["id"],
+        "webhook_id": f"evt_{g.pk.hex}_2",
+        "type": "generation.failed",
+        "status": "pending",
+        "webhook_endpoint": str(one.pk),
+        "generation": str(g.pk),
+        "url": None,
+        "attempt_count": 1,
+        "test": False,
+        "created_at": told["created_at"],
+        "finished_at": None,
+    }
+
+
+def test_of_a_generations_own_webhook_the_url_is_shown(alice: Caller) -> None:
+    ended(alice, webhook_url="https://example.com/own", webhook_format="novita")
+    told = alice.http.get(f"{PATH}/{Delivery.objects.get().pk}").json()
+    assert (told["url"], told["webhook_endpoint"], told["payload"]) == ("https://example.com/own", None, None)
+
+
+def test_the_list_is_newest_first_by_pages(alice: Caller) -> None:
+    make_endpoint(alice)
+    for _ in range(5):
+        ended(alice)
+    newest = [str(row.pk) for row in Delivery.objects.order_by("-created_at", "-pk")]
+    assert listed(alice) == newest
+    first = alice.http.get(PATH, {"limit": 2})
+    assert [row["id"] for row in first.json()["webhook_deliveries"]] == newest[:2]
+    assert 'rel="next"' in first["Link"]
+    assert listed(alice, cursor=first.json()["next_cursor"], limit=3) == newest[2:]
+
+
+def test_the_list_is_filtered(alice: Caller, bob: Caller) -> None:
+    one, two = make_endpoint(alice), make_endpoint(alice)
+    theirs = make_endpoint(bob)
+    g, other = ended(alice), ended(alice)
+    ended(bob)
+    endpoints.disable(ACT, two)
+    assert len(listed(alice)) == 4
+    assert len(listed(alice, endpoint=one.pk)) == len(listed(alice, generation=g.pk)) == 2
+    assert len(listed(alice, status="failed", generation=other.pk)) == 1
+    assert len(listed(alice, status="pending")) == 2
+    assert listed(alice, status="delivered") == []
+    assert listed(alice, endpoint=theirs.pk) == []
+
+
+@pytest.mark.parametrize("query", [{"status": "lost"}, {"endpoint": "x"}, {"generation": ""}, {"type": "x"}])
+def test_a_wrong_filter_is_an_error(alice: Caller, query: Any) -> None:
+    answer = alice.http.get(PATH, query)
+    assert answer.status_code == 400
+    assert [error["field"] for error in answer.json()["errors"]] == list(query)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sending_it_again_is_told_and_rings(alice: Caller, receiver: Receiver) -> None:
+    _, secret = endpoints.create(ACT, alice.tenant, receiver.url, test=False)
+    ended(alice)
+    attempt_all()
+    clear_rings()
+    row = Delivery.objects.get()
+    assert row.status == "delivered"
+
+    Slot.objects.all().delete()
+    answer = alice.http.post(f"{PATH}/{row.pk}/redeliver")
+    assert answer.status_code == 202
+    assert (answer.json()["status"], answer.json()["attempt_count"]) == ("pending", 0)
+    assert count_rings() == 1
+    attempt_all()
+    assert receiver.posts[0].id == receiver.posts[1].id
+    assert receiver.posts[0].verified(secret) == receiver.posts[1].verified(secret)
+    assert len(alice.http.get(f"{PATH}/{row.pk}").json()["attempts"]) == 2
+    entry = AuditEntry.objects.get(action="redeliver webhook")
+    assert (entry.actor, entry.target) == (f"key:{alice.key.prefix}", str(row.pk))
+
+
+def test_to_an_endpoint_that_is_gone_nothing_is_sent_again(alice: Caller) -> None:
+    one = make_endpoint(alice)
+    ended(alice)
+    endpoints.delete(ACT, one)
+    row = Delivery.objects.get()
+    assert listed(alice) == [str(row.pk)]  # it stays in the log
+    answer = alice.http.post(f"{PATH}/{row.pk}/redeliver")
+    assert (answer.status_code, answer.json()["code"]) == (409, "not_possible")
+
+
+def test_a_test_key_sees_deliveries_of_tests_alone(alice: Caller, settings: Any) -> None:
+    settings.SANDBOX_BASE_URL = "http://127.0.0.1:1"
+    make_endpoint(alice)
+    ended(alice)
+    tests = alice.with_key(test=True)
+    assert listed(tests) == []
+    assert tests.http.get(f"{PATH}/{Delivery.objects.get().pk}").status_code == 404
+    make_endpoint(tests, test=True)
+    ended(tests)
+    assert len(listed(tests)) == len(listed(alice)) == 1

@@ -1,0 +1,190 @@
+"""The guarded fetch: what it refuses, and that it connects to what it checked."""
+
+import gzip
+import socket
+import threading
+import time
+from typing import Any
+
+import httpcore
+import pytest
+
+from generations.outbound import fetch
+from generations.outbound.errors import FetchFailed, FetchRefused, FetchTooLarge
+from tests.support.upstream import Upstream
+
+LIMITS: dict[str, Any] = {"limit": 1_000_000, "deadline": 5.0}
+
+
+def test_a_host_is_refused_if_any_of_its_addresses_is_private(monkeypatch: Any) -> None:
+    """The resolver is the outside system here: its answers are what an attacker chooses."""
+    answers = {"mixed.example.com": ["93.184.216.34", "10.0.0.1"], "inner.example.com": ["169.254.169.254"]}
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda host, port, **_: [(0, 0, 0, "", (answer, port)) for answer in answers[host]]
+    )
+    for host in answers:
+        with pytest.raises(FetchRefused, match="not public"):
+            fetch.read(f"https://{host}/a.png", **LIMITS)
+
+
+def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch: Any) -> None:
+    """A name that answers differently the second time is asked only once."""
+    asked: list[str] = []
+    connected: list[str] = []
+
+    def resolve(host: str, port: int, **_: Any) -> list[Any]:
+        asked.append(host)
+        return [(0, 0, 0, "", ("93.184.216.34" if len(asked) == 1 else "127.0.0.1", port))]
+
+    def connect(self: Any, host: str, *args: Any, **kwargs: Any) -> Any:
+        connected.append(host)
+        raise httpcore.ConnectError
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(httpcore.SyncBackend, "connect_tcp", connect)
+    with pytest.raises(FetchFailed):
+        fetch.read("https://rebinding.example.com/a.png", **LIMITS)
+    assert (asked, connected) == (["rebinding.example.com"], ["93.184.216.34"])
+
+
+def test_an_admitted_host_is_read(upstream: Upstream) -> None:
+    upstream.on_video = 200, {"Content-Type": "image/png"}, b"picture"
+    assert fetch.read(f"{upstream.url}/a.png", **LIMITS) == b"picture"
+
+
+@pytest.mark.parametrize("entry", ["127.0.0.1", "127.0.0.0/8"])
+def test_a_host_or_a_network_may_be_admitted_with_every_port(upstream: Upstream, settings: Any, entry: str) -> None:
+    settings.FETCH_ALLOW_HOSTS = [entry]
+    upstream.on_video = 200, {}, b"picture"
+    assert fetch.read(f"{upstream.url}/a.png", **LIMITS) == b"picture"
+
+
+def test_another_port_of_an_admitted_host_is_refused(upstream: Upstream, settings: Any) -> None:
+    settings.FETCH_ALLOW_HOSTS = ["127.0.0.1:1"]
+    with pytest.raises(FetchRefused):
+        fetch.read(f"{upstream.url}/a.png", **LIMITS)
+
+
+def test_a_resolver_that_hangs_meets_the_deadline_too(monkeypatch: Any) -> None:
+    answered = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: answered.wait(5) and [])
+    started = time.monotonic()
+    with pytest.raises(FetchFailed):
+        fetch.read("https://slow.example.com/a.png", limit=1000, deadline=0.3)
+    assert time.monotonic() - started < 3
+    answered.set()
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "https://xn--a.example/",
+        "http://169.254.169.254/latest",
+        "http://127.0.0.1:1/",
+        "https://localhost/",
+        "file:///etc/passwd",
+        "http:127.0.0.1:1/",
+        "https:",
+    ],
+)
+def test_a_redirect_is_checked_like_the_url_itself(upstream: Upstream, target: str) -> None:
+    upstream.on_video = 302, {"Location": target}, b""
+    with pytest.raises(FetchRefused):
+        fetch.read(f"{upstream.url}/a.png", **LIMITS)
+
+
+def test_a_good_redirect_is_followed_and_an_endless_one_is_not(upstream: Upstream) -> None:
+    final = 200, {}, b"picture"
+    upstream.on_video = lambda handler: final if handler.path == "/b.png" else (302, {"Location": "/b.png"}, b"")
+    assert fetch.read(f"{upstream.url}/a.png", **LIMITS) == b"picture"
+    upstream.on_video = 302, {"Location": "/a.png"}, b""
+    with pytest.raises(FetchFailed, match="redirects"):
+        fetch.read(f"{upstream.url}/a.png", **LIMITS)
+
+
+@pytest.mark.parametrize("status", [404, 403, 500, 206, 204])
+def test_anything_but_200_is_no_body(upstream: Upstream, status: int) -> None:
+    upstream.on_video = status, {}, b""
+    with pytest.raises(FetchFailed, match=str(status)):
+        fetch.read(f"{upstream.url}/a.png", **LIMITS)
+
+
+def test_a_body_of_the_limit_is_read_and_a_byte_more_is_not(upstream: Upstream) -> None:
+    upstream.on_video = 200, {}, b"x" * 1000
+    assert len(fetch.read(f"{upstream.url}/", limit=1000, deadline=5)) == 1000
+    with pytest.raises(FetchTooLarge):
+        fetch.read(f"{upstream.url}/", limit=999, deadline=5)
+
+
+def endless(handler: Any) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+    try:
+        while True:
+            handler.wfile.write(b"x" * 65536)
+    except OSError:
+        handler.close_connection = True
+
+
+def test_an_endless_body_ends_at_the_limit(upstream: Upstream) -> None:
+    upstream.on_video = endless
+    with pytest.raises(FetchTooLarge):
+        fetch.read(f"{upstream.url}/", **LIMITS)
+
+
+def test_a_body_that_ends_before_its_length_is_a_failure(upstream: Upstream) -> None:
+    def cut(handler: Any) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nonly this")
+        handler.close_connection = True
+
+    upstream.on_video = cut
+    with pytest.raises(FetchFailed, match="RemoteProtocolError"):
+        fetch.read(f"{upstream.url}/", **LIMITS)
+
+
+def test_a_length_beside_chunks_is_not_believed(upstream: Upstream) -> None:
+    """Chunks are what counts, RFC 9112, 6.3. A PUT of more bytes than its length says is another request to S3."""
+
+    def both(handler: Any) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n")
+        handler.wfile.write(b"7\r\npicture\r\n0\r\n\r\n")
+
+    upstream.on_video = both
+    with fetch.open_url(f"{upstream.url}/", **LIMITS) as download:
+        assert (download.length, b"".join(download.chunks)) == (None, b"picture")
+
+
+@pytest.mark.parametrize("encoding", ["", "identity"])
+def test_an_encoding_that_is_none_is_read(upstream: Upstream, encoding: str) -> None:
+    upstream.on_video = 200, {"Content-Encoding": encoding}, b"picture"
+    assert fetch.read(f"{upstream.url}/", **LIMITS) == b"picture"
+
+
+def test_a_compressed_body_is_refused_before_it_is_inflated(upstream: Upstream) -> None:
+    upstream.on_video = 200, {"Content-Encoding": "gzip"}, gzip.compress(b"\0" * 1_000_000)
+    with pytest.raises(FetchFailed, match="compressed"):
+        fetch.read(f"{upstream.url}/", **LIMITS)
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"])
+def test_a_dripping_peer_meets_the_deadline_of_the_whole_exchange(upstream: Upstream, head: bytes) -> None:
+    def drip(handler: Any) -> None:
+        try:
+            handler.wfile.write(head)
+            for number in range(1000):
+                handler.wfile.write(b"X-Drip: %d\r\n" % number if not head.endswith(b"\r\n\r\n") else b"x")
+                time.sleep(0.02)
+        except OSError:
+            handler.close_connection = True
+
+    upstream.on_video = drip
+    started = time.monotonic()
+    with pytest.raises(FetchFailed):
+        fetch.read(f"{upstream.url}/", limit=1_000_000, deadline=0.5)
+    assert time.monotonic() - started < 3
+
+
+def test_a_failure_does_not_repeat_the_url(upstream: Upstream) -> None:
+    upstream.on_video = lambda handler: None
+    with pytest.raises(FetchFailed) as caught:
+        fetch.read(f"{upstream.url}/?X-Amz-Signature=secret", **LIMITS)
+    assert "secret" not in str(caught.value)

@@ -1,0 +1,119 @@
+"""The whole way on PostgreSQL by each broker, with the real processes; and what a broker loses, the worker finds."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+import redis
+
+from deploy import stack
+from tests.story.test_story import finished
+from tests.support.images import base64_of, picture
+from tests.support.programs import stop_for_want_of
+from tests.support.running import MakeRun, free_port
+
+pytestmark = pytest.mark.story
+# A database of Redis for each process of the tests: two of them in one would take each other's rings.
+NUMBER = 9 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 7
+REDIS = os.environ.get("TEST_REDIS_URL", f"redis://127.0.0.1:6379/{NUMBER}")
+ASLEEP = """
+SELECT 1 FROM generations_worker WHERE beat_at IS NOT NULL
+   AND NOT EXISTS (SELECT 1 FROM generations_slot WHERE lease_until > now() OR rung_until > now())
+"""
+
+
+def from_orm(folder: Path) -> Iterator[dict[str, str]]:
+    yield {"BROKER_URL": "orm"}
+
+
+def from_redis(folder: Path) -> Iterator[dict[str, str]]:
+    client = redis.from_url(REDIS)
+    try:
+        client.ping()
+    except redis.ConnectionError as error:
+        stop_for_want_of("Redis does not answer", mend=f": {error}")
+    client.flushdb()
+    yield {"BROKER_URL": REDIS}
+    client.flushdb()
+
+
+def from_sqs(folder: Path) -> Iterator[dict[str, str]]:
+    port = stack.free_port(25_000 + os.getpid() % 900)
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    server = stack.Process("sqs", command, os.environ, folder)
+    url = f"http://127.0.0.1:{port}"
+    stack.wait_until_answers(server, url)
+    yield {"BROKER_URL": "sqs://eu-central-1/rings", "AWS_ENDPOINT_URL_SQS": url}
+    stack.stop([server])
+
+
+@contextmanager
+def running(kind: Any, database: str, folder: Path, **changed: str) -> Iterator[MakeRun]:
+    broker = contextmanager(kind)
+    with broker(folder) as env:
+        run = MakeRun(folder / "var", free_port(), DATABASE_URL=database, SIGNED_URL_TTL="60", **{**env, **changed})
+        try:
+            yield run.wait_until_ready()
+        finally:
+            run.stop()
+
+
+def asked(http: httpx.Client, seed: int) -> str:
+    body = {"image": base64_of(picture()), "resolution": "480p", "seed": seed}
+    answer = http.post("/v1/generations", json=body)
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["id"])
+
+
+def until_asleep(database: str) -> None:
+    """A worker has looked, and no sweep is awake or called."""
+    with psycopg.connect(database, autocommit=True) as look:
+        ends = time.monotonic() + 20
+        while not look.execute(ASLEEP).fetchone():
+            assert time.monotonic() < ends, "the sweep does not end"
+            time.sleep(0.1)
+
+
+@pytest.mark.parametrize("kind", [from_orm, from_redis, from_sqs])
+def test_the_whole_way_by_each_broker(kind: Any, own_database: str, tmp_path: Path) -> None:
+    with running(kind, own_database, tmp_path) as run, run.http() as http:
+        for first in (1, 11):
+            started = time.monotonic()
+            rows = [finished(http, one) for one in [asked(http, first + number) for number in range(5)]]
+            assert {row["status"] for row in rows} == {"succeeded"}
+            assert time.monotonic() - started < 30
+            until_asleep(own_database)  # the next five find an idle worker, whom only a ring wakes within seconds
+        assert len(run.submits()) == 10
+        content = httpx.get(rows[0]["video"]["url"]).raise_for_status().content
+        assert len(content) == rows[0]["video"]["size"]
+        assert http.get("/readyz").json()["checks"]["broker"]["ok"]
+
+
+@pytest.mark.parametrize("kind", [from_redis, from_sqs])
+def test_what_a_broker_loses_is_found(kind: Any, own_database: str, tmp_path: Path) -> None:
+    """Every ring of the web process goes to a broker that is not there."""
+    with running(kind, own_database, tmp_path) as run:
+        gone = {"BROKER_URL": f"redis://127.0.0.1:{stack.free_port(24_000)}/0"}
+        port = stack.free_port(run.port + 2)
+        local = dict(line.split("=", 1) for line in (run.var / "local.env").read_text().splitlines())
+        env = {**run.env, **local, **gone, "DJANGO_SETTINGS_MODULE": "seedance_service.settings"}
+        deaf = stack.web(port, run.var / "static", tmp_path / "deaf", env)
+        try:
+            stack.wait_until_answers(deaf, f"http://127.0.0.1:{port}/livez")
+            headers = {"Authorization": f"Bearer {run.printed('API key')}"}
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as http:
+                until_asleep(own_database)
+                started = time.monotonic()
+                one = asked(http, 7)
+                assert finished(http, one)["status"] == "succeeded"
+                assert time.monotonic() - started < 30  # by the supervisor, and not by the schedule
+        finally:
+            stack.stop([deaf])
+        assert "the ring was lost" in deaf.log.read_text()

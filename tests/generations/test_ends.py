@@ -1,0 +1,79 @@
+"""Many hands end one generation at one moment: it ends once, and its hold is settled once. Real threads, real rows."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from generations import lifecycle
+from generations.models import Generation
+from generations.ops import in_doubt
+from tenants.actions import Act
+from tenants.errors import NotPossible
+from tenants.models import LedgerEntry
+from tenants.money import reconcile
+from tests.conftest import Caller
+from tests.generations.test_lifecycle import VIDEO, put_in
+
+pytestmark = pytest.mark.django_db(transaction=True)
+HANDS, ROUNDS = 12, 8
+OPS = Act(by="ops", reason="raced")
+
+ENDS: dict[str, list[Callable[[Generation], Any]]] = {
+    "queued": [
+        lambda g: lifecycle.cancel(g, "Not wanted."),
+        lambda g: lifecycle.fail(g, "upstream_unavailable", "Too late."),
+        lambda g: lifecycle.start_submitting(g) and False,
+    ],
+    "in_doubt": [
+        lambda g: lifecycle.fail(g, "submit_unconfirmed", "A day is over."),
+        lambda g: in_doubt.release(OPS, g) is None,
+        lambda g: in_doubt.give_up(OPS, g) is None,
+    ],
+    "copying": [
+        lambda g: lifecycle.mark_succeeded(g, VIDEO),
+        lambda g: lifecycle.fail(g, "copy_failed", "A day is over."),
+    ],
+}
+
+
+@pytest.mark.parametrize("status", ENDS)
+def test_a_generation_ends_once_whoever_ends_it(alice: Caller, status: str) -> None:
+    for number in range(ROUNDS):
+        g, _ = put_in(alice, status)
+        ended = race(g, ENDS[status])
+        row = Generation.objects.get(pk=g.pk)
+        kinds = list(LedgerEntry.objects.filter(generation_id=g.pk).order_by("pk").values_list("kind", flat=True))
+        if row.finished_at:
+            assert ended == 1
+            assert kinds == ["hold", "capture" if row.status == "succeeded" else "release"]
+        else:  # the submit came first: nobody may end it from the queue any more
+            assert (ended, row.status, kinds) == (0, "submitting", ["hold"])
+            lifecycle.fail(row, "code", f"Round {number} is over.", fenced=False)
+        assert g.events.filter(status__in=Generation.FINISHED).count() == 1
+    assert reconcile.check(alice.tenant.pk) == []
+
+
+def race(generation: Generation, ends: list[Callable[[Generation], Any]]) -> int:
+    """How many of the hands were told that it was theirs."""
+    barrier, ended = threading.Barrier(HANDS), []
+
+    def hand(number: int) -> None:
+        mine = Generation.objects.select_related("tenant").get(pk=generation.pk)
+        barrier.wait(30)
+        try:
+            if ends[number % len(ends)](mine):
+                ended.append(number)
+        except NotPossible:
+            pass
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=hand, args=(number,)) for number in range(HANDS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return len(ended)

@@ -1,0 +1,257 @@
+"""The upstream's door: what each answer on the wire means."""
+
+import time
+from typing import Any
+
+import pytest
+
+from generations.errors import UpstreamTrouble
+from generations.upstream.novita import client as novita
+from tests.support.upstream import Upstream, as_json, refusal, task
+
+PATH = "/v3/async/seedance-v1-lite-i2v"
+
+
+def submit() -> novita.Submitted:
+    return novita.submit(novita.account(test=False), PATH, {"seed": 7})
+
+
+def test_a_task_id_means_created(upstream: Upstream) -> None:
+    assert submit() == novita.Created("upstream-1")
+    assert upstream.submits == [{"seed": 7}]
+    assert upstream.keys == {"Bearer upstream-key-of-the-tests"}
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "INVALID_REQUEST_BODY",
+        "IMAGE_FILE_EXCEEDS_MAX_SIZE",
+        "INVALID_IMAGE_FORMAT",
+        "IMAGE_EXCEEDS_MAX_RESOLUTION",
+        "INVALID_IMAGE_SIZE",
+        "ILLEGAL_PROMPT",
+        "ILLEGAL_IMAGE_CONTENT",
+    ],
+)
+def test_the_callers_content_is_refused_for_good(upstream: Upstream, reason: str) -> None:
+    upstream.on_submit = refusal(400, reason)
+    assert submit() == novita.Refused(reason, f"about {reason}")
+
+
+@pytest.mark.parametrize("reason", ["CREATE_TASK_FAILED", "BILLING_FAILED", "TASK_FAILED"])
+def test_a_broken_create_in_the_envelope_is_not_sent_again(upstream: Upstream, reason: str) -> None:
+    upstream.on_submit = refusal(500, reason)
+    assert isinstance(submit(), novita.Refused)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (400, "BILLING_BALANCE_NOT_ENOUGH"),
+        (403, "NOT_ENOUGH_BALANCE"),
+        (403, "BILLING_AUTH_FAILED"),
+        (401, "MISSING_API_KEY"),
+        (403, "INVALID_API_KEY"),
+        (403, "FEATURE_NOT_ALLOWED"),
+        (403, "API_NOT_ALLOWED"),
+        (403, "NEED_REAL_NAME_VERIFY"),
+        (404, "API_NOT_FOUND"),
+        (429, "RATE_LIMIT_EXCEEDED"),
+    ],
+)
+def test_our_accounts_trouble_is_never_the_callers(upstream: Upstream, status: int, reason: str) -> None:
+    upstream.on_submit = refusal(status, reason)
+    outcome = submit()
+    assert isinstance(outcome, novita.NotCreated)
+    assert reason in outcome.reason
+
+
+@pytest.mark.parametrize("status", [408, 409, 418, 499])
+def test_a_refusal_that_does_not_say_whether_it_was_created_is_in_doubt(upstream: Upstream, status: int) -> None:
+    upstream.on_submit = refusal(status, "SOMETHING_NEW")
+    assert isinstance(submit(), novita.InDoubt)
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_a_reason_that_the_page_does_not_name_is_of_that_request_alone(upstream: Upstream, status: int) -> None:
+    upstream.on_submit = refusal(status, "SOMETHING_NEW")
+    assert submit() == novita.Refused("SOMETHING_NEW", "about SOMETHING_NEW")
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("7", 7.0),
+        ("", None),
+        ("soon", None),
+        ("²", None),
+        ("99999999", novita.LONGEST_WAIT),
+        ("Wed, 21 Oct 2099 07:28:00 GMT", novita.LONGEST_WAIT),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        ("Mon, 01 Jan 99999 00:00:00 GMT", None),
+    ],
+)
+def test_the_upstreams_wish_to_wait_is_known(upstream: Upstream, value: str, seconds: float | None) -> None:
+    upstream.on_submit = refusal(429, "RATE_LIMIT_EXCEEDED", **{"Retry-After": value.encode().decode("latin-1")})
+    outcome = submit()
+    assert isinstance(outcome, novita.NotCreated)
+    assert outcome.retry_after == seconds
+
+
+def test_a_route_that_is_gone_is_our_trouble(upstream: Upstream) -> None:
+    upstream.on_submit = 404, {}, b"404 route not found"
+    assert isinstance(submit(), novita.NotCreated)
+
+
+@pytest.mark.parametrize("key", ["", "with a\nline"])
+def test_a_key_that_no_header_can_carry_is_surely_not_created(upstream: Upstream, settings: Any, key: str) -> None:
+    settings.NOVITA_API_KEY = key
+    assert isinstance(submit(), novita.NotCreated)
+    assert upstream.submits == []
+
+
+def test_what_no_database_can_store_is_taken_out_of_the_upstreams_words(upstream: Upstream) -> None:
+    body = {"code": 400, "reason": "ILLEGAL_PROMPT", "message": "a\0b", "metadata": {}}
+    upstream.on_submit = as_json(body, 400)
+    assert submit() == novita.Refused("ILLEGAL_PROMPT", "ab")
+    upstream.on_poll = task("TASK_STATUS_FAILED", reason="c\0d")
+    assert novita.poll(novita.account(test=False), "upstream-1") == novita.Failed("cd")
+
+
+def test_a_poll_that_drips_meets_its_deadline(upstream: Upstream, monkeypatch: Any) -> None:
+    monkeypatch.setattr(novita, "POLL_DEADLINE", 0.3)
+
+    def drip(handler: Any) -> None:
+        try:
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+            for _ in range(1000):
+                handler.wfile.write(b" ")
+                time.sleep(0.02)
+        except OSError:
+            handler.close_connection = True
+
+    upstream.on_poll = drip
+    started = time.monotonic()
+    with pytest.raises(UpstreamTrouble):
+        novita.poll(novita.account(test=False), "upstream-1")
+    assert time.monotonic() - started < 3
+
+
+def test_a_kept_connection_has_a_new_deadline_with_each_poll(upstream: Upstream, monkeypatch: Any) -> None:
+    monkeypatch.setattr(novita, "POLL_DEADLINE", 0.9)
+    for _ in range(3):
+        assert novita.poll(novita.account(test=False), "upstream-1") == novita.Rendering(40)
+        time.sleep(0.5)
+
+
+def test_a_refused_connection_is_surely_not_created(settings: Any) -> None:
+    settings.NOVITA_BASE_URL = "http://127.0.0.1:9"
+    assert isinstance(submit(), novita.NotCreated)
+
+
+def cut_short(handler: Any) -> None:
+    handler.wfile.write(b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"task')
+    handler.close_connection = True
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda handler: None,
+        cut_short,
+        as_json({}),
+        as_json({"task_id": ""}),
+        as_json({"task_id": 7}),
+        as_json({"task_id": "a\0b"}),
+        as_json({"task_id": "x" * 201}),
+        as_json(["task_id"]),
+        (200, {}, b"<html>"),
+        (200, {}, b"\xff\xfe"),
+        (302, {"Location": "/elsewhere"}, b""),
+        (400, {}, b"Bad Request"),
+        (404, {}, b""),
+        (429, {}, b"slow down"),
+        (500, {}, b"Internal Server Error"),
+        (502, {}, b"<html>Bad Gateway"),
+        (503, {}, b""),
+        (504, {}, b""),
+        refusal(500, "SOMETHING_NEW"),
+    ],
+)
+def test_everything_else_is_in_doubt_and_sent_once(upstream: Upstream, answer: Any) -> None:
+    upstream.on_submit = answer
+    assert isinstance(submit(), novita.InDoubt)
+    assert len(upstream.submits) == 1
+
+
+def test_a_submit_that_hangs_meets_its_deadline_and_is_in_doubt(upstream: Upstream, monkeypatch: Any) -> None:
+    monkeypatch.setattr(novita, "SUBMIT_DEADLINE", 0.3)
+
+    def hang(handler: Any) -> None:
+        for _ in range(100):
+            handler.wfile.write(b"H")
+            time.sleep(0.02)
+
+    upstream.on_submit = hang
+    assert isinstance(submit(), novita.InDoubt)
+
+
+@pytest.mark.parametrize(
+    ("answer", "seen"),
+    [
+        (task("TASK_STATUS_QUEUED"), novita.Rendering(0)),
+        (task("TASK_STATUS_PROCESSING", progress=40), novita.Rendering(40)),
+        (task("TASK_STATUS_PROCESSING", progress="55"), novita.Rendering(55)),
+        (task("TASK_STATUS_PROCESSING", progress=100), novita.Rendering(99)),
+        (task("TASK_STATUS_PROCESSING", progress=None), novita.Rendering(0)),
+        (task("TASK_STATUS_SUCCEED", url="https://v", seed="123"), novita.Rendered("https://v", 123)),
+        (task("TASK_STATUS_SUCCEED", url="https://v", seed=123), novita.Rendered("https://v", 123)),
+        (task("TASK_STATUS_SUCCEED", url="https://v"), novita.Rendered("https://v", None)),
+        (task("TASK_STATUS_SUCCEED", url="https://v", seed="x"), novita.Rendered("https://v", None)),
+        (task("TASK_STATUS_SUCCEED", url="https://v", seed="9" * 30), novita.Rendered("https://v", None)),
+        (task("TASK_STATUS_FAILED", reason="no"), novita.Failed("no")),
+    ],
+)
+def test_a_task_result_is_read_tolerantly(upstream: Upstream, answer: Any, seen: novita.Polled) -> None:
+    upstream.on_poll = answer
+    assert novita.poll(novita.account(test=False), "upstream-1") == seen
+    assert upstream.polls == ["upstream-1"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        task("TASK_STATUS_UNKNOWN"),
+        task("SUCCEEDED"),
+        task("TASK_STATUS_SUCCEED"),
+        as_json({"task": None}),
+        as_json({"task": {"status": ["TASK_STATUS_FAILED"]}}),
+        as_json([]),
+        as_json({}),
+        (200, {}, b"garbage"),
+        (200, {}, b""),
+        refusal(404, "TASK_NOT_FOUND"),
+        refusal(403, "INVALID_API_KEY"),
+        refusal(500, "GET_RESULT_FAILED"),
+        (503, {}, b""),
+        lambda handler: None,
+    ],
+)
+def test_whatever_is_no_clear_answer_is_not_yet(upstream: Upstream, answer: Any) -> None:
+    upstream.on_poll = answer
+    with pytest.raises(UpstreamTrouble):
+        novita.poll(novita.account(test=False), "upstream-1")
+
+
+def test_an_upstream_that_is_down_is_not_yet(settings: Any) -> None:
+    settings.NOVITA_BASE_URL = "http://127.0.0.1:9"
+    with pytest.raises(UpstreamTrouble, match="ConnectError"):
+        novita.poll(novita.account(test=False), "upstream-1")
+
+
+def test_a_base_url_that_is_none_is_an_upstream_that_is_down(settings: Any) -> None:
+    settings.NOVITA_BASE_URL = "http://[::1"
+    assert isinstance(submit(), novita.NotCreated)
+    with pytest.raises(UpstreamTrouble, match="InvalidURL"):
+        novita.poll(novita.account(test=False), "upstream-1")

@@ -1,0 +1,140 @@
+"""What a hostile server may answer: to the guarded fetch, and in the upstream's place. Time and memory stay bounded."""
+
+import functools
+import gzip
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from generations.errors import UpstreamTrouble
+from generations.outbound import fetch
+from generations.outbound.errors import FetchFailed, FetchTooLarge
+from generations.upstream.novita import client as novita
+from tests.support.upstream import Upstream
+
+pytestmark = pytest.mark.abuse
+
+DEADLINE = 0.2  # seconds for each exchange here
+WITHIN = 3.0
+MEMORY = 20_000_000  # bytes
+
+
+@functools.cache
+def bomb() -> bytes:
+    """64 MB of zeros in 300 kB."""
+    return gzip.compress(bytes(64_000_000), 1)
+
+
+def read(server: Upstream) -> Any:
+    """The guarded fetch of a picture or a video."""
+    with pytest.raises((FetchFailed, FetchTooLarge)) as caught:
+        fetch.read(f"{server.url}/a.png", limit=1_000_000, deadline=DEADLINE)
+    return caught.value
+
+
+def poll(server: Upstream) -> Any:
+    server.on_poll = server.on_video
+    with pytest.raises(UpstreamTrouble) as caught:
+        novita.poll(novita.account(test=False), "upstream-1")
+    return caught.value
+
+
+def submit(server: Upstream) -> Any:
+    """Whatever it is, a submit whose answer cannot be understood is in doubt, and sent once."""
+    server.on_submit = server.on_video
+    outcome = novita.submit(novita.account(test=False), "/v3/async/seedance-v1-lite-i2v", {"seed": 7})
+    assert isinstance(outcome, novita.InDoubt)
+    assert len(server.submits) == 1
+    return outcome
+
+
+@pytest.fixture(autouse=True)
+def _short_deadlines(monkeypatch: Any) -> None:
+    monkeypatch.setattr(novita, "SUBMIT_DEADLINE", DEADLINE)
+    monkeypatch.setattr(novita, "POLL_DEADLINE", DEADLINE)
+
+
+@contextmanager
+def bounded() -> Iterator[None]:
+    tracemalloc.start()
+    started = time.monotonic()
+    try:
+        yield
+        assert time.monotonic() - started < WITHIN
+        assert tracemalloc.get_traced_memory()[1] < MEMORY
+    finally:
+        tracemalloc.stop()
+
+
+def written(head: bytes, again: bytes = b"", pause: float = 0.0) -> Callable[[Any], None]:
+    """Writes its head, and the rest again and again until the other side has gone."""
+
+    def write(handler: Any) -> None:
+        handler.close_connection = True
+        try:
+            handler.wfile.write(head)
+            while again:
+                handler.wfile.write(again)
+                time.sleep(pause)
+        except OSError:
+            return
+
+    return write
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+HOSTILE = {
+    "a header of 2 MB": written(OK + b"X-Large: " + b"x" * 2_000_000 + b"\r\n\r\n"),
+    "an endless header": written(OK + b"X-Large: ", b"x" * 65_536),
+    "endless headers": written(OK, b"X-Another: 1\r\n" * 1000),
+    "dripped headers": written(OK, b"X-Drip: 1\r\n", 0.02),
+    "a dripped status line": written(b"HTTP/1.1 200 ", b"O", 0.02),
+    "a dripped body": written(OK + b"Content-Length: 100000\r\n\r\n", b" ", 0.02),
+    "a dripped chunk": written(OK + b"Transfer-Encoding: chunked\r\n\r\nffff\r\n", b" ", 0.02),
+    "endless interim answers": written(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100),
+    "dripped interim answers": written(b"", b"HTTP/1.1 100 Continue\r\n\r\n", 0.02),
+    "two lengths": written(OK + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n{}"),
+    "a negative length": written(OK + b"Content-Length: -1\r\n\r\n{}"),
+    "a length of 5000 digits": written(OK + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n{}"),
+    "a wrong chunk": written(OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n"),
+    "an endless chunk extension": written(OK + b"Transfer-Encoding: chunked\r\n\r\n1;", b"x" * 65_536),
+    "endless trailers": written(OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"X-Another: 1\r\n" * 1000),
+    "another transfer encoding": written(OK + b"Transfer-Encoding: gzip\r\n\r\n" + gzip.compress(b"{}")),
+    "a line break in a header": written(OK + b"Location: a\rb\r\nX\0: 1\r\n\r\n{}"),
+    "a NUL in the status line": written(b"HTTP/1.1 200 \0\r\n\r\n{}"),
+    "another protocol": written(b"SSH-2.0-OpenSSH_9.6\r\n"),
+    "HTTP/2": written(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+    "binary": written(bytes(range(256)) * 100),
+    "nothing": written(b""),
+}
+
+
+EXCHANGES = [read, poll, submit]
+
+
+@pytest.mark.parametrize("exchange", EXCHANGES)
+@pytest.mark.parametrize("answer", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_answer_costs_neither_time_nor_memory(upstream: Upstream, exchange: Any, answer: Any) -> None:
+    upstream.on_video = answer
+    with bounded():
+        exchange(upstream)
+
+
+@pytest.mark.parametrize("exchange", EXCHANGES)
+@pytest.mark.parametrize("encoding", ["gzip", "identity, gzip"])
+def test_a_bomb_is_not_inflated(upstream: Upstream, exchange: Any, encoding: str) -> None:
+    head = OK + f"Content-Encoding: {encoding}\r\nContent-Length: {len(bomb())}\r\n\r\n".encode()
+    upstream.on_video = written(head + bomb())
+    with bounded():
+        exchange(upstream)
+
+
+@pytest.mark.parametrize("exchange", EXCHANGES)
+def test_an_endless_body_is_not_read_to_its_end(upstream: Upstream, exchange: Any) -> None:
+    upstream.on_video = written(OK + b"\r\n", b" " * 1_000_000)
+    with bounded():
+        exchange(upstream)

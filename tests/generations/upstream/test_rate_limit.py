@@ -1,0 +1,138 @@
+"""One pace at the upstream, over all workers: submits a minute, and unfinished tasks at once."""
+
+import threading
+import time
+from datetime import timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+
+from generations.bucket import inputs
+from generations.media.images import inspect
+from generations.models import Event, Generation, Pace
+from generations.upstream import rate_limit
+from generations.worker import claims, loop, steps
+from tests.conftest import Caller, make_generation
+from tests.generations.test_lifecycle import put_in
+from tests.support.images import picture
+from tests.support.upstream import Upstream
+
+pytestmark = pytest.mark.django_db
+Status = Generation.Status
+
+
+def taken() -> float | None:
+    """None where there was no room."""
+    try:
+        with transaction.atomic():
+            return rate_limit.take()
+    except rate_limit.NotYet:
+        return None
+
+
+def test_without_a_pace_nothing_is_asked(django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(0):
+        assert rate_limit.room() >= 1000
+        assert rate_limit.take() == 0.0
+
+
+def test_moments_are_given_out_one_after_the_other(settings: Any) -> None:
+    settings.UPSTREAM_RPM = 240  # one in a quarter of a second
+    assert rate_limit.room() == 5
+    waits = [taken() for _ in range(8)]
+    given = [wait for wait in waits if wait is not None]
+    assert len(given) == 5  # within the second that is looked ahead
+    gaps = [later - earlier for earlier, later in pairwise(given)]
+    assert all(0.1 < gap <= 0.26 for gap in gaps), gaps  # less by what the call itself took
+    assert rate_limit.room() == 0
+
+
+def test_a_moment_that_is_too_far_off_was_written_by_a_clock_that_is_ahead(settings: Any) -> None:
+    settings.UPSTREAM_RPM = 60
+    Pace.objects.create(upstream="live", free_at=timezone.now() + timedelta(hours=1))
+    assert rate_limit.room() == 2
+    assert taken() is not None
+
+
+def test_a_place_is_taken_until_the_upstream_is_done(alice: Caller, settings: Any) -> None:
+    settings.UPSTREAM_CONCURRENCY = 2
+    rendering = put_in(alice, Status.RUNNING)[0]
+    put_in(alice, Status.COPYING)[0]  # the upstream is done with it
+    Generation.objects.filter(pk=put_in(alice, Status.RUNNING)[0].pk).update(test=True)
+    assert (rate_limit.room(), taken()) == (1, 0.0)
+    put_in(alice, Status.SUBMITTING)[0]
+    assert (rate_limit.room(), taken()) == (0, None)
+    Generation.objects.filter(pk=rendering.pk).update(status=Status.COPYING)
+    assert (rate_limit.room(), taken()) == (1, 0.0)
+
+
+def test_without_a_place_it_waits_as_if_nothing_had_been(
+    alice: Caller, settings: Any, bucket: Any, upstream: Upstream
+) -> None:
+    settings.UPSTREAM_CONCURRENCY = 1
+    put_in(alice, Status.RUNNING)[0]
+    waiting = make_generation(alice, image=inputs.keep(alice.tenant.pk, inspect(picture())))
+    [claimed] = claims.submits(1)
+    steps.advance(claimed)
+    waiting.refresh_from_db()
+    assert (waiting.status, waiting.tries, waiting.attempts.count()) == (Status.QUEUED, 0, 0)
+    assert waiting.due_at is not None
+    assert waiting.due_at > timezone.now()
+    assert upstream.submits == []
+    assert Event.objects.filter(generation=waiting).count() == 1
+
+
+def test_an_hour_of_our_own_queue_fails_nobody(alice: Caller, settings: Any, bucket: Any, upstream: Upstream) -> None:
+    settings.UPSTREAM_CONCURRENCY, settings.SUBMIT_DEADLINE = 1, 60
+    put_in(alice, Status.RUNNING)[0]
+    waiting = make_generation(alice, image=inputs.keep(alice.tenant.pk, inspect(picture())))
+    Generation.objects.filter(pk=waiting.pk).update(created_at=timezone.now() - timedelta(hours=2))
+    [claimed] = claims.submits(1)
+    steps.advance(claimed)
+    waiting.refresh_from_db()
+    assert waiting.status == Status.QUEUED
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_workers_take_no_more_than_the_places(alice: Caller, settings: Any) -> None:
+    """With another one's count between a look and a write, as threads of several hosts have it."""
+    settings.UPSTREAM_CONCURRENCY = 3
+    queued = [make_generation(alice) for _ in range(12)]
+    barrier = threading.Barrier(len(queued))
+
+    def start(generation: Generation) -> None:
+        barrier.wait()
+        try:
+            steps._started(generation)
+        except rate_limit.NotYet:
+            pass
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=start, args=(one,)) for one in queued]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Generation.objects.filter(status=Status.SUBMITTING).count() == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_sweep_keeps_the_pace_and_the_order(
+    alice: Caller, settings: Any, bucket: Any, upstream: Upstream, monkeypatch: Any
+) -> None:
+    settings.UPSTREAM_RPM = 600  # ten a second
+    monkeypatch.setattr(loop, "AWAKE_FOR", 1.5)
+    image = inputs.keep(alice.tenant.pk, inspect(picture()))
+    rows = [make_generation(alice, image=image) for _ in range(40)]
+    for number, row in enumerate(rows):
+        Generation.objects.filter(pk=row.pk).update(due_at=timezone.now() - timedelta(seconds=100 - number))
+    started = time.monotonic()
+    loop.run()
+    took = time.monotonic() - started
+    assert 8 <= len(upstream.submits) <= took * 10 + 2
+    sent = list(Generation.objects.exclude(submitted_at=None).values_list("pk", flat=True))
+    assert set(sent) == {row.pk for row in rows[: len(sent)]}

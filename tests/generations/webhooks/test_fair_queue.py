@@ -1,0 +1,279 @@
+"""Whose turn it is: a receiver that is dead or slow holds few threads, and none that another tenant needs."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+
+from generations import ids, lifecycle, wakeups
+from generations.models import Delivery, DeliveryAttempt, WebhookEndpoint
+from generations.webhooks import endpoints, fair_queue, send
+from generations.webhooks.fair_queue import Load, Turn
+from generations.worker import loop
+from tests.conftest import ACT, Caller, clear_rings, count_rings, make_generation
+from tests.support.receiver import Receiver, receiving
+from tests.support.webhooks import ended, make_due, make_endpoint
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def receiver(settings: Any) -> Iterator[Receiver]:
+    with receiving(settings) as made:
+        yield made
+
+
+def backlog(caller: Caller, count: int, **which: Any) -> None:
+    """So many are due, for a while already."""
+    at = timezone.now() - timedelta(minutes=5)
+    facts = {"tenant": caller.tenant, "test": False, "type": "webhook.test", "body": "{}", "due_at": at, **which}
+    Delivery.objects.bulk_create([Delivery(message_id=f"evt_{caller.tenant}_{n}", **facts) for n in range(count)])
+
+
+def failing(caller: Caller, **facts: Any) -> WebhookEndpoint:
+    one = make_endpoint(caller, **facts)
+    endpoints.record_failure(one)
+    return one
+
+
+def look_until_nothing_is_taken() -> list[Turn]:
+    """What is under way when every receiver hangs."""
+    under_way: list[Turn] = []
+    while claimed := fair_queue.claim(under_way):
+        under_way += [turn for turn, _ in claimed]
+    return under_way
+
+
+def by_tenant(under_way: list[Turn]) -> list[int]:
+    return sorted(Counter(turn.tenant_id for turn in under_way).values())
+
+
+def test_two_at_once_go_to_one_endpoint_and_four_to_one_tenant(alice: Caller) -> None:
+    backlog(alice, 10, endpoint=make_endpoint(alice))
+    assert len(look_until_nothing_is_taken()) == 2
+    for _ in range(3):
+        backlog(alice, 10, endpoint=make_endpoint(alice))
+    under_way = look_until_nothing_is_taken()
+    assert len(under_way) == 4
+    assert set(Counter(turn.receiver for turn in under_way).values()) <= {1, 2}
+
+
+def test_the_oldest_comes_first(alice: Caller) -> None:
+    one = make_endpoint(alice)
+    backlog(alice, 3, endpoint=one)
+    row = Delivery.objects.order_by("id").last()
+    assert row
+    Delivery.objects.filter(pk=row.pk).update(due_at=timezone.now() - timedelta(hours=1))
+    assert fair_queue.claim([])[0][0].id == row.pk
+
+
+def test_of_a_single_urls_host_two_are_under_way_and_another_host_need_not_wait(alice: Caller) -> None:
+    for n in range(5):
+        ended(alice, webhook_url=f"https://a.example.com/{n}")
+    ended(alice, webhook_url="https://b.example.com/")
+    hosts = Counter(turn.receiver for turn in look_until_nothing_is_taken())
+    assert hosts == {"a.example.com": 2, "b.example.com": 1}
+
+
+def test_a_host_is_failing_while_one_to_it_waits_for_another_try(alice: Caller, bob: Caller) -> None:
+    ended(alice, webhook_url="https://a.example.com/1")
+    ended(alice, webhook_url="https://a.example.com/2")
+    ended(alice, webhook_url="https://b.example.com/")
+    ended(bob, webhook_url="https://a.example.com/")
+    first = Delivery.objects.filter(tenant=alice.tenant).order_by("id")[0]
+    Delivery.objects.filter(pk=first.pk).update(attempts=1, due_at=timezone.now() + timedelta(hours=1))
+    told = {(turn.tenant_id, turn.receiver): turn.failing for turn, _ in fair_queue.claim([])}
+    assert told == {
+        (alice.tenant.pk, "a.example.com"): True,
+        (alice.tenant.pk, "b.example.com"): False,
+        (bob.tenant.pk, "a.example.com"): False,  # a host is each tenant's own
+    }
+
+
+def test_eight_hostile_tenants_with_many_due_leave_room_for_the_ninth(alice: Caller) -> None:
+    for number in range(8):
+        hostile = Caller(f"hostile {number}")
+        for _ in range(2):
+            backlog(hostile, 40, endpoint=make_endpoint(hostile))
+    under_way = look_until_nothing_is_taken()
+    assert by_tenant(under_way) == [1] * 8  # nobody knows yet that they are dead
+    ended(alice, webhook_url="https://a.example.com/")
+    [(turn, _)] = fair_queue.claim(under_way)
+    assert turn.tenant_id == alice.tenant.pk
+
+
+def test_what_is_failing_has_half_of_the_threads_in_all(alice: Caller, settings: Any) -> None:
+    for number in range(12):
+        hostile = Caller(f"hostile {number}")
+        backlog(hostile, 5, endpoint=failing(hostile))
+    under_way = look_until_nothing_is_taken()
+    assert by_tenant(under_way) == [1] * 8
+    assert all(turn.failing for turn in under_way)
+    for _ in range(2):
+        backlog(alice, 10, endpoint=make_endpoint(alice))
+    more = []
+    while claimed := fair_queue.claim(under_way + more):
+        more += [turn for turn, _ in claimed]
+    assert by_tenant(more) == [4]  # of the other half she may have as many as ever
+
+
+def test_a_tenant_whose_one_endpoint_fails_is_told_at_its_other_ones(alice: Caller) -> None:
+    for number in range(9):
+        hostile = Caller(f"hostile {number}")
+        backlog(hostile, 5, endpoint=failing(hostile))
+    backlog(alice, 5, endpoint=failing(alice))
+    fine = make_endpoint(alice)
+    backlog(alice, 1, endpoint=fine)
+    assert str(fine.pk) in {turn.receiver for turn in look_until_nothing_is_taken()}
+
+
+@pytest.mark.one_database
+@pytest.mark.parametrize("threads", [2, 3, 16])
+def test_the_load_never_passes_the_threads_and_always_has_room_for_a_first_one(threads: int, settings: Any) -> None:
+    settings.DELIVERY_THREADS = threads
+    now = timezone.now()
+    load = Load([])
+    for number in range(100):
+        for tenant in range(5):
+            turn = Turn(ids.new(), tenant, str(number % 3), failing=True, due_at=now)
+            if load.has_room_for(turn):
+                load.add(turn)
+    assert load.total == load.failing <= threads // 2
+    assert load.has_room_for(Turn(ids.new(), 99, "good", failing=False, due_at=now))
+
+
+def test_a_delivery_is_taken_by_one_of_many_sweeps(alice: Caller) -> None:
+    backlog(alice, 1, endpoint=make_endpoint(alice))
+    with transaction.atomic():
+        assert len(fair_queue.claim([])) == 1
+    assert fair_queue.claim([]) == []
+
+
+# With the sweep itself
+
+
+def sweeping() -> threading.Thread:
+    thread = threading.Thread(target=lambda: (loop.run(), connection.close()))
+    thread.start()
+    return thread
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_sweep_delivers_what_is_due_and_ends(alice: Caller, receiver: Receiver) -> None:
+    _, secret = endpoints.create(ACT, alice.tenant, receiver.url, test=False)
+    for _ in range(6):
+        ended(alice)
+    clear_rings()
+    assert loop.run() == 6
+    assert {post.verified(secret)["type"] for post in receiver.posts} == {"generation.failed"}
+    assert len({post.id for post in receiver.posts}) == 6
+    assert set(Delivery.objects.values_list("status", flat=True)) == {"delivered"}
+    assert count_rings() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_sweep_whose_time_is_over_rings_for_what_is_due_soon(
+    alice: Caller, receiver: Receiver, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(loop, "AWAKE_FOR", 0.0)
+    make_endpoint(alice, receiver.url)
+    receiver.answer = 500
+    ended(alice)
+    clear_rings()
+    assert loop.run() == 1
+    assert count_rings() == 1  # its next attempt is in five seconds
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_retry_that_is_due_much_later_is_left_to_the_minutes_ring(alice: Caller) -> None:
+    make_endpoint(alice)
+    ended(alice)
+    Delivery.objects.update(due_at=timezone.now() + timedelta(minutes=5))
+    clear_rings()
+    assert loop.run() == 0
+    assert count_rings() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_hanging_receivers_delay_neither_another_tenants_delivery_nor_a_step(
+    alice: Caller, settings: Any, monkeypatch: Any
+) -> None:
+    over = threading.Event()
+    with receiving(settings) as dead, receiving(settings) as good:
+        dead.answer = lambda handler: over.wait(20)
+        for number in range(4):
+            hostile = Caller(f"hostile {number}")
+            backlog(hostile, 50, endpoint=make_endpoint(hostile, dead.url))
+        thread = sweeping()
+        try:
+            assert dead.wait_for(4)
+            make_endpoint(alice, good.url)
+            starts = time.monotonic()
+            ended(alice)
+            assert good.wait_for(1)
+            assert good.posts[0].at - starts < 2
+        finally:
+            wakeups.free_slots_of_this_host()
+            over.set()
+            thread.join(10)
+    assert not thread.is_alive()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_sweep_that_is_asked_to_stop_waits_for_a_delivery_no_longer_than_its_deadline(
+    alice: Caller, receiver: Receiver, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(send, "DEADLINE", 0.4)
+    over = threading.Event()
+    receiver.answer = lambda handler: over.wait(10)
+    make_endpoint(alice, receiver.url)
+    ended(alice)
+    thread = sweeping()
+    assert receiver.wait_for(1)
+    wakeups.free_slots_of_this_host()
+    thread.join(3)
+    over.set()
+    assert not thread.is_alive()
+    assert DeliveryAttempt.objects.get().outcome == "unreachable"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_delivery_that_fails_is_told_and_harms_no_other(
+    alice: Caller, receiver: Receiver, monkeypatch: Any, caplog: Any
+) -> None:
+    """A row that nothing of ours can have written."""
+    make_endpoint(alice, receiver.url)
+    bad, _ = ended(alice), ended(alice)
+    Delivery.objects.filter(generation=bad).update(format="novita", generation=None)
+    monkeypatch.setattr(loop, "AWAKE_FOR", 0.2)
+    loop.run()
+    assert "a delivery failed" in caplog.text
+    assert len(receiver.posts) == 1
+    assert Delivery.objects.get(generation=None).log.get().outcome == "internal_error"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_a_killed_worker_had_sent_is_sent_again_under_the_same_id(
+    alice: Caller, receiver: Receiver, settings: Any
+) -> None:
+    """It dies after the POST and before the record: the lease brings it back."""
+    make_endpoint(alice, receiver.url)
+    lifecycle.fail(make_generation(alice), "code", "Why.")
+    settings.FAILPOINT = "delivery_sent:raise"
+    [(_, delivery)] = fair_queue.claim([])
+    with pytest.raises(Exception, match="delivery_sent"):
+        send.attempt(delivery)
+    settings.FAILPOINT = ""
+    assert DeliveryAttempt.objects.count() == 0
+    assert fair_queue.claim([]) == []
+    make_due()
+    loop.run()
+    assert len(receiver.posts) == 2
+    assert len({(post.id, post.body) for post in receiver.posts}) == 1
+    assert Delivery.objects.get().status == "delivered"

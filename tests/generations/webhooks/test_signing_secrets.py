@@ -1,0 +1,83 @@
+"""No webhook secret is in the database, a log, the panel, the audit or an answer but the one that gives it."""
+
+import logging
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.db import connection
+from django.urls import reverse
+
+from generations.models import Delivery, WebhookEndpoint
+from tests.conftest import Caller
+from tests.support.receiver import receiving
+from tests.support.webhooks import attempt_all, ended, make_due
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def after_a_day(alice: Caller, settings: Any, caplog: Any) -> list[str]:
+    """The secrets, after all that handles them has worked, failed, and failed in ways that nobody expected."""
+    caplog.set_level(logging.DEBUG)
+    http, secrets = alice.http, []
+
+    def given(answer: Any) -> Any:
+        secrets.append(answer.json()["secret"])
+        return answer.json()
+
+    with receiving(settings) as receiver:
+        made = given(http.post("/v1/webhook-endpoints", {"url": receiver.url}, format="json"))
+        path = f"/v1/webhook-endpoints/{made['id']}"
+        given(http.post(f"{path}/rotate-secret", {}, format="json"))
+        given(http.post("/v1/webhook-secret/rotate", {}, format="json"))
+        ended(alice, webhook_url=receiver.url)
+        for receiver.answer in (500, 302, 204):
+            attempt_all()
+            make_due()
+        kept, settings.SECRET_KEY = settings.SECRET_KEY, "lost"
+        ended(alice, webhook_url=receiver.url)
+        attempt_all()
+        settings.SECRET_KEY = kept
+        http.patch(path, {"enabled": False}, format="json")
+        http.patch(path, {"enabled": True, "description": "x"}, format="json")
+        http.post(f"{path}/test")
+    secrets += [post.headers["webhook-signature"].partition(",")[2][:20] for post in receiver.posts]
+    assert len(secrets) > 6
+    return secrets
+
+
+def test_no_row_of_the_database_holds_one(after_a_day: list[str]) -> None:
+    with connection.cursor() as cursor:
+        for model in apps.get_models():
+            cursor.execute(f'SELECT * FROM "{model._meta.db_table}"')
+            told = str(cursor.fetchall())
+            assert not [secret for secret in after_a_day if secret.removeprefix("whsec_") in told], model
+
+
+def test_no_log_line_holds_one(after_a_day: list[str], caplog: Any) -> None:
+    logged = "\n".join(record.getMessage() for record in caplog.get_records("setup"))
+    assert "can not be opened" in logged
+    assert not [secret for secret in after_a_day if secret.removeprefix("whsec_") in logged]
+
+
+def test_no_page_of_the_panel_shows_one_sealed_or_not(after_a_day: list[str], admin_client: Any) -> None:
+    sealed = WebhookEndpoint.objects.get().secret
+    models = [model for model in admin.site._registry if model._meta.app_label in ("tenants", "generations")]
+    for model in models:
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+        pages = [reverse(f"{name}_changelist")]
+        pages += [reverse(f"{name}_change", args=[row.pk]) for row in model._default_manager.all()[:2]]
+        for page in pages:
+            shown = admin_client.get(page, follow=True).content.decode()
+            assert not [secret for secret in (*after_a_day, sealed) if secret.removeprefix("whsec_") in shown], page
+
+
+def test_no_answer_shows_one_again(after_a_day: list[str], alice: Caller) -> None:
+    one = WebhookEndpoint.objects.get()
+    pages = ["/v1/webhook-endpoints", f"/v1/webhook-endpoints/{one.pk}", "/v1/webhook-deliveries"]
+    pages += [f"/v1/webhook-deliveries/{row.pk}" for row in Delivery.objects.all()]
+    for page in pages:
+        told = alice.http.get(page).content.decode()
+        assert not [secret for secret in (*after_a_day, one.secret) if secret in told], page

@@ -1,0 +1,239 @@
+"""The loop itself, with real threads: what it takes, when it ends, and that a wake-up cannot be lost."""
+
+import subprocess
+import sys
+import threading
+import time
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.db import connection
+from django.utils import timezone
+
+from generations import wakeups
+from generations.bucket import inputs, objects
+from generations.management.commands import worker
+from generations.media.images import inspect
+from generations.models import Generation, Slot, Worker
+from generations.reports import worker_hosts
+from generations.worker import loop, video_transfer
+from tests.conftest import Caller, count_rings, make_generation
+from tests.generations.test_lifecycle import put_in
+from tests.support.images import mp4, picture
+from tests.support.upstream import Upstream
+
+pytestmark = pytest.mark.django_db(transaction=True)
+Status = Generation.Status
+
+
+@pytest.fixture
+def generations(alice: Caller, bucket: Any, upstream: Upstream) -> list[Generation]:
+    image = inputs.keep(alice.tenant.pk, inspect(picture()))
+    return [make_generation(alice, image=image) for _ in range(20)]
+
+
+def test_a_sweep_brings_every_generation_to_its_end(generations: list[Generation], upstream: Upstream) -> None:
+    upstream.video(mp4())
+    taken = loop.run()
+    assert set(Generation.objects.values_list("status", flat=True)) == {Status.SUCCEEDED}
+    assert len(upstream.submits) == 20
+    assert taken >= 40
+    assert not Slot.objects.filter(lease_until__gt=timezone.now()).exists()
+    assert count_rings() == 0  # nothing is live: no successor is rung
+
+
+def test_a_sweep_with_nothing_to_do_ends_at_once(db: None) -> None:
+    started = time.monotonic()
+    assert loop.run() == 0
+    assert time.monotonic() - started < 1
+
+
+def test_a_second_sweep_finds_no_slot_and_ends_at_once(generations: list[Generation], upstream: Upstream) -> None:
+    assert wakeups.take_slot()
+    assert loop.run() == 0
+    assert upstream.submits == []
+
+
+def test_a_sweep_whose_time_is_over_rings_its_successor(
+    generations: list[Generation], upstream: Upstream, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(loop, "AWAKE_FOR", 0.0)
+    loop.run()
+    assert Generation.objects.filter(status=Status.RUNNING).exists()
+    assert count_rings() == 1
+
+
+def test_a_row_due_much_later_is_left_to_the_minutes_ring(alice: Caller) -> None:
+    g = make_generation(alice)
+    Generation.objects.filter(pk=g.pk).update(due_at=timezone.now() + timedelta(minutes=5))
+    assert loop.run() == 0
+    assert count_rings() == 0
+
+
+def test_a_sweep_that_is_asked_to_stop_ends_and_rings_nobody(generations: list[Generation], upstream: Upstream) -> None:
+    polled = threading.Event()
+    answer = upstream.on_poll
+    upstream.on_poll = lambda handler: (polled.set(), answer)[1]
+    thread = threading.Thread(target=lambda: (loop.run(), connection.close()))
+    thread.start()
+    assert polled.wait(10)
+    wakeups.free_slots_of_this_host()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert count_rings() == 0
+
+
+def test_a_step_that_fails_is_told_and_harms_no_other(
+    generations: list[Generation], upstream: Upstream, caplog: Any
+) -> None:
+    # The upstream gives every task the same id: the schema lets the first have it.
+    upstream.on_submit = 200, {}, b'{"task_id": "same"}'
+    upstream.video(mp4())
+    loop.run()
+    assert Generation.objects.filter(status=Status.SUCCEEDED).count() == 1
+    assert Generation.objects.filter(status=Status.SUBMITTING).count() == 19
+    assert "a step failed" in caplog.text
+
+
+def test_a_cluster_that_has_just_started_is_given_time(alice: Caller, monkeypatch: Any) -> None:
+    """After a long pause every row is overdue; a fresh cluster must not be killed for that, over and over."""
+    g = make_generation(alice)
+    Generation.objects.filter(pk=g.pk).update(due_at=timezone.now() - timedelta(hours=1))
+    monkeypatch.setattr(worker, "CHECK_EVERY", 0.1)
+    monkeypatch.setattr(worker_hosts, "STALLED", timedelta(seconds=1))
+    cluster = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+    command = worker.Command()
+    command.stopping = False
+    started = time.monotonic()
+    try:
+        why = command._watch(cluster)
+    finally:
+        worker._kill_group(cluster)
+    assert "none was done" in why
+    assert time.monotonic() - started >= 1.0
+
+
+def test_work_stands_still_where_it_is_due_and_this_host_does_none(alice: Caller, monkeypatch: Any) -> None:
+    clock = iter(range(0, 10_000, 50))  # seconds between two looks, by the supervisor's own clock
+    monkeypatch.setattr(worker_hosts.time, "monotonic", lambda: next(clock))
+
+    def looks(watch: worker_hosts.Watch, count: int = 2) -> list[bool]:
+        return [watch.observe() for _ in range(count)]
+
+    assert looks(worker_hosts.Watch()) == [False, False]  # nothing is due
+    g = make_generation(alice)
+    Generation.objects.filter(pk=g.pk).update(due_at=timezone.now() - timedelta(hours=2))
+    watch = worker_hosts.Watch()
+    assert looks(watch, 3) == [False, False, True]  # from long before, and judged only after a minute of its own
+    worker_hosts.beat()
+    assert looks(watch, 3) == [False, False, False]
+    assert looks(watch, 1) == [True]
+    watch.forget()  # as after a database that did not answer
+    assert looks(watch, 2) == [False, False]
+    slot = wakeups.take_slot()  # as a sweep of another host does: there is nothing to do for this one
+    assert slot
+    assert looks(watch, 3) == [False, False, False]
+    wakeups.free_slot(slot)
+    assert looks(watch, 3) == [False, False, True]
+
+
+def test_a_sweep_beats_and_a_restart_is_counted_with_its_reason(
+    generations: list[Generation], upstream: Upstream
+) -> None:
+    worker_hosts.started()
+    upstream.video(mp4())
+    loop.run()
+    worker_hosts.restarted("work is due, and none was done for a minute")
+    known = Worker.objects.get(pk=wakeups.host())
+    times = [known.started_at, known.beat_at, known.restarted_at]
+    assert None not in times
+    assert times == sorted(times, key=str)
+    assert (known.restarts, known.restart_reason) == (1, "work is due, and none was done for a minute")
+
+
+def test_where_the_sweeps_that_are_awake_do_not_keep_up_another_is_rung(alice: Caller, settings: Any) -> None:
+    settings.SWEEP_SLOTS = 2
+    g = make_generation(alice)
+    Generation.objects.filter(pk=g.pk).update(due_at=timezone.now() - timedelta(seconds=3))
+    assert wakeups.take_slot()
+    assert not wakeups.ring()
+    worker._ring_again()
+    assert count_rings() == 1
+    assert wakeups.take_slot()
+    with time_machine.travel(timezone.now() + timedelta(seconds=6), tick=False):
+        worker._ring_again()
+    assert count_rings() == 1
+
+
+def test_a_ring_of_a_host_whose_clock_was_ahead_silences_nobody(alice: Caller) -> None:
+    with time_machine.travel(timezone.now() + timedelta(hours=1), tick=False):
+        assert wakeups.ring()
+    wakeups.ring()
+    assert count_rings() == 2
+
+
+def test_a_row_whose_ring_was_lost_is_rung_for_again(alice: Caller) -> None:
+    g = make_generation(alice)
+    worker._ring_again()
+    assert count_rings() == 0  # it has only just come
+    Generation.objects.filter(pk=g.pk).update(due_at=timezone.now() - timedelta(seconds=3))
+    worker._ring_again()
+    worker._ring_again()
+    assert count_rings() == 1
+
+
+def test_a_generation_that_comes_while_a_sweep_is_awake_needs_no_ring(
+    generations: list[Generation], alice: Caller, upstream: Upstream
+) -> None:
+    polled = threading.Event()
+    answer = upstream.on_poll
+    upstream.on_poll = lambda handler: (polled.set(), answer)[1]
+    thread = threading.Thread(target=lambda: (loop.run(), connection.close()))
+    thread.start()
+    try:
+        assert polled.wait(10)
+        late = make_generation(alice, image=generations[0].image, seed=4242)
+        assert not wakeups.ring()
+        ends = time.monotonic() + 5.0
+        while time.monotonic() < ends and late.seed not in [submit["seed"] for submit in upstream.submits]:
+            time.sleep(0.02)
+        assert late.seed in [submit["seed"] for submit in upstream.submits]
+    finally:
+        wakeups.free_slots_of_this_host()
+        thread.join(10)
+
+
+def test_a_sweep_removes_what_a_delete_left_in_the_bucket(alice: Caller, bucket: Any) -> None:
+    g, _ = put_in(alice, "failed")
+    Generation.objects.filter(pk=g.pk).update(deleted_at=timezone.now() - timedelta(hours=1))
+    objects.put(f"{video_transfer.prefix(g)}1.mp4", b"left", "video/mp4")
+    loop.run()
+    assert objects.keys("") == []
+    assert Generation.objects.get(pk=g.pk).purged_at
+
+
+@pytest.mark.parametrize("threads", [1, 4, 100], ids=lambda threads: f"{threads} threads")
+def test_who_has_polls_waiting_looks_again_as_soon_as_half_of_those_begun_are_done(
+    threads: int, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(loop, "SHORT", 30.0)
+    monkeypatch.setattr(loop, "LOOK_EVERY", 30.0)
+    may_end = threading.Semaphore(0)
+    with loop._crew("poll", threads, loop.POLLS_AHEAD * threads, lambda _: may_end.acquire()) as polling:
+        half, rested = loop._batch(polling), threading.Event()
+        polling.begin(range(polling.size - half + 1))  # with one more done there is room for half as many
+
+        def rest() -> None:
+            loop._rest(set(), polling, loop.Polls(), hurry=True)
+            rested.set()
+
+        looking = threading.Thread(target=rest)
+        looking.start()
+        assert not rested.wait(0.2)
+        may_end.release()
+        assert rested.wait(10)
+        rest()  # there is room still
+        may_end.release(polling.size)
+        looking.join()

@@ -1,0 +1,107 @@
+"""Events and fields of the log that searches, dashboards and alerts of operators hold as text.
+
+Nobody who holds one is told when it changes, so none changes. A test that fails shows an event or a field that was
+renamed: give its name back. One that is gone for good is taken out here, and named in the change log.
+"""
+
+import ast
+import io
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seedance_service.logs import RedactingFormatter
+from tests.conftest import Caller
+from tests.http_client import Client
+from tests.support.receiver import receiving
+from tests.support.webhooks import attempt_all, ended, make_endpoint
+
+ROOT = Path(__file__).parents[2]
+OURS = ("seedance_service", "tenants", "generations", "deploy")
+SMALLEST = {"image": "https://pictures.example.com/a.png", "resolution": "480p"}
+ALWAYS = {"timestamp", "level", "logger", "event"}
+LINES = {
+    "request": {"action", "path", "status", "tenant", "key", "duration_ms", "request_id"},
+    "move": {"action", "tenant", "generation", "seed", "why", "duration_ms", "request_id"},
+    "webhook": {"action", "status_code", "tenant", "delivery", "generation", "type", "attempt", "duration_ms"},
+    "panel": {"action", "path", "status", "user", "duration_ms", "request_id"},
+}
+EVENTS = {
+    *LINES,
+    "S3 is in trouble",
+    "a delivery failed",
+    "a second factor was set up",
+    "a second factor was taken away",
+    "a step came to nothing",
+    "a step failed",
+    "a task is paid for, and its generation is over",
+    "a webhook endpoint is disabled",
+    "a webhook's secret can not be opened",
+    "a wrong second factor",
+    "an answer of the upstream could not be recorded; again in a second",
+    "answer",
+    "it is not known what became of it",
+    "its failure could not be recorded",
+    "its whole process group is killed, and started again",
+    "no URL can be signed",
+    "nobody can wait",
+    "pruned",
+    "something is not well",
+    "submits are paused",
+    "submits go out again",
+    "the bucket does not let it be pruned",
+    "the bucket's clients can not be made",
+    "the database does not answer the worker's supervisor",
+    "the database does not tell what has ended",
+    "the database is in trouble",
+    "the ring was lost; the schedule rings within the minute",
+    "the secret before the present one can not be opened",
+    "the times of a kind could not be read",
+    "what is over could not be removed, or counted; the next sweep tries again",
+    "what this process counts is not served",
+    "what was deleted is still in the bucket",
+    "where the bucket is can not be found out for the panel",
+}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_log_lines_have_the_fields_that_searches_name(alice: Caller, admin_client: Client, settings: Any) -> None:
+    """Dashboards and alerts of the log are built on what the README says of these four."""
+    out = io.StringIO()
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(RedactingFormatter())
+    logging.getLogger().addHandler(handler)
+    try:
+        with receiving(settings) as receiver:
+            make_endpoint(alice, receiver.url)
+            alice.http.post("/v1/generations", SMALLEST, format="json")
+            ended(alice)
+            attempt_all()
+        admin_client.get("/admin/")
+    finally:
+        logging.getLogger().removeHandler(handler)
+    found: dict[str, set[str]] = {}
+    for line in map(json.loads, out.getvalue().splitlines()):
+        found.setdefault(line["event"], set()).update(line)
+    assert {event: found[event] - ALWAYS for event in LINES} == LINES
+
+
+def events() -> set[str]:
+    """Return the first argument of each call of a logger in the product."""
+    found = set()
+    for path in (path for folder in OURS for path in (ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Call(
+                    func=ast.Attribute(value=ast.Name("log" | "logger"), attr=level),
+                    args=[ast.Constant(str(event)), *_],
+                ) if level in ("debug", "info", "warning", "error", "exception"):
+                    found.add(event)
+    return found
+
+
+def test_log_events_have_the_names_that_searches_hold() -> None:
+    assert EVENTS - events() == set()

@@ -1,0 +1,126 @@
+"""Migrations let the release before them go on: expand, fill, and contract a release later.
+
+While hosts are replaced one after the other, both releases work on one schema. So what a release adds may be left out
+by the one before it, what it takes away nobody may use any more, and nothing locks a table that grows.
+"""
+
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db import connection, migrations, models
+from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.operations.base import Operation
+
+from tenants.db.migrations import AddIndexOnline, RemoveIndexOnline, SetStorage
+
+ROOT = Path(__file__).resolve().parents[2]
+# Made before there was a release to go on.
+FIRST = {"generations": 12, "tenants": 7}
+GROWING = {
+    "generation",
+    "event",
+    "attempt",
+    "label",
+    "inputimage",
+    "delivery",
+    "deliveryattempt",
+    "ledgerentry",
+    "window",
+}
+# Taken away from models in one release, and from the schema in the next: the second one is named here, with the first.
+CONTRACTS: dict[tuple[str, str], str] = {}
+
+
+def names() -> list[tuple[str, str]]:
+    return [
+        (app, path.stem)
+        for app, first in FIRST.items()
+        for path in sorted((ROOT / app / "migrations").glob("[0-9]*.py"))
+        if int(path.stem[:4]) >= first
+    ]
+
+
+def loaded(app: str, name: str) -> Any:
+    return importlib.import_module(f"{app}.migrations.{name}").Migration
+
+
+def faults(app: str, name: str) -> Iterator[str]:
+    migration = loaded(app, name)
+    made = {
+        operation.name.lower() for operation in migration.operations if isinstance(operation, migrations.CreateModel)
+    }
+    for operation in migration.operations:
+        if fault := _fault(operation, made, whole=migration.atomic):
+            yield f"{operation.describe()}: {fault}"
+        if isinstance(operation, migrations.RemoveField | migrations.DeleteModel) and (app, name) not in CONTRACTS:
+            yield f"{operation.describe()}: the release before still uses it; name the two releases in CONTRACTS"
+
+
+def _fault(operation: Operation, made: set[str], *, whole: bool) -> str:
+    model = getattr(operation, "model_name", "").lower()
+    if model in made:
+        return ""
+    match operation:
+        case migrations.CreateModel() | migrations.AlterModelOptions() | SetStorage() | migrations.RunPython():
+            return ""
+        case migrations.RemoveField() | migrations.DeleteModel():
+            return ""
+        case AddIndexOnline() | RemoveIndexOnline():
+            return "needs `atomic = False`" if whole else ""
+        case migrations.AddIndex() | migrations.RemoveIndex():
+            return "locks a table that grows; tenants.db.migrations has one that does not" if model in GROWING else ""
+        case migrations.AddField():
+            field = operation.field
+            if not field.null and field.db_default is models.NOT_PROVIDED and not field.many_to_many:
+                return "the release before leaves it out: it is null, or has a db_default"
+            return "an index or a key on it is made under a lock" if field.db_index and model in GROWING else ""
+        case migrations.AlterField():
+            return "may write the table anew, under a lock" if model in GROWING else ""
+    return "is not known to be harmless"
+
+
+@pytest.mark.parametrize(("app", "name"), names())
+def test_a_migration_lets_the_release_before_go_on(app: str, name: str) -> None:
+    assert list(faults(app, name)) == []
+
+
+@pytest.mark.parametrize(
+    ("operation", "word"),
+    [
+        (migrations.AddField("generation", "new", models.IntegerField(default=0)), "db_default"),
+        (migrations.AddField("generation", "new", models.IntegerField(db_index=True, null=True)), "under a lock"),
+        (migrations.AddIndex("event", models.Index(fields=["at"], name="x")), "locks a table"),
+        (AddIndexOnline("event", models.Index(fields=["at"], name="x")), "atomic"),
+        (migrations.AlterField("ledgerentry", "reason", models.TextField()), "anew"),
+        (migrations.RenameField("tenant", "name", "title"), "not known"),
+        (migrations.RunSQL("SELECT 1"), "not known"),
+    ],
+)
+def test_the_rules_know_what_would_stop_it(operation: Operation, word: str) -> None:
+    assert word in _fault(operation, set(), whole=True)
+
+
+@pytest.mark.one_database
+@pytest.mark.django_db(transaction=True)
+def test_the_newest_migrations_can_be_taken_back(monkeypatch: Any) -> None:
+    """On either database: by hand, where a release is taken back for good."""
+    executor = MigrationExecutor(connection)
+    newest = executor.loader.graph.leaf_nodes()
+    earlier = [("generations", "0011_roles"), ("tenants", "0006_webhooks_scope")]
+    try:
+        executor.migrate(earlier)
+        with connection.cursor() as cursor:
+            tables = connection.introspection.table_names(cursor)
+        assert "generations_pace" not in tables
+    finally:
+        MigrationExecutor(connection).migrate(newest)
+
+
+@pytest.mark.one_database
+def test_migrations_and_models_say_the_same(db: None) -> None:
+    """Migrations hold functions of models by their paths: where one is moved, its import in old migrations follows."""
+    call_command("makemigrations", "--check", "--dry-run", verbosity=0)

@@ -1,0 +1,27 @@
+"""Find the PostgreSQL that the tests may use: `python -m tests.support.databases` prints its URL, or nothing."""
+
+import os
+import sys
+
+import psycopg
+
+STANDARD = "postgres://postgres@127.0.0.1:5432/test"  # where a local server is, and what CI has
+
+
+def postgres_url() -> str | None:
+    """TEST_POSTGRES_URL, or the standard address where a server answers. With REQUIRE_POSTGRES=1, none is an error."""
+    url = os.environ.get("TEST_POSTGRES_URL", STANDARD)
+    try:
+        psycopg.connect(url, connect_timeout=3).close()
+    except psycopg.Error as error:
+        if os.environ.get("REQUIRE_POSTGRES") == "1" or "TEST_POSTGRES_URL" in os.environ:
+            raise SystemExit(f"PostgreSQL is required, and does not answer: {error}") from error
+        return None
+    return url
+
+
+if __name__ == "__main__":
+    found = postgres_url()
+    print(found or "", end="")
+    if found is None:
+        print("No PostgreSQL answers here: the tests run on SQLite alone.", file=sys.stderr)
