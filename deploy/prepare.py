@@ -14,7 +14,7 @@ from django.contrib.auth import get_user_model
 
 from generations.bucket import objects
 from tenants import actions
-from tenants.actions import Act
+from tenants.actions import Actor
 from tenants.api.authentication import find
 from tenants.errors import InvalidKey
 from tenants.models import Tenant
@@ -35,12 +35,12 @@ def _admin(password: str) -> None:
 
 
 def _demo_key(known: str) -> str:
-    act = Act(by="make run", reason="the demo tenant")
-    tenant = Tenant.objects.filter(name="demo").first() or actions.create_tenant(act, "demo")
+    actor = Actor(name="make run", reason="the demo tenant")
+    tenant = Tenant.objects.filter(name="demo").first() or actions.create_tenant(actor, "demo")
     try:
         find(known)
     except InvalidKey:
-        return actions.mint_key(act, tenant, label="make run").text
+        return actions.mint_key(actor, tenant, label="make run").text
     return known
 
 

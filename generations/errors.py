@@ -116,15 +116,15 @@ class Trouble(Exception):
     """An outside system did not do its part."""
 
 
-class UpstreamTrouble(Trouble):
+class UpstreamError(Trouble):
     """The upstream gave no answer, or none that can be understood."""
 
 
-class StorageTrouble(Trouble):
+class StorageError(Trouble):
     """S3 did not do what it was asked."""
 
 
-class ObjectExists(StorageTrouble):
+class ObjectExists(StorageError):
     """There is an object under that key already, and none is ever overwritten."""
 
 

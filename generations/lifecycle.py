@@ -117,11 +117,16 @@ def keep_image(generation: Generation, field: str, image: InputImage) -> bool:
         return _note(generation, **{field: image})
 
 
-def put_off(generation: Generation, seconds: float, *, trouble: str = "", **facts: Any) -> bool:
+def reschedule(generation: Generation, seconds: float, *, trouble: str = "", **facts: Any) -> bool:
     """Not yet: look again in `seconds`. `trouble` says why a try of the present step came to nothing, and counts it."""
-    due_at, first = timezone.now() + timedelta(seconds=seconds), generation.tries == 0
+    due_at, first = timezone.now() + timedelta(seconds=seconds), generation.consecutive_failures == 0
     with transaction.atomic():
-        noted = _note(generation, due_at=due_at, tries=generation.tries + 1 if trouble else 0, **facts)
+        noted = _note(
+            generation,
+            due_at=due_at,
+            consecutive_failures=generation.consecutive_failures + 1 if trouble else 0,
+            **facts,
+        )
         if noted and trouble and first:
             Event.objects.create(generation=generation, status=generation.status, message=trouble)
     if noted and trouble:
@@ -134,17 +139,17 @@ class Rendering:
     """What a poll saw of one that is not done."""
 
     id: UUID
-    turn: int
+    fencing_token: int
     due_at: datetime  # of the next poll
     progress_percent: int
 
 
-def put_off_all(seen: Sequence[Rendering]) -> None:
-    """As `put_off`, without trouble, for many at once: it holds for each whose turn is still the poller's."""
+def reschedule_many(seen: Sequence[Rendering]) -> None:
+    """As `reschedule`, without trouble, for many at once: it holds for each whose turn is still the poller's."""
     if not seen:
         return
     ordered = sorted(seen, key=lambda one: one.id)  # so that no two writers wait for each other
-    rows = [(one.id, one.turn, one.due_at, one.progress_percent) for one in ordered]
+    rows = [(one.id, one.fencing_token, one.due_at, one.progress_percent) for one in ordered]
     sql, values = engine.table_of(SEEN_TYPES, rows)
     engine.run(PUT_OFF.format(rows=sql), values)
 
@@ -173,7 +178,7 @@ def mark_running(generation: Generation, attempt: Attempt, upstream_id: str, sec
     with transaction.atomic():
         _close(attempt, "created", upstream_id)
         sources = [Status.QUEUED, *SENT]
-        facts: dict[str, Any] = {"due_at": due_at, "upstream_id": upstream_id, "tries": 0}
+        facts: dict[str, Any] = {"due_at": due_at, "upstream_id": upstream_id, "consecutive_failures": 0}
         if _move(generation, sources, Status.RUNNING, fenced=False, **facts):
             return True
     log.error("a task is paid for, and its generation is over", upstream_id=upstream_id, **_named(generation))
@@ -185,7 +190,7 @@ def mark_not_created(generation: Generation, attempt: Attempt, reason: str, seco
     due_at = timezone.now() + timedelta(seconds=seconds)
     with transaction.atomic():
         _close(attempt, "not_created", reason)
-        facts: dict[str, Any] = {"due_at": due_at, "tries": generation.tries + 1}
+        facts: dict[str, Any] = {"due_at": due_at, "consecutive_failures": generation.consecutive_failures + 1}
         return _move(generation, SENT, Status.QUEUED, reason, fenced=False, sent=generation.submitted_at, **facts)
 
 
@@ -203,7 +208,9 @@ def mark_in_doubt(generation: Generation, reason: str, attempt: Attempt | None =
     with transaction.atomic():
         for lost in [attempt] if attempt else generation.attempts.filter(finished_at=None):
             _close(lost, "in_doubt", reason)
-        moved = _move(generation, [Status.SUBMITTING], Status.IN_DOUBT, reason, due_at=timezone.now(), tries=0)
+        moved = _move(
+            generation, [Status.SUBMITTING], Status.IN_DOUBT, reason, due_at=timezone.now(), consecutive_failures=0
+        )
     failpoint("doubt_recorded")
     return moved
 
@@ -217,7 +224,7 @@ def hold_doubt(generation: Generation) -> bool:
 def attach(generation: Generation, upstream_id: str, why: str) -> bool:
     """The task that its lost answer was about was found."""
     now = timezone.now()
-    facts: dict[str, Any] = {"due_at": now, "resumed_at": now, "upstream_id": upstream_id, "tries": 0}
+    facts: dict[str, Any] = {"due_at": now, "resumed_at": now, "upstream_id": upstream_id, "consecutive_failures": 0}
     sent = generation.submitted_at
     return _move(generation, [Status.IN_DOUBT], Status.RUNNING, why, fenced=False, sent=sent, **facts)
 
@@ -225,14 +232,19 @@ def attach(generation: Generation, upstream_id: str, why: str) -> bool:
 def resubmit(generation: Generation, why: str) -> bool:
     """Somebody, or the tenant's policy, answers for it that another attempt may be sent."""
     now = timezone.now()
-    facts: dict[str, Any] = {"due_at": now, "resumed_at": now, "tries": 0}
+    facts: dict[str, Any] = {"due_at": now, "resumed_at": now, "consecutive_failures": 0}
     sent = generation.submitted_at
     return _move(generation, [Status.IN_DOUBT], Status.QUEUED, why, fenced=False, sent=sent, **facts)
 
 
 def start_copying(generation: Generation, upstream_seed: int | None) -> bool:
     due_at = timezone.now() + COPY_LEASE
-    facts: dict[str, Any] = {"due_at": due_at, "upstream_seed": upstream_seed, "progress_percent": 99, "tries": 0}
+    facts: dict[str, Any] = {
+        "due_at": due_at,
+        "upstream_seed": upstream_seed,
+        "progress_percent": 99,
+        "consecutive_failures": 0,
+    }
     with transaction.atomic():
         moved = _move(generation, [Status.RUNNING], Status.COPYING, **facts)
         if moved:
@@ -288,9 +300,9 @@ def nudge(generation: Generation, sources: Sequence[Status], why: str) -> bool:
     """It is due now and its tries begin anew; a worker that has it in hand loses its turn."""
     row = Generation.objects.filter(pk=generation.pk, status__in=sources)
     with transaction.atomic():
-        if not row.update(due_at=timezone.now(), tries=0, turn=F("turn") + 1):
+        if not row.update(due_at=timezone.now(), consecutive_failures=0, fencing_token=F("fencing_token") + 1):
             return False
-        generation.refresh_from_db(fields=["status", "due_at", "tries", "turn"])
+        generation.refresh_from_db(fields=["status", "due_at", "consecutive_failures", "fencing_token"])
         _tell(generation, why)
     return True
 
@@ -352,7 +364,7 @@ def _move(
     with transaction.atomic():
         row = Generation.objects.filter(pk=generation.pk, status__in=sources)
         if fenced:
-            row = row.filter(turn=generation.turn)
+            row = row.filter(fencing_token=generation.fencing_token)
         if sent:
             row = row.filter(submitted_at=sent)
         if not row.update(status=target, **columns):
@@ -367,7 +379,7 @@ def _move(
 
 def _note(generation: Generation, **columns: Any) -> bool:
     """Learn something without moving: it holds only while the turn is this worker's."""
-    row = Generation.objects.filter(pk=generation.pk, turn=generation.turn, status=generation.status)
+    row = Generation.objects.filter(pk=generation.pk, fencing_token=generation.fencing_token, status=generation.status)
     if not row.update(**columns):
         return False
     for name, value in columns.items():

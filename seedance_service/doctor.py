@@ -20,7 +20,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from generations import wakeups
 from generations.bucket import objects
-from generations.errors import StorageTrouble, UpstreamTrouble
+from generations.errors import StorageError, UpstreamError
 from generations.reports import worker_hosts
 from generations.upstream.novita import client as novita
 from tenants.db.engine import engine
@@ -113,7 +113,7 @@ def of_bucket() -> Iterator[Finding]:
         for step in objects.rehearse(key):
             if step == "ListBucket":
                 yield from _signed(key)
-    except StorageTrouble as trouble:
+    except StorageError as trouble:
         mend = f"Give the service's role {step.split()[0]} on that bucket." if step else "Check its name and the keys."
         yield Finding("bucket", WRONG, f"{step or 'HeadBucket'}: {trouble}", mend)
         return
@@ -149,7 +149,7 @@ def _status(url: str) -> int | str:
 def of_upstream() -> Iterator[Finding]:
     try:
         at = novita.greet(novita.account(test=False))
-    except UpstreamTrouble as trouble:
+    except UpstreamError as trouble:
         mend = "Check NOVITA_API_KEY in the upstream's console, and its balance; the panel says when submits pause."
         if "failed" in str(trouble):
             mend = "Open the way to NOVITA_BASE_URL: a firewall, a proxy or its name may be in it."

@@ -13,14 +13,14 @@ django.setup(set_prefix=False)
 
 from generations.api import long_poll  # noqa: E402
 from generations.bucket import objects  # noqa: E402  # these read the settings, which are there now
-from generations.errors import StorageTrouble  # noqa: E402
+from generations.errors import StorageError  # noqa: E402
 from seedance_service.http import dispatch  # noqa: E402
 
 log = structlog.stdlib.get_logger(__name__)
 application = dispatch.application
 try:
     objects.get_ready()
-except StorageTrouble:  # /readyz reports it, and so does every call that needs the bucket
+except StorageError:  # /readyz reports it, and so does every call that needs the bucket
     log.exception("the bucket's clients can not be made")
 long_poll.end_with_the_process()
 gc.collect()

@@ -38,14 +38,14 @@ _insert_audit_entry = Insert(AuditEntry)
 
 
 @dataclass(frozen=True)
-class Act:
+class Actor:
     """Who does it, and why."""
 
-    by: str
+    name: str
     reason: str = ""
 
 
-def create_tenant(act: Act, name: str, *, time_zone: str = "UTC", **facts: Any) -> Tenant:
+def create_tenant(actor: Actor, name: str, *, time_zone: str = "UTC", **facts: Any) -> Tenant:
     """`facts`: limits, and what it wants of its generations. Raises NotPossible for a name that is taken or no name."""
     _check_name(name)
     _check_wants(facts)
@@ -53,11 +53,11 @@ def create_tenant(act: Act, name: str, *, time_zone: str = "UTC", **facts: Any) 
         tenant = Tenant(name=name, time_zone=_checked_zone(time_zone), **facts)
         tenant.save(force_insert=True)
         wants = {wish: getattr(tenant, wish) for wish in Tenant.WANTS}
-        note(act, "create tenant", tenant, name, {**tenant.limits, **wants, "time_zone": time_zone})
+        note(actor, "create tenant", tenant, name, {**tenant.limits, **wants, "time_zone": time_zone})
     return tenant
 
 
-def change_tenant(act: Act, tenant: Tenant, **wanted: Any) -> Tenant:
+def change_tenant(actor: Actor, tenant: Tenant, **wanted: Any) -> Tenant:
     """Set its name, its time zone, its limits or its wants; None takes a limit away. Running generations go on."""
     _check_wants(wanted)
     with _unique_name(wanted.get("name", tenant.name)), transaction.atomic():
@@ -67,21 +67,21 @@ def change_tenant(act: Act, tenant: Tenant, **wanted: Any) -> Tenant:
             _check_name(wanted["name"])
         if "time_zone" in changes:
             _carry_over(locked, _checked_zone(wanted["time_zone"]))
-        record_changes(act, "change tenant", locked, locked.name, locked, changes)
+        record_changes(actor, "change tenant", locked, locked.name, locked, changes)
     return locked
 
 
-def suspend(act: Act, tenant: Tenant) -> None:
+def suspend(actor: Actor, tenant: Tenant) -> None:
     """New generations are refused; running ones finish."""
-    _suspend(act, "suspend", tenant, timezone.now())
+    _suspend(actor, "suspend", tenant, timezone.now())
 
 
-def resume(act: Act, tenant: Tenant) -> None:
-    _suspend(act, "resume", tenant, None)
+def resume(actor: Actor, tenant: Tenant) -> None:
+    _suspend(actor, "resume", tenant, None)
 
 
 def mint_key(
-    act: Act,
+    actor: Actor,
     tenant: Tenant,
     *,
     label: str = "",
@@ -104,20 +104,20 @@ def mint_key(
         )
         key.save(force_insert=True)
         given = {name: value for name, value in key.limits.items() if value is not None}
-        note(act, "mint key", tenant, new.prefix, {**facts, **given, "expires_at": _plain(expires_at)})
+        note(actor, "mint key", tenant, new.prefix, {**facts, **given, "expires_at": _plain(expires_at)})
     return new
 
 
-def change_key(act: Act, key: ApiKey, **wanted: Any) -> ApiKey:
+def change_key(actor: Actor, key: ApiKey, **wanted: Any) -> ApiKey:
     """Set its label or its own limits; None takes a limit away."""
     _check_label(wanted.get("label", ""))
     with transaction.atomic():
         locked = ledger.lock_key(key.pk)
-        record_changes(act, "change key", locked.tenant, locked.prefix, locked, wanted)
+        record_changes(actor, "change key", locked.tenant, locked.prefix, locked, wanted)
     return locked
 
 
-def roll_key(act: Act, key: ApiKey, overlap: timedelta) -> tuple[key_format.NewKey, datetime]:
+def roll_key(actor: Actor, key: ApiKey, overlap: timedelta) -> tuple[key_format.NewKey, datetime]:
     """A new key that may do what the old one may, for as long; and until when the old one is good: never longer."""
     with transaction.atomic():
         old = ledger.lock_key(key.pk)
@@ -125,27 +125,27 @@ def roll_key(act: Act, key: ApiKey, overlap: timedelta) -> tuple[key_format.NewK
             raise NotPossible(reason=f"{old.prefix} is revoked; mint a new one instead.")
         now, expires_at = timezone.now(), old.expires_at
         ends = min(filter(None, [expires_at, now + overlap]))
-        record_changes(act, "roll key", old.tenant, old.prefix, old, {"expires_at": ends})
+        record_changes(actor, "roll key", old.tenant, old.prefix, old, {"expires_at": ends})
         facts: dict[str, Any] = {"label": old.label, "scopes": old.scopes, "test": old.test, "limits": old.limits}
-        new = mint_key(act, old.tenant, expires_at=expires_at, **facts)
+        new = mint_key(actor, old.tenant, expires_at=expires_at, **facts)
         _carry_to_successor(old, new.prefix, now)
     return new, ends
 
 
-def revoke_key(act: Act, key: ApiKey) -> bool:
+def revoke_key(actor: Actor, key: ApiKey) -> bool:
     """For ever. False where it was revoked before."""
     with transaction.atomic():
         locked = ledger.lock_key(key.pk)
         if locked.revoked_at:
             return False
         revoked = {"revoked_at": timezone.now()}
-        record_changes(act, "revoke key", locked.tenant, locked.prefix, locked, revoked)
+        record_changes(actor, "revoke key", locked.tenant, locked.prefix, locked, revoked)
     return True
 
 
-def adjust(act: Act, tenant: Tenant, amount_micro: int) -> None:
+def adjust(actor: Actor, tenant: Tenant, amount_micro: int) -> None:
     """Put an amount (a credit is negative) on this month's bill and budget. Raises NotPossible."""
-    if not act.reason or not 0 < abs(amount_micro) <= MOST_ADJUSTED:
+    if not actor.reason or not 0 < abs(amount_micro) <= MOST_ADJUSTED:
         raise NotPossible(reason="An adjustment has a reason, and an amount that is not 0 and at most a billion USD.")
     with transaction.atomic():
         locked = ledger.lock_tenant(tenant.pk)
@@ -154,8 +154,8 @@ def adjust(act: Act, tenant: Tenant, amount_micro: int) -> None:
         if _spent_micro(locked, starts_at) + amount_micro < 0:
             raise NotPossible(reason="A credit can not be larger than what was spent this month.")
         change = Charge(Kind.USD_PER_MONTH, starts_at, amount_micro)
-        ledger.adjust(locked, amount_micro, [change], act.reason, at=now)
-        note(act, "adjust", locked, locked.name, {"usd": amounts.usd(amount_micro)})
+        ledger.adjust(locked, amount_micro, [change], actor.reason, at=now)
+        note(actor, "adjust", locked, locked.name, {"usd": amounts.usd(amount_micro)})
 
 
 def _spent_micro(tenant: Tenant, starts_at: datetime) -> int:
@@ -197,19 +197,21 @@ def _carry_to_successor(old: ApiKey, prefix: str, now: datetime) -> None:
         ledger.adjust(old.tenant, 0, changes, f"carried over from {old.prefix}", at=now, api_key_id=new.pk)
 
 
-def _suspend(act: Act, name: str, tenant: Tenant, at: datetime | None) -> None:
+def _suspend(actor: Actor, name: str, tenant: Tenant, at: datetime | None) -> None:
     with transaction.atomic():
         locked = ledger.lock_tenant(tenant.pk)
         if bool(locked.suspended_at) == bool(at):
             raise NotPossible(reason=f"The tenant is {'suspended already' if at else 'not suspended'}.")
-        record_changes(act, name, locked, locked.name, locked, {"suspended_at": at})
+        record_changes(actor, name, locked, locked.name, locked, {"suspended_at": at})
 
 
 def _changes(row: Model, wanted: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in wanted.items() if getattr(row, name) != value}
 
 
-def record_changes(act: Act, action: str, tenant: Tenant, target: str, row: Model, wanted: Mapping[str, Any]) -> None:
+def record_changes(
+    actor: Actor, action: str, tenant: Tenant, target: str, row: Model, wanted: Mapping[str, Any]
+) -> None:
     """Write what `wanted` changes of a row that is locked, with the audit's entry; nothing where nothing changes."""
     changes = _changes(row, wanted)
     if not changes:
@@ -219,7 +221,7 @@ def record_changes(act: Act, action: str, tenant: Tenant, target: str, row: Mode
         setattr(row, name, value)
     row.save(update_fields=list(changes))
     _drop_from_cache(row)
-    note(act, action, tenant, target, told)
+    note(actor, action, tenant, target, told)
 
 
 def _drop_from_cache(row: Model) -> None:
@@ -229,20 +231,20 @@ def _drop_from_cache(row: Model) -> None:
     transaction.on_commit(partial(cached_keys.drop, row))
 
 
-def note(act: Act, action: str, tenant: Tenant, target: str, changes: Mapping[str, Any]) -> None:
+def note(actor: Actor, action: str, tenant: Tenant, target: str, changes: Mapping[str, Any]) -> None:
     """Write the audit entry of an action, in the action's own transaction."""
-    engine.run(*audit_entry(act, action, tenant, target, changes))
+    engine.run(*audit_entry(actor, action, tenant, target, changes))
 
 
-def audit_entry(act: Act, action: str, tenant: Tenant, target: str, changes: Mapping[str, Any]) -> Statement:
+def audit_entry(actor: Actor, action: str, tenant: Tenant, target: str, changes: Mapping[str, Any]) -> Statement:
     """Return the INSERT of the audit entry, for a transaction that is not the ORM's."""
     return _insert_audit_entry.of(
-        actor=act.by, action=action, tenant_id=tenant.pk, target=target, changes=dict(changes), reason=act.reason
+        actor=actor.name, action=action, tenant_id=tenant.pk, target=target, changes=dict(changes), reason=actor.reason
     )
 
 
-def check_reason(act: Act) -> None:
-    if not act.reason.strip():
+def check_reason(actor: Actor) -> None:
+    if not actor.reason.strip():
         raise NotPossible(reason="It needs a reason.")
 
 

@@ -135,24 +135,24 @@ def _nothing_remembered() -> None:
     eta._fresh.clear()
 
 
-ACT = actions.Act(by="tests")
+ACTOR = actions.Actor(name="tests")
 
 
 class Caller:
     """A tenant with a key, and an HTTP client that uses it."""
 
     def __init__(self, tenant: str | Tenant, **facts: Any) -> None:
-        self.tenant = actions.create_tenant(ACT, tenant) if isinstance(tenant, str) else tenant
-        new = actions.mint_key(ACT, self.tenant, **facts)
+        self.tenant = actions.create_tenant(ACTOR, tenant) if isinstance(tenant, str) else tenant
+        new = actions.mint_key(ACTOR, self.tenant, **facts)
         self.key_text = new.text
         self.key = ApiKey.objects.get(prefix=new.prefix)
         self.http = http_client.with_key(new.text)
 
     def limit(self, **limits: int | None) -> None:
-        self.tenant = actions.change_tenant(ACT, self.tenant, **limits)
+        self.tenant = actions.change_tenant(ACTOR, self.tenant, **limits)
 
     def limit_key(self, **limits: int | None) -> None:
-        self.key = actions.change_key(ACT, self.key, **limits)
+        self.key = actions.change_key(ACTOR, self.key, **limits)
 
     def with_key(self, **facts: Any) -> "Caller":
         """The same tenant by another key."""

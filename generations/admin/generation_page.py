@@ -13,7 +13,7 @@ from django.utils import timezone
 from generations import lifecycle
 from generations.admin import action_pages
 from generations.bucket import links
-from generations.errors import StorageTrouble
+from generations.errors import StorageError
 from generations.models import Attempt, Delivery, Event, Generation, InputImage
 from tenants import amounts, times
 from tenants.models import LedgerEntry
@@ -106,7 +106,7 @@ def signed(url: Callable[[Any], str], row: Any) -> str:
     """Its URL; none where S3's keys are lost, which is when ops need the page most."""
     try:
         return url(row)
-    except StorageTrouble as trouble:
+    except StorageError as trouble:
         log.warning("no URL can be signed", trouble=str(trouble))
         return ""
 

@@ -15,7 +15,7 @@ from generations.admin import filters
 from generations.models import Delivery, DeliveryAttempt, WebhookEndpoint
 from generations.webhooks import deliveries, endpoints
 from tenants import times
-from tenants.actions import Act
+from tenants.actions import Actor
 from tenants.admin import action_page
 from tenants.admin.action_page import Once
 from tenants.admin.forms import ActForm, Hours, Line, check_changes
@@ -72,18 +72,18 @@ class RotateForm(ActForm):
     )
 
 
-def make(act: Act, tenant: Tenant, url: str, **facts: Any) -> Once:
-    _, secret = endpoints.create(act, tenant, url, **facts)
+def make(actor: Actor, tenant: Tenant, url: str, **facts: Any) -> Once:
+    _, secret = endpoints.create(actor, tenant, url, **facts)
     return _shown(secret)
 
 
-def rotate(act: Act, endpoint: WebhookEndpoint, overlap: timedelta) -> Once:
-    secret, until = endpoints.rotate_secret(act, endpoint, overlap)
+def rotate(actor: Actor, endpoint: WebhookEndpoint, overlap: timedelta) -> Once:
+    secret, until = endpoints.rotate_secret(actor, endpoint, overlap)
     return _shown(secret, until)
 
 
-def disable(act: Act, endpoint: WebhookEndpoint) -> None:
-    endpoints.disable(act, endpoint, f"By {act.by}: {act.reason}"[:200])
+def disable(actor: Actor, endpoint: WebhookEndpoint) -> None:
+    endpoints.disable(actor, endpoint, f"By {actor.name}: {actor.reason}"[:200])
 
 
 def _shown(secret: str, until: datetime | None = None) -> Once:
@@ -174,7 +174,7 @@ class WebhookEndpointAdmin(action_page.Acts, ReadOnly, ModelAdmin):
 
     @action(description="Delete", icon="delete", permissions=["act"])
     def remove(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.act(request, object_id, DELETE, back=self.list_address())
+        return self.run_action(request, object_id, DELETE, back=self.list_address())
 
 
 class AttemptInline(ReadOnly, TabularInline):

@@ -9,14 +9,14 @@ from rest_framework.request import Request
 from generations.api import idempotency
 from generations.api.request_bodies import Create
 from generations.intake import create as intake
-from generations.intake.create import Accepted, Wanted
+from generations.intake.create import Accepted, GenerationRequest
 from tenants.api.base import key_of
 from tenants.limits import ratelimit_headers
 
 _forms = threading.local()
 
 
-def checked(kind: type[Create], body: Any, **context: Any) -> Wanted:
+def checked(kind: type[Create], body: Any, **context: Any) -> GenerationRequest:
     """What the body asks for. Raises ValidationError. The body itself is let go: the framework's objects hold each
     other, and would hold its pictures until the garbage collector comes."""
     form = _blank(kind)
@@ -41,7 +41,7 @@ def _blank(kind: type[Create]) -> Create:
     return form
 
 
-def accept(request: Request, wanted: Wanted) -> Accepted:
+def accept(request: Request, wanted: GenerationRequest) -> Accepted:
     """Create the generation, once for all requests with the same Idempotency-Key, as `intake.accept` does."""
     return intake.accept(key_of(request), wanted, idempotency.once(request.META, request.path, wanted))
 

@@ -14,7 +14,7 @@ from generations.api.multipart import FormParser
 from generations.api.request_bodies import NativeCreate
 from generations.api.response_schemas import GenerationList, GenerationRow
 from generations.catalog import eta
-from generations.intake.create import Wanted
+from generations.intake.create import GenerationRequest
 from generations.models import Generation
 from generations.ops import deletion
 from tenants.api.base import ApiView, respond
@@ -27,7 +27,7 @@ class Creates(LargeBodies):
 
     parser_classes = [JSONParser, FormParser]
 
-    def create(self, request: Request, wanted: Wanted) -> HttpResponse:
+    def create(self, request: Request, wanted: GenerationRequest) -> HttpResponse:
         accepted = create_generation.accept(request, wanted)
         del wanted
         location = f"{get_script_prefix()}v1/generations/{accepted.generation.pk}"  # `reverse` takes long

@@ -10,7 +10,7 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ValidationError
 
 from generations.catalog import video_models
-from generations.intake.create import Accepted, Once, Wanted, Webhook
+from generations.intake.create import Accepted, GenerationRequest, Once, Webhook
 
 LONGEST = 255  # characters
 SLICE = 1024 * 1024  # characters of a picture that are encoded at a time
@@ -26,7 +26,7 @@ PARAMETER = OpenApiParameter(
 )
 
 
-def once(meta: Mapping[str, Any], path: str, wanted: Wanted) -> Once | None:
+def once(meta: Mapping[str, Any], path: str, wanted: GenerationRequest) -> Once | None:
     """None without the header. Two bodies that ask for the same are the same, however they are written."""
     key = meta.get("HTTP_IDEMPOTENCY_KEY")
     if key is None:
@@ -41,7 +41,7 @@ def once(meta: Mapping[str, Any], path: str, wanted: Wanted) -> Once | None:
     return Once(key, hashed.hexdigest())
 
 
-def _told(wanted: Wanted) -> Iterator[tuple[str, str]]:
+def _told(wanted: GenerationRequest) -> Iterator[tuple[str, str]]:
     """What was asked for, such that a release changes no digest: what is not given is left out."""
     for field in dataclasses.fields(wanted):
         value = getattr(wanted, field.name)

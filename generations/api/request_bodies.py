@@ -9,7 +9,7 @@ from rest_framework import serializers
 from generations.api.fields import METADATA, Flag, ImageText, Metadata, Name, OneOf, Text, Url, Whole, refuse
 from generations.catalog import video_models
 from generations.intake import create as intake
-from generations.intake.create import PICTURES, PLAIN, Wanted, Webhook
+from generations.intake.create import PICTURES, PLAIN, GenerationRequest, Webhook
 from generations.models import Generation
 
 LONGEST_URL = 2000  # characters
@@ -44,14 +44,14 @@ class Create(serializers.Serializer[Any]):
     )
     duration = OneOf(MODEL.durations, default=5, allow_null=True, help_text="Seconds.")
 
-    def wanted(self) -> Wanted:
+    def wanted(self) -> GenerationRequest:
         """The checked body, with what was null as it would be had it not been given."""
         given: dict[str, Any] = {
             name: self.fields[name].get_default() if value is None else value
             for name, value in self.validated_data.items()
         }
         model = video_models.MODELS[given.pop("model", MODEL.name)]
-        return Wanted(model=model, webhook=self.webhook(given), **given)
+        return GenerationRequest(model=model, webhook=self.webhook(given), **given)
 
     def webhook(self, given: dict[str, Any]) -> Webhook | None:
         """Takes out of `given` where to tell of the end."""
@@ -133,11 +133,11 @@ class Rerun(NativeCreate):
             fields[name].required, fields[name].default, fields[name].allow_null = False, serializers.empty, True
         return fields
 
-    def wanted(self) -> Wanted:
+    def wanted(self) -> GenerationRequest:
         """As the source was wanted, but for what the body says. Its external id, metadata and webhook are its own."""
         source: Generation = self.context["source"]
         given = {name: value for name, value in self.validated_data.items() if value is not None}
         own = {name: self.fields[name].get_default() for name in OWN}
         wanted = {**intake.like(source), **own, **given}
         model = video_models.MODELS[wanted.pop("model")]
-        return Wanted(model=model, webhook=self.webhook(wanted), rerun_of=source.pk, **wanted)
+        return GenerationRequest(model=model, webhook=self.webhook(wanted), rerun_of=source.pk, **wanted)

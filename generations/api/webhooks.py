@@ -18,7 +18,7 @@ from generations.errors import DeliveryNotFound, WebhookEndpointNotFound
 from generations.models import Delivery, WebhookEndpoint
 from generations.webhooks import endpoints
 from tenants import times
-from tenants.actions import Act
+from tenants.actions import Actor
 from tenants.api.base import ApiView, key_of, respond
 from tenants.errors import Refusal
 from tenants.models import ApiKey
@@ -57,8 +57,8 @@ def _found(rows: QuerySet[Row], text: str, missing: type[Refusal]) -> Row:
         raise missing from error
 
 
-def act_of(request: Request) -> Act:
-    return Act(by=f"key:{key_of(request).prefix}")
+def act_of(request: Request) -> Actor:
+    return Actor(name=f"key:{key_of(request).prefix}")
 
 
 class Endpoints(WebhookView):
@@ -95,12 +95,12 @@ class OneEndpoint(WebhookView):
     )
     def patch(self, request: Request, endpoint_id: str) -> HttpResponse:
         """What is not given stays as it is. All of it is done, or nothing."""
-        act, found = act_of(request), own_endpoint(request, endpoint_id)
+        actor, found = act_of(request), own_endpoint(request, endpoint_id)
         wanted = validated(shapes.EndpointChange, request.data)
         turn = {True: endpoints.enable, False: endpoints.disable}.get(wanted.pop("enabled", None))
         with transaction.atomic():
-            changed = endpoints.change(act, found, **wanted)
-            return respond(shapes.endpoint(turn(act, changed) if turn else changed))
+            changed = endpoints.change(actor, found, **wanted)
+            return respond(shapes.endpoint(turn(actor, changed) if turn else changed))
 
     @extend_schema(
         operation_id="webhook_endpoints_delete",

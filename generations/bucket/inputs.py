@@ -117,5 +117,5 @@ def data_uri(image: InputImage) -> str:
     """The form in which a picture goes upstream. Raises StorageTrouble where the bucket gives other bytes."""
     content = objects.read(image.key)
     if hashlib.sha256(content).hexdigest() != image.sha256:
-        raise errors.StorageTrouble("the bucket gave other bytes than the picture's")
+        raise errors.StorageError("the bucket gave other bytes than the picture's")
     return f"data:image/{image.format};base64,{pybase64.b64encode(content).decode()}"

@@ -23,7 +23,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from generations.bucket import signing
-from generations.errors import ObjectExists, StorageTrouble
+from generations.errors import ObjectExists, StorageError
 from generations.outbound import http_dates
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def put_stream(key: str, chunks: Iterator[bytes], length: int, content_type: str
                 ContentType=content_type,
                 IfNoneMatch="*",
             )
-    except StorageTrouble:
+    except StorageError:
         if stream.failure:
             raise stream.failure from None
         raise
@@ -109,7 +109,7 @@ def read(key: str) -> bytes:
     ends, pieces = time.monotonic() + READ_WITHIN, []
     for chunk in read_stream(key):
         if time.monotonic() > ends:
-            raise StorageTrouble("the object comes too slowly")
+            raise StorageError("the object comes too slowly")
         pieces.append(chunk)
     return b"".join(pieces)
 
@@ -183,7 +183,7 @@ def delete_all(keys: Sequence[str]) -> None:
             Bucket=settings.S3_BUCKET, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
         )
     if errors := said.get("Errors"):
-        raise StorageTrouble(f"{len(errors)} objects could not be deleted: {errors[0].get('Code')}")
+        raise StorageError(f"{len(errors)} objects could not be deleted: {errors[0].get('Code')}")
 
 
 def delete(key: str) -> None:
@@ -258,18 +258,18 @@ def rehearse(key: str) -> Iterator[str]:
         yield "PutObject that refuses to overwrite"
         with suppress(ObjectExists):
             put_stream(key, iter([content]), len(content), "application/octet-stream")
-            raise StorageTrouble("S3 overwrote what was there, although it was told not to (If-None-Match)")
+            raise StorageError("S3 overwrote what was there, although it was told not to (If-None-Match)")
         yield "GetObject"
         if read(key) != content:
-            raise StorageTrouble("S3 gave other bytes than were put")
+            raise StorageError("S3 gave other bytes than were put")
         yield "ListBucket"
         if key not in keys(key):
-            raise StorageTrouble("S3 does not list what was put")
+            raise StorageError("S3 does not list what was put")
     finally:
         delete(key)
     yield "DeleteObject"
     if exists(key):
-        raise StorageTrouble("S3 still has what was deleted")
+        raise StorageError("S3 still has what was deleted")
 
 
 def ensure_bucket() -> None:
@@ -286,10 +286,10 @@ def _translated() -> Iterator[None]:
         code = error.response.get("Error", {}).get("Code", "")
         if code == "PreconditionFailed":
             raise ObjectExists(code) from error
-        raise StorageTrouble(f"S3 answered {code or 'an error'} to {error.operation_name}") from error
+        raise StorageError(f"S3 answered {code or 'an error'} to {error.operation_name}") from error
     except (BotoCoreError, ResponseParserError) as error:
         # Its text may hold a URL, and the URL a signature.
-        raise StorageTrouble(type(error).__name__) from error
+        raise StorageError(type(error).__name__) from error
 
 
 def _client(*, public: bool = False) -> "S3Client":

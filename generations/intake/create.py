@@ -52,7 +52,7 @@ class Webhook:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class GenerationRequest:
     """What a caller asks for, its fields already checked against the catalog."""
 
     image: Picture
@@ -96,11 +96,11 @@ def rerun(source: Generation, *, seed: int, audit: Callable[[Generation], Statem
     of the action's audit entry, which is part of the admission."""
     assert source.api_key is not None
     model = video_models.MODELS[source.model]
-    wanted = Wanted(**{**like(source), "model": model, "seed": seed}, rerun_of=source.pk)
+    wanted = GenerationRequest(**{**like(source), "model": model, "seed": seed}, rerun_of=source.pk)
     return _accept(source.api_key, wanted, None, audit).generation
 
 
-def accept(key: ApiKey, wanted: Wanted, once: Once | None = None) -> Accepted:
+def accept(key: ApiKey, wanted: GenerationRequest, once: Once | None = None) -> Accepted:
     """The generation, committed. Raises BadImage, LimitReached, TenantSuspended, NoSandbox or StorageTrouble.
 
     With `once`, the same key and request give the same generation, however many come at one moment, and take nothing of
@@ -113,7 +113,7 @@ def accept(key: ApiKey, wanted: Wanted, once: Once | None = None) -> Accepted:
         raise
 
 
-def _accepted_once(key: ApiKey, wanted: Wanted, once: Once) -> Accepted:
+def _accepted_once(key: ApiKey, wanted: GenerationRequest, once: Once) -> Accepted:
     if known := _made_before(key, once):
         return known
     try:
@@ -143,7 +143,7 @@ def _as_recorded(known: Generation) -> Generation:
     return first
 
 
-def _accept(key: ApiKey, wanted: Wanted, once: Once | None, audit: Audit = None) -> Accepted:
+def _accept(key: ApiKey, wanted: GenerationRequest, once: Once | None, audit: Audit = None) -> Accepted:
     if key.test and not settings.SANDBOX_BASE_URL:
         raise NoSandbox
     began = time.monotonic()
@@ -155,7 +155,7 @@ def _accept(key: ApiKey, wanted: Wanted, once: Once | None, audit: Audit = None)
     return accepted
 
 
-def _made(key: ApiKey, wanted: Wanted, once: Once | None, audit: Audit, traceparent: str) -> Accepted:
+def _made(key: ApiKey, wanted: GenerationRequest, once: Once | None, audit: Audit, traceparent: str) -> Accepted:
     checked = {name: _checked(name, getattr(wanted, name)) for name in PICTURES}
     generation = _draft(key, wanted)
     generation.traceparent = traceparent
@@ -204,7 +204,7 @@ def _charges(generation: Generation) -> list[Charge]:
     return windows.charges(generation.price_micro, generation.duration, generation.created_at, zone)
 
 
-def _draft(key: ApiKey, wanted: Wanted) -> Generation:
+def _draft(key: ApiKey, wanted: GenerationRequest) -> Generation:
     seed, seed_source = _seed(wanted.seed)
     now = timezone.now()
     draft = Generation(

@@ -109,8 +109,12 @@ class Generation(models.Model):
     # Where it stands.
     status = models.CharField(max_length=12, choices=Status.choices, default=Status.QUEUED)
     due_at = models.DateTimeField(null=True, help_text="When it next wants attention.")
-    turn = models.PositiveIntegerField(default=0, help_text="Grows with each claim: an outdated worker writes nothing.")
-    tries = models.PositiveIntegerField(default=0, help_text="Failed tries of the present step in a row.")
+    fencing_token = models.PositiveIntegerField(
+        db_column="turn", default=0, help_text="Grows with each claim: an outdated worker writes nothing."
+    )
+    consecutive_failures = models.PositiveIntegerField(
+        db_column="tries", default=0, help_text="Failed tries of the present step in a row."
+    )
     progress_percent = models.PositiveSmallIntegerField(default=0)
     resumed_at = models.DateTimeField(null=True, help_text="When a doubt ended: it was sent again, or found.")
     finished_at = models.DateTimeField(null=True)

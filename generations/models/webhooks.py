@@ -91,7 +91,7 @@ class Delivery(models.Model):
 
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
     due_at = models.DateTimeField(null=True)
-    turn = models.PositiveIntegerField(default=0, help_text="Grows with each claim.")
+    fencing_token = models.PositiveIntegerField(db_column="turn", default=0, help_text="Grows with each claim.")
     attempts = models.PositiveIntegerField(default=0, help_text="Of the schedule; a redelivery begins it anew.")
     finished_at = models.DateTimeField(null=True)
 

@@ -15,7 +15,7 @@ from generations.intake import create as intake
 from generations.models import Generation
 from generations.ops import deletion
 from tenants import actions, amounts
-from tenants.actions import Act
+from tenants.actions import Actor
 from tenants.db.operations import Statement
 from tenants.errors import NotPossible
 
@@ -29,57 +29,57 @@ ELSEWHERE = {
 }
 
 
-def cancel(act: Act, generation: Generation) -> None:
+def cancel(actor: Actor, generation: Generation) -> None:
     """Before it is submitted: nothing was paid, and its hold goes back."""
-    _do(act, "cancel", generation, lambda: lifecycle.cancel(generation, f"cancelled by {OPERATORS}"))
+    _do(actor, "cancel", generation, lambda: lifecycle.cancel(generation, f"cancelled by {OPERATORS}"))
 
 
-def fail(act: Act, generation: Generation) -> None:
+def fail(actor: Actor, generation: Generation) -> None:
     """Whatever the upstream does with it: its hold goes back, and what the upstream charges is ours to bear."""
 
     def move() -> bool:
         return lifecycle.fail(generation, "ended_by_operators", ENDED, sources=MOVABLE, fenced=False)
 
-    _do(act, "fail and release", generation, move, was=generation.status, usd=amounts.usd(generation.price_micro))
+    _do(actor, "fail and release", generation, move, was=generation.status, usd=amounts.usd(generation.price_micro))
 
 
-def nudge(act: Act, generation: Generation) -> None:
+def nudge(actor: Actor, generation: Generation) -> None:
     """Its next step is due now, whatever pause its earlier tries have earned it."""
-    _do(act, "nudge", generation, lambda: lifecycle.nudge(generation, MOVABLE, f"nudged by {OPERATORS}"))
+    _do(actor, "nudge", generation, lambda: lifecycle.nudge(generation, MOVABLE, f"nudged by {OPERATORS}"))
     wakeups.ring()
 
 
-def retry_copy(act: Act, generation: Generation) -> None:
+def retry_copy(actor: Actor, generation: Generation) -> None:
     """The copy begins anew, from a fresh URL of the upstream."""
     move = partial(lifecycle.nudge, generation, [Status.COPYING], f"its copy was begun anew by {OPERATORS}")
-    _do(act, "retry copy", generation, move)
+    _do(actor, "retry copy", generation, move)
     wakeups.ring()
 
 
-def rerun(act: Act, generation: Generation, *, seed: int | None = None) -> Generation:
+def rerun(actor: Actor, generation: Generation, *, seed: int | None = None) -> Generation:
     """The same pictures, fields and, unless another is given, seed once more: on the bill of the key that made it."""
-    actions.check_reason(act)
+    actions.check_reason(actor)
 
     def audit(made: Generation) -> Statement:
         facts = {"made": str(made.pk), "seed": made.seed, "usd": amounts.usd(made.price_micro)}
-        return actions.audit_entry(act, "generation: rerun", generation.tenant, str(generation.pk), facts)
+        return actions.audit_entry(actor, "generation: rerun", generation.tenant, str(generation.pk), facts)
 
     return intake.rerun(generation, seed=generation.seed if seed is None else seed, audit=audit)
 
 
-def delete_files(act: Act, generation: Generation) -> bool:
+def delete_files(actor: Actor, generation: Generation) -> bool:
     """Its video and pictures leave the bucket; the row and the ledger stay. Whether they are gone already."""
-    _do(act, "delete files", generation, lambda: lifecycle.delete(generation, OPERATORS))
+    _do(actor, "delete files", generation, lambda: lifecycle.delete(generation, OPERATORS))
     return deletion.purge(generation)
 
 
-def _do(act: Act, action: str, generation: Generation, move: Callable[[], bool], **facts: Any) -> None:
-    actions.check_reason(act)
+def _do(actor: Actor, action: str, generation: Generation, move: Callable[[], bool], **facts: Any) -> None:
+    actions.check_reason(actor)
     with transaction.atomic():
         if not move():
             generation.refresh_from_db()
             raise NotPossible(reason=_why_not(generation))
-        actions.note(act, f"generation: {action}", generation.tenant, str(generation.pk), facts)
+        actions.note(actor, f"generation: {action}", generation.tenant, str(generation.pk), facts)
 
 
 def _why_not(generation: Generation) -> str:

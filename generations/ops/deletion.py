@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from generations import lifecycle
 from generations.bucket import inputs, objects
-from generations.errors import StorageTrouble
+from generations.errors import StorageError
 from generations.models import Generation
 from generations.worker import video_transfer
 from tenants.errors import NotPossible
@@ -37,7 +37,7 @@ def purge(generation: Generation) -> bool:
             objects.delete(key)
         for image in filter(None, {generation.image, generation.last_image}):
             inputs.give_up(image)
-    except StorageTrouble as trouble:
+    except StorageError as trouble:
         log.error("what was deleted is still in the bucket", trouble=str(trouble), generation=str(generation.pk))
         return False
     lifecycle.mark_purged(generation)

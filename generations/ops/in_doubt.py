@@ -14,7 +14,7 @@ from generations.models import Generation
 from generations.telemetry.failpoints import failpoint
 from generations.upstream.novita import client as novita
 from tenants import actions, amounts
-from tenants.actions import Act
+from tenants.actions import Actor
 from tenants.errors import NotPossible
 from tenants.models import Tenant
 
@@ -40,31 +40,31 @@ def attempt_of(generation: Generation) -> int:
     return generation.attempts.count()
 
 
-def attach(act: Act, generation: Generation, upstream_id: str, *, attempt: int | None = None) -> None:
+def attach(actor: Actor, generation: Generation, upstream_id: str, *, attempt: int | None = None) -> None:
     """It was created, as the task `upstream_id`, which is read first. Raises NotPossible where that is another's."""
     upstream_id = upstream_id.strip()
     _check_task(generation, upstream_id)
     move = partial(lifecycle.attach, generation, upstream_id, "found at the upstream")
     try:
-        _do(act, "attach", generation, attempt, move, upstream_id=upstream_id)
+        _do(actor, "attach", generation, attempt, move, upstream_id=upstream_id)
     except IntegrityError as error:
         raise NotPossible(reason="That task belongs to another generation.") from error
 
 
-def resubmit(act: Act, generation: Generation, *, attempt: int | None = None) -> None:
+def resubmit(actor: Actor, generation: Generation, *, attempt: int | None = None) -> None:
     """It was surely not created: it goes out once more. Where that is wrong, it is paid for twice."""
     move = partial(lifecycle.resubmit, generation, "confirmed not created; sent once more")
-    _do(act, "resubmit", generation, attempt, move)
+    _do(actor, "resubmit", generation, attempt, move)
 
 
-def release(act: Act, generation: Generation, *, attempt: int | None = None) -> None:
+def release(actor: Actor, generation: Generation, *, attempt: int | None = None) -> None:
     """It was surely not created: it fails, and its hold goes back."""
-    _do(act, "release", generation, attempt, _failing(generation, "not_submitted", NOT_SUBMITTED))
+    _do(actor, "release", generation, attempt, _failing(generation, "not_submitted", NOT_SUBMITTED))
 
 
-def give_up(act: Act, generation: Generation, *, attempt: int | None = None) -> None:
+def give_up(actor: Actor, generation: Generation, *, attempt: int | None = None) -> None:
     """Nobody knows, or ever will: it fails and its hold goes back; what the upstream charged is ours to bear."""
-    _do(act, "give up", generation, attempt, _failing(generation, "submit_unconfirmed", UNCONFIRMED))
+    _do(actor, "give up", generation, attempt, _failing(generation, "submit_unconfirmed", UNCONFIRMED))
 
 
 def _failing(generation: Generation, code: str, message: str) -> Callable[[], bool]:
@@ -74,10 +74,10 @@ def _failing(generation: Generation, code: str, message: str) -> Callable[[], bo
 
 
 def _do(
-    act: Act, action: str, generation: Generation, attempt: int | None, move: Callable[[], bool], **facts: str
+    actor: Actor, action: str, generation: Generation, attempt: int | None, move: Callable[[], bool], **facts: str
 ) -> None:
     """`attempt`: which one was looked at; where another was sent since, what was found out is not about it."""
-    actions.check_reason(act)
+    actions.check_reason(actor)
     with transaction.atomic():
         in_doubt = Generation.objects.filter(pk=generation.pk, status=Generation.Status.IN_DOUBT).exists()
         if in_doubt and attempt not in (None, attempt_of(generation)):
@@ -85,7 +85,7 @@ def _do(
         if not move():
             raise NotPossible(reason="It is no longer in doubt.")
         changes = {**facts, "usd_at_risk": amounts.usd(generation.price_micro)}
-        actions.note(act, f"doubt: {action}", generation.tenant, str(generation.pk), changes)
+        actions.note(actor, f"doubt: {action}", generation.tenant, str(generation.pk), changes)
         failpoint("doubt_before_commit")
     wakeups.ring()
 
@@ -98,7 +98,7 @@ def _check_task(generation: Generation, upstream_id: str) -> None:
         raise NotPossible(reason="That task belongs to another generation.")
     try:
         seen = novita.poll(novita.account(test=generation.test), upstream_id)
-    except errors.UpstreamTrouble as trouble:
+    except errors.UpstreamError as trouble:
         raise NotPossible(reason=f"The upstream does not show that task: {trouble}.") from trouble
     match seen:
         case novita.Rendering():

@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from generations import ids, lifecycle, wakeups
 from generations.bucket import inputs, objects
-from generations.errors import StorageTrouble
+from generations.errors import StorageError
 from generations.models import Chore, Delivery, Event, Generation, InputImage
 from generations.reports import worker_hosts
 from tenants import times
@@ -65,7 +65,7 @@ class Prune:
         for kind in kinds:
             try:
                 found.append(kind())
-            except StorageTrouble as trouble:
+            except StorageError as trouble:
                 log.error("the bucket does not let it be pruned", what=kind.__name__, trouble=str(trouble))
                 found.append(Pruned(kind.__name__, note=f"not done: {trouble}"))
         for one in found:

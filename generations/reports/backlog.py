@@ -13,7 +13,7 @@ from generations import lifecycle
 from generations.models import Generation
 
 Status = Generation.Status
-UNCOPIED = Q(status=Status.COPYING, tries__gt=0)
+UNCOPIED = Q(status=Status.COPYING, consecutive_failures__gt=0)
 
 
 @dataclass(frozen=True)

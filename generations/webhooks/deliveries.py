@@ -141,7 +141,7 @@ def mark_failed(delivery: Delivery, tried: Tried) -> bool:
     return _settle(delivery, tried, Status.FAILED)
 
 
-def put_off(delivery: Delivery, tried: Tried) -> bool:
+def reschedule(delivery: Delivery, tried: Tried) -> bool:
     """Until its next attempt; after the last one it has failed."""
     seconds = pause(delivery.attempts + 1, tried.retry_after)
     if seconds is None:
@@ -154,7 +154,7 @@ def _settle(delivery: Delivery, tried: Tried, status: Status, due_at: datetime |
     now = timezone.now()
     facts = {"status": status, "due_at": due_at, "finished_at": None if due_at else now}
     with transaction.atomic():
-        mine = Delivery.objects.filter(pk=delivery.pk, turn=delivery.turn, status=Status.PENDING)
+        mine = Delivery.objects.filter(pk=delivery.pk, fencing_token=delivery.fencing_token, status=Status.PENDING)
         if not mine.update(attempts=F("attempts") + 1, **facts):
             return False
         DeliveryAttempt.objects.create(
@@ -186,7 +186,13 @@ def _tell(delivery: Delivery, tried: Tried) -> None:
 def redeliver(delivery: Delivery) -> None:
     """The same message again, its schedule begun anew. In a transaction."""
     now = timezone.now()
-    begun = {"status": Status.PENDING, "due_at": now, "finished_at": None, "attempts": 0, "turn": F("turn") + 1}
+    begun = {
+        "status": Status.PENDING,
+        "due_at": now,
+        "finished_at": None,
+        "attempts": 0,
+        "fencing_token": F("fencing_token") + 1,
+    }
     Delivery.objects.filter(pk=delivery.pk).update(**begun)
     transaction.on_commit(wakeups.ring)
 

@@ -19,7 +19,7 @@ from generations.outbound import addresses
 from generations.outbound.errors import FetchRefused
 from generations.webhooks import deliveries, encryption, signing_secrets
 from tenants import actions
-from tenants.actions import Act
+from tenants.actions import Actor
 from tenants.errors import NotPossible
 from tenants.models import Tenant
 from tenants.money import ledger
@@ -36,7 +36,7 @@ GONE = "It answered 410 Gone."
 
 
 def create(
-    act: Act, tenant: Tenant, url: str, *, test: bool, events: Sequence[str] = (), description: str = ""
+    actor: Actor, tenant: Tenant, url: str, *, test: bool, events: Sequence[str] = (), description: str = ""
 ) -> tuple[WebhookEndpoint, str]:
     """The endpoint, and its secret, which is told this once. Raises NotPossible."""
     facts = {"url": url, "events": _known(events), "description": _checked(description)}
@@ -47,38 +47,38 @@ def create(
         if WebhookEndpoint.objects.filter(tenant=locked, test=test, deleted_at=None).count() >= MOST:
             raise NotPossible(reason=f"There are {MOST} webhook endpoints already; delete one first.")
         made = WebhookEndpoint.objects.create(tenant=locked, test=test, secret=encryption.seal(secret), **facts)
-        actions.note(act, "create webhook endpoint", locked, str(made.pk), {**facts, "test": test})
+        actions.note(actor, "create webhook endpoint", locked, str(made.pk), {**facts, "test": test})
     return made, secret
 
 
-def change(act: Act, endpoint: WebhookEndpoint, **wanted: Any) -> WebhookEndpoint:
+def change(actor: Actor, endpoint: WebhookEndpoint, **wanted: Any) -> WebhookEndpoint:
     """Set its url, events or description. What is under way to it goes to the new address."""
     if "url" in wanted:
         _check_url(wanted["url"])
     if "events" in wanted:
         wanted["events"] = _known(wanted["events"])
     _checked(wanted.get("description", ""))
-    return _set(act, "change webhook endpoint", endpoint, **wanted)
+    return _set(actor, "change webhook endpoint", endpoint, **wanted)
 
 
-def enable(act: Act, endpoint: WebhookEndpoint) -> WebhookEndpoint:
+def enable(actor: Actor, endpoint: WebhookEndpoint) -> WebhookEndpoint:
     """What failed meanwhile is not sent by that: each delivery can be sent again."""
     with transaction.atomic():
         locked = lock(endpoint)
         if locked.disabled_at is None:
             return locked
-        return _set(act, "enable webhook endpoint", locked, disabled_at=None, disabled_reason="", failing_since=None)
+        return _set(actor, "enable webhook endpoint", locked, disabled_at=None, disabled_reason="", failing_since=None)
 
 
-def disable(act: Act, endpoint: WebhookEndpoint, reason: str = "") -> WebhookEndpoint:
+def disable(actor: Actor, endpoint: WebhookEndpoint, reason: str = "") -> WebhookEndpoint:
     """What is under way to it has failed. Where the service did it, the tenant's other endpoints are told."""
     with transaction.atomic():
         locked = lock(endpoint)
         if locked.disabled_at or locked.deleted_at:
             return locked
-        done = _set(act, "disable webhook endpoint", locked, disabled_at=timezone.now(), disabled_reason=reason)
+        done = _set(actor, "disable webhook endpoint", locked, disabled_at=timezone.now(), disabled_reason=reason)
         deliveries.end_pending(done)
-        if act.by == SERVICE:
+        if actor.name == SERVICE:
             told = deliveries.listeners(done.tenant_id, done.test, deliveries.DISABLED)
             facts = {"endpoint_id": str(done.pk), "reason": reason, "test": done.test}
             deliveries.tell(told, deliveries.DISABLED, facts)
@@ -86,31 +86,31 @@ def disable(act: Act, endpoint: WebhookEndpoint, reason: str = "") -> WebhookEnd
     return done
 
 
-def delete(act: Act, endpoint: WebhookEndpoint) -> None:
+def delete(actor: Actor, endpoint: WebhookEndpoint) -> None:
     """Its deliveries stay in the log; what was under way has failed. Its secret is gone."""
     with transaction.atomic():
         if lock(endpoint).deleted_at:
             return
-        done = _set(act, "delete webhook endpoint", endpoint, deleted_at=timezone.now())
+        done = _set(actor, "delete webhook endpoint", endpoint, deleted_at=timezone.now())
         WebhookEndpoint.objects.filter(pk=done.pk).update(secret="", previous_secret="", previous_until=None)
         deliveries.end_pending(done)
 
 
-def rotate_secret(act: Act, endpoint: WebhookEndpoint, overlap: timedelta = OVERLAP) -> tuple[str, datetime | None]:
+def rotate_secret(actor: Actor, endpoint: WebhookEndpoint, overlap: timedelta = OVERLAP) -> tuple[str, datetime | None]:
     """A new secret, told this once; and until when the old one signs too, None where it does so no longer."""
     with transaction.atomic():
         locked = lock(endpoint)
-        return _rotate(act, "rotate webhook secret", locked.tenant, str(locked.pk), locked, overlap)
+        return _rotate(actor, "rotate webhook secret", locked.tenant, str(locked.pk), locked, overlap)
 
 
 def rotate_tenant_secret(
-    act: Act, tenant: Tenant, *, test: bool, overlap: timedelta = OVERLAP
+    actor: Actor, tenant: Tenant, *, test: bool, overlap: timedelta = OVERLAP
 ) -> tuple[str, datetime | None]:
     """As `rotate_secret`, for the one that signs what goes to the `webhook_url`s of single generations."""
     with transaction.atomic():
         kept = signing_secrets.of_tenant(tenant.pk, test)
         locked = WebhookSecret.objects.select_for_update(no_key=True).get(pk=kept.pk)
-        return _rotate(act, "rotate tenant's webhook secret", tenant, tenant.name, locked, overlap)
+        return _rotate(actor, "rotate tenant's webhook secret", tenant, tenant.name, locked, overlap)
 
 
 def send_test(endpoint: WebhookEndpoint) -> Delivery:
@@ -126,14 +126,14 @@ def send_test(endpoint: WebhookEndpoint) -> Delivery:
     return sent
 
 
-def redeliver(act: Act, delivery: Delivery) -> None:
+def redeliver(actor: Actor, delivery: Delivery) -> None:
     """The same message, with its id, and the schedule begun anew. Raises NotPossible where nobody would be sent it."""
     with transaction.atomic():
         locked = lock(delivery.endpoint) if delivery.endpoint else None
         if locked and (locked.disabled_at or locked.deleted_at):
             raise NotPossible(reason=f"Its endpoint is {'deleted' if locked.deleted_at else 'disabled'}.")
         deliveries.redeliver(delivery)
-        actions.note(act, "redeliver webhook", delivery.tenant, str(delivery.pk), {"type": delivery.type})
+        actions.note(actor, "redeliver webhook", delivery.tenant, str(delivery.pk), {"type": delivery.type})
 
 
 def mark_working(endpoint: WebhookEndpoint) -> None:
@@ -155,20 +155,20 @@ def lock(endpoint: WebhookEndpoint) -> WebhookEndpoint:
 
 
 def _rotate(
-    act: Act, action: str, tenant: Tenant, target: str, signing: Signing, overlap: timedelta
+    actor: Actor, action: str, tenant: Tenant, target: str, signing: Signing, overlap: timedelta
 ) -> tuple[str, datetime | None]:
     if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
         raise NotPossible(reason=f"An overlap is from 0 to {LONGEST_OVERLAP.days} days.")
     until = timezone.now() + overlap if overlap else None
     secret = signing_secrets.renew(signing, until)
-    actions.note(act, action, tenant, target, {"overlap_hours": overlap / timedelta(hours=1)})
+    actions.note(actor, action, tenant, target, {"overlap_hours": overlap / timedelta(hours=1)})
     return secret, until
 
 
-def _set(act: Act, action: str, endpoint: WebhookEndpoint, **wanted: Any) -> WebhookEndpoint:
+def _set(actor: Actor, action: str, endpoint: WebhookEndpoint, **wanted: Any) -> WebhookEndpoint:
     with transaction.atomic():
         locked = lock(endpoint)
-        actions.record_changes(act, action, locked.tenant, str(locked.pk), locked, wanted)
+        actions.record_changes(actor, action, locked.tenant, str(locked.pk), locked, wanted)
     return locked
 
 

@@ -20,7 +20,7 @@ from generations.telemetry.failpoints import failpoint
 from generations.webhooks import deliveries, endpoints, novita_payload, signing_secrets
 from generations.webhooks.deliveries import Tried
 from generations.webhooks.encryption import KeyLost
-from tenants.actions import Act
+from tenants.actions import Actor
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -104,7 +104,7 @@ def _record(delivery: Delivery, tried: Tried) -> None:
             case Outcome.GONE:
                 _gone(delivery, tried)
             case Outcome.INTERNAL_ERROR:
-                deliveries.put_off(delivery, tried)
+                deliveries.reschedule(delivery, tried)
             case Outcome.REFUSED | Outcome.THROTTLED | Outcome.UNREACHABLE | Outcome.BLOCKED:
                 _failed(delivery, tried)
             case _:
@@ -114,11 +114,11 @@ def _record(delivery: Delivery, tried: Tried) -> None:
 def _gone(delivery: Delivery, tried: Tried) -> None:
     endpoint = delivery.endpoint and endpoints.lock(delivery.endpoint)
     if deliveries.mark_failed(delivery, tried) and endpoint:
-        endpoints.disable(Act(endpoints.SERVICE), endpoint, endpoints.GONE)
+        endpoints.disable(Actor(endpoints.SERVICE), endpoint, endpoints.GONE)
 
 
 def _failed(delivery: Delivery, tried: Tried) -> None:
     endpoint = delivery.endpoint
     is_hopeless = endpoint is not None and endpoints.record_failure(endpoint)
-    if deliveries.put_off(delivery, tried) and endpoint and is_hopeless:
-        endpoints.disable(Act(endpoints.SERVICE), endpoint, endpoints.FAILED)
+    if deliveries.reschedule(delivery, tried) and endpoint and is_hopeless:
+        endpoints.disable(Actor(endpoints.SERVICE), endpoint, endpoints.FAILED)

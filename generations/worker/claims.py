@@ -23,7 +23,7 @@ POLL_LEASE = timedelta(seconds=30)  # longer than the 10 s that a poll may take:
 # What most polls need. The rest is read where one is over: to read all of it for each took a tenth of a worker's time.
 POLLED = {
     *("id", "tenant_id", "test", "status", "seed", "upstream_id", "traceparent", "progress_percent"),
-    *("created_at", "submitted_at", "resumed_at", "due_at", "turn", "tries"),
+    *("created_at", "submitted_at", "resumed_at", "due_at", "fencing_token", "consecutive_failures"),
 }
 # Each tenant that has one waiting, with the oldest: read off the index one tenant at a time, so that ten thousand of
 # one cost as much as one.

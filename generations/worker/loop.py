@@ -21,7 +21,7 @@ from generations.reports import hourly_statistics, worker_hosts
 from generations.telemetry import tracing
 from generations.upstream import rate_limit
 from generations.webhooks import deliveries, fair_queue, send
-from generations.webhooks.fair_queue import Turn
+from generations.webhooks.fair_queue import Candidate
 from generations.worker import claims, steps
 
 log = structlog.stdlib.get_logger(__name__)
@@ -37,7 +37,7 @@ SUBMITS = (Generation.Status.QUEUED, Generation.Status.SUBMITTING)
 Work = tuple[Generation, str]  # and the URL of the video, where its copy has begun
 
 
-class Crew:
+class ThreadPool:
     """Threads for one kind of work, and what they are at or have before them: `size` at most."""
 
     def __init__(self, pool: ThreadPoolExecutor, size: int, work: Callable[[Any], None]) -> None:
@@ -66,7 +66,7 @@ class Crew:
         return [one for future, one in self.at.items() if future.cancel()]
 
 
-class Polls:
+class PollBatch:
     """What becomes of what many polls saw: those that render on are put off by one write, and copies go to the threads
     that are for long work."""
 
@@ -77,23 +77,23 @@ class Polls:
     def look(self, claimed: Generation) -> None:
         if claimed.due_at and claimed.due_at - timezone.now() < claims.POLL_LEASE / 2:
             return  # it waited for a thread for half of its lease, and a poll takes a third: it falls due again
-        _guarded(claimed, lambda: steps.poll(claimed, self._put_off, self._copy))
+        _guarded(claimed, lambda: steps.poll(claimed, self._reschedule, self._copy))
 
     def write(self) -> None:
         """What was seen since the last time. What can not be written keeps its lease, and is polled again after it."""
         seen = [self._rendering.popleft() for _ in range(len(self._rendering))]
-        lifecycle.put_off_all(seen)
+        lifecycle.reschedule_many(seen)
 
     def give_back(self, unseen: Sequence[Generation]) -> None:
         """What nobody will look at, or copy, here: it is due at once, for another sweep."""
         while self.copies:
-            lifecycle.put_off(self.copies.popleft()[0], 0)
+            lifecycle.reschedule(self.copies.popleft()[0], 0)
         for generation in unseen:
-            self._put_off(generation, 0, progress_percent=generation.progress_percent)
+            self._reschedule(generation, 0, progress_percent=generation.progress_percent)
 
-    def _put_off(self, generation: Generation, seconds: float, *, progress_percent: int, **_: Any) -> None:
+    def _reschedule(self, generation: Generation, seconds: float, *, progress_percent: int, **_: Any) -> None:
         due_at = timezone.now() + timedelta(seconds=seconds)
-        self._rendering.append(lifecycle.Rendering(generation.pk, generation.turn, due_at, progress_percent))
+        self._rendering.append(lifecycle.Rendering(generation.pk, generation.fencing_token, due_at, progress_percent))
 
     def _copy(self, generation: Generation, video_url: str) -> None:
         self.copies.append((generation, video_url))
@@ -104,7 +104,7 @@ def run() -> int:
     slot = wakeups.take_slot()
     if slot is None:
         return 0
-    seen = Polls()
+    seen = PollBatch()
     # Leaving them waits for what is under way, while a successor sweeps already.
     with (
         _crew("step", settings.SWEEP_THREADS, settings.SWEEP_THREADS, _do) as stepping,
@@ -128,7 +128,9 @@ def run() -> int:
     return taken
 
 
-def _sweep(slot: Slot, stepping: Crew, polling: Crew, telling: Crew, seen: Polls) -> tuple[int, bool]:
+def _sweep(
+    slot: Slot, stepping: ThreadPool, polling: ThreadPool, telling: ThreadPool, seen: PollBatch
+) -> tuple[int, bool]:
     ends, taken, next_beat = time.monotonic() + AWAKE_FOR, 0, float("-inf")
     while True:
         if not wakeups.renew_slot(slot):
@@ -137,7 +139,7 @@ def _sweep(slot: Slot, stepping: Crew, polling: Crew, telling: Crew, seen: Polls
         begun, stepping_full = _begin_steps(stepping, seen)
         polled, polling_full = _begin_polls(polling)
         taken += begun + polled
-        taken += telling.begin(fair_queue.claim([turn for turn, _ in telling.look()]))
+        taken += telling.begin(fair_queue.claim([candidate for candidate, _ in telling.look()]))
         if time.monotonic() >= next_beat:
             worker_hosts.beat()
             next_beat = time.monotonic() + worker_hosts.BEAT_EVERY
@@ -145,12 +147,12 @@ def _sweep(slot: Slot, stepping: Crew, polling: Crew, telling: Crew, seen: Polls
             return taken, False
         # A thread that comes free is waited for where more rows want one. A receiver that has answered may be sent its
         # next; one that is failing waits for the next look, or thousands that fail at once would keep us looking.
-        awaited = {future for future, (turn, _) in telling.at.items() if not turn.failing}
+        awaited = {future for future, (candidate, _) in telling.at.items() if not candidate.failing}
         awaited |= set(stepping.at) if stepping_full else set()
         _rest(awaited, polling, seen, hurry=polling_full)
 
 
-def _begin_steps(stepping: Crew, seen: Polls) -> tuple[int, bool]:
+def _begin_steps(stepping: ThreadPool, seen: PollBatch) -> tuple[int, bool]:
     """Copies first: they are paid for. Neither they nor submits may hold all threads. Whether more want one."""
     busy = Counter(claimed.tenant_id for claimed, _ in stepping.look() if claimed.status in SUBMITS)
     share = max(settings.SWEEP_THREADS * 3 // 4, 1)
@@ -165,7 +167,7 @@ def _begin_steps(stepping: Crew, seen: Polls) -> tuple[int, bool]:
     return begun, full and bool(stepping.at)
 
 
-def _begin_polls(polling: Crew) -> tuple[int, bool]:
+def _begin_polls(polling: ThreadPool) -> tuple[int, bool]:
     polling.look()
     if polling.room < _batch(polling):  # a few at a time would be a claim each
         return 0, True
@@ -174,11 +176,11 @@ def _begin_polls(polling: Crew) -> tuple[int, bool]:
     return polling.begin(claimed), len(claimed) == wanted
 
 
-def _batch(polling: Crew) -> int:
+def _batch(polling: ThreadPool) -> int:
     return min(polling.size // 2, POLLS_AT_ONCE)
 
 
-def _rest(until: set[Future[None]], polling: Crew, seen: Polls, *, hurry: bool) -> None:
+def _rest(until: set[Future[None]], polling: ThreadPool, seen: PollBatch, *, hurry: bool) -> None:
     """Until the next look, or until one of those is done, or polls want more rows or have a copy."""
     ends, had_copies = time.monotonic() + LOOK_EVERY, bool(seen.copies)  # those that there was no thread for
     while (left := ends - time.monotonic()) > 0:
@@ -211,7 +213,7 @@ def _guarded(generation: Generation, step: Callable[[], None]) -> None:
         connections["default"].close_if_unusable_or_obsolete()  # a cut one would fail each step of this thread
 
 
-def _deliver(claimed: tuple[Turn, Delivery]) -> None:
+def _deliver(claimed: tuple[Candidate, Delivery]) -> None:
     _, delivery = claimed
     try:
         send.attempt(delivery)
@@ -248,7 +250,7 @@ def _anything_live() -> bool:
 
 
 @contextmanager
-def _crew(name: str, threads: int, size: int, work: Callable[[Any], None]) -> Iterator[Crew]:
+def _crew(name: str, threads: int, size: int, work: Callable[[Any], None]) -> Iterator[ThreadPool]:
     """Threads that keep their database connection while the sweep lasts, and leave none behind."""
     opened = []
 
@@ -258,6 +260,6 @@ def _crew(name: str, threads: int, size: int, work: Callable[[Any], None]) -> It
         opened.append(connection)
 
     with ThreadPoolExecutor(threads, name, initializer=open_connection) as pool:
-        yield Crew(pool, size, work)
+        yield ThreadPool(pool, size, work)
     for connection in opened:
         connection.close()

@@ -45,7 +45,7 @@ OUTCOMES: dict[type, str] = {
     novita.Failed: "failed",
 }
 
-PutOff = Callable[..., Any]  # lifecycle.put_off, or what does it later for many
+Reschedule = Callable[..., Any]  # lifecycle.put_off, or what does it later for many
 Copy = Callable[[Generation, str], Any]  # of the video's URL
 
 log = structlog.stdlib.get_logger(__name__)
@@ -77,7 +77,7 @@ def submit(generation: Generation) -> None:
         if room:
             _send(generation)
         else:
-            lifecycle.put_off(generation, FIRST_POLL)
+            lifecycle.reschedule(generation, FIRST_POLL)
 
 
 def _defer_while_paused(generation: Generation, seconds: float) -> bool:
@@ -86,7 +86,7 @@ def _defer_while_paused(generation: Generation, seconds: float) -> bool:
     Return False, and change nothing, where submits are not paused: `seconds` is 0.
     """
     if seconds and not _fail_if_overdue(generation):
-        lifecycle.put_off(generation, seconds)
+        lifecycle.reschedule(generation, seconds)
     return bool(seconds)
 
 
@@ -96,11 +96,11 @@ def _send(generation: Generation) -> None:
     try:
         body = _body(generation)
         started = _started(generation)
-    except errors.StorageTrouble as trouble:
+    except errors.StorageError as trouble:
         _storage_unavailable(generation, trouble)
         return
     except rate_limit.NotYet as full:
-        lifecycle.put_off(generation, full.seconds)
+        lifecycle.reschedule(generation, full.seconds)
         return
     if started is None:
         return
@@ -217,7 +217,7 @@ def _load_inputs(generation: Generation) -> bool:
         lifecycle.fail(generation, error.code, str(error))
     except FetchFailed as error:
         _image_unreachable(generation, error)
-    except errors.StorageTrouble as trouble:
+    except errors.StorageError as trouble:
         _storage_unavailable(generation, trouble)
     except lifecycle.InputGone:
         _try_again(generation, "its picture was deleted with another generation's, and is stored anew")
@@ -226,7 +226,7 @@ def _load_inputs(generation: Generation) -> bool:
     return False
 
 
-def _storage_unavailable(generation: Generation, trouble: errors.StorageTrouble) -> None:
+def _storage_unavailable(generation: Generation, trouble: errors.StorageError) -> None:
     """Its picture can not be kept or read back, now or, where it was deleted, for ever."""
     if _is_past_deadline(generation):
         sentence = f"The service could not read its picture for too long: {trouble}."
@@ -236,7 +236,7 @@ def _storage_unavailable(generation: Generation, trouble: errors.StorageTrouble)
 
 
 def _image_unreachable(generation: Generation, error: FetchFailed) -> None:
-    if generation.tries + 1 < IMAGE_TRIES:
+    if generation.consecutive_failures + 1 < IMAGE_TRIES:
         _try_again(generation, f"an image could not be read: {error}")
         return
     gone = errors.ImageUnreachable(reason=error)
@@ -259,7 +259,7 @@ def _body(generation: Generation) -> dict[str, Any]:
     return body
 
 
-def poll(generation: Generation, put_off: PutOff = lifecycle.put_off, copy: Copy | None = None) -> None:
+def poll(generation: Generation, reschedule: Reschedule = lifecycle.reschedule, copy: Copy | None = None) -> None:
     """One look at the upstream's task; where it is done, its copy starts in the same step.
 
     Who polls many at once says what becomes of one that is to be looked at again, and of a copy that has begun.
@@ -269,15 +269,15 @@ def poll(generation: Generation, put_off: PutOff = lifecycle.put_off, copy: Copy
     failpoint("poll_before")
     try:
         seen = _look(generation)
-    except errors.UpstreamTrouble as trouble:
-        _not_yet(generation, lifecycle.put_off, str(trouble))
+    except errors.UpstreamError as trouble:
+        _not_yet(generation, lifecycle.reschedule, str(trouble))
         return
     failpoint("poll_answered")
     if not isinstance(seen, novita.Rendering) and (missing := generation.get_deferred_fields()):
         generation.refresh_from_db(fields=missing)
     match seen:
         case novita.Rendering(progress_percent):
-            _not_yet(generation, put_off, progress_percent=progress_percent)
+            _not_yet(generation, reschedule, progress_percent=progress_percent)
         case novita.Rendered(video_url, seed):
             if lifecycle.start_copying(generation, seed):
                 failpoint("copy_started")
@@ -302,12 +302,12 @@ def _look(generation: Generation) -> novita.Polled:
             tracing.past("poll", generation, began, outcome=outcome)
 
 
-def _not_yet(generation: Generation, put_off: PutOff, trouble: str = "", **facts: Any) -> None:
+def _not_yet(generation: Generation, reschedule: Reschedule, trouble: str = "", **facts: Any) -> None:
     age = _age(generation)
     if age > GIVE_UP_AFTER:
         lifecycle.fail(generation, "upstream_gave_no_result", "The upstream gave no result within a day.")
     else:
-        put_off(generation, poll_interval(age), trouble=trouble, **facts)
+        reschedule(generation, poll_interval(age), trouble=trouble, **facts)
 
 
 def poll_interval(age: timedelta) -> float:
@@ -321,7 +321,7 @@ def copy(generation: Generation) -> None:
     """A copy that did not come to its end starts anew, from a fresh URL."""
     try:
         seen = _look(generation)
-    except errors.UpstreamTrouble as trouble:
+    except errors.UpstreamError as trouble:
         _copy_later(generation, str(trouble))
         return
     if isinstance(seen, novita.Rendered):
@@ -339,7 +339,7 @@ def copy_from(generation: Generation, video_url: str) -> None:
             span.tell(bytes=video.size)
     except (errors.Trouble, OutboundError) as trouble:
         _copy_later(generation, f"{type(trouble).__name__}: {trouble}")
-    except video_transfer.TurnLost:
+    except video_transfer.LeaseLost:
         return
     else:
         metrics.COPY.observe(time.monotonic() - began)
@@ -358,7 +358,7 @@ def _copy_later(generation: Generation, reason: str) -> None:
 def recover(generation: Generation) -> None:
     """After an error that nobody expected: try again, but not for ever. A submit under way is left to its lease."""
     match generation.status:
-        case Status.QUEUED if generation.tries + 1 >= UNEXPECTED_TRIES:
+        case Status.QUEUED if generation.consecutive_failures + 1 >= UNEXPECTED_TRIES:
             why = "The service could not submit it; its operators can see why."
             lifecycle.fail(generation, "internal_error", why, sources=[Status.QUEUED])
         case Status.RUNNING | Status.COPYING if _age(generation) > GIVE_UP_AFTER:
@@ -374,9 +374,9 @@ def _age(generation: Generation) -> timedelta:
 
 
 def _try_again(generation: Generation, trouble: str) -> None:
-    lifecycle.put_off(generation, _pause(generation), trouble=trouble)
+    lifecycle.reschedule(generation, _pause(generation), trouble=trouble)
 
 
 def _pause(generation: Generation) -> float:
     """Seconds before the next try, doubling with each that failed."""
-    return float(min(2.0 ** min(generation.tries + 1, 10), LONGEST_PAUSE))
+    return float(min(2.0 ** min(generation.consecutive_failures + 1, 10), LONGEST_PAUSE))

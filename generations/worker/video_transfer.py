@@ -25,7 +25,7 @@ MAX_VIDEO = 2 * 1024**3  # bytes; a 1080p video of 10 s has about 20 MB
 RENEW_EVERY = 20.0  # seconds, a fraction of the copy's lease
 
 
-class TurnLost(Exception):
+class LeaseLost(Exception):
     """The lease ran out and another worker has the row."""
 
 
@@ -36,12 +36,12 @@ def run(generation: Generation, video_url: str) -> lifecycle.StoredVideo:
     Each turn writes under names of its own, which are never written again: whatever is deleted, however late the
     worker wakes or S3 gets round to it, is never what another turn has stored.
     """
-    name, turn = f"{prefix(generation)}{generation.turn}", Turn(generation)
-    _delete_older(prefix(generation), generation.turn)
+    name, lease = f"{prefix(generation)}{generation.fencing_token}", CopyLease(generation)
+    _delete_older(prefix(generation), generation.fencing_token)
     try:
-        return _copied(turn, video_url, f"{name}.mp4", f"{name}.jpg")
-    except (errors.BadVideo, TurnLost):
-        with suppress(errors.StorageTrouble):  # the next turn finds it
+        return _copied(lease, video_url, f"{name}.mp4", f"{name}.jpg")
+    except (errors.BadVideo, LeaseLost):
+        with suppress(errors.StorageError):  # the next turn finds it
             for key in (f"{name}.mp4", f"{name}.jpg"):
                 objects.delete(key)
         raise
@@ -52,38 +52,38 @@ def prefix(generation: Generation) -> str:
     return f"videos/{generation.tenant_id}/{generation.created_at:%Y/%m}/{generation.pk}-"
 
 
-def _copied(turn: "Turn", video_url: str, key: str, poster_key: str) -> lifecycle.StoredVideo:
+def _copied(lease: "CopyLease", video_url: str, key: str, poster_key: str) -> lifecycle.StoredVideo:
     with (
         fetch.open_url(video_url, limit=MAX_VIDEO, deadline=DEADLINE) as download,
-        _measured(turn, download) as (chunks, length),
+        _measured(lease, download) as (chunks, length),
     ):
-        hashed = Hashed(_broken_off(turn.guard(chunks)))
+        hashed = Hashed(_broken_off(lease.guard(chunks)))
         objects.put_stream(key, iter(hashed), length, "video/mp4")
     failpoint("copy_stored")
-    facts = asdict(_verified(turn, key, hashed))
+    facts = asdict(_verified(lease, key, hashed))
     objects.put(poster_key, facts.pop("poster"), "image/jpeg")
-    turn.renew()
+    lease.renew()
     failpoint("copy_verified")
     return lifecycle.StoredVideo(key=key, size=hashed.size, sha256=hashed.sha256, poster_key=poster_key, **facts)
 
 
 @contextmanager
-def _measured(turn: "Turn", download: fetch.Download) -> Iterator[tuple[Iterator[bytes], int]]:
+def _measured(lease: "CopyLease", download: fetch.Download) -> Iterator[tuple[Iterator[bytes], int]]:
     """The chunks and how many bytes they are: where the source does not say it, by way of a file."""
     if download.length is not None:
         yield download.chunks, download.length
         return
     with tempfile.TemporaryFile() as file:
-        file.writelines(turn.guard(download.chunks))
+        file.writelines(lease.guard(download.chunks))
         length = file.tell()
         file.seek(0)
         yield iter(lambda: file.read(objects.CHUNK), b""), length
 
 
-def _verified(turn: "Turn", key: str, sent: "Hashed") -> videos.Video:
+def _verified(lease: "CopyLease", key: str, sent: "Hashed") -> videos.Video:
     """What lies in the bucket, if it is what was sent and a whole MP4. Raises BadVideo."""
     with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
-        stored = Hashed(turn.guard(objects.read_stream(key)))
+        stored = Hashed(lease.guard(objects.read_stream(key)))
         file.writelines(stored)
         file.flush()
         if (stored.size, stored.sha256) != (sent.size, sent.sha256):
@@ -91,14 +91,14 @@ def _verified(turn: "Turn", key: str, sent: "Hashed") -> videos.Video:
         return videos.inspect(file.name)
 
 
-def _delete_older(prefix: str, turn: int) -> None:
+def _delete_older(prefix: str, lease: int) -> None:
     """What copies that died have left; nobody was told of it."""
     for key in objects.keys(prefix):
-        if (found := re.fullmatch(r"(\d+)\.(mp4|jpg)", key.removeprefix(prefix))) and int(found[1]) < turn:
+        if (found := re.fullmatch(r"(\d+)\.(mp4|jpg)", key.removeprefix(prefix))) and int(found[1]) < lease:
             objects.delete(key)
 
 
-class Turn:
+class CopyLease:
     """This worker's right to the row, renewed while bytes flow, and for COPY_WITHIN at most."""
 
     def __init__(self, generation: Generation) -> None:
@@ -108,14 +108,14 @@ class Turn:
         """The chunks, for as long as the turn lasts. Raises TurnLost, and StorageTrouble where the time is over."""
         for chunk in chunks:
             if time.monotonic() > self._ends:
-                raise errors.StorageTrouble("the copy took too long")
+                raise errors.StorageError("the copy took too long")
             if time.monotonic() - self._renewed > RENEW_EVERY:
                 self.renew()
             yield chunk
 
     def renew(self) -> None:
         if not lifecycle.renew_lease(self._generation):
-            raise TurnLost
+            raise LeaseLost
         self._renewed = time.monotonic()
 
 

@@ -31,7 +31,7 @@ OTHERS: tuple[Exception, ...] = (
     LengthRequired(),
     TooManyLargeBodies(),
     OperationalError(),
-    errors.StorageTrouble(),
+    errors.StorageError(),
 )
 
 

@@ -65,7 +65,7 @@ TABLE: dict[type[Exception], Row] = {
     errors.ImageUrlRefused: Row(400, 400, "INVALID_REQUEST_BODY"),
     errors.ImageUnreachable: Row(400, 400, "INVALID_REQUEST_BODY"),
     errors.IdempotencyKeyReused: Row(422, 422, "INVALID_REQUEST_BODY"),
-    errors.StorageTrouble: Row(503, 503, "CREATE_TASK_FAILED"),
+    errors.StorageError: Row(503, 503, "CREATE_TASK_FAILED"),
     OperationalError: Row(503, 503, "CREATE_TASK_FAILED"),
 }
 # The framework's own refusals: no parser for the content type, a method that is not there, a permission or throttle …
@@ -121,7 +121,7 @@ def _render(problem: Problem, *, is_novita: bool) -> HttpResponse:
 
 def _log_trouble(error: Exception) -> None:
     match error:
-        case errors.StorageTrouble():
+        case errors.StorageError():
             log.error("S3 is in trouble", error=str(error))
         case OperationalError() | InterfaceError():
             log.error("the database is in trouble", error=type(error).__name__)
@@ -134,9 +134,9 @@ def of(error: Exception) -> Problem | None:
             return _limit_reached(error)
         case Refusal():
             return _refusal(error)
-        case errors.StorageTrouble():
+        case errors.StorageError():
             sentence = "The storage does not answer; nothing was created. Try again."
-            return _of(TABLE[errors.StorageTrouble], "storage_unavailable", sentence, retry_after=RETRY_LATER)
+            return _of(TABLE[errors.StorageError], "storage_unavailable", sentence, retry_after=RETRY_LATER)
         case OperationalError() | InterfaceError():
             sentence = "The database does not answer. Try again."
             return _of(TABLE[OperationalError], "database_unavailable", sentence, retry_after=RETRY_LATER)

@@ -6,7 +6,7 @@ from django.http.response import HttpResponseBase
 from django.utils.deprecation import MiddlewareMixin
 
 from generations.bucket import objects
-from generations.errors import StorageTrouble
+from generations.errors import StorageError
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -42,7 +42,7 @@ class PanelHeaders(MiddlewareMixin):
 def _policy() -> str:
     try:
         bucket = objects.public_origin()
-    except StorageTrouble:  # no credentials yet, for example: its pages are shown, without pictures and videos
+    except StorageError:  # no credentials yet, for example: its pages are shown, without pictures and videos
         log.exception("where the bucket is can not be found out for the panel")
         bucket = ""
     return "; ".join(f"{name} {value.format(bucket=bucket)}".strip() for name, value in POLICY.items())

@@ -16,7 +16,7 @@ from django.urls import reverse
 from unfold.decorators import action
 
 from tenants import actions, times
-from tenants.actions import Act
+from tenants.actions import Actor
 from tenants.admin import forms
 from tenants.errors import NotPossible, Refusal
 from tenants.keys.key_format import NewKey
@@ -44,12 +44,12 @@ class Once(NamedTuple):
     note: str = ""  # of what it replaces
 
 
-def mint(act: Act, tenant: Tenant, **facts: Any) -> Once:
-    return _once(actions.mint_key(act, tenant, **facts))
+def mint(actor: Actor, tenant: Tenant, **facts: Any) -> Once:
+    return _once(actions.mint_key(actor, tenant, **facts))
 
 
-def roll(act: Act, key: ApiKey, overlap: timedelta) -> Once:
-    return _once(*actions.roll_key(act, key, overlap))
+def roll(actor: Actor, key: ApiKey, overlap: timedelta) -> Once:
+    return _once(*actions.roll_key(actor, key, overlap))
 
 
 def _once(new: NewKey, old_ends: datetime | None = None) -> Once:
@@ -58,9 +58,9 @@ def _once(new: NewKey, old_ends: datetime | None = None) -> Once:
     return Once("The new key", sentence, new.text, note)
 
 
-def revoke(act: Act, key: ApiKey) -> None:
+def revoke(actor: Actor, key: ApiKey) -> None:
     """As administration's, that also says so where there was nothing to do."""
-    if not actions.revoke_key(act, key):
+    if not actions.revoke_key(actor, key):
         raise NotPossible(reason="It was revoked before.")
 
 
@@ -106,7 +106,7 @@ def button(page: Page, icon: str, label: str = "", *, permissions: Sequence[str]
     """
 
     def open_page(model_admin: "Acts", request: HttpRequest, object_id: str) -> HttpResponse:
-        return model_admin.act(request, object_id, page)
+        return model_admin.run_action(request, object_id, page)
 
     decorated: Any = action(description=label or page.title, icon=icon, permissions=permissions, url_path=path or None)
     return decorated(open_page)
@@ -158,7 +158,7 @@ class Acts:
     def list_address(self) -> str:
         return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
 
-    def act(self, request: HttpRequest, object_id: str, page: Page, back: str = "") -> HttpResponse:
+    def run_action(self, request: HttpRequest, object_id: str, page: Page, back: str = "") -> HttpResponse:
         """`back`: where to when it is done, if not to the row's own page."""
         return self.ask(request, self.row_of(request, object_id), page, back)
 
@@ -218,9 +218,9 @@ class Acts:
         return self.address_of(row) if row else self.list_address()
 
 
-def act_of(request: HttpRequest, form: forms.ReasonForm) -> Act:
+def act_of(request: HttpRequest, form: forms.ReasonForm) -> Actor:
     """Who is logged in, and why."""
-    return Act(by=request.user.get_username(), reason=form.cleaned_data["reason"])
+    return Actor(name=request.user.get_username(), reason=form.cleaned_data["reason"])
 
 
 def listed(model: str, **wanted: Any) -> str:

@@ -103,11 +103,11 @@ class TenantAdmin(action_page.Acts, MintsKeys, LimitsShown, ModelAdmin):
             return super().changeform_view(request, *args, **options)
 
     def save_model(self, request: HttpRequest, obj: Tenant, form: Any, change: bool) -> None:
-        act = action_page.act_of(request, form)
+        actor = action_page.act_of(request, form)
         if change:
-            actions.change_tenant(act, obj, **form.facts())
+            actions.change_tenant(actor, obj, **form.facts())
         else:
-            obj.pk = actions.create_tenant(act, **form.facts()).pk
+            obj.pk = actions.create_tenant(actor, **form.facts()).pk
 
     def log_addition(self, *args: Any) -> None:
         """The audit log has it; Django's own would be a second."""

@@ -100,7 +100,8 @@ class Engine(ABC):
     @abstractmethod
     def claim(self, due: QuerySet[Row], limit: int, until: datetime, names: Collection[str] = ()) -> list[Row]:
         """Claim up to `limit` rows, the oldest `due_at` first, and return them: their `due_at` becomes `until`, their
-        `turn` counts up, and `was_due` says when they were due. Rows that another worker is claiming are passed over.
+        `fencing_token` counts up, and `was_due` says when they were due. Rows that another worker is claiming are
+        passed over.
 
         `names`: the columns to read, none of them JSON; all of them where none is named.
         """

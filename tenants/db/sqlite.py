@@ -110,10 +110,10 @@ class SQLite(Engine):
             oldest = due.order_by("due_at")
             claimed: list[Any] = list((oldest.only(*names) if names else oldest)[:limit])
             taken = due.model._default_manager.filter(pk__in=[row.pk for row in claimed])
-            taken.update(due_at=until, turn=F("turn") + 1)
+            taken.update(due_at=until, fencing_token=F("fencing_token") + 1)
         for row in claimed:
             row.was_due, row.due_at = row.due_at, until
-            row.turn += 1
+            row.fencing_token += 1
         return claimed
 
     def on_connect(self, connection: BaseDatabaseWrapper, **_: Any) -> None:

@@ -39,7 +39,7 @@ class Panel:
     def open_generation(self, generation_id: str) -> None:
         self.page.goto(f"{GENERATIONS}{generation_id}/change/")
 
-    def act(self, name: str, reason: str, **typed: str) -> None:
+    def run_action(self, name: str, reason: str, **typed: str) -> None:
         """By its button, with a reason, confirmed."""
         self.page.get_by_role("link", name=name).first.click()
         for label, text in typed.items():

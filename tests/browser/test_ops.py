@@ -121,7 +121,7 @@ def test_a_doubt_is_resolved_by_the_upstreams_task(panel: Panel, shoot: Any) -> 
     shoot(page, "in-doubt")
     [task] = [task["id"] for task in panel.service.submits() if task["seed"] == 4711]
     for _ in range(60):  # while it renders, the upstream does not tell its seed yet
-        panel.act("Attach upstream task", "its dashboard shows it", upstream_id=task)
+        panel.run_action("Attach upstream task", "its dashboard shows it", upstream_id=task)
         if page.get_by_text("Attach upstream task: done").count():
             break
         panel.open_generation(doubtful["id"])
@@ -168,7 +168,7 @@ def test_a_limit_is_reached_and_seen(panel: Panel, shoot: Any) -> None:
     page.locator("[name=per_day]").fill("1")
     page.locator("[name=reason]").fill("a trial")
     page.get_by_role("button", name="Save", exact=True).click()
-    panel.act("Mint a key", "for the trial")
+    panel.run_action("Mint a key", "for the trial")
     key = page.locator("#new-key").inner_text()
     page.get_by_role("link", name="I have copied it").click()
     assert panel.make(key).status_code == 202
@@ -200,7 +200,7 @@ def test_acts_are_done_with_a_reason_and_never_by_looking(panel: Panel) -> None:
     page.get_by_role("button", name="Rerun").click()
     expect(page.get_by_text("This field is required")).to_be_visible()
     panel.open_generation(row["id"])
-    panel.act("Rerun", "once more", seed="6")
+    panel.run_action("Rerun", "once more", seed="6")
     expect(page.get_by_text(f"Rerun: done for {row['id']}")).to_be_visible()
     expect(panel.search(SEEDS, "6")).to_have_count(1)
 

@@ -42,14 +42,14 @@ def claim(generation: Generation) -> Generation:
     return claimed
 
 
-def turn(generation: Generation) -> Generation:
+def take_step(generation: Generation) -> Generation:
     steps.advance(claim(generation))
     return Generation.objects.get(pk=generation.pk)
 
 
 def until_done(generation: Generation) -> Generation:
     for _ in range(5):
-        generation = turn(generation)
+        generation = take_step(generation)
         if generation.status != Status.COPYING:
             return generation
     raise AssertionError("five more turns did not copy it")

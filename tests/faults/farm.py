@@ -24,11 +24,11 @@ from generations.media import videos  # noqa: F401  what a sweep will need
 from generations.models import Generation
 from generations.ops import in_doubt
 from generations.worker import loop
-from tenants.actions import Act
+from tenants.actions import Actor
 from tenants.errors import Refusal
 
 log = logging.getLogger("farm")
-OPS = Act(by="ops of the lab", reason="the upstream's own list was read")
+OPS = Actor(name="ops of the lab", reason="the upstream's own list was read")
 
 
 def sweeper() -> None:

@@ -25,7 +25,7 @@ from tests.faults.copies import (
     at_the_upstream,
     kinds,
     objects,
-    turn,
+    take_step,
 )
 from tests.support.images import mp4, picture
 from tests.support.upstream import Upstream, refusal, task
@@ -113,12 +113,12 @@ def test_what_is_not_the_whole_video_is_never_served(
     monkeypatch.setattr(video_transfer, "MAX_VIDEO", LIMIT)
     for tries, answer in enumerate(answers, 1):
         upstream.on_video = answer
-        g = turn(running)
-        assert (g.status, g.tries) == (Status.COPYING, tries)
+        g = take_step(running)
+        assert (g.status, g.consecutive_failures) == (Status.COPYING, tries)
         assert objects(bucket, g) == {}
     assert_nothing_is_served(alice, g)
     upstream.video(mp4())
-    assert_copied(alice, turn(g), mp4(), bucket)
+    assert_copied(alice, take_step(g), mp4(), bucket)
 
 
 WHOLE = {
@@ -139,7 +139,7 @@ def test_a_whole_video_is_served_whatever_way_it_came(
 ) -> None:
     upstream.on_video = answer
     content = answer[2] if isinstance(answer, tuple) else mp4()
-    assert_copied(alice, turn(running), content, bucket)
+    assert_copied(alice, take_step(running), content, bucket)
 
 
 def test_a_video_behind_a_redirect_is_served(
@@ -147,7 +147,7 @@ def test_a_video_behind_a_redirect_is_served(
 ) -> None:
     moved, there = (302, {"Location": "/there.mp4"}, b""), (200, {}, mp4())
     upstream.on_video = lambda handler: there if handler.path == "/there.mp4" else moved
-    assert_copied(alice, turn(running), mp4(), bucket)
+    assert_copied(alice, take_step(running), mp4(), bucket)
 
 
 @pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\n" + LENGTH])
@@ -166,14 +166,14 @@ def test_a_source_that_drips_meets_the_copys_deadline(
     monkeypatch.setattr(video_transfer, "DEADLINE", 0.1)
     upstream.on_video = drip
     started = time.monotonic()
-    g = turn(running)
+    g = take_step(running)
     assert time.monotonic() - started < 3
-    assert (g.status, g.tries) == (Status.COPYING, 1)
+    assert (g.status, g.consecutive_failures) == (Status.COPYING, 1)
     assert_nothing_is_served(alice, g)
     assert objects(bucket, g) == {}
     monkeypatch.undo()
     upstream.video(mp4())
-    assert_copied(alice, turn(g), mp4(), bucket)
+    assert_copied(alice, take_step(g), mp4(), bucket)
 
 
 # Expiry
@@ -199,10 +199,10 @@ def test_an_expired_url_is_asked_for_once_and_a_fresh_one_is_taken(
     running: Generation, alice: Caller, upstream: Upstream, bucket: Any
 ) -> None:
     asked = signed_anew(upstream, good_from=2)
-    g = turn(running)
+    g = take_step(running)
     assert g.status == Status.COPYING
     assert_nothing_is_served(alice, g)
-    assert_copied(alice, turn(g), mp4(), bucket)
+    assert_copied(alice, take_step(g), mp4(), bucket)
     assert asked == ["/1.mp4", "/2.mp4"]
 
 
@@ -212,11 +212,11 @@ def test_urls_that_are_expired_for_good_end_in_a_failure_and_a_release(
     asked = signed_anew(upstream, good_from=10**9)
     for hours in (0, 1, 23.9):
         with time_machine.travel(timezone.now() + timedelta(hours=hours), tick=False):
-            g = turn(running)
+            g = take_step(running)
             assert g.status == Status.COPYING
             assert_nothing_is_served(alice, g)
     with time_machine.travel(timezone.now() + timedelta(hours=24.1), tick=False):
-        g = turn(running)
+        g = take_step(running)
     assert (g.status, g.error_code) == (Status.FAILED, "copy_failed")
     assert "403" in g.error_message
     assert len(asked) == 4
@@ -242,14 +242,14 @@ def test_a_result_that_is_taken_back_while_it_is_copied_is_waited_for(
     running: Generation, alice: Caller, upstream: Upstream, bucket: Any, answer: Any
 ) -> None:
     upstream.on_video = 403, {}, XML
-    g = turn(running)
+    g = take_step(running)
     upstream.on_poll = answer
     for tries in (2, 3):
-        g = turn(g)
-        assert (g.status, g.tries) == (Status.COPYING, tries)
+        g = take_step(g)
+        assert (g.status, g.consecutive_failures) == (Status.COPYING, tries)
         assert_nothing_is_served(alice, g)
     upstream.video(mp4())
-    assert_copied(alice, turn(g), mp4(), bucket)
+    assert_copied(alice, take_step(g), mp4(), bucket)
 
 
 def test_a_first_poll_that_is_late_by_an_hour_takes_the_video(
@@ -257,7 +257,7 @@ def test_a_first_poll_that_is_late_by_an_hour_takes_the_video(
 ) -> None:
     signed_anew(upstream, good_from=1)
     with time_machine.travel(timezone.now() + timedelta(hours=1, minutes=1), tick=False):
-        g = turn(running)
+        g = take_step(running)
     assert_copied(alice, g, mp4(), bucket)
 
 
@@ -270,12 +270,12 @@ def test_a_store_that_is_down_for_two_hours_costs_no_video(
     for minutes in range(0, 121, 20):
         signed_anew(upstream, good_from=len(upstream.polls) + 1)
         with time_machine.travel(started + timedelta(minutes=minutes), tick=False):
-            g = turn(g)
+            g = take_step(g)
             assert g.status == Status.COPYING
             assert_nothing_is_served(alice, g)
     settings.S3_BUCKET = BUCKET
     asked = signed_anew(upstream, good_from=len(upstream.polls) + 1)
     with time_machine.travel(started + timedelta(minutes=125), tick=False):
-        g = turn(g)
+        g = take_step(g)
         assert_copied(alice, g, mp4(), bucket)
     assert asked == [f"/{len(upstream.polls)}.mp4"]

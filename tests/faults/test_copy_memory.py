@@ -9,7 +9,7 @@ import pytest
 
 from generations.bucket import objects
 from tests.conftest import Caller
-from tests.faults.copies import Status, at_the_upstream, turn
+from tests.faults.copies import Status, at_the_upstream, take_step
 from tests.support.images import mp4
 from tests.support.upstream import Upstream
 
@@ -50,7 +50,7 @@ def test_sixty_megabytes_are_copied_in_a_few(alice: Caller, upstream: Upstream, 
     g = at_the_upstream(alice)
     CLEAR.write_text("5")  # the high-water mark is now what is in use, proc(5)
     before = bytes_of("VmRSS")
-    g = turn(g)
+    g = take_step(g)
     grown = bytes_of("VmHWM") - before
     sha256 = hashlib.sha256()
     for piece in video():

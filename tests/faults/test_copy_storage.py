@@ -29,7 +29,7 @@ from tests.faults.copies import (
     never,
     objects,
     once,
-    turn,
+    take_step,
     until_done,
 )
 from tests.faults.proxy import Proxy, Request
@@ -76,7 +76,7 @@ OF_ITS_OWN: dict[str, list[proxy.Fault]] = {
 def running(alice: Caller, hurt: Proxy, upstream: Upstream, direct: Any) -> Generation:
     """With what a copy that died in an earlier turn has left."""
     upstream.video(mp4())
-    made = at_the_upstream(alice, turn=5)
+    made = at_the_upstream(alice, fencing_token=5)
     left = f"videos/{made.tenant_id}/{made.created_at:%Y/%m}/{made.pk}-3"
     direct.put_object(Bucket=BUCKET, Key=f"{left}.mp4", Body=b"half a video")
     direct.put_object(Bucket=BUCKET, Key=f"{left}.jpg", Body=b"half a poster")
@@ -86,7 +86,7 @@ def running(alice: Caller, hurt: Proxy, upstream: Upstream, direct: Any) -> Gene
 def assert_a_turn_is_lost(g: Generation, hurt: Proxy, call: str, fault: Any) -> Generation:
     before, about = hurt.counts[type(fault).__name__], f"{call} {fault}"
     always(hurt, CALLS[call], fault)
-    g = turn(g)
+    g = take_step(g)
     never(hurt)
     assert hurt.counts[type(fault).__name__] > before, about
     assert (g.status, g.video_key) == (Status.COPYING, ""), about
@@ -101,7 +101,7 @@ def test_a_call_that_fails_throughout_a_turn_costs_a_turn_and_no_video(
     for call in CALLS:
         g = assert_a_turn_is_lost(g, hurt, call, fault)
     assert_nothing_is_served(alice, g)
-    assert_copied(alice, turn(g), mp4(), direct)
+    assert_copied(alice, take_step(g), mp4(), direct)
 
 
 @pytest.mark.parametrize("call", OF_ITS_OWN)
@@ -112,7 +112,7 @@ def test_what_only_one_of_the_calls_can_suffer_costs_a_turn_and_no_video(
     for fault in OF_ITS_OWN[call]:
         g = assert_a_turn_is_lost(g, hurt, call, fault)
     assert_nothing_is_served(alice, g)
-    assert_copied(alice, turn(g), mp4(), direct)
+    assert_copied(alice, take_step(g), mp4(), direct)
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -121,19 +121,19 @@ def test_a_call_that_fails_once_costs_nothing_where_it_may_be_repeated(
 ) -> None:
     """A stream can not be sent twice, so the video's own PUT costs the turn."""
     once(hurt, CALLS[call], proxy.LoseAnswer())
-    g = turn(running)
+    g = take_step(running)
     assert hurt.counts == {"LoseAnswer": 1}
     assert g.status == (Status.COPYING if call == "put" else Status.SUCCEEDED)
-    assert_copied(alice, g if call != "put" else turn(g), mp4(), direct)
+    assert_copied(alice, g if call != "put" else take_step(g), mp4(), direct)
 
 
 @pytest.mark.parametrize("fault", [proxy.FlipBit(), proxy.Answer(200)])
 def test_a_list_that_is_wrong_deletes_nothing_of_another(
     running: Generation, alice: Caller, hurt: Proxy, direct: Any, fault: Any
 ) -> None:
-    other = turn(at_the_upstream(alice))
+    other = take_step(at_the_upstream(alice))
     always(hurt, CALLS["list"], fault)
-    turn(running)
+    take_step(running)
     assert hurt.counts[type(fault).__name__] >= 1
     assert_copied(alice, other, mp4(), direct)
 
@@ -150,7 +150,7 @@ def test_a_region_that_is_wrong_sends_nothing_to_another_host(
     for name in ("301", "307", "400 of a region"):
         running = assert_a_turn_is_lost(running, hurt, "list", EVERYWHERE[name])
     assert asked <= {"127.0.0.1"}
-    assert_copied(alice, turn(running), mp4(), direct)
+    assert_copied(alice, take_step(running), mp4(), direct)
 
 
 @pytest.mark.parametrize("minutes", [-20, 20])
@@ -158,22 +158,22 @@ def test_a_clock_that_is_wrong_costs_turns_and_no_video(
     running: Generation, alice: Caller, hurt: Proxy, direct: Any, minutes: int, caplog: Any
 ) -> None:
     with time_machine.travel(timezone.now() + timedelta(minutes=minutes), tick=False):
-        g = turn(running)
+        g = take_step(running)
         assert g.status == Status.COPYING
     assert "RequestTimeTooSkewed" in caplog.text
     assert_nothing_is_served(alice, g)
-    assert_copied(alice, turn(g), mp4(), direct)
+    assert_copied(alice, take_step(g), mp4(), direct)
 
 
 def test_a_store_that_refuses_connections_is_waited_for(
     running: Generation, alice: Caller, hurt: Proxy, direct: Any
 ) -> None:
     hurt.down()
-    g = turn(running)
+    g = take_step(running)
     hurt.up()
     assert g.status == Status.COPYING
     assert_nothing_is_served(alice, g)
-    assert_copied(alice, turn(g), mp4(), direct)
+    assert_copied(alice, take_step(g), mp4(), direct)
 
 
 # What hangs
@@ -198,7 +198,7 @@ def test_a_copy_from_a_slow_store_ends_with_its_time(
     g = assert_a_turn_is_lost(running, hurt, "get", proxy.Slow(40_000))
     assert_nothing_is_served(alice, g)
     monkeypatch.undo()
-    assert_copied(alice, turn(g), mp4(), direct)
+    assert_copied(alice, take_step(g), mp4(), direct)
 
 
 # What comes late
@@ -209,7 +209,7 @@ def test_a_delete_that_is_done_late_takes_nothing_that_is_served(
 ) -> None:
     """S3 does the first DELETE when its client has long asked again, and another video lies there."""
     once(hurt, CALLS["delete"], late := proxy.Late())
-    g = turn(running)
+    g = take_step(running)
     assert g.status == Status.SUCCEEDED
     late.release.set()
     assert late.done.wait(5)
@@ -221,9 +221,9 @@ def test_a_put_that_is_done_late_changes_nothing_that_is_served(
 ) -> None:
     """It may leave an object of a turn that is over; nobody is told of it."""
     once(hurt, CALLS["put"], late := proxy.Late())
-    g = turn(running)
+    g = take_step(running)
     assert g.status == Status.COPYING
-    g = turn(g)
+    g = take_step(g)
     late.release.set()
     assert late.done.wait(5)
     assert bucket_objects.read(g.video_key) == mp4()
@@ -243,11 +243,11 @@ def test_a_worker_that_wakes_after_another_has_finished_leaves_nothing(
         def overtake(request: Request, g: Generation = g, call: str = call, overtaken: Any = overtaken) -> None:
             if CALLS[call](request) and not overtaken.is_set():
                 overtaken.set()
-                assert turn(g).status == Status.SUCCEEDED
+                assert take_step(g).status == Status.SUCCEEDED
                 connection.close()
 
         hurt.choose = overtake  # type: ignore[assignment]
-        turn(g)
+        take_step(g)
         assert overtaken.is_set()
         g.refresh_from_db()
         assert_copied(alice, g, mp4(), direct)
@@ -274,6 +274,6 @@ def test_nobody_takes_the_row_of_a_copy_that_is_slow(
         return proxy.Slow(8_000_000) if CALLS["put"](request) else None
 
     upstream.on_video, hurt.choose = without_length, look
-    g = turn(running)
+    g = take_step(running)
     assert (hurt.counts, others) == ({"Slow": 1}, [])
     assert_copied(alice, g, content, direct)

@@ -20,7 +20,7 @@ from tests.faults.copies import (
     claim,
     kinds,
     objects,
-    turn,
+    take_step,
     until_done,
 )
 from tests.support.images import mp4
@@ -51,7 +51,7 @@ def test_a_worker_that_dies_in_a_copy_is_followed_by_one_that_succeeds(
 ) -> None:
     settings.FAILPOINT = f"{name}:raise"
     with pytest.raises(Broken, match=name):
-        turn(running)
+        take_step(running)
     settings.FAILPOINT = ""
     g = Generation.objects.get(pk=running.pk)
     assert g.status == Status.COPYING
@@ -59,7 +59,7 @@ def test_a_worker_that_dies_in_a_copy_is_followed_by_one_that_succeeds(
     assert sorted(key[-4:] for key in objects(bucket, g)) == left
     assert_nothing_is_served(alice, g)
     assert claim_due(1) == []
-    assert_copied(alice, turn(g), mp4(), bucket)
+    assert_copied(alice, take_step(g), mp4(), bucket)
 
 
 @pytest.mark.parametrize("before", [Status.RUNNING, Status.COPYING])
@@ -68,11 +68,11 @@ def test_a_worker_that_dies_within_a_move_has_not_moved(
 ) -> None:
     if before == Status.COPYING:
         upstream.on_video = 503, {}, b""
-        turn(running)
+        take_step(running)
         upstream.video(mp4())
     settings.FAILPOINT = "move_before_event:raise"
     with pytest.raises(Broken):
-        turn(running)
+        take_step(running)
     settings.FAILPOINT = ""
     g = Generation.objects.get(pk=running.pk)
     assert g.status == before
@@ -85,7 +85,7 @@ def test_a_worker_that_dies_after_the_end_changes_nothing(
 ) -> None:
     settings.FAILPOINT = "finish_committed:raise"
     with pytest.raises(Broken):
-        turn(running)
+        take_step(running)
     settings.FAILPOINT = ""
     g = Generation.objects.get(pk=running.pk)
     assert_copied(alice, g, mp4(), bucket)
@@ -101,9 +101,9 @@ def test_deaths_at_every_place_one_after_the_other_leave_one_video(
         if name == "copy_started" and upstream.polls:
             continue  # a copy that is tried again starts without it
         with pytest.raises(Broken, match=name):
-            turn(running)
+            take_step(running)
     settings.FAILPOINT = ""
-    assert_copied(alice, turn(running), mp4(), bucket)
+    assert_copied(alice, take_step(running), mp4(), bucket)
 
 
 # Answers that come late, twice or in another order
@@ -131,7 +131,7 @@ def test_an_answer_that_comes_after_the_end_changes_nothing(
 
         def overtaken(handler: Any, slow: Generation = slow, late: Any = late) -> Any:
             upstream.on_poll = settled
-            assert turn(slow).status == end
+            assert take_step(slow).status == end
             connection.close()
             return late
 
@@ -156,7 +156,7 @@ def test_a_worker_with_an_old_turn_moves_nothing(alice: Caller, upstream: Upstre
         running = at_the_upstream(alice)
         if held == Status.COPYING:
             upstream.on_video = 503, {}, b""
-            turn(running)
+            take_step(running)
             upstream.video(mp4())
         stale = claim(running)
         assert stale.status == held

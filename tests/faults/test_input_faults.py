@@ -9,7 +9,7 @@ from generations.models import Generation
 from tenants.models import LedgerEntry
 from tests.conftest import Caller, make_generation
 from tests.faults import proxy
-from tests.faults.copies import BUCKET, EVERYWHERE, Status, always, error, never, once, turn
+from tests.faults.copies import BUCKET, EVERYWHERE, Status, always, error, never, once, take_step
 from tests.faults.proxy import Fault, Proxy, Request
 from tests.support.images import base64_of, data_uri, picture
 from tests.support.upstream import Upstream
@@ -55,13 +55,13 @@ def test_a_picture_behind_a_url_waits_out_each_fault(
     for tries, (call, fault) in enumerate(sorted(FAULTS, key=lambda one: one[0] == "get"), 1):
         before = hurt.counts[type(fault).__name__]
         always(hurt, CALLS[call], fault)
-        g = turn(g)
+        g = take_step(g)
         assert hurt.counts[type(fault).__name__] > before, f"{call} {fault}"
-        assert (g.status, g.tries) == (Status.QUEUED, tries), f"{call} {fault}"
+        assert (g.status, g.consecutive_failures) == (Status.QUEUED, tries), f"{call} {fault}"
         assert (g.image is None) == (call == "put"), f"{call} {fault}"
         assert upstream.submits == []
     never(hurt)
-    assert_sent_once(upstream, turn(g), direct)
+    assert_sent_once(upstream, take_step(g), direct)
 
 
 @pytest.mark.parametrize("path", ["/v1/generations", "/v3/async/seedance-v1-lite-i2v"])
@@ -76,7 +76,7 @@ def test_a_picture_that_can_not_be_kept_is_accepted_by_nobody_and_may_be_sent_ag
         assert Generation.objects.count() == LedgerEntry.objects.count() == 0
     never(hurt)
     assert alice.http.post(path, body, format="json").status_code in (200, 202)
-    assert_sent_once(upstream, turn(Generation.objects.get()), direct)
+    assert_sent_once(upstream, take_step(Generation.objects.get()), direct)
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -85,7 +85,7 @@ def test_a_call_that_fails_once_is_repeated_at_once(
 ) -> None:
     g = make_generation(alice, image=None, image_url=f"{upstream.url}/a.jpg")
     once(hurt, CALLS[call], proxy.LoseAnswer())
-    assert_sent_once(upstream, turn(g), direct)
+    assert_sent_once(upstream, take_step(g), direct)
     assert hurt.counts == {"LoseAnswer": 1}
 
 
@@ -93,7 +93,7 @@ def test_calls_that_hang_are_given_up(alice: Caller, upstream: Upstream, hanging
     g = make_generation(alice, image=None, image_url=f"{upstream.url}/a.jpg")
     for call in CALLS:
         always(hanging, CALLS[call], proxy.Delay(30, done=True))
-        g = turn(g)
+        g = take_step(g)
         assert g.status == Status.QUEUED
     never(hanging)
-    assert_sent_once(upstream, turn(g), direct)
+    assert_sent_once(upstream, take_step(g), direct)

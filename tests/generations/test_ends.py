@@ -10,7 +10,7 @@ from django.db import connection
 from generations import lifecycle
 from generations.models import Generation
 from generations.ops import in_doubt
-from tenants.actions import Act
+from tenants.actions import Actor
 from tenants.errors import NotPossible
 from tenants.models import LedgerEntry
 from tenants.money import reconcile
@@ -19,7 +19,7 @@ from tests.generations.test_lifecycle import VIDEO, put_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
 HANDS, ROUNDS = 12, 8
-OPS = Act(by="ops", reason="raced")
+OPS = Actor(name="ops", reason="raced")
 
 ENDS: dict[str, list[Callable[[Generation], Any]]] = {
     "queued": [

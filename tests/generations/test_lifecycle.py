@@ -67,11 +67,11 @@ REACHED = ["queued", "submitting", "in_doubt", "running", "copying", "succeeded"
 @pytest.mark.parametrize("status", REACHED)
 @pytest.mark.parametrize("move", MOVES)
 def test_each_move_goes_from_its_own_states_and_from_no_other(alice: Caller, move: str, status: str) -> None:
-    act, sources, target = MOVES[move]
+    actor, sources, target = MOVES[move]
     g, attempt = put_in(alice, status)
     before = Generation.objects.filter(pk=g.pk).values().get()
     events = g.events.count()
-    moved = bool(act(g, attempt))
+    moved = bool(actor(g, attempt))
     after = Generation.objects.filter(pk=g.pk).values().get()
     if status in sources:
         assert moved
@@ -123,7 +123,7 @@ def test_a_worker_that_lost_its_turn_writes_nothing(alice: Caller) -> None:
     [mine] = claim_due(10)
     assert not lifecycle.mark_succeeded(outdated, VIDEO)
     assert not lifecycle.renew_lease(outdated)
-    assert not lifecycle.put_off(outdated, 1)
+    assert not lifecycle.reschedule(outdated, 1)
     assert lifecycle.mark_succeeded(mine, VIDEO)
 
 
@@ -179,7 +179,7 @@ def test_a_claim_takes_each_due_row_once_and_leaves_the_others(alice: Caller) ->
     first, second = claim_due(2), claim_due(10)
     assert sorted(g.pk for g in first + second) == sorted(g.pk for g in due)
     assert claim_due(10) == []
-    assert {g.turn for g in first} == {1}
+    assert {g.fencing_token for g in first} == {1}
 
 
 def test_a_generation_writes_down_every_move(alice: Caller) -> None:

@@ -102,9 +102,9 @@ def make_tenant(limits: dict[str, int], of_key: bool) -> int:
     from tenants import actions
     from tenants.models import ApiKey
 
-    act = actions.Act(by="races")
-    tenant = actions.create_tenant(act, uuid.uuid4().hex, **({} if of_key else limits))
-    new = actions.mint_key(act, tenant, limits=limits if of_key else {})
+    actor = actions.Actor(name="races")
+    tenant = actions.create_tenant(actor, uuid.uuid4().hex, **({} if of_key else limits))
+    new = actions.mint_key(actor, tenant, limits=limits if of_key else {})
     return ApiKey.objects.get(prefix=new.prefix).pk
 
 
@@ -183,7 +183,7 @@ def _lower(key_id: int, to: int) -> int:
 
     tenant = _key(key_id).tenant
     with transaction.atomic():
-        actions.change_tenant(actions.Act(by="races"), tenant, in_flight=to)
+        actions.change_tenant(actions.Actor(name="races"), tenant, in_flight=to)
         used = Window.objects.filter(tenant=tenant, api_key=None, kind="in_flight").values_list("used", flat=True)
         return used.first() or 0
 
@@ -195,6 +195,6 @@ def _key(key_id: int) -> Any:
 
 
 def _wanted() -> Any:
-    from generations.intake.create import Wanted
+    from generations.intake.create import GenerationRequest
 
-    return Wanted(prompt="", last_image=None, camera_fixed=False, seed=1, **BODY)
+    return GenerationRequest(prompt="", last_image=None, camera_fixed=False, seed=1, **BODY)

@@ -77,7 +77,7 @@ def test_objects_in_the_bucket_have_the_names_that_rows_hold(
     row = until(row, "succeeded")
     tenant, image = alice.tenant.pk, row.image
     assert image is not None
-    name = f"videos/{tenant}/{row.created_at:%Y/%m}/{row.pk}-{row.turn}"
+    name = f"videos/{tenant}/{row.created_at:%Y/%m}/{row.pk}-{row.fencing_token}"
     expected = (f"{name}.mp4", f"{name}.jpg", f"inputs/{tenant}/{image.sha256}")
     assert (row.video_key, row.poster_key, image.key) == expected
     stored = bucket.list_objects_v2(Bucket="seedance-tests")["Contents"]

@@ -80,6 +80,8 @@ def _fault(operation: Operation, made: set[str], *, whole: bool) -> str:
             return "an index or a key on it is made under a lock" if field.db_index and model in GROWING else ""
         case migrations.AlterField():
             return "may write the table anew, under a lock" if model in GROWING else ""
+        case migrations.SeparateDatabaseAndState():
+            return "changes the database" if operation.database_operations else ""
     return "is not known to be harmless"
 
 
@@ -98,6 +100,7 @@ def test_a_migration_lets_the_release_before_go_on(app: str, name: str) -> None:
         (migrations.AlterField("ledgerentry", "reason", models.TextField()), "anew"),
         (migrations.RenameField("tenant", "name", "title"), "not known"),
         (migrations.RunSQL("SELECT 1"), "not known"),
+        (migrations.SeparateDatabaseAndState([migrations.RunSQL("SELECT 1")]), "changes"),
     ],
 )
 def test_the_rules_know_what_would_stop_it(operation: Operation, word: str) -> None:

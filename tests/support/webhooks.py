@@ -9,13 +9,13 @@ from django.utils import timezone
 from generations import lifecycle
 from generations.models import Delivery, Generation, WebhookEndpoint
 from generations.webhooks import endpoints, fair_queue, send
-from tests.conftest import ACT, Caller, make_generation
+from tests.conftest import ACTOR, Caller, make_generation
 
 SERVED = "https://example.com/hook"  # never called
 
 
 def make_endpoint(caller: Caller, url: str = SERVED, *, test: bool = False, **facts: Any) -> WebhookEndpoint:
-    return endpoints.create(ACT, caller.tenant, url, test=test, **facts)[0]
+    return endpoints.create(ACTOR, caller.tenant, url, test=test, **facts)[0]
 
 
 def ended(caller: Caller, **facts: Any) -> Generation:

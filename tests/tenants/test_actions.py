@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from generations import lifecycle
 from tenants import actions as tenant_actions
-from tenants.actions import Act
+from tenants.actions import Actor
 from tenants.errors import NotPossible, TenantSuspended
 from tenants.limits import counters
 from tenants.models import ApiKey, AuditEntry, LedgerEntry, Tenant, Window
@@ -17,7 +17,7 @@ from tenants.money import reconcile
 from tests.conftest import Caller, make_generation
 from tests.generations.test_lifecycle import VIDEO, put_in
 
-OPS = Act(by="olivia", reason="ticket 7")
+OPS = Actor(name="olivia", reason="ticket 7")
 
 
 def last() -> AuditEntry:
@@ -78,11 +78,11 @@ def test_a_credit_gives_budget_back_and_is_in_the_ledger(alice: Caller) -> None:
     assert reconcile.check(alice.tenant.pk) == []
 
 
-@pytest.mark.parametrize(("amount", "act"), [(-90_000, OPS), (0, OPS), (5, Act(by="olivia"))])
-def test_a_credit_over_what_was_used_or_without_a_reason_is_refused(alice: Caller, amount: int, act: Act) -> None:
+@pytest.mark.parametrize(("amount", "actor"), [(-90_000, OPS), (0, OPS), (5, Actor(name="olivia"))])
+def test_a_credit_over_what_was_used_or_without_a_reason_is_refused(alice: Caller, amount: int, actor: Actor) -> None:
     put_in(alice, "succeeded")
     with pytest.raises(NotPossible):
-        tenant_actions.adjust(act, alice.tenant, amount)
+        tenant_actions.adjust(actor, alice.tenant, amount)
     assert not LedgerEntry.objects.filter(kind="adjust").exists()
 
 
@@ -139,6 +139,6 @@ def test_the_ledger_and_the_audit_are_append_only(alice: Caller) -> None:
     make_generation(alice)
     for model in (LedgerEntry, AuditEntry):
         row, rows = model.objects.order_by("pk")[0], model.objects.all()
-        for act in (row.save, row.delete, rows.delete, partial(rows.update, reason="x")):
+        for actor in (row.save, row.delete, rows.delete, partial(rows.update, reason="x")):
             with pytest.raises(TypeError, match="append-only"):
-                act()
+                actor()

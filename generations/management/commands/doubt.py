@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from generations.models import Generation
 from generations.ops import in_doubt
 from tenants import amounts, times
-from tenants.actions import Act
+from tenants.actions import Actor
 from tenants.errors import Refusal
 from tenants.management.options import user
 
@@ -63,7 +63,7 @@ class Command(BaseCommand):
         extra = [options["upstream_id"]] if options["action"] == "attach" else []
         try:
             ACTS[options["action"]](
-                Act(by=f"shell:{user()}", reason=options["reason"]), generation, *extra, attempt=options["attempt"]
+                Actor(name=f"shell:{user()}", reason=options["reason"]), generation, *extra, attempt=options["attempt"]
             )
         except Refusal as error:
             raise CommandError(str(error)) from error

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import msgspec
 from django.conf import settings
 
-from generations.errors import UpstreamTrouble
+from generations.errors import UpstreamError
 from generations.outbound import http_dates, transport
 from generations.outbound.errors import FetchFailed
 from generations.telemetry.failpoints import failpoint
@@ -142,7 +142,7 @@ def poll(to: Account, upstream_id: str) -> Polled:
     answer = _asked(to, upstream_id)
     body = _object(answer)
     if answer.status != 200:
-        raise UpstreamTrouble(f"the poll was answered with HTTP {answer.status} {_envelope(body)[0]}".strip())
+        raise UpstreamError(f"the poll was answered with HTTP {answer.status} {_envelope(body)[0]}".strip())
     return _polled(body)
 
 
@@ -154,7 +154,7 @@ def greet(to: Account) -> datetime | None:
     answer = _asked(to, NOBODYS)
     reason, message = _envelope(_object(answer))
     if answer.status != 200 and reason != "TASK_NOT_FOUND":
-        raise UpstreamTrouble(f"HTTP {answer.status} {reason} {message}".strip())
+        raise UpstreamError(f"HTTP {answer.status} {reason} {message}".strip())
     return http_dates.parse_date(answer.headers.get("Date", ""))
 
 
@@ -164,7 +164,7 @@ def _asked(to: Account, upstream_id: str) -> "Answer":
         with transport.exchange("GET", to.base_url, _headers(to), budget, path=path, pool=idle_connections) as response:
             return _read_answer(response)
     except FetchFailed as error:
-        raise UpstreamTrouble(f"the poll failed: {error}") from error
+        raise UpstreamError(f"the poll failed: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ def _polled(answer: dict[str, Any]) -> Polled:
         case "TASK_STATUS_QUEUED" | "TASK_STATUS_PROCESSING":
             return Rendering(min(max(_number(task.get("progress_percent")) or 0, 0), 99))
         case status:
-            raise UpstreamTrouble(f"the task's status is {str(status)[:50]!r}, which is not known here")
+            raise UpstreamError(f"the task's status is {str(status)[:50]!r}, which is not known here")
 
 
 def _rendered(answer: dict[str, Any]) -> Rendered:
@@ -226,7 +226,7 @@ def _rendered(answer: dict[str, Any]) -> Rendered:
     first = videos[0] if isinstance(videos, list) and videos else None
     url = first.get("video_url") if isinstance(first, dict) else None
     if not isinstance(url, str) or not url:
-        raise UpstreamTrouble("the task succeeded, but its answer names no video")
+        raise UpstreamError("the task succeeded, but its answer names no video")
     return Rendered(url, _number(_inner(answer, "extra").get("seed")))
 
 

@@ -20,9 +20,9 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        act = reconcile.rebuild if options["action"] == "rebuild" else reconcile.check
+        actor = reconcile.rebuild if options["action"] == "rebuild" else reconcile.check
         tenants = list(Tenant.objects.order_by("name").values_list("pk", "name"))
-        found = [_row(name, wrong) for pk, name in tenants for wrong in act(pk)]
+        found = [_row(name, wrong) for pk, name in tenants for wrong in actor(pk)]
         sentences = [_line(row) for row in found] or ["Every counter is what the ledger says."]
         self.stdout.write(json.dumps({"differences": found}) if options["json"] else "\n".join(sentences))
         if found and options["action"] == "check":

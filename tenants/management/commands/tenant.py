@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from tenants import actions, amounts, csv_export, times
-from tenants.actions import Act
+from tenants.actions import Actor
 from tenants.errors import Refusal
 from tenants.keys import key_format
 from tenants.limits import windows
@@ -68,7 +68,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if not all(value.isascii() or _is_text(value) for value in options.values() if isinstance(value, str)):
             raise CommandError("An argument is not valid UTF-8.")
-        self._act = Act(by=f"shell:{user()}", reason=options["reason"])
+        self._actor = Actor(name=f"shell:{user()}", reason=options["reason"])
         do = {"list": self.list_all}.get(options["action"]) or getattr(self, options["action"])
         try:
             answer, sentences = do(options)
@@ -80,14 +80,14 @@ class Command(BaseCommand):
         name, zone = options["name"].strip(), options["time_zone"]
         facts = given(options, Limits.NAMES) | given(options, Tenant.WANTS)
         with transaction.atomic():  # no tenant without its key
-            tenant = actions.create_tenant(self._act, name, time_zone=zone, **facts)
-            return _shown_once(tenant, actions.mint_key(self._act, tenant))
+            tenant = actions.create_tenant(self._actor, name, time_zone=zone, **facts)
+            return _shown_once(tenant, actions.mint_key(self._actor, tenant))
 
     def key(self, options: dict[str, Any]) -> Answer:
         tenant = _tenant(options["name"])
         facts: dict[str, Any] = {name: options[name] for name in ("label", "scopes", "test")}
         expires_at = None if options["expires"] is None else timezone.now() + options["expires"]
-        new = actions.mint_key(self._act, tenant, expires_at=expires_at, limits=given(options, Limits.NAMES), **facts)
+        new = actions.mint_key(self._actor, tenant, expires_at=expires_at, limits=given(options, Limits.NAMES), **facts)
         return _shown_once(tenant, new)
 
     def limit(self, options: dict[str, Any]) -> Answer:
@@ -97,37 +97,37 @@ class Command(BaseCommand):
             key = _known_key(options["who"])
             if zone or wants:
                 raise CommandError("A key has limits of its own; all else is its tenant's.")
-            key = actions.change_key(self._act, key, **wanted)
+            key = actions.change_key(self._actor, key, **wanted)
             return {"key": key.prefix, "limits": key.limits}, [f"{key.prefix}: {_limit_words(key.limits)}"]
         changes = wanted | wants | ({"time_zone": zone} if zone else {})
-        tenant = actions.change_tenant(self._act, tenant, **changes)
+        tenant = actions.change_tenant(self._actor, tenant, **changes)
         row = _tenant_row(tenant)
         del row["keys"]
         return row, [f"{tenant.name}: {_wants_words(row)}"]
 
     def roll(self, options: dict[str, Any]) -> Answer:
         old = _known_key(options["prefix"])
-        new, ends = actions.roll_key(self._act, old, options["overlap"])
+        new, ends = actions.roll_key(self._actor, old, options["overlap"])
         answer, sentences = _shown_once(old.tenant, new)
         shown = times.rfc3339(ends, "seconds")
         return {**answer, "old_key_expires_at": shown}, [*sentences, f"{old.prefix} is good until {shown}."]
 
     def revoke(self, options: dict[str, Any]) -> Answer:
         key = _known_key(options["prefix"])
-        actions.revoke_key(self._act, key)
+        actions.revoke_key(self._actor, key)
         return {"tenant": key.tenant.name, "revoked": key.prefix}, [f"{key.prefix} is revoked."]
 
     def suspend(self, options: dict[str, Any]) -> Answer:
-        actions.suspend(self._act, tenant := _tenant(options["name"]))
+        actions.suspend(self._actor, tenant := _tenant(options["name"]))
         return {"tenant": tenant.name, "suspended": True}, [f"{tenant.name} is suspended; what runs finishes."]
 
     def resume(self, options: dict[str, Any]) -> Answer:
-        actions.resume(self._act, tenant := _tenant(options["name"]))
+        actions.resume(self._actor, tenant := _tenant(options["name"]))
         return {"tenant": tenant.name, "suspended": False}, [f"{tenant.name} may create again."]
 
     def adjust(self, options: dict[str, Any]) -> Answer:
         tenant, amount = _tenant(options["name"]), options["usd"]
-        actions.adjust(self._act, tenant, amount)
+        actions.adjust(self._actor, tenant, amount)
         shown = amounts.usd(amount)
         return {"tenant": tenant.name, "usd": shown}, [f"{shown} USD are on {tenant.name}'s bill of this month."]
 

@@ -13,7 +13,7 @@ from django.urls import reverse
 from generations import lifecycle
 from generations.models import Generation
 from generations.ops import in_doubt
-from tenants.actions import Act
+from tenants.actions import Actor
 from tenants.models import AuditEntry, LedgerEntry, Tenant
 from tests.conftest import Caller, make_generation
 from tests.http_client import Client
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.one_database
 
 ACTS = ["attach", "resubmit", "release", "give_up"]
 GIVEN = {"attempt": "1", "reason": "support said so", "upstream_id": "found-1"}
-OPS = Act(by="olga", reason="support said so")
+OPS = Actor(name="olga", reason="support said so")
 SCRIPT = "<script>alert(1)</script>"
 
 
@@ -81,19 +81,21 @@ def test_a_task_is_attached(admin_client: Client, alice: Caller, upstream: Upstr
 
 
 @pytest.mark.parametrize(
-    ("act", "stands", "left"),
+    ("action", "stands", "left"),
     [
         ("resubmit", ("queued", "", None), ["hold"]),
         ("release", ("failed", "not_submitted", None), ["hold", "release"]),
         ("give_up", ("failed", "submit_unconfirmed", None), ["hold", "release"]),
     ],
 )
-def test_a_doubt_is_resolved_once(admin_client: Client, alice: Caller, act: str, stands: Any, left: list[str]) -> None:
+def test_a_doubt_is_resolved_once(
+    admin_client: Client, alice: Caller, action: str, stands: Any, left: list[str]
+) -> None:
     g = doubtful(alice)
-    assert admin_client.post(address(act, g), GIVEN)["Location"] == address("change", g)
-    assert "no longer in doubt" in admin_client.post(address(act, g), GIVEN).content.decode()
+    assert admin_client.post(address(action, g), GIVEN)["Location"] == address("change", g)
+    assert "no longer in doubt" in admin_client.post(address(action, g), GIVEN).content.decode()
     assert (standing(g), kinds(g)) == (stands, left)
-    assert lines() == [("admin", f"doubt: {act.replace('_', ' ')}", str(g.pk))]
+    assert lines() == [("admin", f"doubt: {action.replace('_', ' ')}", str(g.pk))]
     assert AuditEntry.objects.latest("pk").reason == "support said so"
 
 
@@ -144,46 +146,46 @@ def test_what_is_no_task_id_is_an_error_of_the_form(
     assert (standing(g), upstream.polls) == (("in_doubt", "", None), [])
 
 
-@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("action", ACTS)
 def test_no_act_without_a_reason_and_none_by_looking(
-    admin_client: Client, alice: Caller, upstream: Upstream, act: str
+    admin_client: Client, alice: Caller, upstream: Upstream, action: str
 ) -> None:
     g = doubtful(alice)
-    assert admin_client.get(address(act, g), GIVEN).status_code == 200
+    assert admin_client.get(address(action, g), GIVEN).status_code == 200
     for reason in ("", "  "):
-        answer = admin_client.post(address(act, g), {**GIVEN, "reason": reason})
+        answer = admin_client.post(address(action, g), {**GIVEN, "reason": reason})
         assert "This field is required." in answer.content.decode()
     assert (standing(g), lines(), upstream.polls) == (("in_doubt", "", None), [], [])
 
 
-@pytest.mark.parametrize(("act", "warning"), [("resubmit", "may pay twice"), ("give_up", "is ours to bear")])
-def test_an_act_that_may_cost_says_so(admin_client: Client, alice: Caller, act: str, warning: str) -> None:
-    assert warning in admin_client.get(address(act, doubtful(alice))).content.decode()
+@pytest.mark.parametrize(("action", "warning"), [("resubmit", "may pay twice"), ("give_up", "is ours to bear")])
+def test_an_act_that_may_cost_says_so(admin_client: Client, alice: Caller, action: str, warning: str) -> None:
+    assert warning in admin_client.get(address(action, doubtful(alice))).content.decode()
 
 
-@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("action", ACTS)
 def test_what_is_not_in_doubt_has_no_button_and_is_refused(
-    admin_client: Client, alice: Caller, upstream: Upstream, act: str
+    admin_client: Client, alice: Caller, upstream: Upstream, action: str
 ) -> None:
     g = make_generation(alice, seed=7)
     upstream.on_poll = finished("7")
     page = admin_client.get(address("change", g)).content.decode()
-    assert address(act, g) not in page
+    assert address(action, g) not in page
     assert "USD at risk" not in page
-    assert "no longer in doubt" in admin_client.post(address(act, g), GIVEN).content.decode()
+    assert "no longer in doubt" in admin_client.post(address(action, g), GIVEN).content.decode()
     assert (standing(g), kinds(g), lines()) == (("queued", "", None), ["hold"], [])
 
 
-@pytest.mark.parametrize("act", ACTS)
-def test_who_may_only_look_has_no_button_and_may_not_act(alice: Caller, upstream: Upstream, act: str) -> None:
+@pytest.mark.parametrize("action", ACTS)
+def test_who_may_only_look_has_no_button_and_may_not_act(alice: Caller, upstream: Upstream, action: str) -> None:
     g = doubtful(alice)
     viewer = staff("view_generation", "view_tenant", "change_tenant")
     page = viewer.get(address("change", g)).content.decode()
     assert "USD at risk" in page
-    assert address(act, g) not in page
-    assert viewer.get(address(act, g)).status_code == 403
-    assert viewer.post(address(act, g), GIVEN).status_code == 403
-    assert Client().post(address(act, g), GIVEN)["Location"].startswith(reverse("admin:login"))
+    assert address(action, g) not in page
+    assert viewer.get(address(action, g)).status_code == 403
+    assert viewer.post(address(action, g), GIVEN).status_code == 403
+    assert Client().post(address(action, g), GIVEN)["Location"].startswith(reverse("admin:login"))
     assert (standing(g), lines(), upstream.polls) == (("in_doubt", "", None), [], [])
 
 
@@ -191,7 +193,7 @@ def test_who_may_act_may_still_not_edit(alice: Caller) -> None:
     g = doubtful(alice)
     http = staff("change_generation")
     page = http.get(address("change", g)).content.decode()
-    assert [act for act in ACTS if address(act, g) in page] == ACTS
+    assert [action for action in ACTS if address(action, g) in page] == ACTS
     assert 'name="seed"' not in page
     assert http.post(address("change", g), {"seed": "8"}).status_code == 403
     assert http.post(address("delete", g), {"post": "yes"}).status_code == 403
@@ -202,7 +204,7 @@ def test_who_may_act_may_still_not_edit(alice: Caller) -> None:
 def test_every_act_wants_the_token_of_its_form(alice: Caller, admin_user: User) -> None:
     g, http = doubtful(alice), Client(sends_csrf_token=False)
     http.force_login(admin_user)
-    assert [http.post(address(act, g), GIVEN).status_code for act in ACTS] == [403] * 4
+    assert [http.post(address(action, g), GIVEN).status_code for action in ACTS] == [403] * 4
     assert standing(g)[0] == "in_doubt"
 
 

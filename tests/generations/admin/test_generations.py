@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from generations import lifecycle
 from generations.admin import action_pages, generation_page
-from generations.errors import StorageTrouble
+from generations.errors import StorageError
 from generations.models import Generation
 from tenants.models import AuditEntry
 from tests.conftest import Caller, make_generation, make_image
@@ -79,7 +79,7 @@ def test_the_list_is_narrowed(admin_client: Client, alice: Caller, bob: Caller) 
     old, _ = put_in(alice, "running")
     Generation.objects.filter(pk=old.pk).update(submitted_at=timezone.now() - timedelta(hours=2))
     uncopied, _ = put_in(bob, "copying")
-    Generation.objects.filter(pk=uncopied.pk).update(tries=2)
+    Generation.objects.filter(pk=uncopied.pk).update(consecutive_failures=2)
     over, _ = put_in(bob, "failed")
     waiting = make_generation(bob)
     ids = {name: str(g.pk) for name, g in {"old": old, "uncopied": uncopied, "over": over, "due": waiting}.items()}
@@ -126,7 +126,7 @@ def test_the_video_plays_by_a_fresh_url_each_time(admin_client: Client, alice: C
 
 def test_the_page_opens_although_the_keys_of_s3_are_lost(admin_client: Client, alice: Caller, monkeypatch: Any) -> None:
     def lost(*args: Any, **options: Any) -> str:
-        raise StorageTrouble("NoCredentialsError")
+        raise StorageError("NoCredentialsError")
 
     g, _ = put_in(alice, "succeeded")
     monkeypatch.setattr("generations.bucket.objects.signed_url", lost)

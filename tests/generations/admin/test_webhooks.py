@@ -67,22 +67,24 @@ def test_an_endpoint_is_changed_rotated_disabled_enabled_and_deleted(alice: Call
     endpoint = make_endpoint(alice)
     old = endpoint.secret
 
-    def act(name: str, **facts: Any) -> bytes:
+    def run_action(name: str, **facts: Any) -> bytes:
         answer = ops.post(address("webhookendpoint", name, endpoint), {**REASON, **facts}, follow=True)
         assert answer.status_code == 200
         endpoint.refresh_from_db()
         return answer.content
 
-    act("change_endpoint", url="https://hooks.example.com/b", events=["generation.failed"], description="billing")
+    run_action(
+        "change_endpoint", url="https://hooks.example.com/b", events=["generation.failed"], description="billing"
+    )
     assert (endpoint.url, endpoint.description) == ("https://hooks.example.com/b", "billing")
-    act("disable")
+    run_action("disable")
     assert endpoint.disabled_at
     assert "olga" in endpoint.disabled_reason
-    act("enable")
+    run_action("enable")
     assert endpoint.disabled_at is None
-    assert b"whsec_" in act("rotate", overlap=2)
+    assert b"whsec_" in run_action("rotate", overlap=2)
     assert (endpoint.secret != old, endpoint.previous_secret) == (True, old)
-    act("remove")
+    run_action("remove")
     assert endpoint.deleted_at
     assert [action for action, _, _ in done()] == [
         "change webhook endpoint",

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("bucket")
 ENDED = ["succeeded", "failed", "cancelled"]
 
 
-def act(caller: Caller, generation: Generation, name: str, body: Any = None, **headers: str) -> Any:
+def post_action(caller: Caller, generation: Generation, name: str, body: Any = None, **headers: str) -> Any:
     return caller.http.post(f"/v1/generations/{generation.pk}/{name}", body, format="json", headers=headers)
 
 
@@ -33,10 +33,10 @@ def ended(caller: Caller, status: str) -> Generation:
 
 def test_a_cancel_ends_what_was_not_sent_and_gives_back_its_hold(alice: Caller) -> None:
     g = make_generation(alice)
-    answer = act(alice, g, "cancel")
+    answer = post_action(alice, g, "cancel")
     assert (answer.status_code, answer.json()["status"]) == (200, "cancelled")
     assert kinds(g) == ["hold", "release"]
-    again = act(alice, g, "cancel")  # the first answer may have been lost
+    again = post_action(alice, g, "cancel")  # the first answer may have been lost
     assert (again.status_code, again.json()["status"]) == (200, "cancelled")
     assert reconcile.check(alice.tenant.pk) == []
 
@@ -44,7 +44,7 @@ def test_a_cancel_ends_what_was_not_sent_and_gives_back_its_hold(alice: Caller) 
 @pytest.mark.parametrize("status", ["submitting", "in_doubt", "running", "copying", "succeeded", "failed"])
 def test_what_was_sent_is_not_cancelled_and_says_why(alice: Caller, status: str) -> None:
     g, _ = put_in(alice, status)
-    answer = act(alice, g, "cancel")
+    answer = post_action(alice, g, "cancel")
     assert (answer.status_code, answer.json()["code"]) == (409, "not_possible")
     assert status in answer.json()["detail"]
     g.refresh_from_db()
@@ -55,7 +55,7 @@ def test_a_rerun_asks_for_the_same_pictures_fields_and_seed(alice: Caller, body:
     asked = {**body, "prompt": "a ship", "seed": 5, "last_image": base64_of(picture(400, 320)), "external_id": "one"}
     first = alice.http.post("/v1/generations", {**asked, "metadata": {"a": "b"}}, format="json").json()
     pictures = InputImage.objects.count()
-    answer = act(alice, Generation.objects.get(), "rerun")
+    answer = post_action(alice, Generation.objects.get(), "rerun")
     again = answer.json()
     same = ("model", "prompt", "resolution", "aspect_ratio", "duration", "camera_fixed", "seed", "image", "last_image")
     assert answer.status_code == 202
@@ -69,45 +69,45 @@ def test_a_rerun_asks_for_the_same_pictures_fields_and_seed(alice: Caller, body:
 
 def test_a_rerun_takes_another_seed_and_overrides(alice: Caller) -> None:
     g = make_generation(alice, prompt="a ship", seed=7, image=_stored(alice))
-    drawn = act(alice, g, "rerun", {"seed": -1}).json()
+    drawn = post_action(alice, g, "rerun", {"seed": -1}).json()
     assert (drawn["seed_source"], drawn["prompt"]) == ("drawn", "a ship")
-    changed = act(alice, g, "rerun", {"prompt": "a boat", "resolution": "720p", "metadata": {"a": "b"}}).json()
+    changed = post_action(alice, g, "rerun", {"prompt": "a boat", "resolution": "720p", "metadata": {"a": "b"}}).json()
     assert (changed["prompt"], changed["resolution"], changed["seed"]) == ("a boat", "720p", 7)
     assert changed["metadata"] == {"a": "b"}
-    assert act(alice, g, "rerun", {"sede": 1}).json()["errors"][0]["field"] == "sede"
+    assert post_action(alice, g, "rerun", {"sede": 1}).json()["errors"][0]["field"] == "sede"
 
 
 @pytest.mark.parametrize("name", ["seed", "image", "resolution", "model", "external_id", "metadata", "webhook_url"])
 def test_null_in_a_rerun_is_not_given(alice: Caller, name: str) -> None:
     facts = {"external_id": "one", "metadata": {"a": "b"}, "webhook_url": "https://hooks.example.com/1"}
     g = make_generation(alice, image=None, image_url="https://pictures.example.com/a.png", **facts)
-    row = act(alice, g, "rerun", {name: None}).json()
+    row = post_action(alice, g, "rerun", {name: None}).json()
     assert (row["seed"], row["external_id"], row["metadata"], row["webhook_url"]) == (g.seed, "", {}, "")
 
 
 def test_a_rerun_is_made_once_for_one_key(alice: Caller) -> None:
     g, other = (make_generation(alice, image=_stored(alice)) for _ in range(2))
-    answers = [act(alice, g, "rerun", **{"Idempotency-Key": "k"}) for _ in range(2)]
+    answers = [post_action(alice, g, "rerun", **{"Idempotency-Key": "k"}) for _ in range(2)]
     assert answers[0].content == answers[1].content
     assert answers[1]["Idempotent-Replayed"] == "true"
     assert Generation.objects.count() == 3
-    assert act(alice, other, "rerun", **{"Idempotency-Key": "k"}).status_code == 422
+    assert post_action(alice, other, "rerun", **{"Idempotency-Key": "k"}).status_code == 422
 
 
 def test_a_rerun_is_admitted_as_any_create(alice: Caller) -> None:
     g = make_generation(alice, image=_stored(alice))
     alice.limit(in_flight=1)
-    assert act(alice, g, "rerun").json()["code"] == "limit_reached"
+    assert post_action(alice, g, "rerun").json()["code"] == "limit_reached"
 
 
 def test_a_rerun_of_a_url_that_was_never_read_reads_it_then(alice: Caller) -> None:
     g = make_generation(alice, image=None, image_url="https://pictures.example.com/a.png")
-    assert act(alice, g, "rerun").json()["image"] == {"url": "https://pictures.example.com/a.png"}
+    assert post_action(alice, g, "rerun").json()["image"] == {"url": "https://pictures.example.com/a.png"}
 
 
 def test_a_rerun_of_pictures_that_are_gone_says_so(alice: Caller) -> None:
     g, _ = put_in(alice, "failed")  # its picture was never in this bucket
-    answer = act(alice, g, "rerun")
+    answer = post_action(alice, g, "rerun")
     assert (answer.status_code, answer.json()["code"]) == (409, "inputs_gone")
     assert Generation.objects.count() == 1
 
@@ -176,7 +176,7 @@ def test_a_delete_leaves_the_row_and_the_ledger_and_nothing_in_the_bucket(alice:
     wire = alice.http.get(f"/v3/async/task-result?task_id={g.pk}").json()
     assert (wire["task"]["status"], wire["videos"]) == ("TASK_STATUS_SUCCEED", [])
     assert delete(alice, g).status_code == 204
-    assert act(alice, g, "rerun").json()["code"] == "inputs_gone"
+    assert post_action(alice, g, "rerun").json()["code"] == "inputs_gone"
 
 
 @pytest.mark.parametrize("status", ["queued", "submitting", "in_doubt", "running", "copying"])
@@ -255,5 +255,5 @@ def test_what_s3_does_not_delete_at_once_the_worker_does_later(alice: Caller, se
 def test_a_key_without_the_scope_changes_nothing(alice: Caller) -> None:
     reader = alice.with_key(scopes=["generations:read"])
     g = make_generation(alice)
-    answers = [act(reader, g, "cancel"), act(reader, g, "rerun"), delete(reader, g)]
+    answers = [post_action(reader, g, "cancel"), post_action(reader, g, "rerun"), delete(reader, g)]
     assert [(one.status_code, one.json()["code"]) for one in answers] == [(403, "scope_missing")] * 3

@@ -15,7 +15,7 @@ from tenants.errors import NoSandbox
 from tenants.limits import counters
 from tenants.models import LedgerEntry
 from tenants.money import monthly_statement, reconcile
-from tests.conftest import ACT, Caller, claim_due, make_generation
+from tests.conftest import ACTOR, Caller, claim_due, make_generation
 from tests.support.upstream import Upstream, as_json
 
 
@@ -113,7 +113,7 @@ def test_the_panel_lists_live_generations_and_tests_when_asked(
 def test_without_a_sandbox_no_test_key_is_made(alice: Caller, settings: Any) -> None:
     settings.SANDBOX_BASE_URL = ""
     with pytest.raises(NoSandbox, match="SANDBOX_BASE_URL"):
-        actions.mint_key(ACT, alice.tenant, test=True)
+        actions.mint_key(ACTOR, alice.tenant, test=True)
 
 
 def test_a_test_key_whose_sandbox_went_away_is_told_so(tester: Caller, settings: Any, body: dict[str, Any]) -> None:
@@ -124,7 +124,7 @@ def test_a_test_key_whose_sandbox_went_away_is_told_so(tester: Caller, settings:
 
 
 def test_a_rolled_test_key_is_a_test_key(tester: Caller) -> None:
-    new, _ = actions.roll_key(ACT, tester.key, timedelta(hours=1))
+    new, _ = actions.roll_key(ACTOR, tester.key, timedelta(hours=1))
     assert new.text.startswith("sds_test_")
 
 

@@ -9,7 +9,7 @@ import pytest
 import time_machine
 
 from tenants import actions
-from tests.conftest import ACT, Caller, make_generation
+from tests.conftest import ACTOR, Caller, make_generation
 from tests.generations.test_lifecycle import put_in
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -55,7 +55,7 @@ def test_nothing_used_is_a_row_of_none(alice: Caller) -> None:
 
 
 def test_days_are_the_tenants_own(alice: Caller) -> None:
-    actions.change_tenant(ACT, alice.tenant, time_zone="Europe/Berlin")
+    actions.change_tenant(ACTOR, alice.tenant, time_zone="Europe/Berlin")
     make_generation(alice, created_at=datetime(2026, 11, 23, 22, 59, tzinfo=UTC))
     make_generation(alice, created_at=datetime(2026, 11, 23, 23, 1, tzinfo=UTC))
     assert [row["day"] for row in usage(alice)["rows"]] == ["2026-11-23", "2026-11-24"]

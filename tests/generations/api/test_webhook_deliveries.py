@@ -8,7 +8,7 @@ import pytest
 from generations.models import Delivery, Slot
 from generations.webhooks import endpoints
 from tenants.models import AuditEntry
-from tests.conftest import ACT, Caller, clear_rings, count_rings
+from tests.conftest import ACTOR, Caller, clear_rings, count_rings
 from tests.support.receiver import Receiver, receiving
 from tests.support.webhooks import attempt_all, ended, make_endpoint
 
@@ -77,7 +77,7 @@ def test_the_list_is_filtered(alice: Caller, bob: Caller) -> None:
     theirs = make_endpoint(bob)
     g, other = ended(alice), ended(alice)
     ended(bob)
-    endpoints.disable(ACT, two)
+    endpoints.disable(ACTOR, two)
     assert len(listed(alice)) == 4
     assert len(listed(alice, endpoint=one.pk)) == len(listed(alice, generation=g.pk)) == 2
     assert len(listed(alice, status="failed", generation=other.pk)) == 1
@@ -95,7 +95,7 @@ def test_a_wrong_filter_is_an_error(alice: Caller, query: Any) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_sending_it_again_is_told_and_rings(alice: Caller, receiver: Receiver) -> None:
-    _, secret = endpoints.create(ACT, alice.tenant, receiver.url, test=False)
+    _, secret = endpoints.create(ACTOR, alice.tenant, receiver.url, test=False)
     ended(alice)
     attempt_all()
     clear_rings()
@@ -118,7 +118,7 @@ def test_sending_it_again_is_told_and_rings(alice: Caller, receiver: Receiver) -
 def test_to_an_endpoint_that_is_gone_nothing_is_sent_again(alice: Caller) -> None:
     one = make_endpoint(alice)
     ended(alice)
-    endpoints.delete(ACT, one)
+    endpoints.delete(ACTOR, one)
     row = Delivery.objects.get()
     assert listed(alice) == [str(row.pk)]  # it stays in the log
     answer = alice.http.post(f"{PATH}/{row.pk}/redeliver")

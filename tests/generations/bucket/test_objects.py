@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from generations.bucket import objects
-from generations.errors import ObjectExists, StorageTrouble
+from generations.errors import ObjectExists, StorageError
 from generations.outbound.errors import FetchFailed
 
 
@@ -22,7 +22,7 @@ def test_what_is_put_is_read_back(bucket: Any) -> None:
 
 def test_an_object_that_is_not_there_is_trouble(bucket: Any) -> None:
     assert objects.keys("nothing") == []
-    with pytest.raises(StorageTrouble, match="NoSuchKey"):
+    with pytest.raises(StorageError, match="NoSuchKey"):
         objects.read("nothing")
 
 
@@ -57,7 +57,7 @@ def test_a_stream_that_breaks_leaves_no_object_and_says_why(bucket: Any) -> None
 
 def test_a_missing_bucket_is_our_trouble_and_not_a_missing_object(bucket: Any, settings: Any) -> None:
     settings.S3_BUCKET = "not-there"
-    with pytest.raises(StorageTrouble, match="NoSuchBucket"):
+    with pytest.raises(StorageError, match="NoSuchBucket"):
         objects.put("a", b"x", "image/png")
 
 
@@ -70,7 +70,7 @@ def test_the_bucket_is_made_once(bucket: Any, settings: Any) -> None:
 
 def test_a_dead_store_is_trouble_without_a_url_in_its_words(settings: Any) -> None:
     settings.S3_ENDPOINT_URL = "http://127.0.0.1:9"
-    with pytest.raises(StorageTrouble) as caught:
+    with pytest.raises(StorageError) as caught:
         objects.put("a", b"x", "image/png")
     assert "127.0.0.1" not in str(caught.value)
     assert not isinstance(caught.value.__cause__, ClientError)

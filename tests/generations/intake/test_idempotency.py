@@ -91,8 +91,10 @@ def test_the_same_request_may_be_written_another_way(alice: Caller) -> None:
 def test_what_a_release_changes_of_a_model_makes_no_other_request(alice: Caller, monkeypatch: Any) -> None:
     first = post(alice, ENTRANCES[0], URL_BODY)
     dearer = dataclasses.replace(video_models.SEEDANCE_V1_LITE_I2V, usd_per_million_tokens_micro=9_900_000)
-    made = intake.Wanted.__init__
-    monkeypatch.setattr(intake.Wanted, "__init__", lambda self, **facts: made(self, **{**facts, "model": dearer}))
+    made = intake.GenerationRequest.__init__
+    monkeypatch.setattr(
+        intake.GenerationRequest, "__init__", lambda self, **facts: made(self, **{**facts, "model": dearer})
+    )
     assert told(post(alice, ENTRANCES[0], {**URL_BODY, "seed": -1})) == told(first)
     assert post(alice, ENTRANCES[0], {**URL_BODY, "seed": 0}).status_code == 422
 

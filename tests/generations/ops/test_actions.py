@@ -12,14 +12,14 @@ from generations.errors import InputsGone
 from generations.models import Generation
 from generations.ops import actions
 from tenants import actions as tenant_actions
-from tenants.actions import Act
+from tenants.actions import Actor
 from tenants.errors import LimitReached, NotPossible, Refusal, TenantSuspended
 from tenants.models import AuditEntry, LedgerEntry
-from tests.conftest import ACT, Caller, claim_due
+from tests.conftest import ACTOR, Caller, claim_due
 from tests.generations.test_lifecycle import REACHED, put_in
 
-OLGA = Act(by="olga", reason="the customer called")
-Verb = Callable[[Act, Generation], Any]
+OLGA = Actor(name="olga", reason="the customer called")
+Verb = Callable[[Actor, Generation], Any]
 
 # From which states each goes, and where to.
 ACTS: dict[str, tuple[Verb, set[str], str | None]] = {
@@ -40,9 +40,9 @@ def kinds(g: Generation) -> list[str]:
 
 
 @pytest.mark.parametrize("status", REACHED)
-@pytest.mark.parametrize("act", ACTS)
-def test_each_act_goes_from_its_own_states_and_leaves_all_others_alone(alice: Caller, act: str, status: str) -> None:
-    verb, sources, target = ACTS[act]
+@pytest.mark.parametrize("action", ACTS)
+def test_each_act_goes_from_its_own_states_and_leaves_all_others_alone(alice: Caller, action: str, status: str) -> None:
+    verb, sources, target = ACTS[action]
     g, _ = put_in(alice, status)
     before = Generation.objects.filter(pk=g.pk).values().get()
     if status not in sources:
@@ -54,7 +54,7 @@ def test_each_act_goes_from_its_own_states_and_leaves_all_others_alone(alice: Ca
     verb(OLGA, g)
     after = Generation.objects.get(pk=g.pk)
     assert after.status == (target or status)
-    assert audit() == [("olga", f"generation: {act}", str(g.pk), "the customer called")]
+    assert audit() == [("olga", f"generation: {action}", str(g.pk), "the customer called")]
     assert kinds(g) == (["hold", "release"] if target else ["hold"])
 
 
@@ -63,7 +63,7 @@ def test_each_act_goes_from_its_own_states_and_leaves_all_others_alone(alice: Ca
 def test_none_goes_without_a_reason(alice: Caller, verb: Verb) -> None:
     g, _ = put_in(alice, "copying")
     with pytest.raises(NotPossible, match="needs a reason"):
-        verb(Act(by="olga", reason=" "), g)
+        verb(Actor(name="olga", reason=" "), g)
     assert Generation.objects.count() == 1
     assert audit() == []
 
@@ -79,13 +79,13 @@ def test_who_calls_reads_that_operators_did_it_and_not_why(alice: Caller) -> Non
 
 def test_a_nudged_row_is_due_at_once_and_who_has_it_in_hand_loses_its_turn(alice: Caller) -> None:
     g, _ = put_in(alice, "copying")
-    Generation.objects.filter(pk=g.pk).update(due_at=timezone.now() + timedelta(hours=1), tries=9)
+    Generation.objects.filter(pk=g.pk).update(due_at=timezone.now() + timedelta(hours=1), consecutive_failures=9)
     held = Generation.objects.get(pk=g.pk)
     actions.nudge(OLGA, Generation.objects.get(pk=g.pk))
     assert not lifecycle.renew_lease(held)
-    assert not lifecycle.put_off(held, 3600)
+    assert not lifecycle.reschedule(held, 3600)
     [claimed] = claim_due(5)
-    assert (claimed.pk, claimed.tries) == (g.pk, 0)
+    assert (claimed.pk, claimed.consecutive_failures) == (g.pk, 0)
 
 
 def test_a_rerun_is_the_same_once_more_on_the_bill_of_the_same_key(alice: Caller, bucket: Any) -> None:
@@ -110,7 +110,7 @@ def test_a_rerun_that_is_refused_leaves_neither_a_row_nor_a_line(
     if trouble is not InputsGone:
         bucket.put_object(Bucket="seedance-tests", Key=g.image.key, Body=b"abc")
     if trouble is TenantSuspended:
-        tenant_actions.suspend(ACT, alice.tenant)
+        tenant_actions.suspend(ACTOR, alice.tenant)
     if trouble is LimitReached:
         alice.limit(per_day=1)
     with pytest.raises(trouble):

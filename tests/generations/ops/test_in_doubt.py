@@ -17,13 +17,13 @@ from generations.ops import in_doubt
 from generations.upstream import circuit_breaker
 from generations.worker import steps
 from tenants import actions
-from tenants.actions import Act
+from tenants.actions import Actor
 from tenants.errors import NotPossible
 from tenants.models import AuditEntry, LedgerEntry
-from tests.conftest import ACT, Caller, claim_due, make_generation
+from tests.conftest import ACTOR, Caller, claim_due, make_generation
 from tests.support.upstream import Upstream, as_json, refusal, task
 
-OPS = Act(by="olga", reason="the upstream's support confirmed it")
+OPS = Actor(name="olga", reason="the upstream's support confirmed it")
 
 
 def sweep() -> None:
@@ -37,7 +37,7 @@ def doubtful(alice: Caller, bucket: Any, upstream: Upstream) -> Callable[..., Ge
     """Sends one whose answer is lost, for a tenant of that policy, and does what the policy says."""
 
     def make(on_doubt: str = "hold") -> Generation:
-        actions.change_tenant(ACT, alice.tenant, on_doubt=on_doubt)
+        actions.change_tenant(ACTOR, alice.tenant, on_doubt=on_doubt)
         generation = make_generation(alice, seed=7)
         assert generation.image is not None
         bucket.put_object(Bucket="seedance-tests", Key=generation.image.key, Body=b"abc")
@@ -101,7 +101,7 @@ def test_the_policy_resubmit_sends_it_once_more_and_not_twice(doubtful: Any, ups
 def test_a_worker_lost_while_sending_is_met_by_the_policy_too(
     alice: Caller, upstream: Upstream, doubtful: Any, bucket: Any
 ) -> None:
-    actions.change_tenant(ACT, alice.tenant, on_doubt="resubmit")
+    actions.change_tenant(ACTOR, alice.tenant, on_doubt="resubmit")
     g = make_generation(alice)
     [claimed] = claim_due(1)
     assert lifecycle.start_submitting(claimed)
@@ -124,7 +124,7 @@ def test_a_resubmitted_one_has_its_whole_deadline_again(doubtful: Any, upstream:
 
 
 def test_a_tenant_may_wait_longer_or_shorter_than_others(doubtful: Any, alice: Caller, upstream: Upstream) -> None:
-    actions.change_tenant(ACT, alice.tenant, submit_deadline=7200)
+    actions.change_tenant(ACTOR, alice.tenant, submit_deadline=7200)
     g = doubtful()
     in_doubt.resubmit(OPS, g)
     upstream.on_submit = refusal(429, "RATE_LIMIT_EXCEEDED")
@@ -132,7 +132,7 @@ def test_a_tenant_may_wait_longer_or_shorter_than_others(doubtful: Any, alice: C
     with time_machine.travel(start + timedelta(seconds=7000), tick=False):
         sweep()
         assert status(g) == "queued"
-    actions.change_tenant(ACT, alice.tenant, submit_deadline=7050)
+    actions.change_tenant(ACTOR, alice.tenant, submit_deadline=7050)
     with time_machine.travel(start + timedelta(seconds=7100), tick=False):
         sweep()
     assert status(g) == "failed"
@@ -222,7 +222,7 @@ def test_ops_end_it_and_its_hold_goes_back_once(doubtful: Any, verb: Any, code: 
 def test_nothing_is_done_without_a_reason_or_out_of_doubt(doubtful: Any, alice: Caller, verb: Any) -> None:
     g = doubtful()
     with pytest.raises(NotPossible, match="reason"):
-        verb(Act(by="olga", reason=" "), g)
+        verb(Actor(name="olga", reason=" "), g)
     assert status(g) == "in_doubt"
     waiting = make_generation(alice)
     with pytest.raises(NotPossible, match="no longer in doubt"):
@@ -309,4 +309,4 @@ def test_the_shell_lists_and_resolves(doubtful: Any, upstream: Upstream) -> None
 def test_a_tenants_wants_are_checked(alice: Caller) -> None:
     for wrong in ({"on_doubt": "shrug"}, {"submit_deadline": 0}, {"submit_deadline": 10**9}):
         with pytest.raises(NotPossible):
-            actions.change_tenant(ACT, alice.tenant, **wrong)
+            actions.change_tenant(ACTOR, alice.tenant, **wrong)

@@ -15,7 +15,7 @@ from django_q.models import Schedule, Task
 from generations import ids, lifecycle, tasks, wakeups
 from generations.bucket import inputs
 from generations.bucket import objects as bucket_objects
-from generations.errors import InputsGone, StorageTrouble
+from generations.errors import InputsGone, StorageError
 from generations.media.images import inspect
 from generations.models import Chore, Delivery, DeliveryAttempt, Event, Generation, InputImage, Worker
 from generations.ops import deletion, retention
@@ -23,7 +23,7 @@ from generations.reports import worker_hosts
 from generations.webhooks import deliveries
 from tenants import actions
 from tenants.models import LedgerEntry, Tenant, Window
-from tests.conftest import ACT, Caller, make_generation
+from tests.conftest import ACTOR, Caller, make_generation
 from tests.generations.test_lifecycle import VIDEO, put_in
 from tests.support.images import mp4, picture
 
@@ -54,7 +54,7 @@ def finished(alice: Caller, bucket: Any) -> Any:
 
 
 def keep(tenant: Tenant, days: int | None, field: str = "video_days") -> None:
-    actions.change_tenant(ACT, tenant, **{field: days})
+    actions.change_tenant(ACTOR, tenant, **{field: days})
 
 
 def pruned(**options: Any) -> dict[str, retention.Pruned]:
@@ -284,7 +284,7 @@ def test_a_bucket_that_does_not_answer_keeps_no_row_from_going(
     row = finished(40)
 
     def down(*args: Any, **options: Any) -> Any:
-        raise StorageTrouble("S3 does not answer")
+        raise StorageError("S3 does not answer")
 
     with monkeypatch.context() as away:
         away.setattr(bucket_objects, "delete_all", down)

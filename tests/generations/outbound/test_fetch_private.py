@@ -13,7 +13,7 @@ from generations.outbound import addresses, fetch
 from generations.outbound.errors import FetchFailed, FetchRefused
 from generations.upstream.novita import client as novita
 from tests.conftest import Caller, make_generation
-from tests.faults.copies import Status, assert_nothing_is_served, at_the_upstream, turn, until_done
+from tests.faults.copies import Status, assert_nothing_is_served, at_the_upstream, take_step, until_done
 from tests.support.images import mp4, picture
 from tests.support.upstream import Upstream, task
 
@@ -82,7 +82,7 @@ def test_a_callers_url_connects_to_nothing_inside(alice: Caller, upstream: Upstr
         url = text.format(inside.port)
         if by == "a redirect":
             url, upstream.on_video = f"{upstream.url}/a.jpg", (302, {"Location": header(url)}, picture())
-        g = turn(make_generation(alice, image=None, image_url=url))
+        g = take_step(make_generation(alice, image=None, image_url=url))
         refused = (Status.FAILED, "image_url_refused")
         # A header that ends amid the URL leads to what is left of it; one that is no header at all is tried again.
         assert (g.status, g.error_code) == refused or (by == "a redirect" and g.status == Status.QUEUED), text
@@ -102,7 +102,7 @@ def test_the_upstreams_video_url_connects_to_nothing_inside(
         if by == "a redirect":
             url, upstream.on_video = f"{upstream.url}/v.mp4", (307, {"Location": header(url)}, mp4())
         upstream.on_poll = task("TASK_STATUS_SUCCEED", url=url)
-        g = turn(g)
+        g = take_step(g)
         assert g.status == Status.COPYING, text
     assert inside.connects() == 0
     assert_nothing_is_served(alice, g)
@@ -218,7 +218,7 @@ def test_a_name_that_was_public_at_admission_is_checked_again_at_the_fetch(
     answer = alice.http.post("/v1/generations", {"image": URL, "resolution": "480p"}, format="json")
     assert answer.status_code == 202
     dns["a.example.com"] = [[private.address]]
-    g = turn(Generation.objects.get(pk=answer.json()["id"]))
+    g = take_step(Generation.objects.get(pk=answer.json()["id"]))
     assert (g.status, g.error_code) == (Status.FAILED, "image_url_refused")
     assert private.address not in g.error_message
     assert (private.connects(), upstream.submits) == (0, [])

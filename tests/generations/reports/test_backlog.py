@@ -39,7 +39,7 @@ def test_what_waits_and_what_needs_a_person_stands_out(alice: Caller) -> None:
     found, _ = put_in(alice, "running")  # sent long ago, and found after a doubt just now
     age(found, submitted_at=now - timedelta(hours=9), resumed_at=now, due_at=now + timedelta(minutes=1))
     uncopied, _ = put_in(alice, "copying")
-    age(uncopied, tries=3)
+    age(uncopied, consecutive_failures=3)
     seen = backlog.now()
     assert (seen.due, seen.stalled, seen.uncopied) == (1, 1, 1)
     assert 90 <= seen.oldest_due_seconds < 95

@@ -24,7 +24,7 @@ from generations.reports import database_metrics, worker_hosts
 from generations.telemetry import metric_files
 from generations.upstream import circuit_breaker
 from tenants import actions
-from tests.conftest import ACT, Caller, make_generation
+from tests.conftest import ACTOR, Caller, make_generation
 from tests.generations.test_lifecycle import put_in
 from tests.generations.worker.test_steps import until
 from tests.support.images import mp4
@@ -147,7 +147,7 @@ def found_ended(found: Values) -> float:
 @pytest.mark.django_db
 @pytest.mark.one_database
 def test_a_suspended_tenants_creates_are_counted(alice: Caller, body: Any, grown: Callable[[], Values]) -> None:
-    actions.suspend(ACT, alice.tenant)
+    actions.suspend(ACTOR, alice.tenant)
     alice.http.post("/v1/generations", body, format="json")
     assert grown()["seedance_refused_total", "suspended"] == 1
 

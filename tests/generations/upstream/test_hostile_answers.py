@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from generations.errors import UpstreamTrouble
+from generations.errors import UpstreamError
 from generations.outbound import fetch
 from generations.outbound.errors import FetchFailed, FetchTooLarge
 from generations.upstream.novita import client as novita
@@ -38,7 +38,7 @@ def read(server: Upstream) -> Any:
 
 def poll(server: Upstream) -> Any:
     server.on_poll = server.on_video
-    with pytest.raises(UpstreamTrouble) as caught:
+    with pytest.raises(UpstreamError) as caught:
         novita.poll(novita.account(test=False), "upstream-1")
     return caught.value
 

@@ -78,7 +78,7 @@ def test_without_a_place_it_waits_as_if_nothing_had_been(
     [claimed] = claims.submits(1)
     steps.advance(claimed)
     waiting.refresh_from_db()
-    assert (waiting.status, waiting.tries, waiting.attempts.count()) == (Status.QUEUED, 0, 0)
+    assert (waiting.status, waiting.consecutive_failures, waiting.attempts.count()) == (Status.QUEUED, 0, 0)
     assert waiting.due_at is not None
     assert waiting.due_at > timezone.now()
     assert upstream.submits == []

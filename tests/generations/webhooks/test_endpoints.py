@@ -15,7 +15,7 @@ from generations.models import Delivery, WebhookEndpoint
 from generations.webhooks import encryption, endpoints, signing_secrets
 from tenants.errors import NotPossible
 from tenants.models import AuditEntry
-from tests.conftest import ACT, Caller
+from tests.conftest import ACTOR, Caller
 from tests.support.webhooks import SERVED, ended, make_endpoint
 
 pytestmark = pytest.mark.django_db
@@ -24,7 +24,7 @@ Created = tuple[WebhookEndpoint, str]
 
 @pytest.fixture
 def made(alice: Caller) -> Created:
-    return endpoints.create(ACT, alice.tenant, SERVED, test=False)
+    return endpoints.create(ACTOR, alice.tenant, SERVED, test=False)
 
 
 def last_note() -> AuditEntry:
@@ -56,9 +56,9 @@ def test_a_secret_has_32_random_bytes_and_is_kept_sealed(made: Created) -> None:
 )
 def test_what_is_wrong_is_refused_at_a_create_and_at_a_change(made: Created, alice: Caller, wrong: Any) -> None:
     with pytest.raises(NotPossible):
-        endpoints.create(ACT, alice.tenant, **{"url": SERVED, "test": False, **wrong})
+        endpoints.create(ACTOR, alice.tenant, **{"url": SERVED, "test": False, **wrong})
     with pytest.raises(NotPossible):
-        endpoints.change(ACT, made[0], **wrong)
+        endpoints.change(ACTOR, made[0], **wrong)
     assert WebhookEndpoint.objects.count() == 1
     assert AuditEntry.objects.filter(action__contains="webhook").count() == 1
 
@@ -68,10 +68,10 @@ def test_a_tenant_has_twenty_in_each_world_and_a_deleted_one_does_not_count(alic
     with pytest.raises(NotPossible, match="20"):
         make_endpoint(alice)
     make_endpoint(alice, test=True)
-    endpoints.disable(ACT, all_of_them[0])
+    endpoints.disable(ACTOR, all_of_them[0])
     with pytest.raises(NotPossible):
         make_endpoint(alice)
-    endpoints.delete(ACT, all_of_them[0])
+    endpoints.delete(ACTOR, all_of_them[0])
     make_endpoint(alice)
 
 
@@ -81,10 +81,10 @@ def test_events_are_kept_once_each(alice: Caller) -> None:
 
 
 ACTS: dict[str, Callable[[WebhookEndpoint], Any]] = {
-    "change webhook endpoint": lambda one: endpoints.change(ACT, one, url="https://example.com/other"),
-    "disable webhook endpoint": lambda one: endpoints.disable(ACT, one),
-    "rotate webhook secret": lambda one: endpoints.rotate_secret(ACT, one),
-    "delete webhook endpoint": lambda one: endpoints.delete(ACT, one),
+    "change webhook endpoint": lambda one: endpoints.change(ACTOR, one, url="https://example.com/other"),
+    "disable webhook endpoint": lambda one: endpoints.disable(ACTOR, one),
+    "rotate webhook secret": lambda one: endpoints.rotate_secret(ACTOR, one),
+    "delete webhook endpoint": lambda one: endpoints.delete(ACTOR, one),
 }
 
 
@@ -103,11 +103,11 @@ def test_an_act_has_its_line_and_both_are_there_or_neither(made: Created, action
 
 
 def test_what_changes_nothing_is_no_act(made: Created) -> None:
-    endpoints.change(ACT, made[0], url=SERVED, description="")
-    endpoints.enable(ACT, made[0])
+    endpoints.change(ACTOR, made[0], url=SERVED, description="")
+    endpoints.enable(ACTOR, made[0])
     assert last_note().action == "create webhook endpoint"
-    endpoints.disable(ACT, made[0])
-    endpoints.disable(ACT, made[0])
+    endpoints.disable(ACTOR, made[0])
+    endpoints.disable(ACTOR, made[0])
     assert AuditEntry.objects.filter(action="disable webhook endpoint").count() == 1
 
 
@@ -115,7 +115,7 @@ def test_what_changes_nothing_is_no_act(made: Created) -> None:
 def test_what_is_under_way_to_an_endpoint_that_goes_has_failed(made: Created, alice: Caller, by: Any) -> None:
     other = make_endpoint(alice)
     ended(alice)
-    by(ACT, made[0])
+    by(ACTOR, made[0])
     assert {row.endpoint_id: row.status for row in Delivery.objects.all()} == {
         made[0].pk: "failed",
         other.pk: "pending",
@@ -126,8 +126,8 @@ def test_what_is_under_way_to_an_endpoint_that_goes_has_failed(made: Created, al
 
 def test_one_that_is_enabled_again_begins_anew(made: Created, alice: Caller) -> None:
     endpoints.record_failure(made[0])
-    endpoints.disable(ACT, made[0], "Why.")
-    back = endpoints.enable(ACT, made[0])
+    endpoints.disable(ACTOR, made[0], "Why.")
+    back = endpoints.enable(ACTOR, made[0])
     assert (back.disabled_at, back.disabled_reason, back.failing_since) == (None, "", None)
     assert last_note().action == "enable webhook endpoint"
     ended(alice)
@@ -136,25 +136,25 @@ def test_one_that_is_enabled_again_begins_anew(made: Created, alice: Caller) -> 
 
 def test_a_tenant_that_disables_its_own_is_not_told_of_it(made: Created, alice: Caller) -> None:
     make_endpoint(alice)
-    endpoints.disable(ACT, made[0])
+    endpoints.disable(ACTOR, made[0])
     assert Delivery.objects.count() == 0
 
 
 def test_nothing_is_sent_again_to_an_endpoint_that_is_gone(made: Created, alice: Caller) -> None:
     ended(alice)
     row = Delivery.objects.select_related("endpoint", "tenant").get()
-    endpoints.disable(ACT, made[0])
+    endpoints.disable(ACTOR, made[0])
     with pytest.raises(NotPossible, match="disabled"):
-        endpoints.redeliver(ACT, row)
-    endpoints.delete(ACT, made[0])
+        endpoints.redeliver(ACTOR, row)
+    endpoints.delete(ACTOR, made[0])
     with pytest.raises(NotPossible, match="deleted"):
-        endpoints.redeliver(ACT, row)
+        endpoints.redeliver(ACTOR, row)
     assert Delivery.objects.get().status == "failed"
 
 
 def test_a_deleted_endpoint_keeps_no_secret(made: Created) -> None:
-    endpoints.rotate_secret(ACT, made[0])
-    endpoints.delete(ACT, made[0])
+    endpoints.rotate_secret(ACTOR, made[0])
+    endpoints.delete(ACTOR, made[0])
     row = WebhookEndpoint.objects.get()
     assert (row.secret, row.previous_secret, row.previous_until) == ("", "", None)
 
@@ -162,15 +162,15 @@ def test_a_deleted_endpoint_keeps_no_secret(made: Created) -> None:
 @pytest.mark.parametrize("overlap", [timedelta(seconds=-1), timedelta(days=7, seconds=1)])
 def test_an_overlap_is_bounded(made: Created, alice: Caller, overlap: timedelta) -> None:
     with pytest.raises(NotPossible):
-        endpoints.rotate_secret(ACT, made[0], overlap)
+        endpoints.rotate_secret(ACTOR, made[0], overlap)
     with pytest.raises(NotPossible):
-        endpoints.rotate_tenant_secret(ACT, alice.tenant, test=False, overlap=overlap)
+        endpoints.rotate_tenant_secret(ACTOR, alice.tenant, test=False, overlap=overlap)
 
 
 def test_the_tenants_secret_is_one_in_each_world(alice: Caller) -> None:
-    live, _ = endpoints.rotate_tenant_secret(ACT, alice.tenant, test=False)
-    test, _ = endpoints.rotate_tenant_secret(ACT, alice.tenant, test=True)
-    again, until = endpoints.rotate_tenant_secret(ACT, alice.tenant, test=False)
+    live, _ = endpoints.rotate_tenant_secret(ACTOR, alice.tenant, test=False)
+    test, _ = endpoints.rotate_tenant_secret(ACTOR, alice.tenant, test=True)
+    again, until = endpoints.rotate_tenant_secret(ACTOR, alice.tenant, test=False)
     assert len({live, test, again}) == 3
     assert until
     delivery = Delivery(tenant=alice.tenant, test=False)
@@ -225,8 +225,8 @@ def test_of_many_creates_at_one_moment_no_more_than_twenty_are_made(alice: Calle
 def test_after_a_change_of_the_key_all_secrets_are_sealed_by_the_new_one(
     made: Created, alice: Caller, settings: Any
 ) -> None:
-    new, _ = endpoints.rotate_secret(ACT, made[0])
-    own, _ = endpoints.rotate_tenant_secret(ACT, alice.tenant, test=False)
+    new, _ = endpoints.rotate_secret(ACTOR, made[0])
+    own, _ = endpoints.rotate_tenant_secret(ACTOR, alice.tenant, test=False)
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "another", [settings.SECRET_KEY]
     call_command("reseal")
     settings.SECRET_KEY_FALLBACKS = []

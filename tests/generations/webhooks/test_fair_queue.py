@@ -14,9 +14,9 @@ from django.utils import timezone
 from generations import ids, lifecycle, wakeups
 from generations.models import Delivery, DeliveryAttempt, WebhookEndpoint
 from generations.webhooks import endpoints, fair_queue, send
-from generations.webhooks.fair_queue import Load, Turn
+from generations.webhooks.fair_queue import Candidate, Load
 from generations.worker import loop
-from tests.conftest import ACT, Caller, clear_rings, count_rings, make_generation
+from tests.conftest import ACTOR, Caller, clear_rings, count_rings, make_generation
 from tests.support.receiver import Receiver, receiving
 from tests.support.webhooks import ended, make_due, make_endpoint
 
@@ -42,16 +42,16 @@ def failing(caller: Caller, **facts: Any) -> WebhookEndpoint:
     return one
 
 
-def look_until_nothing_is_taken() -> list[Turn]:
+def look_until_nothing_is_taken() -> list[Candidate]:
     """What is under way when every receiver hangs."""
-    under_way: list[Turn] = []
+    under_way: list[Candidate] = []
     while claimed := fair_queue.claim(under_way):
-        under_way += [turn for turn, _ in claimed]
+        under_way += [candidate for candidate, _ in claimed]
     return under_way
 
 
-def by_tenant(under_way: list[Turn]) -> list[int]:
-    return sorted(Counter(turn.tenant_id for turn in under_way).values())
+def by_tenant(under_way: list[Candidate]) -> list[int]:
+    return sorted(Counter(candidate.tenant_id for candidate in under_way).values())
 
 
 def test_two_at_once_go_to_one_endpoint_and_four_to_one_tenant(alice: Caller) -> None:
@@ -61,7 +61,7 @@ def test_two_at_once_go_to_one_endpoint_and_four_to_one_tenant(alice: Caller) ->
         backlog(alice, 10, endpoint=make_endpoint(alice))
     under_way = look_until_nothing_is_taken()
     assert len(under_way) == 4
-    assert set(Counter(turn.receiver for turn in under_way).values()) <= {1, 2}
+    assert set(Counter(candidate.receiver for candidate in under_way).values()) <= {1, 2}
 
 
 def test_the_oldest_comes_first(alice: Caller) -> None:
@@ -77,7 +77,7 @@ def test_of_a_single_urls_host_two_are_under_way_and_another_host_need_not_wait(
     for n in range(5):
         ended(alice, webhook_url=f"https://a.example.com/{n}")
     ended(alice, webhook_url="https://b.example.com/")
-    hosts = Counter(turn.receiver for turn in look_until_nothing_is_taken())
+    hosts = Counter(candidate.receiver for candidate in look_until_nothing_is_taken())
     assert hosts == {"a.example.com": 2, "b.example.com": 1}
 
 
@@ -88,7 +88,7 @@ def test_a_host_is_failing_while_one_to_it_waits_for_another_try(alice: Caller, 
     ended(bob, webhook_url="https://a.example.com/")
     first = Delivery.objects.filter(tenant=alice.tenant).order_by("id")[0]
     Delivery.objects.filter(pk=first.pk).update(attempts=1, due_at=timezone.now() + timedelta(hours=1))
-    told = {(turn.tenant_id, turn.receiver): turn.failing for turn, _ in fair_queue.claim([])}
+    told = {(candidate.tenant_id, candidate.receiver): candidate.failing for candidate, _ in fair_queue.claim([])}
     assert told == {
         (alice.tenant.pk, "a.example.com"): True,
         (alice.tenant.pk, "b.example.com"): False,
@@ -104,8 +104,8 @@ def test_eight_hostile_tenants_with_many_due_leave_room_for_the_ninth(alice: Cal
     under_way = look_until_nothing_is_taken()
     assert by_tenant(under_way) == [1] * 8  # nobody knows yet that they are dead
     ended(alice, webhook_url="https://a.example.com/")
-    [(turn, _)] = fair_queue.claim(under_way)
-    assert turn.tenant_id == alice.tenant.pk
+    [(candidate, _)] = fair_queue.claim(under_way)
+    assert candidate.tenant_id == alice.tenant.pk
 
 
 def test_what_is_failing_has_half_of_the_threads_in_all(alice: Caller, settings: Any) -> None:
@@ -114,12 +114,12 @@ def test_what_is_failing_has_half_of_the_threads_in_all(alice: Caller, settings:
         backlog(hostile, 5, endpoint=failing(hostile))
     under_way = look_until_nothing_is_taken()
     assert by_tenant(under_way) == [1] * 8
-    assert all(turn.failing for turn in under_way)
+    assert all(candidate.failing for candidate in under_way)
     for _ in range(2):
         backlog(alice, 10, endpoint=make_endpoint(alice))
     more = []
     while claimed := fair_queue.claim(under_way + more):
-        more += [turn for turn, _ in claimed]
+        more += [candidate for candidate, _ in claimed]
     assert by_tenant(more) == [4]  # of the other half she may have as many as ever
 
 
@@ -130,7 +130,7 @@ def test_a_tenant_whose_one_endpoint_fails_is_told_at_its_other_ones(alice: Call
     backlog(alice, 5, endpoint=failing(alice))
     fine = make_endpoint(alice)
     backlog(alice, 1, endpoint=fine)
-    assert str(fine.pk) in {turn.receiver for turn in look_until_nothing_is_taken()}
+    assert str(fine.pk) in {candidate.receiver for candidate in look_until_nothing_is_taken()}
 
 
 @pytest.mark.one_database
@@ -141,11 +141,11 @@ def test_the_load_never_passes_the_threads_and_always_has_room_for_a_first_one(t
     load = Load([])
     for number in range(100):
         for tenant in range(5):
-            turn = Turn(ids.new(), tenant, str(number % 3), failing=True, due_at=now)
-            if load.has_room_for(turn):
-                load.add(turn)
+            candidate = Candidate(ids.new(), tenant, str(number % 3), failing=True, due_at=now)
+            if load.has_room_for(candidate):
+                load.add(candidate)
     assert load.total == load.failing <= threads // 2
-    assert load.has_room_for(Turn(ids.new(), 99, "good", failing=False, due_at=now))
+    assert load.has_room_for(Candidate(ids.new(), 99, "good", failing=False, due_at=now))
 
 
 def test_a_delivery_is_taken_by_one_of_many_sweeps(alice: Caller) -> None:
@@ -166,7 +166,7 @@ def sweeping() -> threading.Thread:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_sweep_delivers_what_is_due_and_ends(alice: Caller, receiver: Receiver) -> None:
-    _, secret = endpoints.create(ACT, alice.tenant, receiver.url, test=False)
+    _, secret = endpoints.create(ACTOR, alice.tenant, receiver.url, test=False)
     for _ in range(6):
         ended(alice)
     clear_rings()

@@ -14,7 +14,7 @@ from generations import lifecycle
 from generations.models import Delivery, DeliveryAttempt, Generation, Slot
 from generations.webhooks import deliveries, endpoints, fair_queue, send
 from generations.webhooks.deliveries import Tried
-from tests.conftest import ACT, Caller, clear_rings, count_rings, make_generation
+from tests.conftest import ACTOR, Caller, clear_rings, count_rings, make_generation
 from tests.generations.test_lifecycle import VIDEO, put_in
 from tests.support.webhooks import ended, make_due, make_endpoint
 
@@ -55,8 +55,8 @@ def test_every_endpoint_is_told_and_none_of_another_tenant_world_or_that_is_off(
     told = [make_endpoint(alice), make_endpoint(alice)]
     make_endpoint(bob)
     make_endpoint(alice, test=True)
-    endpoints.disable(ACT, make_endpoint(alice))
-    endpoints.delete(ACT, make_endpoint(alice))
+    endpoints.disable(ACTOR, make_endpoint(alice))
+    endpoints.delete(ACTOR, make_endpoint(alice))
     ended(alice)
     assert [row.endpoint for row in Delivery.objects.order_by("id")] == told
     assert len(set(Delivery.objects.values_list("message_id", flat=True))) == 1  # one event, the same for both
@@ -174,7 +174,7 @@ def test_a_delivery_that_always_fails_is_tried_ten_times_and_has_failed(alice: C
             clock.move_to(due)
             pauses.append((due - starts).total_seconds())
             starts = due
-            assert deliveries.put_off(claimed(), REFUSED)
+            assert deliveries.reschedule(claimed(), REFUSED)
     row = Delivery.objects.get()
     assert (row.status, row.attempts, row.due_at) == ("failed", 10, None)
     assert row.finished_at
@@ -185,7 +185,7 @@ def test_a_delivery_that_always_fails_is_tried_ten_times_and_has_failed(alice: C
 def test_a_success_ends_it_and_its_attempt_is_on_record(alice: Caller) -> None:
     make_endpoint(alice)
     ended(alice)
-    assert deliveries.put_off(claimed(), REFUSED)
+    assert deliveries.reschedule(claimed(), REFUSED)
     make_due()
     assert deliveries.mark_delivered(claimed(), WORKED)
     row = Delivery.objects.get()
@@ -204,7 +204,7 @@ def test_a_worker_that_is_gone_loses_nothing_and_one_that_is_late_writes_nothing
         second = claimed()
         assert (second.message_id, second.body) == (first.message_id, first.body)
         assert not deliveries.mark_delivered(first, WORKED)
-        assert not deliveries.put_off(first, REFUSED)
+        assert not deliveries.reschedule(first, REFUSED)
         assert DeliveryAttempt.objects.count() == 0
         assert deliveries.mark_delivered(second, WORKED)
     assert DeliveryAttempt.objects.count() == 1
@@ -224,11 +224,11 @@ def test_sending_it_again_is_the_same_message_with_its_schedule_begun_anew(alice
     if status == "delivered":
         deliveries.mark_delivered(one, WORKED)
     else:
-        deliveries.put_off(one, REFUSED)
+        deliveries.reschedule(one, REFUSED)
     if status == "failed":
         deliveries.end_pending(one.endpoint)
     Slot.objects.all().delete()
-    endpoints.redeliver(ACT, Delivery.objects.select_related("endpoint", "tenant").get())
+    endpoints.redeliver(ACTOR, Delivery.objects.select_related("endpoint", "tenant").get())
     assert count_rings() == 1
     again = claimed()
     assert (again.message_id, again.attempts, again.status) == (f"evt_{g.pk.hex}_2", 0, "pending")
@@ -242,8 +242,8 @@ def test_a_stray_of_an_endpoint_that_is_gone_ends(alice: Caller) -> None:
     kept, gone = make_endpoint(alice), make_endpoint(alice)
     ended(alice)
     type(gone).objects.filter(pk=gone.pk).update(disabled_at=timezone.now())
-    [(turn, _)] = fair_queue.claim([])
-    assert turn.receiver == str(kept.pk)
+    [(candidate, _)] = fair_queue.claim([])
+    assert candidate.receiver == str(kept.pk)
     assert deliveries.end_strays() == 0
     with time_machine.travel(timezone.now() + timedelta(minutes=2), tick=False):
         assert deliveries.end_strays() == 1

@@ -18,7 +18,7 @@ from generations import lifecycle
 from generations.models import Delivery, WebhookEndpoint, WebhookSecret
 from generations.webhooks import endpoints, send, signing_secrets
 from tenants.models import AuditEntry
-from tests.conftest import ACT, Caller, make_generation
+from tests.conftest import ACTOR, Caller, make_generation
 from tests.generations.test_lifecycle import VIDEO
 from tests.support.receiver import Receiver, receiving
 from tests.support.webhooks import attempt_all, ended, make_due, make_endpoint
@@ -33,7 +33,7 @@ def receiver(settings: Any) -> Iterator[Receiver]:
 
 
 def endpoint(caller: Caller, receiver: Receiver, **facts: Any) -> tuple[WebhookEndpoint, str]:
-    return endpoints.create(ACT, caller.tenant, receiver.url, test=False, **facts)
+    return endpoints.create(ACTOR, caller.tenant, receiver.url, test=False, **facts)
 
 
 # What a receiver gets
@@ -74,7 +74,7 @@ def test_a_replay_after_five_minutes_fails_the_librarys_check(alice: Caller, rec
 
 def test_while_a_secret_is_rotated_both_sign(alice: Caller, receiver: Receiver) -> None:
     one, old = endpoint(alice, receiver)
-    new, until = endpoints.rotate_secret(ACT, one)
+    new, until = endpoints.rotate_secret(ACTOR, one)
     assert until
     ended(alice)
     attempt_all()
@@ -92,7 +92,7 @@ def test_while_a_secret_is_rotated_both_sign(alice: Caller, receiver: Receiver) 
 
 def test_without_an_overlap_the_old_secret_is_good_for_nothing_at_once(alice: Caller, receiver: Receiver) -> None:
     one, old = endpoint(alice, receiver)
-    new, until = endpoints.rotate_secret(ACT, one, timedelta(0))
+    new, until = endpoints.rotate_secret(ACTOR, one, timedelta(0))
     assert until is None
     ended(alice)
     attempt_all()
@@ -104,7 +104,7 @@ def test_without_an_overlap_the_old_secret_is_good_for_nothing_at_once(alice: Ca
 def test_what_goes_to_a_single_url_is_signed_by_the_tenants_own_secret(
     alice: Caller, bob: Caller, receiver: Receiver
 ) -> None:
-    first, _ = endpoints.rotate_tenant_secret(ACT, alice.tenant, test=False)
+    first, _ = endpoints.rotate_tenant_secret(ACTOR, alice.tenant, test=False)
     ended(alice, webhook_url=receiver.url)
     ended(bob, webhook_url=receiver.url)  # who has none yet: one is made, and told nobody
     attempt_all()
@@ -112,7 +112,7 @@ def test_what_goes_to_a_single_url_is_signed_by_the_tenants_own_secret(
     assert by_tenant == {"alice"}
     assert len(receiver.posts) == 2
     assert WebhookSecret.objects.count() == 2
-    second, _ = endpoints.rotate_tenant_secret(ACT, bob.tenant, test=False)
+    second, _ = endpoints.rotate_tenant_secret(ACTOR, bob.tenant, test=False)
     ended(bob, webhook_url=receiver.url)
     attempt_all()
     receiver.posts[2].verified(second)
@@ -129,7 +129,7 @@ def verifies(post: Any, secret: str) -> bool:
 def test_novitas_form_has_a_fresh_signed_url_at_each_attempt(
     alice: Caller, receiver: Receiver, settings: Any, bucket: Any
 ) -> None:
-    secret, _ = endpoints.rotate_tenant_secret(ACT, alice.tenant, test=False)
+    secret, _ = endpoints.rotate_tenant_secret(ACTOR, alice.tenant, test=False)
     g = make_generation(alice, webhook_url=receiver.url, webhook_format="novita")
     attempt = lifecycle.start_submitting(g)
     assert attempt
@@ -179,7 +179,7 @@ def test_a_rotation_is_the_way_out_where_the_old_key_is_lost(
 ) -> None:
     one, _ = endpoint(alice, receiver)
     settings.SECRET_KEY = "another"
-    new, _ = endpoints.rotate_secret(ACT, one)
+    new, _ = endpoints.rotate_secret(ACTOR, one)
     ended(alice)
     attempt_all()
     [post] = receiver.posts

@@ -87,7 +87,7 @@ def test_each_lane_has_its_own_and_says_what_was_due(alice: Caller) -> None:
         assert one.pk == row.pk
         assert one.was_due == was_due
         row.refresh_from_db()
-        assert (one.turn, one.due_at) == (row.turn, row.due_at)
+        assert (one.fencing_token, one.due_at) == (row.fencing_token, row.due_at)
         assert one.due_at is not None
         assert timedelta() < timezone.now() + lease - one.due_at < timedelta(seconds=5)
     assert claim_due(10) == []
@@ -133,18 +133,18 @@ def test_many_that_render_on_are_put_off_by_one_write(alice: Caller, monkeypatch
     later = timezone.now() + timedelta(seconds=5)
     [moved] = (one for one in claimed if one.pk == mine.pk)
     lost = next(one for one in claimed if one.pk != mine.pk)
-    Generation.objects.filter(pk=lost.pk).update(turn=lost.turn + 1)
+    Generation.objects.filter(pk=lost.pk).update(fencing_token=lost.fencing_token + 1)
     assert lifecycle.fail(moved, "upstream_failed", "It could not.")
-    seen = [lifecycle.Rendering(one.pk, one.turn, later, 42) for one in claimed]
+    seen = [lifecycle.Rendering(one.pk, one.fencing_token, later, 42) for one in claimed]
     asked, run = list[str](), engine.run
     monkeypatch.setattr(engine, "run", lambda sql, values: asked.append(sql) or run(sql, values))
-    lifecycle.put_off_all(seen)
+    lifecycle.reschedule_many(seen)
     assert len(asked) == 1
-    assert Generation.objects.filter(due_at=later, progress_percent=42, tries=0).count() == 49
+    assert Generation.objects.filter(due_at=later, progress_percent=42, consecutive_failures=0).count() == 49
     lost.refresh_from_db()
     assert lost.progress_percent != 42
     assert Generation.objects.get(pk=moved.pk).due_at is None
-    lifecycle.put_off_all([])
+    lifecycle.reschedule_many([])
 
 
 @pytest.mark.skipif("connection.vendor != 'postgresql'", reason="how PostgreSQL reads them")

@@ -226,7 +226,7 @@ def test_who_has_polls_waiting_looks_again_as_soon_as_half_of_those_begun_are_do
         polling.begin(range(polling.size - half + 1))  # with one more done there is room for half as many
 
         def rest() -> None:
-            loop._rest(set(), polling, loop.Polls(), hurry=True)
+            loop._rest(set(), polling, loop.PollBatch(), hurry=True)
             rested.set()
 
         looking = threading.Thread(target=rest)

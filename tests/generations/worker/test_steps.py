@@ -180,7 +180,7 @@ def test_a_picture_that_the_bucket_gives_wrong_is_not_paid_for(
     assert queued.image is not None
     bucket.put_object(Bucket="seedance-tests", Key=queued.image.key, Body=b"abd")
     g = take_a_step(queued)
-    assert (g.status, g.tries) == (Status.QUEUED, 1)
+    assert (g.status, g.consecutive_failures) == (Status.QUEUED, 1)
     assert upstream.submits == []
 
 
@@ -189,7 +189,7 @@ def test_a_store_that_is_down_delays_a_submit_and_loses_nothing(
 ) -> None:
     settings.S3_BUCKET = "not-there"
     g = take_a_step(queued)
-    assert (g.status, g.tries) == (Status.QUEUED, 1)
+    assert (g.status, g.consecutive_failures) == (Status.QUEUED, 1)
     assert upstream.submits == []
 
 
@@ -208,15 +208,15 @@ def test_large_pictures_wait_for_room_and_small_ones_do_not(
 
 @pytest.mark.parametrize("tries", [0, 8])
 def test_an_error_that_nobody_expected_is_tried_again(queued: Generation, tries: int) -> None:
-    Generation.objects.filter(pk=queued.pk).update(tries=tries)
+    Generation.objects.filter(pk=queued.pk).update(consecutive_failures=tries)
     [claimed] = claim(queued)
     steps.recover(claimed)
     g = Generation.objects.get(pk=queued.pk)
-    assert (g.status, g.tries) == (Status.QUEUED, tries + 1)
+    assert (g.status, g.consecutive_failures) == (Status.QUEUED, tries + 1)
 
 
 def test_an_error_that_nobody_expected_is_not_tried_for_ever(queued: Generation) -> None:
-    Generation.objects.filter(pk=queued.pk).update(tries=9)
+    Generation.objects.filter(pk=queued.pk).update(consecutive_failures=9)
     [claimed] = claim(queued)
     steps.recover(claimed)
     g = Generation.objects.get(pk=queued.pk)
@@ -315,8 +315,11 @@ def test_what_a_poll_does_not_need_is_read_where_it_is_over(running: Generation,
     upstream.video(b"")
     Generation.objects.update(due_at=timezone.now())
     [claimed] = claims.polls(1)
-    steps.poll(claimed, copy=lambda generation, url: copied.append((generation.get_deferred_fields(), generation.turn)))
-    assert copied == [(set(), claimed.turn)]
+    steps.poll(
+        claimed,
+        copy=lambda generation, url: copied.append((generation.get_deferred_fields(), generation.fencing_token)),
+    )
+    assert copied == [(set(), claimed.fencing_token)]
     assert claimed.prompt == running.prompt
 
 
@@ -362,7 +365,7 @@ def test_the_trouble_with_a_poll_is_told_to_ops(
         running = take_a_step(running)
     assert caplog.text.count("WARNING") >= 3
     assert running.events.count() == events + 1  # the first of a row; the rest are in the log
-    assert running.tries == 3
+    assert running.consecutive_failures == 3
 
 
 def test_a_late_success_is_still_taken(running: Generation, upstream: Upstream) -> None:
@@ -378,7 +381,7 @@ def test_a_video_is_copied_verified_and_described(running: Generation, upstream:
     upstream.video(mp4())
     g = take_a_step(running)
     assert g.status == Status.SUCCEEDED
-    name = f"videos/{g.tenant_id}/{g.created_at:%Y/%m}/{g.pk}-{g.turn}"
+    name = f"videos/{g.tenant_id}/{g.created_at:%Y/%m}/{g.pk}-{g.fencing_token}"
     assert (g.video_key, g.poster_key) == (f"{name}.mp4", f"{name}.jpg")
     assert (g.video_size, g.video_sha256) == (len(mp4()), hashlib.sha256(mp4()).hexdigest())
     assert (g.video_codec, g.video_width, g.video_height, g.video_fps) == ("h264", 160, 90, 24.0)
@@ -435,7 +438,7 @@ def test_bytes_that_are_not_the_whole_video_are_never_served(
     upstream.video(mp4())
     upstream.on_video = answer
     g = take_a_step(running)
-    assert (g.status, g.video_key, g.tries) == (Status.COPYING, "", 1)
+    assert (g.status, g.video_key, g.consecutive_failures) == (Status.COPYING, "", 1)
     assert objects.keys("videos/") == []
     # A fresh URL, later, and the copy is whole.
     upstream.on_video = 200, {}, mp4()
@@ -444,7 +447,7 @@ def test_bytes_that_are_not_the_whole_video_are_never_served(
 
 
 def test_an_object_left_by_a_copy_that_died_is_not_taken_for_the_video(running: Generation, upstream: Upstream) -> None:
-    left = f"videos/{running.tenant_id}/{running.created_at:%Y/%m}/{running.pk}-{running.turn}.mp4"
+    left = f"videos/{running.tenant_id}/{running.created_at:%Y/%m}/{running.pk}-{running.fencing_token}.mp4"
     objects.put(left, b"half a video", "video/mp4")
     upstream.video(mp4())
     g = take_a_step(running)
@@ -471,7 +474,7 @@ def test_a_copy_that_lost_its_turn_stops_and_leaves_no_object(
 
     def steal(handler: Any) -> Any:
         """Another worker claims the row while this one's copy has begun."""
-        Generation.objects.filter(pk=running.pk).update(turn=F("turn") + 1)
+        Generation.objects.filter(pk=running.pk).update(fencing_token=F("fencing_token") + 1)
         connection.close()
         return 200, {}, mp4()
 

@@ -7,7 +7,7 @@ import pytest
 
 from tenants import actions
 from tenants.models import ApiKey
-from tests.conftest import ACT, Caller
+from tests.conftest import ACTOR, Caller
 from tests.generations.test_lifecycle import put_in
 from tests.http_client import Client, with_key
 from tests.support.hostile import ENTRANCES, OWN, RIGHT, Entrance
@@ -41,7 +41,7 @@ def twice_with_one_key(entrance: Entrance, caller: Caller) -> Any:
 
 
 def suspended(entrance: Entrance, caller: Caller) -> Any:
-    actions.suspend(ACT, caller.tenant)
+    actions.suspend(ACTOR, caller.tenant)
     return entrance.send(caller, RIGHT)
 
 

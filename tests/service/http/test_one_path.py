@@ -19,7 +19,7 @@ from rest_framework.throttling import BaseThrottle
 
 from generations.api import json_codec, render, tenant_scope
 from generations.bucket import objects
-from generations.errors import StorageTrouble
+from generations.errors import StorageError
 from generations.intake import create as intake
 from generations.models import Generation
 from generations.telemetry import metrics
@@ -30,7 +30,7 @@ from seedance_service.http.request_body import RequestBody
 from tenants import actions
 from tenants.api.base import ApiView, respond
 from tenants.models import LedgerEntry
-from tests.conftest import ACT, Caller
+from tests.conftest import ACTOR, Caller
 from tests.generations.test_lifecycle import put_in
 from tests.support.images import base64_of, picture
 
@@ -143,7 +143,7 @@ def test_whoever_may_not_read_it_is_refused(alice: Caller, bob: Caller, settings
     ("error", "status"),
     [
         (OperationalError("the server closed the connection"), 503),
-        (StorageTrouble("no keys"), 503),
+        (StorageError("no keys"), 503),
         (RuntimeError, 500),
     ],
 )
@@ -155,7 +155,7 @@ def test_trouble_in_a_read_is_answered_in_the_callers_format(
     def fails(*args: Any, **facts: Any) -> Any:
         raise error
 
-    where = (objects, "signed_url") if isinstance(error, StorageTrouble) else (tenant_scope, "_own")
+    where = (objects, "signed_url") if isinstance(error, StorageError) else (tenant_scope, "_own")
     monkeypatch.setattr(*where, fails)
     answer = alice.http.get(path.format(generation.pk))
     if path == READS[0]:
@@ -286,7 +286,7 @@ def test_a_refusal_is_tried_and_counted_once(alice: Caller, path: str, status: i
 
 def test_one_of_a_suspended_tenant_is_refused(alice: Caller) -> None:
     assert alice.http.get("/v1/limits").status_code == 200
-    actions.suspend(ACT, alice.tenant)
+    actions.suspend(ACTOR, alice.tenant)
     answer = create(alice, CREATES[0])
     assert (answer.status_code, answer.json()["code"]) == (403, "tenant_suspended")
 

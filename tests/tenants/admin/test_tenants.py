@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from tenants import actions
 from tenants.models import ApiKey, AuditEntry, LedgerEntry, Tenant
-from tests.conftest import ACT, Caller, make_generation
+from tests.conftest import ACTOR, Caller, make_generation
 from tests.http_client import Client, with_key
 
 KEY = re.compile(r"sds_(?:live|test)_\w{12}_\w{49}")
@@ -292,26 +292,26 @@ def test_the_tenants_page_lists_its_keys_and_not_anothers(admin_client: Client, 
 # Every act
 
 
-@pytest.mark.parametrize("act", [*PAGES["tenant"], *PAGES["apikey"]])
-def test_no_act_without_a_reason_and_none_by_looking(admin_client: Client, alice: Caller, act: str) -> None:
-    model = "tenant" if act in PAGES["tenant"] else "apikey"
+@pytest.mark.parametrize("action", [*PAGES["tenant"], *PAGES["apikey"]])
+def test_no_act_without_a_reason_and_none_by_looking(admin_client: Client, alice: Caller, action: str) -> None:
+    model = "tenant" if action in PAGES["tenant"] else "apikey"
     row: Any = alice.tenant if model == "tenant" else alice.key
     asked = {**tenant_form(per_day="1"), "scopes": SCOPES, "overlap": "1", "usd": "1", "label": "new", "reason": ""}
     before = [*Tenant.objects.values(), *ApiKey.objects.values()]
-    assert admin_client.get(address(f"{model}_{act}", row)).status_code == 200
-    assert "This field is required." in admin_client.post(address(f"{model}_{act}", row), asked).content.decode()
+    assert admin_client.get(address(f"{model}_{action}", row)).status_code == 200
+    assert "This field is required." in admin_client.post(address(f"{model}_{action}", row), asked).content.decode()
     assert [*Tenant.objects.values(), *ApiKey.objects.values()] == before
     assert lines_of(alice.tenant) == []
     assert not LedgerEntry.objects.exists()
 
 
-@pytest.mark.parametrize("act", [*PAGES["tenant"], *PAGES["apikey"]])
-def test_who_may_only_look_may_not_act(alice: Caller, act: str) -> None:
-    model = "tenant" if act in PAGES["tenant"] else "apikey"
+@pytest.mark.parametrize("action", [*PAGES["tenant"], *PAGES["apikey"]])
+def test_who_may_only_look_may_not_act(alice: Caller, action: str) -> None:
+    model = "tenant" if action in PAGES["tenant"] else "apikey"
     row: Any = alice.tenant if model == "tenant" else alice.key
     viewer = staff("view_tenant", "view_apikey", "view_auditentry", "view_ledgerentry")
-    path = address(f"{model}_{act}", row)
-    assert viewer.get(path).status_code == (200 if act == "change" else 403)
+    path = address(f"{model}_{action}", row)
+    assert viewer.get(path).status_code == (200 if action == "change" else 403)
     assert viewer.post(path, {"reason": "why"}).status_code == 403
     assert Client().post(path, {"reason": "why"})["Location"].startswith(reverse("admin:login"))
     assert AuditEntry.objects.exclude(actor="tests").count() == 0
@@ -330,15 +330,15 @@ def test_a_viewer_sees_the_tenant_and_no_way_to_act(alice: Caller) -> None:
     assert "2.000000" in page
     assert alice.key.prefix in page
     assert 'name="reason"' not in page
-    ways = [address(f"tenant_{act}", alice.tenant) for act in ("mint_key", "adjust", "suspend")]
+    ways = [address(f"tenant_{action}", alice.tenant) for action in ("mint_key", "adjust", "suspend")]
     assert not [way for way in [*ways, address("apikey_roll", alice.key)] if way in page]
 
 
 def test_every_act_wants_the_token_of_its_form(alice: Caller, admin_user: User) -> None:
     http = Client(sends_csrf_token=False)
     http.force_login(admin_user)
-    for act in ("suspend", "adjust", "mint_key", "change"):
-        assert http.post(address(f"tenant_{act}", alice.tenant), {"reason": "why"}).status_code == 403
+    for action in ("suspend", "adjust", "mint_key", "change"):
+        assert http.post(address(f"tenant_{action}", alice.tenant), {"reason": "why"}).status_code == 403
     assert http.post(address("apikey_revoke", alice.key), {"reason": "why"}).status_code == 403
     form = http.get(address("apikey_revoke", alice.key)).content.decode()
     [token] = re.findall(
@@ -389,7 +389,7 @@ def test_a_lowered_limit_and_a_limit_of_nothing_are_full(admin_client: Client, a
 
 
 def test_a_window_resets_by_the_tenants_clock(admin_client: Client, alice: Caller) -> None:
-    actions.change_tenant(ACT, alice.tenant, time_zone="Asia/Tokyo")
+    actions.change_tenant(ACTOR, alice.tenant, time_zone="Asia/Tokyo")
     page = admin_client.get(address("tenant_change", alice.tenant)).content.decode()
     assert re.search(r"resets \d{4}-\d\d-01 00:00 JST", page)
 
@@ -397,7 +397,7 @@ def test_a_window_resets_by_the_tenants_clock(admin_client: Client, alice: Calle
 def test_the_list_shows_what_each_has_used(admin_client: Client, alice: Caller, bob: Caller) -> None:
     alice.limit(in_flight=5, usd_per_month_micro=1_000_000)
     price = make_generation(alice).price_micro
-    actions.suspend(ACT, bob.tenant)
+    actions.suspend(ACTOR, bob.tenant)
     page = admin_client.get(address("tenant_changelist")).content.decode()
     assert "1 / 5" in page
     assert "1 / no limit" in page
@@ -426,18 +426,18 @@ def test_the_list_asks_as_often_for_many_tenants_as_for_few(admin_client: Client
     queries()  # the first one writes down that the session is used
     of_two = queries()
     for number in range(18):
-        actions.create_tenant(ACT, f"tenant {number}", time_zone="Asia/Tokyo" if number % 2 else "UTC")
+        actions.create_tenant(ACTOR, f"tenant {number}", time_zone="Asia/Tokyo" if number % 2 else "UTC")
     assert queries() == of_two
 
 
 def test_a_hostile_name_is_text_everywhere(admin_client: Client) -> None:
     mallory = Caller(SCRIPT, label=SCRIPT)
     mallory.limit(per_day=1)
-    actions.adjust(actions.Act(by=SCRIPT, reason=SCRIPT), mallory.tenant, 1)
+    actions.adjust(actions.Actor(name=SCRIPT, reason=SCRIPT), mallory.tenant, 1)
     lists = ["tenant_changelist", "auditentry_changelist", "apikey_changelist", "ledgerentry_changelist"]
-    rows = ["tenant_change", *(f"tenant_{act}" for act in PAGES["tenant"])]
+    rows = ["tenant_change", *(f"tenant_{action}" for action in PAGES["tenant"])]
     pages = [*(address(name) for name in lists), *(address(name, mallory.tenant) for name in rows)]
-    pages += [address(f"apikey_{act}", mallory.key) for act in ["change", *PAGES["apikey"]]]
+    pages += [address(f"apikey_{action}", mallory.key) for action in ["change", *PAGES["apikey"]]]
     pages += [address("auditentry_change", AuditEntry.objects.latest("pk"))]
     for path in pages:
         page = admin_client.get(path).content.decode()
@@ -451,7 +451,7 @@ def test_a_hostile_name_is_text_everywhere(admin_client: Client) -> None:
 def test_the_audit_log_is_newest_first_searchable_and_read_only(
     admin_client: Client, alice: Caller, bob: Caller
 ) -> None:
-    actions.suspend(actions.Act(by="carol", reason="unpaid since May"), bob.tenant)
+    actions.suspend(actions.Actor(name="carol", reason="unpaid since May"), bob.tenant)
     page = address("auditentry_changelist")
     first = admin_client.get(page).context["cl"].result_list[0]
     assert (first.actor, first.action) == ("carol", "suspend")

@@ -9,7 +9,7 @@ from tenants import actions
 from tenants.keys import key_format
 from tenants.keys.throttle import MOST
 from tenants.models import ApiKey
-from tests.conftest import ACT, Caller
+from tests.conftest import ACTOR, Caller
 from tests.http_client import Client, with_key
 
 ROUTES = [
@@ -24,7 +24,7 @@ ROUTES = [
 def headers_that_are_no_key(caller: Caller) -> dict[str, str | None]:
     mistyped = caller.key_text[:-1] + ("0" if caller.key_text[-1] != "0" else "1")
     expired, revoked = caller.with_key(expires_at=timezone.now()), caller.with_key()
-    actions.revoke_key(ACT, revoked.key)
+    actions.revoke_key(ACTOR, revoked.key)
     return {
         "expired": f"Bearer {expired.key_text}",
         "missing": None,

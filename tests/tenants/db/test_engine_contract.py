@@ -231,7 +231,9 @@ def test_adapt_leaves_alone_what_the_driver_knows() -> None:
 # -- claims ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("names", [(), {"id", "due_at", "turn", "status"}], ids=["all columns", "some columns"])
+@pytest.mark.parametrize(
+    "names", [(), {"id", "due_at", "fencing_token", "status"}], ids=["all columns", "some columns"]
+)
 def test_claim_takes_the_oldest_due_and_counts_their_turn(alice: Caller, names: Any) -> None:
     now = timezone.now()
     rows = [make_generation(alice, image=None, image_url="https://example.com/a.png") for _ in range(4)]
@@ -241,7 +243,7 @@ def test_claim_takes_the_oldest_due_and_counts_their_turn(alice: Caller, names: 
     claimed = engine.claim(due, 3, until, names)
     assert {row.pk for row in claimed} == {row.pk for row in rows[:3]}
     assert {row.was_due for row in claimed} == {now - timedelta(seconds=10 - number) for number in range(3)}
-    assert [(row.due_at, row.turn) for row in claimed] == [(until, 1)] * 3
+    assert [(row.due_at, row.fencing_token) for row in claimed] == [(until, 1)] * 3
     assert {row.status for row in claimed} == {"queued"}
     assert {row.pk for row in engine.claim(due, 3, until, names)} == {rows[3].pk}
     assert engine.claim(due, 3, until, names) == []

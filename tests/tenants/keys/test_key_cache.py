@@ -15,7 +15,7 @@ from tenants.api import authentication
 from tenants.keys import key_cache
 from tenants.keys.key_cache import KeyCache, cached_keys
 from tenants.models import ApiKey, Tenant
-from tests.conftest import ACT, Caller
+from tests.conftest import ACTOR, Caller
 from tests.support.clock import Clock
 
 PATH = "/v1/limits"
@@ -35,7 +35,7 @@ def key(number: int, **facts: Any) -> ApiKey:
 
 def test_a_change_by_another_process_is_heard_within_three_seconds(alice: Caller, clock: Clock) -> None:
     assert alice.http.get(PATH).status_code == 200
-    actions.revoke_key(ACT, alice.key)  # drops it from a cache that is not this one
+    actions.revoke_key(ACTOR, alice.key)  # drops it from a cache that is not this one
     for clock.now in (1.0, 2.0, 2.9):  # a request that the cache serves does not prolong the entry
         assert alice.http.get(PATH).status_code == 200
     clock.now = 3.0
@@ -53,13 +53,13 @@ def test_a_key_is_read_from_the_database_once_in_three_seconds(alice: Caller, cl
 
 
 CHANGES: dict[str, Callable[[Caller], Any]] = {
-    "name": lambda caller: actions.change_tenant(ACT, caller.tenant, name="alice & co"),
-    "time zone": lambda caller: actions.change_tenant(ACT, caller.tenant, time_zone="Asia/Tokyo"),
-    "tenant's limit": lambda caller: actions.change_tenant(ACT, caller.tenant, in_flight=3),
-    "suspended": lambda caller: actions.suspend(ACT, caller.tenant),
-    "key's limit": lambda caller: actions.change_key(ACT, caller.key, per_day=1),
-    "revoked": lambda caller: actions.revoke_key(ACT, caller.key),
-    "rolled": lambda caller: actions.roll_key(ACT, caller.key, timedelta(0)),
+    "name": lambda caller: actions.change_tenant(ACTOR, caller.tenant, name="alice & co"),
+    "time zone": lambda caller: actions.change_tenant(ACTOR, caller.tenant, time_zone="Asia/Tokyo"),
+    "tenant's limit": lambda caller: actions.change_tenant(ACTOR, caller.tenant, in_flight=3),
+    "suspended": lambda caller: actions.suspend(ACTOR, caller.tenant),
+    "key's limit": lambda caller: actions.change_key(ACTOR, caller.key, per_day=1),
+    "revoked": lambda caller: actions.revoke_key(ACTOR, caller.key),
+    "rolled": lambda caller: actions.roll_key(ACTOR, caller.key, timedelta(0)),
 }
 
 
@@ -81,7 +81,7 @@ def test_a_row_that_another_thread_read_before_the_commit_is_dropped_too(
     read_before = cached_keys.get(alice.key_text)
     assert read_before
     with django_capture_on_commit_callbacks(execute=True):
-        actions.change_tenant(ACT, alice.tenant, name="alice & co")
+        actions.change_tenant(ACTOR, alice.tenant, name="alice & co")
         cached_keys.put(read_before)
     assert alice.http.get(PATH).json()["tenant"] == "alice & co"
 
@@ -90,9 +90,9 @@ def test_the_keys_of_others_stay(alice: Caller, bob: Caller) -> None:
     second = alice.with_key()
     for caller in (alice, second, bob):
         caller.http.get(PATH)
-    actions.change_key(ACT, alice.key, per_day=1)
+    actions.change_key(ACTOR, alice.key, per_day=1)
     assert [bool(cached_keys.get(caller.key_text)) for caller in (alice, second, bob)] == [False, True, True]
-    actions.suspend(ACT, alice.tenant)
+    actions.suspend(ACTOR, alice.tenant)
     assert [bool(cached_keys.get(caller.key_text)) for caller in (alice, second, bob)] == [False, False, True]
 
 

@@ -13,7 +13,7 @@ from generations.bucket import inputs
 from generations.intake import create as intake
 from generations.models import Event, Generation, InputImage
 from tenants import actions as tenant_actions
-from tenants.actions import Act
+from tenants.actions import Actor
 from tenants.db.engine import engine
 from tenants.errors import LimitReached
 from tenants.limits import admission, counters
@@ -24,7 +24,7 @@ from tests.support.images import base64_of, picture
 
 pytestmark = [pytest.mark.usefixtures("bucket"), pytest.mark.django_db(transaction=True)]
 BODY = {"image": "https://example.com/a.png", "resolution": "480p", "metadata": {"team": "web", "zone": "ä"}}
-OPS = Act(by="t")
+OPS = Actor(name="t")
 
 
 @pytest.fixture
@@ -182,13 +182,13 @@ def test_an_operators_rerun_is_one_plan_with_its_audit_entry(alice: Caller, plan
     from tenants.models import AuditEntry
 
     source = make_generation(alice, image=None, image_url=BODY["image"])
-    made = actions.rerun(Act(by="ops", reason="asked for"), source)
+    made = actions.rerun(Actor(name="ops", reason="asked for"), source)
     assert plans == [True, True]
     entry = AuditEntry.objects.get(action="generation: rerun")
     assert (entry.target, entry.changes["made"]) == (str(source.pk), str(made.pk))
     alice.limit(in_flight=2)
     with pytest.raises(LimitReached):
-        actions.rerun(Act(by="ops", reason="once more"), source)
+        actions.rerun(Actor(name="ops", reason="once more"), source)
     assert AuditEntry.objects.filter(action="generation: rerun").count() == 1
 
 
@@ -244,7 +244,7 @@ def test_intake_reads_a_changed_key_no_more_often_than_stated(alice: Caller, mon
 
     monkeypatch.setattr(admission, "admit", changing)
     with pytest.raises(admission.KeyChanged):
-        intake.accept(alice.key, intake.Wanted(**_fields()))
+        intake.accept(alice.key, intake.GenerationRequest(**_fields()))
     assert len(tried) == intake.MAX_CHANGES + 1
 
 

@@ -14,7 +14,7 @@ from tenants.limits import counters, windows
 from tenants.limits.windows import Kind
 from tenants.models import ApiKey, LedgerEntry, Window
 from tenants.money import ledger, reconcile
-from tests.conftest import ACT, Caller, make_generation
+from tests.conftest import ACTOR, Caller, make_generation
 
 BERLIN, AUCKLAND = ZoneInfo("Europe/Berlin"), ZoneInfo("Pacific/Auckland")
 
@@ -66,7 +66,7 @@ def test_money_is_shown_exactly(micro: int, text: str) -> None:
 
 
 def test_a_tenants_day_begins_at_its_own_midnight(alice: Caller) -> None:
-    alice.tenant = actions.change_tenant(ACT, alice.tenant, time_zone="Europe/Berlin", per_day=1)
+    alice.tenant = actions.change_tenant(ACTOR, alice.tenant, time_zone="Europe/Berlin", per_day=1)
     alice.key = ledger.lock_key(alice.key.pk)
     make_generation(alice, created_at=at("2026-11-24 22:59"))
     make_generation(alice, created_at=at("2026-11-24 23:01"))
@@ -78,7 +78,7 @@ def test_another_time_zone_does_not_begin_a_month_anew(alice: Caller) -> None:
     with time_machine.travel(at("2026-11-30 12:00"), tick=False):
         for _ in range(2):
             make_generation(alice)
-        actions.change_tenant(ACT, alice.tenant, time_zone="Pacific/Auckland")  # where it is December already
+        actions.change_tenant(ACTOR, alice.tenant, time_zone="Pacific/Auckland")  # where it is December already
         alice.key = ledger.lock_key(alice.key.pk)
         month = next(one for one in counters.for_key(alice.key, at("2026-11-30 12:00")) if one.kind == Kind.PER_MONTH)
         assert (month.starts_at, month.used, month.remaining) == (at("2026-11-30 11:00"), 2, 1)
@@ -92,7 +92,7 @@ def test_a_day_in_another_zone_counts_what_two_old_days_used_of_it(alice: Caller
         with time_machine.travel(at(hour), tick=False):
             make_generation(alice)
     with time_machine.travel(at("2026-11-11 00:30"), tick=False):
-        tenant = actions.change_tenant(ACT, alice.tenant, time_zone="Asia/Tokyo")
+        tenant = actions.change_tenant(ACTOR, alice.tenant, time_zone="Asia/Tokyo")
         day = next(one for one in counters.for_tenant(tenant, at("2026-11-11 00:30")) if one.kind == Kind.PER_DAY)
         assert (day.starts_at, day.used) == (at("2026-11-10 15:00"), 2)
         assert reconcile.check(tenant.pk) == []
@@ -106,7 +106,7 @@ def test_a_create_under_way_while_the_zone_changes_counts_in_the_new_windows(
     with time_machine.travel(at("2026-11-10 20:00"), tick=False):
         read_before = ApiKey.objects.select_related("tenant").get(pk=alice.key.pk)
         make_generation(alice)
-        actions.change_tenant(ACT, alice.tenant, time_zone="Pacific/Kiritimati")
+        actions.change_tenant(ACTOR, alice.tenant, time_zone="Pacific/Kiritimati")
         with pytest.raises(LimitReached):
             intake.accept(read_before, wanted())
         alice.limit(per_day=2)
@@ -114,9 +114,9 @@ def test_a_create_under_way_while_the_zone_changes_counts_in_the_new_windows(
         assert reconcile.check(alice.tenant.pk) == []
 
 
-def wanted() -> intake.Wanted:
+def wanted() -> intake.GenerationRequest:
     picture = "https://pictures.example.com/a.png"
-    return intake.Wanted(picture, "480p", "16:9", 5, prompt="", last_image=None, camera_fixed=False, seed=1)
+    return intake.GenerationRequest(picture, "480p", "16:9", 5, prompt="", last_image=None, camera_fixed=False, seed=1)
 
 
 def test_old_minutes_are_deleted_and_nothing_else_is_missed(alice: Caller) -> None:

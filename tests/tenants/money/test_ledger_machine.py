@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 from generations import lifecycle
 from generations.models import Generation
 from tenants import actions
-from tenants.actions import Act
+from tenants.actions import Actor
 from tenants.errors import LimitReached, NotPossible
 from tenants.limits import counters, windows
 from tenants.limits.windows import Kind
@@ -124,7 +124,7 @@ class Life(RuleBasedStateMachine):
         held = sum(88_209 for pk in self.live() if self.created[pk] >= month)
         spent = self.used(Kind.USD_PER_MONTH, month, False) - held
         try:
-            actions.adjust(Act(by="ops", reason="why"), self.alice.tenant, amount)
+            actions.adjust(Actor(name="ops", reason="why"), self.alice.tenant, amount)
         except NotPossible:
             assert spent + amount < 0
             return
@@ -139,7 +139,7 @@ class Life(RuleBasedStateMachine):
             for of_key in (False, True) if starts_at != windows.start(kind, now, old) else ():
                 missing = self.used_since(kind, starts_at, of_key) - self.used(kind, starts_at, of_key)
                 self.carried[of_key, kind, starts_at] += max(missing, 0)
-        actions.change_tenant(Act(by="ops"), self.alice.tenant, time_zone=name)
+        actions.change_tenant(Actor(name="ops"), self.alice.tenant, time_zone=name)
         self.alice.key = ledger.lock_key(self.alice.key.pk)
         self.alice.tenant = self.alice.key.tenant
 

@@ -14,7 +14,7 @@ from generations import lifecycle
 from tenants import actions, amounts, csv_export
 from tenants.models import Window
 from tenants.money import monthly_statement
-from tests.conftest import ACT, Caller, make_generation
+from tests.conftest import ACTOR, Caller, make_generation
 from tests.generations.test_lifecycle import VIDEO
 
 NOVEMBER = date(2026, 11, 5)
@@ -48,7 +48,7 @@ def test_it_lists_what_was_bought_and_not_what_was_given_back(alice: Caller) -> 
 
 
 def test_a_month_is_the_tenants_own(alice: Caller) -> None:
-    alice.tenant = actions.change_tenant(ACT, alice.tenant, time_zone="Europe/Berlin")
+    alice.tenant = actions.change_tenant(ACTOR, alice.tenant, time_zone="Europe/Berlin")
     bought(alice, "2026-10-31 22:59")
     bought(alice, "2026-10-31 23:01")
     assert [row["day"] for row in monthly_statement.of(alice.tenant, NOVEMBER).lines] == ["2026-11-01"]
@@ -59,7 +59,7 @@ def test_the_bill_and_the_budget_agree(alice: Caller) -> None:
     with time_machine.travel(datetime(2026, 11, 20, tzinfo=UTC), tick=False):
         for end in ("capture", "release", "hold", "capture"):
             bought(alice, "2026-11-20 00:00", end)
-        actions.adjust(actions.Act(by="ops", reason="=credit"), alice.tenant, -1)
+        actions.adjust(actions.Actor(name="ops", reason="=credit"), alice.tenant, -1)
     found = monthly_statement.of(alice.tenant, NOVEMBER)
     used = Window.objects.get(kind="usd_per_month", api_key=None).used
     assert found.total_micro + found.held_micro == used
@@ -69,14 +69,14 @@ def test_the_bill_and_the_budget_agree(alice: Caller) -> None:
 def test_a_carry_over_to_another_time_zone_is_on_no_bill(alice: Caller) -> None:
     with time_machine.travel(datetime(2026, 11, 30, 12, tzinfo=UTC), tick=False):
         bought(alice, "2026-11-30 12:00")
-        alice.tenant = actions.change_tenant(ACT, alice.tenant, time_zone="Pacific/Auckland")
+        alice.tenant = actions.change_tenant(ACTOR, alice.tenant, time_zone="Pacific/Auckland")
         assert monthly_statement.of(alice.tenant, NOVEMBER).total_micro == 88_209
         assert monthly_statement.of(alice.tenant, date(2026, 12, 1)).total_micro == 0
 
 
 def test_a_later_change_of_time_zone_moves_nothing_to_another_bill(alice: Caller) -> None:
     bought(alice, "2026-10-31 20:00")
-    alice.tenant = actions.change_tenant(ACT, alice.tenant, time_zone="Asia/Tokyo")
+    alice.tenant = actions.change_tenant(ACTOR, alice.tenant, time_zone="Asia/Tokyo")
     assert monthly_statement.of(alice.tenant, date(2026, 10, 1)).total_micro == 88_209
     assert monthly_statement.of(alice.tenant, NOVEMBER).total_micro == 0
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from generations.errors import UpstreamTrouble
+from generations.errors import UpstreamError
 from generations.upstream.novita import client as novita
 from tests.support.upstream import Upstream, as_json, refusal, task
 
@@ -133,7 +133,7 @@ def test_a_poll_that_drips_meets_its_deadline(upstream: Upstream, monkeypatch: A
 
     upstream.on_poll = drip
     started = time.monotonic()
-    with pytest.raises(UpstreamTrouble):
+    with pytest.raises(UpstreamError):
         novita.poll(novita.account(test=False), "upstream-1")
     assert time.monotonic() - started < 3
 
@@ -240,18 +240,18 @@ def test_a_task_result_is_read_tolerantly(upstream: Upstream, answer: Any, seen:
 )
 def test_whatever_is_no_clear_answer_is_not_yet(upstream: Upstream, answer: Any) -> None:
     upstream.on_poll = answer
-    with pytest.raises(UpstreamTrouble):
+    with pytest.raises(UpstreamError):
         novita.poll(novita.account(test=False), "upstream-1")
 
 
 def test_an_upstream_that_is_down_is_not_yet(settings: Any) -> None:
     settings.NOVITA_BASE_URL = "http://127.0.0.1:9"
-    with pytest.raises(UpstreamTrouble, match="ConnectError"):
+    with pytest.raises(UpstreamError, match="ConnectError"):
         novita.poll(novita.account(test=False), "upstream-1")
 
 
 def test_a_base_url_that_is_none_is_an_upstream_that_is_down(settings: Any) -> None:
     settings.NOVITA_BASE_URL = "http://[::1"
     assert isinstance(submit(), novita.NotCreated)
-    with pytest.raises(UpstreamTrouble, match="InvalidURL"):
+    with pytest.raises(UpstreamError, match="InvalidURL"):
         novita.poll(novita.account(test=False), "upstream-1")
