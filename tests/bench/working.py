@@ -182,7 +182,7 @@ def polls(count: int) -> list[float]:
     from generations.worker import loop, steps
 
     running(count, 1.0)
-    steps.FIRST_POLL, steps.LONGEST_POLL, loop.AWAKE_FOR = 0.0, 0.0, SWEEP_FOR
+    steps.FIRST_POLL, steps.LONGEST_POLL, leases.RUN_SECONDS = 0.0, 0.0, SWEEP_FOR
     taken = loop.run()
     Generation.objects.all().delete()
     return [taken / SWEEP_FOR]
@@ -196,7 +196,7 @@ def lag(count: int, begin: float) -> list[float]:
 
     objects.ensure_bucket()
     running(count, 10.0)
-    loop.AWAKE_FOR = begin - time.time() + SPREAD + 30
+    leases.RUN_SECONDS = begin - time.time() + SPREAD + 30
     loop.run()
     ends = {
         pk: begin + SPREAD * int(name.rpartition("-")[2]) / count
