@@ -29,7 +29,7 @@ from generations.upstream.novita import client as novita
 from generations.worker import claims
 from tenants import actions
 from tenants.keys.key_cache import cached_keys
-from tenants.keys.throttle import failures
+from tenants.keys.throttle import throttle
 from tenants.models import ApiKey, Tenant
 from tests import http_client
 from tests.http_client import Client
@@ -129,7 +129,7 @@ def clear_rings() -> None:
 def _nothing_remembered() -> None:
     """Of another test's callers and generations, and of when it rang."""
     wakeups._later = wakeups.Later()
-    failures.forget()
+    throttle.clear()
     cached_keys.clear()
     eta._cached.clear()
     eta._fresh.clear()
