@@ -1,4 +1,4 @@
-"""The service as a WSGI application. Imports, clients and caches of a web process are prepared here, before requests."""
+"""The service as a WSGI application. Imports, clients and caches of a web process are prepared before requests."""
 
 import gc
 import os
