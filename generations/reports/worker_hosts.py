@@ -17,12 +17,12 @@ STALLED = timedelta(seconds=60)  # a due row without progress for so long is no 
 
 def beat() -> None:
     """A sweep of this host has looked at the due rows, and taken what it had threads for."""
-    _note(beat_at=timezone.now())
+    _note(heartbeat_at=timezone.now())
 
 
 def youngest_age() -> timedelta | None:
     """Since any worker last looked; None where none ever did."""
-    last = Worker.objects.aggregate(last=Max("beat_at"))["last"]
+    last = Worker.objects.aggregate(last=Max("heartbeat_at"))["last"]
     return timezone.now() - last if last else None
 
 
@@ -38,7 +38,7 @@ def restarted(why: str) -> None:
 
 def silent_since(moment: datetime) -> QuerySet[Worker]:
     """Return the hosts that have shown no sign since then."""
-    silent = Worker.objects.exclude(beat_at__gte=moment).exclude(started_at__gte=moment)
+    silent = Worker.objects.exclude(heartbeat_at__gte=moment).exclude(started_at__gte=moment)
     return silent.exclude(restarted_at__gte=moment)
 
 
@@ -56,12 +56,12 @@ class Watch:
         Return True where, for STALLED on end, work was due, a slot free, and no sweep of this host beat.
         """
         host = Worker.objects.filter(pk=wakeups.host())
-        now, beat_at = time.monotonic(), host.values_list("beat_at", flat=True).first()
+        now, heartbeat_at = time.monotonic(), host.values_list("heartbeat_at", flat=True).first()
         # A host whose every slot is held by the sweeps of others is idle, and not stuck.
         could_work = claims.is_any_due(timezone.now()) and wakeups.has_free_slot()
-        if not could_work or beat_at != self._beat_at:
+        if not could_work or heartbeat_at != self._beat_at:
             self.forget()
-            self._beat_at = beat_at
+            self._beat_at = heartbeat_at
             return False
         self._since = now if self._since is None else self._since
         return now - self._since >= STALLED.total_seconds()

@@ -139,7 +139,7 @@ def test_a_migration_that_is_missing_is_told(well: Upstream) -> None:
 
 @pytest.mark.one_database
 def test_a_worker_that_does_not_look_is_told(well: Upstream) -> None:
-    Worker.objects.update(beat_at=datetime.now(UTC) - timedelta(hours=1))
+    Worker.objects.update(heartbeat_at=datetime.now(UTC) - timedelta(hours=1))
     level, fact = only("worker")[:2]
     assert level == "warning"
     assert re.fullmatch(r"none has looked for 36\d\d s", fact)  # a slow machine looks a little later

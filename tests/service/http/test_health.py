@@ -53,14 +53,14 @@ def test_each_thing_that_is_not_well_is_named_in_a_sentence(settings: Any) -> No
 
 def test_a_worker_that_fell_silent_is_told_and_a_load_balancer_may_do_without(bucket: Any) -> None:
     age = worker_hosts.SILENT + timedelta(seconds=5)
-    Worker.objects.create(host="a", beat_at=timezone.now() - age)
+    Worker.objects.create(host="a", heartbeat_at=timezone.now() - age)
     Worker.objects.create(host="b")
     status, told = probe()
     assert status == 503
     assert told["checks"]["worker"]["error"] == "No worker has looked at the due rows for 185 s."
     status, told = probe("/readyz?without=worker")
     assert (status, set(told["checks"])) == (200, {"database", "broker", "bucket"})
-    Worker.objects.create(host="c", beat_at=timezone.now())
+    Worker.objects.create(host="c", heartbeat_at=timezone.now())
     health.CHECKS["worker"]._seen = None
     assert probe()[0] == 200
 
