@@ -93,9 +93,11 @@ def worker_tile(now: datetime) -> Tile:
     if not beats:
         return Tile("Worker", "none", "no worker has ever looked", "bad", url)
     age = now - max(beats.values())
-    silent = sorted(host for host, at in beats.items() if worker_hosts.SILENT < now - at < DAY)
+    silent = sorted(host for host, at in beats.items() if worker_hosts.SILENT_AFTER < now - at < DAY)
     note = f"{', '.join(silent)} fell silent" if silent else "since one looked"
-    return Tile("Worker", span(age), note, "bad" if age > worker_hosts.SILENT else "warn" if silent else "good", url)
+    return Tile(
+        "Worker", span(age), note, "bad" if age > worker_hosts.SILENT_AFTER else "warn" if silent else "good", url
+    )
 
 
 def webhook_tile(now: datetime) -> Tile:

@@ -192,7 +192,7 @@ def _begin() -> None:
         status="delivered",
         finished_at=first.finished_at,
     )
-    worker_hosts.beat()
+    worker_hosts.record_heartbeat()
 
 
 def _fill(first: int, last: int) -> None:

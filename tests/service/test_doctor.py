@@ -51,7 +51,7 @@ def only(name: str) -> tuple[str, str, str]:
 def well(real_bucket: None, upstream: Upstream, settings: Any) -> Upstream:
     settings.SECRET_KEY = "long enough, and of more than five characters: 0123456789"
     settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = True
-    worker_hosts.beat()
+    worker_hosts.record_heartbeat()
     upstream.on_poll = NOBODYS
     return upstream
 

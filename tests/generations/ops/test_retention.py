@@ -111,7 +111,10 @@ def test_a_dry_run_says_what_would_go_and_changes_nothing(
     image = inputs.keep(alice.tenant.pk, inspect(picture()))
     InputImage.objects.update(created_at=days_ago(50))
     old = finished(40, image=image)
-    before = {model: list(model.objects.order_by("pk").values()) for model in (Generation, InputImage, Event, MaintenanceCursor)}
+    before = {
+        model: list(model.objects.order_by("pk").values())
+        for model in (Generation, InputImage, Event, MaintenanceCursor)
+    }
     objects = sorted(bucket_objects.keys(""))
     dry = pruned(dry=True)
     assert {name: one.count for name, one in dry.items() if one.count} == {"videos": 1, "pictures": 1, "events": 5}
@@ -265,7 +268,7 @@ def test_minutes_failures_silent_hosts_and_sessions_go(alice: Caller) -> None:
         facts = {"func": "generations.tasks.sweep", "started": days_ago(days), "stopped": days_ago(days)}
         Task.objects.create(id=f"task{days}", name=f"task{days}", success=False, **facts)
         Worker.objects.create(host=f"pod-{days}", heartbeat_at=days_ago(days / 4), started_at=days_ago(days))
-    worker_hosts.beat()
+    worker_hosts.record_heartbeat()
     Worker.objects.create(host="just-begun", started_at=timezone.now())
     kinds = ("minutes", "rings", "hosts", "sessions")
     assert [pruned(dry=True)[kind].count for kind in kinds] == [1, 1, 1, 1]

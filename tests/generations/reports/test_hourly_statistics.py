@@ -86,7 +86,9 @@ def test_a_percentile_is_right_within_an_eighth() -> None:
     took = [5.0 + number for number in range(1000)]
     counts = hourly_statistics.Counts()
     for seconds in took:
-        counts.duration_histogram[next(place for place, bound in enumerate(hourly_statistics.BOUNDS) if seconds <= bound)] += 1
+        counts.duration_histogram[
+            next(place for place, bound in enumerate(hourly_statistics.BOUNDS) if seconds <= bound)
+        ] += 1
     for share in (0.5, 0.95):
         assert counts.took_within(share) == pytest.approx(took[int(share * 1000)], rel=0.125)
 
