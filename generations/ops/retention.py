@@ -22,7 +22,7 @@ from django.utils import timezone
 from generations import ids, lifecycle, wakeups
 from generations.bucket import inputs, objects
 from generations.errors import StorageError
-from generations.models import MaintenanceCursor, Delivery, Event, Generation, InputImage
+from generations.models import Delivery, Event, Generation, InputImage, MaintenanceCursor
 from generations.reports import worker_hosts
 from tenants import times
 from tenants.limits import counters

@@ -16,7 +16,7 @@ from django.db.models.functions import TruncHour
 from django.utils import timezone
 
 from generations import ids
-from generations.models import Generation, InputImage, StorageUse, HourlyStatistics
+from generations.models import Generation, HourlyStatistics, InputImage, StorageUse
 
 Status = Generation.Status
 HOUR = timedelta(hours=1)

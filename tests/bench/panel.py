@@ -199,7 +199,7 @@ def _fill(first: int, last: int) -> None:
     from django.db import connection
     from django.utils import timezone
 
-    from generations.models import Attempt, Delivery, Event, Generation, StorageUse, HourlyStatistics
+    from generations.models import Attempt, Delivery, Event, Generation, HourlyStatistics, StorageUse
     from generations.reports import hourly_statistics
     from tenants.models import LedgerEntry
 

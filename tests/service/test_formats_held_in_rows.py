@@ -17,7 +17,7 @@ from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.urls import reverse
 
-from generations.models import MaintenanceCursor, Delivery, Generation, Pace, Pause, WebhookEndpoint
+from generations.models import Delivery, Generation, MaintenanceCursor, Pace, Pause, WebhookEndpoint
 from tenants.models import ApiKey, AuditEntry, LedgerEntry
 from tests.conftest import Caller, make_generation, make_image
 from tests.generations.test_lifecycle import put_in

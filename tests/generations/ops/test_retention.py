@@ -17,7 +17,7 @@ from generations.bucket import inputs
 from generations.bucket import objects as bucket_objects
 from generations.errors import InputsGone, StorageError
 from generations.media.images import inspect
-from generations.models import MaintenanceCursor, Delivery, DeliveryAttempt, Event, Generation, InputImage, Worker
+from generations.models import Delivery, DeliveryAttempt, Event, Generation, InputImage, MaintenanceCursor, Worker
 from generations.ops import deletion, retention
 from generations.reports import worker_hosts
 from generations.webhooks import deliveries

@@ -8,7 +8,7 @@ import time_machine
 from django.utils import timezone
 
 from generations import ids
-from generations.models import Generation, StorageUse, HourlyStatistics
+from generations.models import Generation, HourlyStatistics, StorageUse
 from generations.reports import hourly_statistics
 from tests.conftest import Caller, make_generation
 from tests.generations.test_lifecycle import put_in
