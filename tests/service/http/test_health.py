@@ -33,7 +33,7 @@ def probe(path: str = "/readyz", **options: Any) -> tuple[int, Any]:
 
 
 def test_a_healthy_service_is_ready(bucket: Any) -> None:
-    worker_hosts.beat()
+    worker_hosts.record_heartbeat()
     status, body = probe()
     assert (status, body["ok"]) == (200, True)
     assert {name: check["ok"] for name, check in body["checks"].items()} == dict.fromkeys(health.CHECKS, True)
@@ -52,21 +52,21 @@ def test_each_failed_check_is_named_in_a_sentence(settings: Any) -> None:
 
 
 def test_a_silent_worker_is_reported_and_a_load_balancer_may_skip_the_check(bucket: Any) -> None:
-    age = worker_hosts.SILENT + timedelta(seconds=5)
-    Worker.objects.create(host="a", beat_at=timezone.now() - age)
+    age = worker_hosts.SILENT_AFTER + timedelta(seconds=5)
+    Worker.objects.create(host="a", heartbeat_at=timezone.now() - age)
     Worker.objects.create(host="b")
     status, body = probe()
     assert status == 503
     assert body["checks"]["worker"]["error"] == "No worker has looked at the due rows for 185 s."
     status, body = probe("/readyz?without=worker")
     assert (status, set(body["checks"])) == (200, {"database", "broker", "bucket"})
-    Worker.objects.create(host="c", beat_at=timezone.now())
+    Worker.objects.create(host="c", heartbeat_at=timezone.now())
     health.CHECKS["worker"]._latest = None
     assert probe()[0] == 200
 
 
 def test_a_check_that_hangs_is_reported_in_time_and_not_repeated(monkeypatch: Any, bucket: Any) -> None:
-    worker_hosts.beat()
+    worker_hosts.record_heartbeat()
     monkeypatch.setattr(health, "DEADLINE_SECONDS", 0.05)
     released, calls = threading.Event(), []
 
@@ -116,7 +116,7 @@ def test_the_process_answers_without_its_database(monkeypatch: Any, django_asser
 
 
 def test_a_machine_without_threads_is_not_ready_and_is_checked_again(bucket: Any, monkeypatch: Any) -> None:
-    worker_hosts.beat()
+    worker_hosts.record_heartbeat()
     with monkeypatch.context() as full:
         full.setattr(threading.Thread, "start", _no_thread)
         status, body = probe()
