@@ -50,17 +50,17 @@ POLLS, OTHERS = Q(status=Status.RUNNING), Q(status__in=[Status.SUBMITTING, Statu
 
 
 def polls(limit: int) -> list[Generation]:
-    """Running rows that are due for a poll, the oldest due first, for leases.POLL_LEASE. They have what is in POLLED."""
+    """Running rows that are due for a poll, the oldest due first, for POLL_LEASE. They have what is in POLLED."""
     return _claim(POLLS, limit, leases.POLL_LEASE, POLLED)
 
 
 def others(limit: int) -> list[Generation]:
-    """Copies to be tried again, doubts, and submits whose worker was lost, for leases.CLAIM_LEASE."""
+    """Copies to be tried again, doubts, and submits whose worker was lost, for CLAIM_LEASE."""
     return _claim(OTHERS, limit, leases.CLAIM_LEASE)
 
 
 def submits(limit: int, busy: Counter[int] | None = None, *, live: bool = True) -> list[Generation]:
-    """Queued rows by turns of their tenants, for leases.CLAIM_LEASE: who has the fewest under way, or waits longest, is next.
+    """Queued rows by turns of their tenants, for CLAIM_LEASE: who has the fewest under way, or waits longest, is next.
 
     `busy`: how many each tenant has under way. `live`: False where only those of test keys may go.
     """

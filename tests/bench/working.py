@@ -178,6 +178,7 @@ def polls_by_httpx() -> list[float]:
 
 def polls(count: int) -> list[float]:
     """A second, of one sweep for which more are due than it can poll."""
+    from generations import leases
     from generations.models import Generation
     from generations.worker import loop, steps
 
@@ -190,6 +191,7 @@ def polls(count: int) -> list[float]:
 
 def lag(count: int, begin: float) -> list[float]:
     """Seconds from each end at the upstream to known here, p50 and p95; and to a video in the bucket."""
+    from generations import leases
     from generations.bucket import objects
     from generations.models import Event, Generation
     from generations.worker import loop

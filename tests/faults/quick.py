@@ -29,7 +29,7 @@ class Quick(AppConfig):
         leases.DELIVERY_CALL_SECONDS, leases.DELIVERY_LEASE = 1.0, timedelta(seconds=3)
         deliveries.SCHEDULE = (0.2,) * 100  # hundreds of faults a minute are expected here too
         leases.RUN_SECONDS = 2.5
-        worker_hosts.BEAT_EVERY = 1.0
+        worker_hosts.HEARTBEAT_INTERVAL_SECONDS = 1.0
         supervisor.STALL_TIMEOUT = timedelta(seconds=10)
         supervisor.CHECK_INTERVAL_SECONDS = 0.5
         supervisor.LOST_WAKEUP_AFTER = timedelta(seconds=0.5)

@@ -47,7 +47,7 @@ def test_a_slot_outlives_the_pauses_of_its_run() -> None:
 
 
 def test_a_host_counts_as_stalled_only_after_a_dead_runs_slot_is_free_and_a_heartbeat_is_overdue() -> None:
-    assert leases.SLOT_LEASE + seconds(worker_hosts.BEAT_EVERY) < supervisor.STALL_TIMEOUT
+    assert leases.SLOT_LEASE + seconds(worker_hosts.HEARTBEAT_INTERVAL_SECONDS) < supervisor.STALL_TIMEOUT
     assert supervisor.STALL_TIMEOUT > supervisor.LOST_WAKEUP_AFTER + leases.WAKE_UP_LEASE
-    assert seconds(60) + seconds(leases.RUN_SECONDS) < worker_hosts.SILENT
+    assert seconds(60) + seconds(leases.RUN_SECONDS) < worker_hosts.SILENT_AFTER
     assert supervisor.DRAIN_SECONDS < supervisor.KILL_AFTER_SECONDS < 10

@@ -97,12 +97,12 @@ def test_a_step_that_fails_is_told_and_harms_no_other(
 def test_a_sweep_beats_and_a_restart_is_counted_with_its_reason(
     generations: list[Generation], upstream: Upstream
 ) -> None:
-    worker_hosts.started()
+    worker_hosts.record_start()
     upstream.video(mp4())
     loop.run()
-    worker_hosts.restarted("work is due, and none was done for a minute")
+    worker_hosts.record_restart("work is due, and none was done for a minute")
     known = Worker.objects.get(pk=wakeups.host())
-    times = [known.started_at, known.beat_at, known.restarted_at]
+    times = [known.started_at, known.heartbeat_at, known.restarted_at]
     assert None not in times
     assert times == sorted(times, key=str)
     assert (known.restarts, known.restart_reason) == (1, "work is due, and none was done for a minute")
