@@ -91,12 +91,12 @@ _later = Later()
 def _ring(wanted: int) -> bool:
     now = timezone.now()
     # A ring is on its way for a few seconds: what says later was written by a host whose clock was ahead.
-    rung = Q(rung_until__gt=now, rung_until__lte=now + RING_PATIENCE)
+    rung = Q(wake_up_until__gt=now, wake_up_until__lte=now + RING_PATIENCE)
     if Slot.objects.filter(rung).exists() or Slot.objects.filter(lease_until__gt=now).count() >= wanted:
         return False
     _ensure_slots()
     failpoint("ring_before")
-    if not Slot.objects.filter(~rung, number=1).update(rung_until=now + RING_PATIENCE):
+    if not Slot.objects.filter(~rung, number=1).update(wake_up_until=now + RING_PATIENCE):
         return False
     failpoint("ring_claimed")
     async_task(SWEEP)
@@ -119,7 +119,7 @@ def take_slot() -> Slot | None:
     now, owner = timezone.now(), f"{host()}/{os.getpid()}"
     for slot in Slot.objects.filter(number__lte=settings.SWEEP_SLOTS, lease_until__lte=now).order_by("number"):
         taken = Slot.objects.filter(pk=slot.pk, lease_until__lte=now).update(
-            owner=owner, lease_until=now + SLOT_LEASE, rung_until=FREE
+            owner=owner, lease_until=now + SLOT_LEASE, wake_up_until=FREE
         )
         if taken:
             failpoint("slot_taken")
@@ -140,14 +140,14 @@ def free_slot(slot: Slot) -> None:
 
 def free_slots_of_this_host() -> int:
     """Take every slot from this host's sweeps: the request to stop, and the clean-up after a killed worker."""
-    return Slot.objects.filter(owner__startswith=f"{host()}/").update(owner="", lease_until=FREE, rung_until=FREE)
+    return Slot.objects.filter(owner__startswith=f"{host()}/").update(owner="", lease_until=FREE, wake_up_until=FREE)
 
 
 def _ensure_slots() -> None:
     wanted = range(1, settings.SWEEP_SLOTS + 1)
     if Slot.objects.filter(number__in=wanted).count() < settings.SWEEP_SLOTS:
         Slot.objects.bulk_create(
-            [Slot(number=number, lease_until=FREE, rung_until=FREE) for number in wanted], ignore_conflicts=True
+            [Slot(number=number, lease_until=FREE, wake_up_until=FREE) for number in wanted], ignore_conflicts=True
         )
 
 

@@ -108,7 +108,7 @@ AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_RESET_ON_SUCCESS = True
-AXES_CLIENT_IP_CALLABLE = "tenants.api.authentication.address_of"
+AXES_CLIENT_IP_CALLABLE = "tenants.keys.throttle.client_address"
 AXES_LOCKOUT_TEMPLATE = "panel/locked_out.html"
 AXES_DISABLE_ACCESS_LOG = True  # the log records accesses already
 OTP_TOTP_ISSUER = "Seedance Service"

@@ -141,8 +141,8 @@ def _sweep(
         taken += begun + polled
         taken += telling.begin(fair_queue.claim([candidate for candidate, _ in telling.look()]))
         if time.monotonic() >= next_beat:
-            worker_hosts.beat()
-            next_beat = time.monotonic() + worker_hosts.BEAT_EVERY
+            worker_hosts.record_heartbeat()
+            next_beat = time.monotonic() + worker_hosts.HEARTBEAT_INTERVAL_SECONDS
         if time.monotonic() >= ends or not (stepping.at or polling.at or telling.at or _anything_live()):
             return taken, False
         # A thread that comes free is waited for where more rows want one. A receiver that has answered may be sent its

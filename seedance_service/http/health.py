@@ -83,10 +83,10 @@ def _database() -> None:
 
 
 def _worker() -> None:
-    age = worker_hosts.youngest_age()
+    age = worker_hosts.latest_heartbeat_age()
     if age is None:
         raise NotWell("No worker has ever looked at the due rows.")
-    if age > worker_hosts.SILENT:
+    if age > worker_hosts.SILENT_AFTER:
         raise NotWell(f"No worker has looked at the due rows for {age.total_seconds():.0f} s.")
 
 

@@ -10,12 +10,11 @@ class Quick(AppConfig):
 
     def ready(self) -> None:
         from generations import lifecycle, wakeups
-        from generations.management.commands import worker
         from generations.reports import worker_hosts
         from generations.upstream import circuit_breaker
         from generations.upstream.novita import client as novita
         from generations.webhooks import deliveries, fair_queue, send
-        from generations.worker import claims, loop, steps, video_transfer
+        from generations.worker import claims, loop, steps, supervisor, video_transfer
 
         claims.CLAIM_LEASE = timedelta(seconds=10)
         claims.POLL_LEASE = timedelta(seconds=4)
@@ -33,6 +32,7 @@ class Quick(AppConfig):
         send.DEADLINE, fair_queue.LEASE = 1.0, timedelta(seconds=3)
         deliveries.SCHEDULE = (0.2,) * 100  # hundreds of faults a minute are expected here too
         loop.AWAKE_FOR = 2.5
-        worker_hosts.STALLED, worker_hosts.BEAT_EVERY = timedelta(seconds=10), 1.0
-        worker.CHECK_EVERY = 0.5
-        worker.LATE = timedelta(seconds=0.5)
+        worker_hosts.HEARTBEAT_INTERVAL_SECONDS = 1.0
+        supervisor.STALL_TIMEOUT = timedelta(seconds=10)
+        supervisor.CHECK_INTERVAL_SECONDS = 0.5
+        supervisor.LOST_WAKEUP_AFTER = timedelta(seconds=0.5)

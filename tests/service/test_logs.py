@@ -35,7 +35,7 @@ def test_what_looks_like_a_secret_is_hidden(text: str, secret: str, kept: str) -
 
 @pytest.mark.parametrize("test", [False, True])
 def test_a_key_of_ours_keeps_the_prefix_that_names_it(test: bool) -> None:
-    new = key_format.mint(test=test)
+    new = key_format.generate(test=test)
     assert redacted(f"key {new.text}.") == f"key {new.prefix}_[hidden]."
 
 

@@ -33,7 +33,7 @@ def probe(path: str = "/readyz", **options: Any) -> tuple[int, Any]:
 
 
 def test_a_service_that_is_well_is_ready(bucket: Any) -> None:
-    worker_hosts.beat()
+    worker_hosts.record_heartbeat()
     status, told = probe()
     assert (status, told["ok"]) == (200, True)
     assert {name: check["ok"] for name, check in told["checks"].items()} == dict.fromkeys(health.CHECKS, True)
@@ -52,21 +52,21 @@ def test_each_thing_that_is_not_well_is_named_in_a_sentence(settings: Any) -> No
 
 
 def test_a_worker_that_fell_silent_is_told_and_a_load_balancer_may_do_without(bucket: Any) -> None:
-    age = worker_hosts.SILENT + timedelta(seconds=5)
-    Worker.objects.create(host="a", beat_at=timezone.now() - age)
+    age = worker_hosts.SILENT_AFTER + timedelta(seconds=5)
+    Worker.objects.create(host="a", heartbeat_at=timezone.now() - age)
     Worker.objects.create(host="b")
     status, told = probe()
     assert status == 503
     assert told["checks"]["worker"]["error"] == "No worker has looked at the due rows for 185 s."
     status, told = probe("/readyz?without=worker")
     assert (status, set(told["checks"])) == (200, {"database", "broker", "bucket"})
-    Worker.objects.create(host="c", beat_at=timezone.now())
+    Worker.objects.create(host="c", heartbeat_at=timezone.now())
     health.CHECKS["worker"]._seen = None
     assert probe()[0] == 200
 
 
 def test_what_hangs_is_told_in_time_and_asked_no_second_time(monkeypatch: Any, bucket: Any) -> None:
-    worker_hosts.beat()
+    worker_hosts.record_heartbeat()
     monkeypatch.setattr(health, "DEADLINE", 0.05)
     let_go, asked = threading.Event(), []
 
@@ -116,7 +116,7 @@ def test_the_process_answers_without_its_database(monkeypatch: Any, django_asser
 
 
 def test_a_machine_without_threads_is_not_well_and_is_asked_again(bucket: Any, monkeypatch: Any) -> None:
-    worker_hosts.beat()
+    worker_hosts.record_heartbeat()
     with monkeypatch.context() as full:
         full.setattr(threading.Thread, "start", _no_thread)
         status, told = probe()
