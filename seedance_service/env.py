@@ -1,7 +1,7 @@
 """Read and check environment variables, and record what each one is for.
 
-Every variable may be given as NAME_FILE, the path of a file that holds the value. A reader never guesses: a value that is
-not plainly right raises ImproperlyConfigured and stops the start.
+Every variable may be given as NAME_FILE, the path of a file that holds the value. A reader never guesses: a value that
+is not plainly right raises ImproperlyConfigured and stops the start.
 """
 
 import ipaddress
