@@ -20,7 +20,7 @@ from generations import wakeups
 from generations.models import Delivery, DeliveryAttempt
 from generations.webhooks import send
 from generations.worker import loop
-from tests.conftest import Caller
+from tests.support.factories import Caller
 from tests.support.receiver import Receiver, receiving
 from tests.support.webhooks import ended, make_endpoint
 
