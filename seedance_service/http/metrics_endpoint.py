@@ -2,10 +2,10 @@
 
 from django.http import Http404, HttpRequest, HttpResponse
 
-from generations.reports import database_metrics
+from generations.reports import prometheus
 
 
 def view(request: HttpRequest) -> HttpResponse:
-    if not database_metrics.is_allowed(request.headers.get("Authorization", "")):
+    if not prometheus.is_authorized(request.headers.get("Authorization", "")):
         raise Http404
-    return HttpResponse(database_metrics.text(), content_type=database_metrics.CONTENT_TYPE)
+    return HttpResponse(prometheus.render(), content_type=prometheus.CONTENT_TYPE)
