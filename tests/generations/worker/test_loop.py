@@ -10,7 +10,7 @@ import time_machine
 from django.db import connection
 from django.utils import timezone
 
-from generations import wakeups
+from generations import leases, wakeups
 from generations.bucket import inputs, objects
 from generations.media.images import inspect
 from generations.models import Generation, Slot, Worker
@@ -56,7 +56,7 @@ def test_a_second_sweep_finds_no_slot_and_ends_at_once(generations: list[Generat
 def test_a_sweep_whose_time_is_over_rings_its_successor(
     generations: list[Generation], upstream: Upstream, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(loop, "AWAKE_FOR", 0.0)
+    monkeypatch.setattr(leases, "RUN_SECONDS", 0.0)
     loop.run()
     assert Generation.objects.filter(status=Status.RUNNING).exists()
     assert count_rings() == 1
