@@ -9,7 +9,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -19,11 +19,11 @@ from django.db import transaction
 from django.db.models import F, OuterRef, Q, Subquery
 from django.utils import timezone
 
+from generations import leases
 from generations.models import Delivery, WebhookEndpoint
 from generations.webhooks import deliveries
 from tenants.models import Tenant
 
-LEASE = timedelta(seconds=45)  # far longer than the 15 s of an attempt, and the record of it
 PER_RECEIVER, PER_TENANT = 2, 4  # at once
 AHEAD = 50  # deliveries to single URLs of a tenant, among which those are looked for whose host is free
 MOST_TENANTS = 32  # whose single URLs one look goes through
@@ -71,7 +71,7 @@ class Load:
 
 
 def claim(under_way: Sequence[Candidate]) -> list[tuple[Candidate, Delivery]]:
-    """What is to be sent now beside that, each now this caller's for LEASE."""
+    """What is to be sent now beside that, each now this caller's for `leases.DELIVERY_LEASE`."""
     now = timezone.now()
     load = Load(under_way)
     if load.total >= settings.DELIVERY_THREADS or not deliveries.is_any_due(now):  # most looks find nothing
@@ -147,6 +147,8 @@ def _taken(chosen: dict[UUID, Candidate]) -> list[tuple[Candidate, Delivery]]:
     with transaction.atomic():
         rows = Delivery.objects.filter(pk__in=chosen, due_at__lte=now)
         ids = list(rows.select_for_update(skip_locked=True).values_list("pk", flat=True))
-        Delivery.objects.filter(pk__in=ids).update(due_at=now + LEASE, fencing_token=F("fencing_token") + 1)
+        Delivery.objects.filter(pk__in=ids).update(
+            due_at=now + leases.DELIVERY_LEASE, fencing_token=F("fencing_token") + 1
+        )
         taken = list(Delivery.objects.filter(pk__in=ids).select_related("endpoint", "generation"))
     return [(chosen[delivery.pk], delivery) for delivery in taken]

@@ -10,7 +10,7 @@ import time_machine
 from django.db import connection
 from django.utils import timezone
 
-from generations import wakeups
+from generations import leases, wakeups
 from generations.bucket import inputs, objects
 from generations.media.images import inspect
 from generations.models import Generation, Slot, Worker
@@ -57,7 +57,7 @@ def test_a_second_sweep_finds_no_slot_and_ends_at_once(generations: list[Generat
 def test_a_sweep_whose_time_is_over_rings_its_successor(
     generations: list[Generation], upstream: Upstream, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(loop, "AWAKE_FOR", 0.0)
+    monkeypatch.setattr(leases, "RUN_SECONDS", 0.0)
     loop.run()
     assert Generation.objects.filter(status=Status.RUNNING).exists()
     assert count_wakeups() == 1
@@ -98,12 +98,12 @@ def test_a_step_that_fails_is_told_and_harms_no_other(
 def test_a_sweep_beats_and_a_restart_is_counted_with_its_reason(
     generations: list[Generation], upstream: Upstream
 ) -> None:
-    worker_hosts.started()
+    worker_hosts.record_start()
     upstream.video(mp4())
     loop.run()
-    worker_hosts.restarted("work is due, and none was done for a minute")
+    worker_hosts.record_restart("work is due, and none was done for a minute")
     known = Worker.objects.get(pk=wakeups.host())
-    times = [known.started_at, known.beat_at, known.restarted_at]
+    times = [known.started_at, known.heartbeat_at, known.restarted_at]
     assert None not in times
     assert times == sorted(times, key=str)
     assert (known.restarts, known.restart_reason) == (1, "work is due, and none was done for a minute")

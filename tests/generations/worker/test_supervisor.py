@@ -49,7 +49,7 @@ def test_a_host_that_does_no_work_although_some_is_due_is_stalled(alice: Caller,
     Generation.objects.filter(pk=g.pk).update(due_at=timezone.now() - timedelta(hours=2))
     detector = supervisor.StallDetector()
     assert observe(detector, 3) == [False, False, True]  # due for long, and judged after a minute of observation
-    worker_hosts.beat()
+    worker_hosts.record_heartbeat()
     assert observe(detector, 3) == [False, False, False]
     assert observe(detector, 1) == [True]
     detector.reset()  # as after a database that did not answer
