@@ -188,11 +188,11 @@ def admit_and_record(generation: Generation, audit_entries: Sequence[Statement] 
     """Write the generation, its hold and its counters in one transaction; return how each limit stands then."""
     charges = _charges(generation)
     assert generation.api_key is not None
-    writes = [*lifecycle.record(generation, charges), *audit_entries]
+    writes = [*lifecycle.prepare_inserts(generation, charges), *audit_entries]
     required, count = lifecycle.required_inputs(generation.image_id, generation.last_image_id)
     failpoint("accept_before_commit")
     standings = admission.admit(generation.api_key, charges, writes, required, count)
-    lifecycle.tell(generation, "accepted")
+    lifecycle.log_transition(generation, "accepted")
     failpoint("accept_committed")
     return standings
 
