@@ -21,6 +21,7 @@ from django.db.models import F
 from django.utils import timezone
 from prometheus_client import Histogram
 
+from generations import leases
 from generations.models import Attempt, Event, Generation, InputImage, Label
 from generations.telemetry import metrics
 from generations.telemetry.failpoints import failpoint
@@ -34,8 +35,6 @@ from tenants.money import ledger
 log = structlog.stdlib.get_logger(__name__)
 
 Status = Generation.Status
-SUBMIT_LEASE = timedelta(seconds=180)  # longer than the 120 s that a submit may take
-COPY_LEASE = timedelta(seconds=90)  # renewed while bytes flow
 SENT = [Status.SUBMITTING, Status.IN_DOUBT]  # an answer to its one POST may come late, and is still taken
 STALLED_AFTER = timedelta(hours=1)  # from then on ops see it as stalled, and it is polled rarely
 FAIL_IN_DOUBT_AFTER = timedelta(hours=24)  # how long ops have to find out, before it fails by itself
@@ -156,14 +155,16 @@ def reschedule_many(seen: Sequence[Progress]) -> None:
 
 def renew_lease(generation: Generation) -> bool:
     """False where the turn has gone to another worker."""
-    return update_if_claimed(generation, due_at=timezone.now() + COPY_LEASE)
+    return update_if_claimed(generation, due_at=timezone.now() + leases.COPY_LEASE)
 
 
 def start_submitting(generation: Generation) -> Attempt | None:
     """Written and committed before the paid POST. None where another worker got there first."""
     now = timezone.now()
     with transaction.atomic():
-        moved = _transition(generation, [Status.QUEUED], Status.SUBMITTING, due_at=now + SUBMIT_LEASE, submitted_at=now)
+        moved = _transition(
+            generation, [Status.QUEUED], Status.SUBMITTING, due_at=now + leases.SUBMIT_LEASE, submitted_at=now
+        )
         if not moved:
             return None
         return Attempt.objects.create(generation=generation, number=generation.attempts.count() + 1)
@@ -238,7 +239,7 @@ def resubmit(generation: Generation, why: str) -> bool:
 
 
 def start_copying(generation: Generation, upstream_seed: int | None) -> bool:
-    due_at = timezone.now() + COPY_LEASE
+    due_at = timezone.now() + leases.COPY_LEASE
     facts: dict[str, Any] = {
         "due_at": due_at,
         "upstream_seed": upstream_seed,

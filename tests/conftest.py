@@ -23,13 +23,13 @@ from moto.s3.models import s3_backends
 from deploy import stack
 from generations import wakeups
 from generations.catalog import eta, video_models
-from generations.intake import create as intake
+from generations.intake import record
 from generations.models import Generation, InputImage
 from generations.upstream.novita import client as novita
 from generations.worker import claims
 from tenants import actions
 from tenants.keys.key_cache import cached_keys
-from tenants.keys.throttle import failures
+from tenants.keys.throttle import throttle
 from tenants.models import ApiKey, Tenant
 from tests import http_client
 from tests.http_client import Client
@@ -129,7 +129,7 @@ def clear_rings() -> None:
 def _nothing_remembered() -> None:
     """Of another test's callers and generations, and of when it rang."""
     wakeups._later = wakeups.Later()
-    failures.forget()
+    throttle.clear()
     cached_keys.clear()
     eta._cached.clear()
     eta._fresh.clear()
@@ -267,7 +267,7 @@ def make_image(tenant: Tenant, content: bytes = b"abc") -> InputImage:
 
 
 def make_generation(caller: Caller, **facts: Any) -> Generation:
-    """A queued generation with its hold, as intake makes it, without S3 and without a ring."""
+    """A queued generation with its hold, as a create makes it, without S3 and without a ring."""
     model = video_models.SEEDANCE_V1_LITE_I2V
     generation = Generation(
         **{
@@ -287,7 +287,7 @@ def make_generation(caller: Caller, **facts: Any) -> Generation:
         }
     )
     generation.api_key = ApiKey.objects.select_related("tenant").get(pk=caller.key.pk)
-    intake.admit_and_record(generation)
+    record.admit_and_record(generation)
     return generation
 
 

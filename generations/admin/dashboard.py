@@ -88,14 +88,16 @@ def upstream_tiles(now: datetime) -> list[Tile]:
 
 def worker_tile(now: datetime) -> Tile:
     """The host that looked last, and those that fell silent within a day: later they are thought to be gone."""
-    beats = {worker.host: worker.beat_at for worker in Worker.objects.all() if worker.beat_at}
+    beats = {worker.host: worker.heartbeat_at for worker in Worker.objects.all() if worker.heartbeat_at}
     url = reverse("admin:generations_worker_changelist")
     if not beats:
         return Tile("Worker", "none", "no worker has ever looked", "bad", url)
     age = now - max(beats.values())
-    silent = sorted(host for host, at in beats.items() if worker_hosts.SILENT < now - at < DAY)
+    silent = sorted(host for host, at in beats.items() if worker_hosts.SILENT_AFTER < now - at < DAY)
     note = f"{', '.join(silent)} fell silent" if silent else "since one looked"
-    return Tile("Worker", span(age), note, "bad" if age > worker_hosts.SILENT else "warn" if silent else "good", url)
+    return Tile(
+        "Worker", span(age), note, "bad" if age > worker_hosts.SILENT_AFTER else "warn" if silent else "good", url
+    )
 
 
 def webhook_tile(now: datetime) -> Tile:
@@ -110,8 +112,8 @@ def storage_tile() -> Tile:
     use = StorageUse.objects.first()
     if use is None:
         return Tile("Storage used", "-", "not counted yet")
-    parts = f"videos {filesizeformat(use.videos)}, pictures {filesizeformat(use.pictures)}, at {use.at:%H:%M} UTC"
-    return Tile("Storage used", filesizeformat(use.videos + use.pictures), parts)
+    parts = f"videos {filesizeformat(use.videos)}, pictures {filesizeformat(use.images)}, at {use.at:%H:%M} UTC"
+    return Tile("Storage used", filesizeformat(use.videos + use.images), parts)
 
 
 def periods(hours: Sequence[Hour], now: datetime) -> list[tuple[str, Counts]]:

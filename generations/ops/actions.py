@@ -11,7 +11,7 @@ from typing import Any
 from django.db import transaction
 
 from generations import lifecycle, wakeups
-from generations.intake import create as intake
+from generations.intake import create
 from generations.models import Generation
 from generations.ops import deletion
 from tenants import actions, amounts
@@ -64,7 +64,7 @@ def rerun(actor: Actor, generation: Generation, *, seed: int | None = None) -> G
         facts = {"made": str(made.pk), "seed": made.seed, "usd": amounts.usd(made.price_micro)}
         return actions.audit_entry(actor, "generation: rerun", generation.tenant, str(generation.pk), facts)
 
-    return intake.rerun(generation, seed=generation.seed if seed is None else seed, audit=audit)
+    return create.rerun_generation(generation, seed=generation.seed if seed is None else seed, audit_entry=audit)
 
 
 def delete_files(actor: Actor, generation: Generation) -> bool:

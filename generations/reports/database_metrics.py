@@ -72,10 +72,10 @@ def _workers(now: datetime) -> Iterator[Metric]:
         labels=["host"],
     )
     since = now - FORGOTTEN  # a host that is gone is no alarm for ever
-    for worker in Worker.objects.filter(Q(started_at__gte=since) | Q(beat_at__gte=since)).order_by("host"):
+    for worker in Worker.objects.filter(Q(started_at__gte=since) | Q(heartbeat_at__gte=since)).order_by("host"):
         restarts.add_metric([worker.host], worker.restarts)
-        if worker.beat_at:
-            beats.add_metric([worker.host], (now - worker.beat_at).total_seconds())
+        if worker.heartbeat_at:
+            beats.add_metric([worker.host], (now - worker.heartbeat_at).total_seconds())
     yield restarts
     yield beats
 

@@ -16,7 +16,7 @@ from django.db.models.functions import TruncHour
 from django.utils import timezone
 
 from generations import ids
-from generations.models import Generation, InputImage, StorageUse, Tally
+from generations.models import Generation, HourlyStatistics, InputImage, StorageUse
 
 Status = Generation.Status
 HOUR = timedelta(hours=1)
@@ -39,7 +39,7 @@ class Counts:
     succeeded: int = 0
     failed: int = 0
     cancelled: int = 0
-    took: list[int] = field(default_factory=lambda: [0] * PLACES)
+    duration_histogram: list[int] = field(default_factory=lambda: [0] * PLACES)
 
     @property
     def success_rate(self) -> float | None:
@@ -49,8 +49,8 @@ class Counts:
 
     def took_within(self, share: float) -> float | None:
         """Seconds within which that share of the videos came; None where none did."""
-        wanted, seen = share * sum(self.took), 0
-        for place, here in enumerate(self.took):
+        wanted, seen = share * sum(self.duration_histogram), 0
+        for place, here in enumerate(self.duration_histogram):
             if here and seen + here >= wanted:
                 least = BOUNDS[place - 1] if place else 0.0
                 most = BOUNDS[min(place, len(BOUNDS) - 1)]
@@ -76,7 +76,7 @@ class Counts:
             self.succeeded + other.succeeded,
             self.failed + other.failed,
             self.cancelled + other.cancelled,
-            [mine + theirs for mine, theirs in zip(self.took, other.took, strict=True)],
+            [mine + theirs for mine, theirs in zip(self.duration_histogram, other.duration_histogram, strict=True)],
         )
 
 
@@ -93,8 +93,10 @@ class Hour:
 def hours(since: datetime, now: datetime, *, test: bool = False) -> list[Hour]:
     """Each hour from that of `since` to the one that is not over, oldest first, none left out."""
     begins, present = _hour_of(since), _hour_of(now)
-    rows = Tally.objects.filter(hour__gte=begins, test=test)
-    known = {row.hour: Counts(row.accepted, row.succeeded, row.failed, row.cancelled, row.took) for row in rows}
+    rows = HourlyStatistics.objects.filter(hour__gte=begins, test=test)
+    known = {
+        row.hour: Counts(row.accepted, row.succeeded, row.failed, row.cancelled, row.duration_histogram) for row in rows
+    }
     last = max(known, default=begins - HOUR)
     known |= {hour: counts for (hour, of_test), counts in between(last + HOUR, now).items() if of_test == test}
     starts = (begins + HOUR * step for step in range((present - begins) // HOUR + 1))
@@ -110,7 +112,7 @@ def between(start: datetime, end: datetime) -> dict[tuple[datetime, bool], Count
         one = found[hour, test]
         setattr(one, status, getattr(one, status) + ended)
         if status == Status.SUCCEEDED:
-            one.took[place] += ended
+            one.duration_histogram[place] += ended
     return dict(found)
 
 
@@ -120,8 +122,10 @@ def close_hours() -> int:
     at, closed = _next_open(now), 0
     while at and at + HOUR + SETTLED <= now and closed < AT_ONCE:
         counted = between(at, at + HOUR)
-        rows = [Tally(hour=at, test=test, **asdict(counted.get((at, test), Counts()))) for test in (False, True)]
-        Tally.objects.bulk_create(rows, ignore_conflicts=True)
+        rows = [
+            HourlyStatistics(hour=at, test=test, **asdict(counted.get((at, test), Counts()))) for test in (False, True)
+        ]
+        HourlyStatistics.objects.bulk_create(rows, ignore_conflicts=True)
         at, closed = at + HOUR, closed + 1
     return closed
 
@@ -135,7 +139,7 @@ def measure_storage() -> None:
     use = {
         "at": now,
         "videos": stored.aggregate(bytes=Sum("video_size", default=0))["bytes"],
-        "pictures": InputImage.objects.filter(gone_at=None).aggregate(bytes=Sum("size", default=0))["bytes"],
+        "images": InputImage.objects.filter(gone_at=None).aggregate(bytes=Sum("size", default=0))["bytes"],
     }
     with transaction.atomic():
         StorageUse.objects.update_or_create(pk=1, defaults=use)
@@ -164,7 +168,7 @@ def _place() -> Case:
 
 def _next_open(now: datetime) -> datetime | None:
     """The first hour that was not counted; None where there is no generation yet."""
-    last = Tally.objects.order_by("-hour").values_list("hour", flat=True).first()
+    last = HourlyStatistics.objects.order_by("-hour").values_list("hour", flat=True).first()
     if last:
         return max(last + HOUR, _hour_of(now - FURTHEST))
     first = Generation.objects.order_by("pk").values_list("created_at", flat=True).first()

@@ -10,7 +10,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from operator import itemgetter
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,11 +21,11 @@ from django.db import transaction
 from django.db.models import F, OuterRef, Q, Subquery
 from django.utils import timezone
 
+from generations import leases
 from generations.models import Delivery, WebhookEndpoint
 from generations.webhooks import deliveries
 from tenants.models import Tenant
 
-LEASE = timedelta(seconds=45)  # far longer than the 15 s of an attempt, and the record of that attempt
 MAX_PER_RECEIVER, MAX_PER_TENANT = 2, 4  # POSTs at once
 MAX_SCANNED = 50  # deliveries of a tenant to own webhooks, among which hosts with free capacity are looked for
 MAX_TENANTS_PER_CLAIM = 32  # whose own webhooks one iteration reads
@@ -76,7 +76,10 @@ class Load:
 
 
 def claim(in_flight: Sequence[Candidate]) -> list[tuple[Candidate, Delivery]]:
-    """Claim the due deliveries that fit beside those in flight, each for LEASE. Return them, with their candidates."""
+    """Claim the due deliveries that fit beside those in flight, and return each with its candidate.
+
+    A claim lasts for `leases.DELIVERY_LEASE`.
+    """
     now = timezone.now()
     load = Load(in_flight)
     if load.total >= settings.DELIVERY_THREADS or not deliveries.is_any_due(now):  # mostly nothing is due
@@ -163,6 +166,8 @@ def _claim_rows(chosen: dict[UUID, Candidate]) -> list[tuple[Candidate, Delivery
     with transaction.atomic():
         rows = Delivery.objects.filter(pk__in=chosen, due_at__lte=now)
         ids = list(rows.select_for_update(skip_locked=True).values_list("pk", flat=True))
-        Delivery.objects.filter(pk__in=ids).update(due_at=now + LEASE, fencing_token=F("fencing_token") + 1)
+        Delivery.objects.filter(pk__in=ids).update(
+            due_at=now + leases.DELIVERY_LEASE, fencing_token=F("fencing_token") + 1
+        )
         claimed = list(Delivery.objects.filter(pk__in=ids).select_related("endpoint", "generation"))
     return [(chosen[delivery.pk], delivery) for delivery in claimed]

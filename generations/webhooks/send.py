@@ -12,6 +12,7 @@ import structlog
 from django.db import transaction
 from standardwebhooks import Webhook
 
+from generations import leases
 from generations.models import Delivery, DeliveryAttempt, Generation
 from generations.outbound import fetch
 from generations.outbound.errors import FetchFailed, FetchRefused
@@ -25,7 +26,6 @@ from tenants.actions import Actor
 log = structlog.stdlib.get_logger(__name__)
 
 Outcome = DeliveryAttempt.Outcome
-DEADLINE = 15.0  # seconds for the whole exchange, the look-up of the host included
 THROTTLED = (429, 502, 503, 504)  # the receiver is busy or absent: a Retry-After header is honoured
 
 
@@ -60,7 +60,7 @@ def _post(delivery: Delivery) -> tuple[Outcome, fetch.Answer | None]:
         return Outcome.INTERNAL_ERROR, None
     url = delivery.endpoint.url if delivery.endpoint else delivery.url
     try:
-        answer = fetch.post(url, body.encode(), headers, deadline=DEADLINE)
+        answer = fetch.post(url, body.encode(), headers, deadline=leases.DELIVERY_CALL_SECONDS)
     except FetchRefused:
         return Outcome.BLOCKED, None
     except FetchFailed:

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
-from generations import errors, lifecycle
+from generations import errors, leases, lifecycle
 from generations.bucket import inputs
 from generations.catalog import video_models
 from generations.models import Attempt, Generation
@@ -32,8 +32,6 @@ IMAGE_TRIES = 4  # over some 15 s: a caller's server that is down for longer fai
 LONGEST_PAUSE = 60.0  # seconds between two tries of a step
 UNEXPECTED_TRIES = 10
 LARGE = 4 * 1024**2  # bytes of pictures; a submit's body takes some six times as much while it is built
-WAIT_FOR_ROOM = 20.0  # seconds
-INSIST = 50.0  # seconds; a submit's 120 and these are below its lease of 180
 # As metrics and traces name what the upstream said.
 OUTCOMES: dict[type, str] = {
     novita.Created: "created",
@@ -135,7 +133,7 @@ def _room_for(generation: Generation) -> Iterator[bool]:
     if sum(picture.size for picture in pictures) <= LARGE:
         yield True
         return
-    room = _large.acquire(timeout=WAIT_FOR_ROOM)
+    room = _large.acquire(timeout=leases.MEMORY_WAIT_SECONDS)
     try:
         yield room
     finally:
@@ -177,7 +175,7 @@ def _record(generation: Generation, attempt: Attempt, outcome: novita.Submitted)
 
 def _insist(record: Callable[[], None]) -> None:
     """A known answer is worth waiting for a database that is away for a moment: it would be a doubt otherwise."""
-    ends = time.monotonic() + INSIST
+    ends = time.monotonic() + leases.RECORD_ANSWER_SECONDS
     while True:
         try:
             return record()

@@ -65,7 +65,7 @@ def used(expressions: list[str]) -> set[str]:
 @pytest.fixture
 def exported(db: None) -> dict[str, set[str]]:
     """The labels of each name that Prometheus would store, as a scrape has them once everything has happened once."""
-    worker_hosts.beat()
+    worker_hosts.record_heartbeat()
     for metric in {id(one): one for one in metrics.registry._names_to_collectors.values()}.values():
         one: Any = metric
         one = one.labels(*("x" for _ in one._labelnames)) if one._labelnames else one

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django_q.models import OrmQ
 
 from generations import lifecycle, wakeups
-from generations.intake import create as intake
+from generations.intake import create
 from generations.models import Generation
 from generations.upstream import circuit_breaker
 from generations.worker import steps
@@ -79,7 +79,7 @@ def after_a_day(
             f"with {alice.key_text}, {settings.NOVITA_API_KEY} and {upstream.url}/v?X-Amz-Signature=abc123def"
         )
 
-    monkeypatch.setattr(intake, "_draft", broken)
+    monkeypatch.setattr(create, "_draft", broken)
     for entrance in (path, "/v3/async/seedance-v1-lite-i2v"):
         answer = alice.http.post(entrance, body, format="json")
         assert answer.status_code == 500

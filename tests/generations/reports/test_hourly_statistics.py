@@ -8,7 +8,7 @@ import time_machine
 from django.utils import timezone
 
 from generations import ids
-from generations.models import Generation, StorageUse, Tally
+from generations.models import Generation, HourlyStatistics, StorageUse
 from generations.reports import hourly_statistics
 from tests.conftest import Caller, make_generation
 from tests.generations.test_lifecycle import put_in
@@ -60,7 +60,7 @@ def test_what_was_closed_is_not_counted_again(alice: Caller, django_assert_num_q
         assert hourly_statistics.close_hours() == 0
         with django_assert_num_queries(3):
             assert [hour.counts for hour in hourly_statistics.hours(NOW - timedelta(hours=6), NOW)] == counted
-    assert Tally.objects.filter(test=False).count() == 4
+    assert HourlyStatistics.objects.filter(test=False).count() == 4
 
 
 @pytest.mark.django_db
@@ -86,7 +86,9 @@ def test_a_percentile_is_right_within_an_eighth() -> None:
     took = [5.0 + number for number in range(1000)]
     counts = hourly_statistics.Counts()
     for seconds in took:
-        counts.took[next(place for place, bound in enumerate(hourly_statistics.BOUNDS) if seconds <= bound)] += 1
+        counts.duration_histogram[
+            next(place for place, bound in enumerate(hourly_statistics.BOUNDS) if seconds <= bound)
+        ] += 1
     for share in (0.5, 0.95):
         assert counts.took_within(share) == pytest.approx(took[int(share * 1000)], rel=0.125)
 
@@ -103,7 +105,7 @@ def test_the_database_finds_the_same_places(alice: Caller) -> None:
         next((n for n, bound in enumerate(hourly_statistics.BOUNDS) if s <= bound), hourly_statistics.PLACES - 1)
         for s in took
     ]
-    assert [place for place, number in enumerate(counts.took) for _ in range(number)] == wanted
+    assert [place for place, number in enumerate(counts.duration_histogram) for _ in range(number)] == wanted
 
 
 @pytest.mark.django_db
@@ -111,7 +113,7 @@ def test_what_lies_in_the_bucket_is_counted_now_and_then(alice: Caller) -> None:
     put_in(alice, "succeeded")
     hourly_statistics.measure_storage()
     use = StorageUse.objects.get()
-    assert (use.videos, use.pictures) == (9, 3)
+    assert (use.videos, use.images) == (9, 3)
     Generation.objects.update(purged_at=timezone.now())
     hourly_statistics.measure_storage()
     assert StorageUse.objects.get().videos == 9  # lately enough
@@ -122,6 +124,6 @@ def test_what_lies_in_the_bucket_is_counted_now_and_then(alice: Caller) -> None:
 
 @pytest.mark.django_db
 def test_many_rows_are_not_read_often(django_assert_num_queries: Any) -> None:
-    StorageUse.objects.create(at=timezone.now() - hourly_statistics.OFTEN, videos=hourly_statistics.FEW, pictures=0)
+    StorageUse.objects.create(at=timezone.now() - hourly_statistics.OFTEN, videos=hourly_statistics.FEW, images=0)
     with django_assert_num_queries(1):
         hourly_statistics.measure_storage()

@@ -11,7 +11,7 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from generations import ids, lifecycle, wakeups
+from generations import ids, leases, lifecycle, wakeups
 from generations.models import Delivery, DeliveryAttempt, WebhookEndpoint
 from generations.webhooks import endpoints, fair_queue, send
 from generations.webhooks.fair_queue import Candidate, Load
@@ -181,7 +181,7 @@ def test_a_sweep_delivers_what_is_due_and_ends(alice: Caller, receiver: Receiver
 def test_a_sweep_whose_time_is_over_rings_for_what_is_due_soon(
     alice: Caller, receiver: Receiver, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(loop, "AWAKE_FOR", 0.0)
+    monkeypatch.setattr(leases, "RUN_SECONDS", 0.0)
     make_endpoint(alice, receiver.url)
     receiver.answer = 500
     ended(alice)
@@ -229,7 +229,7 @@ def test_hanging_receivers_delay_neither_another_tenants_delivery_nor_a_step(
 def test_a_sweep_that_is_asked_to_stop_waits_for_a_delivery_no_longer_than_its_deadline(
     alice: Caller, receiver: Receiver, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(send, "DEADLINE", 0.4)
+    monkeypatch.setattr(leases, "DELIVERY_CALL_SECONDS", 0.4)
     over = threading.Event()
     receiver.answer = lambda handler: over.wait(10)
     make_endpoint(alice, receiver.url)
@@ -251,7 +251,7 @@ def test_a_delivery_that_fails_is_told_and_harms_no_other(
     make_endpoint(alice, receiver.url)
     bad, _ = ended(alice), ended(alice)
     Delivery.objects.filter(generation=bad).update(format="novita", generation=None)
-    monkeypatch.setattr(loop, "AWAKE_FOR", 0.2)
+    monkeypatch.setattr(leases, "RUN_SECONDS", 0.2)
     loop.run()
     assert "a delivery failed" in caplog.text
     assert len(receiver.posts) == 1

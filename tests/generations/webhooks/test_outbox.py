@@ -10,9 +10,9 @@ from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from generations import lifecycle
+from generations import leases, lifecycle
 from generations.models import Delivery, DeliveryAttempt, Generation, Slot
-from generations.webhooks import deliveries, endpoints, fair_queue, outbox, send
+from generations.webhooks import deliveries, endpoints, fair_queue, outbox
 from generations.webhooks.deliveries import AttemptResult
 from tests.conftest import ACTOR, Caller, clear_rings, count_rings, make_generation
 from tests.generations.test_lifecycle import VIDEO, put_in
@@ -200,7 +200,7 @@ def test_a_worker_that_is_gone_loses_nothing_and_one_that_is_late_writes_nothing
     ended(alice)
     first = claimed()
     assert fair_queue.claim([]) == []  # it is the first one's, while the lease lasts
-    with time_machine.travel(timezone.now() + fair_queue.LEASE + timedelta(seconds=1), tick=False):
+    with time_machine.travel(timezone.now() + leases.DELIVERY_LEASE + timedelta(seconds=1), tick=False):
         second = claimed()
         assert (second.message_id, second.body) == (first.message_id, first.body)
         assert not deliveries.mark_delivered(first, WORKED)
@@ -211,7 +211,7 @@ def test_a_worker_that_is_gone_loses_nothing_and_one_that_is_late_writes_nothing
 
 
 def test_a_lease_is_longer_than_an_attempt() -> None:
-    assert fair_queue.LEASE.total_seconds() > 2 * send.DEADLINE
+    assert leases.DELIVERY_LEASE.total_seconds() > 2 * leases.DELIVERY_CALL_SECONDS
 
 
 @pytest.mark.django_db(transaction=True)

@@ -14,7 +14,7 @@ import time_machine
 from django.utils import timezone
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from generations import lifecycle
+from generations import leases, lifecycle
 from generations.models import Delivery, WebhookEndpoint, WebhookSecret
 from generations.webhooks import endpoints, send, signing_secrets
 from tenants.models import AuditEntry
@@ -388,7 +388,7 @@ def test_a_hostile_receiver_is_unreachable_within_the_deadline(
         except OSError:
             return
 
-    monkeypatch.setattr(send, "DEADLINE", 0.12)
+    monkeypatch.setattr(leases, "DELIVERY_CALL_SECONDS", 0.12)
     endpoint(alice, receiver)
     ended(alice)
     receiver.answer = until_it_is_gone

@@ -11,7 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from generations import lifecycle
+from generations import leases, lifecycle
 from generations.models import Generation
 from generations.worker import claims
 from tenants.db import postgresql
@@ -79,9 +79,9 @@ def test_each_lane_has_its_own_and_says_what_was_due(alice: Caller) -> None:
     was_due = timezone.now() - timedelta(seconds=7)
     Generation.objects.update(due_at=was_due)
     for lane, row, lease in (
-        (claims.polls, running, claims.POLL_LEASE),
-        (claims.others, copying, claims.CLAIM_LEASE),
-        (claims.submits, queued, claims.CLAIM_LEASE),
+        (claims.polls, running, leases.POLL_LEASE),
+        (claims.others, copying, leases.CLAIM_LEASE),
+        (claims.submits, queued, leases.CLAIM_LEASE),
     ):
         [one] = lane(10)
         assert one.pk == row.pk

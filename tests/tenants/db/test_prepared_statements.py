@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from generations import wakeups
+from generations import leases, wakeups
 from generations.api import tenant_scope
 from generations.models import Event, Generation, Label
 from tenants.db.engine import engine
@@ -88,7 +88,7 @@ def test_a_select_finds_what_the_orm_finds(alice: Caller, bob: Caller) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_of_many_rings_at_once_the_first_goes_out_and_one_more_for_the_rest(monkeypatch: Any) -> None:
     monkeypatch.setattr(wakeups, "QUIET", 0.2)
-    monkeypatch.setattr(wakeups, "RING_PATIENCE", timedelta(0))  # each ring that is made goes out
+    monkeypatch.setattr(leases, "WAKE_UP_LEASE", timedelta(0))  # each ring that is made goes out
     assert wakeups.ring()
     assert [wakeups.ring() for _ in range(50)] == [False] * 50
     assert OrmQ.objects.count() == 1
@@ -103,7 +103,7 @@ def test_a_machine_without_threads_puts_no_ring_off(monkeypatch: Any) -> None:
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(wakeups, "QUIET", 60.0)
-    monkeypatch.setattr(wakeups, "RING_PATIENCE", timedelta(0))
+    monkeypatch.setattr(leases, "WAKE_UP_LEASE", timedelta(0))
     assert wakeups.ring()
     with monkeypatch.context() as full:
         full.setattr(threading.Thread, "start", no_thread)
