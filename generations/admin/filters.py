@@ -49,12 +49,16 @@ class Attention(SimpleListFilter):
         known = {
             "live": Q(due_at__isnull=False),
             "due": Q(due_at__lte=now),
-            "stalled": backlog.stalled(now),
-            "uncopied": backlog.UNCOPIED,
+            "stalled": backlog.stalled_condition(now),
+            "uncopied": backlog.COPY_RETRYING,
         }
         wanted = known.get(self.value() or "")
         # Among the rows that have not ended, of which there are few, and an index.
-        return rows.alias(since=backlog.since()).filter(wanted, due_at__isnull=False) if wanted else rows
+        return (
+            rows.alias(rendering_since=backlog.rendering_since()).filter(wanted, due_at__isnull=False)
+            if wanted
+            else rows
+        )
 
 
 class Created(SimpleListFilter):

@@ -228,8 +228,8 @@ def _tidy() -> None:
     try:
         deliveries.fail_strays()
         deletion.purge_left()
-        hourly_statistics.close_hours()
-        hourly_statistics.measure_storage()
+        hourly_statistics.store_past_hours()
+        hourly_statistics.update_storage_use()
     except Exception:
         log.exception("what is over could not be removed, or counted; the next sweep tries again")
     finally:

@@ -225,9 +225,9 @@ def _fill(first: int, last: int) -> None:
         database.copy(row, {column: sql.format(number=number) for column, sql in changed.items()}, numbered)
     HourlyStatistics.objects.all().delete()  # what was filled in is of hours that are over
     StorageUse.objects.all().delete()
-    while hourly_statistics.close_hours():
+    while hourly_statistics.store_past_hours():
         pass
-    hourly_statistics.measure_storage()
+    hourly_statistics.update_storage_use()
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
 

@@ -25,7 +25,7 @@ def tiles(http: Client) -> dict[str, tuple[str, str]]:
 def test_all_is_well(admin_client: Client, alice: Caller) -> None:
     worker_hosts.record_heartbeat()
     put_in(alice, "succeeded")
-    hourly_statistics.measure_storage()
+    hourly_statistics.update_storage_use()
     shown = tiles(admin_client)
     assert shown["Upstream"] == ("open", "good")
     assert shown["Worker"][1] == "good"
