@@ -55,7 +55,7 @@ MOVES: dict[str, tuple[Callable[[Generation, Attempt], Any], set[str], str]] = {
     ),
     "mark_refused": (lambda g, a: lifecycle.mark_refused(g, a, "NO", "no"), {"submitting", "in_doubt"}, "failed"),
     "mark_in_doubt": (lambda g, a: lifecycle.mark_in_doubt(g, "lost", a), {"submitting"}, "in_doubt"),
-    "attach": (lambda g, a: lifecycle.attach(g, "up", "Found."), {"in_doubt"}, "running"),
+    "attach": (lambda g, a: lifecycle.attach_task(g, "up", "Found."), {"in_doubt"}, "running"),
     "resubmit": (lambda g, a: lifecycle.resubmit(g, "Not created."), {"in_doubt"}, "queued"),
     "start_copying": (lambda g, a: lifecycle.start_copying(g, None), {"running"}, "copying"),
     "mark_succeeded": (lambda g, a: lifecycle.mark_succeeded(g, VIDEO), {"copying"}, "succeeded"),

@@ -44,7 +44,7 @@ def doubtful(caller: Caller, **facts: Any) -> Generation:
     generation = make_generation(caller, **facts)
     attempt = lifecycle.start_submitting(generation)
     assert lifecycle.mark_in_doubt(generation, "the connection broke", attempt)
-    assert lifecycle.hold_doubt(generation)
+    assert lifecycle.await_operator(generation)
     return generation
 
 

@@ -89,7 +89,7 @@ def test_a_host_is_failing_while_one_to_it_waits_for_another_try(alice: Caller, 
     ended(bob, webhook_url="https://a.example.com/")
     first = Delivery.objects.filter(tenant=alice.tenant).order_by("id")[0]
     Delivery.objects.filter(pk=first.pk).update(attempts=1, due_at=timezone.now() + timedelta(hours=1))
-    told = {(candidate.tenant_id, candidate.receiver): candidate.failing for candidate, _ in fair_queue.claim([])}
+    told = {(candidate.tenant_id, candidate.receiver): candidate.is_failing for candidate, _ in fair_queue.claim([])}
     assert told == {
         (alice.tenant.pk, "a.example.com"): True,
         (alice.tenant.pk, "b.example.com"): False,
@@ -115,7 +115,7 @@ def test_what_is_failing_has_half_of_the_threads_in_all(alice: Caller, settings:
         backlog(hostile, 5, endpoint=failing(hostile))
     under_way = look_until_nothing_is_taken()
     assert by_tenant(under_way) == [1] * 8
-    assert all(candidate.failing for candidate in under_way)
+    assert all(candidate.is_failing for candidate in under_way)
     for _ in range(2):
         backlog(alice, 10, endpoint=make_endpoint(alice))
     more = []
@@ -142,11 +142,11 @@ def test_the_load_never_passes_the_threads_and_always_has_room_for_a_first_one(t
     load = Load([])
     for number in range(100):
         for tenant in range(5):
-            candidate = Candidate(ids.new(), tenant, str(number % 3), failing=True, due_at=now)
-            if load.has_room_for(candidate):
+            candidate = Candidate(ids.new(), tenant, str(number % 3), is_failing=True, due_at=now)
+            if load.has_capacity_for(candidate):
                 load.add(candidate)
     assert load.total == load.failing <= threads // 2
-    assert load.has_room_for(Candidate(ids.new(), 99, "good", failing=False, due_at=now))
+    assert load.has_capacity_for(Candidate(ids.new(), 99, "good", is_failing=False, due_at=now))
 
 
 def test_a_delivery_is_taken_by_one_of_many_sweeps(alice: Caller) -> None:

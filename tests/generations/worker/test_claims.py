@@ -136,7 +136,7 @@ def test_many_that_render_on_are_put_off_by_one_write(alice: Caller, monkeypatch
     lost = next(one for one in claimed if one.pk != mine.pk)
     Generation.objects.filter(pk=lost.pk).update(fencing_token=lost.fencing_token + 1)
     assert lifecycle.fail(moved, "upstream_failed", "It could not.")
-    seen = [lifecycle.Rendering(one.pk, one.fencing_token, later, 42) for one in claimed]
+    seen = [lifecycle.Progress(one.pk, one.fencing_token, later, 42) for one in claimed]
     asked, run = list[str](), engine.run
     monkeypatch.setattr(engine, "run", lambda sql, values: asked.append(sql) or run(sql, values))
     lifecycle.reschedule_many(seen)
