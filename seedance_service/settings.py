@@ -210,7 +210,7 @@ LOGGING = {
             "secrets": [*SECRETS_OF_OURS, *SECRETS_OF_OTHERS],
         }
     },
-    "handlers": {"stderr": {"class": "seedance_service.logs.Lines", "formatter": "line"}},
+    "handlers": {"stderr": {"class": "seedance_service.logs.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         # The INFO and DEBUG entries of these three hold whole URLs, signatures included.
