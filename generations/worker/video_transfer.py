@@ -32,11 +32,8 @@ def run(generation: Generation, video_url: str) -> lifecycle.StoredVideo:
     row. Each fencing token has keys of its own, which are written once. So a late deletion, by a late worker or by a
     slow S3, never deletes what another worker has stored.
     """
-    lease, key, poster_key = (
-        CopyLease(generation),
-        object_keys.video_key(generation),
-        object_keys.poster_key(generation),
-    )
+    lease = CopyLease(generation)
+    key, poster_key = object_keys.video_key(generation), object_keys.poster_key(generation)
     _delete_older(generation)
     try:
         return _copy(lease, video_url, key, poster_key)
