@@ -32,10 +32,14 @@ THROTTLED = (429, 502, 503, 504)  # busy, or not there: a Retry-After is honoure
 def attempt(delivery: Delivery) -> None:
     began, generation = time.monotonic(), delivery.generation
     # Below its generation's create, where it tells of one.
-    span = tracing.step("webhook", generation) if generation else tracing.span("webhook", tenant=delivery.tenant_id)
+    span = (
+        tracing.start_generation_span("webhook", generation)
+        if generation
+        else tracing.start_span("webhook", tenant=delivery.tenant_id)
+    )
     with span as opened:
         outcome, answer = _posted(delivery)
-        opened.tell(type=delivery.type, outcome=str(outcome))
+        opened.set_attributes(type=delivery.type, outcome=str(outcome))
     milliseconds = int((time.monotonic() - began) * 1000)
     failpoint("delivery_sent")
     wait = answer.retry_after if answer and outcome == Outcome.THROTTLED else None
