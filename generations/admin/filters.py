@@ -12,7 +12,7 @@ from django.utils import timezone
 from generations import ids
 from generations.catalog import video_models
 from generations.reports import backlog
-from generations.webhooks import deliveries
+from generations.webhooks import outbox
 
 DAY = timedelta(days=1)
 SINCE = {"hour": DAY / 24, "day": DAY, "week": 7 * DAY, "month": 30 * DAY}
@@ -92,4 +92,4 @@ class Resolution(OfTheCode):
 
 class EventType(OfTheCode):
     title, parameter_name = "type", "type"
-    values = deliveries.TYPES
+    values = outbox.EVENT_TYPES

@@ -43,7 +43,7 @@ OUTCOMES: dict[type, str] = {
     novita.Failed: "failed",
 }
 
-Reschedule = Callable[..., Any]  # lifecycle.put_off, or what does it later for many
+Reschedule = Callable[..., Any]  # lifecycle.reschedule, or what does it later for many
 Copy = Callable[[Generation, str], Any]  # of the video's URL
 
 log = structlog.stdlib.get_logger(__name__)
@@ -210,14 +210,14 @@ def _load_inputs(generation: Generation) -> bool:
             url = getattr(generation, f"{field}_url")
             if url and getattr(generation, field) is None:
                 kept = inputs.keep(generation.tenant_id, inputs.from_url(url))
-                lifecycle.keep_image(generation, field, kept)
+                lifecycle.attach_image(generation, field, kept)
     except errors.BadImage as error:
         lifecycle.fail(generation, error.code, str(error))
     except FetchFailed as error:
         _image_unreachable(generation, error)
     except errors.StorageError as trouble:
         _storage_unavailable(generation, trouble)
-    except lifecycle.InputGone:
+    except lifecycle.InputDeleted:
         _try_again(generation, "its picture was deleted with another generation's, and is stored anew")
     else:
         return True
@@ -305,7 +305,7 @@ def _not_yet(generation: Generation, reschedule: Reschedule, trouble: str = "", 
     if age > GIVE_UP_AFTER:
         lifecycle.fail(generation, "upstream_gave_no_result", "The upstream gave no result within a day.")
     else:
-        reschedule(generation, poll_interval(age), trouble=trouble, **facts)
+        reschedule(generation, poll_interval(age), error=trouble, **facts)
 
 
 def poll_interval(age: timedelta) -> float:
@@ -372,7 +372,7 @@ def _age(generation: Generation) -> timedelta:
 
 
 def _try_again(generation: Generation, trouble: str) -> None:
-    lifecycle.reschedule(generation, _pause(generation), trouble=trouble)
+    lifecycle.reschedule(generation, _pause(generation), error=trouble)
 
 
 def _pause(generation: Generation) -> float:

@@ -10,7 +10,6 @@ from generations import leases
 from generations.models import Generation
 from generations.telemetry.failpoints import FailpointError
 from generations.worker import steps
-from tests.conftest import Caller, claim_due
 from tests.faults.copies import (
     Status,
     assert_copied,
@@ -23,8 +22,10 @@ from tests.faults.copies import (
     take_step,
     until_done,
 )
+from tests.support.factories import Caller
 from tests.support.images import mp4
 from tests.support.upstream import Upstream, refusal, task
+from tests.support.worker import claim_due
 
 
 @pytest.fixture

@@ -24,9 +24,9 @@ from generations.reports import prometheus, worker_hosts
 from generations.telemetry import metric_files
 from generations.upstream import circuit_breaker
 from tenants import actions
-from tests.conftest import ACTOR, Caller, make_generation
 from tests.generations.test_lifecycle import put_in
 from tests.generations.worker.test_steps import until
+from tests.support.factories import ACTOR, Caller, make_generation
 from tests.support.images import mp4
 from tests.support.receiver import receiving
 from tests.support.upstream import Upstream
