@@ -16,7 +16,6 @@ from django.utils import timezone
 from generations import leases
 from generations.models import Generation
 from generations.worker import video_transfer
-from tests.conftest import Caller
 from tests.faults.copies import (
     BUCKET,
     Status,
@@ -28,6 +27,7 @@ from tests.faults.copies import (
     objects,
     take_step,
 )
+from tests.support.factories import Caller
 from tests.support.images import mp4, picture
 from tests.support.upstream import Upstream, refusal, task
 

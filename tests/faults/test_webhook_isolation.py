@@ -19,7 +19,7 @@ from django.utils import timezone
 from generations import leases, wakeups
 from generations.models import Delivery, DeliveryAttempt
 from generations.worker import loop
-from tests.conftest import Caller
+from tests.support.factories import Caller
 from tests.support.receiver import Receiver, receiving
 from tests.support.webhooks import ended, make_endpoint
 

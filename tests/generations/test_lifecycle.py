@@ -11,7 +11,8 @@ from django.utils import timezone
 from generations import lifecycle
 from generations.models import Attempt, Generation
 from tenants.models import LedgerEntry, Window
-from tests.conftest import Caller, claim_due, make_generation
+from tests.support.factories import Caller, make_generation
+from tests.support.worker import claim_due
 
 Status = Generation.Status
 VIDEO = lifecycle.StoredVideo("videos/1.mp4", 9, "ab" * 32, "h264", 864, 480, 24.0, 5.04, "videos/1.jpg")

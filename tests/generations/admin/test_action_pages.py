@@ -15,8 +15,8 @@ from generations.models import Generation
 from generations.ops import in_doubt
 from tenants.actions import Actor
 from tenants.models import AuditEntry, LedgerEntry, Tenant
-from tests.conftest import Caller, make_generation
 from tests.http_client import Client
+from tests.support.factories import Caller, make_generation
 from tests.support.upstream import Upstream, as_json, refusal, task
 
 pytestmark = pytest.mark.one_database

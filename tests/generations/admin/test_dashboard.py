@@ -10,9 +10,9 @@ from django.utils import timezone
 from generations.models import Generation, Worker
 from generations.reports import hourly_statistics, worker_hosts
 from generations.upstream import circuit_breaker
-from tests.conftest import Caller, make_generation
 from tests.generations.test_lifecycle import put_in
 from tests.http_client import Client
+from tests.support.factories import Caller, make_generation
 
 pytestmark = pytest.mark.one_database
 

@@ -9,8 +9,8 @@ from django.urls import reverse
 from generations.models import Delivery, WebhookEndpoint
 from generations.webhooks import encryption
 from tenants.models import AuditEntry
-from tests.conftest import Caller
 from tests.http_client import Client
+from tests.support.factories import Caller
 from tests.support.webhooks import ended, make_endpoint
 
 pytestmark = pytest.mark.one_database

@@ -11,8 +11,8 @@ from generations.ops import deletion
 from generations.worker import video_transfer
 from tenants.models import LedgerEntry
 from tenants.money import reconcile
-from tests.conftest import Caller, make_generation, make_image
 from tests.generations.test_lifecycle import kinds, put_in
+from tests.support.factories import Caller, make_generation, make_image
 from tests.support.images import base64_of, picture
 
 pytestmark = pytest.mark.usefixtures("bucket")

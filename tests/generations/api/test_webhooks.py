@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from generations.models import Delivery, WebhookEndpoint
 from generations.webhooks import endpoints
 from tenants.models import AuditEntry
-from tests.conftest import Caller
+from tests.support.factories import Caller
 from tests.support.webhooks import SERVED, make_endpoint
 
 pytestmark = [pytest.mark.django_db, pytest.mark.one_database]

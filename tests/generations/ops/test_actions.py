@@ -15,8 +15,9 @@ from tenants import actions as tenant_actions
 from tenants.actions import Actor
 from tenants.errors import LimitReached, NotPossible, Refusal, TenantSuspended
 from tenants.models import AuditEntry, LedgerEntry
-from tests.conftest import ACTOR, Caller, claim_due
 from tests.generations.test_lifecycle import REACHED, put_in
+from tests.support.factories import ACTOR, Caller
+from tests.support.worker import claim_due
 
 OLGA = Actor(name="olga", reason="the customer called")
 Verb = Callable[[Actor, Generation], Any]

@@ -20,8 +20,9 @@ from tenants import actions
 from tenants.actions import Actor
 from tenants.errors import NotPossible
 from tenants.models import AuditEntry, LedgerEntry
-from tests.conftest import ACTOR, Caller, claim_due, make_generation
+from tests.support.factories import ACTOR, Caller, make_generation
 from tests.support.upstream import Upstream, as_json, refusal, task
+from tests.support.worker import claim_due
 
 OPS = Actor(name="olga", reason="the upstream's support confirmed it")
 

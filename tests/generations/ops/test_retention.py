@@ -23,8 +23,8 @@ from generations.reports import worker_hosts
 from generations.webhooks import deliveries
 from tenants import actions
 from tenants.models import LedgerEntry, Tenant, Window
-from tests.conftest import ACTOR, Caller, make_generation
 from tests.generations.test_lifecycle import VIDEO, put_in
+from tests.support.factories import ACTOR, Caller, make_generation
 from tests.support.images import mp4, picture
 
 pytestmark = pytest.mark.django_db

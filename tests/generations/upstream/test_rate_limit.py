@@ -16,8 +16,8 @@ from generations.media.images import inspect
 from generations.models import Event, Generation, Pace
 from generations.upstream import rate_limit
 from generations.worker import claims, loop, steps
-from tests.conftest import Caller, make_generation
 from tests.generations.test_lifecycle import put_in
+from tests.support.factories import Caller, make_generation
 from tests.support.images import picture
 from tests.support.upstream import Upstream
 

@@ -15,7 +15,7 @@ from generations.models import Delivery, WebhookEndpoint
 from generations.webhooks import encryption, endpoints, signing_secrets
 from tenants.errors import NotPossible
 from tenants.models import AuditEntry
-from tests.conftest import ACTOR, Caller
+from tests.support.factories import ACTOR, Caller
 from tests.support.webhooks import SERVED, ended, make_endpoint
 
 pytestmark = pytest.mark.django_db

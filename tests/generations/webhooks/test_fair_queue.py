@@ -16,9 +16,10 @@ from generations.models import Delivery, DeliveryAttempt, WebhookEndpoint
 from generations.webhooks import endpoints, fair_queue, send
 from generations.webhooks.fair_queue import Candidate, Load
 from generations.worker import loop
-from tests.conftest import ACTOR, Caller, clear_rings, count_rings, make_generation
+from tests.support.factories import ACTOR, Caller, make_generation
 from tests.support.receiver import Receiver, receiving
 from tests.support.webhooks import ended, make_due, make_endpoint
+from tests.support.worker import clear_wakeups, count_wakeups
 
 pytestmark = pytest.mark.django_db
 
@@ -169,12 +170,12 @@ def test_a_sweep_delivers_what_is_due_and_ends(alice: Caller, receiver: Receiver
     _, secret = endpoints.create(ACTOR, alice.tenant, receiver.url, test=False)
     for _ in range(6):
         ended(alice)
-    clear_rings()
+    clear_wakeups()
     assert loop.run() == 6
     assert {post.verified(secret)["type"] for post in receiver.posts} == {"generation.failed"}
     assert len({post.id for post in receiver.posts}) == 6
     assert set(Delivery.objects.values_list("status", flat=True)) == {"delivered"}
-    assert count_rings() == 0
+    assert count_wakeups() == 0
 
 
 @pytest.mark.django_db(transaction=True)
@@ -185,9 +186,9 @@ def test_a_sweep_whose_time_is_over_rings_for_what_is_due_soon(
     make_endpoint(alice, receiver.url)
     receiver.answer = 500
     ended(alice)
-    clear_rings()
+    clear_wakeups()
     assert loop.run() == 1
-    assert count_rings() == 1  # its next attempt is in five seconds
+    assert count_wakeups() == 1  # its next attempt is in five seconds
 
 
 @pytest.mark.django_db(transaction=True)
@@ -195,9 +196,9 @@ def test_a_retry_that_is_due_much_later_is_left_to_the_minutes_ring(alice: Calle
     make_endpoint(alice)
     ended(alice)
     Delivery.objects.update(due_at=timezone.now() + timedelta(minutes=5))
-    clear_rings()
+    clear_wakeups()
     assert loop.run() == 0
-    assert count_rings() == 0
+    assert count_wakeups() == 0
 
 
 @pytest.mark.django_db(transaction=True)

@@ -14,9 +14,10 @@ from generations import leases, lifecycle
 from generations.models import Delivery, DeliveryAttempt, Generation, Slot
 from generations.webhooks import deliveries, endpoints, fair_queue, outbox
 from generations.webhooks.deliveries import AttemptResult
-from tests.conftest import ACTOR, Caller, clear_rings, count_rings, make_generation
 from tests.generations.test_lifecycle import VIDEO, put_in
+from tests.support.factories import ACTOR, Caller, make_generation
 from tests.support.webhooks import ended, make_due, make_endpoint
+from tests.support.worker import clear_wakeups, count_wakeups
 
 pytestmark = pytest.mark.django_db
 Outcome = DeliveryAttempt.Outcome
@@ -136,7 +137,7 @@ def test_where_nobody_listens_a_move_costs_one_query_more(alice: Caller) -> None
 def test_a_cancel_in_the_web_process_rings(alice: Caller) -> None:
     make_endpoint(alice)
     assert alice.http.post(f"/v1/generations/{make_generation(alice).pk}/cancel").status_code == 200
-    assert count_rings() == 1
+    assert count_wakeups() == 1
 
 
 def test_the_schema_has_an_endpoint_told_once_of_an_event(alice: Caller) -> None:
@@ -219,7 +220,7 @@ def test_a_lease_is_longer_than_an_attempt() -> None:
 def test_sending_it_again_is_the_same_message_with_its_schedule_begun_anew(alice: Caller, status: str) -> None:
     make_endpoint(alice)
     g = ended(alice)
-    clear_rings()
+    clear_wakeups()
     one = claimed()
     if status == "delivered":
         deliveries.mark_delivered(one, WORKED)
@@ -229,7 +230,7 @@ def test_sending_it_again_is_the_same_message_with_its_schedule_begun_anew(alice
         deliveries.fail_pending(one.endpoint)
     Slot.objects.all().delete()
     endpoints.redeliver(ACTOR, Delivery.objects.select_related("endpoint", "tenant").get())
-    assert count_rings() == 1
+    assert count_wakeups() == 1
     again = claimed()
     assert (again.message_id, again.attempts, again.status) == (f"evt_{g.pk.hex}_2", 0, "pending")
     assert not deliveries.mark_delivered(one, WORKED)  # from before it

@@ -18,8 +18,8 @@ from generations import leases, lifecycle
 from generations.models import Delivery, WebhookEndpoint, WebhookSecret
 from generations.webhooks import endpoints, send, signing_secrets
 from tenants.models import AuditEntry
-from tests.conftest import ACTOR, Caller, make_generation
 from tests.generations.test_lifecycle import VIDEO
+from tests.support.factories import ACTOR, Caller, make_generation
 from tests.support.receiver import Receiver, receiving
 from tests.support.webhooks import attempt_all, ended, make_due, make_endpoint
 

@@ -16,8 +16,9 @@ from generations.models import Generation
 from generations.worker import claims
 from tenants.db import postgresql
 from tenants.db.engine import engine
-from tests.conftest import Caller, claim_due, make_generation
 from tests.generations.test_lifecycle import put_in
+from tests.support.factories import Caller, make_generation
+from tests.support.worker import claim_due
 
 pytestmark = pytest.mark.django_db
 Status = Generation.Status

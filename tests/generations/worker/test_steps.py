@@ -17,9 +17,10 @@ from generations.models import Generation
 from generations.upstream import circuit_breaker
 from generations.worker import claims, steps
 from tenants.models import LedgerEntry
-from tests.conftest import Caller, claim_due, make_generation
+from tests.support.factories import Caller, make_generation
 from tests.support.images import base64_of, data_uri, mp4, picture
 from tests.support.upstream import Upstream, refusal, task
+from tests.support.worker import claim_due
 
 pytestmark = pytest.mark.one_database
 

@@ -19,7 +19,8 @@ from generations.models import Event, Generation, Label
 from tenants.db.engine import engine
 from tenants.db.prepared_statements import Insert
 from tenants.models import LedgerEntry
-from tests.conftest import Caller, count_rings, make_generation
+from tests.support.factories import Caller, make_generation
+from tests.support.worker import count_wakeups
 
 pytestmark = pytest.mark.django_db
 BODY = {"image": "https://example.com/a.png", "resolution": "480p", "metadata": {"team": "web", "zone": "ä"}}
@@ -92,7 +93,7 @@ def test_of_many_rings_at_once_the_first_goes_out_and_one_more_for_the_rest(monk
     assert wakeups.ring()
     assert [wakeups.ring() for _ in range(50)] == [False] * 50
     assert OrmQ.objects.count() == 1
-    assert count_rings() == 2
+    assert count_wakeups() == 2
     time.sleep(0.25)
     assert wakeups.ring()
 
