@@ -116,10 +116,6 @@ class Trouble(Exception):
     """An outside system did not do its part."""
 
 
-class UpstreamError(Trouble):
-    """The upstream gave no answer, or none that can be understood."""
-
-
 class StorageError(Trouble):
     """S3 did not do what it was asked."""
 

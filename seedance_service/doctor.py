@@ -20,9 +20,10 @@ from django.db.migrations.executor import MigrationExecutor
 
 from generations import wakeups
 from generations.bucket import objects
-from generations.errors import StorageError, UpstreamError
+from generations.errors import StorageError
 from generations.reports import worker_hosts
 from generations.upstream.novita import client as novita
+from generations.upstream.outcomes import UpstreamError
 from tenants.db.engine import engine
 
 OK, WARNING, WRONG = "ok", "warning", "wrong"
@@ -148,7 +149,7 @@ def _status(url: str) -> int | str:
 
 def of_upstream() -> Iterator[Finding]:
     try:
-        at = novita.greet(novita.account(test=False))
+        at = novita.check_account(novita.account(test=False))
     except UpstreamError as trouble:
         mend = "Check NOVITA_API_KEY in the upstream's console, and its balance; the panel says when submits pause."
         if "failed" in str(trouble):

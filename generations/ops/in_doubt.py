@@ -9,9 +9,10 @@ from functools import partial
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from generations import errors, lifecycle, wakeups
+from generations import lifecycle, wakeups
 from generations.models import Generation
 from generations.telemetry.failpoints import failpoint
+from generations.upstream import outcomes
 from generations.upstream.novita import client as novita
 from tenants import actions, amounts
 from tenants.actions import Actor
@@ -97,15 +98,15 @@ def _check_task(generation: Generation, upstream_id: str) -> None:
     if Generation.objects.filter(upstream_id=upstream_id).exclude(pk=generation.pk).exists():
         raise NotPossible(reason="That task belongs to another generation.")
     try:
-        seen = novita.poll(novita.account(test=generation.test), upstream_id)
-    except errors.UpstreamError as trouble:
+        seen = novita.get_task(novita.account(test=generation.test), upstream_id)
+    except outcomes.UpstreamError as trouble:
         raise NotPossible(reason=f"The upstream does not show that task: {trouble}.") from trouble
     match seen:
-        case novita.Rendering():
+        case outcomes.Rendering():
             raise NotPossible(
                 reason="That task is still rendering, and tells its seed when it is done. Try again then."
             )
-        case novita.Failed(reason):
+        case outcomes.Failed(reason):
             raise NotPossible(reason=f"That task failed ({reason}). Release the generation instead.")
-        case novita.Rendered(seed=seed) if seed not in (None, generation.seed):
+        case outcomes.Rendered(seed=seed) if seed not in (None, generation.seed):
             raise NotPossible(reason=f"That task was made from seed {seed}, this generation from {generation.seed}.")

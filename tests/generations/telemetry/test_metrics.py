@@ -25,12 +25,12 @@ from generations.telemetry import metric_files
 from generations.upstream import circuit_breaker
 from tenants import actions
 from tests.generations.test_lifecycle import put_in
-from tests.generations.worker.test_steps import until
 from tests.support.factories import ACTOR, Caller, make_generation
 from tests.support.images import mp4
 from tests.support.receiver import receiving
 from tests.support.upstream import Upstream
 from tests.support.webhooks import attempt_all
+from tests.support.worker import take_steps_until
 
 Values = dict[tuple[str, ...], float]
 
@@ -101,10 +101,10 @@ def test_a_generations_way_is_counted_and_timed(
 ) -> None:
     with receiving(settings) as receiver:
         alice.http.post("/v1/generations", {**body, "webhook_url": "https://a.example/"}, format="json")
-        g = until(Generation.objects.get(), "running")
-        until(g, "running")
+        g = take_steps_until(Generation.objects.get(), "running")
+        take_steps_until(g, "running")
         upstream.video(mp4())
-        until(g, "succeeded")
+        take_steps_until(g, "succeeded")
         g.deliveries.update(url=receiver.url)
         attempt_all()
     alice.limit(per_day=1)
