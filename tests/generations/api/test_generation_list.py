@@ -177,7 +177,7 @@ def _plan(caller: Caller, query: str) -> str:
     request.auth = caller.key
     asked = generation_list.Filters(data=request.query_params)
     asked.is_valid(raise_exception=True)
-    rows, order = generation_list.filtered(request, asked.validated_data)
+    rows, order = generation_list.filter_rows(request, asked.validated_data)
     with connection.cursor() as cursor:
         for wrong in ("seqscan", "bitmapscan", "sort") if connection.vendor == "postgresql" else ():
             cursor.execute(f"SET LOCAL enable_{wrong} = off")  # what its cost model would take for a few rows

@@ -35,7 +35,7 @@ def cancelled_soon() -> Iterator[None]:
     done = threading.Event()
 
     def cancel() -> None:
-        while not long_poll._watch._waiting and not done.wait(0.01):
+        while not long_poll._watcher._waiting and not done.wait(0.01):
             pass
         for generation in Generation.objects.filter(status="queued"):
             lifecycle.cancel(generation, "")
