@@ -279,7 +279,7 @@ LOGGING = {
             "secrets": [*KEYS_OF_OURS, *KEYS_OF_OTHERS],
         }
     },
-    "handlers": {"stderr": {"class": "seedance_service.logs.Lines", "formatter": "line"}},
+    "handlers": {"stderr": {"class": "seedance_service.logs.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO").upper()},
     "loggers": {
         # Their INFO and DEBUG lines hold whole URLs, signatures included.

@@ -20,5 +20,5 @@ class PauseAdmin(ReadOnly, ModelAdmin):
 class WorkerAdmin(ReadOnly, ModelAdmin):
     """The worker hosts: whether work is done there, and what their supervisors had to do."""
 
-    list_display = ["host", "started_at", "beat_at", "restarts", "restarted_at", "restart_reason"]
+    list_display = ["host", "started_at", "heartbeat_at", "restarts", "restarted_at", "restart_reason"]
     ordering: Any = ["host"]

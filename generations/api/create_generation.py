@@ -4,14 +4,29 @@ import threading
 from typing import Any
 
 from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
-from generations.api import idempotency
 from generations.api.request_bodies import Create
-from generations.intake import create as intake
-from generations.intake.create import Accepted, GenerationRequest
+from generations.intake import create, idempotency
+from generations.intake.create import Accepted
+from generations.intake.generation_request import GenerationRequest
+from generations.intake.idempotency import IdempotencyKey
 from tenants.api.base import key_of
 from tenants.limits import ratelimit_headers
+
+MAX_IDEMPOTENCY_KEY_CHARS = 255
+IDEMPOTENCY_KEY_PARAMETER = OpenApiParameter(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": MAX_IDEMPOTENCY_KEY_CHARS, "pattern": "^[ -~]*$"},
+    OpenApiParameter.HEADER,
+    description=(
+        f"1 to {MAX_IDEMPOTENCY_KEY_CHARS} printable ASCII characters of the caller's choice. The same key with "
+        "the same request creates no other generation and counts towards no limit: the first answer comes again, with "
+        "`Idempotent-Replayed: true`."
+    ),
+)
 
 _forms = threading.local()
 
@@ -45,11 +60,26 @@ def _blank_form(kind: type[Create]) -> Create:
 
 
 def accept(request: Request, generation_request: GenerationRequest) -> Accepted:
-    """Create the generation, once for all requests with the same Idempotency-Key, as `intake.accept` does."""
-    once = idempotency.once(request.META, request.path, generation_request)
-    return intake.accept(key_of(request), generation_request, once)
+    """Create the generation, once for all requests with the same Idempotency-Key."""
+    key = idempotency_key(request, generation_request)
+    return create.create_generation(key_of(request), generation_request, key)
+
+
+def idempotency_key(request: Request, generation_request: GenerationRequest) -> IdempotencyKey | None:
+    """Return the request's Idempotency-Key with the digest of the request, or None without the header.
+
+    Raise ValidationError if the header holds no such key.
+    """
+    key = request.META.get("HTTP_IDEMPOTENCY_KEY")
+    if key is None:
+        return None
+    if not (0 < len(key) <= MAX_IDEMPOTENCY_KEY_CHARS and key.isascii() and key.isprintable()):
+        message = f"This must be 1 to {MAX_IDEMPOTENCY_KEY_CHARS} printable ASCII characters."
+        raise ValidationError({"Idempotency-Key": [message]})
+    return IdempotencyKey(key, idempotency.digest(request.path, generation_request))
 
 
 def headers(accepted: Accepted) -> dict[str, str]:
-    """Return the headers about limits and replay of an answer to a create."""
-    return ratelimit_headers.headers(accepted.standings, timezone.now()) | idempotency.headers(accepted)
+    """Return the RateLimit headers, and the header that marks a replay."""
+    replayed = {"Idempotent-Replayed": "true"} if accepted.is_replay else {}
+    return ratelimit_headers.headers(accepted.limit_usage, timezone.now()) | replayed

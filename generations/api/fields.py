@@ -1,6 +1,6 @@
 """Serializer fields of the API. Types are strict: a number in quotes, or `true` for 1, is refused.
 
-`json_schema` of a field is what the OpenAPI document says beyond what drf-spectacular sees, and exactly what is checked.
+`json_schema` of a field adds to the OpenAPI document what drf-spectacular can not see, and is exactly what is checked.
 """
 
 import re
@@ -103,7 +103,7 @@ class Url(Text):
 
 
 def integer_if_whole(data: Any) -> Any:
-    """Return 5 for 5.0: JSON has one kind of number, and to JSON Schema 5.0 is an integer. Return all else unchanged."""
+    """Return 5 for 5.0, as JSON Schema takes 5.0 for an integer. Return all else unchanged."""
     return int(data) if type(data) is float and data.is_integer() else data
 
 

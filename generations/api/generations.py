@@ -7,14 +7,14 @@ from django.urls import get_script_prefix
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
-from generations.api import create_generation, generation_list, idempotency, long_poll, render, tenant_scope
+from generations.api import create_generation, generation_list, long_poll, render, tenant_scope
 from generations.api.json_codec import JSONParser
 from generations.api.large_bodies import LargeBodies
 from generations.api.multipart import FormParser
 from generations.api.request_bodies import NativeCreate
 from generations.api.response_schemas import GenerationList, GenerationRow
 from generations.catalog import eta
-from generations.intake.create import GenerationRequest
+from generations.intake.generation_request import GenerationRequest
 from generations.models import Generation
 from generations.ops import deletion
 from tenants.api.base import ApiView, respond
@@ -49,7 +49,7 @@ class Generations(CreatingView):
         operation_id="generations_create",
         summary="Create a generation",
         request={"application/json": NativeCreate, "multipart/form-data": NativeCreate},
-        parameters=[idempotency.PARAMETER, long_poll.PARAMETER],
+        parameters=[create_generation.IDEMPOTENCY_KEY_PARAMETER, long_poll.PARAMETER],
         responses={202: GenerationRow, 200: GenerationRow},
     )
     def post(self, request: Request) -> HttpResponse:
@@ -85,8 +85,9 @@ class OneGeneration(ApiView):
         responses={204: None, 202: GenerationRow},
     )
     def delete(self, request: Request, generation_id: str) -> HttpResponse:
-        """Only a generation that has ended can be deleted. Its row and its ledger entries stay. A 202 means that the bucket
-        does not answer, and that a worker will finish the deletion.
+        """Only a generation that has ended can be deleted. Its row and its ledger entries stay.
+
+        A 202 means that the bucket does not answer, and that a worker will finish the deletion.
         """
         generation = tenant_scope.get_own(request, generation_id)
         return respond(status=204) if deletion.delete(generation) else render.answer(generation, status=202)

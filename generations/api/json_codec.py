@@ -12,7 +12,7 @@ from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
 from generations.api import json_guard
-from generations.intake.create import PICTURES
+from generations.intake.generation_request import IMAGE_FIELDS
 
 BEGIN, END = re.compile(rb"(?i:data:[^,]{0,200};base64,)?[A-Za-z0-9+/]+"), re.compile(rb"[A-Za-z0-9+/=]")
 MAX_CHECKED_BYTES = 1000  # at the beginning of an image
@@ -63,7 +63,7 @@ def _decode(content: bytes, long_strings: list[tuple[int, int]]) -> Any:
         at = end
     body = msgspec.json.decode(b"".join([*pieces, content[at:]]))
     views = {f"{mark}{number}": memoryview(content)[start:end] for number, (start, end) in enumerate(long_strings)}
-    marks = {name: body.get(name) for name in PICTURES} if isinstance(body, dict) else {}
+    marks = {name: body.get(name) for name in IMAGE_FIELDS} if isinstance(body, dict) else {}
     images = {name: views[mark] for name, mark in marks.items() if isinstance(mark, str) and mark in views}
     if len(images) < len(long_strings) or not all(_looks_like_base64(image) for image in images.values()):
         return msgspec.json.decode(content)  # a long string is not in an image field, or no image: refused as a text

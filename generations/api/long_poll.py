@@ -35,7 +35,8 @@ PARAMETER = OpenApiParameter(
     OpenApiParameter.HEADER,
     description=(
         "`wait=N` (RFC 7240): the answer comes when the generation ends, or after N seconds, "
-        f"{MAX_WAIT_SECONDS:.0f} at most, and has `Preference-Applied`. If too many requests wait already, it comes at once."
+        f"{MAX_WAIT_SECONDS:.0f} at most, and has `Preference-Applied`. "
+        "If too many requests wait already, the answer comes at once."
     ),
 )
 

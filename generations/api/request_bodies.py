@@ -19,8 +19,7 @@ from generations.api.fields import (
     refuse,
 )
 from generations.catalog import video_models
-from generations.intake import create as intake
-from generations.intake.create import PICTURES, PLAIN, GenerationRequest, Webhook
+from generations.intake.generation_request import IMAGE_FIELDS, PLAIN_FIELDS, GenerationRequest, Webhook, fields_of
 from generations.models import Generation
 
 MAX_URL_CHARS = 2000
@@ -135,7 +134,7 @@ class Rerun(NativeCreate):
 
     def get_fields(self) -> dict[str, Any]:
         fields = super().get_fields()
-        for name in (*PLAIN, *PICTURES):
+        for name in (*PLAIN_FIELDS, *IMAGE_FIELDS):
             fields[name].required, fields[name].default, fields[name].allow_null = False, serializers.empty, True
         return fields
 
@@ -147,6 +146,6 @@ class Rerun(NativeCreate):
         source: Generation = self.context["source"]
         overrides = {name: value for name, value in self.validated_data.items() if value is not None}
         blank = {name: self.fields[name].get_default() for name in NOT_REPEATED}
-        values = {**intake.like(source), **blank, **overrides}
+        values = {**fields_of(source), **blank, **overrides}
         model = video_models.MODELS[values.pop("model")]
         return GenerationRequest(model=model, webhook=self.pop_webhook(values), rerun_of=source.pk, **values)

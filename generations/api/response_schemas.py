@@ -75,7 +75,7 @@ class GenerationRow(serializers.Serializer[Any]):
 class NovitaTaskSchema(serializers.Serializer[Any]):
     task_id = serializers.UUIDField()
     task_type = serializers.ChoiceField(["IMG_TO_VIDEO"])
-    status = serializers.ChoiceField(sorted(set(novita_payload.WIRE_STATUS.values())))
+    status = serializers.ChoiceField(sorted(set(novita_payload.NOVITA_STATUS.values())))
     reason = serializers.CharField(help_text="The reason of a failure, or an empty string.")
     eta = serializers.IntegerField(min_value=0, help_text="Estimated seconds until the task ends; 0: no estimate.")
     progress_percent = serializers.IntegerField(min_value=0, max_value=100)

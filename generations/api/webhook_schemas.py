@@ -10,11 +10,11 @@ from generations.api import pagination
 from generations.api.fields import Choice, JsonBoolean, JsonInteger, SingleLine, Url
 from generations.api.request_bodies import MAX_URL_CHARS, Strict
 from generations.models import Delivery, DeliveryAttempt, WebhookEndpoint
-from generations.webhooks import deliveries
-from generations.webhooks.endpoints import LONGEST_OVERLAP, OVERLAP
+from generations.webhooks import outbox
+from generations.webhooks.endpoints import DEFAULT_OVERLAP, MAX_OVERLAP
 from tenants import times
 
-MAX_OVERLAP_HOURS = LONGEST_OVERLAP.days * 24
+MAX_OVERLAP_HOURS = MAX_OVERLAP.days * 24
 EVENTS = (
     "The event types that the endpoint receives. Without types, or with an empty list: all but `generation.running`."
 )
@@ -23,7 +23,7 @@ EVENTS = (
 class EndpointCreate(Strict):
     url = Url(max_length=MAX_URL_CHARS, help_text="An https URL of a public host.")
     events = serializers.ListField(
-        child=Choice(deliveries.TYPES), default=list, max_length=len(deliveries.TYPES), help_text=EVENTS
+        child=Choice(outbox.EVENT_TYPES), default=list, max_length=len(outbox.EVENT_TYPES), help_text=EVENTS
     )
     description = SingleLine(default="", allow_blank=True, max_length=200)
 
@@ -33,7 +33,7 @@ class EndpointChange(Strict):
 
     url = Url(required=False, max_length=MAX_URL_CHARS, help_text="An https URL of a public host.")
     events = serializers.ListField(
-        required=False, child=Choice(deliveries.TYPES), max_length=len(deliveries.TYPES), help_text=EVENTS
+        required=False, child=Choice(outbox.EVENT_TYPES), max_length=len(outbox.EVENT_TYPES), help_text=EVENTS
     )
     description = SingleLine(required=False, allow_blank=True, max_length=200)
     enabled = JsonBoolean(
@@ -43,7 +43,7 @@ class EndpointChange(Strict):
 
 class Rotation(Strict):
     overlap_hours = JsonInteger(
-        default=int(OVERLAP.total_seconds() // 3600),
+        default=int(DEFAULT_OVERLAP.total_seconds() // 3600),
         min_value=0,
         max_value=MAX_OVERLAP_HOURS,
         help_text="How long the old secret signs too, in hours.",

@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from generations import wakeups
 from generations.models import Worker
-from generations.reports import database_metrics, worker_hosts
+from generations.reports import prometheus, worker_hosts
 from generations.webhooks import deliveries
 from generations.worker import claims
 from generations.worker.processes import die_with_parent
@@ -57,12 +57,12 @@ class Supervisor:
         shutil.rmtree(metrics, ignore_errors=True)  # left by the last run; files that cannot be removed do no harm
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)  # each cluster inherits it
         if settings.METRICS_PORT:
-            database_metrics.serve()
+            prometheus.serve()
         while not self.stopping:
             why = self._run_cluster()
             if why and not self.stopping:
                 log.error("its whole process group is killed, and started again", why=why)
-                _query(worker_hosts.restarted, why)
+                _query(worker_hosts.record_restart, why)
 
     def _stop(self, number: int, frame: Any) -> None:
         """Ask the cluster to stop, by the main loop. A second signal changes nothing."""
@@ -82,7 +82,7 @@ class Supervisor:
         """Run one cluster until it is stopped or has to be restarted. Return why it has to; "" if it was stopped."""
         # A killed cluster of this host may have left its slot taken, and its broker may have lost wake-ups.
         _query(wakeups.free_slots_of_this_host)
-        _query(worker_hosts.started)
+        _query(worker_hosts.record_start)
         wakeups.ring()
         command = [sys.executable, sys.argv[0], "qcluster"]
         cluster = subprocess.Popen(command, start_new_session=True, preexec_fn=die_with_parent)
@@ -144,7 +144,7 @@ class StallDetector:
         It is stalled if for STALL_TIMEOUT work was due, a slot was free, and no run of this host sent a heartbeat.
         """
         host = Worker.objects.filter(pk=wakeups.host())
-        now, heartbeat_at = time.monotonic(), host.values_list("beat_at", flat=True).first()
+        now, heartbeat_at = time.monotonic(), host.values_list("heartbeat_at", flat=True).first()
         # A host is idle, and not stalled, while runs of other hosts hold every slot.
         could_work = claims.is_any_due(timezone.now()) and wakeups.has_free_slot()
         if not could_work or heartbeat_at != self._heartbeat_at:

@@ -85,7 +85,7 @@ class ApiView(APIView):
             raise ScopeMissing(scope=scope.value)
 
     def perform_authentication(self, request: Any) -> None:
-        """Authenticate now, with the only authenticator. REST framework would search for it at the first use of `user`."""
+        """Authenticate now. REST framework would search for the authenticator at the first use of `user`."""
         [request._authenticator] = request.authenticators
         request.user, request.auth = request._authenticator.authenticate(request)
 

@@ -9,8 +9,8 @@ from typing import Any
 from seedance_service.docs import error_pages
 from seedance_service.docs.error_advice import ADVICE
 from seedance_service.docs.openapi import headers
-from seedance_service.errors import responses as error_answers
-from seedance_service.errors.responses import Problem
+from seedance_service.errors import problems
+from seedance_service.errors.problems import Problem
 
 Part = dict[str, Any]  # of the document
 NOVITA = "/v3/"
@@ -43,12 +43,12 @@ OF_OPERATION = {
 def errors(path: str, method: str, operation: Part, responses: Part) -> Part:
     """Return the operation's error answers by status, as references. Put each answer once into `responses`."""
     api, names = path[:4], set(_names(method, operation))
-    problems: dict[int, dict[str, Problem]] = {}
+    by_status: dict[int, dict[str, Problem]] = {}
     for code in error_pages.known().values():
         if code.name in names and code.problem and api in code.advice.entrances:
             status = code.problem.wire_status if api == NOVITA else code.problem.status
-            problems.setdefault(status, {})[code.name] = code.problem
-    return {str(status): _reference(api, problems[status], responses) for status in sorted(problems)}
+            by_status.setdefault(status, {})[code.name] = code.problem
+    return {str(status): _reference(api, by_status[status], responses) for status in sorted(by_status)}
 
 
 def _names(method: str, operation: Part) -> Iterator[str]:
@@ -67,26 +67,26 @@ def _names(method: str, operation: Part) -> Iterator[str]:
     yield from OF_OPERATION.get(operation["operationId"], ())
 
 
-def _reference(api: str, problems: dict[str, Problem], responses: Part) -> Part:
+def _reference(api: str, codes: dict[str, Problem], responses: Part) -> Part:
     """Return a reference to the answer, which has the name of its last code: no other set of codes ends with it."""
-    name, answer = _name(api, list(problems)[-1]), _answer(api, problems)
+    name, answer = _name(api, list(codes)[-1]), _answer(api, codes)
     assert responses.setdefault(name, answer) == answer
     return {"$ref": f"#/components/responses/{name}"}
 
 
-def _answer(api: str, problems: dict[str, Problem]) -> Part:
+def _answer(api: str, codes: dict[str, Problem]) -> Part:
     """Return the answer that has one of these problems."""
     schema, kind = ("NovitaError", "application/json") if api == NOVITA else ("Problem", "application/problem+json")
-    examples = {name: {"$ref": f"#/components/examples/{_name(api, name)}"} for name in problems}
+    examples = {name: {"$ref": f"#/components/examples/{_name(api, name)}"} for name in codes}
     content = {kind: {"schema": {"$ref": f"#/components/schemas/{schema}"}, "examples": examples}}
-    description = "\n".join(f"- `{name}`: {error_pages.known()[name].means}" for name in problems)
-    return {"description": description, "headers": headers.of_errors(list(problems.values())), "content": content}
+    description = "\n".join(f"- `{name}`: {error_pages.known()[name].means}" for name in codes)
+    return {"description": description, "headers": headers.of_errors(list(codes.values())), "content": content}
 
 
 def examples() -> dict[str, Part]:
     """Return the examples of each code in each API, for the components."""
     return {
-        _name(api, code.name): {"summary": error_answers.title(code.name), "value": body}
+        _name(api, code.name): {"summary": problems.title(code.name), "value": body}
         for code in error_pages.known().values()
         for api, body in error_pages.bodies(code).items()
     }

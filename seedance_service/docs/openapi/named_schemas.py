@@ -12,7 +12,7 @@ from generations.catalog import video_models
 from generations.models import Delivery, DeliveryAttempt, Generation
 from generations.reports import usage
 from generations.single_line import ONE_LINE
-from generations.webhooks import deliveries, novita_payload
+from generations.webhooks import novita_payload, outbox
 from tenants.limits.windows import Kind
 
 Part = dict[str, Any]  # of the document
@@ -22,11 +22,11 @@ ENUMS: dict[str, Iterable[str | int]] = {
     "AttemptOutcome": DeliveryAttempt.Outcome.values,
     "DeliveryStatus": Delivery.Status.values,
     "Duration": MODEL.durations,
-    "EventType": deliveries.TYPES,
+    "EventType": outbox.EVENT_TYPES,
     "GenerationStatus": Generation.Status.values,
     "LimitName": Kind.values,
     "LimitScope": ("tenant", "key"),
-    "NovitaTaskStatus": sorted(set(novita_payload.WIRE_STATUS.values())),
+    "NovitaTaskStatus": sorted(set(novita_payload.NOVITA_STATUS.values())),
     "NovitaTaskType": ("IMG_TO_VIDEO",),
     "NovitaVideoType": ("mp4",),
     "Resolution": MODEL.resolutions,
@@ -91,5 +91,5 @@ def _reference(schema: Part) -> Part:
     values = [value for value in schema["enum"] if value is not None]
     reference = {"$ref": f"#/components/schemas/{NAMES[tuple(values)]}"}
     is_nullable = None in schema["enum"]
-    rest = {name: schema[name] for name in ("description", "default") if name in schema}
+    rest: Part = {name: schema[name] for name in ("description", "default") if name in schema}
     return {"oneOf": [reference, {"type": "null"}], **rest} if is_nullable else {**reference, **rest}

@@ -15,7 +15,7 @@ from rest_framework.test import APIRequestFactory
 from generations import lifecycle
 from generations.api import long_poll
 from generations.models import Generation
-from tests.conftest import Caller, make_generation
+from tests.support.factories import Caller, make_generation
 
 threaded = pytest.mark.django_db(transaction=True)
 one_database = pytest.mark.one_database
@@ -98,7 +98,7 @@ def looks() -> Iterator[Looks]:
 @pytest.fixture(autouse=True)
 def _none_is_left(monkeypatch: Any) -> Iterator[None]:
     """Whatever a test did, nobody waits after it, and the thread that looked has ended."""
-    monkeypatch.setattr(long_poll, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(long_poll, "POLL_INTERVAL_SECONDS", 0.02)
     yield
     assert long_poll._watcher._waiting == {}
     for thread in threading.enumerate():
@@ -233,7 +233,7 @@ def test_fifty_who_wait_are_one_query_a_look(alice: Caller, looks: Looks, wait: 
 def test_a_database_in_trouble_is_asked_again(
     alice: Caller, looks: Looks, wait: Wait, monkeypatch: Any, caplog: Any
 ) -> None:
-    monkeypatch.setattr(long_poll, "AFTER_TROUBLE", 0.02)
+    monkeypatch.setattr(long_poll, "ERROR_INTERVAL_SECONDS", 0.02)
     g, another = make_generation(alice), make_generation(alice)
     looks.trouble = OperationalError("server closed the connection")
     answer, short = wait(g), wait(another, 0.05)
@@ -266,7 +266,7 @@ def test_a_look_that_fails_for_another_reason_is_not_the_last(alice: Caller, loo
 @threaded
 def test_none_is_lost_while_the_thread_that_looks_ends_and_begins(alice: Caller, monkeypatch: Any) -> None:
     """Every one waits for what has ended, so the thread is over again and again just when the next one comes."""
-    monkeypatch.setattr(long_poll, "LOOK_EVERY", 0.0)
+    monkeypatch.setattr(long_poll, "POLL_INTERVAL_SECONDS", 0.0)
     g = make_generation(alice)
     end(g)
 
