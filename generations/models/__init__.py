@@ -1,4 +1,4 @@
-"""The rows: generations, who works on them, and who is told of them."""
+"""The rows of generations, of the workers that process them, and of the webhooks that report them."""
 
 from generations.models.generation import Attempt, Event, Generation, InputImage, Label, SeedRecord
 from generations.models.hourly_statistics import HourlyStatistics, StorageUse
