@@ -1,4 +1,4 @@
-"""A generation and its events, attempts, labels and input images.
+"""A generation: the request, the state, the upstream's answers and the stored video.
 
 The schema enforces the rules of the states. `lifecycle` writes the rows.
 """
@@ -13,38 +13,9 @@ from django.db.models import F, Q, Value
 from django.utils import timezone
 
 from generations import ids
+from generations.models.indexes import NEWEST_FIRST, TENANT_AND_MODE
+from generations.models.input_image import InputImage
 from tenants.models import ApiKey, Tenant
-
-TENANT_AND_MODE = ("tenant", "test")  # how each index of a tenant's list begins
-NEWEST_FIRST = (F("created_at").desc(), F("id").desc())
-
-
-class InputImage(models.Model):
-    """An input image of one tenant, stored in S3 under its SHA-256 so that other generations can use it too."""
-
-    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="images")
-    sha256 = models.CharField(max_length=64)
-    key = models.CharField(max_length=200, help_text="The name of the object in the bucket.")
-    format = models.CharField(max_length=10)
-    width = models.PositiveIntegerField()
-    height = models.PositiveIntegerField()
-    size = models.PositiveIntegerField(help_text="Bytes.")
-    created_at = models.DateTimeField(default=timezone.now)
-    gone_at = models.DateTimeField(
-        "deleted at",
-        null=True,
-        help_text="The time when the image was deleted, after every generation that uses it was deleted.",
-    )
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["tenant", "sha256"], name="an_image_is_kept_once_a_tenant")]
-        indexes = [
-            models.Index(fields=["sha256"], name="image_by_sha256"),  # serves the panel's search
-            models.Index(fields=["tenant", "created_at"], condition=Q(gone_at=None), name="image_by_age"),
-        ]
-
-    def __str__(self) -> str:
-        return self.sha256
 
 
 class Generation(models.Model):
@@ -249,65 +220,3 @@ class SeedRecord(Generation):
     class Meta:
         proxy = True
         verbose_name, verbose_name_plural = "seed", "seed log"
-
-
-class Label(models.Model):
-    """One name and value of a generation's metadata, in the order of the generation list, for the list's filter."""
-
-    generation = models.ForeignKey(Generation, on_delete=models.CASCADE, related_name="labels", db_index=False)
-    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+", db_index=False)
-    test = models.BooleanField()
-    name = models.CharField(max_length=64)
-    value = models.CharField(max_length=512)
-    created_at = models.DateTimeField(help_text="The creation time of the generation.")
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["generation", "name"], name="a_name_has_one_value")]
-        indexes = [
-            models.Index(
-                *TENANT_AND_MODE,
-                "name",
-                "value",
-                F("created_at").desc(),
-                F("generation").desc(),
-                name="label_by_name_and_value",
-            ),
-            models.Index(
-                *TENANT_AND_MODE, "name", F("created_at").desc(), F("generation").desc(), name="label_by_name"
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.name}={self.value}"
-
-
-class Event(models.Model):
-    """One entry of a generation's timeline, stored in the transaction that caused it. Append-only."""
-
-    generation = models.ForeignKey(Generation, on_delete=models.CASCADE, related_name="events")
-    at = models.DateTimeField(default=timezone.now)
-    status = models.CharField(max_length=12, choices=Generation.Status.choices, help_text="The status after the event.")
-    message = models.TextField(blank=True)
-
-    class Meta:
-        ordering: ClassVar = ["id"]
-
-    def __str__(self) -> str:
-        return f"{self.status} at {self.at:%H:%M:%S}"
-
-
-class Attempt(models.Model):
-    """One paid POST to the upstream, recorded before the first byte is sent."""
-
-    generation = models.ForeignKey(Generation, on_delete=models.CASCADE, related_name="attempts")
-    number = models.PositiveIntegerField()
-    started_at = models.DateTimeField(default=timezone.now)
-    finished_at = models.DateTimeField(null=True)
-    outcome = models.CharField(max_length=20, blank=True, help_text="created, not_created, refused or in_doubt.")
-    detail = models.TextField(blank=True)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["generation", "number"], name="attempts_are_numbered")]
-
-    def __str__(self) -> str:
-        return f"attempt {self.number}"

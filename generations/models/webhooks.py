@@ -10,7 +10,8 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from generations import ids
-from generations.models.generation import NEWEST_FIRST, TENANT_AND_MODE, Generation
+from generations.models.generation import Generation
+from generations.models.indexes import NEWEST_FIRST, TENANT_AND_MODE
 from tenants.models import Tenant
 
 IS_DUE, IS_OWN_WEBHOOK = Q(due_at__isnull=False), Q(endpoint=None)
