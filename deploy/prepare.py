@@ -15,8 +15,8 @@ from django.contrib.auth import get_user_model
 from generations.bucket import objects
 from tenants import actions
 from tenants.actions import Actor
-from tenants.api.authentication import find
 from tenants.errors import InvalidKey
+from tenants.keys.lookup import find_key
 from tenants.models import Tenant
 
 
@@ -38,7 +38,7 @@ def _demo_key(known: str) -> str:
     actor = Actor(name="make run", reason="the demo tenant")
     tenant = Tenant.objects.filter(name="demo").first() or actions.create_tenant(actor, "demo")
     try:
-        find(known)
+        find_key(known)
     except InvalidKey:
         return actions.mint_key(actor, tenant, label="make run").text
     return known

@@ -21,10 +21,11 @@ from django.db.models import F
 from django.utils import timezone
 from prometheus_client import Histogram
 
+from generations import leases
 from generations.models import Attempt, Event, Generation, InputImage, Label
 from generations.telemetry import metrics
 from generations.telemetry.failpoints import failpoint
-from generations.webhooks import deliveries
+from generations.webhooks import outbox
 from tenants.db.engine import engine
 from tenants.db.operations import Statement
 from tenants.db.prepared_statements import Insert
@@ -34,11 +35,9 @@ from tenants.money import ledger
 log = structlog.stdlib.get_logger(__name__)
 
 Status = Generation.Status
-SUBMIT_LEASE = timedelta(seconds=180)  # longer than the 120 s that a submit may take
-COPY_LEASE = timedelta(seconds=90)  # renewed while bytes flow
 SENT = [Status.SUBMITTING, Status.IN_DOUBT]  # an answer to its one POST may come late, and is still taken
 STALLED_AFTER = timedelta(hours=1)  # from then on ops see it as stalled, and it is polled rarely
-IN_DOUBT_HOLD = timedelta(hours=24)  # how long ops have to find out, before it fails by itself
+FAIL_IN_DOUBT_AFTER = timedelta(hours=24)  # how long ops have to find out, before it fails by itself
 
 # One statement for all that is still rendering: a poll each would be a write each.
 SEEN_TYPES = ("uuid", "bigint", "timestamptz", "bigint")
@@ -68,13 +67,13 @@ class StoredVideo:
     poster_key: str
 
 
-class InputGone(Exception):
+class InputDeleted(Exception):
     """A picture that it is to be made from was given up meanwhile."""
 
 
-def record(generation: Generation, charges: Sequence[Charge]) -> list[Statement]:
+def prepare_inserts(generation: Generation, charges: Sequence[Charge]) -> list[Statement]:
     """Return the INSERTs of a new generation, for its admission's plan: the row, its labels, its hold and its first
-    event. Whoever runs them calls `tell` once they are committed."""
+    event. Whoever runs them calls `log_transition` once they are committed."""
     generation.status = Status.QUEUED
     generation.due_at = generation.created_at
     assert generation.api_key is not None
@@ -107,35 +106,35 @@ def _labels(generation: Generation) -> list[Label]:
     ]
 
 
-def keep_image(generation: Generation, field: str, image: InputImage) -> bool:
+def attach_image(generation: Generation, field: str, image: InputImage) -> bool:
     """The picture behind `image` or `last_image`, given as a URL, was read and lies in the bucket. Raises InputGone."""
     setattr(generation, field, image)
     with transaction.atomic():
         (sql, values), count = required_inputs(image.pk)
         if len(engine.run(engine.locking(sql), values)) != count:
-            raise InputGone
-        return _note(generation, **{field: image})
+            raise InputDeleted
+        return update_if_claimed(generation, **{field: image})
 
 
-def reschedule(generation: Generation, seconds: float, *, trouble: str = "", **facts: Any) -> bool:
-    """Not yet: look again in `seconds`. `trouble` says why a try of the present step came to nothing, and counts it."""
+def reschedule(generation: Generation, seconds: float, *, error: str = "", **facts: Any) -> bool:
+    """Not yet: look again in `seconds`. `error` says why a try of the present step came to nothing, and counts it."""
     due_at, first = timezone.now() + timedelta(seconds=seconds), generation.consecutive_failures == 0
     with transaction.atomic():
-        noted = _note(
+        noted = update_if_claimed(
             generation,
             due_at=due_at,
-            consecutive_failures=generation.consecutive_failures + 1 if trouble else 0,
+            consecutive_failures=generation.consecutive_failures + 1 if error else 0,
             **facts,
         )
-        if noted and trouble and first:
-            Event.objects.create(generation=generation, status=generation.status, message=trouble)
-    if noted and trouble:
-        log.warning("a step came to nothing", action=str(generation.status), why=trouble, **_named(generation))
+        if noted and error and first:
+            Event.objects.create(generation=generation, status=generation.status, message=error)
+    if noted and error:
+        log.warning("a step came to nothing", action=str(generation.status), why=error, **_log_fields(generation))
     return noted
 
 
 @dataclass(frozen=True)
-class Rendering:
+class Progress:
     """What a poll saw of one that is not done."""
 
     id: UUID
@@ -144,7 +143,7 @@ class Rendering:
     progress_percent: int
 
 
-def reschedule_many(seen: Sequence[Rendering]) -> None:
+def reschedule_many(seen: Sequence[Progress]) -> None:
     """As `reschedule`, without trouble, for many at once: it holds for each whose turn is still the poller's."""
     if not seen:
         return
@@ -156,14 +155,16 @@ def reschedule_many(seen: Sequence[Rendering]) -> None:
 
 def renew_lease(generation: Generation) -> bool:
     """False where the turn has gone to another worker."""
-    return _note(generation, due_at=timezone.now() + COPY_LEASE)
+    return update_if_claimed(generation, due_at=timezone.now() + leases.COPY_LEASE)
 
 
 def start_submitting(generation: Generation) -> Attempt | None:
     """Written and committed before the paid POST. None where another worker got there first."""
     now = timezone.now()
     with transaction.atomic():
-        moved = _move(generation, [Status.QUEUED], Status.SUBMITTING, due_at=now + SUBMIT_LEASE, submitted_at=now)
+        moved = _transition(
+            generation, [Status.QUEUED], Status.SUBMITTING, due_at=now + leases.SUBMIT_LEASE, submitted_at=now
+        )
         if not moved:
             return None
         return Attempt.objects.create(generation=generation, number=generation.attempts.count() + 1)
@@ -176,12 +177,12 @@ def mark_running(generation: Generation, attempt: Attempt, upstream_id: str, sec
     """
     due_at = timezone.now() + timedelta(seconds=seconds)
     with transaction.atomic():
-        _close(attempt, "created", upstream_id)
+        _close_attempt(attempt, "created", upstream_id)
         sources = [Status.QUEUED, *SENT]
         facts: dict[str, Any] = {"due_at": due_at, "upstream_id": upstream_id, "consecutive_failures": 0}
-        if _move(generation, sources, Status.RUNNING, fenced=False, **facts):
+        if _transition(generation, sources, Status.RUNNING, fenced=False, **facts):
             return True
-    log.error("a task is paid for, and its generation is over", upstream_id=upstream_id, **_named(generation))
+    log.error("a task is paid for, and its generation is over", upstream_id=upstream_id, **_log_fields(generation))
     return False
 
 
@@ -189,15 +190,15 @@ def mark_not_created(generation: Generation, attempt: Attempt, reason: str, seco
     """The upstream has surely not created it: it waits in the queue, with its hold, for another attempt."""
     due_at = timezone.now() + timedelta(seconds=seconds)
     with transaction.atomic():
-        _close(attempt, "not_created", reason)
+        _close_attempt(attempt, "not_created", reason)
         facts: dict[str, Any] = {"due_at": due_at, "consecutive_failures": generation.consecutive_failures + 1}
-        return _move(generation, SENT, Status.QUEUED, reason, fenced=False, sent=generation.submitted_at, **facts)
+        return _transition(generation, SENT, Status.QUEUED, reason, fenced=False, sent=generation.submitted_at, **facts)
 
 
 def mark_refused(generation: Generation, attempt: Attempt, reason: str, message: str) -> bool:
     """The upstream refused it for good."""
     with transaction.atomic():
-        _close(attempt, "refused", f"{reason}: {message}")
+        _close_attempt(attempt, "refused", f"{reason}: {message}")
         sentence = f"The upstream refused it: {reason}. {message}".strip()
         sent = generation.submitted_at
         return fail(generation, "upstream_refused", sentence, sources=SENT, fenced=False, sent=sent)
@@ -207,26 +208,26 @@ def mark_in_doubt(generation: Generation, reason: str, attempt: Attempt | None =
     """The answer was lost: it may have been paid for. It is due at once, for what the tenant's policy says of it."""
     with transaction.atomic():
         for lost in [attempt] if attempt else generation.attempts.filter(finished_at=None):
-            _close(lost, "in_doubt", reason)
-        moved = _move(
+            _close_attempt(lost, "in_doubt", reason)
+        moved = _transition(
             generation, [Status.SUBMITTING], Status.IN_DOUBT, reason, due_at=timezone.now(), consecutive_failures=0
         )
     failpoint("doubt_recorded")
     return moved
 
 
-def hold_doubt(generation: Generation) -> bool:
+def await_operator(generation: Generation) -> bool:
     """It waits for ops, until IN_DOUBT_HOLD after its submit."""
     assert generation.submitted_at is not None
-    return _note(generation, due_at=generation.submitted_at + IN_DOUBT_HOLD)
+    return update_if_claimed(generation, due_at=generation.submitted_at + FAIL_IN_DOUBT_AFTER)
 
 
-def attach(generation: Generation, upstream_id: str, why: str) -> bool:
+def attach_task(generation: Generation, upstream_id: str, why: str) -> bool:
     """The task that its lost answer was about was found."""
     now = timezone.now()
     facts: dict[str, Any] = {"due_at": now, "resumed_at": now, "upstream_id": upstream_id, "consecutive_failures": 0}
     sent = generation.submitted_at
-    return _move(generation, [Status.IN_DOUBT], Status.RUNNING, why, fenced=False, sent=sent, **facts)
+    return _transition(generation, [Status.IN_DOUBT], Status.RUNNING, why, fenced=False, sent=sent, **facts)
 
 
 def resubmit(generation: Generation, why: str) -> bool:
@@ -234,11 +235,11 @@ def resubmit(generation: Generation, why: str) -> bool:
     now = timezone.now()
     facts: dict[str, Any] = {"due_at": now, "resumed_at": now, "consecutive_failures": 0}
     sent = generation.submitted_at
-    return _move(generation, [Status.IN_DOUBT], Status.QUEUED, why, fenced=False, sent=sent, **facts)
+    return _transition(generation, [Status.IN_DOUBT], Status.QUEUED, why, fenced=False, sent=sent, **facts)
 
 
 def start_copying(generation: Generation, upstream_seed: int | None) -> bool:
-    due_at = timezone.now() + COPY_LEASE
+    due_at = timezone.now() + leases.COPY_LEASE
     facts: dict[str, Any] = {
         "due_at": due_at,
         "upstream_seed": upstream_seed,
@@ -246,7 +247,7 @@ def start_copying(generation: Generation, upstream_seed: int | None) -> bool:
         "consecutive_failures": 0,
     }
     with transaction.atomic():
-        moved = _move(generation, [Status.RUNNING], Status.COPYING, **facts)
+        moved = _transition(generation, [Status.RUNNING], Status.COPYING, **facts)
         if moved:
             _observe(metrics.UPSTREAM, generation.resumed_at or generation.submitted_at)
     return moved
@@ -296,14 +297,14 @@ def cancel(generation: Generation, why: str) -> bool:
         return moved
 
 
-def nudge(generation: Generation, sources: Sequence[Status], why: str) -> bool:
+def run_now(generation: Generation, sources: Sequence[Status], why: str) -> bool:
     """It is due now and its tries begin anew; a worker that has it in hand loses its turn."""
     row = Generation.objects.filter(pk=generation.pk, status__in=sources)
     with transaction.atomic():
         if not row.update(due_at=timezone.now(), consecutive_failures=0, fencing_token=F("fencing_token") + 1):
             return False
         generation.refresh_from_db(fields=["status", "due_at", "consecutive_failures", "fencing_token"])
-        _tell(generation, why)
+        _record_event(generation, why)
     return True
 
 
@@ -314,7 +315,7 @@ def delete(generation: Generation, by: str = "its caller") -> bool:
         if not over.update(deleted_at=timezone.now()):
             return False
         generation.refresh_from_db(fields=["status", "deleted_at"])
-        _tell(generation, f"its video and its pictures were deleted by {by}")
+        _record_event(generation, f"its video and its pictures were deleted by {by}")
     return True
 
 
@@ -336,7 +337,7 @@ def mark_purged(generation: Generation) -> None:
 
 def _finish(generation: Generation, sources: Iterable[Status], target: Status, why: str = "", **columns: Any) -> bool:
     with transaction.atomic():
-        moved = _move(generation, sources, target, why, due_at=None, finished_at=timezone.now(), **columns)
+        moved = _transition(generation, sources, target, why, due_at=None, finished_at=timezone.now(), **columns)
         if moved:
             ended = (metrics.mode(test=generation.test), str(target), columns.get("error_code", ""))
             transaction.on_commit(metrics.FINISHED.labels(*ended).inc)
@@ -350,7 +351,7 @@ def _observe(histogram: Histogram, since: datetime | None) -> None:
     transaction.on_commit(lambda: histogram.observe(seconds))
 
 
-def _move(
+def _transition(
     generation: Generation,
     sources: Iterable[Status],
     target: Status,
@@ -372,12 +373,12 @@ def _move(
         failpoint("move_before_event")
         for name, value in {"status": target, **columns}.items():
             setattr(generation, name, value)
-        _tell(generation, why)
-        deliveries.publish(generation)
+        _record_event(generation, why)
+        outbox.publish(generation)
     return True
 
 
-def _note(generation: Generation, **columns: Any) -> bool:
+def update_if_claimed(generation: Generation, **columns: Any) -> bool:
     """Learn something without moving: it holds only while the turn is this worker's."""
     row = Generation.objects.filter(pk=generation.pk, fencing_token=generation.fencing_token, status=generation.status)
     if not row.update(**columns):
@@ -387,26 +388,26 @@ def _note(generation: Generation, **columns: Any) -> bool:
     return True
 
 
-def _tell(generation: Generation, why: str) -> None:
+def _record_event(generation: Generation, why: str) -> None:
     engine.run(*_event(generation, why))
     status = str(generation.status)
-    transaction.on_commit(lambda: tell(generation, why, status))
+    transaction.on_commit(lambda: log_transition(generation, why, status))
 
 
 def _event(generation: Generation, why: str) -> Statement:
     return _insert_event.of(generation_id=generation.pk, status=str(generation.status), message=why)
 
 
-def tell(generation: Generation, why: str, status: str = Status.QUEUED) -> None:
+def log_transition(generation: Generation, why: str, status: str = Status.QUEUED) -> None:
     """The log, of a move that is committed."""
     since = int((timezone.now() - generation.created_at).total_seconds() * 1000)
-    log.info("move", action=str(status), **_named(generation), duration_ms=since, why=why)
+    log.info("move", action=str(status), **_log_fields(generation), duration_ms=since, why=why)
 
 
-def _named(generation: Generation) -> dict[str, Any]:
+def _log_fields(generation: Generation) -> dict[str, Any]:
     """As each line about a generation names it."""
     return {"tenant": generation.tenant_id, "generation": str(generation.pk), "seed": generation.seed}
 
 
-def _close(attempt: Attempt, outcome: str, detail: str) -> None:
+def _close_attempt(attempt: Attempt, outcome: str, detail: str) -> None:
     Attempt.objects.filter(pk=attempt.pk).update(finished_at=timezone.now(), outcome=outcome, detail=detail)

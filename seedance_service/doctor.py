@@ -161,10 +161,10 @@ def of_upstream() -> Iterator[Finding]:
 
 def of_worker() -> Iterator[Finding]:
     try:
-        age = worker_hosts.youngest_age()
+        age = worker_hosts.latest_heartbeat_age()
     except Error:
         return  # which of_database has told
-    if age is None or age > worker_hosts.SILENT:
+    if age is None or age > worker_hosts.SILENT_AFTER:
         fact = "none has ever looked" if age is None else f"none has looked for {age.total_seconds():.0f} s"
         mend = "Start the Procfile's worker; where it runs, its log says what is wrong."
         yield Finding("worker", WARNING, fact, mend)

@@ -1,6 +1,6 @@
-"""Every request has an id: its caller's X-Request-Id where that is sane, else one that is made here.
+"""The id of each request: the caller's X-Request-Id where that is safe to repeat, else a new one.
 
-It is a header of every answer, in the body of every error, and in every line that is logged meanwhile.
+The id is a header of every answer, in the body of every error, and in every log entry of the request.
 """
 
 import random
@@ -11,18 +11,19 @@ from contextvars import ContextVar
 from typing import Any
 
 HEADER = "X-Request-Id"
-SANE = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")  # nothing that could end a header or a line of the log
+SAFE = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")  # nothing that could end a header or a log entry
 
 _current: ContextVar[str] = ContextVar("request_id", default="")
 
 
 def current() -> str:
-    """Of the request that this thread answers; empty where it answers none, as in a worker."""
+    """Return the id of the request that this thread answers; empty outside of requests, as in a worker."""
     return _current.get()
 
 
 @contextmanager
 def answering(request_id: str) -> Iterator[None]:
+    """Make `request_id` the current one within the block."""
     token = _current.set(request_id)
     try:
         yield
@@ -30,7 +31,7 @@ def answering(request_id: str) -> Iterator[None]:
         _current.reset(token)  # the server's thread goes on to another request
 
 
-def of(meta: Mapping[str, Any]) -> str:
-    """The request's own id, or a new one."""
+def from_headers(meta: Mapping[str, Any]) -> str:
+    """Return the caller's id from a WSGI environ, or a new one."""
     text = meta.get("HTTP_X_REQUEST_ID", "")
-    return text if SANE.fullmatch(text) else f"req_{random.getrandbits(128):032x}"  # no secret
+    return text if SAFE.fullmatch(text) else f"req_{random.getrandbits(128):032x}"  # not a secret

@@ -123,7 +123,7 @@ AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_RESET_ON_SUCCESS = True
-AXES_CLIENT_IP_CALLABLE = "tenants.api.authentication.address_of"
+AXES_CLIENT_IP_CALLABLE = "tenants.keys.throttle.client_address"
 AXES_LOCKOUT_TEMPLATE = "panel/locked_out.html"
 AXES_DISABLE_ACCESS_LOG = True  # the log has it
 OTP_TOTP_ISSUER = "Seedance Service"
@@ -276,7 +276,7 @@ LOGGING = {
             "secrets": [*KEYS_OF_OURS, *KEYS_OF_OTHERS],
         }
     },
-    "handlers": {"stderr": {"class": "seedance_service.logs.Lines", "formatter": "line"}},
+    "handlers": {"stderr": {"class": "seedance_service.logs.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO").upper()},
     "loggers": {
         # Their INFO and DEBUG lines hold whole URLs, signatures included.

@@ -25,6 +25,6 @@ urlpatterns = [
     path("docs/<slug:name>", pages.page),
     path("docs/<slug:name>.md", pages.page_as_markdown),
 ]
-handler400 = "seedance_service.errors.responses.bad_request"
-handler404 = "seedance_service.errors.responses.not_found"
-handler500 = "seedance_service.errors.responses.server_error"
+handler400 = "seedance_service.errors.views.bad_request"
+handler404 = "seedance_service.errors.views.not_found"
+handler500 = "seedance_service.errors.views.server_error"

@@ -1,4 +1,4 @@
-"""The service as a WSGI application. What a web process can make before its first request is made here."""
+"""The service as a WSGI application. Imports, clients and caches of a web process are prepared before requests."""
 
 import gc
 import os
@@ -12,7 +12,7 @@ os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(settings.METRICS_DIR / "web")  # be
 django.setup(set_prefix=False)
 
 from generations.api import long_poll  # noqa: E402
-from generations.bucket import objects  # noqa: E402  # these read the settings, which are there now
+from generations.bucket import objects  # noqa: E402  # these modules read the settings
 from generations.errors import StorageError  # noqa: E402
 from seedance_service.http import dispatch  # noqa: E402
 
@@ -24,4 +24,4 @@ except StorageError:  # /readyz reports it, and so does every call that needs th
     log.exception("the bucket's clients can not be made")
 long_poll.end_with_the_process()
 gc.collect()
-gc.freeze()  # what is loaded now lives as long as the process: the collector need not visit it during requests
+gc.freeze()  # loaded modules live as long as the process: the collector need not visit them

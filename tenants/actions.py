@@ -97,7 +97,7 @@ def mint_key(
     if unknown := set(scopes or []) - set(ApiKey.Scope.values):
         raise NotPossible(reason=f"There is no scope {sorted(unknown)[0]!r}.")
     facts = {"label": label, "scopes": list(ApiKey.Scope.values if scopes is None else scopes), "test": test}
-    new = key_format.mint(test=test)
+    new = key_format.generate(test=test)
     with transaction.atomic():
         key = ApiKey(
             tenant=tenant, prefix=new.prefix, digest=new.digest, expires_at=expires_at, **facts, **limits or {}

@@ -130,7 +130,7 @@ class ApiKey(Limits):
         return self.prefix
 
     @property
-    def is_live(self) -> bool:
+    def is_usable(self) -> bool:
         """Whether it may be used now: it is neither revoked nor expired."""
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > timezone.now())
 

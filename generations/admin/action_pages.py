@@ -88,7 +88,7 @@ PAGES = {
         "Run next step now",
         "The next step runs at once, without the delay after earlier failures.",
         ActionForm,
-        actions.nudge,
+        actions.run_now,
     ),
     "retry_copy": ActionPage(
         "Retry copy",

@@ -51,7 +51,7 @@ def add_context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]
     now = timezone.now()
     context.update(title="Dashboard", as_of=now)
     if request.user.has_perm("generations.view_generation"):
-        hours = hourly_statistics.hours(now - MONTH, now)
+        hours = hourly_statistics.read_hours(now - MONTH, now)
         context.update(tiles=tiles(now), periods=periods(hours, now), charts=charts(hours))
     if request.user.has_perm("tenants.view_tenant"):
         context.update(spending=spending.this_month(now))
@@ -60,7 +60,7 @@ def add_context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]
 
 def tiles(now: datetime) -> list[Tile]:
     """Return the tiles about the upstream, the workers, generations in progress, webhooks and storage."""
-    current = backlog.now()
+    current = backlog.read()
     counts = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in current.live.items() if count)
     longest_wait = format_span(timedelta(seconds=current.oldest_due_seconds))
     return [
@@ -71,7 +71,7 @@ def tiles(now: datetime) -> list[Tile]:
         Tile("Longest wait", longest_wait, "of a due generation", _wait_level(current)),
         _problem_tile("In doubt", current.in_doubt, "unknown whether paid for", status__exact="in_doubt"),
         _problem_tile("Stalled", current.stalled, "rendering for over an hour", attention="stalled"),
-        _problem_tile("Copy retrying", current.uncopied, "rendered, not stored yet", attention="uncopied"),
+        _problem_tile("Copy retrying", current.copy_retrying, "rendered, not stored yet", attention="uncopied"),
         webhook_tile(now),
         storage_tile(),
     ]
@@ -99,14 +99,14 @@ def worker_tile(now: datetime) -> Tile:
 
     A host without a heartbeat for more than a day is taken to be removed.
     """
-    heartbeats = {worker.host: worker.beat_at for worker in Worker.objects.all() if worker.beat_at}
+    heartbeats = {worker.host: worker.heartbeat_at for worker in Worker.objects.all() if worker.heartbeat_at}
     url = reverse("admin:generations_worker_changelist")
     if not heartbeats:
         return Tile("Worker", "none", "no heartbeat yet", "bad", url)
     age = now - max(heartbeats.values())
-    silent = sorted(host for host, at in heartbeats.items() if worker_hosts.SILENT < now - at < DAY)
+    silent = sorted(host for host, at in heartbeats.items() if worker_hosts.SILENT_AFTER < now - at < DAY)
     note = f"{', '.join(silent)}: no heartbeat" if silent else "since the last heartbeat"
-    level = "bad" if age > worker_hosts.SILENT else "warn" if silent else "good"
+    level = "bad" if age > worker_hosts.SILENT_AFTER else "warn" if silent else "good"
     return Tile("Worker", format_span(age), note, level, url)
 
 
@@ -124,14 +124,14 @@ def storage_tile() -> Tile:
     use = StorageUse.objects.first()
     if use is None:
         return Tile("Storage used", "-", "not measured yet")
-    parts = f"videos {filesizeformat(use.videos)}, images {filesizeformat(use.pictures)}, at {use.at:%H:%M} UTC"
-    return Tile("Storage used", filesizeformat(use.videos + use.pictures), parts)
+    parts = f"videos {filesizeformat(use.videos)}, images {filesizeformat(use.images)}, at {use.at:%H:%M} UTC"
+    return Tile("Storage used", filesizeformat(use.videos + use.images), parts)
 
 
 def periods(hours: Sequence[Hour], now: datetime) -> list[tuple[str, Counts]]:
     """Return the numbers of accepted and finished generations in the last hour, day and month."""
     last_hour = hourly_statistics.total(
-        counts for (_, test), counts in hourly_statistics.between(now - HOUR, now).items() if not test
+        counts for (_, test), counts in hourly_statistics.count_hours(now - HOUR, now).items() if not test
     )
     last_day = hourly_statistics.total(hour.counts for hour in hours if hour.at > now - DAY - HOUR)
     return [
@@ -143,12 +143,12 @@ def periods(hours: Sequence[Hour], now: datetime) -> list[tuple[str, Counts]]:
 
 def charts(hours: Sequence[Hour]) -> list[Chart]:
     """Return the charts of finished generations and durations per hour, and of generations per day."""
-    recent, days = hours[-CHART_HOURS:], hourly_statistics.by_day(hours)
+    recent, days = hours[-CHART_HOURS:], hourly_statistics.group_by_day(hours)
     labels = [f"{hour.at:%d %H:00}" for hour in recent]
     finished = {name: [getattr(hour.counts, name) for hour in recent] for name in ("succeeded", "failed", "cancelled")}
     daily = {name: [getattr(counts, name) for counts in days.values()] for name in ("accepted", "succeeded", "failed")}
     shares = {"p50": 0.5, "p95": 0.95}
-    durations = {name: [_round(hour.counts.took_within(shares[name])) for hour in recent] for name in shares}
+    durations = {name: [_round(hour.counts.duration_percentile(shares[name])) for hour in recent] for name in shares}
     return [
         Chart("finished", "Finished per hour (UTC)", "bar", labels, _coloured(finished), stacked=True),
         Chart("durations", "Seconds from accept to video, per hour", "line", labels, _coloured(durations)),

@@ -12,7 +12,7 @@ from django.utils import timezone
 from generations import ids
 from generations.catalog import video_models
 from generations.reports import backlog
-from generations.webhooks import deliveries
+from generations.webhooks import outbox
 from tenants.admin.filters import TEMPLATE
 
 DAY = timedelta(days=1)
@@ -57,12 +57,13 @@ class AttentionFilter(SimpleListFilter):
         conditions = {
             "live": Q(due_at__isnull=False),
             "due": Q(due_at__lte=now),
-            "stalled": backlog.stalled(now),
-            "uncopied": backlog.UNCOPIED,
+            "stalled": backlog.stalled_condition(now),
+            "uncopied": backlog.COPY_RETRYING,
         }
         condition = conditions.get(self.value() or "")
         # Generations in progress are few, and a partial index holds them.
-        return rows.alias(since=backlog.since()).filter(condition, due_at__isnull=False) if condition else rows
+        rows = rows.alias(rendering_since=backlog.rendering_since())
+        return rows.filter(condition, due_at__isnull=False) if condition else rows
 
 
 class CreatedFilter(SimpleListFilter):
@@ -108,4 +109,4 @@ class EventTypeFilter(FixedValuesFilter):
     """Filter deliveries by the type of their event."""
 
     title, parameter_name = "event", "type"
-    values = deliveries.TYPES
+    values = outbox.EVENT_TYPES

@@ -69,7 +69,7 @@ def in_doubt_facts(generation: Generation) -> dict[str, str]:
     """Return what an operator needs to know to resolve a generation in doubt."""
     sent_at, now = generation.submitted_at, timezone.now()
     assert sent_at is not None
-    fails_at = sent_at + lifecycle.IN_DOUBT_HOLD
+    fails_at = sent_at + lifecycle.FAIL_IN_DOUBT_AFTER
     return {
         "In doubt since": f"{times.readable(sent_at, 'seconds')} UTC, sent {format_span(now - sent_at)} ago",
         "Fails by itself": f"{times.readable(fails_at, 'seconds')} UTC, in {format_span(fails_at - now)}",

@@ -13,7 +13,7 @@ from unfold.decorators import action, display
 
 from generations.admin import destinations, filters
 from generations.models import Delivery, DeliveryAttempt, WebhookEndpoint
-from generations.webhooks import deliveries, endpoints
+from generations.webhooks import endpoints, outbox
 from tenants import times
 from tenants.actions import Actor
 from tenants.admin import action_page
@@ -33,8 +33,8 @@ class EndpointForm(ActionForm):
     url = TextLineField(max_length=MAX_URL_CHARS, label="URL")
     events = forms.MultipleChoiceField(
         required=False,
-        choices=[(name, name) for name in deliveries.TYPES],
-        help_text=f"Events that are delivered. None selected: all except {', '.join(deliveries.BY_NAME_ONLY)}.",
+        choices=[(name, name) for name in outbox.EVENT_TYPES],
+        help_text=f"Events that are delivered. None selected: all except {', '.join(outbox.OPT_IN_TYPES)}.",
         widget=widgets.UnfoldAdminCheckboxSelectMultipleWidget,
     )
     description = TextLineField(required=False, max_length=200)
@@ -71,9 +71,9 @@ class RotateSecretForm(ActionForm):
 
     overlap = HoursField(
         label="Overlap in hours",
-        initial=endpoints.OVERLAP // timedelta(hours=1),
+        initial=endpoints.DEFAULT_OVERLAP // timedelta(hours=1),
         min_value=0,
-        max_value=endpoints.LONGEST_OVERLAP // timedelta(hours=1),
+        max_value=endpoints.MAX_OVERLAP // timedelta(hours=1),
         help_text="How long both secrets sign.",
     )
 
@@ -188,7 +188,7 @@ class WebhookEndpointAdmin(action_page.ActionPagesMixin, ModeMixin, ReadOnlyMixi
     @display(description="Events")
     def event_types(self, endpoint: WebhookEndpoint) -> str:
         """Return the types of the events that are delivered, or the default in words."""
-        return ", ".join(endpoint.events) or f"all except {', '.join(deliveries.BY_NAME_ONLY)}"
+        return ", ".join(endpoint.events) or f"all except {', '.join(outbox.OPT_IN_TYPES)}"
 
     @display(description="State", label={"enabled": "success", "failing": "warning", "disabled": "danger"})
     def state(self, endpoint: WebhookEndpoint) -> str:

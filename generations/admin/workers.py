@@ -23,5 +23,5 @@ class PauseAdmin(ReadOnlyMixin, ModelAdmin):
 class WorkerAdmin(ReadOnlyMixin, ModelAdmin):
     """List the worker hosts with their heartbeats and the restarts by their supervisors."""
 
-    list_display = ["host", "started_at", "beat_at", "restarts", "restarted_at", "restart_reason"]
+    list_display = ["host", "started_at", "heartbeat_at", "restarts", "restarted_at", "restart_reason"]
     ordering: Any = ["host"]

@@ -7,7 +7,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 
 from generations import lifecycle
-from generations.api import create_generation, idempotency, long_poll, render, tenant_scope
+from generations.api import create_generation, long_poll, render, tenant_scope
 from generations.api.generations import Creates
 from generations.api.request_bodies import Rerun
 from generations.api.response_schemas import EventList, GenerationRow
@@ -45,7 +45,7 @@ class RerunView(Creates):
         operation_id="generations_rerun",
         summary="Ask for it again: the same pictures, fields and seed, but for what the body says",
         request={"application/json": Rerun, "multipart/form-data": Rerun},
-        parameters=[idempotency.PARAMETER, long_poll.PARAMETER],
+        parameters=[create_generation.IDEMPOTENCY_KEY_PARAMETER, long_poll.PARAMETER],
         responses={202: GenerationRow, 200: GenerationRow},
     )
     def post(self, request: Request, generation_id: str) -> HttpResponse:

@@ -7,14 +7,14 @@ from django.urls import get_script_prefix
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
-from generations.api import create_generation, generation_list, idempotency, long_poll, render, tenant_scope
+from generations.api import create_generation, generation_list, long_poll, render, tenant_scope
 from generations.api.json_codec import JSONParser
 from generations.api.large_bodies import LargeBodies
 from generations.api.multipart import FormParser
 from generations.api.request_bodies import NativeCreate
 from generations.api.response_schemas import GenerationList, GenerationRow
 from generations.catalog import eta
-from generations.intake.create import GenerationRequest
+from generations.intake.generation_request import GenerationRequest
 from generations.models import Generation
 from generations.ops import deletion
 from tenants.api.base import ApiView, respond
@@ -49,7 +49,7 @@ class Generations(Creates):
         operation_id="generations_create",
         summary="Ask for a video",
         request={"application/json": NativeCreate, "multipart/form-data": NativeCreate},
-        parameters=[idempotency.PARAMETER, long_poll.PARAMETER],
+        parameters=[create_generation.IDEMPOTENCY_KEY_PARAMETER, long_poll.PARAMETER],
         responses={202: GenerationRow, 200: GenerationRow},
     )
     def post(self, request: Request) -> HttpResponse:

@@ -12,7 +12,7 @@ from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
 from generations.api import json_guard
-from generations.intake.create import PICTURES
+from generations.intake.generation_request import IMAGE_FIELDS
 
 BEGIN, END = re.compile(rb"(?i:data:[^,]{0,200};base64,)?[A-Za-z0-9+/]+"), re.compile(rb"[A-Za-z0-9+/=]")
 MOST_LOOKED_AT = 1000  # bytes
@@ -58,7 +58,7 @@ def _decoded(content: bytes, long: list[tuple[int, int]]) -> Any:
         at = end
     body = msgspec.json.decode(b"".join([*pieces, content[at:]]))
     views = {f"{mark}{number}": memoryview(content)[start:end] for number, (start, end) in enumerate(long)}
-    found = {name: body.get(name) for name in PICTURES} if isinstance(body, dict) else {}
+    found = {name: body.get(name) for name in IMAGE_FIELDS} if isinstance(body, dict) else {}
     cut = {name: views[mark] for name, mark in found.items() if isinstance(mark, str) and mark in views}
     if len(cut) < len(long) or not all(_looks_like_base64(picture) for picture in cut.values()):
         return msgspec.json.decode(content)  # long is what has no picture's place, or is none: to be refused as a text

@@ -7,7 +7,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serial
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from generations.api import create_generation, idempotency, long_poll, render, tenant_scope
+from generations.api import create_generation, long_poll, render, tenant_scope
 from generations.api.generations import awaited
 from generations.api.large_bodies import LargeBodies
 from generations.api.request_bodies import NovitaCreate
@@ -26,7 +26,7 @@ class Submit(LargeBodies, NovitaView):
         operation_id="novita_seedance_v1_lite_i2v",
         summary="Seedance V1 Lite, image to video",
         request=NovitaCreate,
-        parameters=[idempotency.PARAMETER],
+        parameters=[create_generation.IDEMPOTENCY_KEY_PARAMETER],
         responses=inline_serializer("NovitaTaskId", {"task_id": serializers.UUIDField()}),
     )
     def post(self, request: Request) -> HttpResponse:

@@ -8,8 +8,7 @@ from rest_framework import serializers
 
 from generations.api.fields import METADATA, Flag, ImageText, Metadata, Name, OneOf, Text, Url, Whole, refuse
 from generations.catalog import video_models
-from generations.intake import create as intake
-from generations.intake.create import PICTURES, PLAIN, GenerationRequest, Webhook
+from generations.intake.generation_request import IMAGE_FIELDS, PLAIN_FIELDS, GenerationRequest, Webhook, fields_of
 from generations.models import Generation
 
 LONGEST_URL = 2000  # characters
@@ -129,7 +128,7 @@ class Rerun(NativeCreate):
 
     def get_fields(self) -> dict[str, Any]:
         fields = super().get_fields()
-        for name in (*PLAIN, *PICTURES):
+        for name in (*PLAIN_FIELDS, *IMAGE_FIELDS):
             fields[name].required, fields[name].default, fields[name].allow_null = False, serializers.empty, True
         return fields
 
@@ -138,6 +137,6 @@ class Rerun(NativeCreate):
         source: Generation = self.context["source"]
         given = {name: value for name, value in self.validated_data.items() if value is not None}
         own = {name: self.fields[name].get_default() for name in OWN}
-        wanted = {**intake.like(source), **own, **given}
+        wanted = {**fields_of(source), **own, **given}
         model = video_models.MODELS[wanted.pop("model")]
         return GenerationRequest(model=model, webhook=self.webhook(wanted), rerun_of=source.pk, **wanted)

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from rest_framework.request import Request
 
 from generations.errors import GenerationNotFound
-from generations.intake.create import PICTURES
+from generations.intake.generation_request import IMAGE_FIELDS
 from generations.models import Generation
 from tenants.api.base import key_of
 from tenants.db.prepared_statements import Select
@@ -17,7 +17,7 @@ from tenants.models import ApiKey
 def own_rows(request: Request) -> QuerySet[Generation]:
     """The caller's generations. A test key sees tests, a live one the rest."""
     key = key_of(request)
-    return Generation.objects.filter(**of_its_world(key)).select_related(*PICTURES)
+    return Generation.objects.filter(**of_its_world(key)).select_related(*IMAGE_FIELDS)
 
 
 def of_its_world(key: ApiKey) -> dict[str, Any]:
@@ -27,7 +27,9 @@ def of_its_world(key: ApiKey) -> dict[str, Any]:
 
 # The most frequent question of all.
 _own = Select(
-    lambda pk, tenant, test: Generation.objects.filter(pk=pk, tenant=tenant, test__in=[test]).select_related(*PICTURES),
+    lambda pk, tenant, test: Generation.objects.filter(pk=pk, tenant=tenant, test__in=[test]).select_related(
+        *IMAGE_FIELDS
+    ),
     UUID(int=1),
     -1,
     True,

@@ -1,211 +1,150 @@
-"""RECORD: the one intake behind both entrances. What it returns is durable, and has taken its room and its hold."""
+"""Create a generation from a request: check and store its images, draft its row, admit and record it.
+
+A generation that this module returns is committed: its limits are charged and its price is held.
+"""
 
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from mmap import mmap
-from typing import Any
-from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError
 from django.utils import timezone
 
-from generations import errors, ids, lifecycle, wakeups
+from generations import errors, ids, wakeups
 from generations.bucket import inputs
 from generations.catalog import eta, prices, video_models
+from generations.intake import generation_request, idempotency, record
+from generations.intake.generation_request import IMAGE_FIELDS, GenerationRequest, ImageSource
+from generations.intake.idempotency import IdempotencyKey
 from generations.media import images
 from generations.media.images import Image
 from generations.models import Generation, InputImage
 from generations.telemetry import metrics, tracing
-from generations.telemetry.failpoints import failpoint
 from tenants.db.operations import Statement
 from tenants.errors import LimitReached, NoSandbox, TenantSuspended
-from tenants.limits import admission, windows
-from tenants.limits.windows import Charge, Standing
+from tenants.limits import admission
+from tenants.limits.windows import Standing
 from tenants.models import ApiKey
 
-Source = Generation.SeedSource
-# URL, Base64 or data URI; Base64 as it lies in a body; a file's bytes; one that is kept already
-Picture = str | memoryview | mmap | InputImage
-Checked = str | Image | InputImage | None
-Audit = Callable[[Generation], Statement] | None
-MAX_CHANGES = 3  # of the tenant and its key, or of pictures that are deleted, amid one create
-REQUESTED = (
-    *("external_id", "metadata", "rerun_of", "webhook_url", "webhook_format"),
-    *("id", "tenant_id", "api_key_id", "created_at", "test", "idempotency_key", "idempotency_digest"),
-    *("model", "prompt", "resolution", "aspect_ratio", "duration", "camera_fixed", "seed", "seed_source"),
-    *("image_url", "last_image_url", "price_micro", "first_eta"),
-)
+# A str is a URL that is read later. None means that the request has no such image.
+CheckedImage = str | Image | InputImage | None
+AuditEntry = Callable[[Generation], Statement]
 
-
-PLAIN = ("model", "prompt", "resolution", "aspect_ratio", "duration", "camera_fixed", "seed")
-PICTURES = ("image", "last_image")
-AS_REQUESTED = tuple("prompt resolution aspect_ratio duration camera_fixed external_id metadata rerun_of".split())
-
-
-@dataclass(frozen=True)
-class Webhook:
-    url: str
-    format: str
-
-
-@dataclass(frozen=True)
-class GenerationRequest:
-    """What a caller asks for, its fields already checked against the catalog."""
-
-    image: Picture
-    resolution: str
-    aspect_ratio: str
-    duration: int  # seconds
-    prompt: str
-    last_image: Picture | None
-    camera_fixed: bool
-    seed: int | None  # None and -1: draw one
-    model: video_models.Model = video_models.SEEDANCE_V1_LITE_I2V
-    external_id: str = ""
-    metadata: dict[str, str] = field(default_factory=dict)
-    webhook: Webhook | None = None
-    rerun_of: UUID | None = None
-
-
-@dataclass(frozen=True)
-class Once:
-    """The caller's idempotency key, and the digest of the request that it came with."""
-
-    key: str
-    digest: str
+MAX_RETRIES = 3  # while tenant, key or an input image are changed during one create
+COPIED_FIELDS = tuple("prompt resolution aspect_ratio duration camera_fixed external_id metadata rerun_of".split())
 
 
 @dataclass(frozen=True)
 class Accepted:
+    """A created generation, and the usage of each limit right after it."""
+
     generation: Generation
-    standings: list[Standing]  # how each limit stood right after it; none where it was there before
-    replayed: bool = False  # it was made by an earlier request with the same idempotency key
+    limit_usage: list[Standing]  # empty for a replay
+    is_replay: bool = False  # an earlier request with the same idempotency key created the generation
 
 
-def like(source: Generation) -> dict[str, Any]:
-    """What it was wanted with, but for what is its own: its external id, its metadata and its webhook."""
-    plain = {name: getattr(source, name) for name in PLAIN}
-    return plain | {name: getattr(source, name) or getattr(source, f"{name}_url") or None for name in PICTURES}
+def create_generation(
+    key: ApiKey, request: GenerationRequest, idempotency_key: IdempotencyKey | None = None
+) -> Accepted:
+    """Create a generation and commit it.
 
-
-def rerun(source: Generation, *, seed: int, audit: Callable[[Generation], Statement]) -> Generation:
-    """Create the same generation once more for an operator, charged to the key that made it. `audit` returns the INSERT
-    of the action's audit entry, which is part of the admission."""
-    assert source.api_key is not None
-    model = video_models.MODELS[source.model]
-    wanted = GenerationRequest(**{**like(source), "model": model, "seed": seed}, rerun_of=source.pk)
-    return _accept(source.api_key, wanted, None, audit).generation
-
-
-def accept(key: ApiKey, wanted: GenerationRequest, once: Once | None = None) -> Accepted:
-    """The generation, committed. Raises BadImage, LimitReached, TenantSuspended, NoSandbox or StorageTrouble.
-
-    With `once`, the same key and request give the same generation, however many come at one moment, and take nothing of
-    any limit again. Raises IdempotencyKeyReused where the key came with another request.
+    Raises BadImage, LimitReached, TenantSuspended, NoSandbox or StorageError.
+    Requests with the same `idempotency_key` return the same generation, however many arrive at once; limits are charged
+    one time. Raises IdempotencyKeyReused if the key came with another request before.
     """
     try:
-        return _accepted_once(key, wanted, once) if once else _accept(key, wanted, None)
+        return _create_once(key, request, idempotency_key) if idempotency_key else _create(key, request, None)
     except (LimitReached, TenantSuspended) as refusal:
         metrics.REFUSED.labels(refusal.facts.get("limit_name", "suspended")).inc()
         raise
 
 
-def _accepted_once(key: ApiKey, wanted: GenerationRequest, once: Once) -> Accepted:
-    if known := _made_before(key, once):
-        return known
+def rerun_generation(source: Generation, *, seed: int, audit_entry: AuditEntry) -> Generation:
+    """Create the same generation once more for an operator, charged to the key that created `source`.
+
+    `audit_entry` returns the INSERT of the action's audit entry, which is part of the admission.
+    """
+    assert source.api_key is not None
+    model = video_models.MODELS[source.model]
+    fields = {**generation_request.fields_of(source), "model": model, "seed": seed}
+    return _create(source.api_key, GenerationRequest(**fields, rerun_of=source.pk), None, audit_entry).generation
+
+
+def _create_once(key: ApiKey, request: GenerationRequest, idempotency_key: IdempotencyKey) -> Accepted:
+    if existing := idempotency.find_existing(key, idempotency_key):
+        return Accepted(existing, [], is_replay=True)
     try:
-        return _accept(key, wanted, once)
+        return _create(key, request, idempotency_key)
     except (LimitReached, IntegrityError):
-        # Another request with this key came first, and may have taken the last room with it.
-        if known := _made_before(key, once):
-            return known
+        # Another request with this key was admitted first, and may have used the last of a limit.
+        if existing := idempotency.find_existing(key, idempotency_key):
+            return Accepted(existing, [], is_replay=True)
         raise
 
 
-def _made_before(key: ApiKey, once: Once) -> Accepted | None:
-    known = Generation.objects.filter(tenant=key.tenant_id, test=key.test, idempotency_key=once.key).first()
-    if known is None:
-        return None
-    if known.idempotency_digest != once.digest:
-        raise errors.IdempotencyKeyReused
-    return Accepted(_as_recorded(known), [], replayed=True)
-
-
-def _as_recorded(known: Generation) -> Generation:
-    """As the first answer told of it, wherever it stands now."""
-    first = Generation(**{name: getattr(known, name) for name in REQUESTED})
-    for name in PICTURES:
-        if not getattr(known, f"{name}_url"):  # what was given as a URL had not been read then
-            setattr(first, name, getattr(known, name))
-    return first
-
-
-def _accept(key: ApiKey, wanted: GenerationRequest, once: Once | None, audit: Audit = None) -> Accepted:
+def _create(
+    key: ApiKey,
+    request: GenerationRequest,
+    idempotency_key: IdempotencyKey | None,
+    audit_entry: AuditEntry | None = None,
+) -> Accepted:
+    """Create the generation under a trace span, and count it in the metrics."""
     if key.test and not settings.SANDBOX_BASE_URL:
         raise NoSandbox
     began = time.monotonic()
     with tracing.span("create", tenant=key.tenant_id, test=key.test) as span:
-        accepted = _made(key, wanted, once, audit, span.traceparent)
+        accepted = _store_and_admit(key, request, idempotency_key, audit_entry, span.traceparent)
         span.tell(generation=str(accepted.generation.pk))
     metrics.ACCEPT.observe(time.monotonic() - began)
     metrics.ACCEPTED.labels(metrics.mode(test=key.test)).inc()
     return accepted
 
 
-def _made(key: ApiKey, wanted: GenerationRequest, once: Once | None, audit: Audit, traceparent: str) -> Accepted:
-    checked = {name: _checked(name, getattr(wanted, name)) for name in PICTURES}
-    generation = _draft(key, wanted)
+def _store_and_admit(
+    key: ApiKey,
+    request: GenerationRequest,
+    idempotency_key: IdempotencyKey | None,
+    audit_entry: AuditEntry | None,
+    traceparent: str,
+) -> Accepted:
+    checked = {name: _check_image(name, getattr(request, name)) for name in IMAGE_FIELDS}
+    generation = _draft(key, request)
     generation.traceparent = traceparent
-    if once:
-        generation.idempotency_key, generation.idempotency_digest = once.key, once.digest
-    if any(isinstance(picture, Image) for picture in checked.values()):
-        # What would be refused leaves nothing in the bucket.
-        admission.check_capacity(key, _charges(generation))
-    _keep(generation, checked)
-    standings = _admit(generation, checked, [audit(generation)] if audit else [])
+    if idempotency_key:
+        generation.idempotency_key, generation.idempotency_digest = idempotency_key.key, idempotency_key.digest
+    if any(isinstance(image, Image) for image in checked.values()):
+        # A request that the limits refuse leaves no image in the bucket.
+        admission.check_capacity(key, record.charges(generation))
+    _store_images(generation, checked)
+    limit_usage = _admit(generation, checked, [audit_entry(generation)] if audit_entry else [])
     wakeups.ring()
-    return Accepted(generation, standings)
+    return Accepted(generation, limit_usage)
 
 
-def _admit(generation: Generation, checked: dict[str, Checked], audit_entries: Sequence[Statement]) -> list[Standing]:
-    """Admit the generation; its row, its hold and its counters are committed, or nothing of them. Where its key or an
-    input image was changed since they were read, they are read again."""
-    for _ in range(MAX_CHANGES):
+def _admit(
+    generation: Generation, checked: dict[str, CheckedImage], audit_entries: Sequence[Statement]
+) -> list[Standing]:
+    """Admit the generation: row, hold and counters are committed together, or nothing is.
+
+    If the key or an input image was changed since it was read, read it again and try again.
+    """
+    for _ in range(MAX_RETRIES):
         try:
-            return admit_and_record(generation, audit_entries)
+            return record.admit_and_record(generation, audit_entries)
         except admission.KeyChanged:
             assert generation.api_key is not None
             generation.api_key = ApiKey.objects.select_related("tenant").get(pk=generation.api_key.pk)
         except admission.RequiredRowMissing:
-            _keep(generation, checked)
-    return admit_and_record(generation, audit_entries)
+            _store_images(generation, checked)
+    return record.admit_and_record(generation, audit_entries)
 
 
-def admit_and_record(generation: Generation, audit_entries: Sequence[Statement] = ()) -> list[Standing]:
-    """Write the generation, its hold and its counters in one transaction; return how each limit stands then."""
-    charges = _charges(generation)
-    assert generation.api_key is not None
-    writes = [*lifecycle.record(generation, charges), *audit_entries]
-    required, count = lifecycle.required_inputs(generation.image_id, generation.last_image_id)
-    failpoint("accept_before_commit")
-    standings = admission.admit(generation.api_key, charges, writes, required, count)
-    lifecycle.tell(generation, "accepted")
-    failpoint("accept_committed")
-    return standings
-
-
-def _charges(generation: Generation) -> list[Charge]:
-    """Return what the generation takes of the windows in which it was created."""
-    assert generation.api_key is not None
-    zone = generation.api_key.tenant.zone
-    return windows.charges(generation.price_micro, generation.duration, generation.created_at, zone)
-
-
-def _draft(key: ApiKey, wanted: GenerationRequest) -> Generation:
-    seed, seed_source = _seed(wanted.seed)
+def _draft(key: ApiKey, request: GenerationRequest) -> Generation:
+    """Return the row of the new generation, unsaved and without images."""
+    seed, seed_source = _choose_seed(request.seed)
     now = timezone.now()
     draft = Generation(
         id=ids.at(now),
@@ -213,49 +152,51 @@ def _draft(key: ApiKey, wanted: GenerationRequest) -> Generation:
         api_key=key,
         test=key.test,
         created_at=now,
-        model=wanted.model.name,
+        model=request.model.name,
         seed=seed,
         seed_source=seed_source,
-        **{name: getattr(wanted, name) for name in AS_REQUESTED},
-        webhook_url=wanted.webhook.url if wanted.webhook else "",
-        webhook_format=wanted.webhook.format if wanted.webhook else Generation.WebhookFormat.STANDARD,
+        **{name: getattr(request, name) for name in COPIED_FIELDS},
+        webhook_url=request.webhook.url if request.webhook else "",
+        webhook_format=request.webhook.format if request.webhook else Generation.WebhookFormat.STANDARD,
         price_micro=0
         if key.test
-        else prices.price_micro(wanted.model, wanted.resolution, wanted.aspect_ratio, wanted.duration),
+        else prices.price_micro(request.model, request.resolution, request.aspect_ratio, request.duration),
     )
     draft.first_eta = eta.remaining(draft)
     return draft
 
 
-def _keep(generation: Generation, checked: dict[str, Checked]) -> None:
-    for name, picture in checked.items():
-        setattr(generation, name, _kept(generation.tenant_id, picture))
-        setattr(generation, f"{name}_url", picture if isinstance(picture, str) else "")
+def _choose_seed(requested: int | None) -> tuple[int, Generation.SeedSource]:
+    """Return the requested seed, or draw one: every generation has a concrete seed before it is submitted."""
+    if requested is None or requested == video_models.RANDOM_SEED:
+        return random.randint(0, video_models.SEED_MAX), Generation.SeedSource.DRAWN  # noqa: S311  # no secret
+    return requested, Generation.SeedSource.CALLER
 
 
-def _seed(given: int | None) -> tuple[int, Source]:
-    """Always a concrete number, known before the upstream hears of it."""
-    if given is None or given == video_models.RANDOM_SEED:
-        return random.randint(0, video_models.SEED_MAX), Source.DRAWN  # noqa: S311  # no secret
-    return given, Source.CALLER
-
-
-def _checked(name: str, picture: Picture | None) -> Checked:
+def _check_image(name: str, source: ImageSource | None) -> CheckedImage:
+    """Return the image read from `source`, or the URL that it is. Raise a BadImage whose `field` is `name`."""
     try:
-        match picture:
-            case str() if picture:
-                return inputs.from_text(picture)
+        match source:
+            case str() if source:
+                return inputs.from_text(source)
             case memoryview():
-                return images.inspect(images.decode(picture))
+                return images.inspect(images.decode(source))
             case mmap():
-                return images.inspect(picture)
+                return images.inspect(source)
     except errors.BadImage as error:
         error.field = name
         raise
-    return picture or None
+    return source or None
 
 
-def _kept(tenant_id: int, checked: Checked) -> InputImage | None:
+def _store_images(generation: Generation, checked: dict[str, CheckedImage]) -> None:
+    """Store the images in the bucket and set the image fields of the generation."""
+    for name, image in checked.items():
+        setattr(generation, name, _store_image(generation.tenant_id, image))
+        setattr(generation, f"{name}_url", image if isinstance(image, str) else "")
+
+
+def _store_image(tenant_id: int, checked: CheckedImage) -> InputImage | None:
     match checked:
         case Image():
             return inputs.keep(tenant_id, checked)

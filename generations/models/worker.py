@@ -1,4 +1,4 @@
-"""Who works, and what keeps the work waiting: slots, worker hosts, pauses of an upstream and its pace."""
+"""State of the workers, and reasons why work waits: slots, worker hosts, paused upstreams and the submit rate."""
 
 from django.db import models
 
@@ -6,24 +6,28 @@ from tenants import times
 
 
 class Slot(models.Model):
-    """The right to sweep, for as long as its lease runs: as many sweeps are awake as there are slots."""
+    """The right to run the worker loop while its lease lasts. There are as many parallel worker runs as slots."""
 
     number = models.PositiveSmallIntegerField(primary_key=True)
     owner = models.CharField(max_length=200, blank=True)
     lease_until = models.DateTimeField()
-    rung_until = models.DateTimeField(help_text="A ring is under way: no second one is needed before this time.")
+    wake_up_until = models.DateTimeField(
+        db_column="rung_until", help_text="A wake-up is in the queue: no other one is needed before this time."
+    )
 
     def __str__(self) -> str:
         return f"slot {self.number}"
 
 
 class Worker(models.Model):
-    """One worker host: whether work is done there, and how often its supervisor had to start it again."""
+    """A worker host: when it last showed a heartbeat, and how often its supervisor restarted its processes."""
 
     host = models.CharField(max_length=200, primary_key=True)
-    started_at = models.DateTimeField(null=True, help_text="The present cluster.")
-    beat_at = models.DateTimeField(null=True, help_text="When a sweep of it last looked at the due rows.")
-    restarts = models.PositiveIntegerField(default=0, help_text="By its supervisor, since it is known.")
+    started_at = models.DateTimeField(null=True, help_text="Start of the present processes.")
+    heartbeat_at = models.DateTimeField(
+        db_column="beat_at", null=True, help_text="When a worker run on this host last read the due rows."
+    )
+    restarts = models.PositiveIntegerField(default=0, help_text="Restarts by the supervisor since the host first ran.")
     restarted_at = models.DateTimeField(null=True)
     restart_reason = models.CharField(max_length=200, blank=True)
 
@@ -32,31 +36,36 @@ class Worker(models.Model):
 
 
 class Pause(models.Model):
-    """While it is there, submits to that upstream wait, but for one probe at a time."""
+    """An open circuit breaker: while the row exists, submits to that upstream wait, except one probe at a time."""
 
     upstream = models.CharField(max_length=10, primary_key=True, help_text="live or sandbox.")
     since = models.DateTimeField()
-    reason = models.TextField(help_text="In the upstream's words, where it said something.")
-    probes = models.PositiveIntegerField(default=0, help_text="Submits that came to nothing since.")
-    probe_at = models.DateTimeField(help_text="When one submit may be tried.")
+    reason = models.TextField(help_text="The upstream's own message, if it sent one.")
+    probes = models.PositiveIntegerField(default=0, help_text="Failed test submits since the pause began.")
+    probe_at = models.DateTimeField(help_text="When the next test submit may be sent.")
 
     def __str__(self) -> str:
         return f"{self.upstream} since {times.readable(self.since)}"
 
 
-class Chore(models.Model):
-    """How far something that is done piece by piece has come."""
+class MaintenanceCursor(models.Model):
+    """The progress of a maintenance job that runs in pieces, such as the search for orphans."""
 
     name = models.CharField(max_length=20, primary_key=True)
-    position = models.CharField(max_length=1024, blank=True, help_text="Where it goes on; empty: from the start.")
-    done_at = models.DateTimeField(null=True, help_text="When it last came to its end.")
+    position = models.CharField(
+        max_length=1024, blank=True, help_text="Where the next run continues; empty: at the start."
+    )
+    done_at = models.DateTimeField(null=True, help_text="When the job last reached the end.")
+
+    class Meta:
+        db_table = "generations_chore"
 
     def __str__(self) -> str:
         return self.name
 
 
 class Pace(models.Model):
-    """When the next submit to that upstream may go out. Its lock lets all hosts keep one rate."""
+    """The time of the next submit to an upstream. All hosts lock this row, and so share one submit rate."""
 
     upstream = models.CharField(max_length=10, primary_key=True, help_text="live.")
     free_at = models.DateTimeField()

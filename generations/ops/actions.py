@@ -11,7 +11,7 @@ from typing import Any
 from django.db import transaction
 
 from generations import lifecycle, wakeups
-from generations.intake import create as intake
+from generations.intake import create
 from generations.models import Generation
 from generations.ops import deletion
 from tenants import actions, amounts
@@ -43,15 +43,15 @@ def fail(actor: Actor, generation: Generation) -> None:
     _do(actor, "fail and release", generation, move, was=generation.status, usd=amounts.usd(generation.price_micro))
 
 
-def nudge(actor: Actor, generation: Generation) -> None:
+def run_now(actor: Actor, generation: Generation) -> None:
     """Its next step is due now, whatever pause its earlier tries have earned it."""
-    _do(actor, "nudge", generation, lambda: lifecycle.nudge(generation, MOVABLE, f"nudged by {OPERATORS}"))
+    _do(actor, "nudge", generation, lambda: lifecycle.run_now(generation, MOVABLE, f"nudged by {OPERATORS}"))
     wakeups.ring()
 
 
 def retry_copy(actor: Actor, generation: Generation) -> None:
     """The copy begins anew, from a fresh URL of the upstream."""
-    move = partial(lifecycle.nudge, generation, [Status.COPYING], f"its copy was begun anew by {OPERATORS}")
+    move = partial(lifecycle.run_now, generation, [Status.COPYING], f"its copy was begun anew by {OPERATORS}")
     _do(actor, "retry copy", generation, move)
     wakeups.ring()
 
@@ -64,7 +64,7 @@ def rerun(actor: Actor, generation: Generation, *, seed: int | None = None) -> G
         facts = {"made": str(made.pk), "seed": made.seed, "usd": amounts.usd(made.price_micro)}
         return actions.audit_entry(actor, "generation: rerun", generation.tenant, str(generation.pk), facts)
 
-    return intake.rerun(generation, seed=generation.seed if seed is None else seed, audit=audit)
+    return create.rerun_generation(generation, seed=generation.seed if seed is None else seed, audit_entry=audit)
 
 
 def delete_files(actor: Actor, generation: Generation) -> bool:

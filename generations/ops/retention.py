@@ -22,7 +22,7 @@ from django.utils import timezone
 from generations import ids, lifecycle, wakeups
 from generations.bucket import inputs, objects
 from generations.errors import StorageError
-from generations.models import Chore, Delivery, Event, Generation, InputImage
+from generations.models import Delivery, Event, Generation, InputImage, MaintenanceCursor
 from generations.reports import worker_hosts
 from tenants import times
 from tenants.limits import counters
@@ -105,7 +105,7 @@ class Prune:
         paid for, and the database may have been restored from an older backup.
         """
         done, unknown = Pruned("orphans"), 0
-        chore, _ = (None, None) if self.dry else Chore.objects.get_or_create(pk="orphans")
+        chore, _ = (None, None) if self.dry else MaintenanceCursor.objects.get_or_create(pk="orphans")
         if chore and chore.done_at and self.now - chore.done_at < ORPHANS_EVERY:
             done.note = f"looked for at {times.readable(chore.done_at)} UTC"
             return done
@@ -115,14 +115,14 @@ class Prune:
             unknown += left
             if not self.dry:
                 objects.delete_all([one.key for one in orphans])
-                Chore.objects.filter(pk="orphans").update(position=page[-1].key)
+                MaintenanceCursor.objects.filter(pk="orphans").update(position=page[-1].key)
             done.count += len(orphans)
             done.bytes += sum(one.size for one in orphans)
             if self._is_over():
                 done.note = "goes on in the next run"
                 return done
         if not self.dry:
-            Chore.objects.filter(pk="orphans").update(position="", done_at=timezone.now())
+            MaintenanceCursor.objects.filter(pk="orphans").update(position="", done_at=timezone.now())
         if unknown:
             done.note = f"{unknown} objects of videos that are in no row were left"
         return done
@@ -134,7 +134,7 @@ class Prune:
     def events(self) -> Pruned:
         """The moves of generations that ended long ago, all of one generation's together."""
         done, before = Pruned("events"), self._before(settings.EVENT_DAYS)
-        chore = Chore.objects.filter(pk="events").first()
+        chore = MaintenanceCursor.objects.filter(pk="events").first()
         since = datetime.fromisoformat(chore.position) if chore and chore.position else EVER
         ended = Generation.objects.filter(finished_at__gte=since, finished_at__lt=before).order_by("finished_at", "pk")
         if self.dry:
@@ -145,7 +145,7 @@ class Prune:
             done.count += count
             pk, last = batch[-1]
             assert last is not None
-            Chore.objects.update_or_create(pk="events", defaults={"position": last.isoformat()})
+            MaintenanceCursor.objects.update_or_create(pk="events", defaults={"position": last.isoformat()})
             ended = ended.filter(Q(finished_at__gt=last) | Q(finished_at=last, pk__gt=pk))
         return done
 

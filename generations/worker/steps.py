@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
-from generations import errors, lifecycle
+from generations import errors, leases, lifecycle
 from generations.bucket import inputs
 from generations.catalog import video_models
 from generations.models import Attempt, Generation
@@ -32,8 +32,6 @@ IMAGE_TRIES = 4  # over some 15 s: a caller's server that is down for longer fai
 LONGEST_PAUSE = 60.0  # seconds between two tries of a step
 UNEXPECTED_TRIES = 10
 LARGE = 4 * 1024**2  # bytes of pictures; a submit's body takes some six times as much while it is built
-WAIT_FOR_ROOM = 20.0  # seconds
-INSIST = 50.0  # seconds; a submit's 120 and these are below its lease of 180
 # As metrics and traces name what the upstream said.
 OUTCOMES: dict[type, str] = {
     novita.Created: "created",
@@ -45,7 +43,7 @@ OUTCOMES: dict[type, str] = {
     novita.Failed: "failed",
 }
 
-Reschedule = Callable[..., Any]  # lifecycle.put_off, or what does it later for many
+Reschedule = Callable[..., Any]  # lifecycle.reschedule, or what does it later for many
 Copy = Callable[[Generation, str], Any]  # of the video's URL
 
 log = structlog.stdlib.get_logger(__name__)
@@ -135,7 +133,7 @@ def _room_for(generation: Generation) -> Iterator[bool]:
     if sum(picture.size for picture in pictures) <= LARGE:
         yield True
         return
-    room = _large.acquire(timeout=WAIT_FOR_ROOM)
+    room = _large.acquire(timeout=leases.MEMORY_WAIT_SECONDS)
     try:
         yield room
     finally:
@@ -177,7 +175,7 @@ def _record(generation: Generation, attempt: Attempt, outcome: novita.Submitted)
 
 def _insist(record: Callable[[], None]) -> None:
     """A known answer is worth waiting for a database that is away for a moment: it would be a doubt otherwise."""
-    ends = time.monotonic() + INSIST
+    ends = time.monotonic() + leases.RECORD_ANSWER_SECONDS
     while True:
         try:
             return record()
@@ -212,14 +210,14 @@ def _load_inputs(generation: Generation) -> bool:
             url = getattr(generation, f"{field}_url")
             if url and getattr(generation, field) is None:
                 kept = inputs.keep(generation.tenant_id, inputs.from_url(url))
-                lifecycle.keep_image(generation, field, kept)
+                lifecycle.attach_image(generation, field, kept)
     except errors.BadImage as error:
         lifecycle.fail(generation, error.code, str(error))
     except FetchFailed as error:
         _image_unreachable(generation, error)
     except errors.StorageError as trouble:
         _storage_unavailable(generation, trouble)
-    except lifecycle.InputGone:
+    except lifecycle.InputDeleted:
         _try_again(generation, "its picture was deleted with another generation's, and is stored anew")
     else:
         return True
@@ -307,7 +305,7 @@ def _not_yet(generation: Generation, reschedule: Reschedule, trouble: str = "", 
     if age > GIVE_UP_AFTER:
         lifecycle.fail(generation, "upstream_gave_no_result", "The upstream gave no result within a day.")
     else:
-        reschedule(generation, poll_interval(age), trouble=trouble, **facts)
+        reschedule(generation, poll_interval(age), error=trouble, **facts)
 
 
 def poll_interval(age: timedelta) -> float:
@@ -374,7 +372,7 @@ def _age(generation: Generation) -> timedelta:
 
 
 def _try_again(generation: Generation, trouble: str) -> None:
-    lifecycle.reschedule(generation, _pause(generation), trouble=trouble)
+    lifecycle.reschedule(generation, _pause(generation), error=trouble)
 
 
 def _pause(generation: Generation) -> float:

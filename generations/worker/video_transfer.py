@@ -12,17 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 
-from generations import errors, lifecycle
+from generations import errors, leases, lifecycle
 from generations.bucket import objects
 from generations.media import videos
 from generations.models import Generation
 from generations.outbound import fetch
 from generations.telemetry.failpoints import failpoint
 
-DEADLINE = 240.0  # seconds for the download; 20 MB at 85 kB/s
-COPY_WITHIN = 270.0  # seconds for all of it; with a sweep's 50 s, a poll and the poster below the queue's 600
 MAX_VIDEO = 2 * 1024**3  # bytes; a 1080p video of 10 s has about 20 MB
-RENEW_EVERY = 20.0  # seconds, a fraction of the copy's lease
 
 
 class LeaseLost(Exception):
@@ -54,7 +51,7 @@ def prefix(generation: Generation) -> str:
 
 def _copied(lease: "CopyLease", video_url: str, key: str, poster_key: str) -> lifecycle.StoredVideo:
     with (
-        fetch.open_url(video_url, limit=MAX_VIDEO, deadline=DEADLINE) as download,
+        fetch.open_url(video_url, limit=MAX_VIDEO, deadline=leases.DOWNLOAD_SECONDS) as download,
         _measured(lease, download) as (chunks, length),
     ):
         hashed = Hashed(_broken_off(lease.guard(chunks)))
@@ -99,17 +96,17 @@ def _delete_older(prefix: str, lease: int) -> None:
 
 
 class CopyLease:
-    """This worker's right to the row, renewed while bytes flow, and for COPY_WITHIN at most."""
+    """This worker's right to the row, renewed while bytes flow, and for `leases.COPY_SECONDS` at most."""
 
     def __init__(self, generation: Generation) -> None:
-        self._generation, self._ends, self._renewed = generation, time.monotonic() + COPY_WITHIN, float("-inf")
+        self._generation, self._ends, self._renewed = generation, time.monotonic() + leases.COPY_SECONDS, float("-inf")
 
     def guard(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """The chunks, for as long as the turn lasts. Raises TurnLost, and StorageTrouble where the time is over."""
         for chunk in chunks:
             if time.monotonic() > self._ends:
                 raise errors.StorageError("the copy took too long")
-            if time.monotonic() - self._renewed > RENEW_EVERY:
+            if time.monotonic() - self._renewed > leases.COPY_RENEWAL_SECONDS:
                 self.renew()
             yield chunk
 

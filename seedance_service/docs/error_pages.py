@@ -14,8 +14,8 @@ from generations.api.json_codec import BodyTooLarge
 from generations.api.large_bodies import TooManyLargeBodies
 from seedance_service import request_id
 from seedance_service.docs.error_advice import ADVICE, Advice
-from seedance_service.errors import responses
-from seedance_service.errors.responses import Problem
+from seedance_service.errors import problems, responses, statuses
+from seedance_service.errors.problems import Problem
 from tenants.api.base import LengthRequired
 from tenants.errors import Refusal
 
@@ -54,17 +54,17 @@ def known() -> dict[str, Code]:
 
 def _answers() -> Iterator[tuple[Problem, str]]:
     """Each with its class's sentence."""
-    for name in responses.PLAIN:  # first: of two alike, the framework's own is the one that callers meet
-        yield responses.plain(name), ""
+    for name in statuses.PLAIN:  # first: of two alike, the framework's own is the one that callers meet
+        yield problems.plain(name), ""
     for error in OTHERS:
         yield _problem(error), ""
-    for kind in responses.TABLE:
+    for kind in statuses.TABLE:
         if issubclass(kind, Refusal) and kind.code in ADVICE:
             yield _problem(kind(**ADVICE[kind.code].facts)), " ".join((kind.__doc__ or "").split())
 
 
 def _problem(error: Exception) -> Problem:
-    problem = responses.of(error)
+    problem = problems.from_exception(error)
     assert problem is not None
     return problem
 
@@ -76,7 +76,7 @@ def _code(name: str, problem: Problem | None, sentence: str) -> Code:
 
 def page(code: Code) -> str:
     """In Markdown."""
-    head = [f"# {responses.title(code.name)}", code.means, f"The code is `{code.name}`."]
+    head = [f"# {problems.title(code.name)}", code.means, f"The code is `{code.name}`."]
     where = "\n".join(["| where | HTTP status | there |", "|---|---|---|", *_where(code)])
     return "\n\n".join([*head, where, "## What to do", code.advice.does, "## Example", *_examples(code)]) + "\n"
 

@@ -23,7 +23,7 @@ from rest_framework.renderers import TemplateHTMLRenderer
 from rest_framework.request import Request
 
 from seedance_service.docs import error_pages, reference
-from seedance_service.errors import responses
+from seedance_service.errors import views
 
 GUIDE = Path(__file__).parent / "guide"
 FIRST = ("quickstart", "novita", "generations", "waiting", "webhooks", "idempotency", "limits", "errors")
@@ -79,7 +79,9 @@ def only_read(view: View) -> View:
     @csrf_exempt
     @functools.wraps(view)
     def read(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        return view(request, *args, **kwargs) if request.method in ("GET", "HEAD") else responses.only_read(request)
+        if request.method not in ("GET", "HEAD"):
+            return views.method_not_allowed(request)
+        return view(request, *args, **kwargs)
 
     return read
 

@@ -1,4 +1,4 @@
-"""The one way in: each request goes to the probes, to the API's handler or to Django's own, by its path alone."""
+"""Dispatch each request by its path: to the probes, to the API's handler, or to Django's own for all other pages."""
 
 from collections.abc import Iterable
 from typing import Any, cast
@@ -16,7 +16,7 @@ site_handler = WSGIHandler()  # the panel and the documents, behind the middlewa
 
 
 def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    """Answer one request, as PEP 3333 has it."""
+    """Answer one request: the WSGI application (PEP 3333)."""
     path = environ.get("PATH_INFO", "")
     if path in health.PAGES:
         return health.answer(environ, start_response)
@@ -30,8 +30,8 @@ def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]
 
 
 def _as_list(response: Any) -> Iterable[bytes]:
-    """Return what is there as a list, which the server sends in one piece. It would ask for each piece of an iterator
-    anew, and wait for each to be sent.
+    """Return the body as a list, which the server sends in one piece. The pieces of an iterator are sent one by one,
+    with a wait after each.
     """
     if getattr(response, "streaming", True):
         return cast(Iterable[bytes], response)

@@ -1,6 +1,6 @@
-"""A check of the headers in which Django and REST framework trip, before either reads them.
+"""A check of headers that make Django or REST framework fail, before either reads them.
 
-Both are parsed by the standard library's email package, outside of what could answer for its errors: some RFC 2231
+Both headers are parsed by the standard library's email package, where no handler answers its errors: some RFC 2231
 parameters raise, a charset such as `hex` fails where the query is decoded, and escapes take quadratic time.
 """
 

@@ -1,7 +1,8 @@
-"""`/livez`: the process answers. `/readyz`: so do database, broker and bucket, and a worker has looked lately.
+"""The probes: `/livez` says that the process answers, `/readyz` that database, broker, bucket and a worker do.
 
-Each is asked in a thread of its own, for DEADLINE at most: what hangs is told, and asked again only when it has let go.
-They answer before any handler, since a prober calls by address and shows no key, and say nothing that is secret.
+Each dependency is checked in a thread of its own, for DEADLINE_SECONDS at most: a check that hangs is reported, and is
+repeated only after it has returned. Probes are answered before any handler, since a prober calls by address and shows
+no key. The answers hold nothing secret.
 """
 
 import threading
@@ -23,58 +24,62 @@ from generations.reports import worker_hosts
 
 log = structlog.stdlib.get_logger(__name__)
 
-DEADLINE = 2.0  # seconds, below the patience of most probers
-KEPT = 1.0  # seconds that an answer is good for: a storm of probes is one look
+DEADLINE_SECONDS = 2.0  # below the timeout of most probers
+MAX_RESULT_AGE_SECONDS = 1.0  # a storm of probes is one check
 
 
-class NotWell(Exception):
-    """What is wrong, in a sentence."""
+class Unhealthy(Exception):
+    """A check failed; the message says how, in a sentence."""
 
 
 @dataclass(frozen=True)
-class Seen:
-    at: float  # by the monotonic clock
+class Result:
+    """The result of one check; `error` is empty where the dependency answered."""
+
+    finished_at: float  # by the monotonic clock, in seconds
     milliseconds: float
-    trouble: str = ""
+    error: str = ""
 
 
 class Check:
-    """One thing that the service needs, and what was last seen of it."""
+    """A check of one dependency of the service, with its latest result."""
 
-    def __init__(self, name: str, ask: Callable[[], object], sentence: str) -> None:
-        self.name, self._ask, self._sentence = name, ask, sentence
+    def __init__(self, name: str, check: Callable[[], object], failure: str) -> None:
+        self.name, self._check, self._failure = name, check, failure
         self._lock = threading.Lock()
-        self._seen: Future[Seen] | None = None
+        self._latest: Future[Result] | None = None
 
-    def begin(self) -> "Future[Seen]":
-        """The look that is under way, or was made lately; else a new one."""
+    def start(self) -> "Future[Result]":
+        """Return the check that is in progress or has just finished; start one where there is neither."""
         with self._lock:
-            known = self._seen
-            if known is None or (known.done() and time.monotonic() - known.result().at > KEPT):
-                known = Future()
+            latest = self._latest
+            if latest is None or (
+                latest.done() and time.monotonic() - latest.result().finished_at > MAX_RESULT_AGE_SECONDS
+            ):
+                latest = Future()
                 # A daemon, and of no pool: a process that ends does not wait for what hangs.
-                thread = threading.Thread(target=self._look, args=(known,), name=f"health-{self.name}", daemon=True)
+                thread = threading.Thread(target=self._run, args=(latest,), name=f"health-{self.name}", daemon=True)
                 try:
                     thread.start()
                 except RuntimeError:  # the machine has no thread left
-                    known.set_result(Seen(time.monotonic(), 0.0, self._sentence))
-                self._seen = known
-            return known
+                    latest.set_result(Result(time.monotonic(), 0.0, self._failure))
+                self._latest = latest
+            return latest
 
-    def _look(self, seen: "Future[Seen]") -> None:
-        began = time.monotonic()
-        trouble = ""
+    def _run(self, result: "Future[Result]") -> None:
+        started_at = time.monotonic()
+        message = ""
         try:
-            self._ask()
-        except NotWell as error:
-            trouble = str(error)
-        except Exception:  # whatever it is, the prober hears of it, and the log has the rest
+            self._check()
+        except Unhealthy as error:
+            message = str(error)
+        except Exception:  # the prober gets the sentence, the log the traceback
             log.exception("something is not well", check=self.name)
-            trouble = self._sentence
+            message = self._failure
         try:
             connection.close()  # this thread's own, seldom used
         finally:
-            seen.set_result(Seen(time.monotonic(), (time.monotonic() - began) * 1000, trouble))
+            result.set_result(Result(time.monotonic(), (time.monotonic() - started_at) * 1000, message))
 
 
 def _database() -> None:
@@ -83,11 +88,11 @@ def _database() -> None:
 
 
 def _worker() -> None:
-    age = worker_hosts.youngest_age()
+    age = worker_hosts.latest_heartbeat_age()
     if age is None:
-        raise NotWell("No worker has ever looked at the due rows.")
-    if age > worker_hosts.SILENT:
-        raise NotWell(f"No worker has looked at the due rows for {age.total_seconds():.0f} s.")
+        raise Unhealthy("No worker has ever looked at the due rows.")
+    if age > worker_hosts.SILENT_AFTER:
+        raise Unhealthy(f"No worker has looked at the due rows for {age.total_seconds():.0f} s.")
 
 
 CHECKS = {
@@ -102,24 +107,28 @@ CHECKS = {
 
 
 def ready(names: set[str]) -> tuple[bool, dict[str, Any]]:
-    """All are asked at once."""
-    began = {name: CHECKS[name].begin() for name in CHECKS if name in names}
-    ends = time.monotonic() + DEADLINE
-    answers = {name: _answer(future, ends) for name, future in began.items()}
+    """Run the named checks at the same time. Return whether all passed, and the results as JSON by their names."""
+    started = {name: CHECKS[name].start() for name in CHECKS if name in names}
+    ends_at = time.monotonic() + DEADLINE_SECONDS
+    answers = {name: _result_as_json(future, ends_at) for name, future in started.items()}
     return all(answer["ok"] for answer in answers.values()), answers
 
 
-def _answer(future: "Future[Seen]", ends: float) -> dict[str, Any]:
+def _result_as_json(future: "Future[Result]", ends_at: float) -> dict[str, Any]:
     try:
-        seen = future.result(timeout=max(ends - time.monotonic(), 0))
+        result = future.result(timeout=max(ends_at - time.monotonic(), 0))
     except TooLate:
-        return {"ok": False, "ms": DEADLINE * 1000, "error": f"It has not answered within {DEADLINE:.0f} s."}
-    told = {"ok": not seen.trouble, "ms": round(seen.milliseconds, 1)}
-    return {**told, "error": seen.trouble} if seen.trouble else told
+        return {
+            "ok": False,
+            "ms": DEADLINE_SECONDS * 1000,
+            "error": f"It has not answered within {DEADLINE_SECONDS:.0f} s.",
+        }
+    body = {"ok": not result.error, "ms": round(result.milliseconds, 1)}
+    return {**body, "error": result.error} if result.error else body
 
 
 def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    """Answer a probe before any handler: neither the host that it names nor the database can keep this from it."""
+    """Answer a probe (a WSGI application). No handler is involved: a wrong Host or a lost database does not hide it."""
     response = _respond(environ)
     response.headers["Content-Length"] = str(len(response.content))
     start_response(f"{response.status_code} {response.reason_phrase}", list(response.items()))
@@ -135,11 +144,15 @@ def _respond(environ: dict[str, Any]) -> HttpResponse:
 
 
 def livez(query: str) -> HttpResponse:
+    """Answer that the process is alive."""
     return JsonResponse({"ok": True})
 
 
 def readyz(query: str) -> HttpResponse:
-    """`?without=worker`: for a load balancer. What is accepted while no worker works is durable, and waits."""
+    """Answer whether all dependencies are ready: 200 or 503.
+
+    `?without=worker` is for a load balancer: creates that are accepted while no worker runs are durable, and wait.
+    """
     *_, skipped = parse_qs(query).get("without", [""])
     is_ready, checks = ready(set(CHECKS) - set(skipped.split(",")))
     return JsonResponse({"ok": is_ready, "checks": checks}, status=200 if is_ready else 503)

@@ -1,11 +1,12 @@
-"""`/metrics` on the web port, for who shows METRICS_TOKEN; without that setting there is no such page."""
+"""`/metrics` on the web port, for callers with METRICS_TOKEN; without that setting the page does not exist."""
 
 from django.http import Http404, HttpRequest, HttpResponse
 
-from generations.reports import database_metrics
+from generations.reports import prometheus
 
 
 def view(request: HttpRequest) -> HttpResponse:
-    if not database_metrics.is_allowed(request.headers.get("Authorization", "")):
+    """Return all metrics in Prometheus's text format. Raise Http404 without the right token."""
+    if not prometheus.is_authorized(request.headers.get("Authorization", "")):
         raise Http404
-    return HttpResponse(database_metrics.text(), content_type=database_metrics.CONTENT_TYPE)
+    return HttpResponse(prometheus.render(), content_type=prometheus.CONTENT_TYPE)

@@ -1,4 +1,7 @@
-"""The middlewares of every request (RequestContext, BodyLimit), and those that the API has in the place of Django's."""
+"""Middlewares: RequestContext and BodyLimit for every request, FixedHeaders for the API alone.
+
+FixedHeaders takes the place of Django's own middlewares, which the API's handler does without.
+"""
 
 import time
 from collections.abc import Callable
@@ -13,10 +16,10 @@ from generations.api.json_codec import stated_length
 from generations.api.large_bodies import LargeBodies
 from generations.telemetry import tracing
 from seedance_service import request_id
-from seedance_service.errors import responses
+from seedance_service.errors import views
 
-API_PREFIXES, PANEL_PREFIX = ("/v1/", "/v3/"), "/admin/"  # each of their requests has a line in the log
-REFRESH_HEADER = "X-Refresh"  # of a dashboard that loads itself again, which no person asked for
+API_PREFIXES, PANEL_PREFIX = ("/v1/", "/v3/"), "/admin/"  # each request below them has a log entry
+REFRESH_HEADER = "X-Refresh"  # the dashboard sends it when it refreshes itself: no person asked for the page
 MAX_LOGGED_PATH_CHARS = 200
 MAX_BODY_BYTES = 1024 * 1024  # where no image is sent
 
@@ -26,9 +29,9 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class RequestContext:
-    """Give each request its id and its line in the log, and each call of the API its span of a trace.
+    """Give each request its id and its log entry, and each call of the API its span of a trace.
 
-    This is the outermost middleware, so that what the others refuse has them too.
+    This is the outermost middleware, so that requests which the others refuse have them too.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -36,7 +39,7 @@ class RequestContext:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         began = time.perf_counter()
-        with request_id.answering(request_id.of(request.META)):
+        with request_id.answering(request_id.from_headers(request.META)):
             is_call = request.path_info.startswith(API_PREFIXES)
             response = self._get_traced_response(request) if is_call else self._get_response(request)
             response.headers[request_id.HEADER] = request_id.current()
@@ -118,4 +121,4 @@ class BodyLimit:
     ) -> HttpResponse | None:
         if stated_length(request) <= MAX_BODY_BYTES or issubclass(getattr(view, "cls", object), LargeBodies):
             return None
-        return responses.body_too_large(request)
+        return views.body_too_large(request)

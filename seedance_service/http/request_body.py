@@ -1,4 +1,4 @@
-"""The request's body, which a web process holds no longer than it needs it."""
+"""The body of a request, released from memory as soon as the request is answered."""
 
 import io
 from typing import Any

@@ -339,11 +339,11 @@ def fill(rows: int) -> None:
 def _template(key: Any) -> Any:
     from django.utils import timezone
 
-    from generations.intake import create as intake
+    from generations.intake import record
     from generations.models import Generation
 
     facts = {"model": "seedance-v1-lite-i2v", "resolution": "480p", "aspect_ratio": "16:9", "duration": 5, "seed": 7}
     facts |= {"seed_source": "caller", "image_url": "https://example.com/a.png", "price_micro": 1}
     row = Generation(tenant=key.tenant, api_key=key, created_at=timezone.now(), upstream_id="template", **facts)
-    intake.admit_and_record(row)
+    record.admit_and_record(row)
     return row

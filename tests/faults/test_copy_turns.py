@@ -6,11 +6,10 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from generations import lifecycle
+from generations import leases
 from generations.models import Generation
 from generations.telemetry.failpoints import Broken
 from generations.worker import steps
-from tests.conftest import Caller, claim_due
 from tests.faults.copies import (
     Status,
     assert_copied,
@@ -23,8 +22,10 @@ from tests.faults.copies import (
     take_step,
     until_done,
 )
+from tests.support.factories import Caller
 from tests.support.images import mp4
 from tests.support.upstream import Upstream, refusal, task
+from tests.support.worker import claim_due
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def test_a_worker_that_dies_in_a_copy_is_followed_by_one_that_succeeds(
     settings.FAILPOINT = ""
     g = Generation.objects.get(pk=running.pk)
     assert g.status == Status.COPYING
-    assert timezone.now() < g.due_at <= timezone.now() + lifecycle.COPY_LEASE  # type: ignore[operator]
+    assert timezone.now() < g.due_at <= timezone.now() + leases.COPY_LEASE  # type: ignore[operator]
     assert sorted(key[-4:] for key in objects(bucket, g)) == left
     assert_nothing_is_served(alice, g)
     assert claim_due(1) == []

@@ -154,21 +154,21 @@ def _race(barrier: Any, key_id: int, how: str, lower_to: int | None) -> Outcome:
 
 
 def _create(key_id: int, how: str) -> None:
-    from generations.intake import create as intake
+    from generations.intake import create
 
-    intake.accept(_key(key_id), _wanted())
+    create.create_generation(_key(key_id), _wanted())
 
 
 def _create_naively(key_id: int, how: str) -> None:
     """What everybody writes first: count, then insert."""
-    from generations.intake import create as intake
+    from generations.intake import create
     from generations.models import Generation
     from tenants.errors import LimitReached
 
     key, limit = _key(key_id), int(how)
     if Generation.objects.filter(tenant=key.tenant_id).count() >= limit:
         raise LimitReached(limit_name="", whose="", limit=0, used=0, left=0, wanted=0, remedy="")
-    generation = intake._draft(key, _wanted())
+    generation = create._draft(key, _wanted())
     generation.image_url = BODY["image"]
     generation.due_at = generation.created_at
     generation.save(force_insert=True)
@@ -195,6 +195,6 @@ def _key(key_id: int) -> Any:
 
 
 def _wanted() -> Any:
-    from generations.intake.create import GenerationRequest
+    from generations.intake.generation_request import GenerationRequest
 
     return GenerationRequest(prompt="", last_image=None, camera_fixed=False, seed=1, **BODY)

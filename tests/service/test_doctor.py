@@ -51,7 +51,7 @@ def only(name: str) -> tuple[str, str, str]:
 def well(real_bucket: None, upstream: Upstream, settings: Any) -> Upstream:
     settings.SECRET_KEY = "long enough, and of more than five characters: 0123456789"
     settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = True
-    worker_hosts.beat()
+    worker_hosts.record_heartbeat()
     upstream.on_poll = NOBODYS
     return upstream
 
@@ -139,7 +139,7 @@ def test_a_migration_that_is_missing_is_told(well: Upstream) -> None:
 
 @pytest.mark.one_database
 def test_a_worker_that_does_not_look_is_told(well: Upstream) -> None:
-    Worker.objects.update(beat_at=datetime.now(UTC) - timedelta(hours=1))
+    Worker.objects.update(heartbeat_at=datetime.now(UTC) - timedelta(hours=1))
     level, fact = only("worker")[:2]
     assert level == "warning"
     assert re.fullmatch(r"none has looked for 36\d\d s", fact)  # a slow machine looks a little later

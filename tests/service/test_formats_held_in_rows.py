@@ -17,12 +17,12 @@ from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.urls import reverse
 
-from generations.models import Chore, Delivery, Generation, Pace, Pause, WebhookEndpoint
+from generations.models import Delivery, Generation, MaintenanceCursor, Pace, Pause, WebhookEndpoint
 from tenants.models import ApiKey, AuditEntry, LedgerEntry
-from tests.conftest import Caller, make_generation, make_image
 from tests.generations.test_lifecycle import put_in
 from tests.generations.worker.test_steps import take_a_step, until
 from tests.http_client import Client, with_key
+from tests.support.factories import Caller, make_generation, make_image
 from tests.support.images import mp4
 from tests.support.receiver import receiving
 from tests.support.upstream import Upstream, refusal, task
@@ -109,7 +109,7 @@ def test_pruning_goes_on_where_its_rows_say(alice: Caller, bucket: Any) -> None:
     row, _ = put_in(alice, "failed")
     Generation.objects.filter(pk=row.pk).update(finished_at=datetime(2020, 1, 2, 3, 4, 5, 6, tzinfo=UTC))
     call_command("prune", "--json")
-    assert dict(Chore.objects.values_list("name", "position")) == {
+    assert dict(MaintenanceCursor.objects.values_list("name", "position")) == {
         "events": "2020-01-02T03:04:05.000006+00:00",
         "orphans": "",
     }

@@ -10,9 +10,9 @@ import structlog
 from django.conf import settings
 
 from generations import lifecycle
-from seedance_service.logs import RedactingFormatter, redacted
+from seedance_service.logs import RedactingFormatter, redact
 from tenants.keys import key_format
-from tests.conftest import Caller, make_generation
+from tests.support.factories import Caller, make_generation
 
 SIGNED = "https://bucket.s3.amazonaws.com/videos/1.mp4?X-Amz-Credential=AKIAX&X-Amz-Signature=abcdef0123456789"
 
@@ -29,19 +29,19 @@ SIGNED = "https://bucket.s3.amazonaws.com/videos/1.mp4?X-Amz-Credential=AKIAX&X-
     ],
 )
 def test_what_looks_like_a_secret_is_hidden(text: str, secret: str, kept: str) -> None:
-    assert secret not in redacted(text)
-    assert kept in redacted(text)
+    assert secret not in redact(text)
+    assert kept in redact(text)
 
 
 @pytest.mark.parametrize("test", [False, True])
 def test_a_key_of_ours_keeps_the_prefix_that_names_it(test: bool) -> None:
-    new = key_format.mint(test=test)
-    assert redacted(f"key {new.text}.") == f"key {new.prefix}_[hidden]."
+    new = key_format.generate(test=test)
+    assert redact(f"key {new.text}.") == f"key {new.prefix}_[hidden]."
 
 
 def test_what_is_no_secret_stays_as_it_is() -> None:
     line = "running tenant=3 generation=01a20f7a-816c-7b30-9e42-3c634c0984b8 seed=1 https://example.com/a.png accepted"
-    assert redacted(line) == line
+    assert redact(line) == line
 
 
 def logged(act: Any, style: str = "json") -> str:

@@ -21,7 +21,7 @@ from django.utils.module_loading import import_string
 from django_q.models import OrmQ, Schedule
 
 from seedance_service import settings, urls
-from tests.conftest import Caller
+from tests.support.factories import Caller
 
 ROOT = Path(__file__).parents[2]
 OURS = ("seedance_service", "tenants", "generations", "deploy")
@@ -96,8 +96,8 @@ def test_the_paths_that_deployments_hold_are_among_them() -> None:
 # -- models, roles ----------------------------------------------------------------------------------------------------
 
 MODELS = {
-    "generations": "Attempt Chore Delivery DeliveryAttempt Event Generation InputImage Label Pace Pause SeedRecord "
-    "Slot StorageUse Tally WebhookEndpoint WebhookSecret Worker",
+    "generations": "Attempt Delivery DeliveryAttempt Event Generation HourlyStatistics InputImage Label "
+    "MaintenanceCursor Pace Pause SeedRecord Slot StorageUse WebhookEndpoint WebhookSecret Worker",
     "tenants": "ApiKey AuditEntry LedgerEntry Tenant Window",
 }
 WORK = "generation seedrecord pause worker webhookendpoint delivery"

@@ -11,14 +11,15 @@ from django.urls import reverse
 from django_q.models import OrmQ
 
 from generations import lifecycle, wakeups
-from generations.intake import create as intake
+from generations.intake import create
 from generations.models import Generation
 from generations.upstream import circuit_breaker
 from generations.worker import steps
 from seedance_service.logs import RedactingFormatter
-from tests.conftest import Caller, claim_due
+from tests.support.factories import Caller
 from tests.support.images import mp4
 from tests.support.upstream import Upstream, refusal
+from tests.support.worker import claim_due
 
 UPSTREAMS_SIGNATURE = "upstreamsecret"  # tests/support/upstream.py signs its URLs with it
 
@@ -79,7 +80,7 @@ def after_a_day(
             f"with {alice.key_text}, {settings.NOVITA_API_KEY} and {upstream.url}/v?X-Amz-Signature=abc123def"
         )
 
-    monkeypatch.setattr(intake, "_draft", broken)
+    monkeypatch.setattr(create, "_draft", broken)
     for entrance in (path, "/v3/async/seedance-v1-lite-i2v"):
         answer = alice.http.post(entrance, body, format="json")
         assert answer.status_code == 500

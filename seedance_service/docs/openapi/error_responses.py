@@ -9,8 +9,8 @@ from typing import Any
 from seedance_service.docs import error_pages
 from seedance_service.docs.error_advice import ADVICE
 from seedance_service.docs.openapi import headers
-from seedance_service.errors import responses as error_answers
-from seedance_service.errors.responses import Problem
+from seedance_service.errors import problems
+from seedance_service.errors.problems import Problem
 
 Part = dict[str, Any]  # of the document
 NOVITA = "/v3/"
@@ -85,7 +85,7 @@ def _answer(entrance: str, found: dict[str, Problem]) -> Part:
 def examples() -> dict[str, Part]:
     """Of each code at each entrance, for the components."""
     return {
-        _name(entrance, code.name): {"summary": error_answers.title(code.name), "value": body}
+        _name(entrance, code.name): {"summary": problems.title(code.name), "value": body}
         for code in error_pages.known().values()
         for entrance, body in error_pages.bodies(code).items()
     }

@@ -10,9 +10,9 @@ from django.utils import timezone
 from generations.models import Generation, Worker
 from generations.reports import hourly_statistics, worker_hosts
 from generations.upstream import circuit_breaker
-from tests.conftest import Caller, make_generation
 from tests.generations.test_lifecycle import put_in
 from tests.http_client import Client
+from tests.support.factories import Caller, make_generation
 
 pytestmark = pytest.mark.one_database
 
@@ -23,9 +23,9 @@ def tiles(http: Client) -> dict[str, tuple[str, str]]:
 
 
 def test_all_is_well(admin_client: Client, alice: Caller) -> None:
-    worker_hosts.beat()
+    worker_hosts.record_heartbeat()
     put_in(alice, "succeeded")
-    hourly_statistics.measure_storage()
+    hourly_statistics.update_storage_use()
     shown = tiles(admin_client)
     assert shown["Upstream"] == ("open", "good")
     assert shown["Worker"][1] == "good"
@@ -50,9 +50,9 @@ def test_what_is_not_well_stands_out(admin_client: Client, alice: Caller) -> Non
 
 
 def test_a_worker_that_fell_silent_is_named(admin_client: Client, db: None) -> None:
-    worker_hosts.beat()
-    Worker.objects.create(host="worker-2", beat_at=timezone.now() - timedelta(minutes=10))
-    Worker.objects.create(host="worker-3", beat_at=timezone.now() - timedelta(days=3))  # it was taken away
+    worker_hosts.record_heartbeat()
+    Worker.objects.create(host="worker-2", heartbeat_at=timezone.now() - timedelta(minutes=10))
+    Worker.objects.create(host="worker-3", heartbeat_at=timezone.now() - timedelta(days=3))  # it was taken away
     [tile] = [tile for tile in admin_client.get("/admin/").context["tiles"] if tile.name == "Worker"]
     assert (tile.note, tile.level) == ("worker-2 fell silent", "warn")
 

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from django.db import InterfaceError, OperationalError, connection
 
-from generations.intake import create as intake
+from generations.intake import create
 from generations.models import Generation
 from tenants.db.engine import engine
 from tenants.models import LedgerEntry
-from tests.conftest import Caller
+from tests.support.factories import Caller
 
 BODY = {"image": "https://pictures.example.com/a.png", "resolution": "480p", "prompt": "x" * 2000}
 ENTRANCES = ["/v1/generations", "/v3/async/seedance-v1-lite-i2v"]
@@ -34,7 +34,7 @@ def test_a_lost_database_is_told_and_tried_again(
         raise error
 
     with monkeypatch.context() as broken:
-        broken.setattr(intake, "accept", lost)
+        broken.setattr(create, "create_generation", lost)
         assert_unavailable(alice.http.post(path, BODY, format="json"), path)
     assert "the database is in trouble" in caplog.text
     assert alice.http.post(path, BODY, format="json").status_code in (200, 202)

@@ -13,13 +13,14 @@ from django.utils import timezone
 
 from generations import lifecycle
 from generations.catalog import video_models
-from generations.intake import create as intake
+from generations.intake import idempotency
+from generations.intake.generation_request import GenerationRequest
 from generations.models import Generation
 from tenants.models import LedgerEntry
 from tenants.money import reconcile
-from tests.conftest import Caller
 from tests.generations.test_lifecycle import VIDEO
 from tests.http_client import with_key
+from tests.support.factories import Caller
 
 ENTRANCES = ["/v1/generations", "/v3/async/seedance-v1-lite-i2v"]
 URL_BODY = {"image": "https://pictures.example.com/a.png", "resolution": "480p"}
@@ -91,12 +92,15 @@ def test_the_same_request_may_be_written_another_way(alice: Caller) -> None:
 def test_what_a_release_changes_of_a_model_makes_no_other_request(alice: Caller, monkeypatch: Any) -> None:
     first = post(alice, ENTRANCES[0], URL_BODY)
     dearer = dataclasses.replace(video_models.SEEDANCE_V1_LITE_I2V, usd_per_million_tokens_micro=9_900_000)
-    made = intake.GenerationRequest.__init__
-    monkeypatch.setattr(
-        intake.GenerationRequest, "__init__", lambda self, **facts: made(self, **{**facts, "model": dearer})
-    )
+    init = GenerationRequest.__init__
+    monkeypatch.setattr(GenerationRequest, "__init__", lambda self, **fields: init(self, **{**fields, "model": dearer}))
     assert told(post(alice, ENTRANCES[0], {**URL_BODY, "seed": -1})) == told(first)
     assert post(alice, ENTRANCES[0], {**URL_BODY, "seed": 0}).status_code == 422
+
+
+def test_the_digest_takes_every_field_of_a_request() -> None:
+    """A field that DIGEST_FIELDS lacks would let one key stand for two different requests."""
+    assert set(idempotency.DIGEST_FIELDS) == {field.name for field in dataclasses.fields(GenerationRequest)}
 
 
 def test_a_key_is_the_tenants_own_and_that_of_one_world(alice: Caller, bob: Caller, settings: Any) -> None:

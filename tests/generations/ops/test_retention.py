@@ -17,14 +17,14 @@ from generations.bucket import inputs
 from generations.bucket import objects as bucket_objects
 from generations.errors import InputsGone, StorageError
 from generations.media.images import inspect
-from generations.models import Chore, Delivery, DeliveryAttempt, Event, Generation, InputImage, Worker
+from generations.models import Delivery, DeliveryAttempt, Event, Generation, InputImage, MaintenanceCursor, Worker
 from generations.ops import deletion, retention
 from generations.reports import worker_hosts
 from generations.webhooks import deliveries
 from tenants import actions
 from tenants.models import LedgerEntry, Tenant, Window
-from tests.conftest import ACTOR, Caller, make_generation
 from tests.generations.test_lifecycle import VIDEO, put_in
+from tests.support.factories import ACTOR, Caller, make_generation
 from tests.support.images import mp4, picture
 
 pytestmark = pytest.mark.django_db
@@ -111,7 +111,10 @@ def test_a_dry_run_says_what_would_go_and_changes_nothing(
     image = inputs.keep(alice.tenant.pk, inspect(picture()))
     InputImage.objects.update(created_at=days_ago(50))
     old = finished(40, image=image)
-    before = {model: list(model.objects.order_by("pk").values()) for model in (Generation, InputImage, Event, Chore)}
+    before = {
+        model: list(model.objects.order_by("pk").values())
+        for model in (Generation, InputImage, Event, MaintenanceCursor)
+    }
     objects = sorted(bucket_objects.keys(""))
     dry = pruned(dry=True)
     assert {name: one.count for name, one in dry.items() if one.count} == {"videos": 1, "pictures": 1, "events": 5}
@@ -185,7 +188,7 @@ def test_orphans_go_and_what_is_wanted_or_unknown_stays(
     for key in {*orphans, *others}:
         bucket_objects.put(key, b"bytes", "video/mp4")
     assert pruned()["orphans"].count == 0  # all of them are young
-    Chore.objects.all().delete()
+    MaintenanceCursor.objects.all().delete()
     aged(monkeypatch, 8)
     dry = pruned(dry=True)["orphans"]
     done = pruned()["orphans"]
@@ -200,15 +203,15 @@ def test_the_look_for_orphans_goes_on_where_it_stopped(bucket: Any, monkeypatch:
     names = [f"inputs/1/{number:064d}" for number in range(5)]
     for name in names:
         bucket_objects.put(name, b"orphan", "image/png")
-    Chore.objects.create(name="orphans", position=names[2])
+    MaintenanceCursor.objects.create(name="orphans", position=names[2])
     assert pruned()["orphans"].count == 2
     assert sorted(bucket_objects.keys("")) == names[:3]
-    chore = Chore.objects.get(name="orphans")
+    chore = MaintenanceCursor.objects.get(name="orphans")
     assert (chore.position, bool(chore.done_at)) == ("", True)
-    Chore.objects.filter(name="orphans").update(done_at=days_ago(2))
+    MaintenanceCursor.objects.filter(name="orphans").update(done_at=days_ago(2))
     monkeypatch.setattr(retention.Prune, "_is_over", lambda self: True)
     assert pruned()["orphans"].note == "goes on in the next run"
-    assert Chore.objects.get(name="orphans").position == names[2]
+    assert MaintenanceCursor.objects.get(name="orphans").position == names[2]
 
 
 def test_uploads_that_were_never_ended_are_aborted(bucket: Any, settings: Any) -> None:
@@ -243,7 +246,7 @@ def test_old_deliveries_go_with_their_attempts(alice: Caller, settings: Any) -> 
         lifecycle.cancel(g, "no longer wanted")
     for g, days in ((old, 11), (young, 9)):
         delivery = Delivery.objects.get(generation=g)
-        assert deliveries.mark_delivered(delivery, deliveries.Tried("delivered", 200, 5))
+        assert deliveries.mark_delivered(delivery, deliveries.AttemptResult("delivered", 200, 5))
         at = days_ago(days)
         then = ids.at(at)
         DeliveryAttempt.objects.filter(delivery=delivery).update(delivery=then)
@@ -264,8 +267,8 @@ def test_minutes_failures_silent_hosts_and_sessions_go(alice: Caller) -> None:
     for days in (40, 20):
         facts = {"func": "generations.tasks.sweep", "started": days_ago(days), "stopped": days_ago(days)}
         Task.objects.create(id=f"task{days}", name=f"task{days}", success=False, **facts)
-        Worker.objects.create(host=f"pod-{days}", beat_at=days_ago(days / 4), started_at=days_ago(days))
-    worker_hosts.beat()
+        Worker.objects.create(host=f"pod-{days}", heartbeat_at=days_ago(days / 4), started_at=days_ago(days))
+    worker_hosts.record_heartbeat()
     Worker.objects.create(host="just-begun", started_at=timezone.now())
     kinds = ("minutes", "rings", "hosts", "sessions")
     assert [pruned(dry=True)[kind].count for kind in kinds] == [1, 1, 1, 1]

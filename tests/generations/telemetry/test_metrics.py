@@ -20,13 +20,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from generations import lifecycle, wakeups
 from generations.models import Generation
-from generations.reports import database_metrics, worker_hosts
+from generations.reports import prometheus, worker_hosts
 from generations.telemetry import metric_files
 from generations.upstream import circuit_breaker
 from tenants import actions
-from tests.conftest import ACTOR, Caller, make_generation
 from tests.generations.test_lifecycle import put_in
 from tests.generations.worker.test_steps import until
+from tests.support.factories import ACTOR, Caller, make_generation
 from tests.support.images import mp4
 from tests.support.receiver import receiving
 from tests.support.upstream import Upstream
@@ -72,9 +72,9 @@ def test_the_numbers_are_what_the_database_says(alice: Caller, read: Callable[[]
     waiting = make_generation(alice)
     Generation.objects.filter(pk=waiting.pk).update(due_at=timezone.now() - timedelta(seconds=90))
     circuit_breaker.pause("no balance", test=False)
-    worker_hosts.beat()
-    worker_hosts.restarted("work is due, and none was done for a minute")
-    worker_hosts.restarted("again")
+    worker_hosts.record_heartbeat()
+    worker_hosts.record_restart("work is due, and none was done for a minute")
+    worker_hosts.record_restart("again")
     found = read()
     assert (found["seedance_generations_live", "queued"], found["seedance_generations_live", "in_doubt"]) == (1, 1)
     assert (found["seedance_generations_stalled",], found["seedance_generations_uncopied",]) == (1, 0)
@@ -334,7 +334,7 @@ def test_a_folder_that_can_not_be_used_costs_no_more_than_the_counts(start: Star
 def test_a_worker_without_a_web_process_serves_its_own(settings: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         settings.METRICS_PORT = free.getsockname()[1]
-    database_metrics.serve()
+    prometheus.serve()
     url = f"http://127.0.0.1:{settings.METRICS_PORT}"
     assert ("seedance_generations_due",) in values(httpx.get(f"{url}/metrics").content)
     assert httpx.get(f"{url}/elsewhere").status_code == 404

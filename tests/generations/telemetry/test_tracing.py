@@ -15,8 +15,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from generations.models import Delivery, Generation
 from generations.telemetry import tracing
-from tests.conftest import Caller
 from tests.generations.worker.test_steps import until
+from tests.support.factories import Caller
 from tests.support.images import mp4
 from tests.support.receiver import Receiver, receiving
 from tests.support.upstream import Upstream

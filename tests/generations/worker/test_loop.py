@@ -1,7 +1,5 @@
 """The loop itself, with real threads: what it takes, when it ends, and that a wake-up cannot be lost."""
 
-import subprocess
-import sys
 import threading
 import time
 from datetime import timedelta
@@ -12,17 +10,17 @@ import time_machine
 from django.db import connection
 from django.utils import timezone
 
-from generations import wakeups
+from generations import leases, wakeups
 from generations.bucket import inputs, objects
-from generations.management.commands import worker
 from generations.media.images import inspect
 from generations.models import Generation, Slot, Worker
 from generations.reports import worker_hosts
 from generations.worker import loop, video_transfer
-from tests.conftest import Caller, count_rings, make_generation
 from tests.generations.test_lifecycle import put_in
+from tests.support.factories import Caller, make_generation
 from tests.support.images import mp4, picture
 from tests.support.upstream import Upstream
+from tests.support.worker import count_wakeups
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Status = Generation.Status
@@ -41,7 +39,7 @@ def test_a_sweep_brings_every_generation_to_its_end(generations: list[Generation
     assert len(upstream.submits) == 20
     assert taken >= 40
     assert not Slot.objects.filter(lease_until__gt=timezone.now()).exists()
-    assert count_rings() == 0  # nothing is live: no successor is rung
+    assert count_wakeups() == 0  # nothing is live: no successor is rung
 
 
 def test_a_sweep_with_nothing_to_do_ends_at_once(db: None) -> None:
@@ -59,17 +57,17 @@ def test_a_second_sweep_finds_no_slot_and_ends_at_once(generations: list[Generat
 def test_a_sweep_whose_time_is_over_rings_its_successor(
     generations: list[Generation], upstream: Upstream, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(loop, "AWAKE_FOR", 0.0)
+    monkeypatch.setattr(leases, "RUN_SECONDS", 0.0)
     loop.run()
     assert Generation.objects.filter(status=Status.RUNNING).exists()
-    assert count_rings() == 1
+    assert count_wakeups() == 1
 
 
 def test_a_row_due_much_later_is_left_to_the_minutes_ring(alice: Caller) -> None:
     g = make_generation(alice)
     Generation.objects.filter(pk=g.pk).update(due_at=timezone.now() + timedelta(minutes=5))
     assert loop.run() == 0
-    assert count_rings() == 0
+    assert count_wakeups() == 0
 
 
 def test_a_sweep_that_is_asked_to_stop_ends_and_rings_nobody(generations: list[Generation], upstream: Upstream) -> None:
@@ -82,7 +80,7 @@ def test_a_sweep_that_is_asked_to_stop_ends_and_rings_nobody(generations: list[G
     wakeups.free_slots_of_this_host()
     thread.join(5)
     assert not thread.is_alive()
-    assert count_rings() == 0
+    assert count_wakeups() == 0
 
 
 def test_a_step_that_fails_is_told_and_harms_no_other(
@@ -97,91 +95,25 @@ def test_a_step_that_fails_is_told_and_harms_no_other(
     assert "a step failed" in caplog.text
 
 
-def test_a_cluster_that_has_just_started_is_given_time(alice: Caller, monkeypatch: Any) -> None:
-    """After a long pause every row is overdue; a fresh cluster must not be killed for that, over and over."""
-    g = make_generation(alice)
-    Generation.objects.filter(pk=g.pk).update(due_at=timezone.now() - timedelta(hours=1))
-    monkeypatch.setattr(worker, "CHECK_EVERY", 0.1)
-    monkeypatch.setattr(worker_hosts, "STALLED", timedelta(seconds=1))
-    cluster = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
-    command = worker.Command()
-    command.stopping = False
-    started = time.monotonic()
-    try:
-        why = command._watch(cluster)
-    finally:
-        worker._kill_group(cluster)
-    assert "none was done" in why
-    assert time.monotonic() - started >= 1.0
-
-
-def test_work_stands_still_where_it_is_due_and_this_host_does_none(alice: Caller, monkeypatch: Any) -> None:
-    clock = iter(range(0, 10_000, 50))  # seconds between two looks, by the supervisor's own clock
-    monkeypatch.setattr(worker_hosts.time, "monotonic", lambda: next(clock))
-
-    def looks(watch: worker_hosts.Watch, count: int = 2) -> list[bool]:
-        return [watch.observe() for _ in range(count)]
-
-    assert looks(worker_hosts.Watch()) == [False, False]  # nothing is due
-    g = make_generation(alice)
-    Generation.objects.filter(pk=g.pk).update(due_at=timezone.now() - timedelta(hours=2))
-    watch = worker_hosts.Watch()
-    assert looks(watch, 3) == [False, False, True]  # from long before, and judged only after a minute of its own
-    worker_hosts.beat()
-    assert looks(watch, 3) == [False, False, False]
-    assert looks(watch, 1) == [True]
-    watch.forget()  # as after a database that did not answer
-    assert looks(watch, 2) == [False, False]
-    slot = wakeups.take_slot()  # as a sweep of another host does: there is nothing to do for this one
-    assert slot
-    assert looks(watch, 3) == [False, False, False]
-    wakeups.free_slot(slot)
-    assert looks(watch, 3) == [False, False, True]
-
-
 def test_a_sweep_beats_and_a_restart_is_counted_with_its_reason(
     generations: list[Generation], upstream: Upstream
 ) -> None:
-    worker_hosts.started()
+    worker_hosts.record_start()
     upstream.video(mp4())
     loop.run()
-    worker_hosts.restarted("work is due, and none was done for a minute")
+    worker_hosts.record_restart("work is due, and none was done for a minute")
     known = Worker.objects.get(pk=wakeups.host())
-    times = [known.started_at, known.beat_at, known.restarted_at]
+    times = [known.started_at, known.heartbeat_at, known.restarted_at]
     assert None not in times
     assert times == sorted(times, key=str)
     assert (known.restarts, known.restart_reason) == (1, "work is due, and none was done for a minute")
-
-
-def test_where_the_sweeps_that_are_awake_do_not_keep_up_another_is_rung(alice: Caller, settings: Any) -> None:
-    settings.SWEEP_SLOTS = 2
-    g = make_generation(alice)
-    Generation.objects.filter(pk=g.pk).update(due_at=timezone.now() - timedelta(seconds=3))
-    assert wakeups.take_slot()
-    assert not wakeups.ring()
-    worker._ring_again()
-    assert count_rings() == 1
-    assert wakeups.take_slot()
-    with time_machine.travel(timezone.now() + timedelta(seconds=6), tick=False):
-        worker._ring_again()
-    assert count_rings() == 1
 
 
 def test_a_ring_of_a_host_whose_clock_was_ahead_silences_nobody(alice: Caller) -> None:
     with time_machine.travel(timezone.now() + timedelta(hours=1), tick=False):
         assert wakeups.ring()
     wakeups.ring()
-    assert count_rings() == 2
-
-
-def test_a_row_whose_ring_was_lost_is_rung_for_again(alice: Caller) -> None:
-    g = make_generation(alice)
-    worker._ring_again()
-    assert count_rings() == 0  # it has only just come
-    Generation.objects.filter(pk=g.pk).update(due_at=timezone.now() - timedelta(seconds=3))
-    worker._ring_again()
-    worker._ring_again()
-    assert count_rings() == 1
+    assert count_wakeups() == 2
 
 
 def test_a_generation_that_comes_while_a_sweep_is_awake_needs_no_ring(

@@ -12,7 +12,7 @@ from rest_framework.exceptions import APIException
 from generations import errors
 from seedance_service.docs import error_pages, pages, reference
 from seedance_service.docs.error_advice import ADVICE
-from seedance_service.errors import responses
+from seedance_service.errors import problems, statuses
 from tenants.errors import Refusal
 from tests.http_client import Client
 
@@ -40,7 +40,7 @@ def answered() -> set[str]:
     refusals = {kind.code for kind in subclasses(Refusal) if kind.__module__.startswith(OURS)}
     framework = {kind.default_code for kind in subclasses(APIException) if kind.__module__.startswith(OURS)}
     framework |= {"parse_error", "unsupported_media_type", "method_not_allowed", "not_acceptable", "invalid_request"}
-    return refusals | framework | set(responses.PLAIN) | {"database_unavailable", "storage_unavailable"}
+    return refusals | framework | set(statuses.PLAIN) | {"database_unavailable", "storage_unavailable"}
 
 
 def get(path: str, **headers: str) -> Any:
@@ -68,9 +68,9 @@ def test_the_codes_that_generations_fail_with_say_so() -> None:
     assert {name for name, advice in ADVICE.items() if advice.message} == of_failed_generations() - unread
 
 
-@pytest.mark.parametrize("kind", [kind for kind in responses.TABLE if issubclass(kind, Refusal)])
+@pytest.mark.parametrize("kind", [kind for kind in statuses.TABLE if issubclass(kind, Refusal)])
 def test_a_refusals_page_has_the_tables_numbers(kind: type[Refusal]) -> None:
-    row, entrances, page = responses.TABLE[kind], ADVICE[kind.code].entrances, text(f"/docs/errors/{kind.code}.md")
+    row, entrances, page = statuses.TABLE[kind], ADVICE[kind.code].entrances, text(f"/docs/errors/{kind.code}.md")
     assert (f"| `/v1/` | {row.status} | `code` is `{kind.code}` |" in page) == ("/v1/" in entrances)
     wire = f"| `/v3/` | {row.wire_status} | `reason` is `{row.wire_reason}` |"
     assert (wire in page) == ("/v3/" in entrances)
@@ -80,7 +80,7 @@ def test_a_refusals_page_has_the_tables_numbers(kind: type[Refusal]) -> None:
 def test_a_page_says_what_it_means_what_to_do_and_how_it_looks(code: str) -> None:
     page = text(f"/docs/errors/{code}.md")
     title, means, *_ = page.split("\n\n")
-    assert title == f"# {responses.title(code)}"
+    assert title == f"# {problems.title(code)}"
     assert len(means) > 10
     assert not re.search(r"\{\w+\}", page), "a fact of its sentence is missing"
     assert page.index("| where |") < page.index("## What to do") < page.index("## Example") < page.index("```json")

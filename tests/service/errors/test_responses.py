@@ -1,4 +1,4 @@
-"""One table of HTTP numbers, and it is whole."""
+"""The table of HTTP statuses is complete, and errors are rendered in both formats."""
 
 import json
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from rest_framework.exceptions import ValidationError
 
 from generations import errors
 from seedance_service import request_id
-from seedance_service.errors import field_errors, responses
+from seedance_service.errors import field_errors, problems, responses, statuses, views
 from tenants.errors import Refusal
 
 
@@ -22,7 +22,7 @@ def subclasses(kind: type[Exception]) -> Iterator[type[Exception]]:
 
 @pytest.mark.parametrize("kind", [kind for kind in subclasses(Refusal) if kind.__module__ != __name__])
 def test_every_refusal_has_a_row_a_code_and_a_sentence(kind: type[Refusal]) -> None:
-    assert kind in responses.TABLE
+    assert kind in statuses.TABLE
     assert kind.code == kind.code.lower()
     assert kind.__doc__
 
@@ -32,7 +32,7 @@ def test_no_two_refusals_have_the_same_code() -> None:
     assert len(codes) == len(set(codes))
 
 
-def test_novitas_reasons_are_those_of_its_page() -> None:
+def test_reasons_on_novitas_wire_are_those_of_its_page() -> None:
     documented = {
         "INVALID_API_KEY",
         "API_NOT_ALLOWED",
@@ -46,12 +46,12 @@ def test_novitas_reasons_are_those_of_its_page() -> None:
         "INVALID_REQUEST_BODY",
         "CREATE_TASK_FAILED",
     }
-    assert {row.wire_reason for row in responses.TABLE.values()} <= documented
+    assert {row.wire_reason for row in statuses.TABLE.values()} <= documented
 
 
-def test_a_failure_of_ours_is_said_in_the_format_of_its_entrance() -> None:
-    wire = responses.server_error(RequestFactory().get("/v3/async/task-result"))
-    own = responses.server_error(RequestFactory().get("/v1/generations"))
+def test_an_internal_error_is_rendered_in_the_format_of_its_api() -> None:
+    wire = views.server_error(RequestFactory().get("/v3/async/task-result"))
+    own = views.server_error(RequestFactory().get("/v1/generations"))
     assert json.loads(wire.content)["reason"] == "INTERNAL_ERROR"
     assert own["Content-Type"] == "application/problem+json"
 
@@ -64,7 +64,7 @@ def test_a_refusals_sentence_is_its_docstring_with_its_facts() -> None:
 
 def test_problem_details_lead_to_the_page_of_their_code() -> None:
     with request_id.answering("mine"):
-        body = responses.details(responses.plain("not_found"))
+        body = responses.details(problems.plain("not_found"))
     assert body == {
         "type": "/docs/errors/not_found",
         "title": "Not found",
@@ -76,16 +76,16 @@ def test_problem_details_lead_to_the_page_of_their_code() -> None:
 
 
 def test_a_title_is_written_as_people_write() -> None:
-    assert responses.title("invalid_api_key") == "Invalid API key"
-    assert responses.title("image_url_refused") == "Image URL refused"
+    assert problems.title("invalid_api_key") == "Invalid API key"
+    assert problems.title("image_url_refused") == "Image URL refused"
 
 
-def test_a_method_that_is_refused_is_told_which_there_are() -> None:
-    answer = responses.only_read(RequestFactory().put("/docs"))
+def test_a_refused_method_is_answered_with_the_allowed_ones() -> None:
+    answer = views.method_not_allowed(RequestFactory().put("/docs"))
     assert (answer.status_code, answer["Allow"]) == (405, "GET, HEAD")
 
 
-FAULTS: dict[str, tuple[Any, list[tuple[str, str]]]] = {
+FIELD_ERRORS: dict[str, tuple[Any, list[tuple[str, str]]]] = {
     "a field": ({"seed": ["No."]}, [("seed", "No.")]),
     "two of one field": ({"seed": ["No.", "Never."]}, [("seed", "No."), ("seed", "Never.")]),
     "a sentence without a list": ({"seed": "No."}, [("seed", "No.")]),
@@ -108,19 +108,17 @@ FAULTS: dict[str, tuple[Any, list[tuple[str, str]]]] = {
 }
 
 
-@pytest.mark.parametrize(("detail", "found"), FAULTS.values(), ids=FAULTS)
-def test_faults_are_flat_and_name_their_field(detail: Any, found: list[tuple[str, str]]) -> None:
-    problem = responses.of(ValidationError(detail, code="wrong"))
+@pytest.mark.parametrize(("detail", "expected"), FIELD_ERRORS.values(), ids=FIELD_ERRORS)
+def test_field_errors_are_flat_and_name_their_field(detail: Any, expected: list[tuple[str, str]]) -> None:
+    problem = problems.from_exception(ValidationError(detail, code="wrong"))
     assert problem is not None
-    assert problem.fields == [{"field": field, "detail": told, "code": "wrong"} for field, told in found]
+    assert problem.fields == [{"field": field, "detail": text, "code": "wrong"} for field, text in expected]
     assert (problem.status, problem.code) == (400, "invalid_request")
-    assert problem.detail == " ".join(f"{field}: {told}" if field else told for field, told in found)
-    named = {field for field, _ in found if field}
+    assert problem.detail == " ".join(f"{field}: {text}" if field else text for field, text in expected)
+    named = {field for field, _ in expected if field}
     assert set(responses.envelope(problem)["metadata"]) == named
 
 
-def test_a_fault_of_the_whole_is_told_without_a_field() -> None:
-    assert (
-        field_errors.sentence([field_errors.fault("", "No.", "wrong"), field_errors.fault("a", "Never.", "wrong")])
-        == "No. a: Never."
-    )
+def test_an_error_of_a_whole_body_is_joined_without_a_field() -> None:
+    whole, field = (field_errors.field_error("", "No.", "wrong"), field_errors.field_error("a", "Never.", "wrong"))
+    assert field_errors.join([whole, field]) == "No. a: Never."

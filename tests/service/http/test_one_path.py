@@ -20,7 +20,7 @@ from rest_framework.throttling import BaseThrottle
 from generations.api import json_codec, render, tenant_scope
 from generations.bucket import objects
 from generations.errors import StorageError
-from generations.intake import create as intake
+from generations.intake.create import create_generation
 from generations.models import Generation
 from generations.telemetry import metrics
 from seedance_service import wsgi
@@ -30,13 +30,14 @@ from seedance_service.http.request_body import RequestBody
 from tenants import actions
 from tenants.api.base import ApiView, respond
 from tenants.models import LedgerEntry
-from tests.conftest import ACTOR, Caller
 from tests.generations.test_lifecycle import put_in
+from tests.support.factories import ACTOR, Caller
 from tests.support.images import base64_of, picture
 
 pytestmark = pytest.mark.usefixtures("bucket")
 
 READS = ["/v1/generations/{}", "/v3/async/task-result?task_id={}"]
+CREATE_GENERATION = "generations.intake.create.create_generation"
 CREATES = ["/v1/generations", "/v3/async/seedance-v1-lite-i2v"]
 STATES = ["queued", "submitting", "in_doubt", "running", "copying", "succeeded", "failed"]
 URL = {"image": "https://example.com/a.png", "resolution": "480p", "seed": 7}
@@ -275,8 +276,8 @@ def test_whoever_may_not_create_is_refused(alice: Caller, path: str) -> None:
 @pytest.mark.parametrize(("path", "status"), [(CREATES[0], 402), (CREATES[1], 400)])
 def test_a_refusal_is_tried_and_counted_once(alice: Caller, path: str, status: int, monkeypatch: Any) -> None:
     alice.limit(usd_per_month_micro=1)
-    tried, accept = list[Any](), intake.accept
-    monkeypatch.setattr(intake, "accept", lambda *args: tried.append(args) or accept(*args))
+    tried = list[Any]()
+    monkeypatch.setattr(CREATE_GENERATION, lambda *args: tried.append(args) or create_generation(*args))
     counted = metrics.REFUSED.labels("usd_per_month")._value.get()
     answer = create(alice, path)
     assert (answer.status_code, len(tried)) == (status, 1)
@@ -298,13 +299,11 @@ def test_one_of_a_suspended_tenant_is_refused(alice: Caller) -> None:
 def test_one_that_may_be_committed_is_not_tried_again(
     alice: Caller, monkeypatch: Any, path: str, error: Exception, status: int
 ) -> None:
-    accept = intake.accept
-
     def cut(*args: Any) -> Any:
-        accept(*args)
+        create_generation(*args)
         raise error
 
-    monkeypatch.setattr(intake, "accept", cut)
+    monkeypatch.setattr(CREATE_GENERATION, cut)
     answer = create(alice, path, HTTP_X_REQUEST_ID="")
     assert answer.status_code == status
     assert Generation.objects.count() == LedgerEntry.objects.count() == 1

@@ -12,8 +12,8 @@ from django.utils import timezone
 from generations.models import Delivery, Generation, Pause, SeedRecord, WebhookEndpoint, Worker
 from generations.reports import worker_hosts
 from tenants.models import ApiKey, AuditEntry, LedgerEntry, Tenant
-from tests.conftest import Caller, make_generation
 from tests.http_client import Client
+from tests.support.factories import Caller, make_generation
 from tests.support.webhooks import make_endpoint
 
 pytestmark = pytest.mark.one_database
@@ -105,7 +105,7 @@ def rows(alice: Caller, bucket: Any) -> dict[str, Any]:
     kept = {"tenant": alice.tenant, "test": False, "type": "generation.succeeded", "due_at": timezone.now()}
     Delivery.objects.create(endpoint=endpoint, message_id="evt_1", **kept)
     Pause.objects.create(upstream="live", since=timezone.now(), probe_at=timezone.now(), reason="no balance")
-    worker_hosts.beat()
+    worker_hosts.record_heartbeat()
     found: list[Any] = [model._default_manager.order_by("pk").last() for model in MODELS]
     return {f"{row._meta.app_label}_{row._meta.model_name}": row for row in found}
 

@@ -7,10 +7,10 @@ from django.utils import timezone
 
 from tenants import actions
 from tenants.keys import key_format
-from tenants.keys.throttle import MOST
+from tenants.keys.throttle import MAX_WRONG_KEYS
 from tenants.models import ApiKey
-from tests.conftest import ACTOR, Caller
 from tests.http_client import Client, with_key
+from tests.support.factories import ACTOR, Caller
 
 ROUTES = [
     ("post", "/v3/async/seedance-v1-lite-i2v"),
@@ -32,7 +32,7 @@ def headers_that_are_no_key(caller: Caller) -> dict[str, str | None]:
         "only the scheme": "Bearer",
         "malformed": "Bearer x",
         "mistyped": f"Bearer {mistyped}",
-        "unknown": f"Bearer {key_format.mint().text}",
+        "unknown": f"Bearer {key_format.generate().text}",
         "revoked": f"Bearer {revoked.key_text}",
         "another scheme": f"Basic {caller.key_text}",
         "long": "Bearer " + "x" * 100_000,
@@ -112,8 +112,8 @@ def test_the_last_use_is_noted_once_a_minute(alice: Caller, django_assert_num_qu
 def test_an_address_that_shows_too_many_wrong_keys_waits_and_costs_no_query(
     alice: Caller, django_assert_num_queries: Any
 ) -> None:
-    guesser = with_key(key_format.mint().text)
-    for _ in range(MOST):
+    guesser = with_key(key_format.generate().text)
+    for _ in range(MAX_WRONG_KEYS):
         assert guesser.get("/v1/generations").status_code == 401
     with django_assert_num_queries(0):
         answer = guesser.get("/v1/generations")
@@ -122,32 +122,32 @@ def test_an_address_that_shows_too_many_wrong_keys_waits_and_costs_no_query(
 
 
 def fail_often(http: Any, **headers: str) -> None:
-    for _ in range(MOST + 1):
+    for _ in range(MAX_WRONG_KEYS + 1):
         http.get("/v1/generations", **headers)
 
 
 def test_another_address_is_not_a_guessers_victim(alice: Caller) -> None:
-    fail_often(with_key(key_format.mint().text))
+    fail_often(with_key(key_format.generate().text))
     assert alice.http.get("/v1/generations", REMOTE_ADDR="192.0.2.7").status_code == 200
 
 
 def test_a_caller_that_was_right_before_is_not_either(alice: Caller) -> None:
     assert alice.http.get("/v1/generations").status_code == 200
-    fail_often(with_key(key_format.mint().text))
+    fail_often(with_key(key_format.generate().text))
     assert alice.http.get("/v1/generations").status_code == 200
 
 
 def test_behind_a_proxy_the_address_is_the_one_that_the_proxy_saw(alice: Caller, settings: Any) -> None:
     settings.PROXY_HOPS = 1
-    fail_often(with_key(key_format.mint().text), HTTP_X_FORWARDED_FOR="1.1.1.1, 192.0.2.1")
+    fail_often(with_key(key_format.generate().text), HTTP_X_FORWARDED_FOR="1.1.1.1, 192.0.2.1")
     forged = alice.http.get("/v1/generations", HTTP_X_FORWARDED_FOR="192.0.2.1, 192.0.2.2")
     assert forged.status_code == 200  # what a client writes itself stands further left
-    stranger = with_key(key_format.mint().text).get("/v1/generations", HTTP_X_FORWARDED_FOR="9.9.9.9, 192.0.2.1")
+    stranger = with_key(key_format.generate().text).get("/v1/generations", HTTP_X_FORWARDED_FOR="9.9.9.9, 192.0.2.1")
     assert stranger.status_code == 429
 
 
 def test_a_right_key_is_no_failure(alice: Caller) -> None:
-    for _ in range(MOST + 5):
+    for _ in range(MAX_WRONG_KEYS + 5):
         assert alice.http.get("/v1/generations").status_code == 200
 
 

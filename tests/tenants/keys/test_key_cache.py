@@ -1,4 +1,4 @@
-"""A key that was found is not looked for again for a moment, and what operators change is seen at once."""
+"""The cache spares the query for a key that was read just now, and operators' changes hold at once."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -11,29 +11,29 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from tenants import actions
-from tenants.api import authentication
-from tenants.keys import key_cache
+from tenants.keys import key_cache, lookup
 from tenants.keys.key_cache import KeyCache, cached_keys
 from tenants.models import ApiKey, Tenant
-from tests.conftest import ACTOR, Caller
 from tests.support.clock import Clock
+from tests.support.factories import ACTOR, Caller
 
 PATH = "/v1/limits"
 
 
 @pytest.fixture
 def clock(monkeypatch: Any) -> Clock:
-    """The time by which the cache of this process lets its entries end."""
-    made = Clock()
-    monkeypatch.setattr(authentication, "cached_keys", KeyCache(made))
-    return made
+    """Return the clock by which the entries of this process's cache expire."""
+    clock = Clock()
+    monkeypatch.setattr(lookup, "cached_keys", KeyCache(clock))
+    return clock
 
 
-def key(number: int, **facts: Any) -> ApiKey:
-    return ApiKey(pk=number, digest=key_cache.digest(f"key {number}"), tenant=Tenant(pk=number), **facts)
+def key(number: int) -> ApiKey:
+    """Return a key that is in no database, whose text is "key {number}"."""
+    return ApiKey(pk=number, digest=key_cache.digest(f"key {number}"), tenant=Tenant(pk=number))
 
 
-def test_a_change_by_another_process_is_heard_within_three_seconds(alice: Caller, clock: Clock) -> None:
+def test_a_change_by_another_process_takes_effect_within_three_seconds(alice: Caller, clock: Clock) -> None:
     assert alice.http.get(PATH).status_code == 200
     actions.revoke_key(ACTOR, alice.key)  # drops it from a cache that is not this one
     for clock.now in (1.0, 2.0, 2.9):  # a request that the cache serves does not prolong the entry
@@ -44,12 +44,12 @@ def test_a_change_by_another_process_is_heard_within_three_seconds(alice: Caller
 
 def test_a_key_is_read_from_the_database_once_in_three_seconds(alice: Caller, clock: Clock) -> None:
     alice.http.get(PATH)
-    with CaptureQueriesContext(connection) as asked:
+    with CaptureQueriesContext(connection) as queries:
         alice.http.get(PATH)
         clock.now = 3.0
         alice.http.get(PATH)
         alice.http.get(PATH)
-    assert len([query for query in asked if 'FROM "tenants_apikey"' in query["sql"]]) == 1
+    assert len([query for query in queries if 'FROM "tenants_apikey"' in query["sql"]]) == 1
 
 
 CHANGES: dict[str, Callable[[Caller], Any]] = {
@@ -114,4 +114,4 @@ def test_no_more_keys_are_cached_than_stated(monkeypatch: Any) -> None:
 
 
 def test_a_text_that_is_no_key_is_not_cached() -> None:
-    assert KeyCache().get("nobody's") is None
+    assert KeyCache().get("unknown") is None

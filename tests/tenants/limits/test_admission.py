@@ -10,7 +10,8 @@ from django.db.models import Model
 from django.utils import timezone
 
 from generations.bucket import inputs
-from generations.intake import create as intake
+from generations.intake.create import MAX_RETRIES, create_generation
+from generations.intake.generation_request import GenerationRequest
 from generations.models import Event, Generation, InputImage
 from tenants import actions as tenant_actions
 from tenants.actions import Actor
@@ -19,7 +20,7 @@ from tenants.errors import LimitReached
 from tenants.limits import admission, counters
 from tenants.models import LedgerEntry, Tenant, Window
 from tenants.money import reconcile
-from tests.conftest import Caller, make_generation
+from tests.support.factories import Caller, make_generation
 from tests.support.images import base64_of, picture
 
 pytestmark = [pytest.mark.usefixtures("bucket"), pytest.mark.django_db(transaction=True)]
@@ -244,8 +245,8 @@ def test_intake_reads_a_changed_key_no_more_often_than_stated(alice: Caller, mon
 
     monkeypatch.setattr(admission, "admit", changing)
     with pytest.raises(admission.KeyChanged):
-        intake.accept(alice.key, intake.GenerationRequest(**_fields()))
-    assert len(tried) == intake.MAX_CHANGES + 1
+        create_generation(alice.key, GenerationRequest(**_fields()))
+    assert len(tried) == MAX_RETRIES + 1
 
 
 def _fields() -> dict[str, Any]:

@@ -7,14 +7,15 @@ from zoneinfo import ZoneInfo
 import pytest
 import time_machine
 
-from generations.intake import create as intake
+from generations.intake import create
+from generations.intake.generation_request import GenerationRequest
 from tenants import actions, amounts
 from tenants.errors import LimitReached
 from tenants.limits import counters, windows
 from tenants.limits.windows import Kind
 from tenants.models import ApiKey, LedgerEntry, Window
 from tenants.money import ledger, reconcile
-from tests.conftest import ACTOR, Caller, make_generation
+from tests.support.factories import ACTOR, Caller, make_generation
 
 BERLIN, AUCKLAND = ZoneInfo("Europe/Berlin"), ZoneInfo("Pacific/Auckland")
 
@@ -108,15 +109,15 @@ def test_a_create_under_way_while_the_zone_changes_counts_in_the_new_windows(
         make_generation(alice)
         actions.change_tenant(ACTOR, alice.tenant, time_zone="Pacific/Kiritimati")
         with pytest.raises(LimitReached):
-            intake.accept(read_before, wanted())
+            create.create_generation(read_before, wanted())
         alice.limit(per_day=2)
-        assert intake.accept(read_before, wanted()).generation.status == "queued"
+        assert create.create_generation(read_before, wanted()).generation.status == "queued"
         assert reconcile.check(alice.tenant.pk) == []
 
 
-def wanted() -> intake.GenerationRequest:
+def wanted() -> GenerationRequest:
     picture = "https://pictures.example.com/a.png"
-    return intake.GenerationRequest(picture, "480p", "16:9", 5, prompt="", last_image=None, camera_fixed=False, seed=1)
+    return GenerationRequest(picture, "480p", "16:9", 5, prompt="", last_image=None, camera_fixed=False, seed=1)
 
 
 def test_old_minutes_are_deleted_and_nothing_else_is_missed(alice: Caller) -> None:

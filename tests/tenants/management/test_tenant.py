@@ -10,8 +10,8 @@ import time_machine
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from tenants.api.authentication import find
 from tenants.errors import InvalidKey
+from tenants.keys.lookup import find_key
 from tenants.models import AuditEntry, Tenant
 
 pytestmark = pytest.mark.django_db
@@ -28,7 +28,7 @@ def test_a_tenant_is_made_with_its_limits_and_a_key() -> None:
     made = tenant("create", "alice", *limits, "--usd-per-month", "12.5")
     assert list(made) == ["tenant", "api_key"]
     alice = Tenant.objects.get(name="alice")
-    assert find(made["api_key"]).tenant == alice
+    assert find_key(made["api_key"]).tenant == alice
     assert (alice.requests_per_minute, alice.in_flight, alice.per_day, alice.per_month) == (1, 2, 3, 4)
     assert alice.usd_per_month_micro == 12_500_000
 
@@ -42,10 +42,10 @@ def test_no_limit_given_means_none() -> None:
 def test_a_tenant_may_have_several_keys_and_one_of_them_be_revoked() -> None:
     first = tenant("create", "alice")["api_key"]
     second = tenant("key", "alice")["api_key"]
-    assert tenant("revoke", find(first).prefix) == {"tenant": "alice", "revoked": find_prefix(first)}
+    assert tenant("revoke", find_key(first).prefix) == {"tenant": "alice", "revoked": find_prefix(first)}
     with pytest.raises(InvalidKey):
-        find(first)
-    assert find(second).tenant.name == "alice"
+        find_key(first)
+    assert find_key(second).tenant.name == "alice"
 
 
 def find_prefix(key: str) -> str:
@@ -65,7 +65,7 @@ def test_a_whole_key_can_be_revoked_and_is_not_repeated(capsys: pytest.CaptureFi
     call_command("tenant", "revoke", key)
     assert key not in capsys.readouterr().out
     with pytest.raises(InvalidKey):
-        find(key)
+        find_key(key)
     with pytest.raises(CommandError) as caught:
         call_command("tenant", "revoke", key + "x")
     assert key not in str(caught.value)
@@ -74,14 +74,14 @@ def test_a_whole_key_can_be_revoked_and_is_not_repeated(capsys: pytest.CaptureFi
 def test_a_rolled_key_and_its_successor_are_both_good_for_a_while() -> None:
     tenant("create", "alice")
     old = tenant("key", "alice", "--label", "ci", "--scope", "generations:read")["api_key"]
-    new = tenant("roll", find(old).prefix, "--overlap", "2h")["api_key"]
-    assert (find(new).label, find(new).scopes, find(new).expires_at) == ("ci", ["generations:read"], None)
+    new = tenant("roll", find_key(old).prefix, "--overlap", "2h")["api_key"]
+    assert (find_key(new).label, find_key(new).scopes, find_key(new).expires_at) == ("ci", ["generations:read"], None)
     with time_machine.travel(timezone.now() + timedelta(minutes=119)):
-        assert find(old)
+        assert find_key(old)
     with time_machine.travel(timezone.now() + timedelta(minutes=121)):
-        assert find(new)
+        assert find_key(new)
         with pytest.raises(InvalidKey):
-            find(old)
+            find_key(old)
 
 
 def test_a_roll_does_not_lengthen_a_life_and_does_not_wake_the_dead() -> None:
@@ -89,7 +89,7 @@ def test_a_roll_does_not_lengthen_a_life_and_does_not_wake_the_dead() -> None:
     short = tenant("key", "alice", "--expires", "30m")["api_key"]
     tenant("roll", short, "--overlap", "24h")
     with time_machine.travel(timezone.now() + timedelta(minutes=31)), pytest.raises(InvalidKey):
-        find(short)
+        find_key(short)
     tenant("revoke", short)
     with pytest.raises(CommandError, match="revoked"):
         tenant("roll", short)
@@ -126,7 +126,7 @@ def test_a_test_key_is_made_where_there_is_a_sandbox_and_refused_with_a_sentence
 def test_a_key_of_no_time_at_all_is_over_at_once() -> None:
     tenant("create", "alice")
     with pytest.raises(InvalidKey):
-        find(tenant("key", "alice", "--expires", "0m")["api_key"])
+        find_key(tenant("key", "alice", "--expires", "0m")["api_key"])
 
 
 def test_a_key_has_no_time_zone_of_its_own() -> None:
