@@ -61,9 +61,10 @@ class AttentionFilter(SimpleListFilter):
             "uncopied": backlog.COPY_RETRYING,
         }
         condition = conditions.get(self.value() or "")
+        if condition is None:
+            return rows
         # Generations in progress are few, and a partial index holds them.
-        rows = rows.alias(rendering_since=backlog.rendering_since())
-        return rows.filter(condition, due_at__isnull=False) if condition else rows
+        return rows.alias(rendering_since=backlog.rendering_since()).filter(condition, due_at__isnull=False)
 
 
 class CreatedFilter(SimpleListFilter):
