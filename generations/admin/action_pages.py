@@ -56,7 +56,7 @@ PAGES = {
     ),
     "resubmit": ActionPage(
         "Resubmit",
-        "The generation is sent once more. Use this only if the upstream confirmed that no task was created: if the "
+        "The generation is sent once more. Use this only if the upstream confirmed that no task was created. If the "
         "confirmation is wrong, this may pay twice.",
         InDoubtForm,
         in_doubt.resubmit,
@@ -71,8 +71,8 @@ PAGES = {
     ),
     "give_up": ActionPage(
         "Close as unconfirmed",
-        "The generation fails as unconfirmed and the hold is released. If the upstream charges for it, the cost is "
-        "ours to bear.",
+        "The generation fails as unconfirmed and the hold is released. If the upstream charges, the cost is ours to "
+        "bear.",
         InDoubtForm,
         in_doubt.give_up,
         "danger",
@@ -98,8 +98,8 @@ PAGES = {
     ),
     "fail": ActionPage(
         "Fail and release hold",
-        "The generation ends without a video and the hold is released. If the upstream has started rendering, it "
-        "still charges for it: the cost is ours to bear.",
+        "The generation ends without a video and the hold is released. If the upstream has started rendering, "
+        "the upstream still charges: the cost is ours to bear.",
         ActionForm,
         actions.fail,
         "danger",

@@ -120,20 +120,20 @@ ROTATE = ActionPage(
     rotate_secret,
 )
 DISABLE = ActionPage(
-    "Disable",
+    "Disable endpoint",
     "No new events are delivered to the endpoint. Pending deliveries fail.",
     ActionForm,
     disable_endpoint,
     "danger",
 )
 ENABLE = ActionPage(
-    "Enable",
+    "Enable endpoint",
     "New events are delivered to the endpoint again. Failed deliveries can be redelivered one by one.",
     ActionForm,
     endpoints.enable,
 )
 DELETE = ActionPage(
-    "Delete",
+    "Delete endpoint",
     "The tenant can no longer use the endpoint. The endpoint's deliveries stay in the log.",
     ActionForm,
     endpoints.delete,
@@ -204,8 +204,8 @@ class WebhookEndpointAdmin(action_page.ActionPagesMixin, ModeMixin, ReadOnlyMixi
 
     change_endpoint = action_page.button(CHANGE, "tune", "Change", path="settings")
     rotate = action_page.button(ROTATE, "autorenew")
-    disable = action_page.button(DISABLE, "notifications_off")
-    enable = action_page.button(ENABLE, "notifications")
+    disable = action_page.button(DISABLE, "notifications_off", "Disable")
+    enable = action_page.button(ENABLE, "notifications", "Enable")
 
     @action(description="Delete", icon="delete", permissions=["action"])
     def remove(self, request: HttpRequest, object_id: str) -> HttpResponse:
