@@ -1,7 +1,6 @@
 """A generation's pictures: read from a caller's text or URL, checked, and kept in S3 under their SHA-256."""
 
 import hashlib
-import secrets
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -11,7 +10,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from generations import errors
-from generations.bucket import objects
+from generations.bucket import object_keys, objects
 from generations.media import images
 from generations.models import Generation, InputImage
 from generations.outbound import addresses, fetch
@@ -55,7 +54,7 @@ def keep(tenant_id: int, image: images.Image) -> InputImage:
         return _kept_anew(known, image)
     if known and objects.exists(known.key):  # an expiry rule may have deleted it since
         return known
-    key = known.key if known else f"inputs/{tenant_id}/{sha256}"
+    key = known.key if known else object_keys.input_key(tenant_id, sha256)
     objects.put(key, image.content, f"image/{image.format}", sha256)
     if known is None:
         shape = {"format": image.format, "width": image.width, "height": image.height, "size": len(image.content)}
@@ -67,7 +66,7 @@ def keep(tenant_id: int, image: images.Image) -> InputImage:
 
 def _kept_anew(known: InputImage, image: images.Image) -> InputImage:
     """Under a name of its own: who gave the picture up may still be deleting the old one."""
-    old, key = known.key, f"inputs/{known.tenant_id}/{known.sha256}-{secrets.token_hex(8)}"
+    old, key = known.key, object_keys.new_input_key(known.tenant_id, known.sha256)
     objects.put(key, image.content, f"image/{image.format}", known.sha256)
     objects.delete(old)
     if not InputImage.objects.filter(pk=known.pk, key=old).update(key=key, gone_at=None):

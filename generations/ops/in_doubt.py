@@ -70,7 +70,7 @@ def give_up(actor: Actor, generation: Generation, *, attempt: int | None = None)
 def _failing(generation: Generation, code: str, message: str) -> Callable[[], bool]:
     """Return the move that fails it: only while the attempt that was looked at is its newest."""
     sources, sent = [Generation.Status.IN_DOUBT], generation.submitted_at
-    return partial(lifecycle.fail, generation, code, message, sources=sources, fenced=False, sent=sent)
+    return partial(lifecycle.fail, generation, code, message, sources=sources, fenced=False, last_submitted_at=sent)
 
 
 def _do(

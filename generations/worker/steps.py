@@ -106,9 +106,9 @@ def _send(generation: Generation) -> None:
     failpoint("submit_recorded")
     time.sleep(wait)
     metrics.SUBMITTED.labels(metrics.mode(test=generation.test)).inc()
-    with tracing.step("submit", generation) as span, metrics.SUBMIT.time():
+    with tracing.start_generation_span("submit", generation) as span, metrics.SUBMIT.time():
         outcome = novita.submit(novita.account(test=generation.test), video_models.MODELS[generation.model].path, body)
-        span.tell(attempt=attempt.number, outcome=OUTCOMES[type(outcome)])
+        span.set_attributes(attempt=attempt.number, outcome=OUTCOMES[type(outcome)])
     metrics.UPSTREAM_CALLS.labels("submit", OUTCOMES[type(outcome)]).inc()
     failpoint("submit_answered")
     _learn(generation, attempt, outcome)
@@ -297,7 +297,7 @@ def _look(generation: Generation) -> novita.Polled:
     finally:
         metrics.UPSTREAM_CALLS.labels("poll", outcome).inc()
         if outcome != "rendering":  # of which there are many, and each says nothing
-            tracing.past("poll", generation, began, outcome=outcome)
+            tracing.record_generation_span("poll", generation, began, outcome=outcome)
 
 
 def _not_yet(generation: Generation, reschedule: Reschedule, trouble: str = "", **facts: Any) -> None:
@@ -332,9 +332,9 @@ def copy_from(generation: Generation, video_url: str) -> None:
     """The rest of a copy that has begun."""
     try:
         began = time.monotonic()
-        with tracing.step("copy", generation) as span:
+        with tracing.start_generation_span("copy", generation) as span:
             video = video_transfer.run(generation, video_url)
-            span.tell(bytes=video.size)
+            span.set_attributes(bytes=video.size)
     except (errors.Trouble, OutboundError) as trouble:
         _copy_later(generation, f"{type(trouble).__name__}: {trouble}")
     except video_transfer.LeaseLost:

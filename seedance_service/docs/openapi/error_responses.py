@@ -44,8 +44,8 @@ def errors(path: str, method: str, operation: Part, responses: Part) -> Part:
     """Return the operation's error answers by status, as references. Put each answer once into `responses`."""
     api, names = path[:4], set(_names(method, operation))
     by_status: dict[int, dict[str, Problem]] = {}
-    for code in error_pages.known().values():
-        if code.name in names and code.problem and api in code.advice.entrances:
+    for code in error_pages.all_codes().values():
+        if code.name in names and code.problem and api in code.advice.apis:
             status = code.problem.wire_status if api == NOVITA else code.problem.status
             by_status.setdefault(status, {})[code.name] = code.problem
     return {str(status): _reference(api, by_status[status], responses) for status in sorted(by_status)}
@@ -79,7 +79,7 @@ def _answer(api: str, codes: dict[str, Problem]) -> Part:
     schema, kind = ("NovitaError", "application/json") if api == NOVITA else ("Problem", "application/problem+json")
     examples = {name: {"$ref": f"#/components/examples/{_name(api, name)}"} for name in codes}
     content = {kind: {"schema": {"$ref": f"#/components/schemas/{schema}"}, "examples": examples}}
-    description = "\n".join(f"- `{name}`: {error_pages.known()[name].means}" for name in codes)
+    description = "\n".join(f"- `{name}`: {error_pages.all_codes()[name].means}" for name in codes)
     return {"description": description, "headers": headers.of_errors(list(codes.values())), "content": content}
 
 
@@ -87,7 +87,7 @@ def examples() -> dict[str, Part]:
     """Return the examples of each code in each API, for the components."""
     return {
         _name(api, code.name): {"summary": problems.title(code.name), "value": body}
-        for code in error_pages.known().values()
+        for code in error_pages.all_codes().values()
         for api, body in error_pages.bodies(code).items()
     }
 

@@ -5,10 +5,9 @@ from typing import Any
 import pytest
 
 from generations import lifecycle
-from generations.bucket import objects
+from generations.bucket import object_keys, objects
 from generations.models import Generation, InputImage
 from generations.ops import deletion
-from generations.worker import video_transfer
 from tenants.models import LedgerEntry
 from tenants.money import reconcile
 from tests.generations.test_lifecycle import kinds, put_in
@@ -156,9 +155,9 @@ def _done(caller: Caller, *, content: bytes = b"abc") -> Generation:
     """A success with everything of it in the bucket, a leftover of a copy that died too."""
     g, _ = put_in(caller, "succeeded")
     g.image = _stored(caller, content)
-    g.video_key, g.poster_key = f"{video_transfer.prefix(g)}4.mp4", f"{video_transfer.prefix(g)}4.jpg"
+    g.video_key, g.poster_key = f"{object_keys.video_prefix(g)}4.mp4", f"{object_keys.video_prefix(g)}4.jpg"
     g.save()
-    for key in (g.video_key, g.poster_key, f"{video_transfer.prefix(g)}3.mp4"):
+    for key in (g.video_key, g.poster_key, f"{object_keys.video_prefix(g)}3.mp4"):
         objects.put(key, b"video", "video/mp4")
     return g
 
