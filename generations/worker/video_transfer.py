@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 
-from generations import errors, lifecycle
+from generations import lifecycle
 from generations.bucket import objects
+from generations.bucket.errors import StorageError
 from generations.media import videos
 from generations.models import Generation
 from generations.outbound import fetch
@@ -30,8 +31,8 @@ class LeaseLost(Exception):
 
 
 def run(generation: Generation, video_url: str) -> lifecycle.StoredVideo:
-    """Return what was verified in the bucket. Raise Trouble or OutboundError, where a fresh URL and another try may
-    help, or TurnLost.
+    """Return what was verified in the bucket. Raise StorageError, BadVideo or OutboundError, where a fresh URL and
+    another try may help, or LeaseLost.
 
     Each turn writes under names of its own, which are never written again: whatever is deleted, however late the
     worker wakes or S3 gets round to it, is never what another turn has stored.
@@ -40,8 +41,8 @@ def run(generation: Generation, video_url: str) -> lifecycle.StoredVideo:
     _delete_older(prefix(generation), generation.fencing_token)
     try:
         return _copied(lease, video_url, f"{name}.mp4", f"{name}.jpg")
-    except (errors.BadVideo, LeaseLost):
-        with suppress(errors.StorageError):  # the next turn finds it
+    except (videos.BadVideo, LeaseLost):
+        with suppress(StorageError):  # the next turn finds it
             for key in (f"{name}.mp4", f"{name}.jpg"):
                 objects.delete(key)
         raise
@@ -77,7 +78,7 @@ def _measured(lease: "CopyLease", download: fetch.Download) -> Iterator[tuple[It
         file.writelines(lease.guard(download.chunks))
         length = file.tell()
         file.seek(0)
-        yield iter(lambda: file.read(objects.CHUNK), b""), length
+        yield iter(lambda: file.read(objects.CHUNK_BYTES), b""), length
 
 
 def _verified(lease: "CopyLease", key: str, sent: "Hashed") -> videos.Video:
@@ -87,13 +88,13 @@ def _verified(lease: "CopyLease", key: str, sent: "Hashed") -> videos.Video:
         file.writelines(stored)
         file.flush()
         if (stored.size, stored.sha256) != (sent.size, sent.sha256):
-            raise errors.BadVideo(f"{stored.size} bytes lie in the bucket, {sent.size} other ones were sent")
+            raise videos.BadVideo(f"{stored.size} bytes lie in the bucket, {sent.size} other ones were sent")
         return videos.inspect(file.name)
 
 
 def _delete_older(prefix: str, lease: int) -> None:
     """What copies that died have left; nobody was told of it."""
-    for key in objects.keys(prefix):
+    for key in objects.list_keys(prefix):
         if (found := re.fullmatch(r"(\d+)\.(mp4|jpg)", key.removeprefix(prefix))) and int(found[1]) < lease:
             objects.delete(key)
 
@@ -105,10 +106,10 @@ class CopyLease:
         self._generation, self._ends, self._renewed = generation, time.monotonic() + COPY_WITHIN, float("-inf")
 
     def guard(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        """The chunks, for as long as the turn lasts. Raises TurnLost, and StorageTrouble where the time is over."""
+        """The chunks, for as long as the turn lasts. Raises TurnLost, and StorageError where the time is over."""
         for chunk in chunks:
             if time.monotonic() > self._ends:
-                raise errors.StorageError("the copy took too long")
+                raise StorageError("the copy took too long")
             if time.monotonic() - self._renewed > RENEW_EVERY:
                 self.renew()
             yield chunk
