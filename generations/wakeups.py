@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -20,14 +20,13 @@ from django_q.brokers import get_broker
 from django_q.models import Task
 from django_q.tasks import async_task
 
+from generations import leases
 from generations.models import Slot
 from generations.telemetry.failpoints import failpoint
 
 log = structlog.stdlib.get_logger(__name__)
 
 SWEEP = "generations.tasks.sweep"  # an interface: messages in flight hold it as text
-SLOT_LEASE = timedelta(seconds=10)  # a sweep renews it every half second, and looks away for no longer than a query
-RING_PATIENCE = timedelta(seconds=5)  # how long a ring may be on its way before another is sent
 QUIET = 0.05  # seconds after a ring in which the others wait
 FREE = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -91,12 +90,12 @@ _later = Later()
 def _ring(wanted: int) -> bool:
     now = timezone.now()
     # A ring is on its way for a few seconds: what says later was written by a host whose clock was ahead.
-    rung = Q(wake_up_until__gt=now, wake_up_until__lte=now + RING_PATIENCE)
+    rung = Q(wake_up_until__gt=now, wake_up_until__lte=now + leases.WAKE_UP_LEASE)
     if Slot.objects.filter(rung).exists() or Slot.objects.filter(lease_until__gt=now).count() >= wanted:
         return False
     _ensure_slots()
     failpoint("ring_before")
-    if not Slot.objects.filter(~rung, number=1).update(wake_up_until=now + RING_PATIENCE):
+    if not Slot.objects.filter(~rung, number=1).update(wake_up_until=now + leases.WAKE_UP_LEASE):
         return False
     failpoint("ring_claimed")
     async_task(SWEEP)
@@ -114,12 +113,12 @@ def has_free_slot() -> bool:
 
 
 def take_slot() -> Slot | None:
-    """A free slot, now this process's for SLOT_LEASE; None where every one is taken."""
+    """A free slot, now this process's for `leases.SLOT_LEASE`; None where every one is taken."""
     _ensure_slots()
     now, owner = timezone.now(), f"{host()}/{os.getpid()}"
     for slot in Slot.objects.filter(number__lte=settings.SWEEP_SLOTS, lease_until__lte=now).order_by("number"):
         taken = Slot.objects.filter(pk=slot.pk, lease_until__lte=now).update(
-            owner=owner, lease_until=now + SLOT_LEASE, wake_up_until=FREE
+            owner=owner, lease_until=now + leases.SLOT_LEASE, wake_up_until=FREE
         )
         if taken:
             failpoint("slot_taken")
@@ -130,7 +129,7 @@ def take_slot() -> Slot | None:
 def renew_slot(slot: Slot) -> bool:
     """False where the slot is no longer this sweep's: it was asked to stop, or was thought dead."""
     mine = Slot.objects.filter(pk=slot.pk, owner=slot.owner)
-    return bool(mine.update(lease_until=timezone.now() + SLOT_LEASE))
+    return bool(mine.update(lease_until=timezone.now() + leases.SLOT_LEASE))
 
 
 def free_slot(slot: Slot) -> None:

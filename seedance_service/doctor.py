@@ -174,7 +174,7 @@ def of_worker() -> Iterator[Finding]:
 
 
 def of_disk() -> Iterator[Finding]:
-    free = shutil.disk_usage(settings.VAR if settings.VAR.exists() else "/").free
+    free = shutil.disk_usage(settings.VAR_DIR if settings.VAR_DIR.exists() else "/").free
     fact = f"{free / 1024**3:.1f} GiB free"
     if free < LEAST_DISK:
         yield Finding("disk", WARNING, fact, f"Free some: copies may need {LEAST_DISK // 1024**3} GiB on the way.")

@@ -86,7 +86,7 @@ PAGES = {
         "Nudge",
         "Its next step is taken at once, whatever pause its earlier tries have earned it.",
         ActForm,
-        actions.nudge,
+        actions.run_now,
     ),
     "retry_copy": action_page.Page(
         "Retry the copy",

@@ -45,7 +45,7 @@ def callback(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     now = timezone.now()
     context.update(title="Dashboard", as_of=now)
     if request.user.has_perm("generations.view_generation"):
-        hours = hourly_statistics.hours(now - MONTH, now)
+        hours = hourly_statistics.read_hours(now - MONTH, now)
         context.update(tiles=work_tiles(now), periods=periods(hours, now), charts=charts(hours))
     if request.user.has_perm("tenants.view_tenant"):
         context.update(spending=spending(now))
@@ -53,7 +53,7 @@ def callback(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 
 def work_tiles(now: datetime) -> list[Tile]:
-    present = backlog.now()
+    present = backlog.read()
     states = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in present.live.items() if count)
     return [
         *upstream_tiles(now),
@@ -63,7 +63,7 @@ def work_tiles(now: datetime) -> list[Tile]:
         Tile("Oldest due row", span(timedelta(seconds=present.oldest_due_seconds)), "has waited", _lateness(present)),
         _trouble("In doubt", present.in_doubt, "paid for or not: to be resolved", status__exact="in_doubt"),
         _trouble("Stalled", present.stalled, "rendered for over an hour", attention="stalled"),
-        _trouble("Uncopied", present.uncopied, "rendered, and not stored yet", attention="uncopied"),
+        _trouble("Uncopied", present.copy_retrying, "rendered, and not stored yet", attention="uncopied"),
         webhook_tile(now),
         storage_tile(),
     ]
@@ -119,7 +119,7 @@ def storage_tile() -> Tile:
 def periods(hours: Sequence[Hour], now: datetime) -> list[tuple[str, Counts]]:
     """What was accepted, and what ended, in the last hour, day and month."""
     last = hourly_statistics.total(
-        counts for (_, test), counts in hourly_statistics.between(now - HOUR, now).items() if not test
+        counts for (_, test), counts in hourly_statistics.count_hours(now - HOUR, now).items() if not test
     )
     day = hourly_statistics.total(hour.counts for hour in hours if hour.at > now - DAY - HOUR)
     return [
@@ -130,12 +130,12 @@ def periods(hours: Sequence[Hour], now: datetime) -> list[tuple[str, Counts]]:
 
 
 def charts(hours: Sequence[Hour]) -> list[Chart]:
-    lately, days = hours[-48:], hourly_statistics.by_day(hours)
+    lately, days = hours[-48:], hourly_statistics.group_by_day(hours)
     at = [f"{hour.at:%d %H:00}" for hour in lately]
     ended = {name: [getattr(hour.counts, name) for hour in lately] for name in ("succeeded", "failed", "cancelled")}
     daily = {name: [getattr(counts, name) for counts in days.values()] for name in ("accepted", "succeeded", "failed")}
     shares = {"p50": 0.5, "p95": 0.95}
-    took = {name: [_rounded(hour.counts.took_within(shares[name])) for hour in lately] for name in shares}
+    took = {name: [_rounded(hour.counts.duration_percentile(shares[name])) for hour in lately] for name in shares}
     return [
         Chart("ended", "Ended in each hour, UTC", "bar", at, _coloured(ended), stacked=True),
         Chart("took", "Seconds from accept to video, by hour", "line", at, _coloured(took)),

@@ -12,7 +12,7 @@ from django.utils import timezone
 from generations import ids
 from generations.catalog import video_models
 from generations.reports import backlog
-from generations.webhooks import deliveries
+from generations.webhooks import outbox
 
 DAY = timedelta(days=1)
 SINCE = {"hour": DAY / 24, "day": DAY, "week": 7 * DAY, "month": 30 * DAY}
@@ -49,12 +49,16 @@ class Attention(SimpleListFilter):
         known = {
             "live": Q(due_at__isnull=False),
             "due": Q(due_at__lte=now),
-            "stalled": backlog.stalled(now),
-            "uncopied": backlog.UNCOPIED,
+            "stalled": backlog.stalled_condition(now),
+            "uncopied": backlog.COPY_RETRYING,
         }
         wanted = known.get(self.value() or "")
         # Among the rows that have not ended, of which there are few, and an index.
-        return rows.alias(since=backlog.since()).filter(wanted, due_at__isnull=False) if wanted else rows
+        return (
+            rows.alias(rendering_since=backlog.rendering_since()).filter(wanted, due_at__isnull=False)
+            if wanted
+            else rows
+        )
 
 
 class Created(SimpleListFilter):
@@ -88,4 +92,4 @@ class Resolution(OfTheCode):
 
 class EventType(OfTheCode):
     title, parameter_name = "type", "type"
-    values = deliveries.TYPES
+    values = outbox.EVENT_TYPES

@@ -62,7 +62,7 @@ def doubt(generation: Generation) -> dict[str, str]:
     """What ops need to resolve it."""
     sent, now = generation.submitted_at, timezone.now()
     assert sent is not None
-    ends = sent + lifecycle.IN_DOUBT_HOLD
+    ends = sent + lifecycle.FAIL_IN_DOUBT_AFTER
     return {
         "In doubt since": f"{times.readable(sent, 'seconds')} UTC, when it was sent: {span(now - sent)} ago",
         "Fails by itself": f"{times.readable(ends, 'seconds')} UTC, in {span(ends - now)}",

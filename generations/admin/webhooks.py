@@ -13,7 +13,7 @@ from unfold.decorators import action, display
 
 from generations.admin import filters
 from generations.models import Delivery, DeliveryAttempt, WebhookEndpoint
-from generations.webhooks import deliveries, endpoints
+from generations.webhooks import endpoints, outbox
 from tenants import times
 from tenants.actions import Actor
 from tenants.admin import action_page
@@ -31,8 +31,8 @@ class EndpointForm(ActForm):
     url = Line(max_length=LONGEST_URL, label="URL")
     events = forms.MultipleChoiceField(
         required=False,
-        choices=[(name, name) for name in deliveries.TYPES],
-        help_text=f"None: all of them but {', '.join(deliveries.BY_NAME_ONLY)}.",
+        choices=[(name, name) for name in outbox.EVENT_TYPES],
+        help_text=f"None: all of them but {', '.join(outbox.OPT_IN_TYPES)}.",
         widget=widgets.UnfoldAdminCheckboxSelectMultipleWidget,
     )
     description = Line(required=False, max_length=200)
@@ -65,9 +65,9 @@ class RotateForm(ActForm):
 
     overlap = Hours(
         label="Overlap in hours",
-        initial=endpoints.OVERLAP // timedelta(hours=1),
+        initial=endpoints.DEFAULT_OVERLAP // timedelta(hours=1),
         min_value=0,
-        max_value=endpoints.LONGEST_OVERLAP // timedelta(hours=1),
+        max_value=endpoints.MAX_OVERLAP // timedelta(hours=1),
         help_text="How long both sign.",
     )
 

@@ -76,7 +76,7 @@ class GenerationRow(serializers.Serializer[Any]):
 class NovitaTaskShape(serializers.Serializer[Any]):
     task_id = serializers.UUIDField()
     task_type = serializers.ChoiceField(["IMG_TO_VIDEO"])
-    status = serializers.ChoiceField(sorted(set(novita_payload.WIRE_STATUS.values())))
+    status = serializers.ChoiceField(sorted(set(novita_payload.NOVITA_STATUS.values())))
     reason = serializers.CharField(help_text="Why it failed.")
     eta = serializers.IntegerField(min_value=0, help_text="Seconds that such tasks took from there; 0: nobody knows.")
     progress_percent = serializers.IntegerField(min_value=0, max_value=100)

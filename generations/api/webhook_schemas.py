@@ -9,18 +9,18 @@ from generations.api import pagination
 from generations.api.fields import Flag, Name, OneOf, Url, Whole
 from generations.api.request_bodies import LONGEST_URL, Strict
 from generations.models import Delivery, DeliveryAttempt, WebhookEndpoint
-from generations.webhooks import deliveries
-from generations.webhooks.endpoints import LONGEST_OVERLAP, OVERLAP
+from generations.webhooks import outbox
+from generations.webhooks.endpoints import DEFAULT_OVERLAP, MAX_OVERLAP
 from tenants import times
 
-LONGEST_OVERLAP_HOURS = LONGEST_OVERLAP.days * 24
+LONGEST_OVERLAP_HOURS = MAX_OVERLAP.days * 24
 EVENTS = "The types that it is told of; none, or an empty list: all but `generation.running`."
 
 
 class EndpointCreate(Strict):
     url = Url(max_length=LONGEST_URL, help_text="https, and a public host.")
     events = serializers.ListField(
-        child=OneOf(deliveries.TYPES), default=list, max_length=len(deliveries.TYPES), help_text=EVENTS
+        child=OneOf(outbox.EVENT_TYPES), default=list, max_length=len(outbox.EVENT_TYPES), help_text=EVENTS
     )
     description = Name(default="", allow_blank=True, max_length=200)
 
@@ -30,7 +30,7 @@ class EndpointChange(Strict):
 
     url = Url(required=False, max_length=LONGEST_URL, help_text="https, and a public host.")
     events = serializers.ListField(
-        required=False, child=OneOf(deliveries.TYPES), max_length=len(deliveries.TYPES), help_text=EVENTS
+        required=False, child=OneOf(outbox.EVENT_TYPES), max_length=len(outbox.EVENT_TYPES), help_text=EVENTS
     )
     description = Name(required=False, allow_blank=True, max_length=200)
     enabled = Flag(required=False, help_text="false: nothing is sent to it, and what was under way has failed.")
@@ -38,7 +38,7 @@ class EndpointChange(Strict):
 
 class Rotation(Strict):
     overlap_hours = Whole(
-        default=int(OVERLAP.total_seconds() // 3600),
+        default=int(DEFAULT_OVERLAP.total_seconds() // 3600),
         min_value=0,
         max_value=LONGEST_OVERLAP_HOURS,
         help_text="For how long the old secret signs too.",

@@ -1,7 +1,6 @@
 """Input images in the bucket: store each once for a tenant, reuse it, delete it when no generation needs it."""
 
 import hashlib
-import secrets
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -11,7 +10,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from generations import errors
-from generations.bucket import objects
+from generations.bucket import object_keys, objects
 from generations.bucket.errors import StorageError
 from generations.media.images import Image
 from generations.models import Generation, InputImage
@@ -33,7 +32,7 @@ def store(tenant_id: int, image: Image) -> InputImage:
         return _store_again(existing, image)
     if existing and objects.exists(existing.key):  # an expiry rule of the bucket may have deleted it since
         return existing
-    key = existing.key if existing else f"inputs/{tenant_id}/{sha256}"
+    key = existing.key if existing else object_keys.input_key(tenant_id, sha256)
     objects.put(key, image.content, f"image/{image.format}", sha256)
     if existing is None:
         shape = {"format": image.format, "width": image.width, "height": image.height, "size": len(image.content)}
@@ -45,7 +44,7 @@ def store(tenant_id: int, image: Image) -> InputImage:
 
 def _store_again(existing: InputImage, image: Image) -> InputImage:
     """Store the bytes of a deleted image under a new key: its deletion may still be going on under the old one."""
-    old, key = existing.key, f"inputs/{existing.tenant_id}/{existing.sha256}-{secrets.token_hex(8)}"
+    old, key = existing.key, object_keys.new_input_key(existing.tenant_id, existing.sha256)
     objects.put(key, image.content, f"image/{image.format}", existing.sha256)
     objects.delete(old)
     if not InputImage.objects.filter(pk=existing.pk, key=old).update(key=key, gone_at=None):

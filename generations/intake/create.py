@@ -95,9 +95,9 @@ def _create(
     if key.test and not settings.SANDBOX_BASE_URL:
         raise NoSandbox
     began = time.monotonic()
-    with tracing.span("create", tenant=key.tenant_id, test=key.test) as span:
+    with tracing.start_span("create", tenant=key.tenant_id, test=key.test) as span:
         accepted = _store_and_admit(key, request, idempotency_key, audit_entry, span.traceparent)
-        span.tell(generation=str(accepted.generation.pk))
+        span.set_attributes(generation=str(accepted.generation.pk))
     metrics.ACCEPT.observe(time.monotonic() - began)
     metrics.ACCEPTED.labels(metrics.mode(test=key.test)).inc()
     return accepted

@@ -17,11 +17,11 @@ def admit_and_record(generation: Generation, audit_entries: Sequence[Statement] 
     """
     usage_charges = charges(generation)
     assert generation.api_key is not None
-    writes = [*lifecycle.record(generation, usage_charges), *audit_entries]
+    writes = [*lifecycle.prepare_inserts(generation, usage_charges), *audit_entries]
     required, count = lifecycle.required_inputs(generation.image_id, generation.last_image_id)
     failpoint("accept_before_commit")
     limit_usage = admission.admit(generation.api_key, usage_charges, writes, required, count)
-    lifecycle.tell(generation, "accepted")
+    lifecycle.log_transition(generation, "accepted")
     failpoint("accept_committed")
     return limit_usage
 

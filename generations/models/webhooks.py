@@ -13,7 +13,7 @@ from tenants.models import Tenant
 DUE, OWN = Q(due_at__isnull=False), Q(endpoint=None)
 
 
-class Signing(models.Model):
+class SigningSecret(models.Model):
     """A secret that deliveries are signed with, encrypted; while it is rotated, the one before signs too."""
 
     secret = models.TextField()
@@ -26,7 +26,7 @@ class Signing(models.Model):
         abstract = True
 
 
-class WebhookSecret(Signing):
+class WebhookSecret(SigningSecret):
     """What signs the deliveries to the `webhook_url` of a single generation."""
 
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+", db_index=False)
@@ -39,7 +39,7 @@ class WebhookSecret(Signing):
         return f"webhook secret of {self.tenant_id}"
 
 
-class WebhookEndpoint(Signing):
+class WebhookEndpoint(SigningSecret):
     """Where a tenant is told of its generations: of live ones, or of those of its test keys."""
 
     id = models.UUIDField(primary_key=True, default=ids.new, editable=False)

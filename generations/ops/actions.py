@@ -43,15 +43,15 @@ def fail(actor: Actor, generation: Generation) -> None:
     _do(actor, "fail and release", generation, move, was=generation.status, usd=amounts.usd(generation.price_micro))
 
 
-def nudge(actor: Actor, generation: Generation) -> None:
+def run_now(actor: Actor, generation: Generation) -> None:
     """Its next step is due now, whatever pause its earlier tries have earned it."""
-    _do(actor, "nudge", generation, lambda: lifecycle.nudge(generation, MOVABLE, f"nudged by {OPERATORS}"))
+    _do(actor, "nudge", generation, lambda: lifecycle.run_now(generation, MOVABLE, f"nudged by {OPERATORS}"))
     wakeups.ring()
 
 
 def retry_copy(actor: Actor, generation: Generation) -> None:
     """The copy begins anew, from a fresh URL of the upstream."""
-    move = partial(lifecycle.nudge, generation, [Status.COPYING], f"its copy was begun anew by {OPERATORS}")
+    move = partial(lifecycle.run_now, generation, [Status.COPYING], f"its copy was begun anew by {OPERATORS}")
     _do(actor, "retry copy", generation, move)
     wakeups.ring()
 

@@ -27,13 +27,13 @@ def settle(generation: Generation) -> None:
     """By the tenant's policy: hold it for ops, fail it, or send it once more; one that is too old fails in any case."""
     assert generation.submitted_at is not None  # it was sent
     policy = generation.tenant.on_doubt
-    if policy == Tenant.OnDoubt.FAIL or timezone.now() >= generation.submitted_at + lifecycle.IN_DOUBT_HOLD:
+    if policy == Tenant.OnDoubt.FAIL or timezone.now() >= generation.submitted_at + lifecycle.FAIL_IN_DOUBT_AFTER:
         # From the doubt alone: ops, or a late answer, may have resolved it since it was claimed.
         lifecycle.fail(generation, "submit_unconfirmed", UNCONFIRMED, sources=[Generation.Status.IN_DOUBT])
     elif policy == Tenant.OnDoubt.RESUBMIT and generation.resumed_at is None:
         lifecycle.resubmit(generation, "the tenant's policy: sent once more, which may pay twice")
     else:
-        lifecycle.hold_doubt(generation)
+        lifecycle.await_operator(generation)
 
 
 def attempt_of(generation: Generation) -> int:
@@ -45,7 +45,7 @@ def attach(actor: Actor, generation: Generation, upstream_id: str, *, attempt: i
     """It was created, as the task `upstream_id`, which is read first. Raises NotPossible where that is another's."""
     upstream_id = upstream_id.strip()
     _check_task(generation, upstream_id)
-    move = partial(lifecycle.attach, generation, upstream_id, "found at the upstream")
+    move = partial(lifecycle.attach_task, generation, upstream_id, "found at the upstream")
     try:
         _do(actor, "attach", generation, attempt, move, upstream_id=upstream_id)
     except IntegrityError as error:
@@ -71,7 +71,7 @@ def give_up(actor: Actor, generation: Generation, *, attempt: int | None = None)
 def _failing(generation: Generation, code: str, message: str) -> Callable[[], bool]:
     """Return the move that fails it: only while the attempt that was looked at is its newest."""
     sources, sent = [Generation.Status.IN_DOUBT], generation.submitted_at
-    return partial(lifecycle.fail, generation, code, message, sources=sources, fenced=False, sent=sent)
+    return partial(lifecycle.fail, generation, code, message, sources=sources, fenced=False, last_submitted_at=sent)
 
 
 def _do(

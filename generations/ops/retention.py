@@ -5,13 +5,11 @@ killed between the two leaves behind is an orphan, which goes later. Rows of gen
 are never pruned.
 """
 
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import structlog
 from django.conf import settings
@@ -20,7 +18,7 @@ from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
 
 from generations import ids, lifecycle, wakeups
-from generations.bucket import inputs, objects
+from generations.bucket import inputs, object_keys, objects
 from generations.bucket.errors import StorageError
 from generations.models import Delivery, Event, Generation, InputImage, MaintenanceCursor
 from generations.reports import worker_hosts
@@ -36,8 +34,6 @@ ORPHANS_EVERY = timedelta(days=1)  # how often the whole bucket is looked throug
 QUEUE_DAYS = 30  # what django-q2 keeps of rings that failed
 SILENT_HOST = timedelta(days=7)  # a worker host that was not seen for so long is gone
 EVER = datetime(2000, 1, 1, tzinfo=UTC)  # nothing is older
-VIDEO = re.compile(r"videos/\d+/\d{4}/\d{2}/([0-9a-f-]{36})-\d+\.(?:mp4|jpg)")
-PICTURE = re.compile(r"inputs/\d+/[0-9a-f]{64}(?:-[0-9a-f]{16})?")
 
 
 @dataclass
@@ -109,7 +105,7 @@ class Prune:
         if chore and chore.done_at and self.now - chore.done_at < ORPHANS_EVERY:
             done.note = f"looked for at {times.readable(chore.done_at)} UTC"
             return done
-        for page in objects.list_pages(["inputs/", "videos/"], after=chore.position if chore else ""):
+        for page in objects.list_pages([object_keys.INPUTS, object_keys.VIDEOS], after=chore.position if chore else ""):
             old = [one for one in page if self.now - one.modified > ORPHAN_AFTER]
             orphans, left = _orphans(old)
             unknown += left
@@ -202,8 +198,8 @@ class Prune:
 
 def _orphans(found: Iterable[objects.ListedObject]) -> tuple[list[objects.ListedObject], int]:
     """Those that no row wants, and how many videos no row knows. What has none of our names is somebody else's."""
-    videos = {one.key: (UUID(name[1]), one) for one in found if (name := VIDEO.fullmatch(one.key))}
-    pictures = {one.key: one for one in found if PICTURE.fullmatch(one.key)}
+    videos = {one.key: (pk, one) for one in found if (pk := object_keys.generation_id(one.key))}
+    pictures = {one.key: one for one in found if object_keys.is_input(one.key)}
     rows = Generation.objects.filter(pk__in={pk for pk, _ in videos.values()})
     known = {row.pk: row for row in rows.only("video_key", "poster_key", "deleted_at", "expired_at", "finished_at")}
     unknown = sum(1 for pk, _ in videos.values() if pk not in known)

@@ -1,5 +1,6 @@
-"""How the work stands at this moment: what is live, what waits, and what needs a person. One query, over the rows that
-have not ended.
+"""The work in progress at this moment: how much there is, how much is due, and what needs an operator.
+
+One query reads it, over the rows that have not finished.
 """
 
 from dataclasses import dataclass
@@ -13,39 +14,44 @@ from generations import lifecycle
 from generations.models import Generation
 
 Status = Generation.Status
-UNCOPIED = Q(status=Status.COPYING, consecutive_failures__gt=0)
+COPY_RETRYING = Q(status=Status.COPYING, consecutive_failures__gt=0)  # rendered, but the first copy failed
 
 
 @dataclass(frozen=True)
 class Backlog:
+    """The numbers of generations in progress, all read at the time `at`."""
+
     at: datetime
-    live: dict[str, int]  # by status, with every live one
-    due: int  # rows that want attention now
-    oldest_due_seconds: float  # how long the oldest of them has waited
-    stalled: int  # rendered for longer than STALLED_AFTER
-    uncopied: int  # rendered, and not stored at the first try
+    live: dict[str, int]  # generations by status; every status in progress is a key
+    due: int  # rows that need work now
+    oldest_due_seconds: float  # how long the oldest due row has waited
+    stalled: int  # rendering for longer than STALLED_AFTER
+    copy_retrying: int  # rendered, but the first copy failed
 
     @property
     def in_doubt(self) -> int:
+        """Return the number of generations whose submit has an unknown outcome."""
         return self.live[Status.IN_DOUBT]
 
     @property
     def total(self) -> int:
+        """Return the number of generations in progress."""
         return sum(self.live.values())
 
 
-def now() -> Backlog:
+def read() -> Backlog:
+    """Read the backlog as of now, by one query."""
     at = timezone.now()
-    live = Generation.objects.filter(due_at__isnull=False).order_by()  # as the schema has it, and by an index
+    live = Generation.objects.filter(due_at__isnull=False).order_by()  # a partial index holds exactly these rows
     rows = list(
-        live.annotate(since=since())
+        live.annotate(rendering_since=rendering_since())
         .values("status")
         .annotate(
             rows=Count("pk"),
             due=Count("pk", filter=Q(due_at__lte=at)),
             oldest=Min("due_at"),
-            stalled=Count("pk", filter=stalled(at)),
-            uncopied=Count("pk", filter=UNCOPIED),
+            stalled=Count("pk", filter=stalled_condition(at)),
+            copy_retrying=Count("pk", filter=COPY_RETRYING),
         )
     )
     oldest = min((row["oldest"] for row in rows), default=at)
@@ -55,15 +61,21 @@ def now() -> Backlog:
         due=sum(row["due"] for row in rows),
         oldest_due_seconds=max((at - oldest).total_seconds(), 0.0),
         stalled=sum(row["stalled"] for row in rows),
-        uncopied=sum(row["uncopied"] for row in rows),
+        copy_retrying=sum(row["copy_retrying"] for row in rows),
     )
 
 
-def stalled(at: datetime) -> Q:
-    """The rows that ops see as stalled."""
-    return Q(status=Status.RUNNING, since__lt=at - lifecycle.STALLED_AFTER)
+def stalled_condition(at: datetime) -> Q:
+    """Return the condition for rows that are stalled at the time `at`.
+
+    The query must be annotated with `rendering_since=rendering_since()`.
+    """
+    return Q(status=Status.RUNNING, rendering_since__lt=at - lifecycle.STALLED_AFTER)
 
 
-def since() -> Coalesce:
-    """When the upstream took it, or was found to have taken it."""
+def rendering_since() -> Coalesce:
+    """Return the expression for the time since which the upstream renders a generation.
+
+    That is the submit, or the later time at which a generation in doubt was found at the upstream.
+    """
     return Coalesce("resumed_at", "submitted_at")

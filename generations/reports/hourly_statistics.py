@@ -1,6 +1,6 @@
-"""What the panel adds up: each hour that is over is counted once, and only what came since is counted when asked.
+"""The panel's statistics: each past hour is counted once and stored; later hours are counted when they are read.
 
-What ended never ends again, and what was accepted stays so: an hour's numbers are final. A month is then some hundred
+The numbers of a past hour are final: a generation is accepted once and finishes once. A month of one mode is then 744
 rows to read, however many generations it had.
 """
 
@@ -20,121 +20,142 @@ from generations.models import Generation, HourlyStatistics, InputImage, Storage
 
 Status = Generation.Status
 HOUR = timedelta(hours=1)
-SETTLED = timedelta(minutes=5)  # after its end: by then every move of it is committed, and hosts' clocks agree
-FURTHEST = timedelta(days=31)  # what the panel shows
-AT_ONCE = 48  # hours counted in one sweep, where many are left
-STORAGE_EVERY, OFTEN = timedelta(minutes=15), timedelta(minutes=1)  # it reads every row: often only while there are few
-FEW = 10**11  # bytes of videos; some 20,000 of them
+SETTLE_TIME = timedelta(minutes=5)  # after the hour: by then its transitions are committed, and hosts' clocks agree
+MAX_HISTORY = timedelta(days=31)  # the longest span that the panel shows
+MAX_HOURS_PER_RUN = 48  # hours that one worker run stores, if many are missing
+# The sum over all videos reads every row: it is made each minute only while there are few.
+STORAGE_INTERVAL, SHORT_STORAGE_INTERVAL = timedelta(minutes=15), timedelta(minutes=1)
+MANY_VIDEO_BYTES = 10**11  # some 20,000 videos
 
-# Seconds from accept to video, each a quarter more than the one before: a percentile is right within an eighth.
-BOUNDS = tuple(round(2 * 1.25**step, 1) for step in range(49))  # 2 s to 25 h
-PLACES = len(BOUNDS) + 1  # the last one: longer than all
+# Upper bounds of the histogram's buckets: seconds from accepted to succeeded. Each is a quarter larger than the one
+# before, so a percentile is right within an eighth.
+BUCKET_BOUNDS = tuple(round(2 * 1.25**step, 1) for step in range(49))  # 2 s to 25 h
+BUCKETS = len(BUCKET_BOUNDS) + 1  # the last bucket holds all longer durations
 
 
 @dataclass
 class Counts:
-    """What was accepted and what ended in some stretch of time."""
+    """The generations that were accepted and that finished in a span of time."""
 
     accepted: int = 0
     succeeded: int = 0
     failed: int = 0
     cancelled: int = 0
-    duration_histogram: list[int] = field(default_factory=lambda: [0] * PLACES)
+    duration_histogram: list[int] = field(default_factory=lambda: [0] * BUCKETS)
 
     @property
     def success_rate(self) -> float | None:
-        """Of what ended by itself; None where nothing did."""
-        ended = self.succeeded + self.failed
-        return self.succeeded / ended if ended else None
+        """Return the share of succeeded among succeeded and failed generations. Return None if there are none."""
+        finished = self.succeeded + self.failed
+        return self.succeeded / finished if finished else None
 
-    def took_within(self, share: float) -> float | None:
-        """Seconds within which that share of the videos came; None where none did."""
-        wanted, seen = share * sum(self.duration_histogram), 0
-        for place, here in enumerate(self.duration_histogram):
-            if here and seen + here >= wanted:
-                least = BOUNDS[place - 1] if place else 0.0
-                most = BOUNDS[min(place, len(BOUNDS) - 1)]
-                return least + (most - least) * (wanted - seen) / here
-            seen += here
+    def duration_percentile(self, share: float) -> float | None:
+        """Return the seconds from accepted to succeeded within which `share` of the videos came.
+
+        Return None if there is no video. The value is interpolated within its bucket.
+        """
+        rank, below = share * sum(self.duration_histogram), 0
+        for bucket, count in enumerate(self.duration_histogram):
+            if count and below + count >= rank:
+                lower = BUCKET_BOUNDS[bucket - 1] if bucket else 0.0
+                upper = BUCKET_BOUNDS[min(bucket, len(BUCKET_BOUNDS) - 1)]
+                return lower + (upper - lower) * (rank - below) / count
+            below += count
         return None
 
     @property
     def success_percent(self) -> str | None:
+        """Return the success rate as text, such as "66.7%"."""
         return None if self.success_rate is None else f"{self.success_rate:.1%}"
 
     @property
-    def half(self) -> str | None:
-        return _seconds(self.took_within(0.5))
+    def median_duration(self) -> str | None:
+        """Return the median time to video as text, such as "42 s"."""
+        return _format_seconds(self.duration_percentile(0.5))
 
     @property
-    def most(self) -> str | None:
-        return _seconds(self.took_within(0.95))
+    def p95_duration(self) -> str | None:
+        """Return the time to video of the slowest twentieth as text, such as "95 s"."""
+        return _format_seconds(self.duration_percentile(0.95))
 
     def __add__(self, other: "Counts") -> "Counts":
+        """Return the counts of both spans together."""
         return Counts(
             self.accepted + other.accepted,
             self.succeeded + other.succeeded,
             self.failed + other.failed,
             self.cancelled + other.cancelled,
-            [mine + theirs for mine, theirs in zip(self.duration_histogram, other.duration_histogram, strict=True)],
+            [a + b for a, b in zip(self.duration_histogram, other.duration_histogram, strict=True)],
         )
 
 
 def total(counts: Iterable[Counts]) -> Counts:
+    """Return the sum of the counts."""
     return sum(counts, Counts())
 
 
 @dataclass(frozen=True)
 class Hour:
-    at: datetime  # its start
+    """The counts of one hour."""
+
+    at: datetime  # start of the hour
     counts: Counts
 
 
-def hours(since: datetime, now: datetime, *, test: bool = False) -> list[Hour]:
-    """Each hour from that of `since` to the one that is not over, oldest first, none left out."""
-    begins, present = _hour_of(since), _hour_of(now)
-    rows = HourlyStatistics.objects.filter(hour__gte=begins, test=test)
-    known = {
+def read_hours(since: datetime, now: datetime, *, test: bool = False) -> list[Hour]:
+    """Return each hour from the hour of `since` to the present one, oldest first. No hour is left out.
+
+    Hours that are not stored yet are counted. `test` selects test generations, else live ones.
+    """
+    first, present = _start_of_hour(since), _start_of_hour(now)
+    rows = HourlyStatistics.objects.filter(hour__gte=first, test=test)
+    by_hour = {
         row.hour: Counts(row.accepted, row.succeeded, row.failed, row.cancelled, row.duration_histogram) for row in rows
     }
-    last = max(known, default=begins - HOUR)
-    known |= {hour: counts for (hour, of_test), counts in between(last + HOUR, now).items() if of_test == test}
-    starts = (begins + HOUR * step for step in range((present - begins) // HOUR + 1))
-    return [Hour(at, known.get(at, Counts())) for at in starts]
+    last = max(by_hour, default=first - HOUR)
+    counted = count_hours(last + HOUR, now)
+    by_hour |= {hour: counts for (hour, is_test), counts in counted.items() if is_test == test}
+    starts = (first + HOUR * step for step in range((present - first) // HOUR + 1))
+    return [Hour(at, by_hour.get(at, Counts())) for at in starts]
 
 
-def between(start: datetime, end: datetime) -> dict[tuple[datetime, bool], Counts]:
-    """Counted anew, by hour and by whether it is of tests; hours without any are left out."""
-    found: defaultdict[tuple[datetime, bool], Counts] = defaultdict(Counts)
-    for hour, test, accepted in _accepted(start, end):
-        found[hour, test].accepted = accepted
-    for hour, test, status, place, ended in _ended(start, end):
-        one = found[hour, test]
-        setattr(one, status, getattr(one, status) + ended)
+def count_hours(start: datetime, end: datetime) -> dict[tuple[datetime, bool], Counts]:
+    """Count the generations from `start` to `end` by hour and mode (True: test). Hours without any are left out."""
+    by_hour: defaultdict[tuple[datetime, bool], Counts] = defaultdict(Counts)
+    for hour, test, accepted in _count_accepted(start, end):
+        by_hour[hour, test].accepted = accepted
+    for hour, test, status, bucket, finished in _count_finished(start, end):
+        counts = by_hour[hour, test]
+        setattr(counts, status, getattr(counts, status) + finished)
         if status == Status.SUCCEEDED:
-            one.duration_histogram[place] += ended
-    return dict(found)
+            counts.duration_histogram[bucket] += finished
+    return dict(by_hour)
 
 
-def close_hours() -> int:
-    """Counts the hours that are over; how many. Two sweeps that do so at one moment write the same."""
+def store_past_hours() -> int:
+    """Count and store the hours that are over. Return how many were stored.
+
+    Two worker runs that do so at the same time write the same numbers.
+    """
     now = timezone.now()
-    at, closed = _next_open(now), 0
-    while at and at + HOUR + SETTLED <= now and closed < AT_ONCE:
-        counted = between(at, at + HOUR)
+    at, stored = _first_missing_hour(now), 0
+    while at and at + HOUR + SETTLE_TIME <= now and stored < MAX_HOURS_PER_RUN:
+        counted = count_hours(at, at + HOUR)
         rows = [
             HourlyStatistics(hour=at, test=test, **asdict(counted.get((at, test), Counts()))) for test in (False, True)
         ]
         HourlyStatistics.objects.bulk_create(rows, ignore_conflicts=True)
-        at, closed = at + HOUR, closed + 1
-    return closed
+        at, stored = at + HOUR, stored + 1
+    return stored
 
 
-def measure_storage() -> None:
-    """How much lies in the bucket, where that was not counted lately."""
-    now, known = timezone.now(), StorageUse.objects.first()
-    if known and now < known.at + (OFTEN if known.videos < FEW else STORAGE_EVERY):
-        return
+def update_storage_use() -> None:
+    """Add up the bytes in the bucket and store the sums, unless the stored sums are recent."""
+    now, previous = timezone.now(), StorageUse.objects.first()
+    if previous:
+        interval = SHORT_STORAGE_INTERVAL if previous.videos < MANY_VIDEO_BYTES else STORAGE_INTERVAL
+        if now < previous.at + interval:
+            return
     stored = Generation.objects.exclude(video_sha256="").filter(purged_at=None, expired_at=None)
     use = {
         "at": now,
@@ -145,47 +166,51 @@ def measure_storage() -> None:
         StorageUse.objects.update_or_create(pk=1, defaults=use)
 
 
-def _accepted(start: datetime, end: datetime) -> QuerySet[Any]:
-    rows = Generation.objects.filter(pk__gte=ids.floor(start), pk__lt=ids.floor(end)).order_by()
-    return rows.annotate(hour=TruncHour("created_at", tzinfo=UTC)).values_list("hour", "test").annotate(Count("pk"))
-
-
-def _ended(start: datetime, end: datetime) -> QuerySet[Any]:
-    rows = Generation.objects.filter(finished_at__gte=start, finished_at__lt=end).order_by()
-    placed = rows.annotate(hour=TruncHour("finished_at", tzinfo=UTC), place=_place())
-    return placed.values_list("hour", "test", "status", "place").annotate(Count("pk"))
-
-
-def _place() -> Case:
-    """Which of the bounds it came within."""
-    within = [
-        When(finished_at__lte=F("created_at") + timedelta(seconds=bound), then=Value(place))
-        for place, bound in enumerate(BOUNDS)
-    ]
-    others = When(~Q(status=Status.SUCCEEDED), then=Value(0))  # how long a failure took is nobody's question
-    return Case(others, *within, default=Value(PLACES - 1), output_field=IntegerField())
-
-
-def _next_open(now: datetime) -> datetime | None:
-    """The first hour that was not counted; None where there is no generation yet."""
-    last = HourlyStatistics.objects.order_by("-hour").values_list("hour", flat=True).first()
-    if last:
-        return max(last + HOUR, _hour_of(now - FURTHEST))
-    first = Generation.objects.order_by("pk").values_list("created_at", flat=True).first()
-    return max(_hour_of(first), _hour_of(now - FURTHEST)) if first else None
-
-
-def _hour_of(at: datetime) -> datetime:
-    return at.replace(minute=0, second=0, microsecond=0)
-
-
-def _seconds(seconds: float | None) -> str | None:
-    return None if seconds is None else f"{seconds:.0f} s"
-
-
-def by_day(hours: Sequence[Hour]) -> dict[datetime, Counts]:
-    """The hours of each day, in UTC, oldest first."""
+def group_by_day(hours: Sequence[Hour]) -> dict[datetime, Counts]:
+    """Add up the hours of each day in UTC, in the order of `hours`."""
     days: defaultdict[datetime, Counts] = defaultdict(Counts)
     for hour in hours:
         days[hour.at.replace(hour=0)] += hour.counts
     return dict(days)
+
+
+def _count_accepted(start: datetime, end: datetime) -> QuerySet[Any]:
+    """Return rows of (hour, test, number of accepted generations)."""
+    rows = Generation.objects.filter(pk__gte=ids.floor(start), pk__lt=ids.floor(end)).order_by()
+    return rows.annotate(hour=TruncHour("created_at", tzinfo=UTC)).values_list("hour", "test").annotate(Count("pk"))
+
+
+def _count_finished(start: datetime, end: datetime) -> QuerySet[Any]:
+    """Return rows of (hour, test, status, bucket, number of finished generations)."""
+    rows = Generation.objects.filter(finished_at__gte=start, finished_at__lt=end).order_by()
+    in_buckets = rows.annotate(hour=TruncHour("finished_at", tzinfo=UTC), bucket=_bucket())
+    return in_buckets.values_list("hour", "test", "status", "bucket").annotate(Count("pk"))
+
+
+def _bucket() -> Case:
+    """Return the expression for the number of the histogram's bucket."""
+    buckets = [
+        When(finished_at__lte=F("created_at") + timedelta(seconds=bound), then=Value(bucket))
+        for bucket, bound in enumerate(BUCKET_BOUNDS)
+    ]
+    not_succeeded = When(~Q(status=Status.SUCCEEDED), then=Value(0))  # the durations of failures are not reported
+    return Case(not_succeeded, *buckets, default=Value(BUCKETS - 1), output_field=IntegerField())
+
+
+def _first_missing_hour(now: datetime) -> datetime | None:
+    """Return the first hour that is not stored yet. Return None if there is no generation yet."""
+    last = HourlyStatistics.objects.order_by("-hour").values_list("hour", flat=True).first()
+    if last:
+        return max(last + HOUR, _start_of_hour(now - MAX_HISTORY))
+    first = Generation.objects.order_by("pk").values_list("created_at", flat=True).first()
+    return max(_start_of_hour(first), _start_of_hour(now - MAX_HISTORY)) if first else None
+
+
+def _start_of_hour(at: datetime) -> datetime:
+    """Return the start of the hour of `at`."""
+    return at.replace(minute=0, second=0, microsecond=0)
+
+
+def _format_seconds(seconds: float | None) -> str | None:
+    """Return the duration as text in whole seconds, or None if there is none."""
+    return None if seconds is None else f"{seconds:.0f} s"

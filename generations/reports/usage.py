@@ -1,4 +1,4 @@
-"""What a tenant's generations came to, by day, key or resolution. A day is the tenant's own; tests are apart."""
+"""What a tenant's generations amount to, by day, key or resolution. Live and test generations are never mixed."""
 
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -10,10 +10,10 @@ from django.db.models.functions import TruncDate
 from generations.models import Generation
 from tenants import amounts
 from tenants.limits import windows
-from tenants.models import ApiKey
+from tenants.models import Tenant
 
 Status = Generation.Status
-COUNTS = {
+COUNT_CONDITIONS = {
     "accepted": Q(),
     "succeeded": Q(status=Status.SUCCEEDED),
     "failed": Q(status=Status.FAILED),
@@ -21,37 +21,44 @@ COUNTS = {
     "live": Q(status__in=Generation.LIVE),
 }
 GROUPS = ("day", "key", "resolution")
-SUMS = {
-    "seconds": Sum("duration", filter=COUNTS["succeeded"], default=0),
-    "micro": Sum("price_micro", filter=COUNTS["succeeded"], default=0),
-    "held_micro": Sum("price_micro", filter=COUNTS["live"], default=0),
+SUMS = {  # `seconds` of video, the others in micro-USD
+    "seconds": Sum("duration", filter=COUNT_CONDITIONS["succeeded"], default=0),
+    "micro": Sum("price_micro", filter=COUNT_CONDITIONS["succeeded"], default=0),
+    "held_micro": Sum("price_micro", filter=COUNT_CONDITIONS["live"], default=0),
 }
-COLUMNS = [*COUNTS, "seconds", "usd", "held_usd", "success_rate"]
+COLUMNS = [*COUNT_CONDITIONS, "seconds", "usd", "held_usd", "success_rate"]
 
 
 @dataclass(frozen=True)
 class Usage:
-    rows: list[dict[str, Any]]  # the group's name and COLUMNS each
+    """The usage of a tenant in a span of days: a row for each group, and their total."""
+
+    rows: list[dict[str, Any]]  # each has the group's name and COLUMNS
     total: dict[str, Any]  # COLUMNS
 
 
-def of(key: ApiKey, first: date, last: date, group_by: str) -> Usage:
-    """Generations accepted from `first` to `last`, both within it, by one of GROUPS."""
-    zone = key.tenant.zone
-    starts, ends = windows.midnight(first, zone), windows.midnight(last + timedelta(days=1), zone)
-    mine = Generation.objects.filter(tenant=key.tenant_id, test=key.test, created_at__gte=starts, created_at__lt=ends)
-    named = mine.annotate(day=TruncDate("created_at", tzinfo=zone), key=F("api_key__prefix"))
-    counts = {name: Count("pk", filter=condition) for name, condition in COUNTS.items()}
-    found = list(named.values(group_by).annotate(**counts, **SUMS).order_by(group_by))
-    total = {name: sum(row[name] for row in found) for name in [*COUNTS, *SUMS]}
-    return Usage([{group_by: str(row[group_by]), **_shown(row)} for row in found], _shown(total))
+def for_tenant(tenant: Tenant, first: date, last: date, group_by: str, *, test: bool) -> Usage:
+    """Return the usage by generations that were accepted from the day `first` to the day `last`, both included.
+
+    Days are days in the tenant's time zone. `group_by` is one of GROUPS. `test` selects test generations, else live
+    ones.
+    """
+    starts = windows.midnight(first, tenant.zone)
+    ends = windows.midnight(last + timedelta(days=1), tenant.zone)
+    accepted = Generation.objects.filter(tenant=tenant, test=test, created_at__gte=starts, created_at__lt=ends)
+    grouped = accepted.annotate(day=TruncDate("created_at", tzinfo=tenant.zone), key=F("api_key__prefix"))
+    counts = {name: Count("pk", filter=condition) for name, condition in COUNT_CONDITIONS.items()}
+    rows = list(grouped.values(group_by).annotate(**counts, **SUMS).order_by(group_by))
+    total = {name: sum(row[name] for row in rows) for name in [*COUNT_CONDITIONS, *SUMS]}
+    return Usage([{group_by: str(row[group_by]), **_row_as_json(row)} for row in rows], _row_as_json(total))
 
 
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
-    ended = row["succeeded"] + row["failed"]
+def _row_as_json(row: dict[str, Any]) -> dict[str, Any]:
+    """Return COLUMNS of a row. USD amounts are text; `success_rate` is None if no generation succeeded or failed."""
+    finished = row["succeeded"] + row["failed"]
     return {
-        **{name: row[name] for name in [*COUNTS, "seconds"]},
+        **{name: row[name] for name in [*COUNT_CONDITIONS, "seconds"]},
         "usd": amounts.usd(row["micro"]),
         "held_usd": amounts.usd(row["held_micro"]),
-        "success_rate": round(row["succeeded"] / ended, 4) if ended else None,
+        "success_rate": round(row["succeeded"] / finished, 4) if finished else None,
     }

@@ -10,13 +10,13 @@ from datetime import datetime, timedelta
 import structlog
 from django.utils import timezone
 
+from generations import leases
 from generations.models import Pause
 
 log = structlog.stdlib.get_logger(__name__)
 
 FIRST, LONGEST = 4.0, 60.0  # seconds between probes, doubling; half of it is drawn, so that hosts do not knock together
 MOST = 300.0  # seconds; as long as a Retry-After is obeyed
-PROBE_LEASE = timedelta(seconds=180)  # longer than a submit may take; a prober that dies is forgotten after it
 
 
 def paused_for(*, test: bool) -> float:
@@ -32,7 +32,7 @@ def wait(*, test: bool) -> float:
         return 0.0
     if seconds := _left(pause, now):
         return seconds
-    mine = Pause.objects.filter(pk=pause.pk, probe_at=pause.probe_at).update(probe_at=now + PROBE_LEASE)
+    mine = Pause.objects.filter(pk=pause.pk, probe_at=pause.probe_at).update(probe_at=now + leases.PROBE_LEASE)
     return 0.0 if mine else FIRST
 
 

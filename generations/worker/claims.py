@@ -12,13 +12,12 @@ from uuid import UUID
 from django.db.models import Q
 from django.utils import timezone
 
+from generations import leases
 from generations.models import Generation
 from generations.telemetry.failpoints import failpoint
 from tenants.db.engine import engine
 
 Status = Generation.Status
-CLAIM_LEASE = timedelta(seconds=90)  # longer than any step but those that take a longer lease themselves
-POLL_LEASE = timedelta(seconds=30)  # longer than the 10 s that a poll may take: what a killed worker held waits for it
 
 # What most polls need. The rest is read where one is over: to read all of it for each took a tenth of a worker's time.
 POLLED = {
@@ -52,12 +51,12 @@ POLLS, OTHERS = Q(status=Status.RUNNING), Q(status__in=[Status.SUBMITTING, Statu
 
 def polls(limit: int) -> list[Generation]:
     """Running rows that are due for a poll, the oldest due first, for POLL_LEASE. They have what is in POLLED."""
-    return _claim(POLLS, limit, POLL_LEASE, POLLED)
+    return _claim(POLLS, limit, leases.POLL_LEASE, POLLED)
 
 
 def others(limit: int) -> list[Generation]:
     """Copies to be tried again, doubts, and submits whose worker was lost, for CLAIM_LEASE."""
-    return _claim(OTHERS, limit, CLAIM_LEASE)
+    return _claim(OTHERS, limit, leases.CLAIM_LEASE)
 
 
 def submits(limit: int, busy: Counter[int] | None = None, *, live: bool = True) -> list[Generation]:
@@ -76,7 +75,7 @@ def submits(limit: int, busy: Counter[int] | None = None, *, live: bool = True) 
             found += rows
             if len(rows) < count:  # it has no more
                 tenants.remove(tenant_id)
-        taken = _claim(QUEUED & Q(pk__in=found), len(found), CLAIM_LEASE)  # those of them that are still due
+        taken = _claim(QUEUED & Q(pk__in=found), len(found), leases.CLAIM_LEASE)  # those of them that are still due
         if len(taken) < len(found):  # another sweep took some: what is left is for the next look
             tenants = []
         under_way.update(one.tenant_id for one in taken)

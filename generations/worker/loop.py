@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
-from generations import lifecycle, wakeups
+from generations import leases, lifecycle, wakeups
 from generations.models import Delivery, Generation, Slot
 from generations.ops import deletion
 from generations.reports import hourly_statistics, worker_hosts
@@ -26,7 +26,6 @@ from generations.worker import claims, steps
 
 log = structlog.stdlib.get_logger(__name__)
 
-AWAKE_FOR = 50.0  # seconds; the schedule rings each minute
 LOOK_EVERY = 0.4  # seconds between two looks at the due rows
 SHORT = 0.05  # seconds between two looks at the polls that are under way
 POLLS_AT_ONCE = 200  # in one claim, where so many are due
@@ -72,10 +71,10 @@ class PollBatch:
 
     def __init__(self) -> None:
         self.copies: deque[tuple[Generation, str]] = deque()
-        self._rendering: deque[lifecycle.Rendering] = deque()
+        self._rendering: deque[lifecycle.Progress] = deque()
 
     def look(self, claimed: Generation) -> None:
-        if claimed.due_at and claimed.due_at - timezone.now() < claims.POLL_LEASE / 2:
+        if claimed.due_at and claimed.due_at - timezone.now() < leases.POLL_LEASE / 2:
             return  # it waited for a thread for half of its lease, and a poll takes a third: it falls due again
         _guarded(claimed, lambda: steps.poll(claimed, self._reschedule, self._copy))
 
@@ -93,7 +92,7 @@ class PollBatch:
 
     def _reschedule(self, generation: Generation, seconds: float, *, progress_percent: int, **_: Any) -> None:
         due_at = timezone.now() + timedelta(seconds=seconds)
-        self._rendering.append(lifecycle.Rendering(generation.pk, generation.fencing_token, due_at, progress_percent))
+        self._rendering.append(lifecycle.Progress(generation.pk, generation.fencing_token, due_at, progress_percent))
 
     def _copy(self, generation: Generation, video_url: str) -> None:
         self.copies.append((generation, video_url))
@@ -131,7 +130,7 @@ def run() -> int:
 def _sweep(
     slot: Slot, stepping: ThreadPool, polling: ThreadPool, telling: ThreadPool, seen: PollBatch
 ) -> tuple[int, bool]:
-    ends, taken, next_beat = time.monotonic() + AWAKE_FOR, 0, float("-inf")
+    ends, taken, next_beat = time.monotonic() + leases.RUN_SECONDS, 0, float("-inf")
     while True:
         if not wakeups.renew_slot(slot):
             return taken, True
@@ -147,7 +146,7 @@ def _sweep(
             return taken, False
         # A thread that comes free is waited for where more rows want one. A receiver that has answered may be sent its
         # next; one that is failing waits for the next look, or thousands that fail at once would keep us looking.
-        awaited = {future for future, (candidate, _) in telling.at.items() if not candidate.failing}
+        awaited = {future for future, (candidate, _) in telling.at.items() if not candidate.is_failing}
         awaited |= set(stepping.at) if stepping_full else set()
         _rest(awaited, polling, seen, hurry=polling_full)
 
@@ -219,7 +218,7 @@ def _deliver(claimed: tuple[Candidate, Delivery]) -> None:
         send.attempt(delivery)
     except Exception:
         log.exception("a delivery failed", delivery=str(delivery.pk), tenant=delivery.tenant_id)
-        _recover(send.recover, delivery)
+        _recover(send.record_internal_error, delivery)
     finally:
         connections["default"].close_if_unusable_or_obsolete()
 
@@ -227,10 +226,10 @@ def _deliver(claimed: tuple[Candidate, Delivery]) -> None:
 def _tidy() -> None:
     """Once a sweep: what was deleted and is still in the bucket, deliveries whose endpoint is gone, and the sums."""
     try:
-        deliveries.end_strays()
+        deliveries.fail_strays()
         deletion.purge_left()
-        hourly_statistics.close_hours()
-        hourly_statistics.measure_storage()
+        hourly_statistics.store_past_hours()
+        hourly_statistics.update_storage_use()
     except Exception:
         log.exception("what is over could not be removed, or counted; the next sweep tries again")
     finally:

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
-from generations import errors, lifecycle
+from generations import errors, leases, lifecycle
 from generations.bucket import inputs
 from generations.bucket.errors import StorageError
 from generations.catalog import video_models
@@ -36,8 +36,6 @@ IMAGE_TRIES = 4  # over some 15 s: a caller's server that is down for longer fai
 LONGEST_PAUSE = 60.0  # seconds between two tries of a step
 UNEXPECTED_TRIES = 10
 LARGE = 4 * 1024**2  # bytes of pictures; a submit's body takes some six times as much while it is built
-WAIT_FOR_ROOM = 20.0  # seconds
-INSIST = 50.0  # seconds; a submit's 120 and these are below its lease of 180
 # As metrics and traces name what the upstream said.
 OUTCOMES: dict[type, str] = {
     novita.Created: "created",
@@ -49,7 +47,7 @@ OUTCOMES: dict[type, str] = {
     novita.Failed: "failed",
 }
 
-Reschedule = Callable[..., Any]  # lifecycle.put_off, or what does it later for many
+Reschedule = Callable[..., Any]  # lifecycle.reschedule, or what does it later for many
 Copy = Callable[[Generation, str], Any]  # of the video's URL
 
 log = structlog.stdlib.get_logger(__name__)
@@ -112,9 +110,9 @@ def _send(generation: Generation) -> None:
     failpoint("submit_recorded")
     time.sleep(wait)
     metrics.SUBMITTED.labels(metrics.mode(test=generation.test)).inc()
-    with tracing.step("submit", generation) as span, metrics.SUBMIT.time():
+    with tracing.start_generation_span("submit", generation) as span, metrics.SUBMIT.time():
         outcome = novita.submit(novita.account(test=generation.test), video_models.MODELS[generation.model].path, body)
-        span.tell(attempt=attempt.number, outcome=OUTCOMES[type(outcome)])
+        span.set_attributes(attempt=attempt.number, outcome=OUTCOMES[type(outcome)])
     metrics.UPSTREAM_CALLS.labels("submit", OUTCOMES[type(outcome)]).inc()
     failpoint("submit_answered")
     _learn(generation, attempt, outcome)
@@ -139,7 +137,7 @@ def _room_for(generation: Generation) -> Iterator[bool]:
     if sum(picture.size for picture in pictures) <= LARGE:
         yield True
         return
-    room = _large.acquire(timeout=WAIT_FOR_ROOM)
+    room = _large.acquire(timeout=leases.MEMORY_WAIT_SECONDS)
     try:
         yield room
     finally:
@@ -181,7 +179,7 @@ def _record(generation: Generation, attempt: Attempt, outcome: novita.Submitted)
 
 def _insist(record: Callable[[], None]) -> None:
     """A known answer is worth waiting for a database that is away for a moment: it would be a doubt otherwise."""
-    ends = time.monotonic() + INSIST
+    ends = time.monotonic() + leases.RECORD_ANSWER_SECONDS
     while True:
         try:
             return record()
@@ -216,14 +214,14 @@ def _load_inputs(generation: Generation) -> bool:
             url = getattr(generation, f"{field}_url")
             if url and getattr(generation, field) is None:
                 kept = inputs.store(generation.tenant_id, image_sources.from_url(url))
-                lifecycle.keep_image(generation, field, kept)
+                lifecycle.attach_image(generation, field, kept)
     except errors.BadImage as error:
         lifecycle.fail(generation, error.code, str(error))
     except FetchFailed as error:
         _image_unreachable(generation, error)
     except StorageError as trouble:
         _storage_unavailable(generation, trouble)
-    except lifecycle.InputGone:
+    except lifecycle.InputDeleted:
         _try_again(generation, "its picture was deleted with another generation's, and is stored anew")
     else:
         return True
@@ -303,7 +301,7 @@ def _look(generation: Generation) -> novita.Polled:
     finally:
         metrics.UPSTREAM_CALLS.labels("poll", outcome).inc()
         if outcome != "rendering":  # of which there are many, and each says nothing
-            tracing.past("poll", generation, began, outcome=outcome)
+            tracing.record_generation_span("poll", generation, began, outcome=outcome)
 
 
 def _not_yet(generation: Generation, reschedule: Reschedule, trouble: str = "", **facts: Any) -> None:
@@ -311,7 +309,7 @@ def _not_yet(generation: Generation, reschedule: Reschedule, trouble: str = "", 
     if age > GIVE_UP_AFTER:
         lifecycle.fail(generation, "upstream_gave_no_result", "The upstream gave no result within a day.")
     else:
-        reschedule(generation, poll_interval(age), trouble=trouble, **facts)
+        reschedule(generation, poll_interval(age), error=trouble, **facts)
 
 
 def poll_interval(age: timedelta) -> float:
@@ -338,9 +336,9 @@ def copy_from(generation: Generation, video_url: str) -> None:
     """The rest of a copy that has begun."""
     try:
         began = time.monotonic()
-        with tracing.step("copy", generation) as span:
+        with tracing.start_generation_span("copy", generation) as span:
             video = video_transfer.run(generation, video_url)
-            span.tell(bytes=video.size)
+            span.set_attributes(bytes=video.size)
     except (StorageError, BadVideo, OutboundError) as trouble:
         _copy_later(generation, f"{type(trouble).__name__}: {trouble}")
     except video_transfer.LeaseLost:
@@ -378,7 +376,7 @@ def _age(generation: Generation) -> timedelta:
 
 
 def _try_again(generation: Generation, trouble: str) -> None:
-    lifecycle.reschedule(generation, _pause(generation), trouble=trouble)
+    lifecycle.reschedule(generation, _pause(generation), error=trouble)
 
 
 def _pause(generation: Generation) -> float:

@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from generations import wakeups
 from generations.models import Worker
-from generations.reports import database_metrics, worker_hosts
+from generations.reports import prometheus, worker_hosts
 from generations.webhooks import deliveries
 from generations.worker import claims
 from generations.worker.processes import die_with_parent
@@ -57,7 +57,7 @@ class Supervisor:
         shutil.rmtree(metrics, ignore_errors=True)  # left by the last run; files that cannot be removed do no harm
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)  # each cluster inherits it
         if settings.METRICS_PORT:
-            database_metrics.serve()
+            prometheus.serve()
         while not self.stopping:
             why = self._run_cluster()
             if why and not self.stopping:

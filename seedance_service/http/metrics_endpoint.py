@@ -2,11 +2,11 @@
 
 from django.http import Http404, HttpRequest, HttpResponse
 
-from generations.reports import database_metrics
+from generations.reports import prometheus
 
 
 def view(request: HttpRequest) -> HttpResponse:
     """Return all metrics in Prometheus's text format. Raise Http404 without the right token."""
-    if not database_metrics.is_allowed(request.headers.get("Authorization", "")):
+    if not prometheus.is_authorized(request.headers.get("Authorization", "")):
         raise Http404
-    return HttpResponse(database_metrics.text(), content_type=database_metrics.CONTENT_TYPE)
+    return HttpResponse(prometheus.render(), content_type=prometheus.CONTENT_TYPE)

@@ -47,7 +47,7 @@ def main() -> int:
 
 class Lists:
     def __init__(self, rows: int) -> None:
-        from tests.conftest import Caller
+        from tests.support.factories import Caller
 
         self.alice, self.rows = Caller("alice"), rows
         started = time.monotonic()
@@ -168,7 +168,7 @@ def _fill(alice: Any, rows: int) -> None:
     from django.db import connection
 
     from tenants.models import ApiKey
-    from tests.conftest import make_generation
+    from tests.support.factories import make_generation
 
     other, template = alice.with_key(), make_generation(alice)
     ApiKey.objects.filter(pk=other.key.pk).update(prefix=PREFIX)

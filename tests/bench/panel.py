@@ -174,7 +174,7 @@ def _begin() -> None:
     from generations import lifecycle
     from generations.models import Delivery
     from generations.reports import worker_hosts
-    from tests.conftest import Caller, make_generation
+    from tests.support.factories import Caller, make_generation
 
     callers = [Caller(f"tenant {number:03}") for number in range(TENANTS)]
     first = make_generation(callers[0])
@@ -225,9 +225,9 @@ def _fill(first: int, last: int) -> None:
         database.copy(row, {column: sql.format(number=number) for column, sql in changed.items()}, numbered)
     HourlyStatistics.objects.all().delete()  # what was filled in is of hours that are over
     StorageUse.objects.all().delete()
-    while hourly_statistics.close_hours():
+    while hourly_statistics.store_past_hours():
         pass
-    hourly_statistics.measure_storage()
+    hourly_statistics.update_storage_use()
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
 

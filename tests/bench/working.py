@@ -178,11 +178,12 @@ def polls_by_httpx() -> list[float]:
 
 def polls(count: int) -> list[float]:
     """A second, of one sweep for which more are due than it can poll."""
+    from generations import leases
     from generations.models import Generation
     from generations.worker import loop, steps
 
     running(count, 1.0)
-    steps.FIRST_POLL, steps.LONGEST_POLL, loop.AWAKE_FOR = 0.0, 0.0, SWEEP_FOR
+    steps.FIRST_POLL, steps.LONGEST_POLL, leases.RUN_SECONDS = 0.0, 0.0, SWEEP_FOR
     taken = loop.run()
     Generation.objects.all().delete()
     return [taken / SWEEP_FOR]
@@ -190,13 +191,14 @@ def polls(count: int) -> list[float]:
 
 def lag(count: int, begin: float) -> list[float]:
     """Seconds from each end at the upstream to known here, p50 and p95; and to a video in the bucket."""
+    from generations import leases
     from generations.bucket.client import ensure_bucket
     from generations.models import Event, Generation
     from generations.worker import loop
 
     ensure_bucket()
     running(count, 10.0)
-    loop.AWAKE_FOR = begin - time.time() + SPREAD + 30
+    leases.RUN_SECONDS = begin - time.time() + SPREAD + 30
     loop.run()
     ends = {
         pk: begin + SPREAD * int(name.rpartition("-")[2]) / count

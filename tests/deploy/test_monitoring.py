@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from generations.admin import action_pages
 from generations.models import DeliveryAttempt, Generation
-from generations.reports import database_metrics, worker_hosts
+from generations.reports import prometheus, worker_hosts
 from generations.telemetry import metrics
 from generations.worker import steps
 
@@ -70,7 +70,7 @@ def exported(db: None) -> dict[str, set[str]]:
         one: Any = metric
         one = one.labels(*("x" for _ in one._labelnames)) if one._labelnames else one
         getattr(one, "inc", getattr(one, "observe", None))(0)
-    families = text_string_to_metric_families(database_metrics.text().decode())
+    families = text_string_to_metric_families(prometheus.render().decode())
     return {sample.name: set(sample.labels) for family in families for sample in family.samples}
 
 

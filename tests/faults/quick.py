@@ -9,29 +9,26 @@ class Quick(AppConfig):
     name, label = "tests.faults", "faults"
 
     def ready(self) -> None:
-        from generations import lifecycle, wakeups
+        from generations import leases
         from generations.reports import worker_hosts
         from generations.upstream import circuit_breaker
-        from generations.upstream.novita import client as novita
-        from generations.webhooks import deliveries, fair_queue, send
-        from generations.worker import claims, loop, steps, supervisor, video_transfer
+        from generations.webhooks import deliveries
+        from generations.worker import steps, supervisor
 
-        claims.CLAIM_LEASE = timedelta(seconds=10)
-        claims.POLL_LEASE = timedelta(seconds=4)
-        lifecycle.SUBMIT_LEASE = timedelta(seconds=6)
-        lifecycle.COPY_LEASE = timedelta(seconds=8)
-        novita.SUBMIT_DEADLINE, novita.POLL_DEADLINE = 3.0, 2.0
-        video_transfer.DEADLINE, video_transfer.RENEW_EVERY = 10.0, 1.0
-        wakeups.SLOT_LEASE, wakeups.RING_PATIENCE = timedelta(seconds=2), timedelta(seconds=1)
+        leases.CLAIM_LEASE = timedelta(seconds=10)
+        leases.POLL_LEASE = timedelta(seconds=4)
+        leases.SUBMIT_LEASE = timedelta(seconds=6)
+        leases.COPY_LEASE = timedelta(seconds=8)
+        leases.SUBMIT_CALL_SECONDS, leases.POLL_CALL_SECONDS = 3.0, 2.0
+        leases.DOWNLOAD_SECONDS, leases.COPY_RENEWAL_SECONDS = 10.0, 1.0
+        leases.SLOT_LEASE, leases.WAKE_UP_LEASE = timedelta(seconds=2), timedelta(seconds=1)
         circuit_breaker.FIRST, circuit_breaker.LONGEST = 0.2, 1.0
-        circuit_breaker.PROBE_LEASE = timedelta(
-            seconds=1
-        )  # probes are killed here by the dozen, and others must find out
+        leases.PROBE_LEASE = timedelta(seconds=1)  # probes are killed here by the dozen, and others must find out
         steps.FIRST_POLL, steps.LONGEST_POLL, steps.LONGEST_PAUSE = 0.3, 1.0, 2.0
         steps.UNEXPECTED_TRIES = 100  # hundreds of faults a minute are expected here
-        send.DEADLINE, fair_queue.LEASE = 1.0, timedelta(seconds=3)
+        leases.DELIVERY_CALL_SECONDS, leases.DELIVERY_LEASE = 1.0, timedelta(seconds=3)
         deliveries.SCHEDULE = (0.2,) * 100  # hundreds of faults a minute are expected here too
-        loop.AWAKE_FOR = 2.5
+        leases.RUN_SECONDS = 2.5
         worker_hosts.HEARTBEAT_INTERVAL_SECONDS = 1.0
         supervisor.STALL_TIMEOUT = timedelta(seconds=10)
         supervisor.CHECK_INTERVAL_SECONDS = 0.5

@@ -11,11 +11,9 @@ import time_machine
 from django.db import connection
 from django.utils import timezone
 
-from generations import lifecycle
+from generations import leases
 from generations.bucket import objects as bucket_objects
 from generations.models import Generation
-from generations.worker import video_transfer
-from tests.conftest import Caller, claim_due
 from tests.faults import proxy
 from tests.faults.copies import (
     BUCKET,
@@ -33,8 +31,10 @@ from tests.faults.copies import (
     until_done,
 )
 from tests.faults.proxy import Proxy, Request
+from tests.support.factories import Caller
 from tests.support.images import mp4
 from tests.support.upstream import Upstream
+from tests.support.worker import claim_due
 
 pytest_plugins = ["tests.faults.stores"]
 
@@ -194,7 +194,7 @@ def test_a_call_that_hangs_is_given_up(
 def test_a_copy_from_a_slow_store_ends_with_its_time(
     running: Generation, alice: Caller, hurt: Proxy, direct: Any, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(video_transfer, "COPY_WITHIN", 0.1)
+    monkeypatch.setattr(leases, "COPY_SECONDS", 0.1)
     g = assert_a_turn_is_lost(running, hurt, "get", proxy.Slow(40_000))
     assert_nothing_is_served(alice, g)
     monkeypatch.undo()
@@ -259,8 +259,8 @@ def test_nobody_takes_the_row_of_a_copy_that_is_slow(
 ) -> None:
     """Its lease is renewed with the bytes that flow, also on their way from the file to the bucket."""
     content = mp4() + (8_000_000).to_bytes(4, "big") + b"free" + bytes(7_999_992)  # sockets alone hold 3 MB
-    monkeypatch.setattr(lifecycle, "COPY_LEASE", timedelta(seconds=0.7))
-    monkeypatch.setattr(video_transfer, "RENEW_EVERY", 0.0)
+    monkeypatch.setattr(leases, "COPY_LEASE", timedelta(seconds=0.7))
+    monkeypatch.setattr(leases, "COPY_RENEWAL_SECONDS", 0.0)
     others: list[Any] = []
 
     def without_length(handler: Any) -> None:

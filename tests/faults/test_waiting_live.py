@@ -16,7 +16,7 @@ from django.db import connection
 from deploy import stack
 from generations import lifecycle
 from generations.models import Generation
-from tests.conftest import Caller, make_generation
+from tests.support.factories import Caller, make_generation
 
 pytestmark = pytest.mark.django_db(transaction=True)
 WAITERS, CALLERS = 3, 40

@@ -16,11 +16,10 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from generations import wakeups
+from generations import leases, wakeups
 from generations.models import Delivery, DeliveryAttempt
-from generations.webhooks import send
 from generations.worker import loop
-from tests.conftest import Caller
+from tests.support.factories import Caller
 from tests.support.receiver import Receiver, receiving
 from tests.support.webhooks import ended, make_endpoint
 
@@ -74,7 +73,7 @@ def backlog(caller: Caller, receiver: Receiver) -> None:
 
 
 def test_bad_receivers_delay_no_other_tenants_webhooks(alice: Caller, settings: Any) -> None:
-    assert send.DEADLINE == 15.0
+    assert leases.DELIVERY_CALL_SECONDS == 15.0
     over = threading.Event()
 
     def drips(handler: Any) -> None:

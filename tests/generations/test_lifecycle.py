@@ -11,7 +11,8 @@ from django.utils import timezone
 from generations import lifecycle
 from generations.models import Attempt, Generation
 from tenants.models import LedgerEntry, Window
-from tests.conftest import Caller, claim_due, make_generation
+from tests.support.factories import Caller, make_generation
+from tests.support.worker import claim_due
 
 Status = Generation.Status
 VIDEO = lifecycle.StoredVideo("videos/1.mp4", 9, "ab" * 32, "h264", 864, 480, 24.0, 5.04, "videos/1.jpg")
@@ -54,7 +55,7 @@ MOVES: dict[str, tuple[Callable[[Generation, Attempt], Any], set[str], str]] = {
     ),
     "mark_refused": (lambda g, a: lifecycle.mark_refused(g, a, "NO", "no"), {"submitting", "in_doubt"}, "failed"),
     "mark_in_doubt": (lambda g, a: lifecycle.mark_in_doubt(g, "lost", a), {"submitting"}, "in_doubt"),
-    "attach": (lambda g, a: lifecycle.attach(g, "up", "Found."), {"in_doubt"}, "running"),
+    "attach": (lambda g, a: lifecycle.attach_task(g, "up", "Found."), {"in_doubt"}, "running"),
     "resubmit": (lambda g, a: lifecycle.resubmit(g, "Not created."), {"in_doubt"}, "queued"),
     "start_copying": (lambda g, a: lifecycle.start_copying(g, None), {"running"}, "copying"),
     "mark_succeeded": (lambda g, a: lifecycle.mark_succeeded(g, VIDEO), {"copying"}, "succeeded"),

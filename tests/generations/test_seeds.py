@@ -9,9 +9,10 @@ from django.utils import timezone
 from generations.catalog import video_models
 from generations.models import Generation
 from generations.worker import steps
-from tests.conftest import Caller, claim_due
+from tests.support.factories import Caller
 from tests.support.images import base64_of, mp4, picture
 from tests.support.upstream import Upstream
+from tests.support.worker import claim_due
 
 pytestmark = pytest.mark.one_database
 

@@ -8,7 +8,7 @@ import time_machine
 from django.utils import timezone
 from django_q.models import OrmQ, Schedule
 
-from generations import wakeups
+from generations import leases, wakeups
 from generations.models import Slot
 
 pytestmark = pytest.mark.django_db
@@ -41,7 +41,7 @@ def test_a_ring_within_a_transaction_is_left_to_no_thread_which_would_not_find_w
 
 def test_a_ring_that_is_lost_is_rung_again(clock: time_machine.Traveller) -> None:
     wakeups.ring()
-    clock.shift(wakeups.RING_PATIENCE + timedelta(seconds=1))
+    clock.shift(leases.WAKE_UP_LEASE + timedelta(seconds=1))
     assert wakeups.ring()
 
 
@@ -61,7 +61,7 @@ def test_there_are_as_many_sweeps_as_slots(settings: pytest.FixtureRequest) -> N
 def test_a_dead_sweeps_slot_is_taken_when_its_lease_has_run_out(clock: time_machine.Traveller) -> None:
     assert wakeups.take_slot()
     assert wakeups.take_slot() is None
-    clock.shift(wakeups.SLOT_LEASE + timedelta(seconds=1))
+    clock.shift(leases.SLOT_LEASE + timedelta(seconds=1))
     assert wakeups.take_slot()
 
 

@@ -19,10 +19,10 @@ from django.urls import reverse
 
 from generations.models import Delivery, Generation, MaintenanceCursor, Pace, Pause, WebhookEndpoint
 from tenants.models import ApiKey, AuditEntry, LedgerEntry
-from tests.conftest import Caller, make_generation, make_image
 from tests.generations.test_lifecycle import put_in
 from tests.generations.worker.test_steps import take_a_step, until
 from tests.http_client import Client, with_key
+from tests.support.factories import Caller, make_generation, make_image
 from tests.support.images import mp4
 from tests.support.receiver import receiving
 from tests.support.upstream import Upstream, refusal, task

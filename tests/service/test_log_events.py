@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from seedance_service.logs import RedactingFormatter
-from tests.conftest import Caller
 from tests.http_client import Client
+from tests.support.factories import Caller
 from tests.support.receiver import receiving
 from tests.support.webhooks import attempt_all, ended, make_endpoint
 

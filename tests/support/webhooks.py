@@ -9,7 +9,7 @@ from django.utils import timezone
 from generations import lifecycle
 from generations.models import Delivery, Generation, WebhookEndpoint
 from generations.webhooks import endpoints, fair_queue, send
-from tests.conftest import ACTOR, Caller, make_generation
+from tests.support.factories import ACTOR, Caller, make_generation
 
 SERVED = "https://example.com/hook"  # never called
 

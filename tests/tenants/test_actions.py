@@ -14,8 +14,8 @@ from tenants.errors import NotPossible, TenantSuspended
 from tenants.limits import counters
 from tenants.models import ApiKey, AuditEntry, LedgerEntry, Tenant, Window
 from tenants.money import reconcile
-from tests.conftest import Caller, make_generation
 from tests.generations.test_lifecycle import VIDEO, put_in
+from tests.support.factories import Caller, make_generation
 
 OPS = Actor(name="olivia", reason="ticket 7")
 

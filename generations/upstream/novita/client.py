@@ -12,13 +12,12 @@ from urllib.parse import urlencode
 import msgspec
 from django.conf import settings
 
+from generations import leases
 from generations.outbound import http_dates, transport
 from generations.outbound.errors import FetchFailed
 from generations.telemetry.failpoints import failpoint
 from generations.upstream.errors import UpstreamError
 
-SUBMIT_DEADLINE = 120.0  # seconds; a long one makes doubt rare, and no caller waits for it
-POLL_DEADLINE = 10.0  # seconds
 LONGEST_WAIT = 300.0  # seconds that a Retry-After may ask for at once
 HEAD, PIECE = 1024, 1024 * 1024  # bytes of a submit's body that are sent first, and then at a time
 NOBODYS = "00000000-0000-0000-0000-000000000000"  # a task's id that no task has
@@ -119,7 +118,7 @@ def submit(to: Account, path: str, body: dict[str, Any]) -> Submitted:
     """One POST on a fresh connection, without retries and redirects: what it may cost is paid at most once."""
     content = msgspec.json.encode(body)
     headers = {**_headers(to), "Content-Length": str(len(content))}
-    budget, pieces = transport.Budget(SUBMIT_DEADLINE), _in_pieces(content)
+    budget, pieces = transport.Budget(leases.SUBMIT_CALL_SECONDS), _in_pieces(content)
     try:
         with transport.exchange("POST", to.base_url, headers, budget, path=path, content=pieces) as response:
             return _submitted(_read_answer(response))
@@ -159,7 +158,10 @@ def greet(to: Account) -> datetime | None:
 
 
 def _asked(to: Account, upstream_id: str) -> "Answer":
-    path, budget = f"/v3/async/task-result?{urlencode({'task_id': upstream_id})}", transport.Budget(POLL_DEADLINE)
+    path, budget = (
+        f"/v3/async/task-result?{urlencode({'task_id': upstream_id})}",
+        transport.Budget(leases.POLL_CALL_SECONDS),
+    )
     try:
         with transport.exchange("GET", to.base_url, _headers(to), budget, path=path, pool=idle_connections) as response:
             return _read_answer(response)

@@ -44,8 +44,8 @@ def errors(path: str, method: str, operation: Part, responses: Part) -> Part:
     """The answers by their status, each a reference to the document's `responses`, where it is put once."""
     entrance, named = path[:4], set(_names(method, operation))
     found: dict[int, dict[str, Problem]] = {}
-    for code in error_pages.known().values():
-        if code.name in named and code.problem and entrance in code.advice.entrances:
+    for code in error_pages.all_codes().values():
+        if code.name in named and code.problem and entrance in code.advice.apis:
             status = code.problem.wire_status if entrance == NOVITA else code.problem.status
             found.setdefault(status, {})[code.name] = code.problem
     return {str(status): _reference(entrance, found[status], responses) for status in sorted(found)}
@@ -78,7 +78,7 @@ def _answer(entrance: str, found: dict[str, Problem]) -> Part:
     shape, kind = ("NovitaError", "application/json") if entrance == NOVITA else ("Problem", "application/problem+json")
     examples = {name: {"$ref": f"#/components/examples/{_name(entrance, name)}"} for name in found}
     content = {kind: {"schema": {"$ref": f"#/components/schemas/{shape}"}, "examples": examples}}
-    said = "\n".join(f"- `{name}`: {error_pages.known()[name].means}" for name in found)
+    said = "\n".join(f"- `{name}`: {error_pages.all_codes()[name].means}" for name in found)
     return {"description": said, "headers": headers.of_errors(list(found.values())), "content": content}
 
 
@@ -86,7 +86,7 @@ def examples() -> dict[str, Part]:
     """Of each code at each entrance, for the components."""
     return {
         _name(entrance, code.name): {"summary": problems.title(code.name), "value": body}
-        for code in error_pages.known().values()
+        for code in error_pages.all_codes().values()
         for entrance, body in error_pages.bodies(code).items()
     }
 

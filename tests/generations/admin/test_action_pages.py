@@ -15,8 +15,8 @@ from generations.models import Generation
 from generations.ops import in_doubt
 from tenants.actions import Actor
 from tenants.models import AuditEntry, LedgerEntry, Tenant
-from tests.conftest import Caller, make_generation
 from tests.http_client import Client
+from tests.support.factories import Caller, make_generation
 from tests.support.upstream import Upstream, as_json, refusal, task
 
 pytestmark = pytest.mark.one_database
@@ -44,7 +44,7 @@ def doubtful(caller: Caller, **facts: Any) -> Generation:
     generation = make_generation(caller, **facts)
     attempt = lifecycle.start_submitting(generation)
     assert lifecycle.mark_in_doubt(generation, "the connection broke", attempt)
-    assert lifecycle.hold_doubt(generation)
+    assert lifecycle.await_operator(generation)
     return generation
 
 

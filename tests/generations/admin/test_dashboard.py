@@ -10,9 +10,9 @@ from django.utils import timezone
 from generations.models import Generation, Worker
 from generations.reports import hourly_statistics, worker_hosts
 from generations.upstream import circuit_breaker
-from tests.conftest import Caller, make_generation
 from tests.generations.test_lifecycle import put_in
 from tests.http_client import Client
+from tests.support.factories import Caller, make_generation
 
 pytestmark = pytest.mark.one_database
 
@@ -25,7 +25,7 @@ def tiles(http: Client) -> dict[str, tuple[str, str]]:
 def test_all_is_well(admin_client: Client, alice: Caller) -> None:
     worker_hosts.record_heartbeat()
     put_in(alice, "succeeded")
-    hourly_statistics.measure_storage()
+    hourly_statistics.update_storage_use()
     shown = tiles(admin_client)
     assert shown["Upstream"] == ("open", "good")
     assert shown["Worker"][1] == "good"

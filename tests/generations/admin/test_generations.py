@@ -16,9 +16,9 @@ from generations.admin import action_pages, generation_page
 from generations.bucket.errors import StorageError
 from generations.models import Generation
 from tenants.models import AuditEntry
-from tests.conftest import Caller, make_generation, make_image
 from tests.generations.test_lifecycle import REACHED, put_in
 from tests.http_client import Client
+from tests.support.factories import Caller, make_generation, make_image
 
 pytestmark = pytest.mark.one_database
 

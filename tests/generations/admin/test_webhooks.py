@@ -9,8 +9,8 @@ from django.urls import reverse
 from generations.models import Delivery, WebhookEndpoint
 from generations.webhooks import encryption
 from tenants.models import AuditEntry
-from tests.conftest import Caller
 from tests.http_client import Client
+from tests.support.factories import Caller
 from tests.support.webhooks import ended, make_endpoint
 
 pytestmark = pytest.mark.one_database
@@ -46,7 +46,7 @@ def test_an_endpoint_is_made_and_its_secret_is_shown_once(alice: Caller, ops: Cl
     page = ops.post(address("webhookendpoint", "make"), made)
     endpoint = WebhookEndpoint.objects.get()
     [secret] = [part.partition("<")[0] for part in page.content.decode().split("whsec_")[1:]]
-    assert encryption.opened(endpoint.secret) == f"whsec_{secret}"
+    assert encryption.decrypt(endpoint.secret) == f"whsec_{secret}"
     assert (endpoint.tenant, endpoint.events, endpoint.test) == (alice.tenant, ["generation.failed"], False)
     assert done() == [("create webhook endpoint", str(endpoint.pk), REASON["reason"])]
     for name in ("changelist", "change"):

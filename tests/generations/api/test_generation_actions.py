@@ -5,14 +5,13 @@ from typing import Any
 import pytest
 
 from generations import lifecycle
-from generations.bucket import objects
+from generations.bucket import object_keys, objects
 from generations.models import Generation, InputImage
 from generations.ops import deletion
-from generations.worker import video_transfer
 from tenants.models import LedgerEntry
 from tenants.money import reconcile
-from tests.conftest import Caller, make_generation, make_image
 from tests.generations.test_lifecycle import kinds, put_in
+from tests.support.factories import Caller, make_generation, make_image
 from tests.support.images import base64_of, picture
 
 pytestmark = pytest.mark.usefixtures("bucket")
@@ -156,9 +155,9 @@ def _done(caller: Caller, *, content: bytes = b"abc") -> Generation:
     """A success with everything of it in the bucket, a leftover of a copy that died too."""
     g, _ = put_in(caller, "succeeded")
     g.image = _stored(caller, content)
-    g.video_key, g.poster_key = f"{video_transfer.prefix(g)}4.mp4", f"{video_transfer.prefix(g)}4.jpg"
+    g.video_key, g.poster_key = f"{object_keys.video_prefix(g)}4.mp4", f"{object_keys.video_prefix(g)}4.jpg"
     g.save()
-    for key in (g.video_key, g.poster_key, f"{video_transfer.prefix(g)}3.mp4"):
+    for key in (g.video_key, g.poster_key, f"{object_keys.video_prefix(g)}3.mp4"):
         objects.put(key, b"video", "video/mp4")
     return g
 
@@ -223,15 +222,15 @@ def test_a_picture_that_is_given_up_amid_a_create_is_stored_again(
     alice.http.post("/v1/generations", body, format="json")
     first = Generation.objects.get()
     lifecycle.cancel(first, "")
-    record, deleted = lifecycle.record, []
+    prepare, deleted = lifecycle.prepare_inserts, []
 
-    def record_late(*args: Any) -> Any:
+    def prepare_late(*args: Any) -> Any:
         if not deleted:
             deleted.append(True)
             assert deletion.delete(first)
-        return record(*args)
+        return prepare(*args)
 
-    monkeypatch.setattr(lifecycle, "record", record_late)
+    monkeypatch.setattr(lifecycle, "prepare_inserts", prepare_late)
     assert alice.http.post("/v1/generations", body, format="json").status_code == 202
     assert deleted
     assert objects.exists(InputImage.objects.get().key)

@@ -11,8 +11,8 @@ from rest_framework.test import APIRequestFactory
 
 from generations.api import generation_list
 from generations.models import Generation
-from tests.conftest import Caller, make_generation
 from tests.generations.test_lifecycle import put_in
+from tests.support.factories import Caller, make_generation
 
 pytestmark = pytest.mark.usefixtures("bucket")
 

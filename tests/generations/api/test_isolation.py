@@ -13,8 +13,8 @@ from rest_framework.views import APIView
 
 from generations.models import Delivery, Generation, WebhookEndpoint, WebhookSecret
 from tenants.models import LedgerEntry, Window
-from tests.conftest import Caller, make_generation
 from tests.generations.test_lifecycle import put_in
+from tests.support.factories import Caller, make_generation
 from tests.support.webhooks import ended, make_endpoint
 
 Call = Callable[[Any, str], Any]  # (HTTP client, id) -> answer

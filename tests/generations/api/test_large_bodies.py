@@ -6,8 +6,8 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from generations.api import large_bodies
-from tests.conftest import Caller
 from tests.http_client import Client
+from tests.support.factories import Caller
 from tests.support.images import base64_of
 
 pytestmark = pytest.mark.one_database

@@ -15,7 +15,7 @@ from rest_framework.test import APIRequestFactory
 from generations import lifecycle
 from generations.api import long_poll
 from generations.models import Generation
-from tests.conftest import Caller, make_generation
+from tests.support.factories import Caller, make_generation
 
 threaded = pytest.mark.django_db(transaction=True)
 one_database = pytest.mark.one_database

@@ -11,7 +11,7 @@ from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
 from generations.bucket import objects
 from generations.models import Generation, InputImage
-from tests.conftest import Caller
+from tests.support.factories import Caller
 from tests.support.images import base64_of, picture
 
 pytestmark = [pytest.mark.usefixtures("bucket"), pytest.mark.one_database]

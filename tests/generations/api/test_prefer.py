@@ -10,8 +10,8 @@ from django.db import connection
 from generations import lifecycle
 from generations.api import long_poll
 from generations.models import Generation
-from tests.conftest import Caller, make_generation
 from tests.generations.test_lifecycle import put_in
+from tests.support.factories import Caller, make_generation
 
 BODY = {"image": "https://pictures.example.com/a.png", "resolution": "480p"}
 WAIT = {"Prefer": "wait=20"}

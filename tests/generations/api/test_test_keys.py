@@ -15,8 +15,9 @@ from tenants.errors import NoSandbox
 from tenants.limits import counters
 from tenants.models import LedgerEntry
 from tenants.money import monthly_statement, reconcile
-from tests.conftest import ACTOR, Caller, claim_due, make_generation
+from tests.support.factories import ACTOR, Caller, make_generation
 from tests.support.upstream import Upstream, as_json
+from tests.support.worker import claim_due
 
 
 @pytest.fixture

@@ -8,9 +8,10 @@ import pytest
 from generations.models import Delivery, Slot
 from generations.webhooks import endpoints
 from tenants.models import AuditEntry
-from tests.conftest import ACTOR, Caller, clear_rings, count_rings
+from tests.support.factories import ACTOR, Caller
 from tests.support.receiver import Receiver, receiving
 from tests.support.webhooks import attempt_all, ended, make_endpoint
+from tests.support.worker import clear_wakeups, count_wakeups
 
 pytestmark = pytest.mark.django_db
 PATH = "/v1/webhook-deliveries"
@@ -98,7 +99,7 @@ def test_sending_it_again_is_told_and_rings(alice: Caller, receiver: Receiver) -
     _, secret = endpoints.create(ACTOR, alice.tenant, receiver.url, test=False)
     ended(alice)
     attempt_all()
-    clear_rings()
+    clear_wakeups()
     row = Delivery.objects.get()
     assert row.status == "delivered"
 
@@ -106,7 +107,7 @@ def test_sending_it_again_is_told_and_rings(alice: Caller, receiver: Receiver) -
     answer = alice.http.post(f"{PATH}/{row.pk}/redeliver")
     assert answer.status_code == 202
     assert (answer.json()["status"], answer.json()["attempt_count"]) == ("pending", 0)
-    assert count_rings() == 1
+    assert count_wakeups() == 1
     attempt_all()
     assert receiver.posts[0].id == receiver.posts[1].id
     assert receiver.posts[0].verified(secret) == receiver.posts[1].verified(secret)

@@ -7,7 +7,7 @@ import pytest
 from generations.bucket import inputs, objects
 from generations.media.images import inspect
 from generations.models import InputImage
-from tests.conftest import Caller
+from tests.support.factories import Caller
 from tests.support.images import picture
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bucket")]

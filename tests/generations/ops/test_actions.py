@@ -15,8 +15,9 @@ from tenants import actions as tenant_actions
 from tenants.actions import Actor
 from tenants.errors import LimitReached, NotPossible, Refusal, TenantSuspended
 from tenants.models import AuditEntry, LedgerEntry
-from tests.conftest import ACTOR, Caller, claim_due
 from tests.generations.test_lifecycle import REACHED, put_in
+from tests.support.factories import ACTOR, Caller
+from tests.support.worker import claim_due
 
 OLGA = Actor(name="olga", reason="the customer called")
 Verb = Callable[[Actor, Generation], Any]
@@ -25,7 +26,7 @@ Verb = Callable[[Actor, Generation], Any]
 ACTS: dict[str, tuple[Verb, set[str], str | None]] = {
     "cancel": (actions.cancel, {"queued"}, "cancelled"),
     "fail and release": (actions.fail, {"queued", "running", "copying"}, "failed"),
-    "nudge": (actions.nudge, {"queued", "running", "copying"}, None),
+    "nudge": (actions.run_now, {"queued", "running", "copying"}, None),
     "retry copy": (actions.retry_copy, {"copying"}, None),
 }
 
@@ -81,7 +82,7 @@ def test_a_nudged_row_is_due_at_once_and_who_has_it_in_hand_loses_its_turn(alice
     g, _ = put_in(alice, "copying")
     Generation.objects.filter(pk=g.pk).update(due_at=timezone.now() + timedelta(hours=1), consecutive_failures=9)
     held = Generation.objects.get(pk=g.pk)
-    actions.nudge(OLGA, Generation.objects.get(pk=g.pk))
+    actions.run_now(OLGA, Generation.objects.get(pk=g.pk))
     assert not lifecycle.renew_lease(held)
     assert not lifecycle.reschedule(held, 3600)
     [claimed] = claim_due(5)

@@ -11,7 +11,7 @@ import time_machine
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from generations import lifecycle
+from generations import leases, lifecycle
 from generations.models import Generation
 from generations.ops import in_doubt
 from generations.upstream import circuit_breaker
@@ -20,8 +20,9 @@ from tenants import actions
 from tenants.actions import Actor
 from tenants.errors import NotPossible
 from tenants.models import AuditEntry, LedgerEntry
-from tests.conftest import ACTOR, Caller, claim_due, make_generation
+from tests.support.factories import ACTOR, Caller, make_generation
 from tests.support.upstream import Upstream, as_json, refusal, task
+from tests.support.worker import claim_due
 
 OPS = Actor(name="olga", reason="the upstream's support confirmed it")
 
@@ -105,7 +106,7 @@ def test_a_worker_lost_while_sending_is_met_by_the_policy_too(
     g = make_generation(alice)
     [claimed] = claim_due(1)
     assert lifecycle.start_submitting(claimed)
-    with time_machine.travel(timezone.now() + lifecycle.SUBMIT_LEASE, tick=False):
+    with time_machine.travel(timezone.now() + leases.SUBMIT_LEASE, tick=False):
         sweep()
         sweep()
         assert status(g) == "queued"

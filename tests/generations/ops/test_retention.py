@@ -24,8 +24,8 @@ from generations.reports import worker_hosts
 from generations.webhooks import deliveries
 from tenants import actions
 from tenants.models import LedgerEntry, Tenant, Window
-from tests.conftest import ACTOR, Caller, make_generation
 from tests.generations.test_lifecycle import VIDEO, put_in
+from tests.support.factories import ACTOR, Caller, make_generation
 from tests.support.images import mp4, picture
 
 pytestmark = pytest.mark.django_db
@@ -247,7 +247,7 @@ def test_old_deliveries_go_with_their_attempts(alice: Caller, settings: Any) -> 
         lifecycle.cancel(g, "no longer wanted")
     for g, days in ((old, 11), (young, 9)):
         delivery = Delivery.objects.get(generation=g)
-        assert deliveries.mark_delivered(delivery, deliveries.Tried("delivered", 200, 5))
+        assert deliveries.mark_delivered(delivery, deliveries.AttemptResult("delivered", 200, 5))
         at = days_ago(days)
         then = ids.at(at)
         DeliveryAttempt.objects.filter(delivery=delivery).update(delivery=then)

@@ -1,4 +1,4 @@
-"""The panel's sums: an hour that is over is counted once, and the sums are those that counting all rows would give."""
+"""The panel's statistics: a past hour is counted once, and the sums are those of counting all rows."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,120 +10,123 @@ from django.utils import timezone
 from generations import ids
 from generations.models import Generation, HourlyStatistics, StorageUse
 from generations.reports import hourly_statistics
-from tests.conftest import Caller, make_generation
 from tests.generations.test_lifecycle import put_in
+from tests.support.factories import Caller, make_generation
 
 NOW = datetime(2026, 6, 10, 12, 30, tzinfo=UTC)
 
 
-def made(caller: Caller, at: datetime, status: str = "queued", took: float = 40.0) -> Generation:
-    """One of that moment, its id too, and its end `took` seconds later."""
-    g = make_generation(caller, id=ids.at(at), created_at=at)
+def make_at(caller: Caller, at: datetime, status: str = "queued", duration: float = 40.0) -> Generation:
+    """Make a generation that was accepted at that time, and that finished `duration` seconds later."""
+    generation = make_generation(caller, id=ids.at(at), created_at=at)
     if status != "queued":
-        facts: dict[str, Any] = {"status": status, "due_at": None, "finished_at": at + timedelta(seconds=took)}
+        columns: dict[str, Any] = {"status": status, "due_at": None, "finished_at": at + timedelta(seconds=duration)}
         if status == "succeeded":
-            facts |= {"upstream_id": str(g.pk), "video_key": "v", "video_size": 100, "video_sha256": "ab"}
+            columns |= {"upstream_id": str(generation.pk), "video_key": "v", "video_size": 100, "video_sha256": "ab"}
         if status == "failed":
-            facts |= {"error_code": "upstream_failed", "error_message": "No."}
-        Generation.objects.filter(pk=g.pk).update(**facts)
-    return g
+            columns |= {"error_code": "upstream_failed", "error_message": "No."}
+        Generation.objects.filter(pk=generation.pk).update(**columns)
+    return generation
 
 
 @pytest.mark.django_db
-def test_each_hour_has_what_was_accepted_and_what_ended_in_it(alice: Caller, settings: Any) -> None:
+def test_each_hour_counts_what_was_accepted_and_what_finished_in_it(alice: Caller, settings: Any) -> None:
     settings.SANDBOX_BASE_URL = "http://127.0.0.1:9"
     hours_ago = [NOW - timedelta(hours=number) for number in range(4)]
-    made(alice, hours_ago[3], "succeeded")
-    made(alice, hours_ago[3], "failed")
-    made(alice, hours_ago[2], "cancelled", took=3600)  # it ended an hour after it was accepted
-    made(alice, hours_ago[0] - timedelta(minutes=1))
-    made(alice.with_key(test=True), hours_ago[3], "succeeded")
+    make_at(alice, hours_ago[3], "succeeded")
+    make_at(alice, hours_ago[3], "failed")
+    make_at(alice, hours_ago[2], "cancelled", duration=3600)  # finished an hour after it was accepted
+    make_at(alice, hours_ago[0] - timedelta(minutes=1))
+    make_at(alice.with_key(test=True), hours_ago[3], "succeeded")
     with time_machine.travel(NOW, tick=False):
-        assert hourly_statistics.close_hours() == 3
-        found = hourly_statistics.hours(hours_ago[3], NOW)
-        tests = hourly_statistics.hours(hours_ago[3], NOW, test=True)
-    assert [(hour.at.hour, hour.counts.accepted) for hour in found] == [(9, 2), (10, 1), (11, 0), (12, 1)]
-    assert [hour.counts.cancelled for hour in found] == [0, 0, 1, 0]
-    everything = hourly_statistics.total(hour.counts for hour in found)
-    assert (everything.accepted, everything.succeeded, everything.failed, everything.cancelled) == (4, 1, 1, 1)
-    assert everything.success_rate == 0.5
-    assert [hour.counts.succeeded for hour in tests] == [1, 0, 0, 0]
+        assert hourly_statistics.store_past_hours() == 3
+        live = hourly_statistics.read_hours(hours_ago[3], NOW)
+        test = hourly_statistics.read_hours(hours_ago[3], NOW, test=True)
+    assert [(hour.at.hour, hour.counts.accepted) for hour in live] == [(9, 2), (10, 1), (11, 0), (12, 1)]
+    assert [hour.counts.cancelled for hour in live] == [0, 0, 1, 0]
+    total = hourly_statistics.total(hour.counts for hour in live)
+    assert (total.accepted, total.succeeded, total.failed, total.cancelled) == (4, 1, 1, 1)
+    assert total.success_rate == 0.5
+    assert [hour.counts.succeeded for hour in test] == [1, 0, 0, 0]
 
 
 @pytest.mark.django_db
-def test_what_was_closed_is_not_counted_again(alice: Caller, django_assert_num_queries: Any) -> None:
+def test_a_stored_hour_is_not_counted_again(alice: Caller, django_assert_num_queries: Any) -> None:
     for number in range(5):
-        made(alice, NOW - timedelta(hours=number), "succeeded")
+        make_at(alice, NOW - timedelta(hours=number), "succeeded")
     with time_machine.travel(NOW, tick=False):
-        counted = [hour.counts for hour in hourly_statistics.hours(NOW - timedelta(hours=6), NOW)]
-        hourly_statistics.close_hours()
-        assert hourly_statistics.close_hours() == 0
+        counted = [hour.counts for hour in hourly_statistics.read_hours(NOW - timedelta(hours=6), NOW)]
+        hourly_statistics.store_past_hours()
+        assert hourly_statistics.store_past_hours() == 0
         with django_assert_num_queries(3):
-            assert [hour.counts for hour in hourly_statistics.hours(NOW - timedelta(hours=6), NOW)] == counted
+            stored = hourly_statistics.read_hours(NOW - timedelta(hours=6), NOW)
+    assert [hour.counts for hour in stored] == counted
     assert HourlyStatistics.objects.filter(test=False).count() == 4
 
 
 @pytest.mark.django_db
-def test_an_hour_is_closed_only_when_its_last_moves_are_committed(alice: Caller) -> None:
-    made(alice, NOW - timedelta(hours=1))
-    ends = NOW.replace(minute=0)
-    with time_machine.travel(ends + hourly_statistics.SETTLED - timedelta(seconds=1), tick=False):
-        assert hourly_statistics.close_hours() == 0
-    with time_machine.travel(ends + hourly_statistics.SETTLED, tick=False):
-        assert hourly_statistics.close_hours() == 1
+def test_an_hour_is_stored_only_when_its_last_transitions_are_committed(alice: Caller) -> None:
+    make_at(alice, NOW - timedelta(hours=1))
+    end = NOW.replace(minute=0)
+    with time_machine.travel(end + hourly_statistics.SETTLE_TIME - timedelta(seconds=1), tick=False):
+        assert hourly_statistics.store_past_hours() == 0
+    with time_machine.travel(end + hourly_statistics.SETTLE_TIME, tick=False):
+        assert hourly_statistics.store_past_hours() == 1
 
 
 @pytest.mark.django_db
-def test_nothing_is_nothing() -> None:
-    assert hourly_statistics.close_hours() == 0
-    counts = hourly_statistics.total(hour.counts for hour in hourly_statistics.hours(NOW - timedelta(hours=2), NOW))
+def test_without_generations_all_counts_are_zero() -> None:
+    assert hourly_statistics.store_past_hours() == 0
+    hours = hourly_statistics.read_hours(NOW - timedelta(hours=2), NOW)
+    counts = hourly_statistics.total(hour.counts for hour in hours)
     assert counts == hourly_statistics.Counts()
     assert counts.success_rate is None
-    assert counts.took_within(0.5) is None
+    assert counts.duration_percentile(0.5) is None
 
 
 def test_a_percentile_is_right_within_an_eighth() -> None:
-    took = [5.0 + number for number in range(1000)]
+    durations = [5.0 + number for number in range(1000)]
     counts = hourly_statistics.Counts()
-    for seconds in took:
-        counts.duration_histogram[
-            next(place for place, bound in enumerate(hourly_statistics.BOUNDS) if seconds <= bound)
-        ] += 1
+    for seconds in durations:
+        counts.duration_histogram[bucket_of(seconds)] += 1
     for share in (0.5, 0.95):
-        assert counts.took_within(share) == pytest.approx(took[int(share * 1000)], rel=0.125)
+        assert counts.duration_percentile(share) == pytest.approx(durations[int(share * 1000)], rel=0.125)
 
 
 @pytest.mark.django_db
-def test_the_database_finds_the_same_places(alice: Caller) -> None:
-    took = [1.0, 41.0, 100.0, 200_000.0]
-    for seconds in took:
-        made(alice, NOW - timedelta(hours=1), "succeeded", took=seconds)
-    counts = hourly_statistics.total(
-        hourly_statistics.between(NOW - timedelta(hours=2), NOW + timedelta(days=9)).values()
-    )
-    wanted = [
-        next((n for n, bound in enumerate(hourly_statistics.BOUNDS) if s <= bound), hourly_statistics.PLACES - 1)
-        for s in took
-    ]
-    assert [place for place, number in enumerate(counts.duration_histogram) for _ in range(number)] == wanted
+def test_the_database_chooses_the_same_buckets(alice: Caller) -> None:
+    durations = [1.0, 41.0, 100.0, 200_000.0]
+    for seconds in durations:
+        make_at(alice, NOW - timedelta(hours=1), "succeeded", duration=seconds)
+    by_hour = hourly_statistics.count_hours(NOW - timedelta(hours=2), NOW + timedelta(days=9))
+    histogram = hourly_statistics.total(by_hour.values()).duration_histogram
+    buckets = [bucket for bucket, count in enumerate(histogram) for _ in range(count)]
+    assert buckets == [bucket_of(seconds) for seconds in durations]
+
+
+def bucket_of(seconds: float) -> int:
+    """Return the number of the histogram's bucket for that duration."""
+    bounds = hourly_statistics.BUCKET_BOUNDS
+    return next((bucket for bucket, bound in enumerate(bounds) if seconds <= bound), hourly_statistics.BUCKETS - 1)
 
 
 @pytest.mark.django_db
-def test_what_lies_in_the_bucket_is_counted_now_and_then(alice: Caller) -> None:
+def test_the_bytes_in_the_bucket_are_added_up_at_intervals(alice: Caller) -> None:
     put_in(alice, "succeeded")
-    hourly_statistics.measure_storage()
+    hourly_statistics.update_storage_use()
     use = StorageUse.objects.get()
     assert (use.videos, use.images) == (9, 3)
     Generation.objects.update(purged_at=timezone.now())
-    hourly_statistics.measure_storage()
-    assert StorageUse.objects.get().videos == 9  # lately enough
-    with time_machine.travel(timezone.now() + hourly_statistics.OFTEN, tick=False):
-        hourly_statistics.measure_storage()
+    hourly_statistics.update_storage_use()
+    assert StorageUse.objects.get().videos == 9  # the interval is not over
+    with time_machine.travel(timezone.now() + hourly_statistics.SHORT_STORAGE_INTERVAL, tick=False):
+        hourly_statistics.update_storage_use()
     assert StorageUse.objects.get().videos == 0
 
 
 @pytest.mark.django_db
-def test_many_rows_are_not_read_often(django_assert_num_queries: Any) -> None:
-    StorageUse.objects.create(at=timezone.now() - hourly_statistics.OFTEN, videos=hourly_statistics.FEW, images=0)
+def test_many_rows_are_added_up_less_often(django_assert_num_queries: Any) -> None:
+    at = timezone.now() - hourly_statistics.SHORT_STORAGE_INTERVAL
+    StorageUse.objects.create(at=at, videos=hourly_statistics.MANY_VIDEO_BYTES, images=0)
     with django_assert_num_queries(1):
-        hourly_statistics.measure_storage()
+        hourly_statistics.update_storage_use()

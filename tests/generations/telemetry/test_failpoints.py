@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from generations.telemetry.failpoints import NAMES, Broken, failpoint
+from generations.telemetry.failpoints import NAMES, FailpointError, failpoint
 
 CODE = Path(__file__).parents[3] / "generations"
 
@@ -28,7 +28,7 @@ def test_without_the_setting_nothing_happens() -> None:
 
 def test_an_armed_place_breaks_and_is_noted_and_the_others_are_not(settings: Any, tmp_path: Path) -> None:
     settings.FAILPOINT, settings.FAILPOINT_LOG = "poll_before:raise,copy_started:raise:0", str(tmp_path / "log")
-    with pytest.raises(Broken, match="poll_before"):
+    with pytest.raises(FailpointError, match="poll_before"):
         failpoint("poll_before")
     failpoint("copy_started")
     failpoint("poll_answered")
@@ -38,7 +38,7 @@ def test_an_armed_place_breaks_and_is_noted_and_the_others_are_not(settings: Any
 def test_a_star_arms_every_place(settings: Any) -> None:
     settings.FAILPOINT = "*:raise"
     for name in NAMES:
-        with pytest.raises(Broken):
+        with pytest.raises(FailpointError):
             failpoint(name)
 
 
@@ -46,7 +46,7 @@ def test_a_trap_springs_once(settings: Any, tmp_path: Path) -> None:
     settings.FAILPOINT = f"@{tmp_path}"
     failpoint("poll_before")
     (tmp_path / "poll_before").write_text("raise")
-    with pytest.raises(Broken):
+    with pytest.raises(FailpointError):
         failpoint("poll_before")
     failpoint("poll_before")
 

@@ -20,13 +20,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from generations import lifecycle, wakeups
 from generations.models import Generation
-from generations.reports import database_metrics, worker_hosts
+from generations.reports import prometheus, worker_hosts
 from generations.telemetry import metric_files
 from generations.upstream import circuit_breaker
 from tenants import actions
-from tests.conftest import ACTOR, Caller, make_generation
 from tests.generations.test_lifecycle import put_in
 from tests.generations.worker.test_steps import until
+from tests.support.factories import ACTOR, Caller, make_generation
 from tests.support.images import mp4
 from tests.support.receiver import receiving
 from tests.support.upstream import Upstream
@@ -188,9 +188,9 @@ def start(folder: Path) -> Iterator[Start]:
 
     def start(count: int, role: str = "web") -> "subprocess.Popen[str]":
         env = {**os.environ, "METRICS_DIR": str(folder), "DJANGO_SETTINGS_MODULE": "seedance_service.settings"}
-        del env[metric_files.VARIABLE]
+        del env[metric_files.FOLDER_VARIABLE]
         if role:
-            env[metric_files.VARIABLE] = str(folder / role)
+            env[metric_files.FOLDER_VARIABLE] = str(folder / role)
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         process = subprocess.Popen([sys.executable, "-c", COUNT, str(count)], env=env, text=True, **pipes)
         running.append(process)
@@ -279,7 +279,7 @@ def test_a_command_counts_in_its_own_memory_alone(start: Start, folder: Path) ->
 @pytest.mark.one_database
 def test_a_disk_that_fills_up_later_kills_no_process_that_counts(start: Start, folder: Path) -> None:
     start(5)
-    for kind, size in metric_files.SIZES.items():
+    for kind, size in metric_files.FILE_BYTES.items():
         [file] = folder.glob(f"*/{kind}_*.db")
         assert file.stat().st_blocks * 512 >= size
 
@@ -318,11 +318,13 @@ def test_a_file_that_another_process_takes_over_meanwhile_is_counted_once(
 @pytest.mark.one_database
 def test_a_folder_that_can_not_be_used_costs_no_more_than_the_counts(start: Start, folder: Path) -> None:
     folder.touch()  # root, as whom tests may run, may write to any folder
-    before = set(Path(metric_files.MEMORY).glob("seedance-metrics-*"))
+    before = set(Path(metric_files.FALLBACK_PARENT).glob("seedance-metrics-*"))
     process = start(5)
-    [fallback] = set(Path(metric_files.MEMORY).glob("seedance-metrics-*")) - before
+    [fallback] = set(Path(metric_files.FALLBACK_PARENT).glob("seedance-metrics-*")) - before
     try:
-        assert {file.name for file in fallback.iterdir()} == {f"{kind}_{process.pid}.db" for kind in metric_files.SIZES}
+        assert {file.name for file in fallback.iterdir()} == {
+            f"{kind}_{process.pid}.db" for kind in metric_files.FILE_BYTES
+        }
         assert counted() == (0, 0)
         assert "what this process counts is not served" in end(process)
     finally:
@@ -334,7 +336,7 @@ def test_a_folder_that_can_not_be_used_costs_no_more_than_the_counts(start: Star
 def test_a_worker_without_a_web_process_serves_its_own(settings: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         settings.METRICS_PORT = free.getsockname()[1]
-    database_metrics.serve()
+    prometheus.serve()
     url = f"http://127.0.0.1:{settings.METRICS_PORT}"
     assert ("seedance_generations_due",) in values(httpx.get(f"{url}/metrics").content)
     assert httpx.get(f"{url}/elsewhere").status_code == 404

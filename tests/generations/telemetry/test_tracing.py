@@ -15,8 +15,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from generations.models import Delivery, Generation
 from generations.telemetry import tracing
-from tests.conftest import Caller
 from tests.generations.worker.test_steps import until
+from tests.support.factories import Caller
 from tests.support.images import mp4
 from tests.support.receiver import Receiver, receiving
 from tests.support.upstream import Upstream
@@ -83,10 +83,10 @@ def collector(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Collec
     found = Collector()
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", found.url)
     settings.TRACES = True
-    tracing._provider.cache_clear()
+    tracing._get_provider.cache_clear()
     yield found
-    tracing._provider(os.getpid()).shutdown()
-    tracing._provider.cache_clear()
+    tracing._get_provider(os.getpid()).shutdown()
+    tracing._get_provider.cache_clear()
     found.stop()
 
 
@@ -157,7 +157,7 @@ def test_a_trace_changes_no_answer_and_names_the_route(
 
 
 def test_what_goes_wrong_is_told_by_its_name_alone(collector: Collector) -> None:
-    with pytest.raises(ValueError), tracing.span("copy"):
+    with pytest.raises(ValueError), tracing.start_span("copy"):
         raise ValueError("https://bucket.example/?X-Amz-Signature=abc")
     [span] = collector.seen()["copy"]
     assert span.status.message == "ValueError"
@@ -168,7 +168,7 @@ def test_without_an_endpoint_nothing_is_kept_nor_loaded(alice: Caller, bucket: A
     alice.http.post("/v1/generations", body, format="json", HTTP_TRACEPARENT=CALLERS)
     assert Generation.objects.get().traceparent == ""
     code = "import django; django.setup(); import sys; from generations.telemetry import tracing\n"
-    code += "with tracing.span('x') as span: span.tell(a=1)\ntracing.flush()\n"
+    code += "with tracing.start_span('x') as span: span.set_attributes(a=1)\ntracing.flush()\n"
     code += "assert not [name for name in sys.modules if name.startswith('opentelemetry')]"
     env = {**os.environ, "DJANGO_SETTINGS_MODULE": "seedance_service.settings"}
     subprocess.run([sys.executable, "-c", code], env=env, check=True, timeout=60)

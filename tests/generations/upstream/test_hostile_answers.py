@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from generations import leases
 from generations.outbound import fetch
 from generations.outbound.errors import FetchFailed, FetchTooLarge
 from generations.upstream.errors import UpstreamError
@@ -54,8 +55,8 @@ def submit(server: Upstream) -> Any:
 
 @pytest.fixture(autouse=True)
 def _short_deadlines(monkeypatch: Any) -> None:
-    monkeypatch.setattr(novita, "SUBMIT_DEADLINE", DEADLINE)
-    monkeypatch.setattr(novita, "POLL_DEADLINE", DEADLINE)
+    monkeypatch.setattr(leases, "SUBMIT_CALL_SECONDS", DEADLINE)
+    monkeypatch.setattr(leases, "POLL_CALL_SECONDS", DEADLINE)
 
 
 @contextmanager

@@ -10,13 +10,14 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
+from generations import leases
 from generations.bucket import inputs
 from generations.media.images import inspect
 from generations.models import Event, Generation, Pace
 from generations.upstream import rate_limit
 from generations.worker import claims, loop, steps
-from tests.conftest import Caller, make_generation
 from tests.generations.test_lifecycle import put_in
+from tests.support.factories import Caller, make_generation
 from tests.support.images import picture
 from tests.support.upstream import Upstream
 
@@ -125,7 +126,7 @@ def test_a_sweep_keeps_the_pace_and_the_order(
     alice: Caller, settings: Any, bucket: Any, upstream: Upstream, monkeypatch: Any
 ) -> None:
     settings.UPSTREAM_RPM = 600  # ten a second
-    monkeypatch.setattr(loop, "AWAKE_FOR", 1.5)
+    monkeypatch.setattr(leases, "RUN_SECONDS", 1.5)
     image = inputs.store(alice.tenant.pk, inspect(picture()))
     rows = [make_generation(alice, image=image) for _ in range(40)]
     for number, row in enumerate(rows):

@@ -9,9 +9,9 @@ import pytest
 from generations.models import Delivery, WebhookEndpoint
 from generations.outbound import addresses, fetch
 from generations.outbound.errors import FetchFailed, FetchRefused
-from tests.conftest import Caller
 from tests.generations.outbound import test_fetch_private as fetched
 from tests.generations.outbound.test_fetch_private import BROKEN_IN_TWO, INSIDE, Listener
+from tests.support.factories import Caller
 from tests.support.receiver import receiving
 from tests.support.webhooks import attempt_all, ended, make_endpoint
 

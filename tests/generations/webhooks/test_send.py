@@ -14,12 +14,12 @@ import time_machine
 from django.utils import timezone
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from generations import lifecycle
+from generations import leases, lifecycle
 from generations.models import Delivery, WebhookEndpoint, WebhookSecret
 from generations.webhooks import endpoints, send, signing_secrets
 from tenants.models import AuditEntry
-from tests.conftest import ACTOR, Caller, make_generation
 from tests.generations.test_lifecycle import VIDEO
+from tests.support.factories import ACTOR, Caller, make_generation
 from tests.support.receiver import Receiver, receiving
 from tests.support.webhooks import attempt_all, ended, make_due, make_endpoint
 
@@ -51,7 +51,7 @@ def test_it_is_signed_by_the_spec_and_its_own_library_verifies_it(alice: Caller,
     assert post.headers["user-agent"] == "seedance-service"
     assert abs(int(post.headers["webhook-timestamp"]) - time.time()) < 5
     assert done.status == "delivered"
-    for wrong in (signing_secrets.fresh(), secret[:-8] + "AAAAAAA="):
+    for wrong in (signing_secrets.new_secret(), secret[:-8] + "AAAAAAA="):
         with pytest.raises(WebhookVerificationError):
             post.verified(wrong)
     post.body = post.body.replace(b"failed", b"faiLed")
@@ -245,7 +245,7 @@ def test_gone_disables_the_endpoint_at_once_and_ends_what_is_under_way(alice: Ca
     attempt_all()
     one.refresh_from_db()
     assert one.disabled_at
-    assert one.disabled_reason == "It answered 410 Gone."
+    assert one.disabled_reason == "The receiver answered 410 Gone."
     assert set(Delivery.objects.values_list("status", flat=True)) == {"failed"}
     assert len(receiver.posts) <= 2  # of one claim
     entry = AuditEntry.objects.get(action="disable webhook endpoint")
@@ -305,11 +305,11 @@ def test_five_days_without_a_success_disable_an_endpoint_and_its_tenant_is_told(
         attempt_all()
     bad.refresh_from_db()
     assert bad.disabled_at
-    assert bad.disabled_reason == endpoints.FAILED
+    assert bad.disabled_reason == endpoints.FAILED_REASON
     assert Delivery.objects.get(endpoint=bad).status == "failed"
     told = json.loads(Delivery.objects.get(endpoint=other).body)
     assert told["type"] == "webhook_endpoint.disabled"
-    assert told["data"] == {"endpoint_id": str(bad.pk), "reason": endpoints.FAILED, "test": False}
+    assert told["data"] == {"endpoint_id": str(bad.pk), "reason": endpoints.FAILED_REASON, "test": False}
     assert "a webhook endpoint is disabled" in caplog.text
     assert str(bad.pk) in caplog.text
     assert "No delivery" in caplog.text
@@ -332,7 +332,7 @@ def test_an_error_that_nobody_expected_is_put_off_and_blames_nobody(alice: Calle
     endpoint(alice, receiver)
     ended(alice)
     row = Delivery.objects.get()
-    send.recover(row)
+    send.record_internal_error(row)
     row.refresh_from_db()
     assert (row.status, row.attempts, row.log.get().outcome) == ("pending", 1, "internal_error")
     assert WebhookEndpoint.objects.get().failing_since is None
@@ -388,7 +388,7 @@ def test_a_hostile_receiver_is_unreachable_within_the_deadline(
         except OSError:
             return
 
-    monkeypatch.setattr(send, "DEADLINE", 0.12)
+    monkeypatch.setattr(leases, "DELIVERY_CALL_SECONDS", 0.12)
     endpoint(alice, receiver)
     ended(alice)
     receiver.answer = until_it_is_gone

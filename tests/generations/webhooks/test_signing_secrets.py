@@ -10,7 +10,7 @@ from django.db import connection
 from django.urls import reverse
 
 from generations.models import Delivery, WebhookEndpoint
-from tests.conftest import Caller
+from tests.support.factories import Caller
 from tests.support.receiver import receiving
 from tests.support.webhooks import attempt_all, ended, make_due
 

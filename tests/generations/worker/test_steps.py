@@ -10,16 +10,17 @@ from django.db import OperationalError, connection
 from django.db.models import F
 from django.utils import timezone
 
-from generations import lifecycle
+from generations import leases, lifecycle
 from generations.bucket import inputs, objects
 from generations.media.images import inspect
 from generations.models import Generation
 from generations.upstream import circuit_breaker
-from generations.worker import claims, steps, video_transfer
+from generations.worker import claims, steps
 from tenants.models import LedgerEntry
-from tests.conftest import Caller, claim_due, make_generation
+from tests.support.factories import Caller, make_generation
 from tests.support.images import base64_of, data_uri, mp4, picture
 from tests.support.upstream import Upstream, refusal, task
+from tests.support.worker import claim_due
 
 pytestmark = pytest.mark.one_database
 
@@ -196,7 +197,7 @@ def test_a_store_that_is_down_delays_a_submit_and_loses_nothing(
 def test_large_pictures_wait_for_room_and_small_ones_do_not(
     queued: Generation, alice: Caller, upstream: Upstream, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(steps, "WAIT_FOR_ROOM", 0.01)
+    monkeypatch.setattr(leases, "MEMORY_WAIT_SECONDS", 0.01)
     large = inputs.store(alice.tenant.pk, inspect(picture(kind="PNG") + b"\0" * (steps.LARGE + 1)))
     waiting = make_generation(alice, image=large)
     with steps._large, steps._large:
@@ -470,7 +471,7 @@ def test_a_store_that_is_down_delays_a_copy_and_loses_nothing(
 def test_a_copy_that_lost_its_turn_stops_and_leaves_no_object(
     running: Generation, upstream: Upstream, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(video_transfer, "RENEW_EVERY", -1.0)  # renew with every chunk
+    monkeypatch.setattr(leases, "COPY_RENEWAL_SECONDS", -1.0)  # renew with every chunk
 
     def steal(handler: Any) -> Any:
         """Another worker claims the row while this one's copy has begun."""

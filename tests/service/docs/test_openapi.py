@@ -111,7 +111,7 @@ def test_every_example_is_as_its_schema_says(operation: Operation) -> None:
 
 def test_every_code_that_an_answer_can_have_is_of_some_operation() -> None:
     named = {name for one in OPERATIONS for answer in responses(one).values() for name in _examples_of(answer)}
-    wanted = {name for name, code in error_pages.known().items() if code.problem and code.advice.entrances}
+    wanted = {name for name, code in error_pages.all_codes().items() if code.problem and code.advice.apis}
     # The first two: no operation is at that address, or has that method.
     assert wanted - named == {"not_found", "method_not_allowed", "image_invalid"}
 

@@ -7,9 +7,9 @@ import pytest
 
 from tenants import actions
 from tenants.models import ApiKey
-from tests.conftest import ACTOR, Caller
 from tests.generations.test_lifecycle import put_in
 from tests.http_client import Client, with_key
+from tests.support.factories import ACTOR, Caller
 from tests.support.hostile import ENTRANCES, OWN, RIGHT, Entrance
 
 pytestmark = pytest.mark.one_database

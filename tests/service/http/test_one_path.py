@@ -30,8 +30,8 @@ from seedance_service.http.request_body import RequestBody
 from tenants import actions
 from tenants.api.base import ApiView, respond
 from tenants.models import LedgerEntry
-from tests.conftest import ACTOR, Caller
 from tests.generations.test_lifecycle import put_in
+from tests.support.factories import ACTOR, Caller
 from tests.support.images import base64_of, picture
 
 pytestmark = pytest.mark.usefixtures("bucket")

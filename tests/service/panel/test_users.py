@@ -12,8 +12,8 @@ from django.utils import timezone
 from generations.models import Delivery, Generation, Pause, SeedRecord, WebhookEndpoint, Worker
 from generations.reports import worker_hosts
 from tenants.models import ApiKey, AuditEntry, LedgerEntry, Tenant
-from tests.conftest import Caller, make_generation
 from tests.http_client import Client
+from tests.support.factories import Caller, make_generation
 from tests.support.webhooks import make_endpoint
 
 pytestmark = pytest.mark.one_database

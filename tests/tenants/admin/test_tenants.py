@@ -16,8 +16,8 @@ from django.utils import timezone
 
 from tenants import actions
 from tenants.models import ApiKey, AuditEntry, LedgerEntry, Tenant
-from tests.conftest import ACTOR, Caller, make_generation
 from tests.http_client import Client, with_key
+from tests.support.factories import ACTOR, Caller, make_generation
 
 KEY = re.compile(r"sds_(?:live|test)_\w{12}_\w{49}")
 SCRIPT = "<script>alert(1)</script>"

@@ -20,7 +20,7 @@ from tenants.db import sqlite
 from tenants.db.engine import ENGINES, engine
 from tenants.db.operations import Engine, Plan, Statement, release_connection
 from tenants.models import Tenant, Window
-from tests.conftest import Caller, make_generation
+from tests.support.factories import Caller, make_generation
 
 pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 11, 2, 12, 0, 0, 123456, tzinfo=UTC)

@@ -13,13 +13,14 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from generations import wakeups
+from generations import leases, wakeups
 from generations.api import tenant_scope
 from generations.models import Event, Generation, Label
 from tenants.db.engine import engine
 from tenants.db.prepared_statements import Insert
 from tenants.models import LedgerEntry
-from tests.conftest import Caller, count_rings, make_generation
+from tests.support.factories import Caller, make_generation
+from tests.support.worker import count_wakeups
 
 pytestmark = pytest.mark.django_db
 BODY = {"image": "https://example.com/a.png", "resolution": "480p", "metadata": {"team": "web", "zone": "ä"}}
@@ -88,11 +89,11 @@ def test_a_select_finds_what_the_orm_finds(alice: Caller, bob: Caller) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_of_many_rings_at_once_the_first_goes_out_and_one_more_for_the_rest(monkeypatch: Any) -> None:
     monkeypatch.setattr(wakeups, "QUIET", 0.2)
-    monkeypatch.setattr(wakeups, "RING_PATIENCE", timedelta(0))  # each ring that is made goes out
+    monkeypatch.setattr(leases, "WAKE_UP_LEASE", timedelta(0))  # each ring that is made goes out
     assert wakeups.ring()
     assert [wakeups.ring() for _ in range(50)] == [False] * 50
     assert OrmQ.objects.count() == 1
-    assert count_rings() == 2
+    assert count_wakeups() == 2
     time.sleep(0.25)
     assert wakeups.ring()
 
@@ -103,7 +104,7 @@ def test_a_machine_without_threads_puts_no_ring_off(monkeypatch: Any) -> None:
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(wakeups, "QUIET", 60.0)
-    monkeypatch.setattr(wakeups, "RING_PATIENCE", timedelta(0))
+    monkeypatch.setattr(leases, "WAKE_UP_LEASE", timedelta(0))
     assert wakeups.ring()
     with monkeypatch.context() as full:
         full.setattr(threading.Thread, "start", no_thread)

@@ -20,7 +20,7 @@ from tenants.errors import LimitReached
 from tenants.limits import admission, counters
 from tenants.models import LedgerEntry, Tenant, Window
 from tenants.money import reconcile
-from tests.conftest import Caller, make_generation
+from tests.support.factories import Caller, make_generation
 from tests.support.images import base64_of, picture
 
 pytestmark = [pytest.mark.usefixtures("bucket"), pytest.mark.django_db(transaction=True)]

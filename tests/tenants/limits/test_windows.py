@@ -15,7 +15,7 @@ from tenants.limits import counters, windows
 from tenants.limits.windows import Kind
 from tenants.models import ApiKey, LedgerEntry, Window
 from tenants.money import ledger, reconcile
-from tests.conftest import ACTOR, Caller, make_generation
+from tests.support.factories import ACTOR, Caller, make_generation
 
 BERLIN, AUCKLAND = ZoneInfo("Europe/Berlin"), ZoneInfo("Pacific/Auckland")
 

@@ -30,8 +30,8 @@ from tenants.limits import counters, windows
 from tenants.limits.windows import Kind
 from tenants.models import LedgerEntry, Limits
 from tenants.money import ledger, reconcile
-from tests.conftest import Caller, make_generation
 from tests.generations.test_lifecycle import VIDEO
+from tests.support.factories import Caller, make_generation
 
 START = datetime(2026, 11, 30, 23, 58, tzinfo=UTC)
 AMOUNTS = {"seconds_per_month": 5, "usd_per_month_micro": 88_209}

@@ -14,8 +14,8 @@ from generations import lifecycle
 from tenants import actions, amounts, csv_export
 from tenants.models import Window
 from tenants.money import monthly_statement
-from tests.conftest import ACTOR, Caller, make_generation
 from tests.generations.test_lifecycle import VIDEO
+from tests.support.factories import ACTOR, Caller, make_generation
 
 NOVEMBER = date(2026, 11, 5)
 

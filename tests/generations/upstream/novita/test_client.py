@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from generations import leases
 from generations.upstream.errors import UpstreamError
 from generations.upstream.novita import client as novita
 from tests.support.upstream import Upstream, as_json, refusal, task
@@ -120,7 +121,7 @@ def test_what_no_database_can_store_is_taken_out_of_the_upstreams_words(upstream
 
 
 def test_a_poll_that_drips_meets_its_deadline(upstream: Upstream, monkeypatch: Any) -> None:
-    monkeypatch.setattr(novita, "POLL_DEADLINE", 0.3)
+    monkeypatch.setattr(leases, "POLL_CALL_SECONDS", 0.3)
 
     def drip(handler: Any) -> None:
         try:
@@ -139,7 +140,7 @@ def test_a_poll_that_drips_meets_its_deadline(upstream: Upstream, monkeypatch: A
 
 
 def test_a_kept_connection_has_a_new_deadline_with_each_poll(upstream: Upstream, monkeypatch: Any) -> None:
-    monkeypatch.setattr(novita, "POLL_DEADLINE", 0.9)
+    monkeypatch.setattr(leases, "POLL_CALL_SECONDS", 0.9)
     for _ in range(3):
         assert novita.poll(novita.account(test=False), "upstream-1") == novita.Rendering(40)
         time.sleep(0.5)
@@ -186,7 +187,7 @@ def test_everything_else_is_in_doubt_and_sent_once(upstream: Upstream, answer: A
 
 
 def test_a_submit_that_hangs_meets_its_deadline_and_is_in_doubt(upstream: Upstream, monkeypatch: Any) -> None:
-    monkeypatch.setattr(novita, "SUBMIT_DEADLINE", 0.3)
+    monkeypatch.setattr(leases, "SUBMIT_CALL_SECONDS", 0.3)
 
     def hang(handler: Any) -> None:
         for _ in range(100):
