@@ -35,17 +35,17 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "seedance_service.http.middleware.RequestContext",  # before the next ones: a request that they refuse has an id too
     "seedance_service.http.middleware.BodyLimit",  # before CsrfViewMiddleware, which reads a form to find its token
-    "seedance_service.panel.content_security.PanelHeaders",
+    "seedance_service.panel.content_security.PanelHeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "seedance_service.panel.session_limits.Sessions",
+    "seedance_service.panel.session_limits.SessionLimitsMiddleware",
     "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "seedance_service.panel.second_factor.SecondFactor",
+    "seedance_service.panel.second_factor.SecondFactorMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "seedance_service.urls"
@@ -226,7 +226,7 @@ UNFOLD = {
     "SITE_TITLE": "Seedance Service",
     "SITE_HEADER": "Seedance Service",
     "SITE_SYMBOL": "movie",
-    "DASHBOARD_CALLBACK": "generations.admin.dashboard.callback",
+    "DASHBOARD_CALLBACK": "generations.admin.dashboard.add_context",
     "STYLES": [lambda _: static("panel/panel.css")],
     "SIDEBAR": {"navigation": "seedance_service.panel.sidebar.navigation"},
 }

@@ -141,7 +141,7 @@ def test_a_session_of_the_panel_says_since_when_and_until_when_it_is_used(db: No
 
 ACTIONS = {
     "cancel": ("queued", "generation: cancel"),
-    "nudge": ("running", "generation: nudge"),
+    "run_now": ("running", "generation: nudge"),
     "retry_copy": ("copying", "generation: retry copy"),
     "fail": ("running", "generation: fail and release"),
     "delete_files": ("failed", "generation: delete files"),
