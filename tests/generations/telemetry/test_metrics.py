@@ -28,7 +28,7 @@ from tests.generations.test_lifecycle import put_in
 from tests.generations.worker.test_steps import until
 from tests.support.factories import ACTOR, Caller, make_generation
 from tests.support.images import mp4
-from tests.support.receiver import receiving
+from tests.support.receiver import run_receiver
 from tests.support.upstream import Upstream
 from tests.support.webhooks import attempt_all
 
@@ -99,7 +99,7 @@ def test_nobody_reads_them_without_the_token(db: None, client: Any, settings: An
 def test_a_generations_way_is_counted_and_timed(
     alice: Caller, upstream: Upstream, bucket: Any, settings: Any, body: Any, grown: Callable[[], Values]
 ) -> None:
-    with receiving(settings) as receiver:
+    with run_receiver(settings) as receiver:
         alice.http.post("/v1/generations", {**body, "webhook_url": "https://a.example/"}, format="json")
         g = until(Generation.objects.get(), "running")
         until(g, "running")
