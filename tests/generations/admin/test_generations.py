@@ -16,7 +16,7 @@ from generations.admin import action_pages, generation_page
 from generations.bucket.errors import StorageError
 from generations.models import Generation
 from tenants.models import AuditEntry
-from tests.generations.test_lifecycle import REACHED, put_in
+from tests.generations.test_lifecycle import REACHABLE_STATUSES, put_in
 from tests.http_client import Client
 from tests.support.factories import Caller, make_generation, make_image
 
@@ -97,7 +97,7 @@ def test_the_list_is_narrowed(admin_client: Client, alice: Caller, bob: Caller) 
     assert found(admin_client, mode="test") == set()
 
 
-@pytest.mark.parametrize("status", REACHED)
+@pytest.mark.parametrize("status", REACHABLE_STATUSES)
 def test_the_page_tells_its_whole_life_and_offers_what_can_be_done(
     admin_client: Client, alice: Caller, status: str
 ) -> None:
