@@ -13,7 +13,7 @@ from django.utils import timezone
 from generations import lifecycle
 from generations.admin.destinations import destination_of, shorten_url
 from generations.bucket import links
-from generations.errors import StorageError
+from generations.bucket.errors import StorageError
 from generations.models import Attempt, Delivery, Event, Generation, InputImage
 from tenants import amounts, times
 from tenants.models import LedgerEntry

@@ -88,8 +88,8 @@ def _redirect(generation: Generation, url: Callable[[Generation], str]) -> HttpR
     """Return a redirect to the signed URL. Raise VideoDeleted, NoVideo or VideoNotReady if there is no video."""
     if links.has_video(generation):
         return respond(status=302, headers={"Location": url(generation)})
-    if gone_at := links.gone_at(generation):
-        raise VideoDeleted(at=times.rfc3339(gone_at))
+    if removed_at := links.removed_at(generation):
+        raise VideoDeleted(at=times.rfc3339(removed_at))
     if generation.finished_at:
         raise NoVideo(reason=generation.error_message or f"it was {generation.status}.")
     wait = int(render.retry_after(generation)["Retry-After"])

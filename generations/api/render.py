@@ -6,7 +6,7 @@ from typing import Any
 from django.http import HttpResponse
 from django.utils import timezone
 
-from generations.bucket import links, objects
+from generations.bucket import links, signed_urls
 from generations.catalog import eta
 from generations.models import Generation, InputImage
 from tenants import amounts, times
@@ -54,7 +54,7 @@ def as_json(generation: Generation) -> dict[str, Any]:
         "eta": eta.remaining(generation),
         "video": _video(generation) if served else None,
         "poster": {"url": links.poster_url(generation)} if served else None,
-        "expires_at": times.rfc3339(objects.signed_until()) if served else None,
+        "expires_at": times.rfc3339(signed_urls.expires_at()) if served else None,
         "error": _error(generation),
     }
 

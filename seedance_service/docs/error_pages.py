@@ -9,9 +9,9 @@ import msgspec
 from django.db import OperationalError
 from rest_framework.exceptions import MethodNotAllowed, NotAcceptable, ParseError, UnsupportedMediaType, ValidationError
 
-from generations import errors
 from generations.api.json_codec import BodyTooLarge
 from generations.api.large_bodies import TooManyLargeBodies
+from generations.bucket.errors import StorageError
 from seedance_service import request_id
 from seedance_service.docs.error_advice import ADVICE, Advice
 from seedance_service.errors import problems, responses, statuses
@@ -31,7 +31,7 @@ OTHER_EXCEPTIONS: tuple[Exception, ...] = (
     LengthRequired(),
     TooManyLargeBodies(),
     OperationalError(),
-    errors.StorageError(),
+    StorageError(),
 )
 
 

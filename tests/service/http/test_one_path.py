@@ -18,8 +18,8 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from generations.api import json_codec, render, tenant_scope
-from generations.bucket import objects
-from generations.errors import StorageError
+from generations.bucket import signed_urls
+from generations.bucket.errors import StorageError
 from generations.intake.create import create_generation
 from generations.models import Generation
 from generations.telemetry import metrics
@@ -156,7 +156,7 @@ def test_trouble_in_a_read_is_answered_in_the_callers_format(
     def fails(*args: Any, **facts: Any) -> Any:
         raise error
 
-    where = (objects, "signed_url") if isinstance(error, StorageError) else (tenant_scope, "_select_own")
+    where = (signed_urls, "sign") if isinstance(error, StorageError) else (tenant_scope, "_select_own")
     monkeypatch.setattr(*where, fails)
     answer = alice.http.get(path.format(generation.pk))
     if path == READS[0]:
