@@ -13,7 +13,7 @@ django.setup()
 from django.contrib.auth import get_user_model
 
 from generations import wakeups
-from generations.bucket import objects
+from generations.bucket import client
 from generations.models import Worker
 from tenants import actions
 from tenants.actions import Actor
@@ -27,7 +27,7 @@ def main() -> None:
     call_command("migrate", verbosity=0)
     # A heartbeat is proof of a worker of this start alone: waiting.until_worker_works() relies on that.
     Worker.objects.filter(pk=wakeups.host()).update(heartbeat_at=None)
-    objects.ensure_bucket()
+    client.ensure_bucket()
     call_command("collectstatic", verbosity=0, interactive=False, clear=True)
     _create_admin(os.environ["ADMIN_PASSWORD"])
     print(_find_or_create_key(os.environ.get("SEEDANCE_API_KEY", "")))
