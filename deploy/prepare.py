@@ -14,7 +14,7 @@ from django.contrib.auth import get_user_model
 
 from generations.bucket import objects
 from tenants import actions
-from tenants.actions import Actor
+from tenants.audit import Actor
 from tenants.errors import InvalidKey
 from tenants.keys.lookup import find_key
 from tenants.models import Tenant
@@ -40,7 +40,7 @@ def _demo_key(known: str) -> str:
     try:
         find_key(known)
     except InvalidKey:
-        return actions.mint_key(actor, tenant, label="make run").text
+        return actions.create_key(actor, tenant, label="make run").text
     return known
 
 

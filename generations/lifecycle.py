@@ -77,7 +77,7 @@ def prepare_inserts(generation: Generation, charges: Sequence[Charge]) -> list[S
     generation.status = Status.QUEUED
     generation.due_at = generation.created_at
     assert generation.api_key is not None
-    hold = ledger.hold(
+    hold = ledger.hold_statement(
         generation.api_key,
         ledger.Purchase(
             generation_id=generation.pk,
@@ -111,7 +111,7 @@ def attach_image(generation: Generation, field: str, image: InputImage) -> bool:
     setattr(generation, field, image)
     with transaction.atomic():
         (sql, values), count = required_inputs(image.pk)
-        if len(engine.run(engine.locking(sql), values)) != count:
+        if len(engine.run(engine.with_row_locks(sql), values)) != count:
             raise InputDeleted
         return update_if_claimed(generation, **{field: image})
 
@@ -149,7 +149,7 @@ def reschedule_many(seen: Sequence[Progress]) -> None:
         return
     ordered = sorted(seen, key=lambda one: one.id)  # so that no two writers wait for each other
     rows = [(one.id, one.fencing_token, one.due_at, one.progress_percent) for one in ordered]
-    sql, values = engine.table_of(SEEN_TYPES, rows)
+    sql, values = engine.table_of_rows(SEEN_TYPES, rows)
     engine.run(PUT_OFF.format(rows=sql), values)
 
 
@@ -395,7 +395,7 @@ def _record_event(generation: Generation, why: str) -> None:
 
 
 def _event(generation: Generation, why: str) -> Statement:
-    return _insert_event.of(generation_id=generation.pk, status=str(generation.status), message=why)
+    return _insert_event.with_values(generation_id=generation.pk, status=str(generation.status), message=why)
 
 
 def log_transition(generation: Generation, why: str, status: str = Status.QUEUED) -> None:

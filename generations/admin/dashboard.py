@@ -148,7 +148,7 @@ def spending(now: datetime) -> list[tuple[Tenant, usage_bars.Bar]]:
     tenants = list(Tenant.objects.order_by("name")[:MOST_TENANTS])
     found = usage_bars.of_page(tenants, now)
     spent = [(tenant, found[tenant.pk][Kind.USD_PER_MONTH]) for tenant in tenants]
-    return sorted(spent, key=lambda row: (-row[1].percent, -row[1].standing.used, row[0].name))[:SHOWN_TENANTS]
+    return sorted(spent, key=lambda row: (-row[1].percent, -row[1].usage.used, row[0].name))[:SHOWN_TENANTS]
 
 
 def _trouble(name: str, count: int, note: str, **query: str) -> Tile:

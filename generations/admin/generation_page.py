@@ -43,7 +43,7 @@ def told(request: HttpRequest, generation: Generation) -> dict[str, Any]:
     return {
         "generation": generation,
         "doubt": doubt(generation) if generation.status == Generation.Status.IN_DOUBT else None,
-        "price": amounts.usd(generation.price_micro),
+        "price": amounts.format_usd(generation.price_micro),
         "age": span(timezone.now() - generation.created_at),
         "took": span(generation.finished_at - generation.created_at) if generation.finished_at else "",
         "moments": moments(generation),
@@ -66,7 +66,7 @@ def doubt(generation: Generation) -> dict[str, str]:
     return {
         "In doubt since": f"{times.readable(sent, 'seconds')} UTC, when it was sent: {span(now - sent)} ago",
         "Fails by itself": f"{times.readable(ends, 'seconds')} UTC, in {span(ends - now)}",
-        "USD at risk": amounts.usd(generation.price_micro),
+        "USD at risk": amounts.format_usd(generation.price_micro),
     }
 
 
@@ -94,7 +94,7 @@ def _picture(title: str, image: InputImage | None, url: str) -> Picture:
 def ledger(generation: Generation) -> list[tuple[LedgerEntry, str]]:
     # Not the adjustments, which are of no generation: so it is found by the index that keeps each kind once.
     rows = LedgerEntry.objects.filter(generation_id=generation.pk).exclude(kind=LedgerEntry.Kind.ADJUST)
-    return [(entry, amounts.usd(entry.amount_micro)) for entry in rows.select_related("api_key").order_by("pk")]
+    return [(entry, amounts.format_usd(entry.amount_micro)) for entry in rows.select_related("api_key").order_by("pk")]
 
 
 def deliveries(generation: Generation) -> Any:

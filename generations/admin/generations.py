@@ -109,7 +109,7 @@ class GenerationAdmin(action_page.Acts, GenerationList):
 
     @display(description="USD")
     def price(self, generation: Generation) -> str:
-        return "test" if generation.test else amounts.usd(generation.price_micro)
+        return "test" if generation.test else amounts.format_usd(generation.price_micro)
 
     attach = action_page.button(action_pages.PAGES["attach"], "link")
     resubmit = action_page.button(action_pages.PAGES["resubmit"], "send")

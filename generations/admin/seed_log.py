@@ -62,6 +62,6 @@ class SeedLogAdmin(GenerationList):
         """What the list shows under the same search and filters, newest first, MOST_ROWS at most."""
         rows = self.get_changelist_instance(request).get_queryset(request)
         found = rows.order_by("-pk").values_list(*COLUMNS)[:MOST_ROWS].iterator(chunk_size=1000)
-        answer = StreamingHttpResponse(csv_export.lines(COLUMNS, found), content_type="text/csv; charset=utf-8")
+        answer = StreamingHttpResponse(csv_export.stream(COLUMNS, found), content_type="text/csv; charset=utf-8")
         answer["Content-Disposition"] = 'attachment; filename="seeds.csv"'
         return answer

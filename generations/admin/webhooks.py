@@ -15,11 +15,11 @@ from generations.admin import filters
 from generations.models import Delivery, DeliveryAttempt, WebhookEndpoint
 from generations.webhooks import endpoints, outbox
 from tenants import times
-from tenants.actions import Actor
 from tenants.admin import action_page
 from tenants.admin.action_page import Once
 from tenants.admin.forms import ActForm, Hours, Line, check_changes
 from tenants.admin.mixins import Long, ReadOnly
+from tenants.audit import Actor
 from tenants.models import Tenant
 
 LONGEST_URL = 2000  # characters, as in the API

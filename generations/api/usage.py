@@ -10,8 +10,8 @@ from rest_framework.request import Request
 
 from generations.api.fields import Day, validated
 from generations.reports import usage
+from tenants import csv_export
 from tenants.api.base import JSON, ApiView, key_of, respond
-from tenants.csv_export import as_csv
 from tenants.models import ApiKey
 
 MOST_DAYS = 366
@@ -88,7 +88,7 @@ class UsageView(ApiView):
         first, last, group_by = (asked[name] for name in ("from", "to", "group_by"))
         found = usage.for_tenant(key.tenant, first, last, group_by, test=key.test)
         if request.accepted_media_type == CSV:
-            content = as_csv([group_by, *usage.COLUMNS], found.rows)
+            content = csv_export.render([group_by, *usage.COLUMNS], found.rows)
             return HttpResponse(content.encode(), content_type=f"{CSV}; charset=utf-8")
         span = {"from": first.isoformat(), "to": last.isoformat(), "time_zone": key.tenant.time_zone}
         return respond({**span, "group_by": group_by, "test": key.test, "rows": found.rows, "total": found.total})

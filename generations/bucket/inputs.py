@@ -59,7 +59,7 @@ def keep(tenant_id: int, image: images.Image) -> InputImage:
     objects.put(key, image.content, f"image/{image.format}", sha256)
     if known is None:
         shape = {"format": image.format, "width": image.width, "height": image.height, "size": len(image.content)}
-        sql, values = _insert.of(tenant_id=tenant_id, sha256=sha256, key=key, **shape)
+        sql, values = _insert.with_values(tenant_id=tenant_id, sha256=sha256, key=key, **shape)
         engine.write(f"{sql} ON CONFLICT (tenant_id, sha256) DO NOTHING", values)  # another one may come first
         known = next(_known(tenant_id, sha256))
     return known

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from tenants.limits.admission import refusal
-from tenants.limits.windows import Kind, Standing
+from tenants.limits.windows import Kind, LimitUsage
 
 
 class Advice(NamedTuple):
@@ -18,8 +18,8 @@ class Advice(NamedTuple):
 OWN, NONE = ("/v1/",), ()
 DAY, MONTH = datetime(2026, 11, 2, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)
 NEXT_DAY, NEXT_MONTH = datetime(2026, 11, 3, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC)
-REACHED = refusal(Standing(Kind.PER_DAY, False, 200, 200, DAY, NEXT_DAY), 1)
-SPENT = refusal(Standing(Kind.USD_PER_MONTH, True, 100_000_000, 99_970_000, MONTH, NEXT_MONTH), 88_209)
+REACHED = refusal(LimitUsage(Kind.PER_DAY, False, 200, 200, DAY, NEXT_DAY), 1)
+SPENT = refusal(LimitUsage(Kind.USD_PER_MONTH, True, 100_000_000, 99_970_000, MONTH, NEXT_MONTH), 88_209)
 
 AGAIN = "Send the request again after `Retry-After`, with the same `Idempotency-Key`: if the first one was recorded "
 AGAIN += "after all, it makes no second generation."

@@ -16,8 +16,8 @@ from django.urls import reverse
 from unfold.decorators import action
 
 from tenants import actions, times
-from tenants.actions import Actor
 from tenants.admin import forms
+from tenants.audit import Actor
 from tenants.errors import NotPossible, Refusal
 from tenants.keys.key_format import NewKey
 from tenants.models import ApiKey, Tenant
@@ -45,7 +45,7 @@ class Once(NamedTuple):
 
 
 def mint(actor: Actor, tenant: Tenant, **facts: Any) -> Once:
-    return _once(actions.mint_key(actor, tenant, **facts))
+    return _once(actions.create_key(actor, tenant, **facts))
 
 
 def roll(actor: Actor, key: ApiKey, overlap: timedelta) -> Once:

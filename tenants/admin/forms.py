@@ -81,7 +81,7 @@ class LimitsForm(forms.Form):
         """As `administration` takes them: None is no limit."""
         usd = self.cleaned_data["usd_per_month"]
         counts = {name: self.cleaned_data[name] for name in Limits.COUNTS}
-        return {**counts, "usd_per_month_micro": None if usd is None else int(usd * amounts.MICRO)}
+        return {**counts, "usd_per_month_micro": None if usd is None else int(usd * amounts.MICRO_PER_USD)}
 
 
 class TenantForm(LimitsForm, ReasonForm, forms.ModelForm):  # type: ignore[type-arg]  # it takes none as it runs
@@ -89,13 +89,13 @@ class TenantForm(LimitsForm, ReasonForm, forms.ModelForm):  # type: ignore[type-
 
     refused: ClassVar[str] = ""  # what administration said to the same request, a moment ago
 
-    submit_deadline = optional(Tenant, "submit_deadline", least=1, most=actions.LONGEST_DEADLINE)
-    video_days = optional(Tenant, "video_days", most=actions.MOST_DAYS)
-    input_days = optional(Tenant, "input_days", most=actions.MOST_DAYS)
+    submit_deadline = optional(Tenant, "submit_deadline", least=1, most=actions.MAX_SUBMIT_DEADLINE_SECONDS)
+    video_days = optional(Tenant, "video_days", most=actions.MAX_RETENTION_DAYS)
+    input_days = optional(Tenant, "input_days", most=actions.MAX_RETENTION_DAYS)
 
     class Meta:
         model = Tenant
-        fields = ["name", "time_zone", *Tenant.WANTS]
+        fields = ["name", "time_zone", *Tenant.GENERATION_POLICY_FIELDS]
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -108,7 +108,9 @@ class TenantForm(LimitsForm, ReasonForm, forms.ModelForm):  # type: ignore[type-
             check_changes(self)
 
     def facts(self) -> dict[str, Any]:
-        return {name: self.cleaned_data[name] for name in ("name", "time_zone", *Tenant.WANTS)} | self.limits()
+        return {
+            name: self.cleaned_data[name] for name in ("name", "time_zone", *Tenant.GENERATION_POLICY_FIELDS)
+        } | self.limits()
 
 
 class ActForm(ReasonForm):
@@ -126,7 +128,7 @@ class AdjustForm(ActForm):
     usd = Usd(label="USD", help_text="On this month's bill and budget; a credit is negative.")
 
     def facts(self) -> dict[str, Any]:
-        return {"amount_micro": int(self.cleaned_data["usd"] * amounts.MICRO)}
+        return {"amount_micro": int(self.cleaned_data["usd"] * amounts.MICRO_PER_USD)}
 
 
 class KeyForm(LimitsForm, ActForm):
@@ -198,7 +200,7 @@ class RollForm(ActForm):
 def shown_limits(holder: Limits) -> dict[str, Any]:
     """A holder's limits as a form shows them."""
     micro = holder.usd_per_month_micro
-    usd = None if micro is None else Decimal(amounts.usd(micro))
+    usd = None if micro is None else Decimal(amounts.format_usd(micro))
     return {**{name: getattr(holder, name) for name in Limits.COUNTS}, "usd_per_month": usd}
 
 

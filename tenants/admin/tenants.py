@@ -46,7 +46,7 @@ class LimitsShown:
     @display(description="USD per month")
     def usd_per_month(self, holder: Limits) -> str | None:
         micro = holder.usd_per_month_micro
-        return None if micro is None else amounts.usd(micro)
+        return None if micro is None else amounts.format_usd(micro)
 
 
 @admin.register(Tenant)
@@ -55,7 +55,7 @@ class TenantAdmin(action_page.Acts, MintsKeys, LimitsShown, ModelAdmin):
     fieldsets = [
         (None, {"fields": ["name", "time_zone"]}),
         ("Limits", {"fields": forms.LIMITS, "description": "Empty: no limit."}),
-        ("Its generations", {"fields": [*Tenant.WANTS]}),
+        ("Its generations", {"fields": [*Tenant.GENERATION_POLICY_FIELDS]}),
         ("Why", {"fields": ["reason"]}),
     ]
     list_display = ["name", "suspended", "in_flight_now", "today", "this_month"]
@@ -211,7 +211,7 @@ class LedgerEntryAdmin(Long, ReadOnlyAdmin):
 
     @display(description="USD")
     def usd(self, entry: LedgerEntry) -> str:
-        return amounts.usd(entry.amount_micro)
+        return amounts.format_usd(entry.amount_micro)
 
 
 def _entries_of(term: str) -> Q:

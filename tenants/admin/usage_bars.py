@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from tenants import times
 from tenants.admin.charts import BLUE, Chart
 from tenants.limits import counters, windows
-from tenants.limits.windows import Kind, Standing
+from tenants.limits.windows import Kind, LimitUsage
 from tenants.models import Limits, Tenant, Window
 
 DAYS = 31  # of the chart
@@ -18,34 +18,34 @@ LISTED = (Kind.IN_FLIGHT, Kind.PER_DAY, Kind.USD_PER_MONTH)  # in the list of te
 class Bar:
     """How a limit stands, as the panel shows it."""
 
-    standing: Standing
+    usage: LimitUsage
     tenant: Tenant
 
     @property
     def name(self) -> str:
-        return name_of(self.standing.kind)
+        return name_of(self.usage.kind)
 
     @property
     def used(self) -> int | str | None:
-        return windows.shown(self.standing.kind, self.standing.used)
+        return windows.format_amount(self.usage.kind, self.usage.used)
 
     @property
     def limit(self) -> int | str | None:
-        return windows.shown(self.standing.kind, self.standing.limit)
+        return windows.format_amount(self.usage.kind, self.usage.limit)
 
     @property
     def remaining(self) -> int | str | None:
-        return windows.shown(self.standing.kind, self.standing.remaining)
+        return windows.format_amount(self.usage.kind, self.usage.remaining)
 
     @property
     def resets_at(self) -> str | None:
         """By the tenant's own clock: a template would turn a datetime to the panel's."""
-        return times.local(self.standing.resets_at, self.tenant.zone) if self.standing.resets_at else None
+        return times.local(self.usage.resets_at, self.tenant.zone) if self.usage.resets_at else None
 
     @property
     def percent(self) -> int:
         """Of the limit; a limit of 0, or one that was lowered below what is used, is full."""
-        limit, used = self.standing.limit, self.standing.used
+        limit, used = self.usage.limit, self.usage.used
         if limit is None:
             return 0
         return min(100 * used // limit, 100) if limit else 100
@@ -61,12 +61,12 @@ def name_of(kind: Kind) -> str:
 def limits_of(holder: Limits) -> list[tuple[str, int | str | None]]:
     """Those that are set, by name."""
     limits = [(kind, windows.limit(holder, kind)) for kind in Kind]
-    return [(name_of(kind), windows.shown(kind, limit)) for kind, limit in limits if limit is not None]
+    return [(name_of(kind), windows.format_amount(kind, limit)) for kind, limit in limits if limit is not None]
 
 
 def of_tenant(tenant: Tenant, at: datetime) -> list[Bar]:
     """Every limit of one tenant."""
-    return [Bar(standing, tenant) for standing in counters.for_tenant(tenant, at)]
+    return [Bar(usage, tenant) for usage in counters.usage_for_tenant(tenant, at)]
 
 
 def of_page(tenants: Sequence[Tenant], at: datetime) -> dict[int, dict[Kind, Bar]]:
@@ -77,7 +77,7 @@ def of_page(tenants: Sequence[Tenant], at: datetime) -> dict[int, dict[Kind, Bar
     bars: dict[int, dict[Kind, Bar]] = {tenant.pk: {} for tenant in tenants}
     for (tenant, kind), starts_at in starts.items():
         taken, limit = used.get((tenant.pk, kind.value, starts_at), 0), windows.limit(tenant, kind)
-        bars[tenant.pk][kind] = Bar(Standing(kind, False, limit, taken, starts_at, None), tenant)
+        bars[tenant.pk][kind] = Bar(LimitUsage(kind, False, limit, taken, starts_at, None), tenant)
     return bars
 
 
