@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 TEST_ENV := SECRET_KEY=check S3_BUCKET=check NOVITA_API_KEY=check DATABASE_URL=sqlite://:memory: DJANGO_SETTINGS_MODULE=seedance_service.settings
 
-.PHONY: help run demo test abuse story postgres races faults kills bench browser openapi contract check lock clean
+.PHONY: help run demo test abuse story postgres races faults kills bench browser openapi docs contract check lock clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -54,8 +54,11 @@ bench: .venv/dev.stamp  ## the targets, measured into benchmarks/RESULTS.md; the
 browser: .venv/dev.stamp  ## the panel in a headless Chromium, as ops people use it; screenshots in var/screenshots
 	@$(PY) -m pytest -q tests/browser
 
-openapi: .venv/dev.stamp  ## write openapi.json anew, as the code says it
+openapi: .venv/dev.stamp  ## write openapi.json from the code
 	@$(TEST_ENV) $(PY) manage.py spectacular --format openapi-json --validate --fail-on-warn --file openapi.json
+
+docs: .venv/dev.stamp  ## write the tables in docs/ (settings, error codes, actions) from the code
+	@$(TEST_ENV) $(PY) manage.py write_docs
 
 SECONDS ?= 110
 SEED ?= 1

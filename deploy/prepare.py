@@ -12,7 +12,7 @@ django.setup()
 
 from django.contrib.auth import get_user_model
 
-from generations.bucket import objects
+from generations.bucket import client
 from tenants import actions
 from tenants.audit import Actor
 from tenants.errors import InvalidKey
@@ -22,7 +22,7 @@ from tenants.models import Tenant
 
 def main() -> None:
     call_command("migrate", verbosity=0)
-    objects.ensure_bucket()
+    client.ensure_bucket()
     call_command("collectstatic", verbosity=0, interactive=False, clear=True)
     _admin(os.environ["ADMIN_PASSWORD"])
     print(_demo_key(os.environ.get("SEEDANCE_API_KEY", "")))

@@ -9,9 +9,10 @@ from functools import partial
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from generations import errors, lifecycle, wakeups
+from generations import lifecycle, wakeups
 from generations.models import Generation
 from generations.telemetry.failpoints import failpoint
+from generations.upstream.errors import UpstreamError
 from generations.upstream.novita import client as novita
 from tenants import amounts, audit
 from tenants.audit import Actor
@@ -70,7 +71,7 @@ def give_up(actor: Actor, generation: Generation, *, attempt: int | None = None)
 def _failing(generation: Generation, code: str, message: str) -> Callable[[], bool]:
     """Return the move that fails it: only while the attempt that was looked at is its newest."""
     sources, sent = [Generation.Status.IN_DOUBT], generation.submitted_at
-    return partial(lifecycle.fail, generation, code, message, sources=sources, fenced=False, sent=sent)
+    return partial(lifecycle.fail, generation, code, message, sources=sources, fenced=False, last_submitted_at=sent)
 
 
 def _do(
@@ -98,7 +99,7 @@ def _check_task(generation: Generation, upstream_id: str) -> None:
         raise NotPossible(reason="That task belongs to another generation.")
     try:
         seen = novita.poll(novita.account(test=generation.test), upstream_id)
-    except errors.UpstreamError as trouble:
+    except UpstreamError as trouble:
         raise NotPossible(reason=f"The upstream does not show that task: {trouble}.") from trouble
     match seen:
         case novita.Rendering():

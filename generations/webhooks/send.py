@@ -33,10 +33,14 @@ def attempt(delivery: Delivery) -> None:
     """Post the claimed delivery to the receiver once, and record the result."""
     started_at, generation = time.monotonic(), delivery.generation
     # The span lies below the create of the generation, if the event belongs to one.
-    context = tracing.step("webhook", generation) if generation else tracing.span("webhook", tenant=delivery.tenant_id)
+    context = (
+        tracing.start_generation_span("webhook", generation)
+        if generation
+        else tracing.start_span("webhook", tenant=delivery.tenant_id)
+    )
     with context as span:
         outcome, answer = _post(delivery)
-        span.tell(type=delivery.type, outcome=str(outcome))
+        span.set_attributes(type=delivery.type, outcome=str(outcome))
     milliseconds = int((time.monotonic() - started_at) * 1000)
     failpoint("delivery_sent")
     retry_after = answer.retry_after if answer and outcome == Outcome.THROTTLED else None

@@ -7,6 +7,7 @@ from django.utils import timezone
 from rest_framework.exceptions import APIException, UnsupportedMediaType, ValidationError
 
 from generations import errors
+from generations.bucket.errors import StorageError
 from seedance_service.errors import field_errors, statuses
 from seedance_service.errors.statuses import Row
 from tenants.api.limits import render as render_limit
@@ -41,9 +42,9 @@ def from_exception(error: Exception) -> Problem | None:
             return _limit_reached(error)
         case Refusal():
             return _refusal(error)
-        case errors.StorageError():
+        case StorageError():
             sentence = "The storage does not answer; nothing was created. Try again."
-            row = statuses.TABLE[errors.StorageError]
+            row = statuses.TABLE[StorageError]
             return _problem(row, "storage_unavailable", sentence, retry_after=RETRY_AFTER_SECONDS)
         case OperationalError() | InterfaceError():
             sentence = "The database does not answer. Try again."

@@ -111,7 +111,7 @@ HURT: dict[str, list[Any]] = {
 def test_what_is_not_the_whole_video_is_never_served(
     running: Generation, alice: Caller, upstream: Upstream, bucket: Any, monkeypatch: Any, answers: list[Any]
 ) -> None:
-    monkeypatch.setattr(video_transfer, "MAX_VIDEO", LIMIT)
+    monkeypatch.setattr(video_transfer, "MAX_VIDEO_BYTES", LIMIT)
     for tries, answer in enumerate(answers, 1):
         upstream.on_video = answer
         g = take_step(running)

@@ -11,11 +11,11 @@ from django.db import connection
 from django.utils import timezone
 
 from generations import leases, wakeups
-from generations.bucket import inputs, objects
+from generations.bucket import inputs, object_keys, objects
 from generations.media.images import inspect
 from generations.models import Generation, Slot, Worker
 from generations.reports import worker_hosts
-from generations.worker import loop, video_transfer
+from generations.worker import loop
 from tests.generations.test_lifecycle import put_in
 from tests.support.factories import Caller, make_generation
 from tests.support.images import mp4, picture
@@ -28,7 +28,7 @@ Status = Generation.Status
 
 @pytest.fixture
 def generations(alice: Caller, bucket: Any, upstream: Upstream) -> list[Generation]:
-    image = inputs.keep(alice.tenant.pk, inspect(picture()))
+    image = inputs.store(alice.tenant.pk, inspect(picture()))
     return [make_generation(alice, image=image) for _ in range(20)]
 
 
@@ -140,9 +140,9 @@ def test_a_generation_that_comes_while_a_sweep_is_awake_needs_no_ring(
 def test_a_sweep_removes_what_a_delete_left_in_the_bucket(alice: Caller, bucket: Any) -> None:
     g, _ = put_in(alice, "failed")
     Generation.objects.filter(pk=g.pk).update(deleted_at=timezone.now() - timedelta(hours=1))
-    objects.put(f"{video_transfer.prefix(g)}1.mp4", b"left", "video/mp4")
+    objects.put(f"{object_keys.video_prefix(g)}1.mp4", b"left", "video/mp4")
     loop.run()
-    assert objects.keys("") == []
+    assert objects.list_keys("") == []
     assert Generation.objects.get(pk=g.pk).purged_at
 
 

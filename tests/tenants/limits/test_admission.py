@@ -113,15 +113,15 @@ def _just_before_it_is_run(monkeypatch: Any, change: Callable[[], Any]) -> None:
 def test_an_input_image_that_is_given_up_meanwhile_is_stored_again(alice: Caller, plans: list[bool]) -> None:
     body = base64_of(picture())
     assert create(alice, image=body).status_code == 202
-    keep = inputs.keep
+    keep = inputs.store
 
     def given_up(*args: Any) -> Any:
         found = keep(*args)
         InputImage.objects.filter(pk=found.pk).update(gone_at=timezone.now())
-        inputs.keep = keep
+        inputs.store = keep
         return found
 
-    inputs.keep = given_up
+    inputs.store = given_up
     answer = create(alice, image=body)
     assert answer.status_code == 202
     image = Generation.objects.get(pk=answer.json()["id"]).image
