@@ -16,7 +16,7 @@ from generations import wakeups
 from generations.bucket import client
 from generations.models import Worker
 from tenants import actions
-from tenants.actions import Actor
+from tenants.audit import Actor
 from tenants.errors import InvalidKey
 from tenants.keys.lookup import find_key
 from tenants.models import Tenant
