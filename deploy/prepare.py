@@ -45,7 +45,7 @@ def _find_or_create_key(key: str) -> str:
     try:
         find_key(key)
     except InvalidKey:
-        return actions.mint_key(actor, tenant, label="make run").text
+        return actions.create_key(actor, tenant, label="make run").text
     return key
 
 
