@@ -1,12 +1,13 @@
-"""The states of a generation, one function per arrow. Nothing else writes `status`, and money moves only here.
+"""The states of a generation, one function for each transition. Only this module writes `status` and settles holds.
 
     queued -> submitting -> running -> copying -> succeeded     submitting -> queued     explicitly not created
     queued -> cancelled                                         submitting -> in_doubt   the answer was lost
-    in_doubt -> running    a late answer, or ops                any live state -> failed
-    in_doubt -> queued     never by itself: a late "not created", ops, or the tenant's policy
+    in_doubt -> running    a late answer, or an operator        any live state -> failed
+    in_doubt -> queued     a late "not created", an operator, or the tenant's policy; never without one of them
 
-Each arrow is one UPDATE guarded by the state it starts from, and by the worker's turn; the row count is the verdict.
-Its Event and its ledger entry are in the same transaction. False means: somebody else was there first.
+Each transition is one UPDATE, guarded by the state before it and by the worker's fencing token; the row count is the
+verdict. The event and the ledger entry are in the same transaction. A function returns False, or None, if another
+worker or an operator changed the generation first.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,7 +26,7 @@ from generations import leases
 from generations.models import Attempt, Event, Generation, InputImage, Label
 from generations.telemetry import metrics
 from generations.telemetry.failpoints import failpoint
-from generations.webhooks import deliveries
+from generations.webhooks import outbox
 from tenants.db.engine import engine
 from tenants.db.operations import Statement
 from tenants.db.prepared_statements import Insert
@@ -35,26 +36,26 @@ from tenants.money import ledger
 log = structlog.stdlib.get_logger(__name__)
 
 Status = Generation.Status
-SENT = [Status.SUBMITTING, Status.IN_DOUBT]  # an answer to its one POST may come late, and is still taken
-STALLED_AFTER = timedelta(hours=1)  # from then on ops see it as stalled, and it is polled rarely
-IN_DOUBT_HOLD = timedelta(hours=24)  # how long ops have to find out, before it fails by itself
+AWAITING_ANSWER = [Status.SUBMITTING, Status.IN_DOUBT]  # a late answer to the one POST is still accepted
+STALLED_AFTER = timedelta(hours=1)  # from then on operators see a rendering as stalled, and it is polled rarely
+FAIL_IN_DOUBT_AFTER = timedelta(hours=24)  # the time that operators have to find out what the upstream did
 
-# One statement for all that is still rendering: a poll each would be a write each.
-SEEN_TYPES = ("uuid", "bigint", "timestamptz", "bigint")
-PUT_OFF = """
+# One UPDATE for all generations that are still rendering: one for each poll would be too many writes.
+PROGRESS_TYPES = ("uuid", "bigint", "timestamptz", "bigint")
+RESCHEDULE_MANY = """
 WITH seen (id, turn, due_at, progress_percent) AS ({rows})
 UPDATE generations_generation SET due_at = seen.due_at, tries = 0, progress_percent = seen.progress_percent FROM seen
  WHERE generations_generation.id = seen.id AND generations_generation.turn = seen.turn AND status = 'running'
 """
 
-INPUTS = "SELECT id FROM generations_inputimage WHERE id IN (%s, %s) AND gone_at IS NULL ORDER BY id"
+STORED_INPUTS = "SELECT id FROM generations_inputimage WHERE id IN (%s, %s) AND gone_at IS NULL ORDER BY id"
 
 _insert_generation, _insert_label, _insert_event = map(Insert, (Generation, Label, Event))
 
 
 @dataclass(frozen=True)
 class StoredVideo:
-    """What was verified in the bucket."""
+    """A video whose bytes in the bucket were verified, with its properties."""
 
     key: str
     size: int
@@ -67,17 +68,29 @@ class StoredVideo:
     poster_key: str
 
 
-class InputGone(Exception):
-    """A picture that it is to be made from was given up meanwhile."""
+@dataclass(frozen=True)
+class Progress:
+    """The progress of a rendering generation, as a poll read it, and the time of the next poll."""
+
+    id: UUID
+    fencing_token: int
+    due_at: datetime
+    progress_percent: int
 
 
-def record(generation: Generation, charges: Sequence[Charge]) -> list[Statement]:
-    """Return the INSERTs of a new generation, for its admission's plan: the row, its labels, its hold and its first
-    event. Whoever runs them calls `tell` once they are committed."""
+class InputDeleted(Exception):
+    """An input image of the generation was deleted from the bucket in the meantime."""
+
+
+def prepare_inserts(generation: Generation, charges: Sequence[Charge]) -> list[Statement]:
+    """Return the INSERTs of a new generation, for the plan of its admission: row, labels, hold and first event.
+
+    The caller calls `log_transition` after these statements are committed.
+    """
     generation.status = Status.QUEUED
     generation.due_at = generation.created_at
     assert generation.api_key is not None
-    hold = ledger.hold(
+    hold = ledger.hold_statement(
         generation.api_key,
         ledger.Purchase(
             generation_id=generation.pk,
@@ -88,184 +101,202 @@ def record(generation: Generation, charges: Sequence[Charge]) -> list[Statement]
             charges=charges,
         ),
     )
-    labels = [_insert_label(label) for label in _labels(generation)]
-    return [_insert_generation(generation), *labels, hold, _event(generation, "accepted")]
+    labels = [_insert_label(label) for label in _build_labels(generation)]
+    return [_insert_generation(generation), *labels, hold, _event_insert(generation, "accepted")]
 
 
 def required_inputs(image_id: int | None, last_image_id: int | None = None) -> tuple[Statement, int]:
-    """Return the SELECT of input images that are still stored, and how many it has to find. While its rows are locked,
-    their bytes are not given up."""
-    wanted = [image_id, last_image_id]
-    return Statement(INPUTS, wanted), len({pk for pk in wanted if pk is not None})
+    """Return the SELECT of input images that are still stored, and how many rows it must find.
+
+    While these rows are locked, the bytes of the images are not deleted.
+    """
+    image_ids = [image_id, last_image_id]
+    return Statement(STORED_INPUTS, image_ids), len({pk for pk in image_ids if pk is not None})
 
 
-def _labels(generation: Generation) -> list[Label]:
-    facts = {name: getattr(generation, name) for name in ("tenant_id", "test", "created_at")}
+def _build_labels(generation: Generation) -> list[Label]:
+    """Return one unsaved label for each entry of the metadata."""
+    columns = {name: getattr(generation, name) for name in ("tenant_id", "test", "created_at")}
     return [
-        Label(generation=generation, name=name, value=value, **facts) for name, value in generation.metadata.items()
+        Label(generation=generation, name=name, value=value, **columns) for name, value in generation.metadata.items()
     ]
 
 
-def keep_image(generation: Generation, field: str, image: InputImage) -> bool:
-    """The picture behind `image` or `last_image`, given as a URL, was read and lies in the bucket. Raises InputGone."""
+def attach_image(generation: Generation, field: str, image: InputImage) -> bool:
+    """Set `image` or `last_image` after the image behind its URL was read and stored. Raise InputDeleted."""
     setattr(generation, field, image)
     with transaction.atomic():
         (sql, values), count = required_inputs(image.pk)
-        if len(engine.run(engine.locking(sql), values)) != count:
-            raise InputGone
-        return _note(generation, **{field: image})
+        if len(engine.run(engine.with_row_locks(sql), values)) != count:
+            raise InputDeleted
+        return _update_if_claimed(generation, **{field: image})
 
 
-def reschedule(generation: Generation, seconds: float, *, trouble: str = "", **facts: Any) -> bool:
-    """Not yet: look again in `seconds`. `trouble` says why a try of the present step came to nothing, and counts it."""
-    due_at, first = timezone.now() + timedelta(seconds=seconds), generation.consecutive_failures == 0
+def reschedule(generation: Generation, seconds: float, *, error: str = "", **columns: Any) -> bool:
+    """Make the generation due in `seconds`, without a transition.
+
+    `error` says why the present step failed. It counts as a consecutive failure; without it the count is reset.
+    """
+    due_at, is_first_failure = timezone.now() + timedelta(seconds=seconds), generation.consecutive_failures == 0
     with transaction.atomic():
-        noted = _note(
+        updated = _update_if_claimed(
             generation,
             due_at=due_at,
-            consecutive_failures=generation.consecutive_failures + 1 if trouble else 0,
-            **facts,
+            consecutive_failures=generation.consecutive_failures + 1 if error else 0,
+            **columns,
         )
-        if noted and trouble and first:
-            Event.objects.create(generation=generation, status=generation.status, message=trouble)
-    if noted and trouble:
-        log.warning("a step came to nothing", action=str(generation.status), why=trouble, **_named(generation))
-    return noted
+        if updated and error and is_first_failure:
+            Event.objects.create(generation=generation, status=generation.status, message=error)
+    if updated and error:
+        log.warning("a step came to nothing", action=str(generation.status), why=error, **_log_fields(generation))
+    return updated
 
 
-@dataclass(frozen=True)
-class Rendering:
-    """What a poll saw of one that is not done."""
+def reschedule_many(progresses: Sequence[Progress]) -> None:
+    """Reschedule many running generations in one statement.
 
-    id: UUID
-    fencing_token: int
-    due_at: datetime  # of the next poll
-    progress_percent: int
-
-
-def reschedule_many(seen: Sequence[Rendering]) -> None:
-    """As `reschedule`, without trouble, for many at once: it holds for each whose turn is still the poller's."""
-    if not seen:
+    Rows whose fencing token has changed since they were claimed are skipped: another worker owns them. Do nothing for
+    an empty list.
+    """
+    if not progresses:
         return
-    ordered = sorted(seen, key=lambda one: one.id)  # so that no two writers wait for each other
-    rows = [(one.id, one.fencing_token, one.due_at, one.progress_percent) for one in ordered]
-    sql, values = engine.table_of(SEEN_TYPES, rows)
-    engine.run(PUT_OFF.format(rows=sql), values)
+    ordered = sorted(progresses, key=lambda progress: progress.id)  # so that no two writers wait for each other
+    rows = [(progress.id, progress.fencing_token, progress.due_at, progress.progress_percent) for progress in ordered]
+    sql, values = engine.table_of_rows(PROGRESS_TYPES, rows)
+    engine.run(RESCHEDULE_MANY.format(rows=sql), values)
 
 
 def renew_lease(generation: Generation) -> bool:
-    """False where the turn has gone to another worker."""
-    return _note(generation, due_at=timezone.now() + leases.COPY_LEASE)
+    """Extend the lease of a copy. Return False if another worker has claimed the generation."""
+    return _update_if_claimed(generation, due_at=timezone.now() + leases.COPY_LEASE)
 
 
 def start_submitting(generation: Generation) -> Attempt | None:
-    """Written and committed before the paid POST. None where another worker got there first."""
+    """Record an attempt, to be committed before the paid POST. Return None if another worker got there first."""
     now = timezone.now()
     with transaction.atomic():
-        moved = _move(
+        started = _transition(
             generation, [Status.QUEUED], Status.SUBMITTING, due_at=now + leases.SUBMIT_LEASE, submitted_at=now
         )
-        if not moved:
+        if not started:
             return None
         return Attempt.objects.create(generation=generation, number=generation.attempts.count() + 1)
 
 
 def mark_running(generation: Generation, attempt: Attempt, upstream_id: str, seconds: float) -> bool:
-    """The upstream has created it; look at it in `seconds`. A late answer still resolves the doubt.
+    """Record that the upstream has created the task. The first poll is due in `seconds`.
 
-    It does so even where the generation waits for, or has begun, another attempt: the task that exists is the one.
+    A late answer is accepted too. It counts even if the generation waits for another attempt, or has begun one: the
+    task exists and is paid for.
     """
     due_at = timezone.now() + timedelta(seconds=seconds)
     with transaction.atomic():
-        _close(attempt, "created", upstream_id)
-        sources = [Status.QUEUED, *SENT]
-        facts: dict[str, Any] = {"due_at": due_at, "upstream_id": upstream_id, "consecutive_failures": 0}
-        if _move(generation, sources, Status.RUNNING, fenced=False, **facts):
+        _close_attempt(attempt, "created", upstream_id)
+        sources = [Status.QUEUED, *AWAITING_ANSWER]
+        columns: dict[str, Any] = {"due_at": due_at, "upstream_id": upstream_id, "consecutive_failures": 0}
+        if _transition(generation, sources, Status.RUNNING, fenced=False, **columns):
             return True
-    log.error("a task is paid for, and its generation is over", upstream_id=upstream_id, **_named(generation))
+    log.error("a task is paid for, and its generation is over", upstream_id=upstream_id, **_log_fields(generation))
     return False
 
 
 def mark_not_created(generation: Generation, attempt: Attempt, reason: str, seconds: float) -> bool:
-    """The upstream has surely not created it: it waits in the queue, with its hold, for another attempt."""
+    """Record that the upstream has certainly not created the task. The next attempt is due in `seconds`.
+
+    The generation returns to the queue and keeps its hold.
+    """
     due_at = timezone.now() + timedelta(seconds=seconds)
+    columns: dict[str, Any] = {"due_at": due_at, "consecutive_failures": generation.consecutive_failures + 1}
     with transaction.atomic():
-        _close(attempt, "not_created", reason)
-        facts: dict[str, Any] = {"due_at": due_at, "consecutive_failures": generation.consecutive_failures + 1}
-        return _move(generation, SENT, Status.QUEUED, reason, fenced=False, sent=generation.submitted_at, **facts)
+        _close_attempt(attempt, "not_created", reason)
+        return _transition(
+            generation,
+            AWAITING_ANSWER,
+            Status.QUEUED,
+            reason,
+            fenced=False,
+            last_submitted_at=generation.submitted_at,
+            **columns,
+        )
 
 
 def mark_refused(generation: Generation, attempt: Attempt, reason: str, message: str) -> bool:
-    """The upstream refused it for good."""
+    """Record that the upstream has refused the request for good, and fail the generation."""
     with transaction.atomic():
-        _close(attempt, "refused", f"{reason}: {message}")
-        sentence = f"The upstream refused it: {reason}. {message}".strip()
-        sent = generation.submitted_at
-        return fail(generation, "upstream_refused", sentence, sources=SENT, fenced=False, sent=sent)
+        _close_attempt(attempt, "refused", f"{reason}: {message}")
+        return fail(
+            generation,
+            "upstream_refused",
+            f"The upstream refused it: {reason}. {message}".strip(),
+            sources=AWAITING_ANSWER,
+            fenced=False,
+            last_submitted_at=generation.submitted_at,
+        )
 
 
 def mark_in_doubt(generation: Generation, reason: str, attempt: Attempt | None = None) -> bool:
-    """The answer was lost: it may have been paid for. It is due at once, for what the tenant's policy says of it."""
+    """Record that the answer to the POST was lost: the task may have been paid for.
+
+    Without `attempt` all open attempts are closed. The generation is due at once, to apply the tenant's policy.
+    """
     with transaction.atomic():
         for lost in [attempt] if attempt else generation.attempts.filter(finished_at=None):
-            _close(lost, "in_doubt", reason)
-        moved = _move(
+            _close_attempt(lost, "in_doubt", reason)
+        changed = _transition(
             generation, [Status.SUBMITTING], Status.IN_DOUBT, reason, due_at=timezone.now(), consecutive_failures=0
         )
     failpoint("doubt_recorded")
-    return moved
+    return changed
 
 
-def hold_doubt(generation: Generation) -> bool:
-    """It waits for ops, until IN_DOUBT_HOLD after its submit."""
+def await_operator(generation: Generation) -> bool:
+    """Leave the generation in doubt for an operator, until FAIL_IN_DOUBT_AFTER after its submit."""
     assert generation.submitted_at is not None
-    return _note(generation, due_at=generation.submitted_at + IN_DOUBT_HOLD)
+    return _update_if_claimed(generation, due_at=generation.submitted_at + FAIL_IN_DOUBT_AFTER)
 
 
-def attach(generation: Generation, upstream_id: str, why: str) -> bool:
-    """The task that its lost answer was about was found."""
+def attach_task(generation: Generation, upstream_id: str, reason: str) -> bool:
+    """Continue a generation in doubt with the task that an operator found at the upstream."""
     now = timezone.now()
-    facts: dict[str, Any] = {"due_at": now, "resumed_at": now, "upstream_id": upstream_id, "consecutive_failures": 0}
-    sent = generation.submitted_at
-    return _move(generation, [Status.IN_DOUBT], Status.RUNNING, why, fenced=False, sent=sent, **facts)
+    columns: dict[str, Any] = {"due_at": now, "resumed_at": now, "upstream_id": upstream_id, "consecutive_failures": 0}
+    return _resolve_in_doubt(generation, Status.RUNNING, reason, columns)
 
 
-def resubmit(generation: Generation, why: str) -> bool:
-    """Somebody, or the tenant's policy, answers for it that another attempt may be sent."""
+def resubmit(generation: Generation, reason: str) -> bool:
+    """Queue a generation in doubt for another attempt. An operator, or the tenant's policy, accepts a double cost."""
     now = timezone.now()
-    facts: dict[str, Any] = {"due_at": now, "resumed_at": now, "consecutive_failures": 0}
-    sent = generation.submitted_at
-    return _move(generation, [Status.IN_DOUBT], Status.QUEUED, why, fenced=False, sent=sent, **facts)
+    columns: dict[str, Any] = {"due_at": now, "resumed_at": now, "consecutive_failures": 0}
+    return _resolve_in_doubt(generation, Status.QUEUED, reason, columns)
 
 
 def start_copying(generation: Generation, upstream_seed: int | None) -> bool:
-    due_at = timezone.now() + leases.COPY_LEASE
-    facts: dict[str, Any] = {
-        "due_at": due_at,
+    """Record that the upstream has rendered the video, and take the lease of the copy."""
+    columns: dict[str, Any] = {
+        "due_at": timezone.now() + leases.COPY_LEASE,
         "upstream_seed": upstream_seed,
         "progress_percent": 99,
         "consecutive_failures": 0,
     }
     with transaction.atomic():
-        moved = _move(generation, [Status.RUNNING], Status.COPYING, **facts)
-        if moved:
-            _observe(metrics.UPSTREAM, generation.resumed_at or generation.submitted_at)
-    return moved
+        started = _transition(generation, [Status.RUNNING], Status.COPYING, **columns)
+        if started:
+            _observe_on_commit(metrics.UPSTREAM, generation.resumed_at or generation.submitted_at)
+    return started
 
 
 def mark_succeeded(generation: Generation, video: StoredVideo) -> bool:
-    """The bytes in the bucket were verified: what was held is spent."""
-    facts = {f"video_{name}": getattr(video, name) for name in video.__dataclass_fields__ if name != "poster_key"}
+    """Record that the video is stored and verified, and capture the hold."""
+    columns = {f"video_{name}": getattr(video, name) for name in video.__dataclass_fields__ if name != "poster_key"}
     with transaction.atomic():
-        moved = _finish(
-            generation, [Status.COPYING], Status.SUCCEEDED, poster_key=video.poster_key, progress_percent=100, **facts
+        finished = _finish(
+            generation, [Status.COPYING], Status.SUCCEEDED, poster_key=video.poster_key, progress_percent=100, **columns
         )
-        if moved:
+        if finished:
             failpoint("finish_before_ledger")
             ledger.capture(generation.pk)
-            _observe(metrics.TO_VIDEO, generation.created_at)
+            _observe_on_commit(metrics.TO_VIDEO, generation.created_at)
     failpoint("finish_committed")
-    return moved
+    return finished
 
 
 def fail(
@@ -275,111 +306,137 @@ def fail(
     *,
     sources: Sequence[Status] = Generation.LIVE,
     fenced: bool = True,
-    sent: datetime | None = None,
+    last_submitted_at: datetime | None = None,
 ) -> bool:
-    """It ends without a video, and its hold is released."""
-    why = {"error_code": code, "error_message": message}
+    """End the generation without a video, and release the hold. For `fenced` and the rest see `_transition`."""
+    columns = {"error_code": code, "error_message": message}
     with transaction.atomic():
-        moved = _finish(generation, sources, Status.FAILED, message, fenced=fenced, sent=sent, **why)
-        if moved:
+        finished = _finish(
+            generation, sources, Status.FAILED, message, fenced=fenced, last_submitted_at=last_submitted_at, **columns
+        )
+        if finished:
             failpoint("finish_before_ledger")
             ledger.release(generation.pk, code)
     failpoint("finish_committed")
-    return moved
+    return finished
 
 
-def cancel(generation: Generation, why: str) -> bool:
-    """Only before submission: afterwards it may be paid for, and goes its way. Its hold is released."""
+def cancel(generation: Generation, reason: str) -> bool:
+    """Cancel a queued generation and release the hold. Return False after the submit: it may be paid for by then."""
     with transaction.atomic():
-        moved = _finish(generation, [Status.QUEUED], Status.CANCELLED, why, fenced=False)
-        if moved:
+        finished = _finish(generation, [Status.QUEUED], Status.CANCELLED, reason, fenced=False)
+        if finished:
             ledger.release(generation.pk, "cancelled")
-        return moved
+        return finished
 
 
-def nudge(generation: Generation, sources: Sequence[Status], why: str) -> bool:
-    """It is due now and its tries begin anew; a worker that has it in hand loses its turn."""
+def run_now(generation: Generation, sources: Sequence[Status], reason: str) -> bool:
+    """Make the next step due now and reset the consecutive failures.
+
+    A worker that is at work on the generation loses its claim. Return False if the status is not one of `sources`.
+    """
     row = Generation.objects.filter(pk=generation.pk, status__in=sources)
     with transaction.atomic():
         if not row.update(due_at=timezone.now(), consecutive_failures=0, fencing_token=F("fencing_token") + 1):
             return False
         generation.refresh_from_db(fields=["status", "due_at", "consecutive_failures", "fencing_token"])
-        _tell(generation, why)
+        _record_event(generation, reason)
     return True
 
 
-def delete(generation: Generation, by: str = "its caller") -> bool:
-    """Nothing of it is served from now on; its bytes go next. Only after its end: the row and the ledger stay."""
-    over = Generation.objects.filter(pk=generation.pk, status__in=Generation.FINISHED, deleted_at=None)
+def delete(generation: Generation, by: str = "the caller") -> bool:
+    """Stop serving a finished generation; its bytes are deleted next. The row and the ledger stay.
+
+    `by` names who deleted it, for the event. Return False if the generation is unfinished or already deleted.
+    """
+    row = Generation.objects.filter(pk=generation.pk, status__in=Generation.FINISHED, deleted_at=None)
     with transaction.atomic():
-        if not over.update(deleted_at=timezone.now()):
+        if not row.update(deleted_at=timezone.now()):
             return False
         generation.refresh_from_db(fields=["status", "deleted_at"])
-        _tell(generation, f"its video and its pictures were deleted by {by}")
+        _record_event(generation, f"the video and the input images were deleted by {by}")
     return True
 
 
-def expire(generations: Sequence[Generation], why: str) -> list[Generation]:
-    """Those of them whose video goes for its age, now that nothing of it is served; its bytes go next."""
-    there = Generation.objects.filter(status=Status.SUCCEEDED, deleted_at=None, expired_at=None)
+def expire(generations: Sequence[Generation], reason: str) -> list[Generation]:
+    """Stop serving the videos of old generations. Return the generations whose bytes the caller now deletes.
+
+    Generations that are deleted or expired already, or locked by another worker, are left out.
+    """
+    served = Generation.objects.filter(status=Status.SUCCEEDED, deleted_at=None, expired_at=None)
     with transaction.atomic():
-        mine = there.filter(pk__in=[one.pk for one in generations]).select_for_update(skip_locked=True, no_key=True)
-        gone = list(mine)
-        Generation.objects.filter(pk__in=[one.pk for one in gone]).update(expired_at=timezone.now())
-        Event.objects.bulk_create([Event(generation=one, status=one.status, message=why) for one in gone])
-    return gone
+        rows = served.filter(pk__in=[generation.pk for generation in generations])
+        expired = list(rows.select_for_update(skip_locked=True, no_key=True))
+        Generation.objects.filter(pk__in=[generation.pk for generation in expired]).update(expired_at=timezone.now())
+        Event.objects.bulk_create(
+            [Event(generation=generation, status=generation.status, message=reason) for generation in expired]
+        )
+    return expired
 
 
 def mark_purged(generation: Generation) -> None:
-    """Its bytes are gone from the bucket."""
+    """Record that the generation's bytes were deleted from the bucket."""
     Generation.objects.filter(pk=generation.pk, purged_at=None).update(purged_at=timezone.now())
 
 
-def _finish(generation: Generation, sources: Iterable[Status], target: Status, why: str = "", **columns: Any) -> bool:
+def _resolve_in_doubt(generation: Generation, target: Status, reason: str, columns: dict[str, Any]) -> bool:
+    """Move a generation in doubt to `target`, unless a later attempt was sent. The worker's claim does not matter."""
+    sent = generation.submitted_at
+    return _transition(generation, [Status.IN_DOUBT], target, reason, fenced=False, last_submitted_at=sent, **columns)
+
+
+def _finish(
+    generation: Generation, sources: Iterable[Status], target: Status, reason: str = "", **columns: Any
+) -> bool:
+    """Move the generation to a final status and count it in the metrics after the commit."""
     with transaction.atomic():
-        moved = _move(generation, sources, target, why, due_at=None, finished_at=timezone.now(), **columns)
-        if moved:
-            ended = (metrics.mode(test=generation.test), str(target), columns.get("error_code", ""))
-            transaction.on_commit(metrics.FINISHED.labels(*ended).inc)
-    return moved
+        finished = _transition(generation, sources, target, reason, due_at=None, finished_at=timezone.now(), **columns)
+        if finished:
+            labels = (metrics.mode(test=generation.test), str(target), columns.get("error_code", ""))
+            transaction.on_commit(metrics.FINISHED.labels(*labels).inc)
+    return finished
 
 
-def _observe(histogram: Histogram, since: datetime | None) -> None:
-    """The seconds since then, once what is told is committed."""
+def _observe_on_commit(histogram: Histogram, since: datetime | None) -> None:
+    """Observe the seconds since that time, after the commit."""
     assert since is not None
     seconds = (timezone.now() - since).total_seconds()
     transaction.on_commit(lambda: histogram.observe(seconds))
 
 
-def _move(
+def _transition(
     generation: Generation,
     sources: Iterable[Status],
     target: Status,
-    why: str = "",
+    reason: str = "",
     *,
     fenced: bool = True,
-    sent: datetime | None = None,
+    last_submitted_at: datetime | None = None,
     **columns: Any,
 ) -> bool:
-    """`fenced`: only while the turn is this worker's. `sent`: only while that attempt is its newest."""
+    """Change the status from one of `sources` to `target`, store the event and publish it. Return False if not done.
+
+    `fenced`: only if the generation is still claimed by this worker. `last_submitted_at`: only if the attempt of that
+    time is the newest.
+    """
     with transaction.atomic():
         row = Generation.objects.filter(pk=generation.pk, status__in=sources)
         if fenced:
             row = row.filter(fencing_token=generation.fencing_token)
-        if sent:
-            row = row.filter(submitted_at=sent)
+        if last_submitted_at:
+            row = row.filter(submitted_at=last_submitted_at)
         if not row.update(status=target, **columns):
             return False
         failpoint("move_before_event")
         for name, value in {"status": target, **columns}.items():
             setattr(generation, name, value)
-        _tell(generation, why)
-        deliveries.publish(generation)
+        _record_event(generation, reason)
+        outbox.publish(generation)
     return True
 
 
-def _note(generation: Generation, **columns: Any) -> bool:
-    """Learn something without moving: it holds only while the turn is this worker's."""
+def _update_if_claimed(generation: Generation, **columns: Any) -> bool:
+    """Set columns without a transition. Return False if the generation is no longer claimed by this worker."""
     row = Generation.objects.filter(pk=generation.pk, fencing_token=generation.fencing_token, status=generation.status)
     if not row.update(**columns):
         return False
@@ -388,26 +445,29 @@ def _note(generation: Generation, **columns: Any) -> bool:
     return True
 
 
-def _tell(generation: Generation, why: str) -> None:
-    engine.run(*_event(generation, why))
+def _record_event(generation: Generation, reason: str) -> None:
+    """Store the event now, and write the log entry after the commit."""
+    engine.run(*_event_insert(generation, reason))
     status = str(generation.status)
-    transaction.on_commit(lambda: tell(generation, why, status))
+    transaction.on_commit(lambda: log_transition(generation, reason, status))
 
 
-def _event(generation: Generation, why: str) -> Statement:
-    return _insert_event.of(generation_id=generation.pk, status=str(generation.status), message=why)
+def _event_insert(generation: Generation, reason: str) -> Statement:
+    """Return the INSERT of an event with the generation's present status."""
+    return _insert_event.with_values(generation_id=generation.pk, status=str(generation.status), message=reason)
 
 
-def tell(generation: Generation, why: str, status: str = Status.QUEUED) -> None:
-    """The log, of a move that is committed."""
+def log_transition(generation: Generation, reason: str, status: str = Status.QUEUED) -> None:
+    """Write the log entry of a transition that is committed."""
     since = int((timezone.now() - generation.created_at).total_seconds() * 1000)
-    log.info("move", action=str(status), **_named(generation), duration_ms=since, why=why)
+    log.info("move", action=str(status), **_log_fields(generation), duration_ms=since, why=reason)
 
 
-def _named(generation: Generation) -> dict[str, Any]:
-    """As each line about a generation names it."""
+def _log_fields(generation: Generation) -> dict[str, Any]:
+    """Return the fields by which each log entry names the generation."""
     return {"tenant": generation.tenant_id, "generation": str(generation.pk), "seed": generation.seed}
 
 
-def _close(attempt: Attempt, outcome: str, detail: str) -> None:
+def _close_attempt(attempt: Attempt, outcome: str, detail: str) -> None:
+    """Record the end of an attempt."""
     Attempt.objects.filter(pk=attempt.pk).update(finished_at=timezone.now(), outcome=outcome, detail=detail)

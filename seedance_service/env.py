@@ -1,12 +1,13 @@
-"""Readers of the environment that refuse to guess: a value that is not plainly right stops the start.
+"""Read and check environment variables, and record what each one is for.
 
-Every variable may be given as NAME_FILE, the path of a file that holds it.
+Every variable may be given as NAME_FILE, the path of a file that holds the value. A reader never guesses: a value that
+is not plainly right raises ImproperlyConfigured and stops the start.
 """
 
 import ipaddress
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -14,47 +15,85 @@ from django.core.exceptions import ImproperlyConfigured
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
 
 
-def text(name: str, default: str = "") -> str:
+class Variable(NamedTuple):
+    """One environment variable as docs/SETTINGS.md describes it."""
+
+    name: str
+    default: str  # "" means that there is no default
+    accepts: str
+    help: str
+
+
+documented: dict[str, Variable] = {}  # by name, in the order of reading
+
+
+def document(name: str, *, help: str, default: str = "", accepts: str = "text") -> None:
+    """Record a variable for docs/SETTINGS.md."""
+    documented[name] = Variable(name, default, accepts, help)
+
+
+def _read(name: str, default: str) -> str:
+    """Return the value of a variable, or the content of the file that NAME_FILE names, without outer spaces."""
     path = os.environ.get(f"{name}_FILE")
     if not path or name in os.environ:
         return os.environ.get(name, default).strip()
     try:
         return Path(path).read_text().strip()
     except OSError as error:
-        raise ImproperlyConfigured(f"{name}_FILE names {path}, which can not be read: {error.strerror}") from error
+        raise ImproperlyConfigured(f"{name}_FILE names {path}, which cannot be read: {error.strerror}") from error
 
 
-def words(name: str, default: str = "") -> list[str]:
-    """A list of values separated by commas."""
-    return [word for word in (part.strip() for part in text(name, default).split(",")) if word]
+def text(name: str, default: str = "", *, help: str, default_label: str | None = None) -> str:
+    """Return a variable as text.
+
+    `default_label` stands for the default in docs/SETTINGS.md, where the default is computed.
+    """
+    document(name, help=help, default=default if default_label is None else default_label)
+    return _read(name, default)
 
 
-def flag(name: str, default: bool = False) -> bool:
-    value = text(name, "on" if default else "off").lower()
+def folder(name: str, default: Path, *, help: str, default_label: str) -> Path:
+    """Return a variable as the path of a folder."""
+    return Path(text(name, str(default), help=help, default_label=default_label))
+
+
+def comma_list(name: str, default: str = "", *, help: str) -> list[str]:
+    """Return a list of values that are separated by commas."""
+    document(name, help=help, default=default, accepts="comma-separated list")
+    return [word for word in (part.strip() for part in _read(name, default).split(",")) if word]
+
+
+def flag(name: str, default: bool = False, *, help: str, default_label: str | None = None) -> bool:
+    """Return True for on, yes, true or 1, and False for off, no, false, 0 or nothing."""
+    label = "on" if default else "off"
+    document(name, help=help, default=default_label or label, accepts="`on` or `off`")
+    value = _read(name, label).lower()
     if value not in _TRUE | _FALSE:
         raise ImproperlyConfigured(f"{name} is {value!r}; it takes on or off.")
     return value in _TRUE
 
 
-def whole(name: str, default: int, *, least: int, most: int) -> int:
-    """A whole number from `least` to `most`."""
-    value = text(name, str(default))
-    if not (value.isascii() and value.isdecimal() and least <= int(value) <= most):
-        raise ImproperlyConfigured(f"{name} is {value!r}; it takes a whole number from {least} to {most}.")
+def integer(name: str, default: int, *, minimum: int = 0, maximum: int, help: str) -> int:
+    """Return a whole number from `minimum` to `maximum`."""
+    document(name, help=help, default=str(default), accepts=f"{minimum} to {maximum}")
+    value = _read(name, str(default))
+    if not (value.isascii() and value.isdecimal() and minimum <= int(value) <= maximum):
+        raise ImproperlyConfigured(f"{name} is {value!r}; it takes a whole number from {minimum} to {maximum}.")
     return int(value)
 
 
-def one_of(name: str, default: str, choices: dict[str, str]) -> str:
-    """What the choice that is named stands for."""
-    value = text(name, default).lower()
+def choice(name: str, default: str, choices: dict[str, str], *, help: str) -> str:
+    """Return the value that belongs to the choice in the variable."""
+    document(name, help=help, default=default, accepts=" or ".join(f"`{word}`" for word in choices))
+    value = _read(name, default).lower()
     if value not in choices:
         raise ImproperlyConfigured(f"{name} is {value!r}; it takes {', '.join(choices)}.")
     return choices[value]
 
 
-def hosts(name: str) -> list[str]:
-    """Entries such as media.internal, 127.0.0.1:8001 and 10.20.0.0/16."""
-    entries = [word.lower() for word in words(name)]
+def hosts(name: str, *, help: str) -> list[str]:
+    """Return entries such as media.internal, 127.0.0.1:8001 and 10.20.0.0/16, in lower case."""
+    entries = [word.lower() for word in comma_list(name, help=help)]
     for network in (entry for entry in entries if "/" in entry):
         try:
             ipaddress.ip_network(network, strict=False)
@@ -64,9 +103,9 @@ def hosts(name: str) -> list[str]:
     return entries
 
 
-def database(name: str, default: str) -> dict[str, Any]:
-    """Django's DATABASES entry for a URL such as postgres://user@host/name or sqlite:////path."""
-    url = text(name, default)
+def database(name: str, default: str, *, help: str, default_label: str | None = None) -> dict[str, Any]:
+    """Return Django's DATABASES entry for a URL such as postgres://user@host/name or sqlite:////path."""
+    url = text(name, default, help=help, default_label=default_label)
     if url.partition("://")[0] not in ("postgres", "postgresql", "sqlite"):
         raise ImproperlyConfigured(f"{name} takes postgres://USER:PASSWORD@HOST:PORT/NAME or sqlite:////PATH.")
     return dict(environ.Env.db_url_config(url))

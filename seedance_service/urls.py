@@ -20,8 +20,8 @@ urlpatterns = [
     path("docs", pages.Reference.as_view(url_name="openapi"), name="docs"),
     path("docs.md", pages.reference_as_markdown),
     path("docs/", only_read(RedirectView.as_view(url="/docs"))),
-    path("docs/errors/<slug:name>", pages.page, {"of": pages.of_codes}),
-    path("docs/errors/<slug:name>.md", pages.page_as_markdown, {"of": pages.of_codes}),
+    path("docs/errors/<slug:name>", pages.page, {"of": pages.errors}),
+    path("docs/errors/<slug:name>.md", pages.page_as_markdown, {"of": pages.errors}),
     path("docs/<slug:name>", pages.page),
     path("docs/<slug:name>.md", pages.page_as_markdown),
 ]

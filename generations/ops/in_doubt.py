@@ -9,12 +9,13 @@ from functools import partial
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from generations import errors, lifecycle, wakeups
+from generations import lifecycle, wakeups
 from generations.models import Generation
 from generations.telemetry.failpoints import failpoint
+from generations.upstream.errors import UpstreamError
 from generations.upstream.novita import client as novita
-from tenants import actions, amounts
-from tenants.actions import Actor
+from tenants import amounts, audit
+from tenants.audit import Actor
 from tenants.errors import NotPossible
 from tenants.models import Tenant
 
@@ -26,13 +27,13 @@ def settle(generation: Generation) -> None:
     """By the tenant's policy: hold it for ops, fail it, or send it once more; one that is too old fails in any case."""
     assert generation.submitted_at is not None  # it was sent
     policy = generation.tenant.on_doubt
-    if policy == Tenant.OnDoubt.FAIL or timezone.now() >= generation.submitted_at + lifecycle.IN_DOUBT_HOLD:
+    if policy == Tenant.OnDoubt.FAIL or timezone.now() >= generation.submitted_at + lifecycle.FAIL_IN_DOUBT_AFTER:
         # From the doubt alone: ops, or a late answer, may have resolved it since it was claimed.
         lifecycle.fail(generation, "submit_unconfirmed", UNCONFIRMED, sources=[Generation.Status.IN_DOUBT])
     elif policy == Tenant.OnDoubt.RESUBMIT and generation.resumed_at is None:
         lifecycle.resubmit(generation, "the tenant's policy: sent once more, which may pay twice")
     else:
-        lifecycle.hold_doubt(generation)
+        lifecycle.await_operator(generation)
 
 
 def attempt_of(generation: Generation) -> int:
@@ -44,7 +45,7 @@ def attach(actor: Actor, generation: Generation, upstream_id: str, *, attempt: i
     """It was created, as the task `upstream_id`, which is read first. Raises NotPossible where that is another's."""
     upstream_id = upstream_id.strip()
     _check_task(generation, upstream_id)
-    move = partial(lifecycle.attach, generation, upstream_id, "found at the upstream")
+    move = partial(lifecycle.attach_task, generation, upstream_id, "found at the upstream")
     try:
         _do(actor, "attach", generation, attempt, move, upstream_id=upstream_id)
     except IntegrityError as error:
@@ -70,22 +71,22 @@ def give_up(actor: Actor, generation: Generation, *, attempt: int | None = None)
 def _failing(generation: Generation, code: str, message: str) -> Callable[[], bool]:
     """Return the move that fails it: only while the attempt that was looked at is its newest."""
     sources, sent = [Generation.Status.IN_DOUBT], generation.submitted_at
-    return partial(lifecycle.fail, generation, code, message, sources=sources, fenced=False, sent=sent)
+    return partial(lifecycle.fail, generation, code, message, sources=sources, fenced=False, last_submitted_at=sent)
 
 
 def _do(
     actor: Actor, action: str, generation: Generation, attempt: int | None, move: Callable[[], bool], **facts: str
 ) -> None:
     """`attempt`: which one was looked at; where another was sent since, what was found out is not about it."""
-    actions.check_reason(actor)
+    audit.require_reason(actor)
     with transaction.atomic():
         in_doubt = Generation.objects.filter(pk=generation.pk, status=Generation.Status.IN_DOUBT).exists()
         if in_doubt and attempt not in (None, attempt_of(generation)):
             raise NotPossible(reason="Another attempt was sent since: what was found out is not about it.")
         if not move():
             raise NotPossible(reason="It is no longer in doubt.")
-        changes = {**facts, "usd_at_risk": amounts.usd(generation.price_micro)}
-        actions.note(actor, f"doubt: {action}", generation.tenant, str(generation.pk), changes)
+        changes = {**facts, "usd_at_risk": amounts.format_usd(generation.price_micro)}
+        audit.record(actor, f"doubt: {action}", generation.tenant, str(generation.pk), changes)
         failpoint("doubt_before_commit")
     wakeups.ring()
 
@@ -98,7 +99,7 @@ def _check_task(generation: Generation, upstream_id: str) -> None:
         raise NotPossible(reason="That task belongs to another generation.")
     try:
         seen = novita.poll(novita.account(test=generation.test), upstream_id)
-    except errors.UpstreamError as trouble:
+    except UpstreamError as trouble:
         raise NotPossible(reason=f"The upstream does not show that task: {trouble}.") from trouble
     match seen:
         case novita.Rendering():

@@ -5,13 +5,11 @@ killed between the two leaves behind is an orphan, which goes later. Rows of gen
 are never pruned.
 """
 
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import structlog
 from django.conf import settings
@@ -20,8 +18,8 @@ from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
 
 from generations import ids, lifecycle, wakeups
-from generations.bucket import inputs, objects
-from generations.errors import StorageError
+from generations.bucket import inputs, object_keys, objects
+from generations.bucket.errors import StorageError
 from generations.models import Delivery, Event, Generation, InputImage, MaintenanceCursor
 from generations.reports import worker_hosts
 from tenants import times
@@ -36,8 +34,6 @@ ORPHANS_EVERY = timedelta(days=1)  # how often the whole bucket is looked throug
 QUEUE_DAYS = 30  # what django-q2 keeps of rings that failed
 SILENT_HOST = timedelta(days=7)  # a worker host that was not seen for so long is gone
 EVER = datetime(2000, 1, 1, tzinfo=UTC)  # nothing is older
-VIDEO = re.compile(r"videos/\d+/\d{4}/\d{2}/([0-9a-f-]{36})-\d+\.(?:mp4|jpg)")
-PICTURE = re.compile(r"inputs/\d+/[0-9a-f]{64}(?:-[0-9a-f]{16})?")
 
 
 @dataclass
@@ -82,7 +78,7 @@ class Prune:
             )
             for batch in self._batches(rows.order_by("finished_at"), done, "video_size"):
                 gone = lifecycle.expire(batch, f"its video was removed: it ended before {times.readable(before)} UTC")
-                objects.delete_all([key for one in gone for key in (one.video_key, one.poster_key) if key])
+                objects.delete_many([key for one in gone for key in (one.video_key, one.poster_key) if key])
                 done.count += len(gone)
                 done.bytes += sum(one.video_size or 0 for one in gone)
         return done
@@ -91,9 +87,9 @@ class Prune:
         """That no generation which is live, or was made since, was made from."""
         done = Pruned("pictures")
         for tenant, before in self._bounds("input_days", settings.INPUT_DAYS):
-            rows = inputs.unwanted(tenant.pk, before)
+            rows = inputs.unused(tenant.pk, before)
             for batch in self._batches(rows.order_by("created_at"), done, "size"):
-                gone = inputs.give_up_all(tenant.pk, [one.pk for one in batch], before)
+                gone = inputs.delete_unused(tenant.pk, [one.pk for one in batch], before)
                 done.count += len(gone)
                 done.bytes += sum(one.size for one in gone)
                 if not gone:  # all of them are wanted again
@@ -109,12 +105,12 @@ class Prune:
         if chore and chore.done_at and self.now - chore.done_at < ORPHANS_EVERY:
             done.note = f"looked for at {times.readable(chore.done_at)} UTC"
             return done
-        for page in objects.pages(["inputs/", "videos/"], after=chore.position if chore else ""):
+        for page in objects.list_pages([object_keys.INPUTS, object_keys.VIDEOS], after=chore.position if chore else ""):
             old = [one for one in page if self.now - one.modified > ORPHAN_AFTER]
             orphans, left = _orphans(old)
             unknown += left
             if not self.dry:
-                objects.delete_all([one.key for one in orphans])
+                objects.delete_many([one.key for one in orphans])
                 MaintenanceCursor.objects.filter(pk="orphans").update(position=page[-1].key)
             done.count += len(orphans)
             done.bytes += sum(one.size for one in orphans)
@@ -200,10 +196,10 @@ class Prune:
         return time.monotonic() > self._ends
 
 
-def _orphans(found: Iterable[objects.Stored]) -> tuple[list[objects.Stored], int]:
+def _orphans(found: Iterable[objects.ListedObject]) -> tuple[list[objects.ListedObject], int]:
     """Those that no row wants, and how many videos no row knows. What has none of our names is somebody else's."""
-    videos = {one.key: (UUID(name[1]), one) for one in found if (name := VIDEO.fullmatch(one.key))}
-    pictures = {one.key: one for one in found if PICTURE.fullmatch(one.key)}
+    videos = {one.key: (pk, one) for one in found if (pk := object_keys.generation_id(one.key))}
+    pictures = {one.key: one for one in found if object_keys.is_input(one.key)}
     rows = Generation.objects.filter(pk__in={pk for pk, _ in videos.values()})
     known = {row.pk: row for row in rows.only("video_key", "poster_key", "deleted_at", "expired_at", "finished_at")}
     unknown = sum(1 for pk, _ in videos.values() if pk not in known)

@@ -34,7 +34,7 @@ def render() -> bytes:
 
 
 def is_authorized(authorization: str) -> bool:
-    """Return whether the Authorization header has METRICS_TOKEN as a bearer token. Without the setting none fits."""
+    """Return whether the Authorization header holds METRICS_TOKEN as a bearer token; False if the setting is empty."""
     token = authorization.removeprefix("Bearer ").encode()
     return bool(settings.METRICS_TOKEN) and hmac.compare_digest(token, settings.METRICS_TOKEN.encode())
 

@@ -1,9 +1,10 @@
-"""Every place where a test may kill, hang or break the process, by name. Off unless FAILPOINT is set.
+"""Named places at which a test may kill, hang or break the process. They do nothing unless FAILPOINT is set.
 
-FAILPOINT is `name:act[:chance]`, several with commas, `*` for every name. Acts are `kill` (SIGKILL to this process),
-`hang` (two seconds; `hang=30`, thirty) and `raise`; a chance of 0.01 is one in a hundred passes. Or it is `@FOLDER`: a
-file there with a name, that holds an act, is a trap for the first process that comes by. FAILPOINT_LOG names a file
-that gets a line for each act, before it is done.
+FAILPOINT is `name:action[:chance]`, several separated by commas, with `*` for every name. An action is `kill` (SIGKILL
+to this process), `hang` (two seconds; `hang=30` thirty) or `raise`. A chance of 0.01 is one in a hundred passes.
+
+FAILPOINT may also be `@FOLDER`. A file there, named as a failpoint and holding an action, is a trap for the first
+process that passes. FAILPOINT_LOG is a file that gets a line for each action, before the action is taken.
 """
 
 import os
@@ -17,90 +18,100 @@ from pathlib import Path
 from django.conf import settings
 
 NAMES = (
-    "accept_before_commit",  # the row, its hold and its room are written
-    "accept_committed",  # and nobody has been told
+    "accept_before_commit",  # row, hold and counters are written, in an open transaction
+    "accept_committed",  # the caller has no answer yet
     "claim_committed",
-    "submit_recorded",  # the attempt is durable, no byte is sent
-    "submit_half_sent",  # some of the POST's body is on its way
-    "submit_answered",  # and what the answer was is recorded nowhere
+    "submit_recorded",  # the attempt is committed, and no byte is sent
+    "submit_half_sent",  # a part of the POST's body is sent
+    "submit_answered",  # the answer to the POST is not recorded yet
     "submit_settled",
     "poll_before",
     "poll_answered",
-    "copy_started",  # the row says copying, no byte is read
-    "copy_reading",  # some of the bytes have come
-    "copy_stored",  # the object is whole, and not verified
-    "copy_verified",  # and the row does not say so
-    "move_before_event",  # the row has moved, within its transaction
-    "finish_before_ledger",  # it has ended, within its transaction, and its hold is open
+    "copy_started",  # the row's status is copying, and no byte is read
+    "copy_reading",  # a part of the video is read
+    "copy_stored",  # the object is complete, and not verified
+    "copy_verified",  # the row is not updated yet
+    "move_before_event",  # the row is updated, in an open transaction, and the event is not written
+    "finish_before_ledger",  # the row is finished, in an open transaction, and the hold is still open
     "finish_committed",
     "doubt_recorded",
-    "doubt_before_commit",  # what ops decided is written, within its transaction
-    "delivery_sent",  # the receiver has answered, and nobody has written it down
+    "doubt_before_commit",  # the operator's action is written, in an open transaction
+    "delivery_sent",  # the receiver has answered, and the answer is not recorded
     "delivery_recorded",
     "slot_taken",
-    "slot_freed",  # and the last look is to come
+    "slot_freed",  # the last check for due rows is still to come
     "ring_before",
-    "ring_claimed",  # a ring is said to be under way, and is not
+    "ring_claimed",  # the wake-up is recorded as sent, and is not in the queue
 )
-HANG = 2.0  # seconds
+DEFAULT_HANG_SECONDS = 2.0
 
 
-class Broken(Exception):
-    """What the act `raise` raises."""
+class FailpointError(Exception):
+    """The exception that the action `raise` raises."""
 
 
 @dataclass(frozen=True)
-class Arm:
-    act: str
+class Trap:
+    """What happens at a failpoint: an action, and the chance of it for each pass."""
+
+    action: str
     chance: float
-    seconds: float = HANG
+    seconds: float = DEFAULT_HANG_SECONDS
 
 
 def failpoint(name: str) -> None:
-    """Does nothing, unless this place is armed."""
+    """Take the action that is set for this place. Do nothing if none is set.
+
+    Raise FailpointError for the action `raise`, and ValueError if FAILPOINT is malformed.
+    """
     if not settings.FAILPOINT:
         return
-    arm = _trap(name) if settings.FAILPOINT.startswith("@") else _chance(name)
-    if arm is None:
+    trap = _take_from_folder(name) if settings.FAILPOINT.startswith("@") else _draw_from_setting(name)
+    if trap is None:
         return
     if settings.FAILPOINT_LOG:
         with open(settings.FAILPOINT_LOG, "a") as file:
-            file.write(f"{name} {arm.act} {os.getpid()}\n")
-    match arm.act:
+            file.write(f"{name} {trap.action} {os.getpid()}\n")
+    match trap.action:
         case "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         case "hang":
-            time.sleep(arm.seconds)
+            time.sleep(trap.seconds)
         case "raise":
-            raise Broken(name)
+            raise FailpointError(name)
 
 
-def _chance(name: str) -> Arm | None:
-    armed = _armed(settings.FAILPOINT)
-    arm = armed.get(name) or armed.get("*")
-    return arm if arm and random.random() < arm.chance else None  # noqa: S311
+def _draw_from_setting(name: str) -> Trap | None:
+    """Return the trap that FAILPOINT sets for this place, with the probability of its chance. Else return None."""
+    traps = _parse(settings.FAILPOINT)
+    trap = traps.get(name) or traps.get("*")
+    return trap if trap and random.random() < trap.chance else None  # noqa: S311
 
 
-def _trap(name: str) -> Arm | None:
-    """Springs once: who removes the file is the one."""
+def _take_from_folder(name: str) -> Trap | None:
+    """Remove the trap's file and return the trap. Return None if there is no file, or another process removed it."""
     path = Path(settings.FAILPOINT[1:]) / name
     try:
-        act = path.read_text()
+        action = path.read_text()
         path.unlink()
     except FileNotFoundError:
         return None
-    return _parsed(f"{name}:{act}")[1]
+    return _parse_trap(f"{name}:{action}")[1]
 
 
 @cache
-def _armed(text: str) -> dict[str, Arm]:
-    return dict(_parsed(one) for one in text.split(","))
+def _parse(text: str) -> dict[str, Trap]:
+    """Parse the setting into traps by name."""
+    return dict(_parse_trap(part) for part in text.split(","))
 
 
-def _parsed(text: str) -> tuple[str, Arm]:
-    """Raises ValueError for a name or an act that there is not: a test that arms nothing would prove nothing."""
-    name, act, *rest = text.strip().split(":")
-    act, _, seconds = act.partition("=")
-    if name not in (*NAMES, "*") or act not in ("kill", "hang", "raise") or len(rest) > 1:
-        raise ValueError(f"FAILPOINT has {text!r}; there is no such failpoint or act")
-    return name, Arm(act, float(rest[0]) if rest else 1.0, float(seconds or HANG))
+def _parse_trap(text: str) -> tuple[str, Trap]:
+    """Parse `name:action[:chance]`.
+
+    Raise ValueError for an unknown name or action: a test that sets no trap would prove nothing.
+    """
+    name, action, *rest = text.strip().split(":")
+    action, _, seconds = action.partition("=")
+    if name not in (*NAMES, "*") or action not in ("kill", "hang", "raise") or len(rest) > 1:
+        raise ValueError(f"FAILPOINT has {text!r}: there is no such failpoint or action.")
+    return name, Trap(action, float(rest[0]) if rest else 1.0, float(seconds or DEFAULT_HANG_SECONDS))

@@ -1,6 +1,6 @@
-"""What is counted and timed on a generation's way, for Prometheus: over all processes of a host.
+"""The counters and histograms of a generation's processing, for Prometheus. They add up over a host's processes.
 
-Each is told where the thing has truly happened: after the commit, or after the answer.
+Count an occurrence only when it is certain: after the commit, or after the answer.
 """
 
 from functools import partial
@@ -14,46 +14,54 @@ if metric_files.FOLDER:
     values.ValueClass = values.MultiProcessValue(identify)  # type: ignore[no-untyped-call]
 
 NAMESPACE = "seedance"
-registry = CollectorRegistry()  # knows their names; their values are in the files of all processes
-QUICK = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)  # seconds; 30 MB in Base64 take some
-CALL = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120)  # seconds; a submit may take 120
-LAG = (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3.5, 5, 10, 30, 60)  # seconds; the sweep looks every 0.5
-RENDERING = (5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800, 3600, 14400, 86400)  # seconds; given up after a day
-COPYING = (0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 270)  # seconds; broken off after 270
-BYTES = tuple(10.0**power * digit for power in (5, 6, 7, 8) for digit in (1, 2, 5))  # 100 kB to 500 MB
+registry = CollectorRegistry()  # holds the names only; the values are in the files of all processes
+
+# Upper bounds of the histograms' buckets, in seconds.
+CREATE_BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)  # 30 MB in Base64 take some seconds
+SUBMIT_BUCKETS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120)  # a submit may take 120
+LAG_BUCKETS = (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3.5, 5, 10, 30, 60)  # the worker loop reads due rows every 0.5
+RENDERING_BUCKETS = (5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800, 3600, 14400, 86400)  # it fails after a day
+COPY_BUCKETS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 270)  # a copy is aborted after 270
+# Upper bounds in bytes: 100 kB to 500 MB.
+SIZE_BUCKETS = tuple(10.0**power * digit for power in (5, 6, 7, 8) for digit in (1, 2, 5))
 
 
 def mode(*, test: bool) -> str:
+    """Return the value of the label `mode`."""
     return "test" if test else "live"
 
 
-def _counter(name: str, says: str, *labels: str) -> Counter:
-    return Counter(name, says, labels, namespace=NAMESPACE, registry=registry)
+def _counter(name: str, description: str, *labels: str) -> Counter:
+    """Register a counter."""
+    return Counter(name, description, labels, namespace=NAMESPACE, registry=registry)
 
 
-def _histogram(name: str, says: str, buckets: tuple[float, ...]) -> Histogram:
-    return Histogram(name, says, namespace=NAMESPACE, buckets=buckets, registry=registry)
+def _histogram(name: str, description: str, buckets: tuple[float, ...]) -> Histogram:
+    """Register a histogram."""
+    return Histogram(name, description, namespace=NAMESPACE, buckets=buckets, registry=registry)
 
 
-ACCEPTED = _counter("accepted", "Generations that were accepted.", "mode")
-REFUSED = _counter("refused", "Creates that were refused, by the limit that was reached.", "limit")
-SUBMITTED = _counter("submitted", "Paid POSTs that were begun.", "mode")
-FINISHED = _counter("finished", "Generations that ended.", "mode", "state", "reason")
-UPSTREAM_CALLS = _counter("upstream_calls", "Calls of the upstream, by what came of them.", "call", "outcome")
+ACCEPTED = _counter("accepted", "Accepted generations.", "mode")
+REFUSED = _counter("refused", "Refused creates, by the limit that was reached.", "limit")
+SUBMITTED = _counter("submitted", "Paid POSTs to the upstream, counted at their start.", "mode")
+FINISHED = _counter("finished", "Finished generations.", "mode", "state", "reason")
+UPSTREAM_CALLS = _counter("upstream_calls", "Calls to the upstream, by outcome.", "call", "outcome")
 COPIED_BYTES = _counter("copied_bytes", "Bytes of videos that were stored and verified.")
-DELIVERIES = _counter("deliveries", "Webhooks that were posted, by what came of it.", "outcome")
+DELIVERIES = _counter("deliveries", "Delivery attempts of webhooks, by outcome.", "outcome")
 
-ACCEPT = _histogram("accept_seconds", "From a create's validated fields to its commit.", QUICK)
-SUBMIT = _histogram("submit_seconds", "The paid POST.", CALL)
-UPSTREAM = _histogram("upstream_seconds", "From a submit to the poll that finds it rendered.", RENDERING)
-POLL_LAG = _histogram("poll_lag_seconds", "How much later than due a poll begins.", LAG)
-COPY = _histogram("copy_seconds", "From the download's begin to the verified object.", COPYING)
-COPY_BYTES = _histogram("copy_bytes", "Bytes of a stored video.", BYTES)
-TO_VIDEO = _histogram("accept_to_video_seconds", "From accepted to succeeded.", RENDERING)
+ACCEPT = _histogram("accept_seconds", "Time from a create's validated fields to its commit.", CREATE_BUCKETS)
+SUBMIT = _histogram("submit_seconds", "Duration of the paid POST.", SUBMIT_BUCKETS)
+UPSTREAM = _histogram(
+    "upstream_seconds", "Time from the submit to the poll that finds the video rendered.", RENDERING_BUCKETS
+)
+POLL_LAG = _histogram("poll_lag_seconds", "Delay between a poll's due time and its start.", LAG_BUCKETS)
+COPY = _histogram("copy_seconds", "Time from the start of the download to the verified object.", COPY_BUCKETS)
+COPY_BYTES = _histogram("copy_bytes", "Size of stored videos in bytes.", SIZE_BUCKETS)
+TO_VIDEO = _histogram("accept_to_video_seconds", "Time from accepted to succeeded.", RENDERING_BUCKETS)
 
 WAITERS = Gauge(
     "waiters",
-    "Requests that wait for an end (Prefer: wait).",
+    "Requests that wait for a generation to finish (Prefer: wait).",
     namespace=NAMESPACE,
     registry=registry,
     multiprocess_mode="livesum",

@@ -1,6 +1,6 @@
-"""Secrets at rest: what must be read again, and so can not be a digest, is encrypted by a key drawn from SECRET_KEY.
+"""Encrypt the secrets that the database stores and that must be read again, so that a digest can not replace them.
 
-SECRET_KEY_FALLBACKS open what was sealed before the key was changed; new seals are by SECRET_KEY alone.
+The encryption key is derived from SECRET_KEY. SECRET_KEY_FALLBACKS decrypt older texts and encrypt nothing new.
 """
 
 import base64
@@ -11,35 +11,39 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 
-PURPOSE = b"generations.sealing"  # another use of SECRET_KEY gives another key
+# Never change this value: every stored secret would be lost. Another use of SECRET_KEY needs another purpose.
+PURPOSE = b"generations.sealing"
 
 
 class KeyLost(Exception):
-    """What was sealed can not be opened: its SECRET_KEY is gone, and not among SECRET_KEY_FALLBACKS."""
+    """A text can not be decrypted: neither SECRET_KEY nor SECRET_KEY_FALLBACKS hold the key that encrypted the text."""
 
 
-def seal(text: str) -> str:
-    return _box().encrypt(text.encode()).decode()
+def encrypt(text: str) -> str:
+    """Return the text, encrypted by SECRET_KEY. Two calls with the same text return different results."""
+    return _cipher().encrypt(text.encode()).decode()
 
 
-def opened(sealed: str) -> str:
-    """Raises KeyLost."""
+def decrypt(encrypted: str) -> str:
+    """Return the text that was encrypted. Raise KeyLost if no current key decrypts the text."""
     try:
-        return _box().decrypt(sealed.encode()).decode()
+        return _cipher().decrypt(encrypted.encode()).decode()
     except InvalidToken as error:
         raise KeyLost from error
 
 
-def resealed(sealed: str) -> str:
-    """The same, sealed by SECRET_KEY itself. Raises KeyLost."""
-    return seal(opened(sealed))
+def reencrypt(encrypted: str) -> str:
+    """Return the same text, encrypted by SECRET_KEY itself. Raise KeyLost if no current key decrypts the text."""
+    return encrypt(decrypt(encrypted))
 
 
-def _box() -> MultiFernet:
+def _cipher() -> MultiFernet:
+    """Return a cipher that encrypts by SECRET_KEY and decrypts by all keys."""
     return MultiFernet([_fernet(secret) for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)])
 
 
 @lru_cache(maxsize=16)
 def _fernet(secret: str) -> Fernet:
+    """Return the cipher of one secret. The derivation is cached."""
     key = HKDF(algorithm=SHA256(), length=32, salt=None, info=PURPOSE).derive(secret.encode())
     return Fernet(base64.urlsafe_b64encode(key))

@@ -1,7 +1,8 @@
-"""Where a tenant is told of its generations: a function an act, each in one transaction with its line in the audit log.
+"""Create, change, disable and delete webhook endpoints, and rotate their secrets.
 
-The callers of the API act here as `key:PREFIX`, the service itself, which disables what fails for days, as `service`.
-An act locks the row of what it changes first: deliveries to it end wholly before, or wholly after.
+Each function is one transaction with one audit entry. Callers of the API act as `key:PREFIX`; the service itself, which
+disables endpoints that fail for days, acts as `service`. A function first locks the row that it changes, so that
+deliveries to the endpoint end wholly before the change or wholly after it.
 """
 
 from collections.abc import Sequence
@@ -14,179 +15,205 @@ from django.utils import timezone
 
 from generations import single_line
 from generations.models import Delivery, WebhookEndpoint, WebhookSecret
-from generations.models.webhooks import Signing
+from generations.models.webhooks import SigningSecret
 from generations.outbound import addresses
 from generations.outbound.errors import FetchRefused
-from generations.webhooks import deliveries, encryption, signing_secrets
-from tenants import actions
-from tenants.actions import Actor
+from generations.webhooks import deliveries, encryption, outbox, signing_secrets
+from tenants import actions, audit, locks
+from tenants.audit import Actor
 from tenants.errors import NotPossible
 from tenants.models import Tenant
-from tenants.money import ledger
 
 log = structlog.stdlib.get_logger(__name__)
 
-MOST = 20  # endpoints of a tenant in one world: each multiplies what a move writes
-MOST_TESTS = 10  # test events of an endpoint that wait at once
-OVERLAP, LONGEST_OVERLAP = timedelta(hours=24), timedelta(days=7)  # in which two secrets sign
-FAILS_FOR = timedelta(days=5)  # without a success, and it is disabled
+MAX_ENDPOINTS = 20  # of a tenant in one mode: each endpoint multiplies the rows that a transition writes
+MAX_WAITING_TESTS = 10  # test events of one endpoint that are not sent yet
+MAX_DESCRIPTION_CHARS = 200  # the column's length
+DEFAULT_OVERLAP, MAX_OVERLAP = timedelta(hours=24), timedelta(days=7)  # while two secrets sign
+DISABLE_AFTER = timedelta(days=5)  # without a successful delivery
 SERVICE = "service"
-FAILED = "No delivery has succeeded for 5 days."
-GONE = "It answered 410 Gone."
+FAILED_REASON = "No delivery has succeeded for 5 days."
+GONE_REASON = "The receiver answered 410 Gone."
 
 
 def create(
     actor: Actor, tenant: Tenant, url: str, *, test: bool, events: Sequence[str] = (), description: str = ""
 ) -> tuple[WebhookEndpoint, str]:
-    """The endpoint, and its secret, which is told this once. Raises NotPossible."""
-    facts = {"url": url, "events": _known(events), "description": _checked(description)}
+    """Create an endpoint. Return the endpoint and its secret, which is shown only now. Raise NotPossible."""
+    values = {"url": url, "events": _check_events(events), "description": _check_description(description)}
     _check_url(url)
-    secret = signing_secrets.fresh()
+    secret = signing_secrets.new_secret()
     with transaction.atomic():
-        locked = ledger.lock_tenant(tenant.pk)
-        if WebhookEndpoint.objects.filter(tenant=locked, test=test, deleted_at=None).count() >= MOST:
-            raise NotPossible(reason=f"There are {MOST} webhook endpoints already; delete one first.")
-        made = WebhookEndpoint.objects.create(tenant=locked, test=test, secret=encryption.seal(secret), **facts)
-        actions.note(actor, "create webhook endpoint", locked, str(made.pk), {**facts, "test": test})
-    return made, secret
+        locked = locks.lock_tenant(tenant.pk)
+        if WebhookEndpoint.objects.filter(tenant=locked, test=test, deleted_at=None).count() >= MAX_ENDPOINTS:
+            raise NotPossible(reason=f"There are {MAX_ENDPOINTS} webhook endpoints already; delete one first.")
+        endpoint = WebhookEndpoint.objects.create(tenant=locked, test=test, secret=encryption.encrypt(secret), **values)
+        audit.record(actor, "create webhook endpoint", locked, str(endpoint.pk), {**values, "test": test})
+    return endpoint, secret
 
 
-def change(actor: Actor, endpoint: WebhookEndpoint, **wanted: Any) -> WebhookEndpoint:
-    """Set its url, events or description. What is under way to it goes to the new address."""
-    if "url" in wanted:
-        _check_url(wanted["url"])
-    if "events" in wanted:
-        wanted["events"] = _known(wanted["events"])
-    _checked(wanted.get("description", ""))
-    return _set(actor, "change webhook endpoint", endpoint, **wanted)
+def change(actor: Actor, endpoint: WebhookEndpoint, **changes: Any) -> WebhookEndpoint:
+    """Set the endpoint's url, events or description. Raise NotPossible for a wrong value.
+
+    Pending deliveries to the endpoint are sent to the new URL.
+    """
+    if "url" in changes:
+        _check_url(changes["url"])
+    if "events" in changes:
+        changes["events"] = _check_events(changes["events"])
+    _check_description(changes.get("description", ""))
+    return _update(actor, "change webhook endpoint", endpoint, **changes)
 
 
 def enable(actor: Actor, endpoint: WebhookEndpoint) -> WebhookEndpoint:
-    """What failed meanwhile is not sent by that: each delivery can be sent again."""
+    """Enable a disabled endpoint. Deliveries that failed in the meantime stay failed; each can be redelivered."""
     with transaction.atomic():
         locked = lock(endpoint)
         if locked.disabled_at is None:
             return locked
-        return _set(actor, "enable webhook endpoint", locked, disabled_at=None, disabled_reason="", failing_since=None)
+        return _update(
+            actor, "enable webhook endpoint", locked, disabled_at=None, disabled_reason="", failing_since=None
+        )
 
 
 def disable(actor: Actor, endpoint: WebhookEndpoint, reason: str = "") -> WebhookEndpoint:
-    """What is under way to it has failed. Where the service did it, the tenant's other endpoints are told."""
+    """Disable the endpoint and mark its pending deliveries as failed.
+
+    If the service itself disables an endpoint, the tenant's other endpoints receive an event.
+    """
     with transaction.atomic():
         locked = lock(endpoint)
         if locked.disabled_at or locked.deleted_at:
             return locked
-        done = _set(actor, "disable webhook endpoint", locked, disabled_at=timezone.now(), disabled_reason=reason)
-        deliveries.end_pending(done)
+        disabled = _update(
+            actor, "disable webhook endpoint", locked, disabled_at=timezone.now(), disabled_reason=reason
+        )
+        deliveries.fail_pending(disabled)
         if actor.name == SERVICE:
-            told = deliveries.listeners(done.tenant_id, done.test, deliveries.DISABLED)
-            facts = {"endpoint_id": str(done.pk), "reason": reason, "test": done.test}
-            deliveries.tell(told, deliveries.DISABLED, facts)
-            log.warning("a webhook endpoint is disabled", endpoint=str(done.pk), tenant=done.tenant_id, reason=reason)
-    return done
+            others = outbox.subscribed_endpoints(disabled.tenant_id, disabled.test, outbox.DISABLED)
+            data = {"endpoint_id": str(disabled.pk), "reason": reason, "test": disabled.test}
+            outbox.publish_to(others, outbox.DISABLED, data)
+            log.warning(
+                "a webhook endpoint is disabled", endpoint=str(disabled.pk), tenant=disabled.tenant_id, reason=reason
+            )
+    return disabled
 
 
 def delete(actor: Actor, endpoint: WebhookEndpoint) -> None:
-    """Its deliveries stay in the log; what was under way has failed. Its secret is gone."""
+    """Delete the endpoint and its secrets, and mark its pending deliveries as failed. The delivery log stays."""
     with transaction.atomic():
         if lock(endpoint).deleted_at:
             return
-        done = _set(actor, "delete webhook endpoint", endpoint, deleted_at=timezone.now())
-        WebhookEndpoint.objects.filter(pk=done.pk).update(secret="", previous_secret="", previous_until=None)
-        deliveries.end_pending(done)
+        deleted = _update(actor, "delete webhook endpoint", endpoint, deleted_at=timezone.now())
+        WebhookEndpoint.objects.filter(pk=deleted.pk).update(secret="", previous_secret="", previous_until=None)
+        deliveries.fail_pending(deleted)
 
 
-def rotate_secret(actor: Actor, endpoint: WebhookEndpoint, overlap: timedelta = OVERLAP) -> tuple[str, datetime | None]:
-    """A new secret, told this once; and until when the old one signs too, None where it does so no longer."""
+def rotate_secret(
+    actor: Actor, endpoint: WebhookEndpoint, overlap: timedelta = DEFAULT_OVERLAP
+) -> tuple[str, datetime | None]:
+    """Replace the endpoint's secret. Return the new secret, which is shown only now, and the end of the overlap.
+
+    The old secret also signs until that end. None means that the old secret no longer signs.
+    """
     with transaction.atomic():
         locked = lock(endpoint)
         return _rotate(actor, "rotate webhook secret", locked.tenant, str(locked.pk), locked, overlap)
 
 
 def rotate_tenant_secret(
-    actor: Actor, tenant: Tenant, *, test: bool, overlap: timedelta = OVERLAP
+    actor: Actor, tenant: Tenant, *, test: bool, overlap: timedelta = DEFAULT_OVERLAP
 ) -> tuple[str, datetime | None]:
-    """As `rotate_secret`, for the one that signs what goes to the `webhook_url`s of single generations."""
+    """Replace the secret that signs deliveries to the own webhooks of generations. Return as `rotate_secret` does."""
     with transaction.atomic():
-        kept = signing_secrets.of_tenant(tenant.pk, test)
-        locked = WebhookSecret.objects.select_for_update(no_key=True).get(pk=kept.pk)
+        existing = signing_secrets.ensure_for_tenant(tenant.pk, test)
+        locked = WebhookSecret.objects.select_for_update(no_key=True).get(pk=existing.pk)
         return _rotate(actor, "rotate tenant's webhook secret", tenant, tenant.name, locked, overlap)
 
 
 def send_test(endpoint: WebhookEndpoint) -> Delivery:
-    """A test event, to this endpoint alone. Raises NotPossible."""
+    """Publish a test event to this endpoint alone. Return the stored delivery. Raise NotPossible."""
     with transaction.atomic():
         locked = lock(endpoint)
         if locked.disabled_at:
             raise NotPossible(reason="The endpoint is disabled: enable it first.")
-        waiting = Delivery.objects.filter(endpoint=locked, due_at__isnull=False, type=deliveries.TEST).count()
-        if waiting >= MOST_TESTS:
-            raise NotPossible(reason=f"{waiting} test events wait for this endpoint already.")
-        [sent] = deliveries.tell([locked], deliveries.TEST, {"endpoint_id": str(locked.pk), "test": locked.test})
-    return sent
+        waiting = Delivery.objects.filter(endpoint=locked, due_at__isnull=False, type=outbox.TEST).count()
+        if waiting >= MAX_WAITING_TESTS:
+            raise NotPossible(reason=f"{waiting} test events are already waiting for this endpoint.")
+        data = {"endpoint_id": str(locked.pk), "test": locked.test}
+        [delivery] = outbox.publish_to([locked], outbox.TEST, data)
+    return delivery
 
 
 def redeliver(actor: Actor, delivery: Delivery) -> None:
-    """The same message, with its id, and the schedule begun anew. Raises NotPossible where nobody would be sent it."""
+    """Send the same message again, with the same id and a new schedule.
+
+    Raise NotPossible if the endpoint is disabled or deleted.
+    """
     with transaction.atomic():
         locked = lock(delivery.endpoint) if delivery.endpoint else None
         if locked and (locked.disabled_at or locked.deleted_at):
-            raise NotPossible(reason=f"Its endpoint is {'deleted' if locked.deleted_at else 'disabled'}.")
+            raise NotPossible(reason=f"The endpoint is {'deleted' if locked.deleted_at else 'disabled'}.")
         deliveries.redeliver(delivery)
-        actions.note(actor, "redeliver webhook", delivery.tenant, str(delivery.pk), {"type": delivery.type})
+        audit.record(actor, "redeliver webhook", delivery.tenant, str(delivery.pk), {"type": delivery.type})
 
 
-def mark_working(endpoint: WebhookEndpoint) -> None:
+def record_success(endpoint: WebhookEndpoint) -> None:
+    """Record that a delivery to the endpoint succeeded: the endpoint is not failing any more."""
     WebhookEndpoint.objects.filter(pk=endpoint.pk, failing_since__isnull=False).update(failing_since=None)
 
 
 def record_failure(endpoint: WebhookEndpoint) -> bool:
-    """Note that a delivery failed. Return whether the endpoint has failed for so long that it is to be disabled."""
+    """Record that a delivery to the endpoint failed. Return True if the endpoint has failed for DISABLE_AFTER."""
     now = timezone.now()
     if WebhookEndpoint.objects.filter(pk=endpoint.pk, failing_since=None).update(failing_since=now):
         return False
-    return WebhookEndpoint.objects.filter(pk=endpoint.pk, failing_since__lte=now - FAILS_FOR).exists()
+    return WebhookEndpoint.objects.filter(pk=endpoint.pk, failing_since__lte=now - DISABLE_AFTER).exists()
 
 
 def lock(endpoint: WebhookEndpoint) -> WebhookEndpoint:
-    """The endpoint as it is now; until the transaction ends nobody else changes it."""
+    """Lock the endpoint's row until the transaction ends. Return the endpoint as it is now."""
     rows = WebhookEndpoint.objects.select_related("tenant").select_for_update(no_key=True, of=("self",))
     return rows.get(pk=endpoint.pk)
 
 
 def _rotate(
-    actor: Actor, action: str, tenant: Tenant, target: str, signing: Signing, overlap: timedelta
+    actor: Actor, action: str, tenant: Tenant, target: str, row: SigningSecret, overlap: timedelta
 ) -> tuple[str, datetime | None]:
-    if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
-        raise NotPossible(reason=f"An overlap is from 0 to {LONGEST_OVERLAP.days} days.")
+    """Replace the row's secret and write the audit entry. Raise NotPossible if the overlap is out of bounds."""
+    if not timedelta(0) <= overlap <= MAX_OVERLAP:
+        raise NotPossible(reason=f"The overlap must be from 0 to {MAX_OVERLAP.days} days.")
     until = timezone.now() + overlap if overlap else None
-    secret = signing_secrets.renew(signing, until)
-    actions.note(actor, action, tenant, target, {"overlap_hours": overlap / timedelta(hours=1)})
+    secret = signing_secrets.rotate(row, until)
+    audit.record(actor, action, tenant, target, {"overlap_hours": overlap / timedelta(hours=1)})
     return secret, until
 
 
-def _set(actor: Actor, action: str, endpoint: WebhookEndpoint, **wanted: Any) -> WebhookEndpoint:
+def _update(actor: Actor, action: str, endpoint: WebhookEndpoint, **changes: Any) -> WebhookEndpoint:
+    """Lock the endpoint, set the changed columns and write the audit entry. Return the endpoint as it is now."""
     with transaction.atomic():
         locked = lock(endpoint)
-        actions.record_changes(actor, action, locked.tenant, str(locked.pk), locked, wanted)
+        actions.save_changes(actor, action, locked.tenant, str(locked.pk), locked, changes)
     return locked
 
 
-def _known(events: Sequence[str]) -> list[str]:
-    """Each once, in the order of the documentation."""
-    if unknown := set(events) - set(deliveries.TYPES):
+def _check_events(events: Sequence[str]) -> list[str]:
+    """Return each event type once, in the order of the documentation. Raise NotPossible for an unknown type."""
+    if unknown := set(events) - set(outbox.EVENT_TYPES):
         raise NotPossible(reason=f"There is no event type {sorted(unknown)[0]!r}.")
-    return [kind for kind in deliveries.TYPES if kind in events]
+    return [event_type for event_type in outbox.EVENT_TYPES if event_type in events]
 
 
-def _checked(description: str) -> str:
-    if len(description) > 200 or not single_line.is_line(description):
-        raise NotPossible(reason="A description has at most 200 printable characters.")
+def _check_description(description: str) -> str:
+    """Return the description. Raise NotPossible if it is too long or holds a character that can not be printed."""
+    if len(description) > MAX_DESCRIPTION_CHARS or not single_line.is_line(description):
+        raise NotPossible(reason=f"A description has at most {MAX_DESCRIPTION_CHARS} printable characters.")
     return description
 
 
 def _check_url(url: str) -> None:
+    """Raise NotPossible if the service may not call the URL."""
     try:
         addresses.check_url(url)
     except FetchRefused as error:
-        raise NotPossible(reason=f"That URL can not be called: {error}.") from error
+        raise NotPossible(reason=f"This URL can not be called: {error}.") from error

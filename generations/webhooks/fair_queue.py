@@ -1,8 +1,9 @@
-"""Whose delivery is next. A receiver that is dead, slow or hostile holds few threads, and none that others need.
+"""Claim the deliveries to send next, so that a dead, slow or hostile receiver holds few threads and delays no others.
 
-At most 2 posts at once go to one receiver and 4 to those of one tenant. What is failing has half of the threads in all,
-and what is not has the rest; of each, half is kept for tenants that have none under way. A receiver is an endpoint, or
-the host of a single generation's own URL. All of it is counted in one sweep: there is one a worker host.
+At most 2 POSTs go to one receiver at once, and at most 4 to the receivers of one tenant. Failing receivers get half of
+the threads in all; the others get the rest. Half of each share is reserved for tenants that have nothing in flight. A
+receiver is an endpoint, or the host of a generation's own webhook. The counts are those of one worker run, and a worker
+host has one run at a time.
 """
 
 import random
@@ -10,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -24,125 +26,142 @@ from generations.models import Delivery, WebhookEndpoint
 from generations.webhooks import deliveries
 from tenants.models import Tenant
 
-PER_RECEIVER, PER_TENANT = 2, 4  # at once
-AHEAD = 50  # deliveries to single URLs of a tenant, among which those are looked for whose host is free
-MOST_TENANTS = 32  # whose single URLs one look goes through
+MAX_PER_RECEIVER, MAX_PER_TENANT = 2, 4  # POSTs at once
+MAX_SCANNED = 50  # deliveries of a tenant to own webhooks, among which hosts with free capacity are looked for
+MAX_TENANTS_PER_CLAIM = 32  # whose own webhooks one iteration reads
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A delivery that may be next, or is under way."""
+    """A delivery that may be claimed next, or that is in flight."""
 
     id: UUID
     tenant_id: int
     receiver: str
-    failing: bool
+    is_failing: bool
     due_at: datetime
 
 
 class Load:
-    """What is under way, and what there is room for beside it."""
+    """Count the deliveries that are in flight, and say which ones still fit beside them."""
 
-    def __init__(self, under_way: Iterable[Candidate]) -> None:
+    def __init__(self, in_flight: Iterable[Candidate]) -> None:
+        """Start with the deliveries that are in flight."""
         self.total = self.failing = 0
         self.tenants: Counter[int] = Counter()
         self.receivers: Counter[tuple[int, str]] = Counter()
-        for candidate in under_way:
+        for candidate in in_flight:
             self.add(candidate)
 
     def add(self, candidate: Candidate) -> None:
+        """Count one more delivery as in flight."""
         self.total += 1
-        self.failing += candidate.failing
+        self.failing += candidate.is_failing
         self.tenants[candidate.tenant_id] += 1
         self.receivers[candidate.tenant_id, candidate.receiver] += 1
 
-    def has_room_for(self, candidate: Candidate) -> bool:
+    def has_capacity_for(self, candidate: Candidate) -> bool:
+        """Return whether the limits of threads, tenant and receiver allow one more such delivery."""
         threads, of_tenant = settings.DELIVERY_THREADS, self.tenants[candidate.tenant_id]
-        if candidate.failing:
+        if candidate.is_failing:
             used, share = self.failing, threads // 2
         else:
             used, share = self.total - self.failing, threads - self.failing
         return (
             self.total < threads
             and used < (share // 2 if of_tenant else share)
-            and of_tenant < PER_TENANT
-            and self.receivers[candidate.tenant_id, candidate.receiver] < PER_RECEIVER
+            and of_tenant < MAX_PER_TENANT
+            and self.receivers[candidate.tenant_id, candidate.receiver] < MAX_PER_RECEIVER
         )
 
 
-def claim(under_way: Sequence[Candidate]) -> list[tuple[Candidate, Delivery]]:
-    """What is to be sent now beside that, each now this caller's for `leases.DELIVERY_LEASE`."""
+def claim(in_flight: Sequence[Candidate]) -> list[tuple[Candidate, Delivery]]:
+    """Claim the due deliveries that fit beside those in flight, and return each with its candidate.
+
+    A claim lasts for `leases.DELIVERY_LEASE`.
+    """
     now = timezone.now()
-    load = Load(under_way)
-    if load.total >= settings.DELIVERY_THREADS or not deliveries.is_any_due(now):  # most looks find nothing
+    load = Load(in_flight)
+    if load.total >= settings.DELIVERY_THREADS or not deliveries.is_any_due(now):  # mostly nothing is due
         return []
     claimed: list[tuple[Candidate, Delivery]] = []
-    for _ in range(PER_RECEIVER):  # a look finds the oldest of each receiver
-        chosen = _chosen(load, [*_of_endpoints(now), *_of_single_urls(load, now)])
+    for _ in range(MAX_PER_RECEIVER):  # one iteration finds the oldest delivery of each receiver
+        chosen = _choose(load, [*_find_for_endpoints(now), *_find_for_own_webhooks(load, now)])
         if not chosen:
             break
-        claimed += _taken(chosen)
+        claimed += _claim_rows(chosen)
     return claimed
 
 
-def _chosen(load: Load, candidates: Sequence[Candidate]) -> dict[UUID, Candidate]:
-    """Who has the fewest under way comes first, and then who waits longest. Adds them to the load."""
+def _choose(load: Load, candidates: Sequence[Candidate]) -> dict[UUID, Candidate]:
+    """Return the candidates that fit, by id, and add them to the load.
+
+    Tenants with the fewest deliveries in flight come first, and then the deliveries that have waited longest.
+    """
     chosen: dict[UUID, Candidate] = {}
-    for _, candidate in sorted(_ranked(load, candidates), key=lambda one: (one[0], one[1].due_at)):
-        if load.has_room_for(candidate):
+    for _, candidate in sorted(_rank(load, candidates), key=lambda ranked: (ranked[0], ranked[1].due_at)):
+        if load.has_capacity_for(candidate):
             load.add(candidate)
             chosen[candidate.id] = candidate
     return chosen
 
 
-def _ranked(load: Load, candidates: Sequence[Candidate]) -> Iterator[tuple[int, Candidate]]:
-    """Each with how many of its tenant would go before it."""
+def _rank(load: Load, candidates: Sequence[Candidate]) -> Iterator[tuple[int, Candidate]]:
+    """Yield each candidate with the number of the same tenant's deliveries that come before it."""
     before = Counter(load.tenants)
-    for candidate in sorted(candidates, key=lambda one: one.due_at):
+    for candidate in sorted(candidates, key=lambda candidate: candidate.due_at):
         yield before[candidate.tenant_id], candidate
         before[candidate.tenant_id] += 1
 
 
-def _of_endpoints(now: datetime) -> Iterator[Candidate]:
-    """The oldest that is due of each."""
+def _find_for_endpoints(now: datetime) -> Iterator[Candidate]:
+    """Yield the oldest due delivery of each enabled endpoint."""
     oldest = Delivery.objects.filter(endpoint=OuterRef("pk"), due_at__lte=now).order_by("due_at")
-    rows = WebhookEndpoint.objects.filter(disabled_at=None, deleted_at=None)
-    rows = rows.annotate(due=Subquery(oldest.values("due_at")[:1]), delivery=Subquery(oldest.values("pk")[:1]))
-    facts = rows.filter(due__isnull=False).values_list("delivery", "tenant_id", "pk", "failing_since", "due")
-    for delivery, tenant_id, pk, failing_since, due_at in facts:
-        yield Candidate(delivery, tenant_id, str(pk), failing_since is not None, due_at)
+    endpoints = WebhookEndpoint.objects.filter(disabled_at=None, deleted_at=None)
+    endpoints = endpoints.annotate(
+        due=Subquery(oldest.values("due_at")[:1]), delivery=Subquery(oldest.values("pk")[:1])
+    )
+    rows = endpoints.filter(due__isnull=False).values_list("delivery", "tenant_id", "pk", "failing_since", "due")
+    for delivery_id, tenant_id, endpoint_id, failing_since, due_at in rows:
+        yield Candidate(delivery_id, tenant_id, str(endpoint_id), failing_since is not None, due_at)
 
 
-def _of_single_urls(load: Load, now: datetime) -> Iterator[Candidate]:
-    # Ordered, so that each is read off its index: to see that there is one, PostgreSQL would search the table.
+def _find_for_own_webhooks(load: Load, now: datetime) -> Iterator[Candidate]:
+    """Yield the oldest due delivery of each host of own webhooks, for a random choice of tenants with capacity."""
+    # The order lets PostgreSQL read each row off its index: for an EXISTS it would search the table.
     due = Delivery.objects.filter(tenant=OuterRef("pk"), endpoint=None, due_at__lte=now).order_by("due_at")
-    first, again = (due.filter(tried).values("pk")[:1] for tried in (Q(attempts=0), Q(attempts__gt=0)))
+    first, again = (due.filter(attempts).values("pk")[:1] for attempts in (Q(attempts=0), Q(attempts__gt=0)))
     rows = Tenant.objects.annotate(first=Subquery(first), again=Subquery(again))
     waiting = rows.filter(Q(first__isnull=False) | Q(again__isnull=False)).values_list("pk", flat=True)
-    tenants = [pk for pk in waiting if load.tenants[pk] < PER_TENANT]
-    for pk in random.sample(tenants, min(MOST_TENANTS, len(tenants))):  # by lot, so that none is passed over for long
-        yield from _of_tenant(pk, now)
+    tenant_ids = [tenant_id for tenant_id in waiting if load.tenants[tenant_id] < MAX_PER_TENANT]
+    count = min(MAX_TENANTS_PER_CLAIM, len(tenant_ids))
+    for tenant_id in random.sample(tenant_ids, count):  # at random, so that no tenant is left out for long
+        yield from _find_for_hosts(tenant_id, now)
 
 
-def _of_tenant(tenant_id: int, now: datetime) -> Iterator[Candidate]:
-    """The oldest that is due of each host. A host is failing while a delivery to it waits for another attempt."""
+def _find_for_hosts(tenant_id: int, now: datetime) -> Iterator[Candidate]:
+    """Yield the tenant's oldest due delivery to each host.
+
+    A host is failing while a delivery to it waits for another attempt.
+    """
     rows = Delivery.objects.filter(tenant=tenant_id, endpoint=None, due_at__isnull=False).order_by("due_at")
-    retried = list(_with_hosts(rows.filter(attempts__gt=0)))
-    failing = {host for host, *_ in retried}
-    seen: set[str] = set()
-    for host, pk, due_at in sorted([*retried, *_with_hosts(rows.filter(attempts=0))], key=lambda one: one[2]):
-        if due_at <= now and host not in seen:
-            seen.add(host)
-            yield Candidate(pk, tenant_id, host, host in failing, due_at)
+    retries = list(_read_hosts(rows.filter(attempts__gt=0)))
+    failing_hosts = {host for host, *_ in retries}
+    yielded: set[str] = set()
+    for host, delivery_id, due_at in sorted([*retries, *_read_hosts(rows.filter(attempts=0))], key=itemgetter(2)):
+        if due_at <= now and host not in yielded:
+            yielded.add(host)
+            yield Candidate(delivery_id, tenant_id, host, host in failing_hosts, due_at)
 
 
-def _with_hosts(rows: Any) -> Iterator[tuple[str, UUID, datetime]]:
-    for pk, url, due_at in rows.values_list("pk", "url", "due_at")[:AHEAD]:
-        yield urlsplit(url).hostname or "", pk, due_at
+def _read_hosts(rows: Any) -> Iterator[tuple[str, UUID, datetime]]:
+    """Yield host, id and due time of the first MAX_SCANNED deliveries."""
+    for delivery_id, url, due_at in rows.values_list("pk", "url", "due_at")[:MAX_SCANNED]:
+        yield urlsplit(url).hostname or "", delivery_id, due_at
 
 
-def _taken(chosen: dict[UUID, Candidate]) -> list[tuple[Candidate, Delivery]]:
-    """Those that no other sweep has taken meanwhile."""
+def _claim_rows(chosen: dict[UUID, Candidate]) -> list[tuple[Candidate, Delivery]]:
+    """Claim those of the chosen deliveries that no other worker has claimed first. Return them."""
     now = timezone.now()
     with transaction.atomic():
         rows = Delivery.objects.filter(pk__in=chosen, due_at__lte=now)
@@ -150,5 +169,5 @@ def _taken(chosen: dict[UUID, Candidate]) -> list[tuple[Candidate, Delivery]]:
         Delivery.objects.filter(pk__in=ids).update(
             due_at=now + leases.DELIVERY_LEASE, fencing_token=F("fencing_token") + 1
         )
-        taken = list(Delivery.objects.filter(pk__in=ids).select_related("endpoint", "generation"))
-    return [(chosen[delivery.pk], delivery) for delivery in taken]
+        claimed = list(Delivery.objects.filter(pk__in=ids).select_related("endpoint", "generation"))
+    return [(chosen[delivery.pk], delivery) for delivery in claimed]

@@ -1,4 +1,4 @@
-"""Novita's Task Result of a generation, for its own entrance and for a webhook in its format."""
+"""Render a generation as Novita's Task Result, for the Novita-compatible API and for webhooks in Novita's format."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from generations.bucket import links
 from generations.models import Generation
 
 Status = Generation.Status
-WIRE_STATUS = {
+NOVITA_STATUS = {
     Status.QUEUED: "TASK_STATUS_QUEUED",
     Status.SUBMITTING: "TASK_STATUS_QUEUED",
     Status.IN_DOUBT: "TASK_STATUS_QUEUED",
@@ -21,24 +21,28 @@ WIRE_STATUS = {
 
 
 def render(generation: Generation, eta: int = 0) -> dict[str, Any]:
-    """`extra` is always an object, an array never null, seed and ttl are strings of digits. `eta`: seconds."""
+    """Return the Task Result of a generation. `eta` is in seconds.
+
+    As at Novita, `extra` is always an object, an array is never null, and `seed` and `video_url_ttl` are strings.
+    """
     return {
         "extra": {"seed": str(generation.seed)},
         "task": {
             "task_id": str(generation.pk),
             "task_type": "IMG_TO_VIDEO",
-            "status": WIRE_STATUS[Status(generation.status)],
+            "status": NOVITA_STATUS[Status(generation.status)],
             "reason": generation.error_message,
             "eta": eta,
             "progress_percent": generation.progress_percent,
         },
         "images": [],
-        "videos": [_video(generation)] if links.has_video(generation) else [],
+        "videos": [_render_video(generation)] if links.has_video(generation) else [],
         "audios": [],
     }
 
 
-def _video(generation: Generation) -> dict[str, str]:
+def _render_video(generation: Generation) -> dict[str, str]:
+    """Return the entry of the video, with a new signed URL."""
     return {
         "video_url": links.video_url(generation),
         "video_url_ttl": str(settings.SIGNED_URL_TTL),

@@ -1,5 +1,7 @@
-"""The secrets that deliveries are signed by: an endpoint's own, and one of each tenant for what goes to the URLs of
-single generations. A secret is told once, when it is made; here it is sealed.
+"""Create, rotate and read the secrets that sign deliveries.
+
+Each endpoint has a secret. Each tenant has one more in each mode, for the own webhooks of generations. A caller sees a
+secret only when it is created; the database stores the secret encrypted.
 """
 
 import base64
@@ -12,60 +14,75 @@ from django.db import transaction
 from django.utils import timezone
 
 from generations.models import Delivery, WebhookEndpoint, WebhookSecret
-from generations.models.webhooks import Signing
+from generations.models.webhooks import SigningSecret
 from generations.webhooks import encryption
 
 log = structlog.stdlib.get_logger(__name__)
 
-BYTES = 32  # random ones, of a secret; the spec has 24 to 64
+SECRET_BYTES = 32  # random bytes; the Standard Webhooks spec allows 24 to 64
 
 
-def fresh() -> str:
-    return "whsec_" + base64.b64encode(secrets.token_bytes(BYTES)).decode()
+def new_secret() -> str:
+    """Return a new random secret in the format of the Standard Webhooks spec."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
 
 
-def secrets_of(delivery: Delivery) -> list[str]:
-    """What signs it, the newest first. Raises KeyLost where even that can not be opened."""
-    signing: Signing = delivery.endpoint or of_tenant(delivery.tenant_id, delivery.test)
-    return [encryption.opened(signing.secret), *_previous(signing)]
+def for_delivery(delivery: Delivery) -> list[str]:
+    """Return the secrets that sign the delivery, newest first.
+
+    Raise KeyLost if the newest secret can not be decrypted. An older one that can not be decrypted is left out.
+    """
+    row: SigningSecret = delivery.endpoint or ensure_for_tenant(delivery.tenant_id, delivery.test)
+    return [encryption.decrypt(row.secret), *_previous(row)]
 
 
-def renew(signing: Signing, until: datetime | None) -> str:
-    """A new secret, told this once; until then the old one signs too. Of two old ones, the first no longer does."""
-    secret = fresh()
-    signing.previous_secret, signing.previous_until = signing.secret if until else "", until
-    signing.secret = encryption.seal(secret)
-    signing.save(update_fields=["secret", "previous_secret", "previous_until"])
+def rotate(row: SigningSecret, until: datetime | None) -> str:
+    """Replace the row's secret and return the new one.
+
+    The old secret also signs until the time `until`; None ends its use at once. A still older secret ends in any case.
+    """
+    secret = new_secret()
+    row.previous_secret, row.previous_until = row.secret if until else "", until
+    row.secret = encryption.encrypt(secret)
+    row.save(update_fields=["secret", "previous_secret", "previous_until"])
     return secret
 
 
-def of_tenant(tenant_id: int, test: bool) -> WebhookSecret:
-    """Made where there is none yet: then nobody can check by it until it is rotated."""
-    seal = {"secret": encryption.seal(fresh())}
-    return WebhookSecret.objects.get_or_create(tenant_id=tenant_id, test=test, defaults=seal)[0]
+def ensure_for_tenant(tenant_id: int, test: bool) -> WebhookSecret:
+    """Return the tenant's secret for own webhooks in one mode. Create the secret if there is none.
+
+    The tenant has not seen a secret created here, and so can not verify a signature until the secret is rotated.
+    """
+    values = {"secret": encryption.encrypt(new_secret())}
+    return WebhookSecret.objects.get_or_create(tenant_id=tenant_id, test=test, defaults=values)[0]
 
 
-def reseal() -> tuple[int, list[str]]:
-    """Seal every secret by the present SECRET_KEY. How many were, and those that no known key opens."""
-    done, lost = 0, []
+def reencrypt_all() -> tuple[int, list[str]]:
+    """Encrypt every stored secret by the present SECRET_KEY.
+
+    Return how many rows were encrypted, and the names of the rows that no current key decrypts.
+    """
+    count, lost = 0, []
     with transaction.atomic():
-        kept: list[Signing] = [*WebhookEndpoint.objects.select_for_update(no_key=True).filter(deleted_at=None)]
-        for signing in [*kept, *WebhookSecret.objects.select_for_update(no_key=True)]:
+        endpoints = WebhookEndpoint.objects.select_for_update(no_key=True).filter(deleted_at=None)
+        rows: list[SigningSecret] = [*endpoints, *WebhookSecret.objects.select_for_update(no_key=True)]
+        for row in rows:
             try:
-                signing.secret = encryption.resealed(signing.secret)
-                signing.previous_secret = signing.previous_secret and encryption.resealed(signing.previous_secret)
+                row.secret = encryption.reencrypt(row.secret)
+                row.previous_secret = row.previous_secret and encryption.reencrypt(row.previous_secret)
             except encryption.KeyLost:
-                lost.append(f"{type(signing)._meta.verbose_name} {signing.pk} of tenant {signing.tenant_id}")
+                lost.append(f"{type(row)._meta.verbose_name} {row.pk} of tenant {row.tenant_id}")
                 continue
-            signing.save(update_fields=["secret", "previous_secret"])
-            done += 1
-    return done, lost
+            row.save(update_fields=["secret", "previous_secret"])
+            count += 1
+    return count, lost
 
 
-def _previous(signing: Signing) -> Iterator[str]:
-    if signing.previous_until is None or signing.previous_until <= timezone.now():
+def _previous(row: SigningSecret) -> Iterator[str]:
+    """Yield the secret before the present one, if that secret still signs and can be decrypted."""
+    if row.previous_until is None or row.previous_until <= timezone.now():
         return
     try:
-        yield encryption.opened(signing.previous_secret)
-    except encryption.KeyLost:  # the new one was made because of that, perhaps
-        log.error("the secret before the present one can not be opened", of=type(signing).__name__, id=str(signing.pk))
+        yield encryption.decrypt(row.previous_secret)
+    except encryption.KeyLost:  # the loss may be the reason for the rotation
+        log.error("the secret before the present one can not be opened", of=type(row).__name__, id=str(row.pk))

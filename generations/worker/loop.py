@@ -71,7 +71,7 @@ class PollBatch:
 
     def __init__(self) -> None:
         self.copies: deque[tuple[Generation, str]] = deque()
-        self._rendering: deque[lifecycle.Rendering] = deque()
+        self._rendering: deque[lifecycle.Progress] = deque()
 
     def look(self, claimed: Generation) -> None:
         if claimed.due_at and claimed.due_at - timezone.now() < leases.POLL_LEASE / 2:
@@ -92,7 +92,7 @@ class PollBatch:
 
     def _reschedule(self, generation: Generation, seconds: float, *, progress_percent: int, **_: Any) -> None:
         due_at = timezone.now() + timedelta(seconds=seconds)
-        self._rendering.append(lifecycle.Rendering(generation.pk, generation.fencing_token, due_at, progress_percent))
+        self._rendering.append(lifecycle.Progress(generation.pk, generation.fencing_token, due_at, progress_percent))
 
     def _copy(self, generation: Generation, video_url: str) -> None:
         self.copies.append((generation, video_url))
@@ -146,7 +146,7 @@ def _sweep(
             return taken, False
         # A thread that comes free is waited for where more rows want one. A receiver that has answered may be sent its
         # next; one that is failing waits for the next look, or thousands that fail at once would keep us looking.
-        awaited = {future for future, (candidate, _) in telling.at.items() if not candidate.failing}
+        awaited = {future for future, (candidate, _) in telling.at.items() if not candidate.is_failing}
         awaited |= set(stepping.at) if stepping_full else set()
         _rest(awaited, polling, seen, hurry=polling_full)
 
@@ -218,7 +218,7 @@ def _deliver(claimed: tuple[Candidate, Delivery]) -> None:
         send.attempt(delivery)
     except Exception:
         log.exception("a delivery failed", delivery=str(delivery.pk), tenant=delivery.tenant_id)
-        _recover(send.recover, delivery)
+        _recover(send.record_internal_error, delivery)
     finally:
         connections["default"].close_if_unusable_or_obsolete()
 
@@ -226,7 +226,7 @@ def _deliver(claimed: tuple[Candidate, Delivery]) -> None:
 def _tidy() -> None:
     """Once a sweep: what was deleted and is still in the bucket, deliveries whose endpoint is gone, and the sums."""
     try:
-        deliveries.end_strays()
+        deliveries.fail_strays()
         deletion.purge_left()
         hourly_statistics.store_past_hours()
         hourly_statistics.update_storage_use()

@@ -1,72 +1,72 @@
-"""The bytes of a COPY: from the upstream to the bucket in constant memory, then verified by reading them back.
+"""Transfer a finished video from the upstream to the bucket in constant memory, then verify the stored bytes.
 
-It goes on only while the lease is this worker's. What a copy leaves in the bucket when it dies, or when S3 fails it at
-the very end, the next turn deletes; after a last one, a generation that fails may leave an object that is never served.
+A transfer goes on only while this worker holds the lease. The next copy of the generation deletes what a failed
+transfer left in the bucket. After the last one, a failed generation may leave an object that is never served.
 """
 
 import hashlib
-import re
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 
-from generations import errors, leases, lifecycle
-from generations.bucket import objects
+from generations import leases, lifecycle
+from generations.bucket import object_keys, objects
+from generations.bucket.errors import StorageError
 from generations.media import videos
 from generations.models import Generation
 from generations.outbound import fetch
 from generations.telemetry.failpoints import failpoint
 
-MAX_VIDEO = 2 * 1024**3  # bytes; a 1080p video of 10 s has about 20 MB
+MAX_VIDEO_BYTES = 2 * 1024**3  # a 1080p video of 10 s has about 20 MB
 
 
 class LeaseLost(Exception):
-    """The lease ran out and another worker has the row."""
+    """The lease ran out, and another worker has claimed the row."""
 
 
 def run(generation: Generation, video_url: str) -> lifecycle.StoredVideo:
-    """Return what was verified in the bucket. Raise Trouble or OutboundError, where a fresh URL and another try may
-    help, or TurnLost.
+    """Store the video at `video_url` with its poster in the bucket, and return what was verified there.
 
-    Each turn writes under names of its own, which are never written again: whatever is deleted, however late the
-    worker wakes or S3 gets round to it, is never what another turn has stored.
+    Raise StorageError, BadVideo or OutboundError if a new attempt with a fresh URL may help. Raise LeaseLost if another
+    worker has the row. Each fencing token has keys of its own, which are written once. So a late deletion, by a late
+    worker or by a slow S3, never deletes what another worker has stored.
     """
-    name, lease = f"{prefix(generation)}{generation.fencing_token}", CopyLease(generation)
-    _delete_older(prefix(generation), generation.fencing_token)
+    lease = CopyLease(generation)
+    key, poster_key = object_keys.video_key(generation), object_keys.poster_key(generation)
+    _delete_older(generation)
     try:
-        return _copied(lease, video_url, f"{name}.mp4", f"{name}.jpg")
-    except (errors.BadVideo, LeaseLost):
-        with suppress(errors.StorageError):  # the next turn finds it
-            for key in (f"{name}.mp4", f"{name}.jpg"):
-                objects.delete(key)
+        return _copy(lease, video_url, key, poster_key)
+    except (videos.BadVideo, LeaseLost):
+        with suppress(StorageError):  # then the next copy deletes them
+            objects.delete(key)
+            objects.delete(poster_key)
         raise
 
 
-def prefix(generation: Generation) -> str:
-    """How the keys of all its copies begin."""
-    return f"videos/{generation.tenant_id}/{generation.created_at:%Y/%m}/{generation.pk}-"
-
-
-def _copied(lease: "CopyLease", video_url: str, key: str, poster_key: str) -> lifecycle.StoredVideo:
+def _copy(lease: "CopyLease", video_url: str, key: str, poster_key: str) -> lifecycle.StoredVideo:
+    """Download the video into the bucket, verify it there, and store its poster."""
     with (
-        fetch.open_url(video_url, limit=MAX_VIDEO, deadline=leases.DOWNLOAD_SECONDS) as download,
-        _measured(lease, download) as (chunks, length),
+        fetch.open_url(video_url, limit=MAX_VIDEO_BYTES, deadline=leases.DOWNLOAD_SECONDS) as download,
+        _with_length(lease, download) as (chunks, length),
     ):
-        hashed = Hashed(_broken_off(lease.guard(chunks)))
-        objects.put_stream(key, iter(hashed), length, "video/mp4")
+        sent = HashedChunks(_with_failpoint(lease.guard(chunks)))
+        objects.put_stream(key, iter(sent), length, "video/mp4")
     failpoint("copy_stored")
-    facts = asdict(_verified(lease, key, hashed))
+    facts = asdict(_verify(lease, key, sent))
     objects.put(poster_key, facts.pop("poster"), "image/jpeg")
     lease.renew()
     failpoint("copy_verified")
-    return lifecycle.StoredVideo(key=key, size=hashed.size, sha256=hashed.sha256, poster_key=poster_key, **facts)
+    return lifecycle.StoredVideo(key=key, size=sent.size, sha256=sent.sha256, poster_key=poster_key, **facts)
 
 
 @contextmanager
-def _measured(lease: "CopyLease", download: fetch.Download) -> Iterator[tuple[Iterator[bytes], int]]:
-    """The chunks and how many bytes they are: where the source does not say it, by way of a file."""
+def _with_length(lease: "CopyLease", download: fetch.Download) -> Iterator[tuple[Iterator[bytes], int]]:
+    """Yield the download's chunks and their total length, which S3 needs before the first chunk.
+
+    A download without a Content-Length goes through a temporary file.
+    """
     if download.length is not None:
         yield download.chunks, download.length
         return
@@ -74,50 +74,53 @@ def _measured(lease: "CopyLease", download: fetch.Download) -> Iterator[tuple[It
         file.writelines(lease.guard(download.chunks))
         length = file.tell()
         file.seek(0)
-        yield iter(lambda: file.read(objects.CHUNK), b""), length
+        yield iter(lambda: file.read(objects.CHUNK_BYTES), b""), length
 
 
-def _verified(lease: "CopyLease", key: str, sent: "Hashed") -> videos.Video:
-    """What lies in the bucket, if it is what was sent and a whole MP4. Raises BadVideo."""
+def _verify(lease: "CopyLease", key: str, sent: "HashedChunks") -> videos.Video:
+    """Read the object back and return its facts. Raise BadVideo unless it is a whole MP4 with the sent bytes."""
     with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
-        stored = Hashed(lease.guard(objects.read_stream(key)))
+        stored = HashedChunks(lease.guard(objects.read_stream(key)))
         file.writelines(stored)
         file.flush()
         if (stored.size, stored.sha256) != (sent.size, sent.sha256):
-            raise errors.BadVideo(f"{stored.size} bytes lie in the bucket, {sent.size} other ones were sent")
+            raise videos.BadVideo(f"The bucket holds {stored.size} bytes that differ from the {sent.size} bytes sent.")
         return videos.inspect(file.name)
 
 
-def _delete_older(prefix: str, lease: int) -> None:
-    """What copies that died have left; nobody was told of it."""
-    for key in objects.keys(prefix):
-        if (found := re.fullmatch(r"(\d+)\.(mp4|jpg)", key.removeprefix(prefix))) and int(found[1]) < lease:
+def _delete_older(generation: Generation) -> None:
+    """Delete what earlier copies that failed have left in the bucket: no row names these objects."""
+    for key in objects.list_keys(object_keys.video_prefix(generation)):
+        token = object_keys.fencing_token(key)
+        if token is not None and token < generation.fencing_token:
             objects.delete(key)
 
 
 class CopyLease:
-    """This worker's right to the row, renewed while bytes flow, and for `leases.COPY_SECONDS` at most."""
+    """The lease of one copy: renewed while bytes flow, and for COPY_SECONDS at most."""
 
     def __init__(self, generation: Generation) -> None:
-        self._generation, self._ends, self._renewed = generation, time.monotonic() + leases.COPY_SECONDS, float("-inf")
+        self._generation, self._renewed = generation, float("-inf")
+        self._ends = time.monotonic() + leases.COPY_SECONDS
 
     def guard(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        """The chunks, for as long as the turn lasts. Raises TurnLost, and StorageTrouble where the time is over."""
+        """Yield the chunks while the lease lasts. Raise LeaseLost, or StorageError after COPY_SECONDS."""
         for chunk in chunks:
             if time.monotonic() > self._ends:
-                raise errors.StorageError("the copy took too long")
+                raise StorageError("the copy took too long")
             if time.monotonic() - self._renewed > leases.COPY_RENEWAL_SECONDS:
                 self.renew()
             yield chunk
 
     def renew(self) -> None:
+        """Extend the lease in the database. Raise LeaseLost if another worker has the row."""
         if not lifecycle.renew_lease(self._generation):
             raise LeaseLost
         self._renewed = time.monotonic()
 
 
-class Hashed:
-    """Passes chunks on, and knows their size and SHA-256 once they have all gone by."""
+class HashedChunks:
+    """Pass chunks on, and provide their size and SHA-256 after the last."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks, self._hash, self.size = chunks, hashlib.sha256(), 0
@@ -130,10 +133,12 @@ class Hashed:
 
     @property
     def sha256(self) -> str:
+        """The SHA-256 of the chunks so far, as hexadecimal text."""
         return self._hash.hexdigest()
 
 
-def _broken_off(chunks: Iterator[bytes]) -> Iterator[bytes]:
+def _with_failpoint(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the chunks, and pass a failpoint after each: tests break a copy off here."""
     for chunk in chunks:
         yield chunk
         failpoint("copy_reading")

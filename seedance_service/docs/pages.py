@@ -1,6 +1,6 @@
-"""The documentation: Markdown files of guide/ and what the code says of itself, each as HTML and as Markdown.
+"""Serve the documentation as HTML and as Markdown: the files of guide/, the error pages and the API reference.
 
-A file more in guide/ is a page more: its first heading is its title, the first sentence below it its note in /llms.txt.
+Each file in guide/ is a page. Its first heading is the title; the first sentence below is the summary in /llms.txt.
 """
 
 import functools
@@ -26,9 +26,9 @@ from seedance_service.docs import error_pages, reference
 from seedance_service.errors import views
 
 GUIDE = Path(__file__).parent / "guide"
-FIRST = ("quickstart", "novita", "generations", "waiting", "webhooks", "idempotency", "limits", "errors")
+ORDER = ("quickstart", "novita", "generations", "waiting", "webhooks", "idempotency", "limits", "errors")
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
-# A link to another page, which leads from Markdown to Markdown.
+# A link to another page; in Markdown it leads to the Markdown form.
 LINK = re.compile(r"\]\((/docs(?:/[\w/-]+)?)(?=[)#])")
 ABOUT = "A gateway to an image-to-video model: an image in, a signed URL of a stored, verified video out."
 
@@ -36,9 +36,11 @@ View = Callable[..., HttpResponseBase]
 
 
 class Page(NamedTuple):
+    """One page of the documentation."""
+
     name: str  # under /docs/
     title: str
-    note: str  # a sentence
+    summary: str  # one sentence
     text: str  # Markdown
 
     @property
@@ -51,15 +53,16 @@ Pages = Callable[[], dict[str, Page]]
 
 @functools.cache
 def guide() -> dict[str, Page]:
-    """The pages of the folder, those of FIRST first."""
+    """Return the pages of the guide by name, in the order of ORDER and then by name."""
     names = sorted(path.stem for path in GUIDE.glob("*.md"))
-    names.sort(key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
+    names.sort(key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
     return {name: _page(name, _text(name)) for name in names}
 
 
 @functools.cache
-def of_codes() -> dict[str, Page]:
-    return {name: _page(f"errors/{name}", error_pages.page(code)) for name, code in error_pages.known().items()}
+def errors() -> dict[str, Page]:
+    """Return the page of each error code, by code."""
+    return {name: _page(f"errors/{name}", error_pages.page(code)) for name, code in error_pages.all_codes().items()}
 
 
 def _text(name: str) -> str:
@@ -69,12 +72,13 @@ def _text(name: str) -> str:
 
 def _page(name: str, text: str) -> Page:
     title, _, rest = text.removeprefix("# ").partition("\n")
-    note = " ".join(rest.strip().partition("\n\n")[0].split())
-    return Page(name, title, re.split(r"(?<=\.) ", note)[0], text)
+    summary = " ".join(rest.strip().partition("\n\n")[0].split())
+    return Page(name, title, re.split(r"(?<=\.) ", summary)[0], text)
 
 
 def only_read(view: View) -> View:
-    """For a document: another method is refused as everywhere else, and not with Django's page about forms."""
+    """Return a view that refuses all methods but GET and HEAD with the API's error, not with Django's page about "
+    "forms."""
 
     @csrf_exempt
     @functools.wraps(view)
@@ -89,33 +93,36 @@ def only_read(view: View) -> View:
 @only_read
 @vary_on_headers("Accept")
 def page(request: HttpRequest, name: str, of: Pages = guide) -> HttpResponseBase:
-    found = _found(of(), name)
+    """Answer with a page, as Markdown where the Accept header prefers Markdown."""
+    document = _get(of(), name)
     if _prefers_markdown(request):
-        return _markdown(found.text)
-    facts = {"page": found, "body": mark_safe(MARKDOWN.render(found.text)), "guide": guide().values()}  # noqa: S308
-    return render(request, "docs/page.html", facts)
+        return _markdown(document.text)
+    body = mark_safe(MARKDOWN.render(document.text))  # noqa: S308  HTML in the Markdown is escaped
+    return render(request, "docs/page.html", {"page": document, "body": body, "guide": guide().values()})
 
 
 @only_read
 def page_as_markdown(request: HttpRequest, name: str, of: Pages = guide) -> HttpResponseBase:
-    return _markdown(_found(of(), name).text)
+    """Answer with a page as Markdown."""
+    return _markdown(_get(of(), name).text)
 
 
 @only_read
 def reference_as_markdown(request: HttpRequest) -> HttpResponseBase:
+    """Answer with the API reference as Markdown."""
     return _markdown(reference.text())
 
 
 @only_read
 def llms(request: HttpRequest) -> HttpResponseBase:
-    """As https://llmstxt.org has it: what there is to read, and where."""
+    """List all pages with their addresses, in the format of https://llmstxt.org."""
     sections = {
         "Guide": [_entry(page) for page in guide().values()],
         "API": [
             "- [API reference](/docs.md): Every address with its parameters, body and answers.",
             "- [OpenAPI 3.1](/openapi.json): The same for programs.",
         ],
-        "Optional": [_entry(page) for page in of_codes().values()],
+        "Optional": [_entry(page) for page in errors().values()],
     }
     parts = [f"## {title}\n\n" + "\n".join(entries) + "\n" for title, entries in sections.items()]
     text = "\n".join([f"# Seedance Service\n\n> {ABOUT}\n", *parts])
@@ -123,16 +130,18 @@ def llms(request: HttpRequest) -> HttpResponseBase:
 
 
 class Reference(SpectacularSwaggerView):
-    """Swagger UI; Markdown for who prefers it."""
+    """The API reference: Swagger UI, or Markdown where the Accept header prefers Markdown."""
 
     template_name = "docs/reference.html"
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> tuple[Any, str]:
+        """Return HTML in any case; `get` decides about Markdown."""
         return TemplateHTMLRenderer(), "text/html"
 
     @extend_schema(exclude=True)
     @method_decorator(vary_on_headers("Accept"))
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Any:
+        """Answer with the reference, with links to the guide."""
         if _prefers_markdown(request):
             return _markdown(reference.text())
         swagger: Any = super()
@@ -141,7 +150,7 @@ class Reference(SpectacularSwaggerView):
         return answer
 
 
-def _found(pages: dict[str, Page], name: str) -> Page:
+def _get(pages: dict[str, Page], name: str) -> Page:
     if name not in pages:
         raise Http404
     return pages[name]
@@ -157,4 +166,4 @@ def _markdown(text: str) -> HttpResponse:
 
 
 def _entry(page: Page) -> str:
-    return f"- [{page.title}]({page.address}.md): {page.note}"
+    return f"- [{page.title}]({page.address}.md): {page.summary}"

@@ -1,4 +1,4 @@
-"""The OpenAPI document as Markdown, for who reads it without a browser. It adds nothing to what stands there."""
+"""Render the OpenAPI document as Markdown, for readers without a browser. The text adds nothing to the document."""
 
 import functools
 import re
@@ -13,18 +13,18 @@ HEAD = """# API reference
 
 Every address of {title}, version {version}. {description}
 
-Each takes `Authorization: Bearer KEY`. The same as OpenAPI 3.1: [/openapi.json](/openapi.json). What can go wrong is in
-[Errors](/docs/errors), and how to begin in [Quickstart](/docs/quickstart).
+Each address takes `Authorization: Bearer KEY`. [/openapi.json](/openapi.json) has the same as OpenAPI 3.1.
+[Quickstart](/docs/quickstart) is the place to begin; [Errors](/docs/errors) lists every error code.
 """
 
 
 @functools.cache
 def text() -> str:
-    """It changes only with the code."""
-    generator: Any = SchemaGenerator  # it has no types
+    """Return the API reference. The text is cached, since only the code changes it."""
+    generator: Any = SchemaGenerator  # drf-spectacular gives it no types
     document: Schema = generator().get_schema(request=None, public=True)
     paths, components = document["paths"], document["components"]
-    parts = [*_operations(paths, components), *_shapes(paths, components["schemas"])]
+    parts = [*_operations(paths, components), *_answer_schemas(paths, components["schemas"])]
     return "\n".join([HEAD.format(**document["info"]), *parts])
 
 
@@ -37,24 +37,27 @@ def _operations(paths: Schema, components: Schema) -> Iterator[str]:
                     yield from _operation(f"{method.upper()} {path}", operations[method], components)
 
 
-def _operation(name: str, facts: Schema, components: Schema) -> Iterator[str]:
-    shapes = components["schemas"]
+def _operation(name: str, operation: Schema, components: Schema) -> Iterator[str]:
+    schemas = components["schemas"]
     yield f"### {name}\n"
-    for sentence in filter(None, (facts.get("summary"), facts.get("description"))):
+    for sentence in filter(None, (operation.get("summary"), operation.get("description"))):
         yield f"{_line(sentence).rstrip('.')}.\n"
-    if facts.get("parameters"):
-        yield from _table(("parameter", "in", "type", ""), [_parameter(one, shapes) for one in facts["parameters"]])
-    for kinds, schema in _bodies(_content(facts)):
+    if operation.get("parameters"):
+        rows = [_parameter(parameter, schemas) for parameter in operation["parameters"]]
+        yield from _table(("parameter", "in", "type", ""), rows)
+    for kinds, schema in _bodies(_content(operation)):
         yield f"Body, as {kinds}:\n"
-        yield from _fields(schema, shapes, needed=", required")
-    answers = facts["responses"].items()
-    inlined = {status: components["responses"][_name(one)] if "$ref" in one else one for status, one in answers}
-    yield from _table(("status", "answer"), [_answer(status, one, shapes) for status, one in inlined.items()])
+        yield from _fields(schema, schemas, needed=", required")
+    answers = {
+        status: components["responses"][_name(answer)] if "$ref" in answer else answer
+        for status, answer in operation["responses"].items()
+    }
+    yield from _table(("status", "answer"), [_answer(status, answer, schemas) for status, answer in answers.items()])
 
 
-def _parameter(facts: Schema, shapes: Schema) -> tuple[str, ...]:
+def _parameter(facts: Schema, schemas: Schema) -> tuple[str, ...]:
     needed = ", required" if facts.get("required") else ""
-    return f"`{facts['name']}`", facts["in"], _kind(facts["schema"], shapes) + needed, facts.get("description", "")
+    return f"`{facts['name']}`", facts["in"], _kind(facts["schema"], schemas) + needed, facts.get("description", "")
 
 
 def _content(operation: Schema) -> Schema:
@@ -63,7 +66,7 @@ def _content(operation: Schema) -> Schema:
 
 
 def _bodies(content: Schema) -> Iterator[tuple[str, Schema]]:
-    """Each schema once, with the media types that have it."""
+    """Yield each schema of a body once, with the media types that use it."""
     schemas: list[Schema] = []
     for media in content.values():
         if media["schema"] not in schemas:
@@ -72,68 +75,69 @@ def _bodies(content: Schema) -> Iterator[tuple[str, Schema]]:
         yield " or ".join(f"`{kind}`" for kind, media in content.items() if media["schema"] == schema), schema
 
 
-def _fields(schema: Schema, shapes: Schema, needed: str = "", otherwise: str = "") -> Iterator[str]:
-    """A row of each; `needed` and `otherwise` are said of those that the schema requires, and of the rest."""
-    shape = shapes[_name(schema)] if "$ref" in schema else schema
+def _fields(schema: Schema, schemas: Schema, needed: str = "", otherwise: str = "") -> Iterator[str]:
+    """Yield a table of fields; `needed` is added to the type of required fields, `otherwise` to that of the rest."""
+    resolved = schemas[_name(schema)] if "$ref" in schema else schema
     rows: list[tuple[str, ...]] = []
-    for name, facts in shape.get("properties", {}).items():
-        said = needed if name in shape.get("required", []) else otherwise
-        rows.append((f"`{name}`", _kind(facts, shapes) + said, facts.get("description", "")))
+    for name, facts in resolved.get("properties", {}).items():
+        suffix = needed if name in resolved.get("required", []) else otherwise
+        rows.append((f"`{name}`", _kind(facts, schemas) + suffix, facts.get("description", "")))
     yield from _table(("field", "type", ""), rows)
 
 
-def _answer(status: str, facts: Schema, shapes: Schema) -> tuple[str, ...]:
-    told = [f"{_kind(media['schema'], shapes)} (`{kind}`)" for kind, media in facts.get("content", {}).items()]
+def _answer(status: str, facts: Schema, schemas: Schema) -> tuple[str, ...]:
+    bodies = [f"{_kind(media['schema'], schemas)} (`{kind}`)" for kind, media in facts.get("content", {}).items()]
     headers = [f"`{name}`" for name in facts.get("headers", {}) if name != "X-Request-Id"]
-    known = [f"[`{code}`](/docs/errors/{code})" for code in _codes(status, facts)]
-    return status, "; ".join([" or ".join(told) or "no body", *headers, *known])
+    codes = [f"[`{code}`](/docs/errors/{code})" for code in _codes(status, facts)]
+    return status, "; ".join([" or ".join(bodies) or "no body", *headers, *codes])
 
 
 def _codes(status: str, facts: Schema) -> Iterator[str]:
-    """Of an error, whose examples have their names."""
+    """Yield the codes of an error answer: its examples are named by them."""
     if status >= "400":
         for media in facts.get("content", {}).values():
             yield from media["examples"]
 
 
-def _shapes(paths: Schema, shapes: Schema) -> Iterator[str]:
-    """Those of answers: the fields of a body stand with its operation."""
-    operations = [one for path in paths.values() for one in path.values()]
-    asked = {name for one in operations for name in _named(_content(one))}
-    answered = {name for one in operations for answer in one["responses"].values() for name in _named(answer)}
-    yield "## Shapes\n\nA field is always there, unless its type says otherwise.\n"
-    for name, shape in shapes.items():
-        if "properties" in shape and name not in asked - answered:
+def _answer_schemas(paths: Schema, schemas: Schema) -> Iterator[str]:
+    """Yield a table for each schema of an answer. The fields of request bodies are listed with their operations."""
+    operations = [operation for path in paths.values() for operation in path.values()]
+    in_bodies = {name for operation in operations for name in _referenced(_content(operation))}
+    answers = [answer for operation in operations for answer in operation["responses"].values()]
+    in_answers = {name for answer in answers for name in _referenced(answer)}
+    yield "## Schemas\n\nA field is always there, unless its type says otherwise.\n"
+    for name, schema in schemas.items():
+        if "properties" in schema and name not in in_bodies - in_answers:
             yield f"### {name}\n"
-            yield from _fields(shape, shapes, otherwise=", not always there")
+            yield from _fields(schema, schemas, otherwise=", not always there")
 
 
-def _named(part: Schema) -> list[str]:
-    """The shapes that some part of the document refers to."""
+def _referenced(part: Schema) -> list[str]:
+    """Return the names of the schemas that a part of the document refers to."""
     return re.findall(r"'#/components/schemas/(\w+)'", str(part))
 
 
-def _kind(schema: Schema, shapes: Schema) -> str:
-    """What a value may be, in words."""
+def _kind(schema: Schema, schemas: Schema) -> str:
+    """Return what a value may be, in words."""
     if "$ref" in schema:
-        shape = shapes[_name(schema)]
-        return _name(schema) if "properties" in shape else _kind(shape, shapes)
+        resolved = schemas[_name(schema)]
+        return _name(schema) if "properties" in resolved else _kind(resolved, schemas)
     for group in ("oneOf", "allOf"):
         if group in schema:
-            return _default(" or ".join(_kind(one, shapes) for one in schema[group]), schema)
+            return _default(" or ".join(_kind(option, schemas) for option in schema[group]), schema)
     if "enum" in schema:
-        return _default(" or ".join(f"`{'null' if one is None else one}`" for one in schema["enum"]), schema)
+        return _default(" or ".join(f"`{'null' if value is None else value}`" for value in schema["enum"]), schema)
     types = schema.get("type", "any value")
-    names = [_type(one, schema, shapes) for one in ([types] if isinstance(types, str) else types)]
+    names = [_type(name, schema, schemas) for name in ([types] if isinstance(types, str) else types)]
     return _default(" or ".join(names), schema)
 
 
-def _type(name: str, schema: Schema, shapes: Schema) -> str:
+def _type(name: str, schema: Schema, schemas: Schema) -> str:
     match name:
         case "array":
-            return f"list of {_kind(schema.get('items', {}), shapes)}"
+            return f"list of {_kind(schema.get('items', {}), schemas)}"
         case "object" if "additionalProperties" in schema:
-            return f"object of {_kind(schema['additionalProperties'] or {}, shapes)}"
+            return f"object of {_kind(schema['additionalProperties'] or {}, schemas)}"
         case "string" if "format" in schema:
             return f"string ({schema['format']})"
         case "string" if "maxLength" in schema:

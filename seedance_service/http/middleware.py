@@ -54,10 +54,10 @@ class RequestContext:
     def _get_traced_response(self, request: HttpRequest) -> HttpResponse:
         """Continue the caller's trace (W3C Trace Context) while the request is answered, where traces are on."""
         parent = request.META.get("HTTP_TRACEPARENT", "")
-        with tracing.span("call", parent, method=request.method or "", request_id=request_id.current()) as span:
+        with tracing.start_span("call", parent, method=request.method or "", request_id=request_id.current()) as span:
             response = self._get_response(request)
             # The route and not the path: it holds no id of a caller's, and there are few.
-            span.tell(route=getattr(request.resolver_match, "route", ""), status=response.status_code)
+            span.set_attributes(route=getattr(request.resolver_match, "route", ""), status=response.status_code)
         return response
 
 

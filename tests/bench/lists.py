@@ -47,7 +47,7 @@ def main() -> int:
 
 class Lists:
     def __init__(self, rows: int) -> None:
-        from tests.conftest import Caller
+        from tests.support.factories import Caller
 
         self.alice, self.rows = Caller("alice"), rows
         started = time.monotonic()
@@ -84,7 +84,7 @@ class Lists:
         request = self._request(query)
         asked = generation_list.Filters(data=request.query_params)
         asked.is_valid(raise_exception=True)
-        rows, order = generation_list.filtered(request, asked.validated_data)
+        rows, order = generation_list.filter_rows(request, asked.validated_data)
         return rows.order_by(*(f"-{name}" for name in order))
 
     def _cursor(self, row: Any) -> str:
@@ -168,7 +168,7 @@ def _fill(alice: Any, rows: int) -> None:
     from django.db import connection
 
     from tenants.models import ApiKey
-    from tests.conftest import make_generation
+    from tests.support.factories import make_generation
 
     other, template = alice.with_key(), make_generation(alice)
     ApiKey.objects.filter(pk=other.key.pk).update(prefix=PREFIX)

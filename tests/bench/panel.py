@@ -174,7 +174,7 @@ def _begin() -> None:
     from generations import lifecycle
     from generations.models import Delivery
     from generations.reports import worker_hosts
-    from tests.conftest import Caller, make_generation
+    from tests.support.factories import Caller, make_generation
 
     callers = [Caller(f"tenant {number:03}") for number in range(TENANTS)]
     first = make_generation(callers[0])

@@ -23,7 +23,7 @@ import yaml
 
 from deploy import healthcheck, stack
 from deploy.stack import free_port
-from tests.service.docs.test_documents import READ
+from tests.service.docs.test_documents import SETTINGS
 from tests.support.programs import find_program
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
@@ -180,7 +180,7 @@ def test_a_container_of_ours_may_do_little(name: str) -> None:
 @pytest.mark.parametrize("name", OURS)
 def test_every_setting_of_a_container_is_one(name: str) -> None:
     environment = set(compose()["services"][name]["environment"]) - {"DJANGO_SETTINGS_MODULE"}
-    assert {variable.removesuffix("_FILE") for variable in environment} <= set(READ)
+    assert {variable.removesuffix("_FILE") for variable in environment} <= set(SETTINGS)
     secret = [variable for variable in environment if re.search("KEY|SECRET|PASSWORD|TOKEN|DATABASE_URL", variable)]
     assert [variable for variable in secret if not variable.endswith("_FILE")] == []
 
@@ -247,7 +247,7 @@ def test_what_the_overlay_makes_is_as_the_api_has_it(rendered: list[dict[str, An
     assert web["spec"]["volumes"][0]["secret"]["secretName"].startswith("seedance-")
     settings = named(rendered, "ConfigMap", "seedance-settings")["data"]
     assert settings["S3_BUCKET"] == "example-seedance-videos"
-    assert {name.removesuffix("_FILE") for name in settings} <= {*READ, "WEB_WORKERS"}
+    assert {name.removesuffix("_FILE") for name in settings} <= set(SETTINGS)
 
 
 @pytest.mark.parametrize(

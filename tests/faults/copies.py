@@ -12,8 +12,9 @@ from django.utils import timezone
 from generations.models import Generation
 from generations.worker import steps
 from tenants.models import LedgerEntry
-from tests.conftest import Caller, claim_due, make_generation
 from tests.faults.proxy import Answer, AnswerAfter, Fault, LoseAnswer, Proxy, Request, Reset
+from tests.support.factories import Caller, make_generation
+from tests.support.worker import claim_due
 
 BUCKET = "seedance-tests"
 Status = Generation.Status

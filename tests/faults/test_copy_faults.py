@@ -16,7 +16,6 @@ from django.utils import timezone
 from generations import leases
 from generations.models import Generation
 from generations.worker import video_transfer
-from tests.conftest import Caller
 from tests.faults.copies import (
     BUCKET,
     Status,
@@ -28,6 +27,7 @@ from tests.faults.copies import (
     objects,
     take_step,
 )
+from tests.support.factories import Caller
 from tests.support.images import mp4, picture
 from tests.support.upstream import Upstream, refusal, task
 
@@ -111,7 +111,7 @@ HURT: dict[str, list[Any]] = {
 def test_what_is_not_the_whole_video_is_never_served(
     running: Generation, alice: Caller, upstream: Upstream, bucket: Any, monkeypatch: Any, answers: list[Any]
 ) -> None:
-    monkeypatch.setattr(video_transfer, "MAX_VIDEO", LIMIT)
+    monkeypatch.setattr(video_transfer, "MAX_VIDEO_BYTES", LIMIT)
     for tries, answer in enumerate(answers, 1):
         upstream.on_video = answer
         g = take_step(running)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from generations.bucket import objects
-from tests.conftest import Caller
 from tests.faults.copies import Status, at_the_upstream, take_step
+from tests.support.factories import Caller
 from tests.support.images import mp4
 from tests.support.upstream import Upstream
 

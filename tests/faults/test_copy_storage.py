@@ -14,7 +14,6 @@ from django.utils import timezone
 from generations import leases
 from generations.bucket import objects as bucket_objects
 from generations.models import Generation
-from tests.conftest import Caller, claim_due
 from tests.faults import proxy
 from tests.faults.copies import (
     BUCKET,
@@ -32,8 +31,10 @@ from tests.faults.copies import (
     until_done,
 )
 from tests.faults.proxy import Proxy, Request
+from tests.support.factories import Caller
 from tests.support.images import mp4
 from tests.support.upstream import Upstream
+from tests.support.worker import claim_due
 
 pytest_plugins = ["tests.faults.stores"]
 

@@ -8,9 +8,8 @@ from django.utils import timezone
 
 from generations import leases
 from generations.models import Generation
-from generations.telemetry.failpoints import Broken
+from generations.telemetry.failpoints import FailpointError
 from generations.worker import steps
-from tests.conftest import Caller, claim_due
 from tests.faults.copies import (
     Status,
     assert_copied,
@@ -23,8 +22,10 @@ from tests.faults.copies import (
     take_step,
     until_done,
 )
+from tests.support.factories import Caller
 from tests.support.images import mp4
 from tests.support.upstream import Upstream, refusal, task
+from tests.support.worker import claim_due
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_a_worker_that_dies_in_a_copy_is_followed_by_one_that_succeeds(
     running: Generation, alice: Caller, bucket: Any, settings: Any, name: str, left: list[str]
 ) -> None:
     settings.FAILPOINT = f"{name}:raise"
-    with pytest.raises(Broken, match=name):
+    with pytest.raises(FailpointError, match=name):
         take_step(running)
     settings.FAILPOINT = ""
     g = Generation.objects.get(pk=running.pk)
@@ -71,7 +72,7 @@ def test_a_worker_that_dies_within_a_move_has_not_moved(
         take_step(running)
         upstream.video(mp4())
     settings.FAILPOINT = "move_before_event:raise"
-    with pytest.raises(Broken):
+    with pytest.raises(FailpointError):
         take_step(running)
     settings.FAILPOINT = ""
     g = Generation.objects.get(pk=running.pk)
@@ -84,7 +85,7 @@ def test_a_worker_that_dies_after_the_end_changes_nothing(
     running: Generation, alice: Caller, bucket: Any, settings: Any
 ) -> None:
     settings.FAILPOINT = "finish_committed:raise"
-    with pytest.raises(Broken):
+    with pytest.raises(FailpointError):
         take_step(running)
     settings.FAILPOINT = ""
     g = Generation.objects.get(pk=running.pk)
@@ -100,7 +101,7 @@ def test_deaths_at_every_place_one_after_the_other_leave_one_video(
         settings.FAILPOINT = f"{name}:raise"
         if name == "copy_started" and upstream.polls:
             continue  # a copy that is tried again starts without it
-        with pytest.raises(Broken, match=name):
+        with pytest.raises(FailpointError, match=name):
             take_step(running)
     settings.FAILPOINT = ""
     assert_copied(alice, take_step(running), mp4(), bucket)

@@ -7,10 +7,10 @@ import pytest
 
 from generations.models import Generation
 from tenants.models import LedgerEntry
-from tests.conftest import Caller, make_generation
 from tests.faults import proxy
 from tests.faults.copies import BUCKET, EVERYWHERE, Status, always, error, never, once, take_step
 from tests.faults.proxy import Fault, Proxy, Request
+from tests.support.factories import Caller, make_generation
 from tests.support.images import base64_of, data_uri, picture
 from tests.support.upstream import Upstream
 

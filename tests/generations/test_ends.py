@@ -10,12 +10,12 @@ from django.db import connection
 from generations import lifecycle
 from generations.models import Generation
 from generations.ops import in_doubt
-from tenants.actions import Actor
+from tenants.audit import Actor
 from tenants.errors import NotPossible
 from tenants.models import LedgerEntry
 from tenants.money import reconcile
-from tests.conftest import Caller
 from tests.generations.test_lifecycle import VIDEO, put_in
+from tests.support.factories import Caller
 
 pytestmark = pytest.mark.django_db(transaction=True)
 HANDS, ROUNDS = 12, 8

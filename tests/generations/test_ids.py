@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from generations import ids
 from generations.models import Generation
-from tests.conftest import Caller
+from tests.support.factories import Caller
 
 NOW = datetime(2026, 6, 10, 12, 30, 15, 123_456, tzinfo=UTC)
 

@@ -12,7 +12,7 @@ from django.conf import settings
 from generations import lifecycle
 from seedance_service.logs import RedactingFormatter, redact
 from tenants.keys import key_format
-from tests.conftest import Caller, make_generation
+from tests.support.factories import Caller, make_generation
 
 SIGNED = "https://bucket.s3.amazonaws.com/videos/1.mp4?X-Amz-Credential=AKIAX&X-Amz-Signature=abcdef0123456789"
 

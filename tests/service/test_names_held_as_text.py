@@ -21,7 +21,7 @@ from django.utils.module_loading import import_string
 from django_q.models import OrmQ, Schedule
 
 from seedance_service import settings, urls
-from tests.conftest import Caller
+from tests.support.factories import Caller
 
 ROOT = Path(__file__).parents[2]
 OURS = ("seedance_service", "tenants", "generations", "deploy")

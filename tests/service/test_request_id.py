@@ -15,9 +15,9 @@ from django.test import RequestFactory
 from seedance_service import request_id
 from seedance_service.http.middleware import MAX_LOGGED_PATH_CHARS, RequestContext
 from seedance_service.logs import RedactingFormatter
-from tests.conftest import Caller
 from tests.generations.test_lifecycle import put_in
 from tests.http_client import Client, with_key
+from tests.support.factories import Caller
 
 pytestmark = pytest.mark.one_database
 OURS = re.compile(r"req_[0-9a-f]{32}")

@@ -16,9 +16,10 @@ from generations.models import Generation
 from generations.upstream import circuit_breaker
 from generations.worker import steps
 from seedance_service.logs import RedactingFormatter
-from tests.conftest import Caller, claim_due
+from tests.support.factories import Caller
 from tests.support.images import mp4
 from tests.support.upstream import Upstream, refusal
+from tests.support.worker import claim_due
 
 UPSTREAMS_SIGNATURE = "upstreamsecret"  # tests/support/upstream.py signs its URLs with it
 

@@ -13,7 +13,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from generations.models import Generation
-from tests.conftest import Caller, make_generation, make_image
+from tests.support.factories import Caller, make_generation, make_image
 
 pytestmark = pytest.mark.usefixtures("bucket")
 

@@ -7,7 +7,7 @@ import msgspec
 
 from generations.models import Generation
 from tenants.models import LedgerEntry
-from tests.conftest import Caller
+from tests.support.factories import Caller
 
 RIGHT = {"image": "https://example.com/a.jpg", "resolution": "480p"}  # a create that costs no S3
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 from generations import lifecycle
 from generations.models import Delivery, Generation, WebhookEndpoint
 from generations.webhooks import endpoints, fair_queue, send
-from tests.conftest import ACTOR, Caller, make_generation
+from tests.support.factories import ACTOR, Caller, make_generation
 
 SERVED = "https://example.com/hook"  # never called
 
@@ -18,7 +18,7 @@ def make_endpoint(caller: Caller, url: str = SERVED, *, test: bool = False, **fa
     return endpoints.create(ACTOR, caller.tenant, url, test=test, **facts)[0]
 
 
-def ended(caller: Caller, **facts: Any) -> Generation:
+def make_failed(caller: Caller, **facts: Any) -> Generation:
     """A generation that has just failed, before a sweep could see it."""
     with transaction.atomic():
         generation = make_generation(caller, **facts)

@@ -11,7 +11,7 @@ class Command(BaseCommand):
     help = "Seal the secrets of webhooks by SECRET_KEY; SECRET_KEY_FALLBACKS hold the one that they were sealed by."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        done, lost = signing_secrets.reseal()
+        done, lost = signing_secrets.reencrypt_all()
         self.stdout.write(f"{done} webhook secrets are sealed by the present SECRET_KEY.")
         if lost:
             told = "\n".join(f"  {one}" for one in lost)

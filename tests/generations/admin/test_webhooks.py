@@ -9,9 +9,9 @@ from django.urls import reverse
 from generations.models import Delivery, WebhookEndpoint
 from generations.webhooks import encryption
 from tenants.models import AuditEntry
-from tests.conftest import Caller
 from tests.http_client import Client
-from tests.support.webhooks import ended, make_endpoint
+from tests.support.factories import Caller
+from tests.support.webhooks import make_endpoint, make_failed
 
 pytestmark = pytest.mark.one_database
 REASON = {"reason": "asked for by its team"}
@@ -46,7 +46,7 @@ def test_an_endpoint_is_made_and_its_secret_is_shown_once(alice: Caller, ops: Cl
     page = ops.post(address("webhookendpoint", "make"), made)
     endpoint = WebhookEndpoint.objects.get()
     [secret] = [part.partition("<")[0] for part in page.content.decode().split("whsec_")[1:]]
-    assert encryption.opened(endpoint.secret) == f"whsec_{secret}"
+    assert encryption.decrypt(endpoint.secret) == f"whsec_{secret}"
     assert (endpoint.tenant, endpoint.events, endpoint.test) == (alice.tenant, ["generation.failed"], False)
     assert done() == [("create webhook endpoint", str(endpoint.pk), REASON["reason"])]
     for name in ("changelist", "change"):
@@ -97,7 +97,7 @@ def test_an_endpoint_is_changed_rotated_disabled_enabled_and_deleted(alice: Call
 
 def test_a_delivery_is_sent_again_by_hand(alice: Caller, ops: Client) -> None:
     make_endpoint(alice)
-    ended(alice)
+    make_failed(alice)
     [delivery] = Delivery.objects.all()
     assert ops.get(address("delivery", "changelist")).status_code == 200
     assert b"evt_" in ops.get(address("delivery", "change", delivery)).content

@@ -10,7 +10,7 @@ from rest_framework.exceptions import ParseError
 
 from generations.api import json_guard
 from generations.models import Generation
-from tests.conftest import Caller
+from tests.support.factories import Caller
 from tests.support.hostile import ENTRANCES, OWN, RIGHT, WIRE, Entrance, check_refused
 
 pytestmark = pytest.mark.abuse

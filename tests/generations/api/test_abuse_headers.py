@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from seedance_service.logs import RedactingFormatter
-from tests.conftest import Caller
+from tests.support.factories import Caller
 from tests.support.hostile import ENTRANCES, OWN, RIGHT, WIRE, Entrance, check_format, check_refused
 
 pytestmark = pytest.mark.abuse

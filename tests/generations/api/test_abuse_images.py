@@ -14,7 +14,7 @@ import pytest
 from generations import errors
 from generations.media import image_formats, images
 from generations.models import Generation, InputImage
-from tests.conftest import Caller
+from tests.support.factories import Caller
 from tests.support.hostile import ENTRANCES, Entrance, check_refused
 from tests.support.images import base64_of, data_uri, picture
 

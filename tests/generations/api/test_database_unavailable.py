@@ -9,7 +9,7 @@ from generations.intake import create
 from generations.models import Generation
 from tenants.db.engine import engine
 from tenants.models import LedgerEntry
-from tests.conftest import Caller
+from tests.support.factories import Caller
 
 BODY = {"image": "https://pictures.example.com/a.png", "resolution": "480p", "prompt": "x" * 2000}
 ENTRANCES = ["/v1/generations", "/v3/async/seedance-v1-lite-i2v"]

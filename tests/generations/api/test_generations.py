@@ -6,9 +6,9 @@ from uuid import uuid4
 import pytest
 
 from generations.models import Generation
-from tests.conftest import Caller, make_generation
 from tests.generations.test_lifecycle import put_in
 from tests.http_client import Client
+from tests.support.factories import Caller, make_generation
 from tests.support.images import picture
 
 pytestmark = [pytest.mark.usefixtures("bucket"), pytest.mark.one_database]

@@ -11,7 +11,7 @@ from rest_framework.exceptions import ParseError
 from generations.api.json_codec import JSONParser
 from generations.media import images
 from generations.models import Generation
-from tests.conftest import Caller
+from tests.support.factories import Caller
 from tests.support.images import base64_of, data_uri, picture
 
 LONG = 70_000

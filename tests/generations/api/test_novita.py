@@ -8,8 +8,8 @@ from django_q.models import OrmQ
 
 from generations.media import images
 from generations.models import Generation
-from tests.conftest import Caller
 from tests.generations.media.test_images import png_header
+from tests.support.factories import Caller
 from tests.support.images import base64_of, data_uri, picture
 
 PATH = "/v3/async/seedance-v1-lite-i2v"

@@ -6,8 +6,8 @@ from uuid import uuid4
 import pytest
 
 from generations.models import Generation
-from tests.conftest import Caller
 from tests.generations.test_lifecycle import put_in
+from tests.support.factories import Caller
 
 pytestmark = pytest.mark.usefixtures("bucket")
 

@@ -9,8 +9,8 @@ import pytest
 import time_machine
 
 from tenants import actions
-from tests.conftest import ACTOR, Caller, make_generation
 from tests.generations.test_lifecycle import put_in
+from tests.support.factories import ACTOR, Caller, make_generation
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 PRICE = 88_209

@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from generations.models import Delivery, WebhookEndpoint
 from generations.webhooks import endpoints
 from tenants.models import AuditEntry
-from tests.conftest import Caller
+from tests.support.factories import Caller
 from tests.support.webhooks import SERVED, make_endpoint
 
 pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
@@ -81,7 +81,7 @@ def test_a_create_needs_its_url(alice: Caller) -> None:
 
 
 def test_past_the_most_it_is_refused(alice: Caller, monkeypatch: Any) -> None:
-    monkeypatch.setattr(endpoints, "MOST", 1)
+    monkeypatch.setattr(endpoints, "MAX_ENDPOINTS", 1)
     assert make(alice).status_code == 201
     answer = make(alice)
     assert (answer.status_code, answer.json()["code"]) == (409, "not_possible")

@@ -13,8 +13,8 @@ from django.db import OperationalError, connection
 
 from generations.catalog import eta
 from generations.models import Generation
-from tests.conftest import Caller
 from tests.support.clock import Clock
+from tests.support.factories import Caller
 
 NOW = datetime(2026, 11, 4, 12, tzinfo=UTC)
 KIND: dict[str, Any] = {"model": "seedance-v1-lite-i2v", "resolution": "480p", "duration": 5, "test": False}

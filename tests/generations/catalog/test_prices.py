@@ -7,7 +7,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from generations.catalog import prices, video_models
 from generations.models import Generation
-from tests.conftest import Caller
+from tests.support.factories import Caller
 
 MODEL = video_models.SEEDANCE_V1_LITE_I2V
 

@@ -18,9 +18,9 @@ from generations.intake.generation_request import GenerationRequest
 from generations.models import Generation
 from tenants.models import LedgerEntry
 from tenants.money import reconcile
-from tests.conftest import Caller
 from tests.generations.test_lifecycle import VIDEO
 from tests.http_client import with_key
+from tests.support.factories import Caller
 
 ENTRANCES = ["/v1/generations", "/v3/async/seedance-v1-lite-i2v"]
 URL_BODY = {"image": "https://pictures.example.com/a.png", "resolution": "480p"}

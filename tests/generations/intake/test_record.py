@@ -9,7 +9,7 @@ from generations.models import Generation
 from tenants.errors import BudgetReached, LimitReached
 from tenants.limits import windows
 from tenants.models import LedgerEntry, Window
-from tests.conftest import Caller, make_generation
+from tests.support.factories import Caller, make_generation
 
 NOW = datetime(2026, 11, 23, 14, 5, 30, tzinfo=UTC)
 

@@ -12,11 +12,12 @@ from generations.errors import InputsGone
 from generations.models import Generation
 from generations.ops import actions
 from tenants import actions as tenant_actions
-from tenants.actions import Actor
+from tenants.audit import Actor
 from tenants.errors import LimitReached, NotPossible, Refusal, TenantSuspended
 from tenants.models import AuditEntry, LedgerEntry
-from tests.conftest import ACTOR, Caller, claim_due
-from tests.generations.test_lifecycle import REACHED, put_in
+from tests.generations.test_lifecycle import REACHABLE_STATUSES, put_in
+from tests.support.factories import ACTOR, Caller
+from tests.support.worker import claim_due
 
 OLGA = Actor(name="olga", reason="the customer called")
 Verb = Callable[[Actor, Generation], Any]
@@ -25,7 +26,7 @@ Verb = Callable[[Actor, Generation], Any]
 ACTS: dict[str, tuple[Verb, set[str], str | None]] = {
     "cancel": (actions.cancel, {"queued"}, "cancelled"),
     "fail and release": (actions.fail, {"queued", "running", "copying"}, "failed"),
-    "nudge": (actions.nudge, {"queued", "running", "copying"}, None),
+    "nudge": (actions.run_now, {"queued", "running", "copying"}, None),
     "retry copy": (actions.retry_copy, {"copying"}, None),
 }
 
@@ -39,7 +40,7 @@ def kinds(g: Generation) -> list[str]:
     return list(LedgerEntry.objects.filter(generation_id=g.pk).order_by("pk").values_list("kind", flat=True))
 
 
-@pytest.mark.parametrize("status", REACHED)
+@pytest.mark.parametrize("status", REACHABLE_STATUSES)
 @pytest.mark.parametrize("action", ACTS)
 def test_each_act_goes_from_its_own_states_and_leaves_all_others_alone(alice: Caller, action: str, status: str) -> None:
     verb, sources, target = ACTS[action]
@@ -81,7 +82,7 @@ def test_a_nudged_row_is_due_at_once_and_who_has_it_in_hand_loses_its_turn(alice
     g, _ = put_in(alice, "copying")
     Generation.objects.filter(pk=g.pk).update(due_at=timezone.now() + timedelta(hours=1), consecutive_failures=9)
     held = Generation.objects.get(pk=g.pk)
-    actions.nudge(OLGA, Generation.objects.get(pk=g.pk))
+    actions.run_now(OLGA, Generation.objects.get(pk=g.pk))
     assert not lifecycle.renew_lease(held)
     assert not lifecycle.reschedule(held, 3600)
     [claimed] = claim_due(5)

@@ -16,12 +16,13 @@ from generations.models import Generation
 from generations.ops import in_doubt
 from generations.upstream import circuit_breaker
 from generations.worker import steps
-from tenants import actions
-from tenants.actions import Actor
+from tenants import actions, audit
+from tenants.audit import Actor
 from tenants.errors import NotPossible
 from tenants.models import AuditEntry, LedgerEntry
-from tests.conftest import ACTOR, Caller, claim_due, make_generation
+from tests.support.factories import ACTOR, Caller, make_generation
 from tests.support.upstream import Upstream, as_json, refusal, task
+from tests.support.worker import claim_due
 
 OPS = Actor(name="olga", reason="the upstream's support confirmed it")
 
@@ -236,7 +237,7 @@ def test_a_decision_that_can_not_be_audited_is_not_taken(doubtful: Any, monkeypa
     def broken(*args: Any) -> None:
         raise RuntimeError("no audit")
 
-    monkeypatch.setattr(actions, "note", broken)
+    monkeypatch.setattr(audit, "record", broken)
     with pytest.raises(RuntimeError):
         in_doubt.release(OPS, g)
     g.refresh_from_db()

@@ -15,7 +15,8 @@ from django_q.models import Schedule, Task
 from generations import ids, lifecycle, tasks, wakeups
 from generations.bucket import inputs
 from generations.bucket import objects as bucket_objects
-from generations.errors import InputsGone, StorageError
+from generations.bucket.errors import StorageError
+from generations.errors import InputsGone
 from generations.media.images import inspect
 from generations.models import Delivery, DeliveryAttempt, Event, Generation, InputImage, MaintenanceCursor, Worker
 from generations.ops import deletion, retention
@@ -23,8 +24,8 @@ from generations.reports import worker_hosts
 from generations.webhooks import deliveries
 from tenants import actions
 from tenants.models import LedgerEntry, Tenant, Window
-from tests.conftest import ACTOR, Caller, make_generation
 from tests.generations.test_lifecycle import VIDEO, put_in
+from tests.support.factories import ACTOR, Caller, make_generation
 from tests.support.images import mp4, picture
 
 pytestmark = pytest.mark.django_db
@@ -108,32 +109,32 @@ def test_a_dry_run_says_what_would_go_and_changes_nothing(
     finished: Any, alice: Caller, settings: Any, monkeypatch: Any
 ) -> None:
     settings.VIDEO_DAYS, settings.INPUT_DAYS, settings.EVENT_DAYS = 30, 30, 30
-    image = inputs.keep(alice.tenant.pk, inspect(picture()))
+    image = inputs.store(alice.tenant.pk, inspect(picture()))
     InputImage.objects.update(created_at=days_ago(50))
     old = finished(40, image=image)
     before = {
         model: list(model.objects.order_by("pk").values())
         for model in (Generation, InputImage, Event, MaintenanceCursor)
     }
-    objects = sorted(bucket_objects.keys(""))
+    objects = sorted(bucket_objects.list_keys(""))
     dry = pruned(dry=True)
     assert {name: one.count for name, one in dry.items() if one.count} == {"videos": 1, "pictures": 1, "events": 5}
     assert (dry["videos"].bytes, dry["pictures"].bytes) == (old.video_size, image.size)
     assert {model: list(model.objects.order_by("pk").values()) for model in before} == before
-    assert sorted(bucket_objects.keys("")) == objects
+    assert sorted(bucket_objects.list_keys("")) == objects
     done = pruned()
     assert {name: one.count for name, one in done.items() if one.count} == {"videos": 1, "pictures": 1, "events": 6}
-    assert bucket_objects.keys("") == []
+    assert bucket_objects.list_keys("") == []
 
 
 def test_a_picture_goes_when_nothing_was_made_of_it_for_so_long(finished: Any, alice: Caller) -> None:
     keep(alice.tenant, 30, "input_days")
     kept = {}
     for name, width, days, user_days in (("old", 303, 90, 40), ("used again", 310, 90, 5), ("new", 320, 5, 40)):
-        image = inputs.keep(alice.tenant.pk, inspect(picture(width=width)))
+        image = inputs.store(alice.tenant.pk, inspect(picture(width=width)))
         InputImage.objects.filter(pk=image.pk).update(created_at=days_ago(days))
         kept[name] = image, finished(user_days, image=image)
-    live = inputs.keep(alice.tenant.pk, inspect(picture(width=400)))
+    live = inputs.store(alice.tenant.pk, inspect(picture(width=400)))
     InputImage.objects.filter(pk=live.pk).update(created_at=days_ago(90))
     queued = make_generation(alice, last_image=live)
     Generation.objects.filter(pk=queued.pk).update(created_at=days_ago(80))
@@ -144,18 +145,18 @@ def test_a_picture_goes_when_nothing_was_made_of_it_for_so_long(finished: Any, a
     answer = alice.http.post(f"/v1/generations/{old.pk}/rerun", {}, format="json")
     assert (answer.status_code, answer.json()["code"]) == (409, InputsGone.code)
     assert alice.http.get(f"/v1/generations/{old.pk}").json()["video"]["url"]  # its video stays
-    again = inputs.keep(alice.tenant.pk, inspect(picture(width=303)))
+    again = inputs.store(alice.tenant.pk, inspect(picture(width=303)))
     assert bucket_objects.exists(again.key)
 
 
 def test_a_picture_that_is_used_again_meanwhile_stays(finished: Any, alice: Caller, monkeypatch: Any) -> None:
     keep(alice.tenant, 30, "input_days")
-    image = inputs.keep(alice.tenant.pk, inspect(picture()))
+    image = inputs.store(alice.tenant.pk, inspect(picture()))
     InputImage.objects.update(created_at=days_ago(90))
     before = days_ago(30)
-    assert [one.pk for one in inputs.unwanted(alice.tenant.pk, before)] == [image.pk]
+    assert [one.pk for one in inputs.unused(alice.tenant.pk, before)] == [image.pk]
     make_generation(alice, image=image)
-    assert inputs.give_up_all(alice.tenant.pk, [image.pk], before) == []
+    assert inputs.delete_unused(alice.tenant.pk, [image.pk], before) == []
     assert bucket_objects.exists(image.key)
 
 
@@ -167,7 +168,7 @@ def test_orphans_go_and_what_is_wanted_or_unknown_stays(
     settings.VIDEO_DAYS = 30
     Generation.objects.filter(pk=deleted.pk).update(deleted_at=timezone.now(), purged_at=timezone.now())
     Generation.objects.filter(pk=expired.pk).update(expired_at=timezone.now())
-    image = inputs.keep(alice.tenant.pk, inspect(picture()))
+    image = inputs.store(alice.tenant.pk, inspect(picture()))
     orphans = [
         deleted.video_key,
         deleted.poster_key,
@@ -194,7 +195,7 @@ def test_orphans_go_and_what_is_wanted_or_unknown_stays(
     done = pruned()["orphans"]
     assert (dry.count, done.count, done.bytes) == (6, 6, 30)
     assert done.note == "1 objects of videos that are in no row were left"
-    assert sorted(bucket_objects.keys("")) == sorted(others)
+    assert sorted(bucket_objects.list_keys("")) == sorted(others)
     assert "looked for at" in pruned()["orphans"].note  # not again on the same day
 
 
@@ -205,7 +206,7 @@ def test_the_look_for_orphans_goes_on_where_it_stopped(bucket: Any, monkeypatch:
         bucket_objects.put(name, b"orphan", "image/png")
     MaintenanceCursor.objects.create(name="orphans", position=names[2])
     assert pruned()["orphans"].count == 2
-    assert sorted(bucket_objects.keys("")) == names[:3]
+    assert sorted(bucket_objects.list_keys("")) == names[:3]
     chore = MaintenanceCursor.objects.get(name="orphans")
     assert (chore.position, bool(chore.done_at)) == ("", True)
     MaintenanceCursor.objects.filter(name="orphans").update(done_at=days_ago(2))
@@ -246,7 +247,7 @@ def test_old_deliveries_go_with_their_attempts(alice: Caller, settings: Any) -> 
         lifecycle.cancel(g, "no longer wanted")
     for g, days in ((old, 11), (young, 9)):
         delivery = Delivery.objects.get(generation=g)
-        assert deliveries.mark_delivered(delivery, deliveries.Tried("delivered", 200, 5))
+        assert deliveries.mark_delivered(delivery, deliveries.AttemptResult("delivered", 200, 5))
         at = days_ago(days)
         then = ids.at(at)
         DeliveryAttempt.objects.filter(delivery=delivery).update(delivery=then)
@@ -290,8 +291,8 @@ def test_a_bucket_that_does_not_answer_keeps_no_row_from_going(
         raise StorageError("S3 does not answer")
 
     with monkeypatch.context() as away:
-        away.setattr(bucket_objects, "delete_all", down)
-        away.setattr(bucket_objects, "pages", down)
+        away.setattr(bucket_objects, "delete_many", down)
+        away.setattr(bucket_objects, "list_pages", down)
         found = pruned()
     assert found["videos"].note == found["orphans"].note == "not done: S3 does not answer"
     assert found["events"].count == 6
@@ -299,7 +300,7 @@ def test_a_bucket_that_does_not_answer_keeps_no_row_from_going(
     assert row.expired_at  # nothing of it is served, and its bytes are orphans
     aged(monkeypatch, 8)
     assert pruned()["orphans"].count == 2
-    assert bucket_objects.keys("") == []
+    assert bucket_objects.list_keys("") == []
 
 
 def test_the_command_prints_lines_or_one_object(finished: Any, settings: Any) -> None:
@@ -331,7 +332,7 @@ def test_a_video_that_its_caller_deletes_later_is_removed_as_ever(finished: Any,
     pruned()
     row.refresh_from_db()
     assert deletion.delete(row)
-    assert bucket_objects.keys(f"videos/{row.tenant_id}") == []
+    assert bucket_objects.list_keys(f"videos/{row.tenant_id}") == []
 
 
 def test_many_that_ended_at_one_moment_are_gone_through_once(finished: Any, settings: Any, monkeypatch: Any) -> None:

@@ -12,8 +12,8 @@ from generations.models import Generation
 from generations.outbound import addresses, fetch
 from generations.outbound.errors import FetchFailed, FetchRefused
 from generations.upstream.novita import client as novita
-from tests.conftest import Caller, make_generation
 from tests.faults.copies import Status, assert_nothing_is_served, at_the_upstream, take_step, until_done
+from tests.support.factories import Caller, make_generation
 from tests.support.images import mp4, picture
 from tests.support.upstream import Upstream, task
 

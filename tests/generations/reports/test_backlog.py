@@ -9,8 +9,8 @@ from django.utils import timezone
 from generations import lifecycle
 from generations.models import Generation
 from generations.reports import backlog
-from tests.conftest import Caller
 from tests.generations.test_lifecycle import put_in
+from tests.support.factories import Caller
 
 
 def update(generation: Generation, **columns: Any) -> None:

@@ -10,8 +10,8 @@ from django.utils import timezone
 from generations import ids
 from generations.models import Generation, HourlyStatistics, StorageUse
 from generations.reports import hourly_statistics
-from tests.conftest import Caller, make_generation
 from tests.generations.test_lifecycle import put_in
+from tests.support.factories import Caller, make_generation
 
 NOW = datetime(2026, 6, 10, 12, 30, tzinfo=UTC)
 

@@ -11,8 +11,9 @@ from generations.models import Attempt, Generation, Pause
 from generations.upstream import circuit_breaker
 from generations.worker import steps
 from tenants.models import LedgerEntry
-from tests.conftest import Caller, claim_due, make_generation, make_image
+from tests.support.factories import Caller, make_generation, make_image
 from tests.support.upstream import Upstream, as_json, refusal
+from tests.support.worker import claim_due
 
 pytestmark = pytest.mark.one_database
 

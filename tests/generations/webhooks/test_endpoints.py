@@ -15,8 +15,8 @@ from generations.models import Delivery, WebhookEndpoint
 from generations.webhooks import encryption, endpoints, signing_secrets
 from tenants.errors import NotPossible
 from tenants.models import AuditEntry
-from tests.conftest import ACTOR, Caller
-from tests.support.webhooks import SERVED, ended, make_endpoint
+from tests.support.factories import ACTOR, Caller
+from tests.support.webhooks import SERVED, make_endpoint, make_failed
 
 pytestmark = pytest.mark.django_db
 Created = tuple[WebhookEndpoint, str]
@@ -38,7 +38,7 @@ def test_a_secret_has_32_random_bytes_and_is_kept_sealed(made: Created) -> None:
     assert secret.startswith("whsec_")
     assert len(base64.b64decode(secret.removeprefix("whsec_"), validate=True)) == 32
     assert secret not in endpoint.secret
-    assert encryption.opened(endpoint.secret) == secret
+    assert encryption.decrypt(endpoint.secret) == secret
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_what_is_wrong_is_refused_at_a_create_and_at_a_change(made: Created, ali
 
 
 def test_a_tenant_has_twenty_in_each_world_and_a_deleted_one_does_not_count(alice: Caller) -> None:
-    all_of_them = [make_endpoint(alice) for _ in range(endpoints.MOST)]
+    all_of_them = [make_endpoint(alice) for _ in range(endpoints.MAX_ENDPOINTS)]
     with pytest.raises(NotPossible, match="20"):
         make_endpoint(alice)
     make_endpoint(alice, test=True)
@@ -114,13 +114,13 @@ def test_what_changes_nothing_is_no_act(made: Created) -> None:
 @pytest.mark.parametrize("by", [endpoints.disable, endpoints.delete])
 def test_what_is_under_way_to_an_endpoint_that_goes_has_failed(made: Created, alice: Caller, by: Any) -> None:
     other = make_endpoint(alice)
-    ended(alice)
+    make_failed(alice)
     by(ACTOR, made[0])
     assert {row.endpoint_id: row.status for row in Delivery.objects.all()} == {
         made[0].pk: "failed",
         other.pk: "pending",
     }
-    ended(alice)
+    make_failed(alice)
     assert Delivery.objects.filter(endpoint=made[0]).count() == 1
 
 
@@ -130,7 +130,7 @@ def test_one_that_is_enabled_again_begins_anew(made: Created, alice: Caller) -> 
     back = endpoints.enable(ACTOR, made[0])
     assert (back.disabled_at, back.disabled_reason, back.failing_since) == (None, "", None)
     assert last_note().action == "enable webhook endpoint"
-    ended(alice)
+    make_failed(alice)
     assert Delivery.objects.get().status == "pending"
 
 
@@ -141,7 +141,7 @@ def test_a_tenant_that_disables_its_own_is_not_told_of_it(made: Created, alice: 
 
 
 def test_nothing_is_sent_again_to_an_endpoint_that_is_gone(made: Created, alice: Caller) -> None:
-    ended(alice)
+    make_failed(alice)
     row = Delivery.objects.select_related("endpoint", "tenant").get()
     endpoints.disable(ACTOR, made[0])
     with pytest.raises(NotPossible, match="disabled"):
@@ -174,12 +174,12 @@ def test_the_tenants_secret_is_one_in_each_world(alice: Caller) -> None:
     assert len({live, test, again}) == 3
     assert until
     delivery = Delivery(tenant=alice.tenant, test=False)
-    assert signing_secrets.secrets_of(delivery) == [again, live]
+    assert signing_secrets.for_delivery(delivery) == [again, live]
     assert last_note().action == "rotate tenant's webhook secret"
 
 
 def test_tests_that_wait_are_ten_at_most(made: Created) -> None:
-    for _ in range(endpoints.MOST_TESTS):
+    for _ in range(endpoints.MAX_WAITING_TESTS):
         endpoints.send_test(made[0])
     with pytest.raises(NotPossible, match="10"):
         endpoints.send_test(made[0])
@@ -190,15 +190,15 @@ def test_the_first_failure_is_remembered_and_not_the_last(made: Created) -> None
     since = WebhookEndpoint.objects.get().failing_since
     assert not endpoints.record_failure(made[0])
     assert WebhookEndpoint.objects.get().failing_since == since
-    WebhookEndpoint.objects.update(failing_since=timezone.now() - endpoints.FAILS_FOR)
+    WebhookEndpoint.objects.update(failing_since=timezone.now() - endpoints.DISABLE_AFTER)
     assert endpoints.record_failure(made[0])
-    endpoints.mark_working(made[0])
+    endpoints.record_success(made[0])
     assert WebhookEndpoint.objects.get().failing_since is None
 
 
 @pytest.mark.django_db(transaction=True)
 def test_of_many_creates_at_one_moment_no_more_than_twenty_are_made(alice: Caller) -> None:
-    for _ in range(endpoints.MOST - 2):
+    for _ in range(endpoints.MAX_ENDPOINTS - 2):
         make_endpoint(alice)
     done: list[str] = []
     ready = threading.Barrier(5)
@@ -219,7 +219,7 @@ def test_of_many_creates_at_one_moment_no_more_than_twenty_are_made(alice: Calle
     for thread in threads:
         thread.join()
     assert sorted(done) == ["made"] * 2 + ["refused"] * 3
-    assert WebhookEndpoint.objects.count() == endpoints.MOST
+    assert WebhookEndpoint.objects.count() == endpoints.MAX_ENDPOINTS
 
 
 def test_after_a_change_of_the_key_all_secrets_are_sealed_by_the_new_one(
@@ -231,8 +231,8 @@ def test_after_a_change_of_the_key_all_secrets_are_sealed_by_the_new_one(
     call_command("reseal")
     settings.SECRET_KEY_FALLBACKS = []
     endpoint = WebhookEndpoint.objects.get()
-    assert signing_secrets.secrets_of(Delivery(endpoint=endpoint)) == [new, made[1]]
-    assert signing_secrets.secrets_of(Delivery(tenant=alice.tenant, test=False))[0] == own
+    assert signing_secrets.for_delivery(Delivery(endpoint=endpoint)) == [new, made[1]]
+    assert signing_secrets.for_delivery(Delivery(tenant=alice.tenant, test=False))[0] == own
 
 
 def test_a_secret_that_no_key_opens_is_named_and_keeps_no_other_from_it(
@@ -245,6 +245,6 @@ def test_a_secret_that_no_key_opens_is_named_and_keeps_no_other_from_it(
         call_command("reseal")
     settings.SECRET_KEY_FALLBACKS = []
     other.refresh_from_db()
-    assert len(signing_secrets.secrets_of(Delivery(endpoint=other))) == 1
+    assert len(signing_secrets.for_delivery(Delivery(endpoint=other))) == 1
     settings.SECRET_KEY_FALLBACKS = [old]
-    assert signing_secrets.secrets_of(Delivery(endpoint=made[0])) == [made[1]]
+    assert signing_secrets.for_delivery(Delivery(endpoint=made[0])) == [made[1]]

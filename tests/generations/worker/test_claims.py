@@ -16,8 +16,9 @@ from generations.models import Generation
 from generations.worker import claims
 from tenants.db import postgresql
 from tenants.db.engine import engine
-from tests.conftest import Caller, claim_due, make_generation
 from tests.generations.test_lifecycle import put_in
+from tests.support.factories import Caller, make_generation
+from tests.support.worker import claim_due
 
 pytestmark = pytest.mark.django_db
 Status = Generation.Status
@@ -135,7 +136,7 @@ def test_many_that_render_on_are_put_off_by_one_write(alice: Caller, monkeypatch
     lost = next(one for one in claimed if one.pk != mine.pk)
     Generation.objects.filter(pk=lost.pk).update(fencing_token=lost.fencing_token + 1)
     assert lifecycle.fail(moved, "upstream_failed", "It could not.")
-    seen = [lifecycle.Rendering(one.pk, one.fencing_token, later, 42) for one in claimed]
+    seen = [lifecycle.Progress(one.pk, one.fencing_token, later, 42) for one in claimed]
     asked, run = list[str](), engine.run
     monkeypatch.setattr(engine, "run", lambda sql, values: asked.append(sql) or run(sql, values))
     lifecycle.reschedule_many(seen)

@@ -11,15 +11,16 @@ from django.db import connection
 from django.utils import timezone
 
 from generations import leases, wakeups
-from generations.bucket import inputs, objects
+from generations.bucket import inputs, object_keys, objects
 from generations.media.images import inspect
 from generations.models import Generation, Slot, Worker
 from generations.reports import worker_hosts
-from generations.worker import loop, video_transfer
-from tests.conftest import Caller, count_rings, make_generation
+from generations.worker import loop
 from tests.generations.test_lifecycle import put_in
+from tests.support.factories import Caller, make_generation
 from tests.support.images import mp4, picture
 from tests.support.upstream import Upstream
+from tests.support.worker import count_wakeups
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Status = Generation.Status
@@ -27,7 +28,7 @@ Status = Generation.Status
 
 @pytest.fixture
 def generations(alice: Caller, bucket: Any, upstream: Upstream) -> list[Generation]:
-    image = inputs.keep(alice.tenant.pk, inspect(picture()))
+    image = inputs.store(alice.tenant.pk, inspect(picture()))
     return [make_generation(alice, image=image) for _ in range(20)]
 
 
@@ -38,7 +39,7 @@ def test_a_sweep_brings_every_generation_to_its_end(generations: list[Generation
     assert len(upstream.submits) == 20
     assert taken >= 40
     assert not Slot.objects.filter(lease_until__gt=timezone.now()).exists()
-    assert count_rings() == 0  # nothing is live: no successor is rung
+    assert count_wakeups() == 0  # nothing is live: no successor is rung
 
 
 def test_a_sweep_with_nothing_to_do_ends_at_once(db: None) -> None:
@@ -59,14 +60,14 @@ def test_a_sweep_whose_time_is_over_rings_its_successor(
     monkeypatch.setattr(leases, "RUN_SECONDS", 0.0)
     loop.run()
     assert Generation.objects.filter(status=Status.RUNNING).exists()
-    assert count_rings() == 1
+    assert count_wakeups() == 1
 
 
 def test_a_row_due_much_later_is_left_to_the_minutes_ring(alice: Caller) -> None:
     g = make_generation(alice)
     Generation.objects.filter(pk=g.pk).update(due_at=timezone.now() + timedelta(minutes=5))
     assert loop.run() == 0
-    assert count_rings() == 0
+    assert count_wakeups() == 0
 
 
 def test_a_sweep_that_is_asked_to_stop_ends_and_rings_nobody(generations: list[Generation], upstream: Upstream) -> None:
@@ -79,7 +80,7 @@ def test_a_sweep_that_is_asked_to_stop_ends_and_rings_nobody(generations: list[G
     wakeups.free_slots_of_this_host()
     thread.join(5)
     assert not thread.is_alive()
-    assert count_rings() == 0
+    assert count_wakeups() == 0
 
 
 def test_a_step_that_fails_is_told_and_harms_no_other(
@@ -112,7 +113,7 @@ def test_a_ring_of_a_host_whose_clock_was_ahead_silences_nobody(alice: Caller) -
     with time_machine.travel(timezone.now() + timedelta(hours=1), tick=False):
         assert wakeups.ring()
     wakeups.ring()
-    assert count_rings() == 2
+    assert count_wakeups() == 2
 
 
 def test_a_generation_that_comes_while_a_sweep_is_awake_needs_no_ring(
@@ -139,9 +140,9 @@ def test_a_generation_that_comes_while_a_sweep_is_awake_needs_no_ring(
 def test_a_sweep_removes_what_a_delete_left_in_the_bucket(alice: Caller, bucket: Any) -> None:
     g, _ = put_in(alice, "failed")
     Generation.objects.filter(pk=g.pk).update(deleted_at=timezone.now() - timedelta(hours=1))
-    objects.put(f"{video_transfer.prefix(g)}1.mp4", b"left", "video/mp4")
+    objects.put(f"{object_keys.video_prefix(g)}1.mp4", b"left", "video/mp4")
     loop.run()
-    assert objects.keys("") == []
+    assert objects.list_keys("") == []
     assert Generation.objects.get(pk=g.pk).purged_at
 
 

@@ -14,7 +14,8 @@ from generations import wakeups
 from generations.models import Generation
 from generations.reports import worker_hosts
 from generations.worker import supervisor
-from tests.conftest import Caller, count_rings, make_generation
+from tests.support.factories import Caller, make_generation
+from tests.support.worker import count_wakeups
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -67,18 +68,18 @@ def test_another_run_is_woken_when_those_awake_do_not_keep_up(alice: Caller, set
     assert wakeups.take_slot()
     assert not wakeups.ring()
     supervisor.replace_lost_wakeup()
-    assert count_rings() == 1
+    assert count_wakeups() == 1
     assert wakeups.take_slot()
     with time_machine.travel(timezone.now() + timedelta(seconds=6), tick=False):
         supervisor.replace_lost_wakeup()
-    assert count_rings() == 1
+    assert count_wakeups() == 1
 
 
 def test_a_row_whose_wake_up_was_lost_gets_another(alice: Caller) -> None:
     g = make_generation(alice)
     supervisor.replace_lost_wakeup()
-    assert count_rings() == 0  # the row became due only now
+    assert count_wakeups() == 0  # the row became due only now
     Generation.objects.filter(pk=g.pk).update(due_at=timezone.now() - timedelta(seconds=3))
     supervisor.replace_lost_wakeup()
     supervisor.replace_lost_wakeup()
-    assert count_rings() == 1
+    assert count_wakeups() == 1

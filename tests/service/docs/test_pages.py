@@ -1,4 +1,4 @@
-"""The documentation: a page of every code and of no other, each page in both forms, every link to something."""
+"""Test the documentation: one page for each code, each page in both forms, and every link leads somewhere."""
 
 import re
 from collections.abc import Iterator
@@ -18,8 +18,8 @@ from tests.http_client import Client
 
 pytestmark = pytest.mark.one_database
 ROOT = Path(__file__).parents[3]
-PATHS = [page.address for page in [*pages.guide().values(), *pages.of_codes().values()]]
-OURS = ("generations.", "tenants.", "seedance_service.")
+PATHS = [page.address for page in [*pages.guide().values(), *pages.errors().values()]]
+OUR_PACKAGES = ("generations.", "tenants.", "seedance_service.")
 
 
 def subclasses(kind: type[Exception]) -> Iterator[Any]:
@@ -28,17 +28,17 @@ def subclasses(kind: type[Exception]) -> Iterator[Any]:
         yield from subclasses(child)
 
 
-def of_failed_generations() -> set[str]:
-    """As the code ends generations with them."""
+def codes_of_failed_generations() -> set[str]:
+    """Return every code that the product ends a generation with."""
     sources = [path.read_text() for path in (ROOT / "generations").rglob("*.py")]
     literal = {code for source in sources for code in re.findall(r'\b_?fail\w*\(\s*\w+,\s*"(\w+)"', source)}
     return literal | {kind.code for kind in subclasses(errors.BadImage)}
 
 
-def answered() -> set[str]:
-    """Every code that an answer can have."""
-    refusals = {kind.code for kind in subclasses(Refusal) if kind.__module__.startswith(OURS)}
-    framework = {kind.default_code for kind in subclasses(APIException) if kind.__module__.startswith(OURS)}
+def codes_of_answers() -> set[str]:
+    """Return every code that an answer can have."""
+    refusals = {kind.code for kind in subclasses(Refusal) if kind.__module__.startswith(OUR_PACKAGES)}
+    framework = {kind.default_code for kind in subclasses(APIException) if kind.__module__.startswith(OUR_PACKAGES)}
     framework |= {"parse_error", "unsupported_media_type", "method_not_allowed", "not_acceptable", "invalid_request"}
     return refusals | framework | set(statuses.PLAIN) | {"database_unavailable", "storage_unavailable"}
 
@@ -53,27 +53,29 @@ def text(path: str, **headers: str) -> str:
     return str(answer.content.decode())
 
 
-@pytest.mark.parametrize("code", sorted(answered() | of_failed_generations()))
+@pytest.mark.parametrize("code", sorted(codes_of_answers() | codes_of_failed_generations()))
 def test_every_code_has_a_page(code: str) -> None:
     assert code in ADVICE, f"say in seedance_service/docs/error_advice.py what a caller should do about {code}"
     assert f"The code is `{code}`." in text(f"/docs/errors/{code}.md")
 
 
-def test_no_page_is_of_a_code_that_is_none() -> None:
-    assert set(pages.of_codes()) == set(ADVICE) == answered() | of_failed_generations()
+def test_no_page_is_about_an_unknown_code() -> None:
+    assert set(pages.errors()) == set(ADVICE) == codes_of_answers() | codes_of_failed_generations()
 
 
 def test_the_codes_that_generations_fail_with_say_so() -> None:
-    unread = {"image_invalid", "image_not_url_or_base64"}  # of what is checked before there is a generation
-    assert {name for name, advice in ADVICE.items() if advice.message} == of_failed_generations() - unread
+    before_recording = {"image_invalid", "image_not_url_or_base64"}  # checked before there is a generation
+    assert {
+        name for name, advice in ADVICE.items() if advice.message
+    } == codes_of_failed_generations() - before_recording
 
 
 @pytest.mark.parametrize("kind", [kind for kind in statuses.TABLE if issubclass(kind, Refusal)])
 def test_a_refusals_page_has_the_tables_numbers(kind: type[Refusal]) -> None:
-    row, entrances, page = statuses.TABLE[kind], ADVICE[kind.code].entrances, text(f"/docs/errors/{kind.code}.md")
-    assert (f"| `/v1/` | {row.status} | `code` is `{kind.code}` |" in page) == ("/v1/" in entrances)
+    row, apis, page = statuses.TABLE[kind], ADVICE[kind.code].apis, text(f"/docs/errors/{kind.code}.md")
+    assert (f"| `/v1/` | {row.status} | `code` is `{kind.code}` |" in page) == ("/v1/" in apis)
     wire = f"| `/v3/` | {row.wire_status} | `reason` is `{row.wire_reason}` |"
-    assert (wire in page) == ("/v3/" in entrances)
+    assert (wire in page) == ("/v3/" in apis)
 
 
 @pytest.mark.parametrize("code", sorted(ADVICE))
@@ -82,9 +84,9 @@ def test_a_page_says_what_it_means_what_to_do_and_how_it_looks(code: str) -> Non
     title, means, *_ = page.split("\n\n")
     assert title == f"# {problems.title(code)}"
     assert len(means) > 10
-    assert not re.search(r"\{\w+\}", page), "a fact of its sentence is missing"
+    assert not re.search(r"\{\w+\}", page), "a value of the sentence is missing"
     assert page.index("| where |") < page.index("## What to do") < page.index("## Example") < page.index("```json")
-    assert error_pages.EXAMPLES_ID in page or "## Example\n\nIn a failed generation" in page
+    assert error_pages.EXAMPLE_REQUEST_ID in page or "## Example\n\nIn a failed generation" in page
 
 
 def test_the_list_of_codes_links_to_each() -> None:
@@ -102,7 +104,7 @@ def test_each_file_of_the_guide_is_a_page() -> None:
     )
     for page in pages.guide().values():
         assert page.text.startswith(f"# {page.title}\n")
-        assert page.note.endswith(".")
+        assert page.summary.endswith(".")
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -136,20 +138,20 @@ def test_the_form_is_the_one_that_is_preferred(accept: str, kind: str, path: str
 
 
 @pytest.mark.parametrize("path", [*PATHS, "/docs"])
-def test_a_page_asks_nobody_else_for_anything(path: str) -> None:
+def test_a_page_loads_nothing_from_other_hosts(path: str) -> None:
     html = text(path)
     loaded = re.findall(r'<(?:link|script|img)[^>]*?(?:href|src)="([^"]*)"', html)
     assert loaded
-    assert all(one.startswith("/") and not one.startswith("//") for one in loaded), loaded
+    assert all(address.startswith("/") and not address.startswith("//") for address in loaded), loaded
     if path != "/docs":  # Swagger UI is drf-spectacular's page
         assert not re.search(r"<script|<style|style=| on\w+=", html)
 
 
 @pytest.mark.parametrize("name", ["docs/docs.css", "docs/nav.css"])
-def test_its_styles_are_static_files_of_ours(name: str) -> None:
-    found = finders.find(name)
-    assert isinstance(found, str)
-    assert "://" not in Path(found).read_text()
+def test_the_styles_are_static_files_of_ours(name: str) -> None:
+    path = finders.find(name)
+    assert isinstance(path, str)
+    assert "://" not in Path(path).read_text()
     assert f"/static/{name}" in text("/docs/quickstart") + text("/docs")
 
 
@@ -159,13 +161,13 @@ def test_html_in_markdown_is_only_text() -> None:
 
 
 def test_every_link_leads_somewhere() -> None:
-    """Those of a Markdown page to Markdown pages."""
+    """Check every link; the links of a Markdown page lead to Markdown pages."""
     links = set[str]()
     for path in [*PATHS, "/docs"]:
         links |= set(re.findall(r'href="(/[^"]*)"', text(path)))
-        found = re.findall(r"\]\((/[^)#]*)", text(f"{path}.md"))
-        assert all(one.endswith((".md", ".json")) for one in found), found
-        links |= set(found)
+        in_markdown = re.findall(r"\]\((/[^)#]*)", text(f"{path}.md"))
+        assert all(link.endswith((".md", ".json")) for link in in_markdown), in_markdown
+        links |= set(in_markdown)
     links |= set(re.findall(r"\]\((/[^)]*)\)", text("/llms.txt")))
     lost = [link for link in sorted(links) if not link.startswith("/static/") and get(link).status_code != 200]
     assert lost == []
@@ -186,24 +188,26 @@ def test_the_reference_has_every_operation_of_the_openapi_document() -> None:
     page, document = text("/docs.md"), get("/openapi.json").json()
     assert text("/docs", Accept="text/markdown") == page
     operations = [
-        (f"{method.upper()} {path}", one) for path, ones in document["paths"].items() for method, one in ones.items()
+        (f"{method.upper()} {path}", operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
     ]
     assert len(operations) >= 8
     for name, operation in operations:
-        _, found, part = page.partition(f"### {name}\n")
+        _, heading, part = page.partition(f"### {name}\n")
         part = part.partition("\n### ")[0]
-        assert found, name
+        assert heading, name
         assert operation["summary"] in part
-        assert all(f"| `{one['name']}` | {one['in']} |" in part for one in operation.get("parameters", []))
+        assert all(f"| `{item['name']}` | {item['in']} |" in part for item in operation.get("parameters", []))
         assert all(f"| {status} | " in part for status in operation["responses"])
     assert "| `resolution` | `480p` or `720p` or `1080p`, required |" in page
 
 
-def test_the_reference_tells_nothing_that_is_for_who_reads_the_code() -> None:
+def test_the_reference_holds_no_note_for_developers() -> None:
     assert "what a key must be allowed, by method" not in text("/docs.md") + text("/openapi.json")
 
 
-def test_a_value_is_told_in_words() -> None:
+def test_a_type_is_written_in_words() -> None:
     shapes = {"Row": {"properties": {}}, "Enum": {"enum": ["a", None]}}
     for schema, words in [
         (
@@ -236,6 +240,6 @@ def test_there_is_no_other_page(path: str, name: str) -> None:
     assert (answer.status_code, answer["Content-Type"]) == (404, "application/problem+json")
 
 
-def test_a_reader_needs_no_head_of_the_body() -> None:
+def test_a_head_request_has_no_body() -> None:
     answer = Client().head("/docs/quickstart")
     assert (answer.status_code, answer.content) == (200, b"")

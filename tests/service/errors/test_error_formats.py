@@ -7,9 +7,9 @@ import pytest
 
 from tenants import actions
 from tenants.models import ApiKey
-from tests.conftest import ACTOR, Caller
 from tests.generations.test_lifecycle import put_in
 from tests.http_client import Client, with_key
+from tests.support.factories import ACTOR, Caller
 from tests.support.hostile import ENTRANCES, OWN, RIGHT, Entrance
 
 pytestmark = pytest.mark.one_database
@@ -252,7 +252,7 @@ def test_an_error_names_the_field_within_a_field(alice: Caller) -> None:
         ("metadata.a", "invalid"),
         ("metadata.b", "max_length"),
     ]
-    assert told["detail"].startswith("metadata.a: A string is wanted. metadata.b: ")
+    assert told["detail"].startswith("metadata.a: This must be a string. metadata.b: ")
 
 
 def test_novitas_metadata_names_it_too(alice: Caller) -> None:

@@ -8,8 +8,8 @@ import time_machine
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from tests.conftest import Caller
 from tests.http_client import Client
+from tests.support.factories import Caller
 
 pytestmark = pytest.mark.one_database
 

@@ -13,8 +13,8 @@ from django.utils import timezone
 from django_otp.oath import totp
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from tests.conftest import Caller
 from tests.http_client import Client
+from tests.support.factories import Caller
 
 pytestmark = pytest.mark.one_database
 

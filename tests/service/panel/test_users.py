@@ -12,8 +12,8 @@ from django.utils import timezone
 from generations.models import Delivery, Generation, Pause, SeedRecord, WebhookEndpoint, Worker
 from generations.reports import worker_hosts
 from tenants.models import ApiKey, AuditEntry, LedgerEntry, Tenant
-from tests.conftest import Caller, make_generation
 from tests.http_client import Client
+from tests.support.factories import Caller, make_generation
 from tests.support.webhooks import make_endpoint
 
 pytestmark = pytest.mark.one_database
@@ -34,7 +34,7 @@ TABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "view": OPS,
         "video": OPS,
         "history": AUDIT,
-        **dict.fromkeys(("attach", "resubmit", "release", "give_up", "cancel", "nudge", "retry_copy"), ACTS),
+        **dict.fromkeys(("attach", "resubmit", "release", "give_up", "cancel", "run_now", "retry_copy"), ACTS),
         **dict.fromkeys(("fail", "rerun", "delete_files"), ACTS),
     },
     "generations_seedrecord": {"view": OPS, "history": OPS, "export": OPS},
@@ -50,7 +50,7 @@ TABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "view": EVERYBODY,
         "add": OWNER,
         "history": AUDIT,
-        "mint_key": OWNER,
+        "create_key": OWNER,
         **dict.fromkeys(("adjust", "suspend", "resume"), MONEY),
     },
     "tenants_apikey": {"view": EVERYBODY, "history": AUDIT, "change_limits": ACTS, "revoke": ACTS, "roll": OWNER},

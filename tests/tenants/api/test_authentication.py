@@ -9,8 +9,8 @@ from tenants import actions
 from tenants.keys import key_format
 from tenants.keys.throttle import MAX_WRONG_KEYS
 from tenants.models import ApiKey
-from tests.conftest import ACTOR, Caller
 from tests.http_client import Client, with_key
+from tests.support.factories import ACTOR, Caller
 
 ROUTES = [
     ("post", "/v3/async/seedance-v1-lite-i2v"),

@@ -7,7 +7,7 @@ import pytest
 import time_machine
 
 from generations import lifecycle
-from tests.conftest import Caller, make_generation
+from tests.support.factories import Caller, make_generation
 
 pytestmark = pytest.mark.usefixtures("bucket")
 NOW = datetime(2026, 11, 24, 12, 0, 30, tzinfo=UTC)

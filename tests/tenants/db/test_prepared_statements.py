@@ -19,7 +19,8 @@ from generations.models import Event, Generation, Label
 from tenants.db.engine import engine
 from tenants.db.prepared_statements import Insert
 from tenants.models import LedgerEntry
-from tests.conftest import Caller, count_rings, make_generation
+from tests.support.factories import Caller, make_generation
+from tests.support.worker import count_wakeups
 
 pytestmark = pytest.mark.django_db
 BODY = {"image": "https://example.com/a.png", "resolution": "480p", "metadata": {"team": "web", "zone": "ä"}}
@@ -69,15 +70,15 @@ def test_a_select_finds_what_the_orm_finds(alice: Caller, bob: Caller) -> None:
     image = make_generation(alice).image
     g = make_generation(alice, image=image, last_image=None, metadata={"a": "b"}, image_url="https://example.com/ä.png")
     with CaptureQueriesContext(connection) as asked:
-        [found] = tenant_scope._own(g.pk, alice.tenant.pk, False)
+        [found] = tenant_scope._select_own(g.pk, alice.tenant.pk, False)
         assert found.image == image
         assert found.last_image is None
     assert len(asked) == 0  # all of it came with the statement itself
     assert columns(found) == columns(Generation.objects.get(pk=g.pk))
     assert not found._state.adding
     assert (
-        list(tenant_scope._own(g.pk, bob.tenant.pk, False))
-        == list(tenant_scope._own(g.pk, alice.tenant.pk, True))
+        list(tenant_scope._select_own(g.pk, bob.tenant.pk, False))
+        == list(tenant_scope._select_own(g.pk, alice.tenant.pk, True))
         == []
     )
 
@@ -92,7 +93,7 @@ def test_of_many_rings_at_once_the_first_goes_out_and_one_more_for_the_rest(monk
     assert wakeups.ring()
     assert [wakeups.ring() for _ in range(50)] == [False] * 50
     assert OrmQ.objects.count() == 1
-    assert count_rings() == 2
+    assert count_wakeups() == 2
     time.sleep(0.25)
     assert wakeups.ring()
 

@@ -14,8 +14,8 @@ from tenants import actions
 from tenants.keys import key_cache, lookup
 from tenants.keys.key_cache import KeyCache, cached_keys
 from tenants.models import ApiKey, Tenant
-from tests.conftest import ACTOR, Caller
 from tests.support.clock import Clock
+from tests.support.factories import ACTOR, Caller
 
 PATH = "/v1/limits"
 

@@ -10,8 +10,8 @@ from django.core.management import call_command
 from generations import lifecycle
 from tenants.models import Window
 from tenants.money import reconcile
-from tests.conftest import Caller, make_generation
 from tests.generations.test_lifecycle import put_in
+from tests.support.factories import Caller, make_generation
 
 
 def ledger(*args: str) -> tuple[int, Any]:

@@ -1,0 +1,115 @@
+"""Publish events: store one delivery for each receiver, in the transaction that makes the event happen.
+
+An event and its deliveries are committed together, or not at all. The worker sends the deliveries afterwards.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from generations import ids, wakeups
+from generations.models import Delivery, Generation, WebhookEndpoint
+from tenants import times
+
+TYPE_BY_STATUS = {
+    Generation.Status.RUNNING: "generation.running",
+    Generation.Status.SUCCEEDED: "generation.succeeded",
+    Generation.Status.FAILED: "generation.failed",
+    Generation.Status.CANCELLED: "generation.cancelled",
+}
+RUNNING = TYPE_BY_STATUS[Generation.Status.RUNNING]
+DISABLED, TEST = "webhook_endpoint.disabled", "webhook.test"
+EVENT_TYPES = (
+    *TYPE_BY_STATUS.values(),
+    DISABLED,
+)  # what an endpoint may subscribe to; a test event needs no subscription
+OPT_IN_TYPES = (RUNNING,)  # an endpoint that lists no types receives all but these
+MAX_MESSAGE_CHARS = 2000  # of an error message: a body stays far below 20 KB
+
+
+def publish(generation: Generation) -> None:
+    """Publish the event of a generation's new status.
+
+    Call this function in the transaction of the transition. Without a receiver it costs one query.
+    """
+    event_type = TYPE_BY_STATUS.get(Generation.Status(generation.status))
+    if event_type is None:
+        return
+    endpoints = subscribed_endpoints(generation.tenant_id, generation.test, event_type)
+    own_webhook = generation.webhook_url if generation.status in Generation.FINISHED else ""
+    if not (endpoints or own_webhook):
+        return
+    sequence = generation.events.count()  # the event of this transition is already stored
+    message = _build_message(
+        f"evt_{generation.pk.hex}_{sequence}", event_type, _render_generation(generation, sequence)
+    )
+    deliveries = [
+        _build_delivery(generation, message, endpoint=endpoint, generation=generation) for endpoint in endpoints
+    ]
+    if own_webhook:
+        message["format"] = generation.webhook_format
+        if generation.webhook_format == Generation.WebhookFormat.NOVITA:
+            message["body"] = ""  # rendered at each attempt, because it holds a signed URL
+        deliveries.append(_build_delivery(generation, message, generation=generation, url=own_webhook))
+    _store(deliveries)
+
+
+def subscribed_endpoints(tenant_id: int, test: bool, event_type: str) -> list[WebhookEndpoint]:
+    """Return the tenant's enabled endpoints of one mode that receive events of this type, oldest first."""
+    endpoints = WebhookEndpoint.objects.filter(tenant=tenant_id, test=test, disabled_at=None, deleted_at=None)
+    return [
+        endpoint
+        for endpoint in endpoints.order_by("id")
+        if event_type in endpoint.events or not (endpoint.events or event_type in OPT_IN_TYPES)
+    ]
+
+
+def publish_to(endpoints: Sequence[WebhookEndpoint], event_type: str, data: dict[str, Any]) -> list[Delivery]:
+    """Publish an event that belongs to no generation, to these endpoints. Return the stored deliveries.
+
+    Call this function in the transaction in which the event happens.
+    """
+    message = _build_message(f"evt_{ids.new().hex}", event_type, data)
+    deliveries = [_build_delivery(endpoint, message, endpoint=endpoint) for endpoint in endpoints]
+    _store(deliveries)
+    return deliveries
+
+
+def _build_delivery(owner: Generation | WebhookEndpoint, message: dict[str, str], **receiver: Any) -> Delivery:
+    """Return an unsaved delivery that is due now, with the tenant and the mode of `owner`."""
+    now = timezone.now()
+    return Delivery(tenant_id=owner.tenant_id, test=owner.test, created_at=now, due_at=now, **message, **receiver)
+
+
+def _store(deliveries: list[Delivery]) -> None:
+    """Insert the deliveries and wake a worker after the commit.
+
+    The wake-up is sent even by a worker: a run that ends its last steps has freed its slot, and no other run may be
+    awake.
+    """
+    if deliveries:
+        Delivery.objects.bulk_create(deliveries)
+        transaction.on_commit(wakeups.ring)
+
+
+def _build_message(message_id: str, event_type: str, data: dict[str, Any]) -> dict[str, str]:
+    """Return the columns of one event that are the same for all receivers."""
+    payload = {"type": event_type, "timestamp": times.rfc3339(timezone.now()), "data": data}
+    body = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
+    return {"message_id": message_id, "type": event_type, "body": body}
+
+
+def _render_generation(generation: Generation, sequence: int) -> dict[str, Any]:
+    """Return the `data` of a generation's event: small and without signed URLs. A receiver reads the API for more."""
+    error = {"code": generation.error_code, "message": generation.error_message[:MAX_MESSAGE_CHARS]}
+    return {
+        "id": str(generation.pk),
+        "status": str(generation.status),
+        "sequence": sequence,
+        "external_id": generation.external_id,
+        "test": generation.test,
+        "error": error if generation.error_code else None,
+    }

@@ -1,0 +1,112 @@
+"""Render the tables of docs/ from the code: settings, error codes and the actions of operators.
+
+`make docs` writes them, and a test compares the committed files with the code.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator, Sequence
+from types import ModuleType
+from typing import Any
+
+import generations.admin
+import tenants.admin
+from generations.admin import action_pages
+from seedance_service import env
+from seedance_service.docs import error_pages
+
+ActionPage: Any = type(action_pages.PAGES["cancel"])
+HEAD = "<!-- `make docs` writes this file from the code. Change the code, not this file. -->\n\n"
+
+
+def settings() -> str:
+    """Return docs/SETTINGS.md: every environment variable that an operator may set."""
+    rows = [
+        (f"`{variable.name}`", _code(variable.default), variable.accepts, variable.help)
+        for variable in env.documented.values()
+    ]
+    intro = """# Settings
+
+Every setting is an environment variable, read once at the start. A wrong value stops the start with a sentence.
+Any of them may be given as `NAME_FILE`, the path of a file that holds the value.
+[deploy/env.example](../deploy/env.example) is a start; `manage.py doctor` checks the result.
+"""
+    return HEAD + intro + "\n" + _table(("setting", "default", "accepts", "meaning"), rows)
+
+
+def errors() -> str:
+    """Return docs/ERRORS.md: every error code with its HTTP statuses, its meaning and what to do."""
+    codes = error_pages.all_codes().values()
+    answers = [
+        (f"`{code.name}`", _status(code, "/v1/"), _status(code, "/v3/"), code.means, code.advice.does)
+        for code in codes
+        if code.problem and code.advice.apis
+    ]
+    failed = [(f"`{code.name}`", code.means, code.advice.does) for code in codes if code.advice.message]
+    intro = """# Error codes
+
+The running service has a page with an example for each code: `/docs/errors/CODE`. `/docs/errors` explains the format.
+
+## Answers
+
+`/v1/` answers with problem details, `/v3/` with Novita's envelope.
+"""
+    middle = "\n## Failed generations\n\nThese codes are the `error.code` of a generation that failed.\n\n"
+    head = ("code", "`/v1/`", "`/v3/`", "meaning", "what to do")
+    return HEAD + intro + "\n" + _table(head, answers) + middle + _table(("code", "meaning", "what to do"), failed)
+
+
+def actions() -> str:
+    """Return docs/ACTIONS.md: everything that an operator can do in the panel."""
+    rows = [(page.title, _where(name), page.description) for name, page in action_pages.PAGES.items()]
+    generation_pages = list(action_pages.PAGES.values())
+    webhooks = [page for page in _pages_of(generations.admin) if page not in generation_pages]
+    intro = """# Actions of operators
+
+Each action is a page in the panel. It asks for a reason and leaves an entry in the audit log.
+
+## On a generation
+
+Several generations can be chosen in the list for some of these actions.
+"""
+    parts = [intro, _table(("action", "generation is", "effect"), rows)]
+    for title, pages in {"On webhooks": webhooks, "On tenants and API keys": list(_pages_of(tenants.admin))}.items():
+        parts += [f"## {title}\n", _table(("action", "effect"), [(page.title, page.description) for page in pages])]
+    return HEAD + "\n".join(parts)
+
+
+TABLES: dict[str, Callable[[], str]] = {"SETTINGS.md": settings, "ERRORS.md": errors, "ACTIONS.md": actions}
+
+
+def _where(name: str) -> str:
+    """Return the statuses in which an action on a generation is possible."""
+    statuses = [str(status) for status, names in action_pages.AVAILABLE.items() if name in names]
+    return ", ".join(status.replace("_", " ") for status in statuses) or "finished"
+
+
+def _pages_of(package: ModuleType) -> Iterator[Any]:
+    """Yield the action pages that are constants of the package's modules, each once."""
+    seen: list[Any] = []
+    for info in pkgutil.iter_modules(package.__path__):
+        for value in vars(importlib.import_module(f"{package.__name__}.{info.name}")).values():
+            if isinstance(value, ActionPage) and value not in seen:
+                seen.append(value)
+                yield value
+
+
+def _status(code: error_pages.Code, api: str) -> str:
+    if code.problem is None or api not in code.advice.apis:
+        return ""
+    return str(code.problem.status) if api == "/v1/" else f"{code.problem.wire_status} `{code.problem.wire_reason}`"
+
+
+def _code(text: str) -> str:
+    """Return a literal default as code; a description holds spaces or code already."""
+    return f"`{text}`" if text and " " not in text and "`" not in text else text
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "".join(
+        "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in row) + " |\n" for row in lines
+    )

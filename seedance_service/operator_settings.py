@@ -1,0 +1,247 @@
+"""Read every setting that an operator may change. `make docs` writes docs/SETTINGS.md from this file.
+
+Each setting has a reader, a default, a range and a help text. settings.py takes all names from here.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+
+from seedance_service import env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+_WEEK = 7 * 86_400  # seconds
+_MAX_DAYS = 36_500  # a hundred years
+
+# Django and the panel
+
+SECRET_KEY = env.text(
+    "SECRET_KEY",
+    help="Signs sessions and encrypts webhook secrets. Required: the service does not start without a value.",
+)
+if not SECRET_KEY:
+    raise ImproperlyConfigured("SECRET_KEY is not set. Give it, or SECRET_KEY_FILE, a long random value.")
+SECRET_KEY_FALLBACKS = env.comma_list(
+    "SECRET_KEY_FALLBACKS",
+    help="Earlier secret keys. When you change `SECRET_KEY`, put the old key here, or no webhook can be signed. "
+    "`manage.py reseal` then encrypts the webhook secrets with the new key. After that, remove the old key.",
+)
+ALLOWED_HOSTS = env.comma_list("ALLOWED_HOSTS", "localhost", help="Host names that the service answers.")
+CSRF_TRUSTED_ORIGINS = env.comma_list(
+    "CSRF_TRUSTED_ORIGINS", help="Origin of the panel behind a TLS proxy, such as `https://seedance.example.com`."
+)
+DEBUG = env.flag("DEBUG", help="Django's debug mode. Never use it in production.")
+SECURE_COOKIES = env.flag(
+    "SECURE_COOKIES", not DEBUG, help="Send the panel's cookies over https only.", default_label="on; off with `DEBUG`"
+)
+SESSION_IDLE_MINUTES = env.integer(
+    "SESSION_IDLE_MINUTES", 30, minimum=1, maximum=1440, help="A panel session ends after so many idle minutes."
+)
+SESSION_MAX_HOURS = env.integer(
+    "SESSION_MAX_HOURS", 12, minimum=1, maximum=720, help="A panel session ends after so many hours in any case."
+)
+STAFF_TOTP = env.flag("STAFF_TOTP", help="Ask every user of the panel for a second factor.")
+
+# Files and the database
+
+VAR_DIR = env.folder(
+    "VAR_DIR", BASE_DIR / "var", help="Folder for state on this machine.", default_label="`var` in the checkout"
+)
+DATABASE: dict[str, Any] = env.database(
+    "DATABASE_URL",
+    f"sqlite:///{VAR_DIR / 'db.sqlite3'}",
+    help="`postgres://USER:PASSWORD@HOST:5432/NAME` or `sqlite:////PATH`.",
+    default_label="SQLite in `VAR_DIR`",
+)
+PREPARED_STATEMENTS = env.flag(
+    "PREPARED_STATEMENTS",
+    True,
+    help="Let PostgreSQL plan the statements of creates and polls once per connection. Set `off` behind a pooler that "
+    "shares connections by transaction without prepared statements: PgBouncer before 1.21, or with "
+    "`max_prepared_statements = 0`.",
+)
+BROKER_URL = env.text(
+    "BROKER_URL", "orm", help="Queue for wake-ups: `orm` (a database table), `redis://…` or `sqs://REGION/QUEUE`."
+)
+
+# The upstream
+
+NOVITA_BASE_URL = env.text("NOVITA_BASE_URL", "https://api.novita.ai", help="Address of the upstream.").rstrip("/")
+NOVITA_API_KEY = env.text("NOVITA_API_KEY", help="Key of the upstream. `make run` without a key starts the sandbox.")
+UPSTREAM_RPM = env.integer(
+    "UPSTREAM_RPM", 0, maximum=1_000_000, help="Submits per minute over all hosts. More stay queued. 0: no limit."
+)
+UPSTREAM_CONCURRENCY = env.integer(
+    "UPSTREAM_CONCURRENCY", 0, maximum=1_000_000, help="Unfinished upstream tasks at once, over all hosts. 0: no limit."
+)
+SUBMIT_DEADLINE = env.integer(
+    "SUBMIT_DEADLINE",
+    3600,
+    minimum=1,
+    maximum=_WEEK,
+    help="Seconds that a generation waits for an upstream that does not accept it. Then the generation fails with "
+    "`upstream_unavailable` and its hold is released. A tenant may have a value of its own.",
+)
+SANDBOX_BASE_URL = env.text(
+    "SANDBOX_BASE_URL",
+    help="Upstream for generations of test keys. Without an address there are no test keys. "
+    "`python -m deploy.sandbox --host … --url …` starts one.",
+).rstrip("/")
+SANDBOX_API_KEY = env.text("SANDBOX_API_KEY", "sandbox", help="Key of the sandbox.")
+PRICES = env.text(
+    "PRICES",
+    help="Prices as JSON instead of the model maker's formula. Usually given as `PRICES_FILE`; see the runbook.",
+)
+
+# The bucket
+
+S3_BUCKET = env.text("S3_BUCKET", help="Private bucket. `make run` without a bucket starts a local SeaweedFS.")
+S3_ENDPOINT_URL = env.text("S3_ENDPOINT_URL", help="Address where the service reaches S3. Empty: AWS.")
+S3_PUBLIC_URL = env.text(
+    "S3_PUBLIC_URL",
+    S3_ENDPOINT_URL,
+    help="Address where callers reach S3: the host in signed URLs.",
+    default_label="`S3_ENDPOINT_URL`",
+)
+S3_REGION = env.text(
+    "AWS_REGION",
+    env.text("AWS_DEFAULT_REGION", "us-east-1", help="Region of the bucket where `AWS_REGION` is not set."),
+    help="Region of the bucket.",
+    default_label="`AWS_DEFAULT_REGION`",
+)
+AWS_ACCESS_KEY_ID = env.text("AWS_ACCESS_KEY_ID", help="Key for the bucket and SQS. Empty: boto3's own chain, a role.")
+AWS_SECRET_ACCESS_KEY = env.text("AWS_SECRET_ACCESS_KEY", help="Secret of that key.")
+SIGNED_URL_TTL = env.integer(
+    "SIGNED_URL_TTL", 3600, minimum=1, maximum=_WEEK, help="Seconds that a signed URL is valid. S3 allows 7 days."
+)
+FETCH_ALLOW_HOSTS = env.hosts(
+    "FETCH_ALLOW_HOSTS",
+    help="Private places that the service may fetch from, also over http: `host`, `host:port` or `network/bits`.",
+)
+
+# Retention
+
+VIDEO_DAYS = env.integer(
+    "VIDEO_DAYS", 0, maximum=_MAX_DAYS, help="Days that a video stays after the end. 0: for ever. A tenant may differ."
+)
+INPUT_DAYS = env.integer(
+    "INPUT_DAYS",
+    0,
+    maximum=_MAX_DAYS,
+    help="Days that an input image is stored after the last generation from it was created. 0: for ever. A tenant may "
+    "have its own value.",
+)
+EVENT_DAYS = env.integer(
+    "EVENT_DAYS", 400, maximum=_MAX_DAYS, help="Days that events of a finished generation stay. 0: for ever."
+)
+DELIVERY_DAYS = env.integer(
+    "DELIVERY_DAYS", 90, maximum=_MAX_DAYS, help="Days that webhook deliveries stay. 0: for ever."
+)
+
+# The web process
+
+LARGE_BODIES = env.integer(
+    "LARGE_BODIES",
+    2,
+    minimum=1,
+    maximum=1000,
+    help="Request bodies over 4 MiB that one web process reads at once. Each takes up to 300 MB of memory. Four forms "
+    "with files count as one. With 2, a process stays below 800 MB, and below 1.2 GB while its other 30 threads read "
+    "bodies of 4 MiB.",
+)
+WAITERS = env.integer(  # fewer than the 32 threads of a web process: other requests need one
+    "WAITERS",
+    8,
+    maximum=31,
+    help="Requests with `Prefer: wait=N` that may wait at once in one web process. Each takes one of 32 threads and no "
+    "database connection. Further requests are answered at once.",
+)
+PROXY_HOPS = env.integer(
+    "PROXY_HOPS", 0, maximum=10, help="Your own proxies before the web process, whose `X-Forwarded-For` is believed."
+)
+env.document("PORT", default="8000", accepts="1 to 65535", help="Port of the web process; the Procfile reads it.")
+env.document("WEB_WORKERS", default="2", accepts="number", help="Web processes of a host; the Procfile reads it.")
+
+# The worker
+
+SWEEP_SLOTS = env.integer(
+    "SWEEP_SLOTS", 1, minimum=1, maximum=1000, help="Worker runs at once over all hosts: one for each worker host."
+)
+SWEEP_THREADS = env.integer(
+    "SWEEP_THREADS",
+    16,
+    minimum=2,
+    maximum=1000,
+    help="Submits and copies at once in one worker run. Neither kind takes more than three quarters. Tenants take "
+    "turns.",
+)
+POLL_THREADS = env.integer(
+    "POLL_THREADS",
+    32,
+    minimum=1,
+    maximum=1000,
+    help="Polls at once in one worker run, over pooled connections. A poll needs no database connection.",
+)
+DELIVERY_THREADS = env.integer(
+    "DELIVERY_THREADS",
+    16,
+    minimum=2,
+    maximum=1000,
+    help="Webhooks posted at once in one worker run; half of them for receivers that are failing. Each has a database "
+    "connection.",
+)
+
+# Monitoring
+
+METRICS_TOKEN = env.text(
+    "METRICS_TOKEN", help="Bearer token of `/metrics`. Without a token the web port does not serve `/metrics`."
+)
+METRICS_PORT = env.integer(
+    "METRICS_PORT",
+    0,
+    maximum=65_535,
+    help="Port where the worker's supervisor serves `/metrics` of its host. With `METRICS_TOKEN` the port "
+    "asks for the token. 0: none.",
+)
+METRICS_HOST = env.text("METRICS_HOST", "127.0.0.1", help="Address that `METRICS_PORT` listens on.")
+METRICS_DIR = env.folder(
+    "METRICS_DIR",
+    VAR_DIR / "metrics",
+    help="Folder for counters of this host's processes, on a local disk that no other container shares. The folder "
+    "of a role is emptied when that role starts. A process that cannot write there logs so and counts nothing.",
+    default_label="`metrics` in `VAR_DIR`",
+)
+# OpenTelemetry reads these two, and its other OTEL_… variables, by itself.
+TRACES = bool(
+    env.text(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        help="Collector for traces, OTLP over HTTP. A trace follows a create through submit, poll and copy to the "
+        "webhook, as part of the caller's trace (`traceparent`). It holds ids, states and outcomes, never a caller's "
+        "text. OpenTelemetry's other `OTEL_…` variables hold too.",
+    )
+    or env.text("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", help="The same, for traces only.")
+)
+LOG_LEVEL = env.text("LOG_LEVEL", "INFO", help="Lowest level that is logged.").upper()
+LOG_FORMAT = env.choice(
+    "LOG_FORMAT",
+    "auto",
+    {"auto": "auto", "json": "json", "console": "console"},
+    help="`auto`: colours on a terminal, JSON lines elsewhere.",
+)
+
+# Trials and tests
+
+env.document(
+    "SANDBOX_SECONDS", default="8", accepts="seconds", help="`make run`: the shortest time that a sandbox task takes."
+)
+FAILPOINT = env.text(
+    "FAILPOINT",
+    help="For fault tests only: `name:action[:chance]` kills, hangs or breaks a process at that place. The names are "
+    "in generations/telemetry/failpoints.py.",
+)
+FAILPOINT_LOG = env.text("FAILPOINT_LOG", help="For fault tests only: file where each failpoint action is recorded.")
+
+for name, key in {"NOVITA_API_KEY": NOVITA_API_KEY, "SANDBOX_API_KEY": SANDBOX_API_KEY}.items():
+    if not key.isascii() or not key.isprintable():
+        raise ImproperlyConfigured(f"{name} holds characters that an HTTP header cannot hold.")
