@@ -56,11 +56,11 @@ class Text(serializers.CharField):
 class Name(Text):
     """A string of one line."""
 
-    told = {"pattern": single_line.ONE_LINE}
+    told = {"pattern": single_line.PATTERN}
 
     def to_internal_value(self, data: Any) -> str:
         text = super().to_internal_value(data)
-        if not single_line.is_line(text):
+        if not single_line.matches(text):
             raise serializers.ValidationError("Printable characters of one line are wanted.", code="invalid")
         return text
 
@@ -169,7 +169,7 @@ class Metadata(serializers.DictField):
     child = Text(max_length=LONGEST_VALUE, allow_blank=True)
     told: ClassVar[dict[str, Any]] = {
         "maxProperties": MOST_NAMES,
-        "propertyNames": {"minLength": 1, "maxLength": LONGEST_NAME, "pattern": single_line.ONE_LINE},
+        "propertyNames": {"minLength": 1, "maxLength": LONGEST_NAME, "pattern": single_line.PATTERN},
     }
 
     def to_internal_value(self, data: Any) -> dict[str, str]:
@@ -177,7 +177,7 @@ class Metadata(serializers.DictField):
             raise serializers.ValidationError("An object of strings is wanted.", code="invalid")
         if len(data) > MOST_NAMES:
             raise serializers.ValidationError(f"It has at most {MOST_NAMES} names.", code="invalid")
-        if not all(0 < len(name) <= LONGEST_NAME and single_line.is_line(name) for name in data):
+        if not all(0 < len(name) <= LONGEST_NAME and single_line.matches(name) for name in data):
             sentence = f"A name has 1 to {LONGEST_NAME} printable characters."
             raise serializers.ValidationError(sentence, code="invalid")
         return dict(super().to_internal_value(data))

@@ -24,7 +24,7 @@ TIMES = {"created_after": "created_at__gte", "created_before": "created_at__lt"}
 class Filters(pagination.Query):
     status = OneOf(Generation.Status.values, required=False)
     model = OneOf(tuple(video_models.MODELS), required=False)
-    seed = Digits(required=False, min_value=0, max_value=video_models.SEED_MAX)
+    seed = Digits(required=False, min_value=0, max_value=video_models.MAX_SEED)
     key = Name(required=False, max_length=40, help_text="A key's prefix: what was made with it.")
     external_id = Name(required=False, max_length=255)
     created_after = Moment(required=False, help_text="From then on, that instant included; UTC where it has no offset.")

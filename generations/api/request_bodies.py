@@ -38,7 +38,7 @@ class Create(serializers.Serializer[Any]):
         default=None,
         allow_null=True,
         min_value=video_models.RANDOM_SEED,
-        max_value=video_models.SEED_MAX,
+        max_value=video_models.MAX_SEED,
         help_text="-1, or no seed, and one is drawn and told.",
     )
     duration = OneOf(MODEL.durations, default=5, allow_null=True, help_text="Seconds.")
