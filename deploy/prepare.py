@@ -12,9 +12,9 @@ django.setup()
 
 from django.contrib.auth import get_user_model
 
-from generations.bucket import objects
+from generations.bucket import client
 from tenants import actions
-from tenants.actions import Actor
+from tenants.audit import Actor
 from tenants.errors import InvalidKey
 from tenants.keys.lookup import find_key
 from tenants.models import Tenant
@@ -22,7 +22,7 @@ from tenants.models import Tenant
 
 def main() -> None:
     call_command("migrate", verbosity=0)
-    objects.ensure_bucket()
+    client.ensure_bucket()
     call_command("collectstatic", verbosity=0, interactive=False, clear=True)
     _admin(os.environ["ADMIN_PASSWORD"])
     print(_demo_key(os.environ.get("SEEDANCE_API_KEY", "")))
@@ -40,7 +40,7 @@ def _demo_key(known: str) -> str:
     try:
         find_key(known)
     except InvalidKey:
-        return actions.mint_key(actor, tenant, label="make run").text
+        return actions.create_key(actor, tenant, label="make run").text
     return known
 
 

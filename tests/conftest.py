@@ -199,11 +199,11 @@ def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
 @pytest.fixture
 def real_bucket(seaweed: dict[str, str], settings: Any) -> None:
     """Use a bucket of the real S3 in this test."""
-    from generations.bucket import objects
+    from generations.bucket.client import ensure_bucket
 
     for name, value in seaweed.items():
         setattr(settings, name, value)
-    objects.ensure_bucket()
+    ensure_bucket()
 
 
 @pytest.fixture

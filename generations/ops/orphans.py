@@ -27,11 +27,11 @@ def delete_orphans(run: PruneRun, result: PruneResult) -> None:
         return
     unknown = 0
     prefixes = [object_keys.INPUTS, object_keys.VIDEOS]
-    for page in objects.pages(prefixes, after=cursor.position if cursor else ""):
+    for page in objects.list_pages(prefixes, after=cursor.position if cursor else ""):
         orphans, unknown_in_page = _find_orphans([item for item in page if run.now - item.modified > MIN_ORPHAN_AGE])
         unknown += unknown_in_page
         if not run.dry:
-            objects.delete_all([orphan.key for orphan in orphans])
+            objects.delete_many([orphan.key for orphan in orphans])
             MaintenanceCursor.objects.filter(pk=CURSOR).update(position=page[-1].key)
         result.add(orphan.size for orphan in orphans)
         if run.is_over():
@@ -48,7 +48,7 @@ def abort_uploads(run: PruneRun, result: PruneResult) -> None:
     result.count = objects.abort_uploads(run.now - MIN_ORPHAN_AGE, dry=run.dry)
 
 
-def _find_orphans(listed: Iterable[objects.Stored]) -> tuple[list[objects.Stored], int]:
+def _find_orphans(listed: Iterable[objects.ListedObject]) -> tuple[list[objects.ListedObject], int]:
     """Return the orphans among the listed objects, and the number of video objects whose generation has no row.
 
     Objects without a key of ours belong to others and are left out.

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import structlog
 
-from generations.errors import StorageError
+from generations.bucket.errors import StorageError
 from generations.ops import orphans, retention
 from generations.ops.prune_run import PruneResult, PruneRun
 

@@ -30,16 +30,16 @@ def delete_videos(run: PruneRun, result: PruneResult) -> None:
         for batch in run.take_batches(rows.order_by("finished_at"), result, "video_size"):
             expired = lifecycle.expire(batch, f"its video was removed: it ended before {times.readable(before)} UTC")
             keys = [key for generation in expired for key in (generation.video_key, generation.poster_key) if key]
-            objects.delete_all(keys)
+            objects.delete_many(keys)
             result.add(generation.video_size or 0 for generation in expired)
 
 
 def delete_input_images(run: PruneRun, result: PruneResult) -> None:
     """Delete input images that no generation in progress uses, nor one created since the cutoff (INPUT_DAYS)."""
     for tenant, before in _cutoffs(run, "input_days", settings.INPUT_DAYS):
-        rows = inputs.unwanted(tenant.pk, before)
+        rows = inputs.unused(tenant.pk, before)
         for batch in run.take_batches(rows.order_by("created_at"), result, "size"):
-            deleted = inputs.give_up_all(tenant.pk, [image.pk for image in batch], before)
+            deleted = inputs.delete_unused(tenant.pk, [image.pk for image in batch], before)
             result.add(image.size for image in deleted)
             if not deleted:  # new generations use all of them
                 break

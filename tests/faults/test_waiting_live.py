@@ -26,13 +26,13 @@ FORK = """
 import os, sys, threading, time, uuid
 import django
 django.setup()
-from generations.api import waiting
-threading.Thread(target=waiting.until_ended, args=(uuid.uuid4(), 3)).start()
+from generations.api import long_poll
+threading.Thread(target=long_poll.wait_until_finished, args=(uuid.uuid4(), 3)).start()
 time.sleep(0.5)
-with waiting._watch._lock:
+with long_poll._watcher._lock:
     child = os.fork()
     if not child:
-        os._exit(0 if waiting.until_ended(uuid.uuid4(), 0.5) else 3)
+        os._exit(0 if long_poll.wait_until_finished(uuid.uuid4(), 0.5) else 3)
     sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 

@@ -62,10 +62,10 @@ MOVES: dict[str, tuple[Callable[[Generation, Attempt], Any], set[str], str]] = {
     "cancel": (lambda g, a: lifecycle.cancel(g, "Not wanted."), {"queued"}, "cancelled"),
     "fail": (lambda g, a: lifecycle.fail(g, "code", "Why."), set(map(str, Generation.LIVE)), "failed"),
 }
-REACHED = ["queued", "submitting", "in_doubt", "running", "copying", "succeeded", "failed"]
+REACHABLE_STATUSES = ["queued", "submitting", "in_doubt", "running", "copying", "succeeded", "failed"]
 
 
-@pytest.mark.parametrize("status", REACHED)
+@pytest.mark.parametrize("status", REACHABLE_STATUSES)
 @pytest.mark.parametrize("move", MOVES)
 def test_each_move_goes_from_its_own_states_and_from_no_other(alice: Caller, move: str, status: str) -> None:
     actor, sources, target = MOVES[move]
@@ -92,14 +92,14 @@ def test_a_live_generation_holds_its_price_and_a_failure_releases_it_once(alice:
     assert lifecycle.fail(g, "code", "Why.")
     assert not lifecycle.fail(g, "code", "Why.")
     assert used(alice) == dict.fromkeys(taken, 0)
-    assert kinds(g) == ["hold", "release"]
+    assert ledger_kinds(g) == ["hold", "release"]
 
 
 def test_a_success_captures_the_hold_and_frees_only_its_place_in_flight(alice: Caller) -> None:
     g, _ = put_in(alice, "succeeded")
     spent = {"per_day": 1, "per_month": 1, "seconds_per_month": 5, "usd_per_month": g.price_micro}
     assert used(alice) == {"in_flight": 0, **spent}
-    assert kinds(g) == ["hold", "capture"]
+    assert ledger_kinds(g) == ["hold", "capture"]
 
 
 def test_a_release_credits_the_windows_that_were_charged_not_todays(alice: Caller) -> None:
@@ -214,5 +214,5 @@ def used(caller: Caller) -> dict[str, int]:
     return told[0]
 
 
-def kinds(generation: Generation) -> list[str]:
+def ledger_kinds(generation: Generation) -> list[str]:
     return list(LedgerEntry.objects.filter(generation_id=generation.pk).order_by("id").values_list("kind", flat=True))

@@ -22,7 +22,7 @@ class Post:
     def id(self) -> str:
         return self.headers["webhook-id"]
 
-    def verified(self, secret: str) -> Any:
+    def verify(self, secret: str) -> Any:
         """The payload, as the spec's own library has it. Raises WebhookVerificationError."""
         return Webhook(secret).verify(self.body, self.headers)
 
@@ -80,7 +80,7 @@ class Receiver:
 
 
 @contextmanager
-def receiving(settings: Any) -> Iterator[Receiver]:
+def run_receiver(settings: Any) -> Iterator[Receiver]:
     """One whose host the guard lets through, beside those that it does already."""
     receiver = Receiver()
     settings.FETCH_ALLOW_HOSTS = [*settings.FETCH_ALLOW_HOSTS, receiver.host]

@@ -18,7 +18,7 @@ def make_endpoint(caller: Caller, url: str = SERVED, *, test: bool = False, **fa
     return endpoints.create(ACTOR, caller.tenant, url, test=test, **facts)[0]
 
 
-def ended(caller: Caller, **facts: Any) -> Generation:
+def make_failed(caller: Caller, **facts: Any) -> Generation:
     """A generation that has just failed, before a sweep could see it."""
     with transaction.atomic():
         generation = make_generation(caller, **facts)

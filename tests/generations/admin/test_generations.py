@@ -13,10 +13,10 @@ from django.utils import timezone
 
 from generations import lifecycle
 from generations.admin import action_pages, generation_page
-from generations.errors import StorageError
+from generations.bucket.errors import StorageError
 from generations.models import Generation
 from tenants.models import AuditEntry
-from tests.generations.test_lifecycle import REACHED, put_in
+from tests.generations.test_lifecycle import REACHABLE_STATUSES, put_in
 from tests.http_client import Client
 from tests.support.factories import Caller, make_generation, make_image
 
@@ -97,7 +97,7 @@ def test_the_list_is_narrowed(admin_client: Client, alice: Caller, bob: Caller) 
     assert found(admin_client, mode="test") == set()
 
 
-@pytest.mark.parametrize("status", REACHED)
+@pytest.mark.parametrize("status", REACHABLE_STATUSES)
 def test_the_page_tells_its_whole_life_and_offers_what_can_be_done(
     admin_client: Client, alice: Caller, status: str
 ) -> None:
@@ -130,7 +130,7 @@ def test_the_page_opens_although_the_keys_of_s3_are_lost(admin_client: Client, a
         raise StorageError("NoCredentialsError")
 
     g, _ = put_in(alice, "succeeded")
-    monkeypatch.setattr("generations.bucket.objects.signed_url", lost)
+    monkeypatch.setattr("generations.bucket.signed_urls.sign", lost)
     for address in (page_of(g), LIST):
         assert admin_client.get(address).status_code == 200
     assert admin_client.get(page_of(g, "video")).status_code == 503

@@ -27,7 +27,7 @@ def test_orphans_are_deleted_and_objects_in_use_or_unknown_are_not(
     settings.VIDEO_DAYS = 30
     Generation.objects.filter(pk=deleted.pk).update(deleted_at=timezone.now(), purged_at=timezone.now())
     Generation.objects.filter(pk=expired.pk).update(expired_at=timezone.now())
-    image = inputs.keep(alice.tenant.pk, inspect(picture()))
+    image = inputs.store(alice.tenant.pk, inspect(picture()))
     orphans = [
         deleted.video_key,
         deleted.poster_key,
@@ -54,7 +54,7 @@ def test_orphans_are_deleted_and_objects_in_use_or_unknown_are_not(
     result = prune()["orphans"]
     assert (dry.count, result.count, result.bytes) == (6, 6, 30)
     assert result.note == "1 objects of videos without a row were not deleted"
-    assert sorted(objects.keys("")) == sorted(others)
+    assert sorted(objects.list_keys("")) == sorted(others)
     assert "last search at" in prune()["orphans"].note  # no second search on the same day
 
 
@@ -65,7 +65,7 @@ def test_the_search_continues_where_the_last_run_stopped(monkeypatch: Any) -> No
         objects.put(name, b"orphan", "image/png")
     MaintenanceCursor.objects.create(name="orphans", position=names[2])
     assert prune()["orphans"].count == 2
-    assert sorted(objects.keys("")) == names[:3]
+    assert sorted(objects.list_keys("")) == names[:3]
     cursor = MaintenanceCursor.objects.get(name="orphans")
     assert (cursor.position, bool(cursor.done_at)) == ("", True)
     MaintenanceCursor.objects.filter(name="orphans").update(done_at=days_ago(2))

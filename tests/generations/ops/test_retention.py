@@ -75,17 +75,17 @@ def test_a_caller_can_delete_a_generation_whose_video_has_expired(alice: Caller,
     prune()
     row.refresh_from_db()
     assert deletion.delete(row)
-    assert objects.keys(f"videos/{row.tenant_id}") == []
+    assert objects.list_keys(f"videos/{row.tenant_id}") == []
 
 
 def test_an_image_is_deleted_when_no_recent_generation_used_it(alice: Caller) -> None:
     set_retention(alice.tenant, 30, "input_days")
     generations = {}
     for name, width, days, user_days in (("old", 303, 90, 40), ("used again", 310, 90, 5), ("new", 320, 5, 40)):
-        image = inputs.keep(alice.tenant.pk, inspect(picture(width=width)))
+        image = inputs.store(alice.tenant.pk, inspect(picture(width=width)))
         InputImage.objects.filter(pk=image.pk).update(created_at=days_ago(days))
         generations[name] = image, make_finished(alice, user_days, image=image)
-    queued_image = inputs.keep(alice.tenant.pk, inspect(picture(width=400)))
+    queued_image = inputs.store(alice.tenant.pk, inspect(picture(width=400)))
     InputImage.objects.filter(pk=queued_image.pk).update(created_at=days_ago(90))
     queued = make_generation(alice, last_image=queued_image)
     Generation.objects.filter(pk=queued.pk).update(created_at=days_ago(80))
@@ -96,18 +96,18 @@ def test_an_image_is_deleted_when_no_recent_generation_used_it(alice: Caller) ->
     answer = alice.http.post(f"/v1/generations/{old.pk}/rerun", {}, format="json")
     assert (answer.status_code, answer.json()["code"]) == (409, InputsGone.code)
     assert alice.http.get(f"/v1/generations/{old.pk}").json()["video"]["url"]  # the video stays
-    again = inputs.keep(alice.tenant.pk, inspect(picture(width=303)))
+    again = inputs.store(alice.tenant.pk, inspect(picture(width=303)))
     assert objects.exists(again.key)
 
 
 def test_an_image_that_a_generation_uses_again_during_the_run_stays(alice: Caller) -> None:
     set_retention(alice.tenant, 30, "input_days")
-    image = inputs.keep(alice.tenant.pk, inspect(picture()))
+    image = inputs.store(alice.tenant.pk, inspect(picture()))
     InputImage.objects.update(created_at=days_ago(90))
     before = days_ago(30)
-    assert list(inputs.unwanted(alice.tenant.pk, before)) == [image]
+    assert list(inputs.unused(alice.tenant.pk, before)) == [image]
     make_generation(alice, image=image)
-    assert inputs.give_up_all(alice.tenant.pk, [image.pk], before) == []
+    assert inputs.delete_unused(alice.tenant.pk, [image.pk], before) == []
     assert objects.exists(image.key)
 
 
@@ -145,7 +145,7 @@ def test_old_deliveries_are_deleted_with_their_attempts(alice: Caller, settings:
         lifecycle.cancel(generation, "not needed")
     for generation, days in ((old, 11), (young, 9)):
         delivery = Delivery.objects.get(generation=generation)
-        assert deliveries.mark_delivered(delivery, deliveries.Tried("delivered", 200, 5))
+        assert deliveries.mark_delivered(delivery, deliveries.AttemptResult("delivered", 200, 5))
         at = days_ago(days)
         pk = ids.at(at)
         DeliveryAttempt.objects.filter(delivery=delivery).update(delivery=pk)

@@ -13,7 +13,7 @@ from tests.generations.worker.test_steps import until
 from tests.support.factories import ACTOR, Caller, make_generation
 from tests.support.images import mp4
 from tests.support.prometheus import TOKEN, Samples, read_samples
-from tests.support.receiver import receiving
+from tests.support.receiver import run_receiver
 from tests.support.upstream import Upstream
 from tests.support.webhooks import attempt_all
 
@@ -33,7 +33,7 @@ def growth(client: Any, settings: Any) -> Growth:
 def test_each_step_of_a_generation_is_counted_and_timed(
     alice: Caller, upstream: Upstream, bucket: Any, settings: Any, body: Any, growth: Growth
 ) -> None:
-    with receiving(settings) as receiver:
+    with run_receiver(settings) as receiver:
         alice.http.post("/v1/generations", {**body, "webhook_url": "https://a.example/"}, format="json")
         g = until(Generation.objects.get(), "running")
         until(g, "running")

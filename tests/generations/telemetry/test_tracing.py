@@ -18,7 +18,7 @@ from generations.telemetry import tracing
 from tests.generations.worker.test_steps import until
 from tests.support.factories import Caller
 from tests.support.images import mp4
-from tests.support.receiver import Receiver, receiving
+from tests.support.receiver import Receiver, run_receiver
 from tests.support.upstream import Upstream
 from tests.support.webhooks import attempt_all
 
@@ -77,7 +77,7 @@ class Collector:
 
 @pytest.fixture
 def receiver(settings: Any) -> Iterator[Receiver]:
-    with receiving(settings) as receiver:
+    with run_receiver(settings) as receiver:
         yield receiver
 
 

@@ -16,7 +16,7 @@ from generations.webhooks import encryption, endpoints, signing_secrets
 from tenants.errors import NotPossible
 from tenants.models import AuditEntry
 from tests.support.factories import ACTOR, Caller
-from tests.support.webhooks import SERVED, ended, make_endpoint
+from tests.support.webhooks import SERVED, make_endpoint, make_failed
 
 pytestmark = pytest.mark.django_db
 Created = tuple[WebhookEndpoint, str]
@@ -114,13 +114,13 @@ def test_what_changes_nothing_is_no_act(made: Created) -> None:
 @pytest.mark.parametrize("by", [endpoints.disable, endpoints.delete])
 def test_what_is_under_way_to_an_endpoint_that_goes_has_failed(made: Created, alice: Caller, by: Any) -> None:
     other = make_endpoint(alice)
-    ended(alice)
+    make_failed(alice)
     by(ACTOR, made[0])
     assert {row.endpoint_id: row.status for row in Delivery.objects.all()} == {
         made[0].pk: "failed",
         other.pk: "pending",
     }
-    ended(alice)
+    make_failed(alice)
     assert Delivery.objects.filter(endpoint=made[0]).count() == 1
 
 
@@ -130,7 +130,7 @@ def test_one_that_is_enabled_again_begins_anew(made: Created, alice: Caller) -> 
     back = endpoints.enable(ACTOR, made[0])
     assert (back.disabled_at, back.disabled_reason, back.failing_since) == (None, "", None)
     assert last_note().action == "enable webhook endpoint"
-    ended(alice)
+    make_failed(alice)
     assert Delivery.objects.get().status == "pending"
 
 
@@ -141,7 +141,7 @@ def test_a_tenant_that_disables_its_own_is_not_told_of_it(made: Created, alice: 
 
 
 def test_nothing_is_sent_again_to_an_endpoint_that_is_gone(made: Created, alice: Caller) -> None:
-    ended(alice)
+    make_failed(alice)
     row = Delivery.objects.select_related("endpoint", "tenant").get()
     endpoints.disable(ACTOR, made[0])
     with pytest.raises(NotPossible, match="disabled"):

@@ -17,8 +17,8 @@ from generations.webhooks import endpoints, fair_queue, send
 from generations.webhooks.fair_queue import Candidate, Load
 from generations.worker import loop
 from tests.support.factories import ACTOR, Caller, make_generation
-from tests.support.receiver import Receiver, receiving
-from tests.support.webhooks import ended, make_due, make_endpoint
+from tests.support.receiver import Receiver, run_receiver
+from tests.support.webhooks import make_due, make_endpoint, make_failed
 from tests.support.worker import clear_wakeups, count_wakeups
 
 pytestmark = pytest.mark.django_db
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def receiver(settings: Any) -> Iterator[Receiver]:
-    with receiving(settings) as made:
+    with run_receiver(settings) as made:
         yield made
 
 
@@ -76,17 +76,17 @@ def test_the_oldest_comes_first(alice: Caller) -> None:
 
 def test_of_a_single_urls_host_two_are_under_way_and_another_host_need_not_wait(alice: Caller) -> None:
     for n in range(5):
-        ended(alice, webhook_url=f"https://a.example.com/{n}")
-    ended(alice, webhook_url="https://b.example.com/")
+        make_failed(alice, webhook_url=f"https://a.example.com/{n}")
+    make_failed(alice, webhook_url="https://b.example.com/")
     hosts = Counter(candidate.receiver for candidate in look_until_nothing_is_taken())
     assert hosts == {"a.example.com": 2, "b.example.com": 1}
 
 
 def test_a_host_is_failing_while_one_to_it_waits_for_another_try(alice: Caller, bob: Caller) -> None:
-    ended(alice, webhook_url="https://a.example.com/1")
-    ended(alice, webhook_url="https://a.example.com/2")
-    ended(alice, webhook_url="https://b.example.com/")
-    ended(bob, webhook_url="https://a.example.com/")
+    make_failed(alice, webhook_url="https://a.example.com/1")
+    make_failed(alice, webhook_url="https://a.example.com/2")
+    make_failed(alice, webhook_url="https://b.example.com/")
+    make_failed(bob, webhook_url="https://a.example.com/")
     first = Delivery.objects.filter(tenant=alice.tenant).order_by("id")[0]
     Delivery.objects.filter(pk=first.pk).update(attempts=1, due_at=timezone.now() + timedelta(hours=1))
     told = {(candidate.tenant_id, candidate.receiver): candidate.is_failing for candidate, _ in fair_queue.claim([])}
@@ -104,7 +104,7 @@ def test_eight_hostile_tenants_with_many_due_leave_room_for_the_ninth(alice: Cal
             backlog(hostile, 40, endpoint=make_endpoint(hostile))
     under_way = look_until_nothing_is_taken()
     assert by_tenant(under_way) == [1] * 8  # nobody knows yet that they are dead
-    ended(alice, webhook_url="https://a.example.com/")
+    make_failed(alice, webhook_url="https://a.example.com/")
     [(candidate, _)] = fair_queue.claim(under_way)
     assert candidate.tenant_id == alice.tenant.pk
 
@@ -169,10 +169,10 @@ def sweeping() -> threading.Thread:
 def test_a_sweep_delivers_what_is_due_and_ends(alice: Caller, receiver: Receiver) -> None:
     _, secret = endpoints.create(ACTOR, alice.tenant, receiver.url, test=False)
     for _ in range(6):
-        ended(alice)
+        make_failed(alice)
     clear_wakeups()
     assert loop.run() == 6
-    assert {post.verified(secret)["type"] for post in receiver.posts} == {"generation.failed"}
+    assert {post.verify(secret)["type"] for post in receiver.posts} == {"generation.failed"}
     assert len({post.id for post in receiver.posts}) == 6
     assert set(Delivery.objects.values_list("status", flat=True)) == {"delivered"}
     assert count_wakeups() == 0
@@ -185,7 +185,7 @@ def test_a_sweep_whose_time_is_over_rings_for_what_is_due_soon(
     monkeypatch.setattr(leases, "RUN_SECONDS", 0.0)
     make_endpoint(alice, receiver.url)
     receiver.answer = 500
-    ended(alice)
+    make_failed(alice)
     clear_wakeups()
     assert loop.run() == 1
     assert count_wakeups() == 1  # its next attempt is in five seconds
@@ -194,7 +194,7 @@ def test_a_sweep_whose_time_is_over_rings_for_what_is_due_soon(
 @pytest.mark.django_db(transaction=True)
 def test_a_retry_that_is_due_much_later_is_left_to_the_minutes_ring(alice: Caller) -> None:
     make_endpoint(alice)
-    ended(alice)
+    make_failed(alice)
     Delivery.objects.update(due_at=timezone.now() + timedelta(minutes=5))
     clear_wakeups()
     assert loop.run() == 0
@@ -206,7 +206,7 @@ def test_hanging_receivers_delay_neither_another_tenants_delivery_nor_a_step(
     alice: Caller, settings: Any, monkeypatch: Any
 ) -> None:
     over = threading.Event()
-    with receiving(settings) as dead, receiving(settings) as good:
+    with run_receiver(settings) as dead, run_receiver(settings) as good:
         dead.answer = lambda handler: over.wait(20)
         for number in range(4):
             hostile = Caller(f"hostile {number}")
@@ -216,7 +216,7 @@ def test_hanging_receivers_delay_neither_another_tenants_delivery_nor_a_step(
             assert dead.wait_for(4)
             make_endpoint(alice, good.url)
             starts = time.monotonic()
-            ended(alice)
+            make_failed(alice)
             assert good.wait_for(1)
             assert good.posts[0].at - starts < 2
         finally:
@@ -234,7 +234,7 @@ def test_a_sweep_that_is_asked_to_stop_waits_for_a_delivery_no_longer_than_its_d
     over = threading.Event()
     receiver.answer = lambda handler: over.wait(10)
     make_endpoint(alice, receiver.url)
-    ended(alice)
+    make_failed(alice)
     thread = sweeping()
     assert receiver.wait_for(1)
     wakeups.free_slots_of_this_host()
@@ -250,7 +250,7 @@ def test_a_delivery_that_fails_is_told_and_harms_no_other(
 ) -> None:
     """A row that nothing of ours can have written."""
     make_endpoint(alice, receiver.url)
-    bad, _ = ended(alice), ended(alice)
+    bad, _ = make_failed(alice), make_failed(alice)
     Delivery.objects.filter(generation=bad).update(format="novita", generation=None)
     monkeypatch.setattr(leases, "RUN_SECONDS", 0.2)
     loop.run()

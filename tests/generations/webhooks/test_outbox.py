@@ -16,7 +16,7 @@ from generations.webhooks import deliveries, endpoints, fair_queue, outbox
 from generations.webhooks.deliveries import AttemptResult
 from tests.generations.test_lifecycle import VIDEO, put_in
 from tests.support.factories import ACTOR, Caller, make_generation
-from tests.support.webhooks import ended, make_due, make_endpoint
+from tests.support.webhooks import make_due, make_endpoint, make_failed
 from tests.support.worker import clear_wakeups, count_wakeups
 
 pytestmark = pytest.mark.django_db
@@ -58,7 +58,7 @@ def test_every_endpoint_is_told_and_none_of_another_tenant_world_or_that_is_off(
     make_endpoint(alice, test=True)
     endpoints.disable(ACTOR, make_endpoint(alice))
     endpoints.delete(ACTOR, make_endpoint(alice))
-    ended(alice)
+    make_failed(alice)
     assert [row.endpoint for row in Delivery.objects.order_by("id")] == told
     assert len(set(Delivery.objects.values_list("message_id", flat=True))) == 1  # one event, the same for both
 
@@ -101,7 +101,7 @@ def test_a_generations_own_webhook_is_told_of_its_end_alone(alice: Caller) -> No
     lifecycle.mark_succeeded(g, VIDEO)
     [row] = Delivery.objects.all()
     assert (row.url, row.endpoint, row.type, row.format) == (own, None, "generation.succeeded", "standard")
-    ended(alice, webhook_url=own, webhook_format="novita")
+    make_failed(alice, webhook_url=own, webhook_format="novita")
     assert Delivery.objects.get(format="novita").body == ""  # it will hold a signed URL, made at each attempt
 
 
@@ -118,7 +118,7 @@ def test_a_move_that_is_rolled_back_tells_nobody(alice: Caller) -> None:
 
 def test_a_move_that_does_not_happen_tells_nobody(alice: Caller) -> None:
     make_endpoint(alice)
-    g = ended(alice)
+    g = make_failed(alice)
     assert not lifecycle.fail(g, "code", "Why.")
     assert len(published()) == 1
 
@@ -142,7 +142,7 @@ def test_a_cancel_in_the_web_process_rings(alice: Caller) -> None:
 
 def test_the_schema_has_an_endpoint_told_once_of_an_event(alice: Caller) -> None:
     make_endpoint(alice)
-    ended(alice, webhook_url="https://example.com/own")
+    make_failed(alice, webhook_url="https://example.com/own")
     for row in Delivery.objects.all():
         row.pk = None
         row._state.adding = True
@@ -167,7 +167,7 @@ def test_the_schedule_has_ten_attempts_with_jitter_within_bounds() -> None:
 
 def test_a_delivery_that_always_fails_is_tried_ten_times_and_has_failed(alice: Caller) -> None:
     make_endpoint(alice)
-    ended(alice)
+    make_failed(alice)
     with time_machine.travel(timezone.now(), tick=False) as clock:
         starts = timezone.now()
         pauses = []
@@ -185,7 +185,7 @@ def test_a_delivery_that_always_fails_is_tried_ten_times_and_has_failed(alice: C
 
 def test_a_success_ends_it_and_its_attempt_is_on_record(alice: Caller) -> None:
     make_endpoint(alice)
-    ended(alice)
+    make_failed(alice)
     assert deliveries.reschedule(claimed(), REFUSED)
     make_due()
     assert deliveries.mark_delivered(claimed(), WORKED)
@@ -198,7 +198,7 @@ def test_a_success_ends_it_and_its_attempt_is_on_record(alice: Caller) -> None:
 
 def test_a_worker_that_is_gone_loses_nothing_and_one_that_is_late_writes_nothing(alice: Caller) -> None:
     make_endpoint(alice)
-    ended(alice)
+    make_failed(alice)
     first = claimed()
     assert fair_queue.claim([]) == []  # it is the first one's, while the lease lasts
     with time_machine.travel(timezone.now() + leases.DELIVERY_LEASE + timedelta(seconds=1), tick=False):
@@ -219,7 +219,7 @@ def test_a_lease_is_longer_than_an_attempt() -> None:
 @pytest.mark.parametrize("status", ["delivered", "failed", "pending"])
 def test_sending_it_again_is_the_same_message_with_its_schedule_begun_anew(alice: Caller, status: str) -> None:
     make_endpoint(alice)
-    g = ended(alice)
+    g = make_failed(alice)
     clear_wakeups()
     one = claimed()
     if status == "delivered":
@@ -241,7 +241,7 @@ def test_sending_it_again_is_the_same_message_with_its_schedule_begun_anew(alice
 def test_a_stray_of_an_endpoint_that_is_gone_ends(alice: Caller) -> None:
     """A move that had not seen yet that the endpoint was disabled may commit after it."""
     kept, gone = make_endpoint(alice), make_endpoint(alice)
-    ended(alice)
+    make_failed(alice)
     type(gone).objects.filter(pk=gone.pk).update(disabled_at=timezone.now())
     [(candidate, _)] = fair_queue.claim([])
     assert candidate.receiver == str(kept.pk)

@@ -12,8 +12,8 @@ from generations.outbound.errors import FetchFailed, FetchRefused
 from tests.generations.outbound import test_fetch_private as fetched
 from tests.generations.outbound.test_fetch_private import BROKEN_IN_TWO, INSIDE, Listener
 from tests.support.factories import Caller
-from tests.support.receiver import receiving
-from tests.support.webhooks import attempt_all, ended, make_endpoint
+from tests.support.receiver import run_receiver
+from tests.support.webhooks import attempt_all, make_endpoint, make_failed
 
 pytestmark = [pytest.mark.one_database, pytest.mark.abuse]
 inside, private, public, dns = fetched.inside, fetched.private, fetched.public, fetched.dns
@@ -43,7 +43,7 @@ def test_no_endpoint_and_no_generations_webhook_can_lead_inside(alice: Caller, i
 
 
 def test_a_redirect_of_a_post_connects_to_nothing(inside: Listener, settings: Any) -> None:
-    with receiving(settings) as receiver:
+    with run_receiver(settings) as receiver:
         for text in ("http://127.0.0.1:{}/", "//127.0.0.1:{}/", "https://[::1]:{}/"):
             receiver.answer = 307, {"Location": text.format(inside.port)}
             assert post(receiver.url).status == 307
@@ -56,7 +56,7 @@ def test_no_proxy_of_the_environment_is_posted_through(
 ) -> None:
     monkeypatch.setenv(name, f"http://127.0.0.1:{inside.port}")
     monkeypatch.delenv("NO_PROXY", raising=False)
-    with receiving(settings) as receiver:
+    with run_receiver(settings) as receiver:
         assert post(receiver.url).status == 204
     assert inside.connects() == 0
 
@@ -78,7 +78,7 @@ def test_a_name_that_was_public_when_the_endpoint_was_made_is_checked_at_each_at
 ) -> None:
     make_endpoint(alice, HOOK)
     dns["hook.example.com"] = [[private.address]]
-    ended(alice)
+    make_failed(alice)
     [done] = attempt_all()
     assert done.log.get().outcome == "blocked"
     assert private.connects() == 0

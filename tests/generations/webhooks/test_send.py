@@ -20,15 +20,15 @@ from generations.webhooks import endpoints, send, signing_secrets
 from tenants.models import AuditEntry
 from tests.generations.test_lifecycle import VIDEO
 from tests.support.factories import ACTOR, Caller, make_generation
-from tests.support.receiver import Receiver, receiving
-from tests.support.webhooks import attempt_all, ended, make_due, make_endpoint
+from tests.support.receiver import Receiver, run_receiver
+from tests.support.webhooks import attempt_all, make_due, make_endpoint, make_failed
 
 pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 
 
 @pytest.fixture
 def receiver(settings: Any) -> Iterator[Receiver]:
-    with receiving(settings) as made:
+    with run_receiver(settings) as made:
         yield made
 
 
@@ -41,10 +41,10 @@ def endpoint(caller: Caller, receiver: Receiver, **facts: Any) -> tuple[WebhookE
 
 def test_it_is_signed_by_the_spec_and_its_own_library_verifies_it(alice: Caller, receiver: Receiver) -> None:
     _, secret = endpoint(alice, receiver)
-    g = ended(alice)
+    g = make_failed(alice)
     [done] = attempt_all()
     [post] = receiver.posts
-    payload = post.verified(secret)
+    payload = post.verify(secret)
     assert (payload["type"], payload["data"]["id"]) == ("generation.failed", str(g.pk))
     assert post.id == f"evt_{g.pk.hex}_2" == done.message_id
     assert post.headers["content-type"] == "application/json"
@@ -53,74 +53,74 @@ def test_it_is_signed_by_the_spec_and_its_own_library_verifies_it(alice: Caller,
     assert done.status == "delivered"
     for wrong in (signing_secrets.new_secret(), secret[:-8] + "AAAAAAA="):
         with pytest.raises(WebhookVerificationError):
-            post.verified(wrong)
+            post.verify(wrong)
     post.body = post.body.replace(b"failed", b"faiLed")
     with pytest.raises(WebhookVerificationError):
-        post.verified(secret)
+        post.verify(secret)
 
 
 def test_a_replay_after_five_minutes_fails_the_librarys_check(alice: Caller, receiver: Receiver) -> None:
     _, secret = endpoint(alice, receiver)
-    ended(alice)
+    make_failed(alice)
     attempt_all()
     with time_machine.travel(timezone.now() + timedelta(minutes=6), tick=False):
         with pytest.raises(WebhookVerificationError, match="too old"):
-            receiver.posts[0].verified(secret)
+            receiver.posts[0].verify(secret)
         make_due()
         Delivery.objects.update(status="pending", due_at=timezone.now(), finished_at=None)
         attempt_all()  # while a real attempt of then is signed then
-        receiver.posts[1].verified(secret)
+        receiver.posts[1].verify(secret)
 
 
 def test_while_a_secret_is_rotated_both_sign(alice: Caller, receiver: Receiver) -> None:
     one, old = endpoint(alice, receiver)
     new, until = endpoints.rotate_secret(ACTOR, one)
     assert until
-    ended(alice)
+    make_failed(alice)
     attempt_all()
     [post] = receiver.posts
     assert len(post.headers["webhook-signature"].split(" ")) == 2
-    post.verified(new)
-    post.verified(old)
+    post.verify(new)
+    post.verify(old)
     with time_machine.travel(until + timedelta(seconds=1), tick=False):
-        ended(alice)
+        make_failed(alice)
         attempt_all()
-        receiver.posts[1].verified(new)
+        receiver.posts[1].verify(new)
         with pytest.raises(WebhookVerificationError):
-            receiver.posts[1].verified(old)
+            receiver.posts[1].verify(old)
 
 
 def test_without_an_overlap_the_old_secret_is_good_for_nothing_at_once(alice: Caller, receiver: Receiver) -> None:
     one, old = endpoint(alice, receiver)
     new, until = endpoints.rotate_secret(ACTOR, one, timedelta(0))
     assert until is None
-    ended(alice)
+    make_failed(alice)
     attempt_all()
-    receiver.posts[0].verified(new)
+    receiver.posts[0].verify(new)
     with pytest.raises(WebhookVerificationError):
-        receiver.posts[0].verified(old)
+        receiver.posts[0].verify(old)
 
 
 def test_what_goes_to_a_single_url_is_signed_by_the_tenants_own_secret(
     alice: Caller, bob: Caller, receiver: Receiver
 ) -> None:
     first, _ = endpoints.rotate_tenant_secret(ACTOR, alice.tenant, test=False)
-    ended(alice, webhook_url=receiver.url)
-    ended(bob, webhook_url=receiver.url)  # who has none yet: one is made, and told nobody
+    make_failed(alice, webhook_url=receiver.url)
+    make_failed(bob, webhook_url=receiver.url)  # who has none yet: one is made, and told nobody
     attempt_all()
-    by_tenant = {post.verified(first) and "alice" for post in receiver.posts if verifies(post, first)}
+    by_tenant = {post.verify(first) and "alice" for post in receiver.posts if verifies(post, first)}
     assert by_tenant == {"alice"}
     assert len(receiver.posts) == 2
     assert WebhookSecret.objects.count() == 2
     second, _ = endpoints.rotate_tenant_secret(ACTOR, bob.tenant, test=False)
-    ended(bob, webhook_url=receiver.url)
+    make_failed(bob, webhook_url=receiver.url)
     attempt_all()
-    receiver.posts[2].verified(second)
+    receiver.posts[2].verify(second)
 
 
 def verifies(post: Any, secret: str) -> bool:
     try:
-        post.verified(secret)
+        post.verify(secret)
     except WebhookVerificationError:
         return False
     return True
@@ -142,7 +142,7 @@ def test_novitas_form_has_a_fresh_signed_url_at_each_attempt(
         receiver.answer = 200
         make_due()
         attempt_all()
-        receiver.posts[1].verified(secret)
+        receiver.posts[1].verify(secret)
     first, second = (json.loads(post.body) for post in receiver.posts)
     assert first["event_type"] == second["event_type"] == "ASYNC_TASK_RESULT"
     assert set(first["payload"]) == {"extra", "task", "images", "videos", "audios"}
@@ -161,7 +161,7 @@ def test_a_secret_that_can_not_be_opened_is_told_and_waits_for_its_key(
     alice: Caller, receiver: Receiver, settings: Any, caplog: Any
 ) -> None:
     _, secret = endpoint(alice, receiver)
-    ended(alice)
+    make_failed(alice)
     kept, settings.SECRET_KEY = settings.SECRET_KEY, "another"
     [done] = attempt_all()
     assert [one.outcome for one in done.log.all()] == ["internal_error"]
@@ -171,7 +171,7 @@ def test_a_secret_that_can_not_be_opened_is_told_and_waits_for_its_key(
     settings.SECRET_KEY_FALLBACKS = [kept]
     make_due()
     attempt_all()
-    receiver.posts[0].verified(secret)
+    receiver.posts[0].verify(secret)
 
 
 def test_a_rotation_is_the_way_out_where_the_old_key_is_lost(
@@ -180,10 +180,10 @@ def test_a_rotation_is_the_way_out_where_the_old_key_is_lost(
     one, _ = endpoint(alice, receiver)
     settings.SECRET_KEY = "another"
     new, _ = endpoints.rotate_secret(ACTOR, one)
-    ended(alice)
+    make_failed(alice)
     attempt_all()
     [post] = receiver.posts
-    post.verified(new)
+    post.verify(new)
     assert " " not in post.headers["webhook-signature"]
     assert "the secret before the present one" in caplog.text
 
@@ -207,7 +207,7 @@ def test_a_rotation_is_the_way_out_where_the_old_key_is_lost(
 )
 def test_only_a_2xx_is_a_success(alice: Caller, receiver: Receiver, answer: int, outcome: str, status: str) -> None:
     endpoint(alice, receiver)
-    ended(alice)
+    make_failed(alice)
     receiver.answer = answer
     [done] = attempt_all()
     [one] = done.log.all()
@@ -230,7 +230,7 @@ def test_a_redirect_is_a_failure_and_is_not_followed(
     alice: Caller, receiver: Receiver, status: int, target: str
 ) -> None:
     endpoint(alice, receiver)
-    ended(alice)
+    make_failed(alice)
     receiver.answer = status, {"Location": target.format(receiver.url)}
     [done] = attempt_all()
     assert [(one.outcome, one.status_code) for one in done.log.all()] == [("refused", status)]
@@ -240,7 +240,7 @@ def test_a_redirect_is_a_failure_and_is_not_followed(
 def test_gone_disables_the_endpoint_at_once_and_ends_what_is_under_way(alice: Caller, receiver: Receiver) -> None:
     one, _ = endpoint(alice, receiver)
     for _ in range(3):
-        ended(alice)
+        make_failed(alice)
     receiver.answer = 410
     attempt_all()
     one.refresh_from_db()
@@ -255,7 +255,7 @@ def test_gone_disables_the_endpoint_at_once_and_ends_what_is_under_way(alice: Ca
 @pytest.mark.parametrize("by", ["seconds", "a date"])
 def test_an_answer_that_throttles_says_when_to_come_again(alice: Caller, receiver: Receiver, by: str) -> None:
     endpoint(alice, receiver)
-    ended(alice)
+    make_failed(alice)
     when = format_datetime(datetime.now(UTC) + timedelta(seconds=600), usegmt=True)
     receiver.answer = 429, {"Retry-After": "600" if by == "seconds" else when}
     [done] = attempt_all()
@@ -278,7 +278,7 @@ def test_a_retry_after_is_bounded(
     alice: Caller, receiver: Receiver, status: int, value: str, least: int, most: int
 ) -> None:
     endpoint(alice, receiver)
-    ended(alice)
+    make_failed(alice)
     receiver.answer = status, {"Retry-After": value}
     [done] = attempt_all()
     assert done.due_at
@@ -292,7 +292,7 @@ def test_five_days_without_a_success_disable_an_endpoint_and_its_tenant_is_told(
     other = make_endpoint(alice, events=["webhook_endpoint.disabled"])
     starts = timezone.now()
     receiver.answer = 500
-    ended(alice)
+    make_failed(alice)
     attempt_all()
     with time_machine.travel(starts + timedelta(days=4, hours=23), tick=False):
         make_due()
@@ -318,7 +318,7 @@ def test_five_days_without_a_success_disable_an_endpoint_and_its_tenant_is_told(
 
 def test_a_success_ends_the_count_of_its_failures(alice: Caller, receiver: Receiver) -> None:
     one, _ = endpoint(alice, receiver)
-    ended(alice)
+    make_failed(alice)
     receiver.answer = 500
     attempt_all()
     receiver.answer = 200
@@ -330,7 +330,7 @@ def test_a_success_ends_the_count_of_its_failures(alice: Caller, receiver: Recei
 
 def test_an_error_that_nobody_expected_is_put_off_and_blames_nobody(alice: Caller, receiver: Receiver) -> None:
     endpoint(alice, receiver)
-    ended(alice)
+    make_failed(alice)
     row = Delivery.objects.get()
     send.record_internal_error(row)
     row.refresh_from_db()
@@ -390,7 +390,7 @@ def test_a_hostile_receiver_is_unreachable_within_the_deadline(
 
     monkeypatch.setattr(leases, "DELIVERY_CALL_SECONDS", 0.12)
     endpoint(alice, receiver)
-    ended(alice)
+    make_failed(alice)
     receiver.answer = until_it_is_gone
     starts = time.monotonic()
     [done] = attempt_all()
@@ -407,7 +407,7 @@ def test_a_flood_of_answers_before_the_answer_ends_long_before_the_deadline(alic
             handler.wfile.write(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 1000)
 
     endpoint(alice, receiver)
-    ended(alice)
+    make_failed(alice)
     receiver.answer = flood
     starts = time.process_time()
     [done] = attempt_all()
@@ -428,7 +428,7 @@ def test_a_body_of_ten_gigabytes_is_not_read(alice: Caller, receiver: Receiver) 
             return
 
     endpoint(alice, receiver)
-    ended(alice)
+    make_failed(alice)
     receiver.answer = endless
     starts = time.monotonic()
     [done] = attempt_all()
@@ -442,7 +442,7 @@ def test_a_long_head_is_read_and_a_longer_one_is_not(
     alice: Caller, receiver: Receiver, size: int, outcome: str
 ) -> None:
     endpoint(alice, receiver)
-    ended(alice)
+    make_failed(alice)
     receiver.answer = 200, {"X-Long": "x" * size}
     [done] = attempt_all()
     assert done.log.get().outcome == outcome
@@ -451,7 +451,7 @@ def test_a_long_head_is_read_and_a_longer_one_is_not(
 def test_a_receiver_that_is_not_there_is_unreachable(alice: Caller, settings: Any) -> None:
     settings.FETCH_ALLOW_HOSTS = ["127.0.0.1"]
     make_endpoint(alice, "http://127.0.0.1:9/hook")
-    ended(alice)
+    make_failed(alice)
     [done] = attempt_all()
     assert done.log.get().outcome == "unreachable"
 
@@ -460,7 +460,7 @@ def test_a_url_that_may_no_longer_be_called_is_blocked(alice: Caller, settings: 
     settings.FETCH_ALLOW_HOSTS = ["127.0.0.1"]
     one = make_endpoint(alice, "http://127.0.0.1:9/hook")
     settings.FETCH_ALLOW_HOSTS = []
-    ended(alice)
+    make_failed(alice)
     [done] = attempt_all()
     assert (done.log.get().outcome, done.status) == ("blocked", "pending")
     one.refresh_from_db()
@@ -472,7 +472,7 @@ def test_nothing_of_a_receivers_answer_is_kept(alice: Caller, receiver: Receiver
         handler.wfile.write(b"HTTP/1.1 500 inner-secret\r\nX-Inner: inner-secret\r\n\r\ninner-secret")
 
     endpoint(alice, receiver)
-    ended(alice)
+    make_failed(alice)
     receiver.answer = tells
     [done] = attempt_all()
     kept = [Delivery.objects.values().get(), *done.log.values(), WebhookEndpoint.objects.values().get()]

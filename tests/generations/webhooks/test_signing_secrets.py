@@ -11,8 +11,8 @@ from django.urls import reverse
 
 from generations.models import Delivery, WebhookEndpoint
 from tests.support.factories import Caller
-from tests.support.receiver import receiving
-from tests.support.webhooks import attempt_all, ended, make_due
+from tests.support.receiver import run_receiver
+from tests.support.webhooks import attempt_all, make_due, make_failed
 
 pytestmark = pytest.mark.django_db
 
@@ -27,17 +27,17 @@ def after_a_day(alice: Caller, settings: Any, caplog: Any) -> list[str]:
         secrets.append(answer.json()["secret"])
         return answer.json()
 
-    with receiving(settings) as receiver:
+    with run_receiver(settings) as receiver:
         made = given(http.post("/v1/webhook-endpoints", {"url": receiver.url}, format="json"))
         path = f"/v1/webhook-endpoints/{made['id']}"
         given(http.post(f"{path}/rotate-secret", {}, format="json"))
         given(http.post("/v1/webhook-secret/rotate", {}, format="json"))
-        ended(alice, webhook_url=receiver.url)
+        make_failed(alice, webhook_url=receiver.url)
         for receiver.answer in (500, 302, 204):
             attempt_all()
             make_due()
         kept, settings.SECRET_KEY = settings.SECRET_KEY, "lost"
-        ended(alice, webhook_url=receiver.url)
+        make_failed(alice, webhook_url=receiver.url)
         attempt_all()
         settings.SECRET_KEY = kept
         http.patch(path, {"enabled": False}, format="json")
