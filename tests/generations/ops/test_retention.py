@@ -145,7 +145,9 @@ def test_old_deliveries_are_deleted_with_their_attempts(alice: Caller, settings:
         lifecycle.cancel(generation, "not needed")
     for generation, days in ((old, 11), (young, 9)):
         delivery = Delivery.objects.get(generation=generation)
-        assert deliveries.mark_delivered(delivery, deliveries.AttemptResult("delivered", 200, 5))
+        assert deliveries.mark_delivered(
+            delivery, deliveries.AttemptResult(DeliveryAttempt.Outcome.DELIVERED, milliseconds=5, status_code=200)
+        )
         at = days_ago(days)
         pk = ids.at(at)
         DeliveryAttempt.objects.filter(delivery=delivery).update(delivery=pk)
