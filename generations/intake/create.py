@@ -26,7 +26,7 @@ from generations.telemetry import metrics, tracing
 from tenants.db.operations import Statement
 from tenants.errors import LimitReached, NoSandbox, TenantSuspended
 from tenants.limits import admission
-from tenants.limits.windows import Standing
+from tenants.limits.windows import LimitUsage
 from tenants.models import ApiKey
 
 # A str is a URL that is read later. None means that the request has no such image.
@@ -42,7 +42,7 @@ class Accepted:
     """A created generation, and the usage of each limit right after it."""
 
     generation: Generation
-    limit_usage: list[Standing]  # empty for a replay
+    limit_usage: list[LimitUsage]  # empty for a replay
     is_replay: bool = False  # an earlier request with the same idempotency key created the generation
 
 
@@ -126,7 +126,7 @@ def _store_and_admit(
 
 def _admit(
     generation: Generation, checked: dict[str, CheckedImage], audit_entries: Sequence[Statement]
-) -> list[Standing]:
+) -> list[LimitUsage]:
     """Admit the generation: row, hold and counters are committed together, or nothing is.
 
     If the key or an input image was changed since it was read, read it again and try again.
