@@ -110,23 +110,3 @@ class ImageUnreachable(BadImage):
     """The image could not be read from its URL: {reason}."""
 
     code = "image_unreachable"
-
-
-class Trouble(Exception):
-    """An outside system did not do its part."""
-
-
-class UpstreamError(Trouble):
-    """The upstream gave no answer, or none that can be understood."""
-
-
-class StorageError(Trouble):
-    """S3 did not do what it was asked."""
-
-
-class ObjectExists(StorageError):
-    """There is an object under that key already, and none is ever overwritten."""
-
-
-class BadVideo(Trouble):
-    """The bytes are not a whole MP4 video."""

@@ -62,7 +62,7 @@ def _cells(model: video_models.Model, prices: ModelPrices) -> Iterator[tuple[Cel
 
 
 def _micro(name: str, amount: str) -> int:
-    micro = amounts.micro_usd(amount, 2**40 - 1) if len(amount) <= 20 else None  # a longer one would be rounded
+    micro = amounts.parse_usd(amount, 2**40 - 1) if len(amount) <= 20 else None  # a longer one would be rounded
     if micro is None or micro < 0:
         raise ImproperlyConfigured(f"PRICES[{name!r}]: {amount!r} is not a text of USD with at most six decimals.")
     return micro

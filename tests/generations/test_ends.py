@@ -10,7 +10,7 @@ from django.db import connection
 from generations import lifecycle
 from generations.models import Generation
 from generations.ops import in_doubt
-from tenants.actions import Actor
+from tenants.audit import Actor
 from tenants.errors import NotPossible
 from tenants.models import LedgerEntry
 from tenants.money import reconcile

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from generations import lifecycle
 from generations.admin import action_pages, generation_page
-from generations.errors import StorageError
+from generations.bucket.errors import StorageError
 from generations.models import Generation
 from tenants.models import AuditEntry
 from tests.generations.test_lifecycle import REACHABLE_STATUSES, put_in
@@ -130,7 +130,7 @@ def test_the_page_opens_although_the_keys_of_s3_are_lost(admin_client: Client, a
         raise StorageError("NoCredentialsError")
 
     g, _ = put_in(alice, "succeeded")
-    monkeypatch.setattr("generations.bucket.objects.signed_url", lost)
+    monkeypatch.setattr("generations.bucket.signed_urls.sign", lost)
     for address in (page_of(g), LIST):
         assert admin_client.get(address).status_code == 200
     assert admin_client.get(page_of(g, "video")).status_code == 503

@@ -165,7 +165,7 @@ def _done(caller: Caller, *, content: bytes = b"abc") -> Generation:
 def test_a_delete_leaves_the_row_and_the_ledger_and_nothing_in_the_bucket(alice: Caller) -> None:
     g = _done(alice)
     assert delete(alice, g).status_code == 204
-    assert objects.keys("") == []
+    assert objects.list_keys("") == []
     row = alice.http.get(f"/v1/generations/{g.pk}").json()
     assert (row["status"], row["video"], row["poster"], row["expires_at"]) == ("succeeded", None, None, None)
     assert row["deleted_at"]
@@ -191,7 +191,7 @@ def test_an_end_without_a_video_can_be_deleted_too(alice: Caller, status: str) -
     g = ended(alice, status)
     _stored(alice)
     assert delete(alice, g).status_code == 204
-    assert objects.keys("") == []
+    assert objects.list_keys("") == []
 
 
 def test_a_picture_stays_while_another_generation_needs_it(alice: Caller) -> None:
@@ -246,7 +246,7 @@ def test_what_s3_does_not_delete_at_once_the_worker_does_later(alice: Caller, se
     assert objects.exists(g.video_key)  # the request that deletes it has a minute for its own try
     Generation.objects.filter(pk=g.pk).update(deleted_at="2026-01-01T00:00:00Z")
     deletion.purge_left()
-    assert objects.keys("") == []
+    assert objects.list_keys("") == []
     g.refresh_from_db()
     assert g.purged_at
 

@@ -12,7 +12,7 @@ from generations.errors import InputsGone
 from generations.models import Generation
 from generations.ops import actions
 from tenants import actions as tenant_actions
-from tenants.actions import Actor
+from tenants.audit import Actor
 from tenants.errors import LimitReached, NotPossible, Refusal, TenantSuspended
 from tenants.models import AuditEntry, LedgerEntry
 from tests.generations.test_lifecycle import REACHABLE_STATUSES, put_in

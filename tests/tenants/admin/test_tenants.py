@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from tenants import actions
+from tenants import actions, audit
 from tenants.models import ApiKey, AuditEntry, LedgerEntry, Tenant
 from tests.http_client import Client, with_key
 from tests.support.factories import ACTOR, Caller, make_generation
@@ -433,7 +433,7 @@ def test_the_list_asks_as_often_for_many_tenants_as_for_few(admin_client: Client
 def test_a_hostile_name_is_text_everywhere(admin_client: Client) -> None:
     mallory = Caller(SCRIPT, label=SCRIPT)
     mallory.limit(per_day=1)
-    actions.adjust(actions.Actor(name=SCRIPT, reason=SCRIPT), mallory.tenant, 1)
+    actions.adjust(audit.Actor(name=SCRIPT, reason=SCRIPT), mallory.tenant, 1)
     lists = ["tenant_changelist", "auditentry_changelist", "apikey_changelist", "ledgerentry_changelist"]
     rows = ["tenant_change", *(f"tenant_{action}" for action in PAGES["tenant"])]
     pages = [*(address(name) for name in lists), *(address(name, mallory.tenant) for name in rows)]
@@ -451,7 +451,7 @@ def test_a_hostile_name_is_text_everywhere(admin_client: Client) -> None:
 def test_the_audit_log_is_newest_first_searchable_and_read_only(
     admin_client: Client, alice: Caller, bob: Caller
 ) -> None:
-    actions.suspend(actions.Actor(name="carol", reason="unpaid since May"), bob.tenant)
+    actions.suspend(audit.Actor(name="carol", reason="unpaid since May"), bob.tenant)
     page = address("auditentry_changelist")
     first = admin_client.get(page).context["cl"].result_list[0]
     assert (first.actor, first.action) == ("carol", "suspend")
