@@ -1,4 +1,4 @@
-"""Where Django looks for the panel of the project: its users and roles."""
+"""The module in which Django looks for the project's admin pages: users and roles."""
 
 from seedance_service.panel import users
 

@@ -35,17 +35,17 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "seedance_service.http.middleware.RequestContext",  # before the next ones: a request that they refuse has an id too
     "seedance_service.http.middleware.BodyLimit",  # before CsrfViewMiddleware, which reads a form to find its token
-    "seedance_service.panel.content_security.PanelHeaders",
+    "seedance_service.panel.content_security.PanelHeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "seedance_service.panel.session_limits.Sessions",
+    "seedance_service.panel.session_limits.SessionLimitsMiddleware",
     "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "seedance_service.panel.second_factor.SecondFactor",
+    "seedance_service.panel.second_factor.SecondFactorMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "seedance_service.urls"
@@ -134,9 +134,9 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Seedance Service",
-    "DESCRIPTION": "Image in, signed URL of a stored video out. Two entrances, one service: "
-    "Novita's wire format under `/v3/async/`, the service's own API under `/v1/`. A method that an address does not "
-    "have is a 405 with `Allow`, an address that is not there a 404, both in the format of their entrance.",
+    "DESCRIPTION": "Image in, signed URL of a stored video out. One service with two APIs: "
+    "Novita's wire format under `/v3/async/`, the native API under `/v1/`. A method that a path does not have is a 405 "
+    "with `Allow`, an unknown path a 404, both in the error format of their API.",
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
@@ -145,9 +145,12 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVERS": [{"url": "/"}],
     "TAGS": [
-        {"name": "Generations", "description": "Make, read, list, cancel, repeat and delete them."},
-        {"name": "Use", "description": "What the tenant used, and what its limits leave."},
-        {"name": "Webhooks", "description": "Who is told of what becomes of generations, and what was sent."},
+        {"name": "Generations", "description": "Create, read, list, cancel, rerun and delete generations."},
+        {"name": "Usage and limits", "description": "The tenant's usage, and what is left of its limits."},
+        {
+            "name": "Webhooks",
+            "description": "Endpoints that are notified of a generation's progress, and the delivery log.",
+        },
         {"name": "Novita", "description": "The same generations in Novita's wire format."},
     ],
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
@@ -226,7 +229,7 @@ UNFOLD = {
     "SITE_TITLE": "Seedance Service",
     "SITE_HEADER": "Seedance Service",
     "SITE_SYMBOL": "movie",
-    "DASHBOARD_CALLBACK": "generations.admin.dashboard.callback",
+    "DASHBOARD_CALLBACK": "generations.admin.dashboard.add_context",
     "STYLES": [lambda _: static("panel/panel.css")],
     "SIDEBAR": {"navigation": "seedance_service.panel.sidebar.navigation"},
 }

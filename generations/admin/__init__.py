@@ -1,4 +1,4 @@
-"""Ops' view of generations and of all that belongs to them, each in a module of its own."""
+"""The admin panel's pages of generations, webhooks and workers, and the dashboard."""
 
 from generations.admin import dashboard, generations, seed_log, webhooks, workers
 

@@ -1,4 +1,4 @@
-"""What ops can do to a generation, each act as a page that asks why: which of them, by where the generation stands."""
+"""The actions of operators on a generation, each as a page, and which actions are available in which status."""
 
 from typing import Any
 
@@ -7,14 +7,15 @@ from django import forms
 from generations.catalog import video_models
 from generations.models import Generation
 from generations.ops import actions, in_doubt
-from tenants.admin import action_page
-from tenants.admin.forms import ActForm, Line, Whole
+from tenants.admin.action_page import ActionPage
+from tenants.admin.forms import ActionForm, TextLineField, WholeNumberField
 
 Status = Generation.Status
+MAX_UPSTREAM_ID_CHARS = 200  # the model's column
 
 
-class DoubtForm(ActForm):
-    """Which attempt the page was about when it was opened: another one may be in doubt when it is sent."""
+class InDoubtForm(ActionForm):
+    """Remember which attempt was in doubt when the page was opened: by the time of the POST, another may be."""
 
     attempt = forms.IntegerField(widget=forms.HiddenInput)
 
@@ -22,23 +23,23 @@ class DoubtForm(ActForm):
         super().__init__(*args, row=row, initial={"attempt": in_doubt.attempt_of(row)}, **options)
 
 
-class AttachForm(DoubtForm):
-    """The upstream's task that the lost answer was about."""
+class AttachForm(InDoubtForm):
+    """Ask for the upstream's task that the lost response was about."""
 
-    upstream_id = Line(
-        label="Upstream's task id",
-        max_length=200,  # as the model's column
-        help_text="As the upstream's account shows it.",
+    upstream_id = TextLineField(
+        label="Upstream task id",
+        max_length=MAX_UPSTREAM_ID_CHARS,
+        help_text="As the upstream's console shows it.",
     )
 
 
-class RerunForm(ActForm):
-    """With its own seed, unless another one is given."""
+class RerunForm(ActionForm):
+    """Ask for the seed of the new generation; the form starts with the same seed."""
 
-    seed = Whole(
+    seed = WholeNumberField(
         min_value=video_models.RANDOM_SEED,
-        max_value=video_models.SEED_MAX,
-        help_text=f"The same seed makes the same video; {video_models.RANDOM_SEED} draws another.",
+        max_value=video_models.MAX_SEED,
+        help_text=f"The same seed creates the same video. {video_models.RANDOM_SEED} draws a random seed.",
     )
 
     def __init__(self, *args: Any, row: Generation, **options: Any) -> None:
@@ -46,87 +47,89 @@ class RerunForm(ActForm):
 
 
 PAGES = {
-    "attach": action_page.Page(
+    "attach": ActionPage(
         "Attach upstream task",
-        "The upstream is asked for that task: where it is finished and was made from this generation's seed, its video "
-        "is copied and the tenant pays for it.",
+        "The upstream is asked for this task. If the task is finished and has this generation's seed, the video is "
+        "copied and the tenant is charged.",
         AttachForm,
         in_doubt.attach,
     ),
-    "resubmit": action_page.Page(
+    "resubmit": ActionPage(
         "Resubmit",
-        "It is sent once more, for where the upstream confirmed that it was not created: where the confirmation is "
-        "wrong, this may pay twice.",
-        DoubtForm,
+        "The generation is sent once more. Use this only if the upstream confirmed that no task was created. If the "
+        "confirmation is wrong, this may pay twice.",
+        InDoubtForm,
         in_doubt.resubmit,
         "danger",
     ),
-    "release": action_page.Page(
-        "Release",
-        "It fails as never submitted and its hold goes back to the tenant, for where the upstream confirmed that it "
-        "was not created.",
-        DoubtForm,
+    "release": ActionPage(
+        "Close as not submitted",
+        "The generation fails as not submitted and the hold is released. Use this if the upstream confirmed that no "
+        "task was created.",
+        InDoubtForm,
         in_doubt.release,
     ),
-    "give_up": action_page.Page(
-        "Give up",
-        "It fails as unconfirmed and its hold goes back to the tenant: what the upstream charged is ours to bear.",
-        DoubtForm,
+    "give_up": ActionPage(
+        "Close as unconfirmed",
+        "The generation fails as unconfirmed and the hold is released. If the upstream charges, the cost is ours to "
+        "bear.",
+        InDoubtForm,
         in_doubt.give_up,
         "danger",
     ),
-    "cancel": action_page.Page(
+    "cancel": ActionPage(
         "Cancel",
-        "It ends before it is submitted: nothing is paid, and its hold goes back to the tenant.",
-        ActForm,
+        "The generation ends before it is submitted. Nothing is paid and the hold is released.",
+        ActionForm,
         actions.cancel,
         "danger",
     ),
-    "nudge": action_page.Page(
-        "Nudge",
-        "Its next step is taken at once, whatever pause its earlier tries have earned it.",
-        ActForm,
+    "run_now": ActionPage(
+        "Run next step now",
+        "The next step runs at once, without the delay after earlier failures.",
+        ActionForm,
         actions.run_now,
     ),
-    "retry_copy": action_page.Page(
-        "Retry the copy",
-        "The video is fetched anew, from a fresh address of the upstream, and stored under a new name.",
-        ActForm,
+    "retry_copy": ActionPage(
+        "Retry copy",
+        "The video is downloaded again from a fresh URL of the upstream and stored under a new name.",
+        ActionForm,
         actions.retry_copy,
     ),
-    "fail": action_page.Page(
-        "Fail and release",
-        "It ends without a video and its hold goes back to the tenant. What the upstream has begun, it charges all the "
-        "same: that is ours to bear.",
-        ActForm,
+    "fail": ActionPage(
+        "Fail and release hold",
+        "The generation ends without a video and the hold is released. If the upstream has started rendering, "
+        "the upstream still charges: the cost is ours to bear.",
+        ActionForm,
         actions.fail,
         "danger",
     ),
-    "rerun": action_page.Page(
-        "Rerun",
-        "The same pictures and fields once more, as a new generation on the bill of the key that made this one, within "
-        "its limits.",
+    "rerun": ActionPage(
+        "Run again",
+        "A new generation is created with the same images and fields. The key of this generation is charged, within "
+        "the key's limits.",
         RerunForm,
         actions.rerun,
     ),
-    "delete_files": action_page.Page(
-        "Delete the files",
-        "Its video and pictures leave the bucket for good; its row, its bill and its ledger stay.",
-        ActForm,
+    "delete_files": ActionPage(
+        "Delete files",
+        "The video and the images are deleted from the bucket. This cannot be undone. The row and the ledger entries "
+        "stay.",
+        ActionForm,
         actions.delete_files,
         "danger",
     ),
 }
-POSSIBLE: dict[str, tuple[str, ...]] = {
-    Status.QUEUED: ("cancel", "nudge", "fail"),
+AVAILABLE: dict[str, tuple[str, ...]] = {
+    Status.QUEUED: ("cancel", "run_now", "fail"),
     Status.IN_DOUBT: ("attach", "resubmit", "release", "give_up"),
-    Status.RUNNING: ("nudge", "fail"),
+    Status.RUNNING: ("run_now", "fail"),
     Status.COPYING: ("retry_copy", "fail"),
 }
 
 
-def possible(generation: Generation) -> tuple[str, ...]:
-    """The acts that make sense where it stands."""
+def available_actions(generation: Generation) -> tuple[str, ...]:
+    """Return the names of the actions that make sense in the generation's present status."""
     if generation.finished_at:
         return ("rerun",) if generation.deleted_at else ("rerun", "delete_files")
-    return POSSIBLE.get(generation.status, ())
+    return AVAILABLE.get(generation.status, ())

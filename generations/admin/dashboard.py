@@ -1,5 +1,7 @@
-"""The panel's first page: whether the service is well, at a glance. Its numbers are a score of queries at most, however
-many generations there are: what is live, the hours that were counted, and what came since.
+"""The panel's first page: whether the service works, at a glance.
+
+The page takes at most about twenty queries, whatever the number of generations: generations in progress, the hourly
+statistics, and what happened since.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,26 +15,27 @@ from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils import timezone
 
-from generations.admin.generation_page import span
+from generations.admin import spending
+from generations.admin.generation_page import format_span
 from generations.models import Delivery, Pause, StorageUse, WebhookEndpoint, Worker
 from generations.reports import backlog, hourly_statistics, worker_hosts
 from generations.reports.hourly_statistics import Counts, Hour
-from tenants.admin import usage_bars
 from tenants.admin.charts import Chart
-from tenants.limits.windows import Kind
-from tenants.models import Tenant
 
 admin.site.index_template = "generations/dashboard.html"
 
 HOUR, DAY, MONTH = timedelta(hours=1), timedelta(days=1), timedelta(days=30)
-LATE, TOO_LATE = 60.0, 300.0  # seconds that a due row may wait
-MOST_TENANTS, SHOWN_TENANTS = 1000, 12
+WARN_WAIT_SECONDS, BAD_WAIT_SECONDS = 60.0, 300.0  # of the longest wait of a due row; the alerts use the same
+CHART_HOURS = 48
 COLOURS = {"accepted": "#3b82f6", "succeeded": "#16a34a", "failed": "#dc2626", "cancelled": "#9ca3af"}
 COLOURS |= {"p50": "#3b82f6", "p95": "#ea580c"}
+SERIES_NAMES = {"p50": "Median"}  # any other series has its key as its name
 
 
 @dataclass(frozen=True)
 class Tile:
+    """One figure of the dashboard, with a note and a colour."""
+
     name: str
     figure: Any
     note: str = ""
@@ -40,134 +43,136 @@ class Tile:
     url: str = ""
 
 
-def callback(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """unfold's DASHBOARD_CALLBACK: each role is shown its part."""
+def add_context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Add the dashboard's variables to the context of the index page; each role sees its part.
+
+    unfold calls this function by its setting DASHBOARD_CALLBACK.
+    """
     now = timezone.now()
     context.update(title="Dashboard", as_of=now)
     if request.user.has_perm("generations.view_generation"):
         hours = hourly_statistics.read_hours(now - MONTH, now)
-        context.update(tiles=work_tiles(now), periods=periods(hours, now), charts=charts(hours))
+        context.update(tiles=tiles(now), periods=periods(hours, now), charts=charts(hours))
     if request.user.has_perm("tenants.view_tenant"):
-        context.update(spending=spending(now))
+        context.update(spending=spending.this_month(now))
     return context
 
 
-def work_tiles(now: datetime) -> list[Tile]:
-    present = backlog.read()
-    states = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in present.live.items() if count)
+def tiles(now: datetime) -> list[Tile]:
+    """Return the tiles about the upstream, the workers, generations in progress, webhooks and storage."""
+    current = backlog.read()
+    counts = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in current.live.items() if count)
+    longest_wait = format_span(timedelta(seconds=current.oldest_due_seconds))
     return [
         *upstream_tiles(now),
         worker_tile(now),
-        Tile("Not ended", present.total, states, url=_listed(attention="live")),
-        Tile("Queue depth", present.due, "rows that are due now", url=_listed(attention="due")),
-        Tile("Oldest due row", span(timedelta(seconds=present.oldest_due_seconds)), "has waited", _lateness(present)),
-        _trouble("In doubt", present.in_doubt, "paid for or not: to be resolved", status__exact="in_doubt"),
-        _trouble("Stalled", present.stalled, "rendered for over an hour", attention="stalled"),
-        _trouble("Uncopied", present.copy_retrying, "rendered, and not stored yet", attention="uncopied"),
+        Tile("In progress", current.total, counts or "generations", url=_list_url(attention="live")),
+        Tile("Due now", current.due, "generations whose next step is due", url=_list_url(attention="due")),
+        Tile("Longest wait", longest_wait, "of a due generation", _wait_level(current)),
+        _problem_tile("In doubt", current.in_doubt, "unknown whether paid for", status__exact="in_doubt"),
+        _problem_tile("Stalled", current.stalled, "rendering for over an hour", attention="stalled"),
+        _problem_tile("Copy retrying", current.copy_retrying, "rendered, not stored yet", attention="uncopied"),
         webhook_tile(now),
         storage_tile(),
     ]
 
 
 def upstream_tiles(now: datetime) -> list[Tile]:
-    """With the upstream's words, where it is paused."""
+    """Return a tile for each paused upstream with the upstream's message, or one tile if the live upstream is OK."""
     url = reverse("admin:generations_pause_changelist")
-    paused = {pause.upstream: pause for pause in Pause.objects.all()}
-    found = [
+    pauses = {pause.upstream: pause for pause in Pause.objects.all()}
+    paused_tiles = [
         Tile(
             f"Upstream {name}",
-            f"paused {span(now - pause.since)}",
+            f"paused {format_span(now - pause.since)}",
             pause.reason,
             "bad" if name == "live" else "warn",
             url,
         )
-        for name, pause in sorted(paused.items())
+        for name, pause in sorted(pauses.items())
     ]
-    return found if "live" in paused else [Tile("Upstream", "open", "submits go out", "good", url), *found]
+    return paused_tiles if "live" in pauses else [Tile("Upstream", "OK", "submits go out", "good", url), *paused_tiles]
 
 
 def worker_tile(now: datetime) -> Tile:
-    """The host that looked last, and those that fell silent within a day: later they are thought to be gone."""
-    beats = {worker.host: worker.heartbeat_at for worker in Worker.objects.all() if worker.heartbeat_at}
+    """Return a tile with the age of the latest heartbeat and the hosts whose heartbeats stopped.
+
+    A host without a heartbeat for more than a day is taken to be removed.
+    """
+    heartbeats = {worker.host: worker.heartbeat_at for worker in Worker.objects.all() if worker.heartbeat_at}
     url = reverse("admin:generations_worker_changelist")
-    if not beats:
-        return Tile("Worker", "none", "no worker has ever looked", "bad", url)
-    age = now - max(beats.values())
-    silent = sorted(host for host, at in beats.items() if worker_hosts.SILENT_AFTER < now - at < DAY)
-    note = f"{', '.join(silent)} fell silent" if silent else "since one looked"
-    return Tile(
-        "Worker", span(age), note, "bad" if age > worker_hosts.SILENT_AFTER else "warn" if silent else "good", url
-    )
+    if not heartbeats:
+        return Tile("Worker", "none", "no heartbeat yet", "bad", url)
+    age = now - max(heartbeats.values())
+    silent = sorted(host for host, at in heartbeats.items() if worker_hosts.SILENT_AFTER < now - at < DAY)
+    note = f"{', '.join(silent)}: no heartbeat" if silent else "since the last heartbeat"
+    level = "bad" if age > worker_hosts.SILENT_AFTER else "warn" if silent else "good"
+    return Tile("Worker", format_span(age), note, level, url)
 
 
 def webhook_tile(now: datetime) -> Tile:
+    """Return a tile with the number of failing endpoints and of late deliveries."""
     failing = WebhookEndpoint.objects.filter(deleted_at=None, failing_since__isnull=False, disabled_at=None).count()
     late = Delivery.objects.filter(due_at__lt=now - timedelta(minutes=1)).count()
-    note = f"{late} deliver{'y is' if late == 1 else 'ies are'} late"
+    note = f"{late} late deliver{'y' if late == 1 else 'ies'}"
     url = reverse("admin:generations_webhookendpoint_changelist")
     return Tile("Failing endpoints", failing, note, "warn" if failing or late else "", url)
 
 
 def storage_tile() -> Tile:
+    """Return a tile with the size of the stored videos and input images."""
     use = StorageUse.objects.first()
     if use is None:
-        return Tile("Storage used", "-", "not counted yet")
-    parts = f"videos {filesizeformat(use.videos)}, pictures {filesizeformat(use.images)}, at {use.at:%H:%M} UTC"
+        return Tile("Storage used", "-", "not measured yet")
+    parts = f"videos {filesizeformat(use.videos)}, images {filesizeformat(use.images)}, at {use.at:%H:%M} UTC"
     return Tile("Storage used", filesizeformat(use.videos + use.images), parts)
 
 
 def periods(hours: Sequence[Hour], now: datetime) -> list[tuple[str, Counts]]:
-    """What was accepted, and what ended, in the last hour, day and month."""
-    last = hourly_statistics.total(
+    """Return the numbers of accepted and finished generations in the last hour, day and month."""
+    last_hour = hourly_statistics.total(
         counts for (_, test), counts in hourly_statistics.count_hours(now - HOUR, now).items() if not test
     )
-    day = hourly_statistics.total(hour.counts for hour in hours if hour.at > now - DAY - HOUR)
+    last_day = hourly_statistics.total(hour.counts for hour in hours if hour.at > now - DAY - HOUR)
     return [
-        ("Last hour", last),
-        ("Last 24 hours", day),
+        ("Last hour", last_hour),
+        ("Last 24 hours", last_day),
         ("Last 30 days", hourly_statistics.total(hour.counts for hour in hours)),
     ]
 
 
 def charts(hours: Sequence[Hour]) -> list[Chart]:
-    lately, days = hours[-48:], hourly_statistics.group_by_day(hours)
-    at = [f"{hour.at:%d %H:00}" for hour in lately]
-    ended = {name: [getattr(hour.counts, name) for hour in lately] for name in ("succeeded", "failed", "cancelled")}
+    """Return the charts of finished generations and durations per hour, and of generations per day."""
+    recent, days = hours[-CHART_HOURS:], hourly_statistics.group_by_day(hours)
+    labels = [f"{hour.at:%d %H:00}" for hour in recent]
+    finished = {name: [getattr(hour.counts, name) for hour in recent] for name in ("succeeded", "failed", "cancelled")}
     daily = {name: [getattr(counts, name) for counts in days.values()] for name in ("accepted", "succeeded", "failed")}
     shares = {"p50": 0.5, "p95": 0.95}
-    took = {name: [_rounded(hour.counts.duration_percentile(shares[name])) for hour in lately] for name in shares}
+    durations = {name: [_round(hour.counts.duration_percentile(shares[name])) for hour in recent] for name in shares}
     return [
-        Chart("ended", "Ended in each hour, UTC", "bar", at, _coloured(ended), stacked=True),
-        Chart("took", "Seconds from accept to video, by hour", "line", at, _coloured(took)),
-        Chart("days", "Each day, UTC", "bar", [f"{day:%m-%d}" for day in days], _coloured(daily)),
+        Chart("finished", "Finished per hour (UTC)", "bar", labels, _coloured(finished), stacked=True),
+        Chart("durations", "Seconds from accept to video, per hour", "line", labels, _coloured(durations)),
+        Chart("days", "Generations per day (UTC)", "bar", [f"{day:%m-%d}" for day in days], _coloured(daily)),
     ]
 
 
-def spending(now: datetime) -> list[tuple[Tenant, usage_bars.Bar]]:
-    """Of this month, by who spent most."""
-    tenants = list(Tenant.objects.order_by("name")[:MOST_TENANTS])
-    found = usage_bars.of_page(tenants, now)
-    spent = [(tenant, found[tenant.pk][Kind.USD_PER_MONTH]) for tenant in tenants]
-    return sorted(spent, key=lambda row: (-row[1].percent, -row[1].standing.used, row[0].name))[:SHOWN_TENANTS]
+def _problem_tile(name: str, count: int, note: str, **query: str) -> Tile:
+    return Tile(name, count, note, "warn" if count else "", _list_url(mode="all", **query))
 
 
-def _trouble(name: str, count: int, note: str, **query: str) -> Tile:
-    return Tile(name, count, note, "warn" if count else "", _listed(mode="all", **query))
-
-
-def _lateness(present: backlog.Backlog) -> str:
-    if present.oldest_due_seconds > TOO_LATE:
+def _wait_level(current: backlog.Backlog) -> str:
+    if current.oldest_due_seconds > BAD_WAIT_SECONDS:
         return "bad"
-    return "warn" if present.oldest_due_seconds > LATE else ""
+    return "warn" if current.oldest_due_seconds > WARN_WAIT_SECONDS else ""
 
 
-def _listed(**query: str) -> str:
+def _list_url(**query: str) -> str:
     return reverse("admin:generations_generation_changelist", query=query)
 
 
-def _coloured(lines: Mapping[str, Sequence[float | None]]) -> dict[str, tuple[str, Sequence[float | None]]]:
-    return {name: (COLOURS[name], values) for name, values in lines.items()}
+def _coloured(series: Mapping[str, Sequence[float | None]]) -> dict[str, tuple[str, Sequence[float | None]]]:
+    return {SERIES_NAMES.get(key, key): (COLOURS[key], values) for key, values in series.items()}
 
 
-def _rounded(seconds: float | None) -> float | None:
+def _round(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 1)

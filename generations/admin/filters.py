@@ -1,6 +1,6 @@
-"""By what the lists of generations are narrowed. Each filter is an index's, or leaves out few rows."""
+"""Filters of the panel's lists of generations and deliveries. Each uses an index or excludes only a few rows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -13,83 +13,101 @@ from generations import ids
 from generations.catalog import video_models
 from generations.reports import backlog
 from generations.webhooks import outbox
+from tenants.admin.filters import TEMPLATE
 
 DAY = timedelta(days=1)
-SINCE = {"hour": DAY / 24, "day": DAY, "week": 7 * DAY, "month": 30 * DAY}
+PERIODS = {"hour": DAY / 24, "day": DAY, "week": 7 * DAY, "month": 30 * DAY}
 
 
-class Mode(SimpleListFilter):
-    """Live generations unless asked otherwise: a team's CI would bury them."""
+class LiveModeFilter(SimpleListFilter):
+    """Filter by mode; without a choice only live rows are listed, since a team's CI would bury them."""
 
+    template = TEMPLATE
     title, parameter_name = "mode", "mode"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the choices beside the default."""
         return [("test", "Test"), ("all", "All")]
 
-    def choices(self, changelist: Any) -> Any:
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        """Yield the choices, with "Live" in the place of Django's "All"."""
         options = [(None, "Live"), *self.lookup_choices]
         for value, label in options:
             query = changelist.get_query_string({self.parameter_name: value} if value else {}, [self.parameter_name])
             yield {"selected": self.value() == value, "query_string": query, "display": label}
 
     def queryset(self, request: HttpRequest, rows: Any) -> Any:
+        """Return the rows of the chosen mode."""
         return rows if self.value() == "all" else rows.filter(test=self.value() == "test")
 
 
-class Attention(SimpleListFilter):
-    """What waits for a person, or for too long."""
+class AttentionFilter(SimpleListFilter):
+    """Filter generations in progress by what they need or how long they have waited."""
 
-    title, parameter_name = "attention", "attention"
+    template = TEMPLATE
+    title, parameter_name = "needs attention", "attention"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("live", "Not ended"), ("due", "Due now"), ("stalled", "Stalled"), ("uncopied", "Uncopied")]
+        """Return the choices."""
+        return [("live", "In progress"), ("due", "Due now"), ("stalled", "Stalled"), ("uncopied", "Copy retrying")]
 
     def queryset(self, request: HttpRequest, rows: Any) -> Any:
+        """Return the rows that meet the chosen condition, or all rows without a choice."""
         now = timezone.now()
-        known = {
+        conditions = {
             "live": Q(due_at__isnull=False),
             "due": Q(due_at__lte=now),
             "stalled": backlog.stalled_condition(now),
             "uncopied": backlog.COPY_RETRYING,
         }
-        wanted = known.get(self.value() or "")
-        # Among the rows that have not ended, of which there are few, and an index.
-        return (
-            rows.alias(rendering_since=backlog.rendering_since()).filter(wanted, due_at__isnull=False)
-            if wanted
-            else rows
-        )
+        condition = conditions.get(self.value() or "")
+        if condition is None:
+            return rows
+        # Generations in progress are few, and a partial index holds them.
+        return rows.alias(rendering_since=backlog.rendering_since()).filter(condition, due_at__isnull=False)
 
 
-class Created(SimpleListFilter):
-    title, parameter_name = "created within", "within"
+class CreatedFilter(SimpleListFilter):
+    """Filter by the time of creation, from the last hour to the last month."""
+
+    template = TEMPLATE
+    title, parameter_name = "created in the last", "within"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, f"The last {name}") for name in SINCE]
+        """Return the choices."""
+        return [(name, name.capitalize()) for name in PERIODS]
 
     def queryset(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
-        span = SINCE.get(self.value() or "")
-        return rows.filter(pk__gte=ids.floor(timezone.now() - span)) if span else rows
+        """Return the rows that were created in the chosen period, or all rows without a choice."""
+        period = PERIODS.get(self.value() or "")
+        return rows.filter(pk__gte=ids.floor(timezone.now() - period)) if period else rows
 
 
-class OfTheCode(SimpleListFilter):
-    """The values of a column, as the code knows them: asking the rows which there are would read them all."""
+class FixedValuesFilter(SimpleListFilter):
+    """Filter by a column whose values the code knows: to query them from the rows would read every row."""
 
-    parameter_name: str  # the column's name too
+    template = TEMPLATE
+    parameter_name: str  # also the column's name
     values: Sequence[str]
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the choices."""
         return [(value, value) for value in self.values]
 
     def queryset(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """Return the rows with the chosen value, or all rows without a choice."""
         return rows.filter(**{self.parameter_name: self.value()}) if self.value() else rows
 
 
-class Resolution(OfTheCode):
+class ResolutionFilter(FixedValuesFilter):
+    """Filter generations by resolution."""
+
     title, parameter_name = "resolution", "resolution"
     values = sorted({name for model in video_models.MODELS.values() for name in model.resolutions}, key=len)
 
 
-class EventType(OfTheCode):
-    title, parameter_name = "type", "type"
+class EventTypeFilter(FixedValuesFilter):
+    """Filter deliveries by the type of their event."""
+
+    title, parameter_name = "event", "type"
     values = outbox.EVENT_TYPES

@@ -1,4 +1,4 @@
-"""A generation's life as its page tells it: what it looks like, every event with how long it took, money, messages."""
+"""The contents of a generation's page: result, timeline, request, images, attempts, ledger and deliveries."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,109 +11,151 @@ from django.urls import reverse
 from django.utils import timezone
 
 from generations import lifecycle
-from generations.admin import action_pages
+from generations.admin.destinations import destination_of, shorten_url
 from generations.bucket import links
-from generations.errors import StorageError
+from generations.bucket.errors import StorageError
 from generations.models import Attempt, Delivery, Event, Generation, InputImage
 from tenants import amounts, times
 from tenants.models import LedgerEntry
 
 log = structlog.stdlib.get_logger(__name__)
 
-MOST_DELIVERIES = 50  # their list has them all
+Status = Generation.Status
+MAX_LISTED_DELIVERIES = 50  # the list of deliveries has all of them
 
 
 @dataclass(frozen=True)
-class Moment:
+class TimelineEntry:
+    """One event of the generation, with the time since the event before."""
+
     event: Event
-    after: str  # how long after the one before
+    status: str
+    since_previous: str
 
 
 @dataclass(frozen=True)
-class Picture:
+class Image:
+    """One input image as the page shows it."""
+
     title: str
-    url: str  # empty where its bytes are not in the bucket
-    facts: str
-    source: str  # the URL that its caller gave: text, and nothing to click on
+    url: str  # empty if the image is not in the bucket
+    description: str
+    source: str  # the URL that the caller gave, shown as text and never as a link
 
 
-def told(request: HttpRequest, generation: Generation) -> dict[str, Any]:
-    """Everything that its template shows; what the user may not see is not asked for."""
+def page_context(request: HttpRequest, generation: Generation) -> dict[str, Any]:
+    """Return the variables of the page's template. Data that the user may not view is not queried."""
     user = request.user
+    has_video = links.has_video(generation)
     return {
         "generation": generation,
-        "doubt": doubt(generation) if generation.status == Generation.Status.IN_DOUBT else None,
-        "price": amounts.usd(generation.price_micro),
-        "age": span(timezone.now() - generation.created_at),
-        "took": span(generation.finished_at - generation.created_at) if generation.finished_at else "",
-        "moments": moments(generation),
-        "pictures": pictures(generation),
+        "status": format_status(generation.status),
+        "in_doubt": in_doubt_facts(generation) if generation.status == Status.IN_DOUBT else None,
+        "charge": describe_charge(generation),
+        "age": format_span(timezone.now() - generation.created_at),
+        "duration": format_span(generation.finished_at - generation.created_at) if generation.finished_at else "",
+        "timeline": timeline(generation),
+        "images": images(generation),
         "attempts": Attempt.objects.filter(generation=generation).order_by("number"),
-        "has_video": links.has_video(generation),
-        "poster_url": signed(links.poster_url, generation) if links.has_video(generation) else "",
+        "has_video": has_video,
+        "poster_url": sign(links.poster_url, generation) if has_video else "",
         "video_page": reverse("admin:generations_generation_video", args=[generation.pk]),
-        "entries": ledger(generation) if user.has_perm("tenants.view_ledgerentry") else None,
+        "entries": ledger_entries(generation) if user.has_perm("tenants.view_ledgerentry") else None,
         "deliveries": deliveries(generation) if user.has_perm("generations.view_delivery") else None,
-        "acts": action_pages.possible(generation),
     }
 
 
-def doubt(generation: Generation) -> dict[str, str]:
-    """What ops need to resolve it."""
-    sent, now = generation.submitted_at, timezone.now()
-    assert sent is not None
-    ends = sent + lifecycle.FAIL_IN_DOUBT_AFTER
+def in_doubt_facts(generation: Generation) -> dict[str, str]:
+    """Return what an operator needs to know to resolve a generation in doubt."""
+    sent_at, now = generation.submitted_at, timezone.now()
+    assert sent_at is not None
+    fails_at = sent_at + lifecycle.FAIL_IN_DOUBT_AFTER
     return {
-        "In doubt since": f"{times.readable(sent, 'seconds')} UTC, when it was sent: {span(now - sent)} ago",
-        "Fails by itself": f"{times.readable(ends, 'seconds')} UTC, in {span(ends - now)}",
-        "USD at risk": amounts.usd(generation.price_micro),
+        "In doubt since": f"{times.readable(sent_at, 'seconds')} UTC, sent {format_span(now - sent_at)} ago",
+        "Fails by itself": f"{times.readable(fails_at, 'seconds')} UTC, in {format_span(fails_at - now)}",
+        "USD at risk": amounts.format_usd(generation.price_micro),
     }
 
 
-def moments(generation: Generation) -> list[Moment]:
-    found, before = [], generation.created_at
+def format_charge(generation: Generation) -> str:
+    """Return the USD that the generation has cost so far, in a few words for a list.
+
+    The price is held until the generation finishes. Only a video is charged: other holds are released.
+    """
+    usd = amounts.format_usd(generation.price_micro)
+    if generation.test:
+        return "test, not charged"
+    if generation.finished_at is None:
+        return f"{usd} held"
+    return f"{usd} charged" if generation.status == Status.SUCCEEDED else "not charged"
+
+
+def describe_charge(generation: Generation) -> str:
+    """Return the same as `format_charge` in a sentence, with the price also where it was not charged."""
+    usd = f"{amounts.format_usd(generation.price_micro)} USD"
+    if generation.test:
+        return f"Not charged: test mode. The price of a live generation is {usd}."
+    if generation.finished_at is None:
+        return f"{usd} held, not yet charged"
+    return f"{usd} charged" if generation.status == Status.SUCCEEDED else f"Not charged. {usd} was held and released."
+
+
+def timeline(generation: Generation) -> list[TimelineEntry]:
+    """Return the generation's events, oldest first, each with the time since the event before."""
+    entries, previous = [], generation.created_at
     for event in generation.events.all():
-        found.append(Moment(event, f"+{span(event.at - before)}"))
-        before = event.at
-    return found
+        entries.append(TimelineEntry(event, format_status(event.status), f"+{format_span(event.at - previous)}"))
+        previous = event.at
+    return entries
 
 
-def pictures(generation: Generation) -> list[Picture]:
-    given = [("First frame", generation.image, generation.image_url)]
-    given.append(("Last frame", generation.last_image, generation.last_image_url))
-    return [_picture(title, image, url) for title, image, url in given if image or url]
+def images(generation: Generation) -> list[Image]:
+    """Return the input images; an image that is given by URL may not have been fetched yet."""
+    sources = [("First frame", generation.image, generation.image_url)]
+    sources.append(("Last frame", generation.last_image, generation.last_image_url))
+    return [_image(title, image, url) for title, image, url in sources if image or url]
 
 
-def _picture(title: str, image: InputImage | None, url: str) -> Picture:
+def _image(title: str, image: InputImage | None, source: str) -> Image:
     if image is None:
-        return Picture(title, "", "It was not read yet.", url)
-    facts = f"{image.width} × {image.height}, {image.format}, {image.size:,} bytes, SHA-256 {image.sha256}"
-    return Picture(title, "" if image.gone_at else signed(links.image_url, image), facts, url)
+        return Image(title, "", "Not fetched yet.", source)
+    description = f"{image.width} × {image.height}, {image.format}, {image.size:,} bytes, SHA-256 {image.sha256}"
+    return Image(title, "" if image.gone_at else sign(links.image_url, image), description, source)
 
 
-def ledger(generation: Generation) -> list[tuple[LedgerEntry, str]]:
-    # Not the adjustments, which are of no generation: so it is found by the index that keeps each kind once.
+def ledger_entries(generation: Generation) -> list[tuple[LedgerEntry, str]]:
+    """Return the generation's ledger entries, oldest first, each with its amount in USD."""
+    # Without adjustments, which have no generation, the query uses the index that allows one entry of each kind.
     rows = LedgerEntry.objects.filter(generation_id=generation.pk).exclude(kind=LedgerEntry.Kind.ADJUST)
-    return [(entry, amounts.usd(entry.amount_micro)) for entry in rows.select_related("api_key").order_by("pk")]
+    return [(entry, amounts.format_usd(entry.amount_micro)) for entry in rows.select_related("api_key").order_by("pk")]
 
 
-def deliveries(generation: Generation) -> Any:
-    rows = Delivery.objects.filter(generation=generation).select_related("endpoint")
-    return rows.order_by("created_at")[:MOST_DELIVERIES]
+def deliveries(generation: Generation) -> list[tuple[Delivery, str]]:
+    """Return the generation's first webhook deliveries, each with the URL of its destination for a list."""
+    rows = Delivery.objects.filter(generation=generation).select_related("endpoint").order_by("created_at")
+    return [(delivery, shorten_url(destination_of(delivery))) for delivery in rows[:MAX_LISTED_DELIVERIES]]
 
 
-def signed(url: Callable[[Any], str], row: Any) -> str:
-    """Its URL; none where S3's keys are lost, which is when ops need the page most."""
+def sign(url_of: Callable[[Any], str], row: Any) -> str:
+    """Return the signed URL that `url_of` makes for the row, or "" if no URL can be signed.
+
+    The page must open without S3's credentials too: that is when operators need it most.
+    """
     try:
-        return url(row)
-    except StorageError as trouble:
-        log.warning("no URL can be signed", trouble=str(trouble))
+        return url_of(row)
+    except StorageError as error:
+        log.warning("no URL can be signed", trouble=str(error))
         return ""
 
 
-def span(time: timedelta) -> str:
-    """2 s, 3 min 20 s, 5 h 10 min, 3 d 4 h: to about a hundredth."""
-    seconds = max(time.total_seconds(), 0.0)
+def format_status(status: str) -> str:
+    """Return a status in sentence case, for example "In doubt"."""
+    return status.replace("_", " ").capitalize()
+
+
+def format_span(span: timedelta) -> str:
+    """Return a span of time as "2.0 s", "3 min 20 s", "5 h 10 min" or "3 d 4 h": right to about a hundredth."""
+    seconds = max(span.total_seconds(), 0.0)
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)

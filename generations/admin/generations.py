@@ -1,4 +1,4 @@
-"""Ops' view of generations: found in seconds, read on one page, and acted on only by the verbs of the lifecycle."""
+"""The panel's pages of generations: a list to search and filter, a page to read, and the actions of operators."""
 
 from typing import Any
 
@@ -12,12 +12,13 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 
 from generations.admin import action_pages, filters, generation_page
-from generations.admin.search import Search
+from generations.admin.action_pages import PAGES
+from generations.admin.search import SearchMixin
 from generations.bucket import links
 from generations.models import Generation
-from tenants import amounts
 from tenants.admin import action_page
-from tenants.admin.mixins import Long, ReadOnly
+from tenants.admin.filters import ChoicesFilter
+from tenants.admin.mixins import LongListMixin, ModeMixin, ReadOnlyMixin, filtered_list_url
 
 Status = Generation.Status
 COLOURS = {
@@ -29,100 +30,119 @@ COLOURS = {
 }
 
 
-class GenerationList(Search, Long, ReadOnly, ModelAdmin):
-    """What the lists over generations share."""
+class GenerationListAdmin(SearchMixin, LongListMixin, ModeMixin, ReadOnlyMixin, ModelAdmin):
+    """The base of every list of generations."""
 
     list_select_related = ("tenant",)
 
     @display(description="Status", label=COLOURS)
     def state(self, generation: Generation) -> tuple[str, str]:
-        """A doubt stands out: it waits for a person."""
-        return generation.status, generation.get_status_display()
+        """Return the status with its label; a generation in doubt is coloured, since an operator must resolve it."""
+        return generation.status, generation_page.format_status(generation.status)
 
     @display(description="Age")
     def age(self, generation: Generation) -> str:
-        return generation_page.span(timezone.now() - generation.created_at)
+        """Return the time since the generation was created."""
+        return generation_page.format_span(timezone.now() - generation.created_at)
 
 
 @admin.register(Generation)
-class GenerationAdmin(action_page.Acts, GenerationList):
-    list_display = ("poster", "id", "tenant", "state", "size", "seed", "price", "age")
+class GenerationAdmin(action_page.ActionPagesMixin, GenerationListAdmin):
+    """List generations, show one on a page of its own, and offer the actions on a generation."""
+
+    list_display = ("poster", "id", "tenant", "state", "mode", "size", "seed", "charge", "age")
     list_display_links = ("id",)
     list_filter = (
-        filters.Mode,
-        filters.Attention,
-        "status",
+        filters.LiveModeFilter,
+        filters.AttentionFilter,
+        ("status", ChoicesFilter),
         ("tenant", AutocompleteSelectFilter),
-        filters.Resolution,
-        filters.Created,
+        filters.ResolutionFilter,
+        filters.CreatedFilter,
     )
-    actions_detail = [*action_pages.PAGES]
-    actions = ("nudge_chosen", "retry_chosen", "cancel_chosen", "fail_chosen")
+    actions_detail = [*PAGES]
+    actions = ("run_selected_now", "retry_selected_copies", "cancel_selected", "fail_selected")
     change_form_template = "generations/generation.html"
 
-    def impossible(self, row: Generation) -> set[str]:
-        return set(action_pages.PAGES) - set(action_pages.possible(row))
+    def unavailable_actions(self, row: Generation) -> set[str]:
+        """Return the names of actions that make no sense in the generation's present status."""
+        return set(PAGES) - set(action_pages.available_actions(row))
 
     def get_urls(self) -> list[Any]:
+        """Add the address of the video, which a generation's page plays."""
         video = path(
             "<path:object_id>/video/", self.admin_site.admin_view(self.video), name="generations_generation_video"
         )
         return [video, *super().get_urls()]
 
     def video(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """A fresh signed URL, however long the page has been open."""
+        """Redirect to a fresh signed URL of the video, however long the page has been open.
+
+        Raise Http404 if there is no video or the user may not view generations. Return 503 if no URL can be signed.
+        """
         if not self.has_view_permission(request):
             raise Http404
         generation = self.get_object(request, object_id)
         if generation is None or not links.has_video(generation):
             raise Http404
-        url = generation_page.signed(links.video_url, generation)
-        return HttpResponseRedirect(url) if url else HttpResponse("S3 can not be asked.", status=503)
+        url = generation_page.sign(links.video_url, generation)
+        return HttpResponseRedirect(url) if url else HttpResponse("No URL can be signed for the video.", status=503)
 
     def get_queryset(self, request: HttpRequest) -> Any:
+        """Return the rows joined with the tables that the list and the page read."""
         return super().get_queryset(request).select_related("tenant", "api_key", "image", "last_image")
 
     def get_fields(self, request: HttpRequest, obj: Generation | None = None) -> Any:
-        """Where it stands comes first."""
-        return sorted(super().get_fields(request, obj), key=lambda name: name != "status")
+        """Return all fields, the status first, with the mode as a word in the place of `test`."""
+        fields = ["mode" if name == "test" else name for name in super().get_fields(request, obj)]
+        return sorted(dict.fromkeys(fields), key=lambda name: name != "status")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Declare the mode, which is no column."""
+        return ("mode",)
 
     def get_fieldsets(self, request: HttpRequest, obj: Generation | None = None) -> Any:
-        """All columns are folded, below what the page tells."""
-        known = super().get_fieldsets(request, obj)
-        return [("All that is known", {**options, "classes": ["collapse"]}) for _, options in known]
+        """Return all fields in one folded fieldset, below the cards of the page."""
+        return [
+            ("All fields", {**options, "classes": ["collapse"]}) for _, options in super().get_fieldsets(request, obj)
+        ]
 
     def render_change_form(
         self, request: HttpRequest, context: Any, *, obj: Any = None, **options: Any
     ) -> HttpResponse:
-        context.update(generation_page.told(request, obj), colour=COLOURS.get(obj.status, ""))
-        context["audit_url"] = action_page.listed("auditentry", target__exact=obj.pk)
+        """Render the generation's page."""
+        context.update(generation_page.page_context(request, obj), colour=COLOURS.get(obj.status, ""))
+        context["audit_url"] = filtered_list_url("auditentry", target__exact=obj.pk)
         return super().render_change_form(request, context, obj=obj, **options)
 
     @display(description="Poster")
     def poster(self, generation: Generation) -> str:
-        url = generation_page.signed(links.poster_url, generation) if links.has_video(generation) else ""
+        """Return the first frame of the video as an image, or an empty frame."""
+        url = generation_page.sign(links.poster_url, generation) if links.has_video(generation) else ""
         return render_to_string("generations/poster.html", {"url": url})
 
     @display(description="Size")
     def size(self, generation: Generation) -> str:
+        """Return resolution, aspect ratio and duration."""
         return f"{generation.resolution} {generation.aspect_ratio} {generation.duration} s"
 
     @display(description="USD")
-    def price(self, generation: Generation) -> str:
-        return "test" if generation.test else amounts.usd(generation.price_micro)
+    def charge(self, generation: Generation) -> str:
+        """Return what the generation cost so far: charged, held or not charged."""
+        return generation_page.format_charge(generation)
 
-    attach = action_page.button(action_pages.PAGES["attach"], "link")
-    resubmit = action_page.button(action_pages.PAGES["resubmit"], "send")
-    release = action_page.button(action_pages.PAGES["release"], "undo")
-    give_up = action_page.button(action_pages.PAGES["give_up"], "money_off", path="give-up")
-    cancel = action_page.button(action_pages.PAGES["cancel"], "cancel")
-    nudge = action_page.button(action_pages.PAGES["nudge"], "bolt")
-    retry_copy = action_page.button(action_pages.PAGES["retry_copy"], "cloud_download", path="retry-copy")
-    fail = action_page.button(action_pages.PAGES["fail"], "money_off")
-    rerun = action_page.button(action_pages.PAGES["rerun"], "replay")
-    delete_files = action_page.button(action_pages.PAGES["delete_files"], "delete", path="delete-files")
+    attach = action_page.button(PAGES["attach"], "link")
+    resubmit = action_page.button(PAGES["resubmit"], "send")
+    release = action_page.button(PAGES["release"], "undo")
+    give_up = action_page.button(PAGES["give_up"], "money_off", path="give-up")
+    cancel = action_page.button(PAGES["cancel"], "cancel")
+    run_now = action_page.button(PAGES["run_now"], "bolt", path="nudge")
+    retry_copy = action_page.button(PAGES["retry_copy"], "cloud_download", path="retry-copy")
+    fail = action_page.button(PAGES["fail"], "money_off")
+    rerun = action_page.button(PAGES["rerun"], "replay")
+    delete_files = action_page.button(PAGES["delete_files"], "delete", path="delete-files")
 
-    nudge_chosen = action_page.list_action(action_pages.PAGES["nudge"])
-    retry_chosen = action_page.list_action(action_pages.PAGES["retry_copy"])
-    cancel_chosen = action_page.list_action(action_pages.PAGES["cancel"])
-    fail_chosen = action_page.list_action(action_pages.PAGES["fail"])
+    run_selected_now = action_page.list_action(PAGES["run_now"])
+    retry_selected_copies = action_page.list_action(PAGES["retry_copy"])
+    cancel_selected = action_page.list_action(PAGES["cancel"])
+    fail_selected = action_page.list_action(PAGES["fail"])

@@ -1,4 +1,4 @@
-"""Ops' view of webhooks: who is told, whether it arrives, and each tenant's endpoints by `endpoints`' verbs."""
+"""The panel's pages of webhook endpoints and deliveries, and the actions on both."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,185 +11,233 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
 
-from generations.admin import filters
+from generations.admin import destinations, filters
 from generations.models import Delivery, DeliveryAttempt, WebhookEndpoint
 from generations.webhooks import endpoints, outbox
 from tenants import times
-from tenants.actions import Actor
 from tenants.admin import action_page
-from tenants.admin.action_page import Once
-from tenants.admin.forms import ActForm, Hours, Line, check_changes
-from tenants.admin.mixins import Long, ReadOnly
+from tenants.admin.action_page import ActionPage, OneTimeSecret
+from tenants.admin.filters import ChoicesFilter, ModeFilter
+from tenants.admin.forms import ActionForm, HoursField, TextLineField, check_changes
+from tenants.admin.mixins import LongListMixin, ModeMixin, ReadOnlyMixin
+from tenants.audit import Actor
 from tenants.models import Tenant
 
-LONGEST_URL = 2000  # characters, as in the API
+MAX_URL_CHARS = 2000  # as in the API
+MAX_DISABLED_REASON_CHARS = 200  # the model's column
 
 
-class EndpointForm(ActForm):
-    """What there is to say of an endpoint."""
+class EndpointForm(ActionForm):
+    """The fields of an endpoint that an operator may set."""
 
-    url = Line(max_length=LONGEST_URL, label="URL")
+    url = TextLineField(max_length=MAX_URL_CHARS, label="URL")
     events = forms.MultipleChoiceField(
         required=False,
         choices=[(name, name) for name in outbox.EVENT_TYPES],
-        help_text=f"None: all of them but {', '.join(outbox.OPT_IN_TYPES)}.",
+        help_text=f"Events that are delivered. None selected: all except {', '.join(outbox.OPT_IN_TYPES)}.",
         widget=widgets.UnfoldAdminCheckboxSelectMultipleWidget,
     )
-    description = Line(required=False, max_length=200)
+    description = TextLineField(required=False, max_length=200)
 
 
-class ChangeForm(EndpointForm):
-    """Starts from what the endpoint has."""
+class ChangeEndpointForm(EndpointForm):
+    """Change an endpoint; the form starts with the endpoint's present values."""
 
     def __init__(self, *args: Any, row: WebhookEndpoint, **options: Any) -> None:
-        known = {name: getattr(row, name) for name in ("url", "events", "description")}
-        super().__init__(*args, row=row, initial=known, **options)
+        initial = {name: getattr(row, name) for name in ("url", "events", "description")}
+        super().__init__(*args, row=row, initial=initial, **options)
 
     def clean(self) -> None:
+        """Refuse a form that changes nothing."""
         check_changes(self)
 
 
-class MakeForm(EndpointForm):
-    """A new endpoint of a tenant."""
+class CreateEndpointForm(EndpointForm):
+    """Create an endpoint of a tenant."""
 
     tenant = forms.ModelChoiceField(Tenant.objects.order_by("name"), widget=widgets.UnfoldAdminSelectWidget)
     test = forms.BooleanField(
-        required=False, help_text="Told of the generations of test keys.", widget=widgets.UnfoldBooleanWidget
+        required=False,
+        label="Test mode",
+        help_text="The endpoint receives events of generations that were created with test keys.",
+        widget=widgets.UnfoldBooleanWidget,
     )
 
     field_order = ["tenant", "url", "events", "description", "test"]
 
 
-class RotateForm(ActForm):
-    """How long the old secret signs beside the new one."""
+class RotateSecretForm(ActionForm):
+    """How long the old secret signs beside the new secret."""
 
-    overlap = Hours(
+    overlap = HoursField(
         label="Overlap in hours",
         initial=endpoints.DEFAULT_OVERLAP // timedelta(hours=1),
         min_value=0,
         max_value=endpoints.MAX_OVERLAP // timedelta(hours=1),
-        help_text="How long both sign.",
+        help_text="How long both secrets sign.",
     )
 
 
-def make(actor: Actor, tenant: Tenant, url: str, **facts: Any) -> Once:
+def create_endpoint(actor: Actor, tenant: Tenant, url: str, **facts: Any) -> OneTimeSecret:
+    """Create an endpoint and return its signing secret, to be shown once."""
     _, secret = endpoints.create(actor, tenant, url, **facts)
-    return _shown(secret)
+    return _one_time(secret, "Reloading this page creates another endpoint.")
 
 
-def rotate(actor: Actor, endpoint: WebhookEndpoint, overlap: timedelta) -> Once:
-    secret, until = endpoints.rotate_secret(actor, endpoint, overlap)
-    return _shown(secret, until)
+def rotate_secret(actor: Actor, endpoint: WebhookEndpoint, overlap: timedelta) -> OneTimeSecret:
+    """Replace an endpoint's signing secret and return the new secret, to be shown once."""
+    secret, old_ends = endpoints.rotate_secret(actor, endpoint, overlap)
+    return _one_time(secret, "Reloading this page creates another secret.", old_ends)
 
 
-def disable(actor: Actor, endpoint: WebhookEndpoint) -> None:
-    endpoints.disable(actor, endpoint, f"By {actor.name}: {actor.reason}"[:200])
+def disable_endpoint(actor: Actor, endpoint: WebhookEndpoint) -> None:
+    """Disable an endpoint; the endpoint's page then shows the operator and the reason."""
+    endpoints.disable(actor, endpoint, f"By {actor.name}: {actor.reason}"[:MAX_DISABLED_REASON_CHARS])
 
 
-def _shown(secret: str, until: datetime | None = None) -> Once:
-    sentence = "It is shown only this once: hand it to the tenant now."
-    return Once(
-        "The new secret", sentence, secret, f"The old one signs too until {times.readable(until)} UTC." if until else ""
-    )
+def _one_time(secret: str, reload_warning: str, old_ends: datetime | None = None) -> OneTimeSecret:
+    warning = f"This secret is shown only once. Copy it now and give it to the tenant. {reload_warning}"
+    note = f"The old secret also signs until {times.readable(old_ends)} UTC." if old_ends else ""
+    return OneTimeSecret("New secret", secret, warning, note)
 
 
-MAKE = action_page.Page(
-    "Add a webhook endpoint",
-    "The tenant's generations are told of there; its secret is shown this once, on the page that follows.",
-    MakeForm,
-    make,
+CREATE = ActionPage(
+    "Add webhook endpoint",
+    "The endpoint receives the events of the tenant's generations. The next page shows the secret, only once.",
+    CreateEndpointForm,
+    create_endpoint,
 )
-CHANGE = action_page.Page(
-    "Change the endpoint",
-    "What is under way to it goes to the new address.",
-    ChangeForm,
+CHANGE = ActionPage(
+    "Change endpoint",
+    "Pending deliveries go to the new URL.",
+    ChangeEndpointForm,
     endpoints.change,
 )
-ROTATE = action_page.Page(
-    "Rotate the secret",
-    "A new secret is shown this once, on the page that follows; both sign for a while.",
-    RotateForm,
-    rotate,
+ROTATE = ActionPage(
+    "Rotate secret",
+    "The next page shows a new secret, only once. Both secrets sign during the overlap.",
+    RotateSecretForm,
+    rotate_secret,
 )
-DISABLE = action_page.Page(
-    "Disable", "It is told of nothing more; what is under way to it has failed.", ActForm, disable, "danger"
+DISABLE = ActionPage(
+    "Disable endpoint",
+    "No new events are delivered to the endpoint. Pending deliveries fail.",
+    ActionForm,
+    disable_endpoint,
+    "danger",
 )
-ENABLE = action_page.Page(
-    "Enable", "It is told again. What failed meanwhile can be sent again, each.", ActForm, endpoints.enable
+ENABLE = ActionPage(
+    "Enable endpoint",
+    "New events are delivered to the endpoint again. Failed deliveries can be redelivered one by one.",
+    ActionForm,
+    endpoints.enable,
 )
-DELETE = action_page.Page(
-    "Delete", "It is gone for its tenant; its deliveries stay in the log.", ActForm, endpoints.delete, "danger"
+DELETE = ActionPage(
+    "Delete endpoint",
+    "The tenant can no longer use the endpoint. The endpoint's deliveries stay in the log.",
+    ActionForm,
+    endpoints.delete,
+    "danger",
 )
-REDELIVER = action_page.Page(
-    "Redeliver", "The same message with the same id, at once; its schedule begins anew.", ActForm, endpoints.redeliver
+REDELIVER = ActionPage(
+    "Redeliver",
+    "The same message is sent at once, with the same id. The retry schedule starts again.",
+    ActionForm,
+    endpoints.redeliver,
 )
 
 
 @admin.register(WebhookEndpoint)
-class WebhookEndpointAdmin(action_page.Acts, ReadOnly, ModelAdmin):
-    list_display = ["address", "tenant", "state", "test", "failing_since", "created_at"]
-    list_filter = ["test", ("tenant", AutocompleteSelectFilter)]
+class WebhookEndpointAdmin(action_page.ActionPagesMixin, ModeMixin, ReadOnlyMixin, ModelAdmin):
+    """List the webhook endpoints of all tenants and offer the actions on an endpoint."""
+
+    list_display = ["short_url", "tenant", "state", "mode", "failing_since", "created_at"]
+    list_filter = [("test", ModeFilter), ("tenant", AutocompleteSelectFilter)]
     list_select_related = ["tenant"]
     search_fields = ["url", "tenant__name", "=id"]
     ordering = ["-created_at"]
     fields = [
-        *("id", "tenant", "state", "address", "description", "told_of", "test"),
+        *("id", "tenant", "state", "whole_url", "description", "event_types", "mode"),
         *("failing_since", "disabled_at", "disabled_reason", "previous_until", "created_at"),
     ]
     actions_list = ["make"]
     actions_detail = ["change_endpoint", "rotate", "disable", "enable", "remove"]
 
     def get_queryset(self, request: HttpRequest) -> Any:
+        """Return the endpoints that are not deleted."""
         return super().get_queryset(request).filter(deleted_at=None)
 
     def has_make_permission(self, request: HttpRequest) -> bool:
+        """Return whether the user may create endpoints."""
         return request.user.has_perm("generations.add_webhookendpoint")
 
-    def impossible(self, row: WebhookEndpoint) -> tuple[str]:
+    def unavailable_actions(self, row: WebhookEndpoint) -> tuple[str]:
+        """Return the one action of disable and enable that would change nothing."""
         return ("disable",) if row.disabled_at else ("enable",)
 
     @display(description="URL")
-    def address(self, endpoint: WebhookEndpoint) -> str:
-        """As text: a tenant's address is nothing to click on."""
+    def short_url(self, endpoint: WebhookEndpoint) -> str:
+        """Return the URL for the list."""
+        return destinations.shorten_url(endpoint.url)
+
+    @display(description="URL")
+    def whole_url(self, endpoint: WebhookEndpoint) -> str:
+        """Return the whole URL as text: a tenant's address must not be a link in the panel."""
         return endpoint.url
 
-    @display(description="Told of")
-    def told_of(self, endpoint: WebhookEndpoint) -> str:
-        return ", ".join(endpoint.events) or "all"
+    @display(description="Events")
+    def event_types(self, endpoint: WebhookEndpoint) -> str:
+        """Return the types of the events that are delivered, or the default in words."""
+        return ", ".join(endpoint.events) or f"all except {', '.join(outbox.OPT_IN_TYPES)}"
 
     @display(description="State", label={"enabled": "success", "failing": "warning", "disabled": "danger"})
     def state(self, endpoint: WebhookEndpoint) -> str:
+        """Return "enabled", "failing" or "disabled"."""
         if endpoint.disabled_at:
             return "disabled"
         return "failing" if endpoint.failing_since else "enabled"
 
     @action(description="Add endpoint", icon="add", permissions=["make"], url_path="make")
     def make(self, request: HttpRequest) -> HttpResponse:
-        return self.ask(request, None, MAKE)
+        """Serve the page that creates an endpoint."""
+        return self.serve_page(request, None, CREATE)
 
     change_endpoint = action_page.button(CHANGE, "tune", "Change", path="settings")
-    rotate = action_page.button(ROTATE, "autorenew", "Rotate secret")
-    disable = action_page.button(DISABLE, "notifications_off")
-    enable = action_page.button(ENABLE, "notifications")
+    rotate = action_page.button(ROTATE, "autorenew")
+    disable = action_page.button(DISABLE, "notifications_off", "Disable")
+    enable = action_page.button(ENABLE, "notifications", "Enable")
 
-    @action(description="Delete", icon="delete", permissions=["act"])
+    @action(description="Delete", icon="delete", permissions=["action"])
     def remove(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.run_action(request, object_id, DELETE, back=self.list_address())
+        """Serve the page that deletes an endpoint, and return to the list afterwards."""
+        return self.serve_action(request, object_id, DELETE, next_url=self.list_url())
 
 
-class AttemptInline(ReadOnly, TabularInline):
+class AttemptInline(ReadOnlyMixin, TabularInline):
+    """The delivery attempts on a delivery's page."""
+
     model = DeliveryAttempt
     fields = ["at", "outcome", "status_code", "milliseconds"]
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(action_page.Acts, Long, ReadOnly, ModelAdmin):
-    list_display = ["created_at", "tenant", "type", "state", "receiver", "attempts", "due_at", "finished_at"]
-    list_filter = ["status", filters.EventType, "test", ("tenant", AutocompleteSelectFilter)]
+class DeliveryAdmin(action_page.ActionPagesMixin, ModeMixin, LongListMixin, ReadOnlyMixin, ModelAdmin):
+    """List webhook deliveries, newest first, and offer to redeliver one."""
+
+    list_display = [
+        *("created_at", "tenant", "type", "state", "mode", "short_destination"),
+        *("attempts", "due_at", "finished_at"),
+    ]
+    list_filter = [
+        ("status", ChoicesFilter),
+        filters.EventTypeFilter,
+        ("test", ModeFilter),
+        ("tenant", AutocompleteSelectFilter),
+    ]
     list_select_related = ["tenant", "endpoint"]
     search_fields = ["=id", "=message_id", "=generation__id", "=endpoint__id"]
     fields = [
-        *("id", "message_id", "tenant", "type", "state", "receiver", "format", "test", "generation", "body"),
+        *("id", "message_id", "tenant", "type", "state", "destination", "format", "mode", "generation", "body"),
         *("created_at", "attempts", "due_at", "finished_at"),
     ]
     inlines = [AttemptInline]
@@ -197,10 +245,17 @@ class DeliveryAdmin(action_page.Acts, Long, ReadOnly, ModelAdmin):
 
     @display(description="Status", ordering="status", label={"delivered": "success", "failed": "danger"})
     def state(self, delivery: Delivery) -> str:
+        """Return the status, coloured if the delivery has finished."""
         return delivery.status
 
-    @display(description="Receiver")
-    def receiver(self, delivery: Delivery) -> str:
-        return delivery.endpoint.url if delivery.endpoint else delivery.url
+    @display(description="Destination")
+    def short_destination(self, delivery: Delivery) -> str:
+        """Return the URL of the destination for the list."""
+        return destinations.shorten_url(destinations.destination_of(delivery))
+
+    @display(description="Destination")
+    def destination(self, delivery: Delivery) -> str:
+        """Return the whole URL of the destination as text: a tenant's address must not be a link in the panel."""
+        return destinations.destination_of(delivery)
 
     redeliver = action_page.button(REDELIVER, "replay")

@@ -1,4 +1,4 @@
-"""Ops' view of who works: the worker hosts, and the pauses of an upstream."""
+"""The panel's pages of the system: worker hosts, and the pauses of an upstream."""
 
 from typing import Any
 
@@ -6,19 +6,22 @@ from django.contrib import admin
 from unfold.admin import ModelAdmin
 
 from generations.models import Pause, Worker
-from tenants.admin.mixins import ReadOnly
+from tenants.admin.mixins import ReadOnlyMixin
 
 
 @admin.register(Pause)
-class PauseAdmin(ReadOnly, ModelAdmin):
-    """An upstream in trouble, in its own words; it goes away by itself when a probe gets through."""
+class PauseAdmin(ReadOnlyMixin, ModelAdmin):
+    """List the upstreams that are paused, each with the upstream's own message.
+
+    A pause disappears as soon as a probe succeeds; an empty list means that submits go out.
+    """
 
     list_display = ["upstream", "since", "reason", "probes", "probe_at"]
 
 
 @admin.register(Worker)
-class WorkerAdmin(ReadOnly, ModelAdmin):
-    """The worker hosts: whether work is done there, and what their supervisors had to do."""
+class WorkerAdmin(ReadOnlyMixin, ModelAdmin):
+    """List the worker hosts with their heartbeats and the restarts by their supervisors."""
 
     list_display = ["host", "started_at", "heartbeat_at", "restarts", "restarted_at", "restart_reason"]
     ordering: Any = ["host"]

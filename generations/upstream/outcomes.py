@@ -6,10 +6,6 @@
 from dataclasses import dataclass
 
 
-class UpstreamError(Exception):
-    """The upstream gave no answer, or none that can be understood."""
-
-
 @dataclass(frozen=True)
 class Created:
     """The upstream has created the task: it is paid for."""

@@ -2,11 +2,14 @@
 
 import time
 
-from generations import errors, lifecycle
+from generations import lifecycle
+from generations.bucket.errors import StorageError
+from generations.media.videos import BadVideo
 from generations.models import Generation
 from generations.outbound.errors import OutboundError
 from generations.telemetry import metrics, tracing
 from generations.upstream import outcomes
+from generations.upstream.errors import UpstreamError
 from generations.worker import backoff, upstream_task, video_transfer
 
 
@@ -14,7 +17,7 @@ def copy_again(generation: Generation) -> None:
     """Copy the video of a generation whose earlier copy failed, from a fresh URL."""
     try:
         outcome = upstream_task.read(generation)
-    except outcomes.UpstreamError as error:
+    except UpstreamError as error:
         _copy_later(generation, str(error))
         return
     if isinstance(outcome, outcomes.Rendered):
@@ -33,7 +36,7 @@ def copy_video(generation: Generation, video_url: str) -> None:
         with tracing.start_generation_span("copy", generation) as span:
             video = video_transfer.run(generation, video_url)
             span.set_attributes(bytes=video.size)
-    except (errors.Trouble, OutboundError) as error:
+    except (StorageError, BadVideo, OutboundError) as error:
         _copy_later(generation, f"{type(error).__name__}: {error}")
     except video_transfer.LeaseLost:
         return

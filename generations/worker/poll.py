@@ -10,6 +10,7 @@ from generations.models import Generation
 from generations.telemetry import metrics
 from generations.telemetry.failpoints import failpoint
 from generations.upstream import outcomes
+from generations.upstream.errors import UpstreamError
 from generations.worker import backoff, upstream_task
 from generations.worker.copy import copy_video
 
@@ -28,7 +29,7 @@ def poll(generation: Generation, reschedule: Reschedule = lifecycle.reschedule, 
     failpoint("poll_before")
     try:
         outcome = upstream_task.read(generation)
-    except outcomes.UpstreamError as error:
+    except UpstreamError as error:
         _poll_later(generation, lifecycle.reschedule, str(error))
         return
     failpoint("poll_answered")

@@ -17,7 +17,9 @@ from django.utils import timezone
 
 from generations import errors, leases, lifecycle
 from generations.bucket import inputs
+from generations.bucket.errors import StorageError
 from generations.catalog import video_models
+from generations.media import image_sources
 from generations.models import Attempt, Generation
 from generations.outbound.errors import FetchFailed
 from generations.telemetry import metrics, tracing
@@ -55,13 +57,13 @@ def load_inputs(generation: Generation) -> bool:
         for field in ("image", "last_image"):
             url = getattr(generation, f"{field}_url")
             if url and getattr(generation, field) is None:
-                image = inputs.keep(generation.tenant_id, inputs.from_url(url))
+                image = inputs.store(generation.tenant_id, image_sources.from_url(url))
                 lifecycle.attach_image(generation, field, image)
     except errors.BadImage as error:
         lifecycle.fail(generation, error.code, str(error))
     except FetchFailed as error:
         _retry_image(generation, error)
-    except errors.StorageError as error:
+    except StorageError as error:
         _retry_storage(generation, error)
     except lifecycle.InputDeleted:
         backoff.retry_later(generation, "an input image was deleted with another generation; it is stored again")
@@ -79,7 +81,7 @@ def _retry_image(generation: Generation, error: FetchFailed) -> None:
     lifecycle.fail(generation, unreachable.code, str(unreachable))
 
 
-def _retry_storage(generation: Generation, error: errors.StorageError) -> None:
+def _retry_storage(generation: Generation, error: StorageError) -> None:
     """Reschedule a generation whose image the bucket does not store or return, or fail it past its deadline.
 
     The image may have been deleted for good, so the generation must not wait for ever.
@@ -137,7 +139,7 @@ def _send(generation: Generation) -> None:
     try:
         body = _build_body(generation)
         started = _start_attempt(generation)
-    except errors.StorageError as error:
+    except StorageError as error:
         _retry_storage(generation, error)
         return
     except rate_limit.RateLimited as limit:
@@ -161,7 +163,7 @@ def _send(generation: Generation) -> None:
 def _build_body(generation: Generation) -> dict[str, Any]:
     """Return the upstream's request, each field with a concrete value, so that one row makes one request."""
     body: dict[str, Any] = {
-        "image": inputs.data_uri(generation.image) if generation.image else generation.image_url,
+        "image": inputs.read_data_uri(generation.image) if generation.image else generation.image_url,
         "prompt": generation.prompt,
         "resolution": generation.resolution,
         "aspect_ratio": generation.aspect_ratio,
@@ -170,7 +172,7 @@ def _build_body(generation: Generation) -> dict[str, Any]:
         "seed": generation.seed,
     }
     if generation.last_image:
-        body["last_image"] = inputs.data_uri(generation.last_image)
+        body["last_image"] = inputs.read_data_uri(generation.last_image)
     return body
 
 

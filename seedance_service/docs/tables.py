@@ -58,7 +58,7 @@ The running service has a page with an example for each code: `/docs/errors/CODE
 
 def actions() -> str:
     """Return docs/ACTIONS.md: everything that an operator can do in the panel."""
-    rows = [(page.title, _where(name), page.sentence) for name, page in action_pages.PAGES.items()]
+    rows = [(page.title, _where(name), page.description) for name, page in action_pages.PAGES.items()]
     generation_pages = list(action_pages.PAGES.values())
     webhooks = [page for page in _pages_of(generations.admin) if page not in generation_pages]
     intro = """# Actions of operators
@@ -71,7 +71,7 @@ Several generations can be chosen in the list for some of these actions.
 """
     parts = [intro, _table(("action", "generation is", "effect"), rows)]
     for title, pages in {"On webhooks": webhooks, "On tenants and API keys": list(_pages_of(tenants.admin))}.items():
-        parts += [f"## {title}\n", _table(("action", "effect"), [(page.title, page.sentence) for page in pages])]
+        parts += [f"## {title}\n", _table(("action", "effect"), [(page.title, page.description) for page in pages])]
     return HEAD + "\n".join(parts)
 
 
@@ -80,7 +80,7 @@ TABLES: dict[str, Callable[[], str]] = {"SETTINGS.md": settings, "ERRORS.md": er
 
 def _where(name: str) -> str:
     """Return the statuses in which an action on a generation is possible."""
-    statuses = [str(status) for status, names in action_pages.POSSIBLE.items() if name in names]
+    statuses = [str(status) for status, names in action_pages.AVAILABLE.items() if name in names]
     return ", ".join(status.replace("_", " ") for status in statuses) or "finished"
 
 

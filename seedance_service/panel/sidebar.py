@@ -1,4 +1,4 @@
-"""What the panel's sidebar names: each role finds there what it may see, and nothing else."""
+"""The panel's sidebar: each role sees links to the lists that the role may view."""
 
 from typing import Any, NamedTuple
 
@@ -7,13 +7,15 @@ from django.urls import reverse
 
 
 class Link(NamedTuple):
+    """A link to a model's list, with an optional filter."""
+
     title: str
-    icon: str  # of Material Symbols
+    icon: str  # a name of Material Symbols
     model: str  # app_label.model_name
     query: dict[str, str] = {}
 
-    def shown(self, request: HttpRequest) -> dict[str, Any] | None:
-        """As unfold wants it; None where the user may not see such rows."""
+    def render(self, request: HttpRequest) -> dict[str, Any] | None:
+        """Return the link in unfold's format, or None if the user may not view the list."""
         app, model = self.model.split(".")
         user: Any = request.user
         if not (user.has_perm(f"{app}.view_{model}") or user.has_perm(f"{app}.change_{model}")):
@@ -40,9 +42,9 @@ GROUPS: dict[str, tuple[Link, ...]] = {
         Link("Ledger", "receipt_long", "tenants.ledgerentry"),
         Link("Audit log", "history", "tenants.auditentry"),
     ),
-    "Work": (
+    "System": (
         Link("Workers", "dns", "generations.worker"),
-        Link("Upstream pauses", "pause_circle", "generations.pause"),
+        Link("Upstream status", "pause_circle", "generations.pause"),
     ),
     "Staff": (
         Link("Users", "person", "auth.user"),
@@ -52,10 +54,10 @@ GROUPS: dict[str, tuple[Link, ...]] = {
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
-    """unfold's SIDEBAR["navigation"]."""
-    first = {"title": "Dashboard", "icon": "dashboard", "link": reverse("admin:index")}
+    """Return the sidebar's groups of links; unfold calls this function by its setting SIDEBAR["navigation"]."""
+    dashboard = {"title": "Dashboard", "icon": "dashboard", "link": reverse("admin:index")}
     groups = [
-        {"title": title, "items": list(filter(None, (link.shown(request) for link in links)))}
+        {"title": title, "items": list(filter(None, (link.render(request) for link in links)))}
         for title, links in GROUPS.items()
     ]
-    return [{"items": [first]}, *(group for group in groups if group["items"])]
+    return [{"items": [dashboard]}, *(group for group in groups if group["items"])]

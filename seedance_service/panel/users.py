@@ -1,4 +1,4 @@
-"""Who may enter the panel: users and roles. The tables of the libraries around it are nobody's business there."""
+"""The panel's pages of users and roles; the tables of libraries are hidden."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-# A queue's payload is a pickle, which is unpickled where it is shown; the others hold secrets, or what the log has.
-HIDDEN = ("django_q", "axes", "otp_totp")
+# A queue's payload is a pickle, which the page would unpickle. The others hold secrets, or what the log has.
+HIDDEN_APPS = ("django_q", "axes", "otp_totp")
 
-for label in HIDDEN:
+for label in HIDDEN_APPS:
     for model in apps.get_app_config(label).get_models():
         if admin.site.is_registered(model):
             admin.site.unregister(model)
@@ -21,42 +21,50 @@ admin.site.unregister([User, Group])
 
 
 @admin.register(User)
-class Users(UserAdmin, ModelAdmin):  # type: ignore[type-arg]  # it takes none as it runs
+class StaffUserAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+    """List and change users: an owner assigns roles, and only a superuser changes a superuser."""
+
     form, add_form, change_password_form = UserChangeForm, UserCreationForm, AdminPasswordChangeForm
     list_display = ("username", "roles", "is_active", "is_staff", "is_superuser", "last_login")
     list_filter = ("is_active", "groups")
 
     def get_queryset(self, request: HttpRequest) -> Any:
+        """Return the users with their roles."""
         return super().get_queryset(request).prefetch_related("groups")
 
     @admin.display(description="Roles")
     def roles(self, user: User) -> str:
+        """Return the names of the user's roles."""
         return ", ".join(group.name for group in user.groups.all()) or "-"
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """A superuser is changed by a superuser alone, his password too."""
+        """Return False for a superuser's row and password, unless the user is a superuser too."""
         is_above = obj is not None and obj.is_superuser and not _is_superuser(request)
         return super().has_change_permission(request, obj) and not is_above
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """He is made inactive: what he did names him."""
+        """Return False: a user is made inactive instead, because audit entries name the user."""
         return False
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Roles are given, and nothing that is more than a role."""
+        """Return the fields that grant more than a role does: only a superuser edits them."""
         return () if _is_superuser(request) else ("is_superuser", "user_permissions")
 
 
 @admin.register(Group)
-class Roles(GroupAdmin, ModelAdmin):
+class RoleAdmin(GroupAdmin, ModelAdmin):
+    """List roles. A migration defines what a role may do, so only a superuser changes a role."""
+
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """What a role may do is the code's; who has it, its owners'."""
+        """Return whether the user is a superuser with the permission."""
         return super().has_change_permission(request, obj) and _is_superuser(request)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
+        """Return whether the user is a superuser with the permission."""
         return super().has_add_permission(request) and _is_superuser(request)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return whether the user is a superuser with the permission."""
         return super().has_delete_permission(request, obj) and _is_superuser(request)
 
 

@@ -1,5 +1,5 @@
-"""The pages of tenants, their keys, the ledger and the audit log in the admin panel."""
+"""The admin panel's pages of tenants, API keys, the ledger and the audit log."""
 
-from tenants.admin import tenants
+from tenants.admin import audit, keys, ledger, tenants
 
-__all__ = ["tenants"]
+__all__ = ["audit", "keys", "ledger", "tenants"]

@@ -1,228 +1,159 @@
-"""An act of ops as a page: it asks why, does it by the act's own verb, and shows what came of it. A GET does nothing.
+"""The base of action pages: a page asks for a reason, performs one action and shows the outcome.
 
-The acts here are those on tenants and keys; generations bring their own.
+A GET changes nothing. The pages themselves lie beside the rows that they change, for example in `keys`.
 """
 
 from collections.abc import Callable, Collection, Sequence
-from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
 from unfold.decorators import action
 
-from tenants import actions, times
-from tenants.actions import Actor
 from tenants.admin import forms
-from tenants.errors import NotPossible, Refusal
-from tenants.keys.key_format import NewKey
-from tenants.models import ApiKey, Tenant
+from tenants.admin.mixins import AuditHistoryMixin
+from tenants.audit import Actor
+from tenants.errors import Refusal
 
-MOST_CHOSEN = 100  # rows that one act is done to at once, each in a transaction of its own
-
-
-class Page(NamedTuple):
-    """One act, its words and its form."""
-
-    title: str
-    sentence: str  # what it will do
-    form: type[forms.ActForm]
-    verb: Callable[..., Any]
-    variant: str = "primary"  # of its button
+MAX_SELECTED_ROWS = 100  # of one list action; each row is changed in a transaction of its own
 
 
-class Once(NamedTuple):
-    """What is shown to who made it, and never again."""
+class ActionPage(NamedTuple):
+    """One action of operators: the texts and the form of its page, and the function that performs the action."""
 
     title: str
-    sentence: str
+    description: str  # says what the action will do
+    form: type[forms.ActionForm]
+    action: Callable[..., Any]
+    variant: str = "primary"  # the style of the submit button
+
+
+class OneTimeSecret(NamedTuple):
+    """An outcome of an action that is shown once: the text of a new key or signing secret."""
+
+    title: str
     text: str
-    note: str = ""  # of what it replaces
+    warning: str
+    note: str = ""  # says how long the replaced secret stays valid
 
 
-def mint(actor: Actor, tenant: Tenant, **facts: Any) -> Once:
-    return _once(actions.mint_key(actor, tenant, **facts))
+def button(
+    page: ActionPage, icon: str, label: str = "", *, permissions: Sequence[str] = ("action",), path: str = ""
+) -> Any:
+    """Return a ModelAdmin method that opens `page` for one row; list the method's name in `actions_detail`.
 
-
-def roll(actor: Actor, key: ApiKey, overlap: timedelta) -> Once:
-    return _once(*actions.roll_key(actor, key, overlap))
-
-
-def _once(new: NewKey, old_ends: datetime | None = None) -> Once:
-    sentence = "It is shown only this once, and only its digest is kept: copy it now."
-    note = f"The old key is good until {times.readable(old_ends)} UTC." if old_ends else ""
-    return Once("The new key", sentence, new.text, note)
-
-
-def revoke(actor: Actor, key: ApiKey) -> None:
-    """As administration's, that also says so where there was nothing to do."""
-    if not actions.revoke_key(actor, key):
-        raise NotPossible(reason="It was revoked before.")
-
-
-SUSPEND = Page(
-    "Suspend",
-    "New generations are refused; running ones finish, and their videos can be fetched.",
-    forms.ActForm,
-    actions.suspend,
-    "danger",
-)
-RESUME = Page("Resume", "New generations are taken again.", forms.ActForm, actions.resume)
-ADJUST = Page(
-    "Adjust the bill",
-    "An amount is put on this month's bill, and taken from this month's budget.",
-    forms.AdjustForm,
-    actions.adjust,
-)
-MINT = Page(
-    "Mint a key",
-    "The key is shown this once, on the page that follows. Its own limits cap this key alone; empty: no limit.",
-    forms.MintForm,
-    mint,
-)
-CHANGE_KEY = Page(
-    "Change the key",
-    "Its own limits cap this key alone, within those of its tenant; empty: no limit.",
-    forms.ChangeKeyForm,
-    actions.change_key,
-)
-ROLL = Page(
-    "Roll the key",
-    "A new key that may do what this one may is shown this once, on the page that follows; this one ends afterwards.",
-    forms.RollForm,
-    roll,
-)
-REVOKE = Page("Revoke the key", "It is refused from now on, for ever.", forms.ActForm, revoke, "danger")
-
-
-def button(page: Page, icon: str, label: str = "", *, permissions: Sequence[str] = ("act",), path: str = "") -> Any:
-    """Return a method of a ModelAdmin that opens `page` for one row; `actions_detail` lists it by its name there.
-
-    `label`: of the button, where it is not the page's title. `path`: in its address, where it is not the method's name.
+    `label` is the button's text; by default the page's title. `path` is the last part of the address; by default the
+    method's name.
     """
 
-    def open_page(model_admin: "Acts", request: HttpRequest, object_id: str) -> HttpResponse:
-        return model_admin.run_action(request, object_id, page)
+    def open_page(model_admin: "ActionPagesMixin", request: HttpRequest, object_id: str) -> HttpResponse:
+        return model_admin.serve_action(request, object_id, page)
 
     decorated: Any = action(description=label or page.title, icon=icon, permissions=permissions, url_path=path or None)
     return decorated(open_page)
 
 
-def list_action(page: Page) -> Any:
-    """Return an action of a ModelAdmin's list that does `page`'s act to each row that is chosen."""
+def list_action(page: ActionPage) -> Any:
+    """Return a ModelAdmin list action that performs the page's action on each selected row."""
 
-    def open_page(model_admin: "Acts", request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse:
-        return model_admin.act_on_all(request, rows, page)
+    def open_page(model_admin: "ActionPagesMixin", request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse:
+        return model_admin.serve_list_action(request, rows, page)
 
-    return admin.action(open_page, description=page.title, permissions=["act"])
+    return admin.action(open_page, description=page.title, permissions=["action"])
 
 
-class Acts:
-    """What a ModelAdmin needs to offer such pages."""
+class ActionPagesMixin(AuditHistoryMixin):
+    """Serve action pages from a ModelAdmin, and show an action's button only where the action is available."""
 
     admin_site: Any
-    opts: Any
-    get_object: Callable[..., Any]
 
-    def address_of(self, row: Any) -> str:
-        """Where an act leads to when it is done: the row's own page."""
-        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[row.pk])
-
-    def has_act_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return whether the user may act on such rows, which stay read-only all the same."""
+    def has_action_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return whether the user may perform actions on such rows. The rows themselves stay read-only."""
         return request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
-        """Return the buttons of a row's page, without those that make no sense where the row stands."""
-        found = super().get_actions_detail(request, object_id)  # type: ignore[misc]  # unfold's
+        """Return the buttons of a row's page, without actions that are unavailable in the row's present state."""
+        actions = super().get_actions_detail(request, object_id)  # type: ignore[misc]  # unfold's
         row = self.get_object(request, object_id)
-        vain = {f"{self.opts.app_label}_{self.opts.model_name}_{name}" for name in self.impossible(row)} if row else ()
-        return [offered for offered in found if offered.action_name not in vain]
+        names = self.unavailable_actions(row) if row else ()
+        hidden = {f"{self.opts.app_label}_{self.opts.model_name}_{name}" for name in names}
+        return [action for action in actions if action.action_name not in hidden]
 
-    def impossible(self, row: Any) -> Collection[str]:
-        """Return the names of the acts that make no sense where the row stands."""
+    def unavailable_actions(self, row: Any) -> Collection[str]:
+        """Return the names of actions that make no sense in the row's present state."""
         return ()
 
-    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
-        """Lead to the audit log, which has what ops did to the row: Django's own history has nothing of it."""
-        return HttpResponseRedirect(listed("auditentry", **self.audit_query(request, object_id)))
+    def serve_action(self, request: HttpRequest, object_id: str, page: ActionPage, next_url: str = "") -> HttpResponse:
+        """Serve `page` for one row, as `serve_page`. Raise Http404 if there is no such row."""
+        return self.serve_page(request, self.get_row(request, object_id), page, next_url)
 
-    def audit_query(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
-        """Return how the audit log's list finds the entries of a row."""
-        return {"target__exact": object_id}
+    def serve_page(self, request: HttpRequest, row: Model | None, page: ActionPage, next_url: str = "") -> HttpResponse:
+        """Render the form of `page`, or perform the action if the request is a valid POST.
 
-    def list_address(self) -> str:
-        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
-
-    def run_action(self, request: HttpRequest, object_id: str, page: Page, back: str = "") -> HttpResponse:
-        """`back`: where to when it is done, if not to the row's own page."""
-        return self.ask(request, self.row_of(request, object_id), page, back)
-
-    def row_of(self, request: HttpRequest, object_id: str) -> Any:
-        """Return the row. Raise Http404 where there is none."""
-        row = self.get_object(request, object_id)
-        if row is None:
-            raise Http404
-        return row
-
-    def ask(self, request: HttpRequest, row: Model | None, page: Page, back: str = "") -> HttpResponse:
-        """Ask, or do what was asked for; what the verb refuses is an error of the form. No row: it makes one."""
+        `row` is None for an action that creates a row. A Refusal of the action becomes an error of the form.
+        `next_url` is the redirect after success; by default the row's own page.
+        """
         form = page.form(request.POST if request.method == "POST" else None, row=row)
         if form.is_valid():
             try:
-                outcome = page.verb(act_of(request, form), *([row] if row else []), **form.facts())
+                outcome = page.action(actor_of(request, form), *([row] if row else []), **form.arguments())
             except Refusal as error:
                 form.add_error(None, ValidationError(str(error)))
             else:
-                return self._done(request, page, row, outcome, back)
-        return self._rendered(request, "tenants/act.html", page, row, form=form)
+                return self._render_outcome(request, page, row, outcome, next_url)
+        return self._render(request, "tenants/action.html", page, row, form=form)
 
-    def act_on_all(self, request: HttpRequest, rows: QuerySet[Any], page: Page) -> HttpResponse:
-        """The act on each row that was chosen in the list, with one reason: what one refuses keeps no other from it."""
+    def serve_list_action(self, request: HttpRequest, rows: QuerySet[Any], page: ActionPage) -> HttpResponse:
+        """Render the form for the selected rows, or perform the action on each row, with one reason for all."""
         form = page.form(request.POST if "reason" in request.POST else None, row=None)
-        chosen = list(rows[:MOST_CHOSEN])
+        selected = list(rows[:MAX_SELECTED_ROWS])
         if form.is_valid():
-            self._do_all(request, page, chosen, form)
+            self._run_on_each(request, page, selected, form)
             return HttpResponseRedirect(request.get_full_path())
-        return self._rendered(request, "tenants/act.html", page, None, form=form, chosen=chosen)
+        return self._render(request, "tenants/action.html", page, None, form=form, selected=selected)
 
-    def _do_all(self, request: HttpRequest, page: Page, chosen: Sequence[Any], form: forms.ActForm) -> None:
-        done = 0
-        for row in chosen:
+    def _run_on_each(
+        self, request: HttpRequest, page: ActionPage, selected: Sequence[Any], form: forms.ActionForm
+    ) -> None:
+        """Perform the action on each row. A refusal is shown as a warning and does not stop the other rows."""
+        count = 0
+        for row in selected:
             try:
-                page.verb(act_of(request, form), row, **form.facts())
-                done += 1
+                page.action(actor_of(request, form), row, **form.arguments())
+                count += 1
             except Refusal as error:
                 messages.warning(request, f"{row}: {error}")
-        messages.success(request, f"{page.title}: done for {done} of {len(chosen)}.")
+        messages.success(request, f"{page.title}: done for {count} of {len(selected)}.")
 
-    def _done(self, request: HttpRequest, page: Page, row: Model | None, outcome: Any, back: str) -> HttpResponse:
-        if isinstance(outcome, Once):
-            # The answer to the POST itself: its text goes into no session, no address and no log, nor into a cache:
-            # `admin_view`, through which every page goes, says no-store.
-            return self._rendered(request, "tenants/shown_once.html", page, row, once=outcome)
+    def _render_outcome(
+        self, request: HttpRequest, page: ActionPage, row: Model | None, outcome: Any, next_url: str
+    ) -> HttpResponse:
+        if isinstance(outcome, OneTimeSecret):
+            # The response to the POST itself shows the secret, so it enters no session, address, log or cache:
+            # `admin_view`, which serves every page of the panel, sends no-store.
+            return self._render(request, "tenants/one_time_secret.html", page, row, secret=outcome)
         messages.success(request, f"{page.title}: done for {row}.")
-        return HttpResponseRedirect(back or self._back(row))
+        return HttpResponseRedirect(next_url or self._back_url(row))
 
-    def _rendered(
-        self, request: HttpRequest, template: str, page: Page, row: Model | None, **context: Any
+    def _render(
+        self, request: HttpRequest, template: str, page: ActionPage, row: Model | None, **context: Any
     ) -> TemplateResponse:
-        shown = {"opts": self.opts, "original": row, "title": page.title, "page": page, "back": self._back(row)}
-        return TemplateResponse(request, template, {**self.admin_site.each_context(request), **shown, **context})
+        common = {
+            "opts": self.opts,
+            "original": row,
+            "title": page.title,
+            "page": page,
+            "back_url": self._back_url(row),
+        }
+        return TemplateResponse(request, template, {**self.admin_site.each_context(request), **common, **context})
 
-    def _back(self, row: Model | None) -> str:
-        return self.address_of(row) if row else self.list_address()
+    def _back_url(self, row: Model | None) -> str:
+        return self.row_url(row) if row else self.list_url()
 
 
-def act_of(request: HttpRequest, form: forms.ReasonForm) -> Actor:
-    """Who is logged in, and why."""
+def actor_of(request: HttpRequest, form: forms.ReasonForm) -> Actor:
+    """Return the logged-in user with the reason from the form."""
     return Actor(name=request.user.get_username(), reason=form.cleaned_data["reason"])
-
-
-def listed(model: str, **wanted: Any) -> str:
-    """The address of the list of a model's rows, of those wanted alone."""
-    return reverse(f"admin:tenants_{model}_changelist", query=wanted)

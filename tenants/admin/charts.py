@@ -1,4 +1,4 @@
-"""A chart of the panel: a canvas for who sees it, and the same as a table for who does not."""
+"""A chart of the panel, drawn on a canvas and repeated as a table for screen readers."""
 
 import json
 from collections.abc import Sequence
@@ -19,29 +19,32 @@ OPTIONS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Chart:
-    """Its lines, over the labels of its x axis. unfold's script draws it with Chart.js."""
+    """A chart of named series over common labels of the x axis; unfold's script draws the chart with Chart.js."""
 
     id: str
     title: str
     kind: str  # bar or line
     labels: Sequence[str]
-    lines: dict[str, tuple[str, Sequence[float | None]]]  # by name: a colour and a value for each label
+    series: dict[str, tuple[str, Sequence[float | None]]]  # by name: a colour and one value for each label
     stacked: bool = False
 
     @property
     def value(self) -> str:
-        lines = [
+        """Return the labels and series as Chart.js takes them, as JSON."""
+        datasets = [
             {"label": name, "data": list(values), "backgroundColor": colour, "borderColor": colour, "tension": 0.2}
-            for name, (colour, values) in self.lines.items()
+            for name, (colour, values) in self.series.items()
         ]
-        return json.dumps({"labels": list(self.labels), "datasets": lines})
+        return json.dumps({"labels": list(self.labels), "datasets": datasets})
 
     @property
     def options(self) -> str:
+        """Return the options of Chart.js, as JSON."""
         scales = {name: {**axis, "stacked": self.stacked} for name, axis in OPTIONS["scales"].items()}
         return json.dumps({**OPTIONS, "scales": scales})
 
     @property
     def rows(self) -> list[tuple[str, list[float | None]]]:
-        values = [values for _, values in self.lines.values()]
+        """Return the rows of the table: each label with the value of every series."""
+        values = [values for _, values in self.series.values()]
         return [(label, list(row)) for label, row in zip(self.labels, zip(*values, strict=True), strict=True)]

@@ -1,4 +1,4 @@
-"""The panel's forms: each asks why, and turns what was typed into the arguments of one act."""
+"""The panel's forms: each asks for a reason and turns the operator's input into the arguments of one action."""
 
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -6,203 +6,236 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db.models import Model
 from django.utils import timezone
 from unfold import widgets
 
 from tenants import actions, amounts
 from tenants.models import ApiKey, Limits, Tenant
 
-LIMITS = [*Limits.COUNTS, "usd_per_month"]  # as the forms name them
-MOST = 2**31 - 1  # what PostgreSQL's integer holds
+LIMIT_FIELDS = [*Limits.COUNTS, "usd_per_month"]  # as the forms name the limits
+MAX_INTEGER = 2**31 - 1  # PostgreSQL's integer
+MAX_REASON_CHARS = 200  # the ledger's column
+MAX_KEY_OVERLAP_HOURS = 720  # a month; a caller that needs two keys for longer gets two keys
+DEFAULT_KEY_OVERLAP_HOURS = 24
 
 
-def help_of(model: type[Model], name: str) -> str:
-    """What the model says of its field."""
-    return str(getattr(model._meta.get_field(name), "help_text", ""))
-
-
-class Line(forms.CharField):
+class TextLineField(forms.CharField):
     """A text of one line, in the panel's widget."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(widget=widgets.UnfoldAdminTextInputWidget, **options)
 
 
-class Whole(forms.IntegerField):
+class WholeNumberField(forms.IntegerField):
     """A whole number, in the panel's widget."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(widget=widgets.UnfoldAdminIntegerFieldWidget, **options)
 
 
-class Hours(Whole):
-    """A number of hours, 0 or more; its value is a timedelta."""
+class HoursField(WholeNumberField):
+    """A whole number of hours; the field's value is a timedelta."""
 
     def clean(self, value: Any) -> Any:
+        """Return the number of hours as a timedelta."""
         return timedelta(hours=super().clean(value))
 
 
-def optional(model: type[Model], name: str, *, least: int = 0, most: int = MOST) -> Whole:
-    """Return the field of a column that may be empty, with what the model says of it."""
-    return Whole(required=False, min_value=least, max_value=most, help_text=help_of(model, name))
-
-
-class Usd(forms.DecimalField):
-    """US dollars, exact to the millionth."""
+class UsdField(forms.DecimalField):
+    """An amount in US dollars, exact to the millionth."""
 
     def __init__(self, **options: Any) -> None:
-        # A billion USD at most: far from where a sum of micro-USD no longer fits 64 bits.
+        # A billion USD at most: far below the sum of micro-USD that no longer fits 64 bits.
         widget = widgets.UnfoldAdminDecimalFieldWidget(attrs={"step": "any"})
         super().__init__(max_digits=15, decimal_places=6, widget=widget, **options)
 
 
+def optional_number(help_text: str, *, minimum: int = 0, maximum: int = MAX_INTEGER, label: str = "") -> Any:
+    """Return a field for a whole number that may be empty."""
+    return WholeNumberField(
+        required=False, min_value=minimum, max_value=maximum, help_text=help_text, label=label or None
+    )
+
+
 class ReasonForm(forms.Form):
-    """Every act asks why."""
+    """A form that asks for the reason of an action."""
 
-    reason = Line(max_length=200, help_text="Why, for the audit log.")  # as much as the ledger keeps
+    reason = TextLineField(max_length=MAX_REASON_CHARS, help_text="Recorded in the audit log.")
 
-    def facts(self) -> dict[str, Any]:
-        """What the act takes besides who does it, why, and to whom."""
+    def arguments(self) -> dict[str, Any]:
+        """Return the action's keyword arguments; the actor, the reason and the row are not among them."""
         return {name: value for name, value in self.cleaned_data.items() if name != "reason"}
 
 
 class LimitsForm(forms.Form):
-    """The six limits, of a tenant or of a key."""
+    """The six limits of a tenant or of a key."""
 
-    requests_per_minute = optional(Limits, "requests_per_minute")
-    in_flight = optional(Limits, "in_flight")
-    per_day = optional(Limits, "per_day")
-    per_month = optional(Limits, "per_month")
-    seconds_per_month = optional(Limits, "seconds_per_month")
-    usd_per_month = Usd(required=False, min_value=0, label="USD per month", help_text="US dollars a month.")
+    requests_per_minute = optional_number("Create requests per minute.")
+    in_flight = optional_number("Generations in progress at the same time.")
+    per_day = optional_number("Generations per day.")
+    per_month = optional_number("Generations per month.")
+    seconds_per_month = optional_number("Seconds of video per month.")
+    usd_per_month = UsdField(required=False, min_value=0, label="USD per month", help_text="US dollars per month.")
 
     def limits(self) -> dict[str, int | None]:
-        """As `administration` takes them: None is no limit."""
+        """Return the limits by column name, as `tenants.actions` takes them. None means no limit."""
         usd = self.cleaned_data["usd_per_month"]
         counts = {name: self.cleaned_data[name] for name in Limits.COUNTS}
-        return {**counts, "usd_per_month_micro": None if usd is None else int(usd * amounts.MICRO)}
+        return {**counts, "usd_per_month_micro": None if usd is None else int(usd * amounts.MICRO_PER_USD)}
 
 
-class TenantForm(LimitsForm, ReasonForm, forms.ModelForm):  # type: ignore[type-arg]  # it takes none as it runs
-    """Make or change a tenant."""
+class TenantForm(LimitsForm, ReasonForm, forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    """Create or change a tenant."""
 
-    refused: ClassVar[str] = ""  # what administration said to the same request, a moment ago
+    refusal: ClassVar[str] = ""  # why `tenants.actions` refused this request's first attempt
 
-    submit_deadline = optional(Tenant, "submit_deadline", least=1, most=actions.LONGEST_DEADLINE)
-    video_days = optional(Tenant, "video_days", most=actions.MOST_DAYS)
-    input_days = optional(Tenant, "input_days", most=actions.MOST_DAYS)
+    submit_deadline = optional_number(
+        "Seconds that a generation waits for an upstream that accepts no submits. Empty: SUBMIT_DEADLINE.",
+        minimum=1,
+        maximum=actions.MAX_SUBMIT_DEADLINE_SECONDS,
+    )
+    video_days = optional_number(
+        "Days for which videos are stored. 0: without end. Empty: VIDEO_DAYS.", maximum=actions.MAX_RETENTION_DAYS
+    )
+    input_days = optional_number(
+        "Days for which input images are stored after their last use. 0: without end. Empty: INPUT_DAYS.",
+        maximum=actions.MAX_RETENTION_DAYS,
+    )
 
     class Meta:
         model = Tenant
-        fields = ["name", "time_zone", *Tenant.WANTS]
+        fields = ["name", "time_zone", *Tenant.GENERATION_POLICY_FIELDS]
+        labels: ClassVar = {"on_doubt": "In doubt"}
+        help_texts: ClassVar = {
+            "time_zone": "The tenant's days and months begin in this time zone.",
+            "on_doubt": "What happens to a generation whose submit may or may not have been paid for.",
+        }
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.initial = {**shown_limits(self.instance), **self.initial}
+        self.initial = {**initial_limits(self.instance), **self.initial}
+        if "on_doubt" in self.fields:  # not in the form of a user who may only view
+            self.fields["on_doubt"].choices = ON_DOUBT_CHOICES  # type: ignore[attr-defined]
 
     def clean(self) -> None:
-        if self.refused:
-            raise ValidationError(self.refused)
+        """Refuse a form that changes nothing, or that `tenants.actions` has refused."""
+        if self.refusal:
+            raise ValidationError(self.refusal)
         if self.instance.pk:
             check_changes(self)
 
-    def facts(self) -> dict[str, Any]:
-        return {name: self.cleaned_data[name] for name in ("name", "time_zone", *Tenant.WANTS)} | self.limits()
+    def arguments(self) -> dict[str, Any]:
+        """Return the tenant's name, time zone, generation policy and limits."""
+        return {
+            name: self.cleaned_data[name] for name in ("name", "time_zone", *Tenant.GENERATION_POLICY_FIELDS)
+        } | self.limits()
 
 
-class ActForm(ReasonForm):
-    """An act on a row that is there; its reason is asked last."""
+ON_DOUBT_CHOICES = [
+    (Tenant.OnDoubt.HOLD, "Hold: an operator resolves it"),
+    (Tenant.OnDoubt.FAIL, "Fail: at once, with the hold released"),
+    (Tenant.OnDoubt.RESUBMIT, "Resubmit: once more, which may pay twice"),
+]
 
-    def __init__(self, *args: Any, row: Model | None, **options: Any) -> None:
+
+class ActionForm(ReasonForm):
+    """The form of an action on a row; the reason is the last field."""
+
+    def __init__(self, *args: Any, row: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.row = row
         self.order_fields([name for name in self.fields if name != "reason"])
 
 
-class AdjustForm(ActForm):
-    """An amount on this month's bill."""
+class AdjustForm(ActionForm):
+    """An amount to add to this month's bill."""
 
-    usd = Usd(label="USD", help_text="On this month's bill and budget; a credit is negative.")
+    usd = UsdField(label="USD", help_text="Added to this month's bill and usage. A credit is negative.")
 
-    def facts(self) -> dict[str, Any]:
-        return {"amount_micro": int(self.cleaned_data["usd"] * amounts.MICRO)}
+    def arguments(self) -> dict[str, Any]:
+        """Return the amount in micro-USD."""
+        return {"amount_micro": int(self.cleaned_data["usd"] * amounts.MICRO_PER_USD)}
 
 
-class KeyForm(LimitsForm, ActForm):
-    """What may be changed of a key: its label and its own limits."""
+class KeyForm(LimitsForm, ActionForm):
+    """The fields of a key that can be changed: the label and the key's limits."""
 
-    label = Line(required=False, max_length=100)
+    label = TextLineField(required=False, max_length=100)
 
     field_order = ["label"]
 
-    def facts(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, Any]:
+        """Return the label and the limits."""
         return {"label": self.cleaned_data["label"], **self.limits()}
 
 
 class ChangeKeyForm(KeyForm):
-    """Starts from what the key has."""
+    """Change a key; the form starts with the key's present values."""
 
     def __init__(self, *args: Any, row: ApiKey, **options: Any) -> None:
-        super().__init__(*args, row=row, initial={"label": row.label, **shown_limits(row)}, **options)
+        super().__init__(*args, row=row, initial={"label": row.label, **initial_limits(row)}, **options)
 
     def clean(self) -> None:
+        """Refuse a form that changes nothing."""
         check_changes(self)
 
 
-class MintForm(KeyForm):
-    """A new key."""
+class CreateKeyForm(KeyForm):
+    """Create a key."""
 
     scopes = forms.MultipleChoiceField(
         choices=[(scope, scope) for scope in ApiKey.Scope.values],
         initial=ApiKey.Scope.values,
-        help_text=help_of(ApiKey, "scopes"),
+        help_text="What the key may do.",
         widget=widgets.UnfoldAdminCheckboxSelectMultipleWidget,
     )
     expires_at = forms.DateTimeField(
         required=False,
-        help_text="In UTC; empty: never.",
+        help_text="In UTC. Empty: the key does not expire.",
         widget=widgets.UnfoldAdminTextInputWidget(attrs={"type": "datetime-local"}),
     )
     test = forms.BooleanField(
         required=False,
-        help_text=help_of(ApiKey, "test"),
+        label="Test key",
+        help_text="Generations of a test key go to the sandbox and cost nothing.",
         widget=widgets.UnfoldBooleanWidget,
     )
 
     field_order = ["label", "scopes", "expires_at", "test"]
 
     def clean_expires_at(self) -> datetime | None:
+        """Return the time of expiry. Raise ValidationError if the time is in the past."""
         expires_at: datetime | None = self.cleaned_data["expires_at"]
         if expires_at and expires_at <= timezone.now():
-            raise ValidationError("That is over already.")
+            raise ValidationError("The time is in the past.")
         return expires_at
 
-    def facts(self) -> dict[str, Any]:
-        given = {name: self.cleaned_data[name] for name in ("label", "scopes", "expires_at", "test")}
-        return {**given, "limits": self.limits()}
+    def arguments(self) -> dict[str, Any]:
+        """Return the new key's label, scopes, expiry, mode and limits."""
+        values = {name: self.cleaned_data[name] for name in ("label", "scopes", "expires_at", "test")}
+        return {**values, "limits": self.limits()}
 
 
-class RollForm(ActForm):
-    """How long the old key stays good beside the new one."""
+class RollForm(ActionForm):
+    """How long the old key stays valid beside the new key."""
 
-    overlap = Hours(
+    overlap = HoursField(
         label="Overlap in hours",
-        initial=24,
+        initial=DEFAULT_KEY_OVERLAP_HOURS,
         min_value=0,
-        max_value=720,  # a month: who needs longer has not two keys but a second caller
-        help_text="How long the old key stays good, at most.",
+        max_value=MAX_KEY_OVERLAP_HOURS,
+        help_text="How long the old key stays valid, at most.",
     )
 
 
-def shown_limits(holder: Limits) -> dict[str, Any]:
-    """A holder's limits as a form shows them."""
+def initial_limits(holder: Limits) -> dict[str, Any]:
+    """Return the limits of a tenant or a key as a form's initial values, with the amount in USD."""
     micro = holder.usd_per_month_micro
-    usd = None if micro is None else Decimal(amounts.usd(micro))
+    usd = None if micro is None else Decimal(amounts.format_usd(micro))
     return {**{name: getattr(holder, name) for name in Limits.COUNTS}, "usd_per_month": usd}
 
 
 def check_changes(form: forms.BaseForm) -> None:
-    """A reason without a change would leave no line in the audit log, and look as if it had."""
+    """Raise ValidationError if only the reason was filled in: no change would leave no audit entry."""
     if not set(form.changed_data) - {"reason"}:
-        raise ValidationError("Nothing is changed.")
+        raise ValidationError("No changes.")

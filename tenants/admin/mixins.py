@@ -1,31 +1,112 @@
-"""What the panel's lists share: rows are read, and a list of a million of them is never counted."""
+"""Behaviour that several pages and lists of the panel share, as mixins for a ModelAdmin."""
 
+from collections.abc import Callable
 from typing import Any
 
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
+from tenants import amounts, times
+from tenants.models import Limits
 
-class ReadOnly:
-    """For a ModelAdmin whose rows nobody adds, edits or deletes."""
+
+class ReadOnlyMixin:
+    """Forbid adding, editing and deleting rows by hand."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return False: the panel adds no such row by a form."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return False: the panel edits no such row by a form."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return False: the panel deletes no such row."""
         return False
 
 
-class Long:
-    """For a list of millions of rows, in the order of its primary key: it has a next page, and no last one."""
+class LongListMixin:
+    """List millions of rows, newest first: the list has a next page and no last page, so rows are never counted."""
 
     paginator = InfinitePaginator
     show_full_result_count = False
     list_per_page = 30
     list_max_show_all = 0
-    list_disable_select_all = True  # an act is done to what was looked at
+    list_disable_select_all = True  # an action concerns only rows that the operator has seen
     ordering = ("-pk",)
-    sortable_by = ()  # any other order would sort them all
+    sortable_by = ()  # any other order would sort all rows
+
+
+class RowMixin:
+    """Find a row and the addresses of pages about the row's model."""
+
+    opts: Any
+    get_object: Callable[..., Any]
+
+    def get_row(self, request: HttpRequest, object_id: str) -> Any:
+        """Return the row with this id. Raise Http404 if there is none."""
+        row = self.get_object(request, object_id)
+        if row is None:
+            raise Http404
+        return row
+
+    def row_url(self, row: Any) -> str:
+        """Return the address of the row's page."""
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[row.pk])
+
+    def list_url(self) -> str:
+        """Return the address of the list of all rows."""
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+
+
+class AuditHistoryMixin(RowMixin):
+    """Show the audit log as a row's history: Django's own history knows nothing of operators' actions."""
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """Redirect to the audit log, filtered to entries about this row."""
+        return HttpResponseRedirect(filtered_list_url("auditentry", **self.audit_filter(request, object_id)))
+
+    def audit_filter(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
+        """Return the query parameters that filter the audit log to entries about this row."""
+        return {"target__exact": object_id}
+
+
+class ModeMixin:
+    """Show a row's boolean `test` as the word "live" or "test": an icon would make live look like an error."""
+
+    @display(description="Mode", ordering="test", label={"test": "info"})
+    def mode(self, row: Any) -> str:
+        """Return "test" for a row of a test key, "live" for any other."""
+        return format_mode(test=row.test)
+
+
+class UsdLimitMixin:
+    """Show the monthly limit of a tenant or a key in USD: the column holds micro-USD."""
+
+    @display(description="USD per month")
+    def usd_per_month(self, holder: Limits) -> str | None:
+        """Return the limit in USD with six decimals, or None if there is no limit."""
+        micro = holder.usd_per_month_micro
+        return None if micro is None else amounts.format_usd(micro)
+
+
+class EntryTimeMixin:
+    """Show the time of a ledger or audit entry to the second."""
+
+    @display(description="Time (UTC)", ordering="at")
+    def time(self, entry: Any) -> str:
+        """Return the entry's time in UTC, to the second: entries of one minute stay in a visible order."""
+        return times.readable(entry.at, "seconds")
+
+
+def filtered_list_url(model: str, **query: Any) -> str:
+    """Return the address of the list of a tenants' model, filtered by `query`."""
+    return reverse(f"admin:tenants_{model}_changelist", query=query)
+
+
+def format_mode(*, test: bool) -> str:
+    """Return "test" or "live"."""
+    return "test" if test else "live"

@@ -1,4 +1,4 @@
-"""How limits stand, as the panel draws them."""
+"""The usage of limits as the panel shows it: bars on pages and lists, and a chart of the last days."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,45 +7,52 @@ from datetime import datetime, timedelta
 from tenants import times
 from tenants.admin.charts import BLUE, Chart
 from tenants.limits import counters, windows
-from tenants.limits.windows import Kind, Standing
+from tenants.limits.windows import Kind, LimitUsage
 from tenants.models import Limits, Tenant, Window
 
-DAYS = 31  # of the chart
-LISTED = (Kind.IN_FLIGHT, Kind.PER_DAY, Kind.USD_PER_MONTH)  # in the list of tenants
+CHART_DAYS = 31
+LISTED_KINDS = (Kind.IN_FLIGHT, Kind.PER_DAY, Kind.USD_PER_MONTH)  # in the list of tenants
 
 
 @dataclass(frozen=True)
 class Bar:
-    """How a limit stands, as the panel shows it."""
+    """The usage of one limit, with its numbers as the panel writes them."""
 
-    standing: Standing
+    usage: LimitUsage
     tenant: Tenant
 
     @property
     def name(self) -> str:
-        return name_of(self.standing.kind)
+        """Return the limit's name, for example "USD per month"."""
+        return name_of(self.usage.kind)
 
     @property
     def used(self) -> int | str | None:
-        return windows.shown(self.standing.kind, self.standing.used)
+        """Return the used amount: a count, seconds, or USD as text."""
+        return windows.format_amount(self.usage.kind, self.usage.used)
 
     @property
     def limit(self) -> int | str | None:
-        return windows.shown(self.standing.kind, self.standing.limit)
+        """Return the limit: a count, seconds, or USD as text. None means no limit."""
+        return windows.format_amount(self.usage.kind, self.usage.limit)
 
     @property
     def remaining(self) -> int | str | None:
-        return windows.shown(self.standing.kind, self.standing.remaining)
+        """Return the remaining amount: a count, seconds, or USD as text. None means no limit."""
+        return windows.format_amount(self.usage.kind, self.usage.remaining)
 
     @property
     def resets_at(self) -> str | None:
-        """By the tenant's own clock: a template would turn a datetime to the panel's."""
-        return times.local(self.standing.resets_at, self.tenant.zone) if self.standing.resets_at else None
+        """Return the reset time in the tenant's time zone, as text: a template would convert a datetime to UTC."""
+        return times.local(self.usage.resets_at, self.tenant.zone) if self.usage.resets_at else None
 
     @property
     def percent(self) -> int:
-        """Of the limit; a limit of 0, or one that was lowered below what is used, is full."""
-        limit, used = self.standing.limit, self.standing.used
+        """Return the used share of the limit, at most 100.
+
+        A limit of 0 is full, as is a limit that was lowered below the used amount.
+        """
+        limit, used = self.usage.limit, self.usage.used
         if limit is None:
             return 0
         return min(100 * used // limit, 100) if limit else 100
@@ -55,41 +62,46 @@ class Bar:
 
 
 def name_of(kind: Kind) -> str:
+    """Return a limit's name, for example "USD per month"."""
     return kind.value.replace("_", " ").replace("usd", "USD")
 
 
 def limits_of(holder: Limits) -> list[tuple[str, int | str | None]]:
-    """Those that are set, by name."""
+    """Return the limits that are set for a tenant or a key, each with its name."""
     limits = [(kind, windows.limit(holder, kind)) for kind in Kind]
-    return [(name_of(kind), windows.shown(kind, limit)) for kind, limit in limits if limit is not None]
+    return [(name_of(kind), windows.format_amount(kind, limit)) for kind, limit in limits if limit is not None]
 
 
-def of_tenant(tenant: Tenant, at: datetime) -> list[Bar]:
-    """Every limit of one tenant."""
-    return [Bar(standing, tenant) for standing in counters.for_tenant(tenant, at)]
+def for_tenant(tenant: Tenant, at: datetime) -> list[Bar]:
+    """Return the usage of every limit of one tenant."""
+    return [Bar(usage, tenant) for usage in counters.usage_for_tenant(tenant, at)]
 
 
-def of_page(tenants: Sequence[Tenant], at: datetime) -> dict[int, dict[Kind, Bar]]:
-    """The listed limits of each tenant, by one query for the windows of them all."""
-    starts = {(tenant, kind): windows.start(kind, at, tenant.zone) for tenant in tenants for kind in LISTED}
-    rows = Window.objects.filter(tenant__in=tenants, api_key=None, kind__in=LISTED, starts_at__in={*starts.values()})
-    used = {(row.tenant_id, row.kind, row.starts_at): row.used for row in rows}
+def for_tenants(tenants: Sequence[Tenant], at: datetime) -> dict[int, dict[Kind, Bar]]:
+    """Return the usage of the listed limits, by tenant id: one query reads the windows of all tenants."""
+    starts = {(tenant, kind): windows.start(kind, at, tenant.zone) for tenant in tenants for kind in LISTED_KINDS}
+    rows = Window.objects.filter(
+        tenant__in=tenants, api_key=None, kind__in=LISTED_KINDS, starts_at__in={*starts.values()}
+    )
+    amounts = {(row.tenant_id, row.kind, row.starts_at): row.used for row in rows}
     bars: dict[int, dict[Kind, Bar]] = {tenant.pk: {} for tenant in tenants}
     for (tenant, kind), starts_at in starts.items():
-        taken, limit = used.get((tenant.pk, kind.value, starts_at), 0), windows.limit(tenant, kind)
-        bars[tenant.pk][kind] = Bar(Standing(kind, False, limit, taken, starts_at, None), tenant)
+        used, limit = amounts.get((tenant.pk, kind.value, starts_at), 0), windows.limit(tenant, kind)
+        bars[tenant.pk][kind] = Bar(LimitUsage(kind, False, limit, used, starts_at, None), tenant)
     return bars
 
 
-def days(tenant: Tenant, at: datetime) -> Chart:
-    """How many generations each of its last days had, by its own clock: what failed was given back."""
+def chart_of_days(tenant: Tenant, at: datetime) -> Chart:
+    """Return a chart of the tenant's generations per day, in the tenant's time zone.
+
+    Failed and cancelled generations are not counted: their usage was given back.
+    """
     today = at.astimezone(tenant.zone).date()
-    dates = [today - timedelta(days=number) for number in reversed(range(DAYS))]
+    dates = [today - timedelta(days=number) for number in reversed(range(CHART_DAYS))]
     rows = Window.objects.filter(
-        tenant=tenant, api_key=None, kind=Kind.PER_DAY, starts_at__gte=at - timedelta(days=DAYS + 1)
+        tenant=tenant, api_key=None, kind=Kind.PER_DAY, starts_at__gte=at - timedelta(days=CHART_DAYS + 1)
     )
     used = {row.starts_at.astimezone(tenant.zone).date(): row.used for row in rows}
     values = [used.get(date, 0) for date in dates]
-    return Chart(
-        "days", "Generations a day", "bar", [f"{date:%m-%d}" for date in dates], {"generations": (BLUE, values)}
-    )
+    labels = [f"{date:%m-%d}" for date in dates]
+    return Chart("days", "Generations per day", "bar", labels, {"Generations": (BLUE, values)})

@@ -35,7 +35,7 @@ def test_only_who_knows_the_password_gets_in(opened: Any, shoot: Any) -> None:
 def test_the_dashboard_says_at_a_glance_whether_all_is_well(panel: Panel, video: dict[str, Any], shoot: Any) -> None:
     page = panel.page
     page.goto("/admin/")
-    for name in ("Upstream", "Worker", "Queue depth", "Oldest due row", "In doubt", "Stalled", "Uncopied"):
+    for name in ("Upstream", "Worker", "Due now", "Longest wait", "In doubt", "Stalled", "Copy retrying"):
         expect(page.locator(".panel-tile", has_text=name).first).to_be_visible()
     succeeded = page.locator("#periods tr", has_text="Succeeded").locator("td").first
     assert int(succeeded.inner_text()) >= 1
@@ -59,7 +59,7 @@ def test_the_dashboard_reads_itself_again_and_can_be_told_not_to(panel: Panel) -
         page.clock.fast_forward(21_000)
     expect(accepted).to_have_text(str(before + 1))
     page.get_by_role("button", name="Pause refreshing").click()
-    expect(page.get_by_role("button", name="Go on refreshing")).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_role("button", name="Resume refreshing")).to_have_attribute("aria-pressed", "true")
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.clock.fast_forward(60_000)
@@ -79,7 +79,7 @@ def test_a_generation_is_found_by_its_seed_and_its_video_plays(panel: Panel, vid
     assert player.evaluate("video => [video.videoWidth, video.videoHeight]") == [864, 480]
     first = page.get_by_role("img", name="First frame")
     first.scroll_into_view_if_needed()
-    page.wait_for_function("document.querySelector('.panel-picture img').naturalWidth > 0")
+    page.wait_for_function("document.querySelector('.panel-image img').naturalWidth > 0")
     for status in ("Queued", "Submitting", "Running", "Copying", "Succeeded"):
         expect(page.locator("#timeline li", has_text=status)).to_have_count(1)
     expect(page.get_by_text("capture", exact=True)).to_be_visible()
@@ -140,11 +140,11 @@ def test_a_key_is_minted_used_and_revoked(panel: Panel, shoot: Any) -> None:
     shoot(page, "tenants")
     page.locator("#result_list").get_by_role("link", name="demo").click()
     shoot(page, "tenant")
-    page.get_by_role("link", name="Mint a key").first.click()
+    page.get_by_role("link", name="Create key").first.click()
     page.locator("[name=label]").fill("the shop")
     page.locator("[name=reason]").fill("they asked for one")
-    page.get_by_role("button", name="Mint a key").click()
-    key = page.locator("#new-key").inner_text()
+    page.get_by_role("button", name="Create key").click()
+    key = page.locator("#one-time-secret").inner_text()
     page.get_by_role("link", name="I have copied it").click()
     row = page.locator("#keys tr", has_text="the shop")
     expect(row).to_contain_text("never")
@@ -168,8 +168,8 @@ def test_a_limit_is_reached_and_seen(panel: Panel, shoot: Any) -> None:
     page.locator("[name=per_day]").fill("1")
     page.locator("[name=reason]").fill("a trial")
     page.get_by_role("button", name="Save", exact=True).click()
-    panel.run_action("Mint a key", "for the trial")
-    key = page.locator("#new-key").inner_text()
+    panel.run_action("Create key", "for the trial")
+    key = page.locator("#one-time-secret").inner_text()
     page.get_by_role("link", name="I have copied it").click()
     assert panel.make(key).status_code == 202
     refused = panel.make(key)
@@ -196,12 +196,12 @@ def test_acts_are_done_with_a_reason_and_never_by_looking(panel: Panel) -> None:
     page = panel.page
     row = panel.made(prompt="[fail]", seed=5)
     panel.open_generation(row["id"])
-    page.get_by_role("link", name="Rerun").first.click()
-    page.get_by_role("button", name="Rerun").click()
+    page.get_by_role("link", name="Run again").first.click()
+    page.get_by_role("button", name="Run again").click()
     expect(page.get_by_text("This field is required")).to_be_visible()
     panel.open_generation(row["id"])
-    panel.run_action("Rerun", "once more", seed="6")
-    expect(page.get_by_text(f"Rerun: done for {row['id']}")).to_be_visible()
+    panel.run_action("Run again", "once more", seed="6")
+    expect(page.get_by_text(f"Run again: done for {row['id']}")).to_be_visible()
     expect(panel.search(SEEDS, "6")).to_have_count(1)
 
 

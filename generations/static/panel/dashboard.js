@@ -1,16 +1,16 @@
-// The dashboard, read again every few seconds while somebody looks at it. The request says that nobody asked for it, so
-// that a screen left alone is logged out all the same.
+// Refreshes the dashboard every few seconds while the page is visible. The header X-Refresh marks the request as
+// automatic, so that an unattended screen is still logged out.
 (() => {
   const dashboard = document.getElementById("dashboard");
   const button = document.getElementById("refresh");
-  const trouble = document.getElementById("refresh-trouble");
+  const errorText = document.getElementById("refresh-error");
   const every = Number(dashboard.dataset.every) * 1000;
   let paused = false;
 
   const redraw = (page) => {
-    for (const shown of dashboard.querySelectorAll("[data-live]")) {
-      const fresh = page.getElementById(shown.id);
-      if (fresh) shown.replaceChildren(...fresh.childNodes);
+    for (const element of dashboard.querySelectorAll("[data-live]")) {
+      const fresh = page.getElementById(element.id);
+      if (fresh) element.replaceChildren(...fresh.childNodes);
     }
     for (const canvas of dashboard.querySelectorAll("canvas.chart")) {
       const fresh = page.getElementById(canvas.id);
@@ -18,7 +18,7 @@
       if (!fresh || !chart) continue;
       const value = JSON.parse(fresh.dataset.value);
       chart.data.labels = value.labels;
-      value.datasets.forEach((line, place) => { chart.data.datasets[place].data = line.data; });
+      value.datasets.forEach((series, index) => { chart.data.datasets[index].data = series.data; });
       chart.update();
     }
   };
@@ -26,16 +26,16 @@
   const refresh = async () => {
     if (paused || document.hidden) return;
     try {
-      const answer = await fetch(window.location.pathname, { headers: { "X-Refresh": "1" }, credentials: "same-origin" });
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      if (!answer.ok || !page.getElementById("dashboard")) {
-        trouble.textContent = answer.redirected ? "You were logged out: load the page again." : `Not refreshed: HTTP ${answer.status}.`;
+      const response = await fetch(window.location.pathname, { headers: { "X-Refresh": "1" }, credentials: "same-origin" });
+      const page = new DOMParser().parseFromString(await response.text(), "text/html");
+      if (!response.ok || !page.getElementById("dashboard")) {
+        errorText.textContent = response.redirected ? "You were logged out. Reload the page." : `Not refreshed: HTTP ${response.status}.`;
         return;
       }
       redraw(page);
-      trouble.textContent = "";
+      errorText.textContent = "";
     } catch (error) {
-      trouble.textContent = "Not refreshed: the service does not answer.";
+      errorText.textContent = "Not refreshed: the service does not respond.";
     }
   };
 
@@ -43,7 +43,7 @@
   button.addEventListener("click", () => {
     paused = !paused;
     button.setAttribute("aria-pressed", String(paused));
-    button.textContent = paused ? "Go on refreshing" : "Pause refreshing";
+    button.textContent = paused ? "Resume refreshing" : "Pause refreshing";
     if (!paused) refresh();
   });
   document.addEventListener("visibilitychange", refresh);

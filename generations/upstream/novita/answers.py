@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from generations.outbound import http_dates
+from generations.upstream.errors import UpstreamError
 from generations.upstream.outcomes import (
     Created,
     Failed,
@@ -17,7 +18,6 @@ from generations.upstream.outcomes import (
     Rendered,
     Rendering,
     SubmitOutcome,
-    UpstreamError,
 )
 
 MAX_RETRY_AFTER_SECONDS = 300.0  # a longer Retry-After is cut to this

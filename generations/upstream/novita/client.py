@@ -13,9 +13,10 @@ from generations import leases
 from generations.outbound import http_dates, transport
 from generations.outbound.errors import FetchFailed
 from generations.telemetry.failpoints import failpoint
+from generations.upstream.errors import UpstreamError
 from generations.upstream.novita import answers
 from generations.upstream.novita.answers import Answer
-from generations.upstream.outcomes import InDoubt, NotCreated, PollOutcome, SubmitOutcome, UpstreamError
+from generations.upstream.outcomes import InDoubt, NotCreated, PollOutcome, SubmitOutcome
 
 FIRST_PIECE_BYTES, PIECE_BYTES = 1024, 1024 * 1024  # a submit's body is sent in a short piece, then in long ones
 NO_TASK_ID = "00000000-0000-0000-0000-000000000000"  # the id of no task at all

@@ -13,10 +13,10 @@ from django.utils import timezone
 
 from generations import lifecycle
 from generations.admin import action_pages, generation_page
-from generations.errors import StorageError
+from generations.bucket.errors import StorageError
 from generations.models import Generation
 from tenants.models import AuditEntry
-from tests.generations.test_lifecycle import REACHED, put_in
+from tests.generations.test_lifecycle import REACHABLE_STATUSES, put_in
 from tests.http_client import Client
 from tests.support.factories import Caller, make_generation, make_image
 
@@ -24,6 +24,7 @@ pytestmark = pytest.mark.one_database
 
 LIST = reverse("admin:generations_generation_changelist")
 SEEDS = reverse("admin:generations_seedrecord_changelist")
+NAMES = {"nudge": "run_now"}  # of actions whose address has another name
 SCRIPT = "<script>alert(1)</script>"
 
 
@@ -96,7 +97,7 @@ def test_the_list_is_narrowed(admin_client: Client, alice: Caller, bob: Caller) 
     assert found(admin_client, mode="test") == set()
 
 
-@pytest.mark.parametrize("status", REACHED)
+@pytest.mark.parametrize("status", REACHABLE_STATUSES)
 def test_the_page_tells_its_whole_life_and_offers_what_can_be_done(
     admin_client: Client, alice: Caller, status: str
 ) -> None:
@@ -106,7 +107,7 @@ def test_the_page_tells_its_whole_life_and_offers_what_can_be_done(
         assert event.get_status_display() in text
     assert ("<video" in text) == (status == "succeeded")
     offered = set(re.findall(rf'href="[^"]*/{g.pk}/([a-z-]+)/?"', text)) - {"change", "history", "video"}
-    assert {name.replace("-", "_") for name in offered} == set(action_pages.possible(g))
+    assert {NAMES.get(path, path.replace("-", "_")) for path in offered} == set(action_pages.available_actions(g))
 
 
 def test_the_video_plays_by_a_fresh_url_each_time(admin_client: Client, alice: Caller) -> None:
@@ -129,7 +130,7 @@ def test_the_page_opens_although_the_keys_of_s3_are_lost(admin_client: Client, a
         raise StorageError("NoCredentialsError")
 
     g, _ = put_in(alice, "succeeded")
-    monkeypatch.setattr("generations.bucket.objects.signed_url", lost)
+    monkeypatch.setattr("generations.bucket.signed_urls.sign", lost)
     for address in (page_of(g), LIST):
         assert admin_client.get(address).status_code == 200
     assert admin_client.get(page_of(g, "video")).status_code == 503
@@ -139,7 +140,7 @@ def test_the_page_opens_although_the_keys_of_s3_are_lost(admin_client: Client, a
     ("name", "status", "given", "stands"),
     [
         ("cancel", "queued", {}, "cancelled"),
-        ("nudge", "running", {}, "running"),
+        ("run_now", "running", {}, "running"),
         ("retry_copy", "copying", {}, "copying"),
         ("fail", "running", {}, "failed"),
         ("delete_files", "failed", {}, "failed"),
@@ -166,7 +167,7 @@ def test_an_act_asks_why_and_is_done_once_confirmed(
 
 def test_many_are_acted_on_with_one_reason_and_what_can_not_be_is_named(admin_client: Client, alice: Caller) -> None:
     waiting, running = make_generation(alice), put_in(alice, "running")[0]
-    chosen = {"action": "cancel_chosen", "_selected_action": [str(waiting.pk), str(running.pk)]}
+    chosen = {"action": "cancel_selected", "_selected_action": [str(waiting.pk), str(running.pk)]}
     asked = admin_client.post(LIST, chosen).content.decode()
     assert str(waiting.pk) in asked
     assert Generation.objects.filter(status="cancelled").count() == 0
@@ -187,7 +188,7 @@ def test_who_may_only_look_is_offered_no_act(alice: Caller) -> None:
     assert f"{g.pk}/cancel" not in text
     assert "Ledger" not in text
     assert http.post(page_of(g, "cancel"), {"reason": "I want to"}).status_code == 403
-    http.post(LIST, {"action": "cancel_chosen", "_selected_action": [str(g.pk)], "reason": "I want to"})
+    http.post(LIST, {"action": "cancel_selected", "_selected_action": [str(g.pk)], "reason": "I want to"})
     assert http.get(reverse("admin:generations_generation_add")).status_code == 403
     assert http.post(page_of(g, "delete"), {"post": "yes"}).status_code == 403
     assert Generation.objects.get().status == "queued"
@@ -235,4 +236,4 @@ def test_a_stranger_exports_nothing(alice: Caller) -> None:
     [(0.04, "0.0 s"), (9.96, "10.0 s"), (10, "10 s"), (200, "3 min 20 s"), (18600, "5 h 10 min"), (273600, "3 d 4 h")],
 )
 def test_spans_read_well(seconds: float, shown: str) -> None:
-    assert generation_page.span(timedelta(seconds=seconds)) == shown
+    assert generation_page.format_span(timedelta(seconds=seconds)) == shown

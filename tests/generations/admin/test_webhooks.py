@@ -11,7 +11,7 @@ from generations.webhooks import encryption
 from tenants.models import AuditEntry
 from tests.http_client import Client
 from tests.support.factories import Caller
-from tests.support.webhooks import ended, make_endpoint
+from tests.support.webhooks import make_endpoint, make_failed
 
 pytestmark = pytest.mark.one_database
 REASON = {"reason": "asked for by its team"}
@@ -97,7 +97,7 @@ def test_an_endpoint_is_changed_rotated_disabled_enabled_and_deleted(alice: Call
 
 def test_a_delivery_is_sent_again_by_hand(alice: Caller, ops: Client) -> None:
     make_endpoint(alice)
-    ended(alice)
+    make_failed(alice)
     [delivery] = Delivery.objects.all()
     assert ops.get(address("delivery", "changelist")).status_code == 200
     assert b"evt_" in ops.get(address("delivery", "change", delivery)).content

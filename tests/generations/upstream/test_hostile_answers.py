@@ -14,8 +14,8 @@ from generations import leases
 from generations.outbound import fetch
 from generations.outbound.errors import FetchFailed, FetchTooLarge
 from generations.upstream import outcomes
+from generations.upstream.errors import UpstreamError
 from generations.upstream.novita import client as novita
-from generations.upstream.outcomes import UpstreamError
 from tests.support.upstream import Upstream
 
 pytestmark = pytest.mark.abuse

@@ -16,7 +16,7 @@ from tests.support.worker import take_steps_until
 @pytest.fixture
 def queued(alice: Caller, bucket: Any, upstream: Upstream) -> Generation:
     """Return a queued generation whose image is in the bucket."""
-    return make_generation(alice, image=inputs.keep(alice.tenant.pk, inspect(picture())), seed=1234)
+    return make_generation(alice, image=inputs.store(alice.tenant.pk, inspect(picture())), seed=1234)
 
 
 @pytest.fixture

@@ -82,7 +82,7 @@ def test_bytes_that_are_not_the_whole_video_are_never_served(
     upstream.on_video = answer
     g = take_step(running)
     assert (g.status, g.video_key, g.consecutive_failures) == (Status.COPYING, "", 1)
-    assert objects.keys("videos/") == []
+    assert objects.list_keys("videos/") == []
     # A fresh URL, later, and the copy is whole.
     upstream.on_video = 200, {}, mp4()
     assert take_step(g).status == Status.SUCCEEDED
@@ -96,7 +96,7 @@ def test_an_object_left_by_a_copy_that_died_is_not_used_as_the_video(running: Ge
     g = take_step(running)
     assert g.status == Status.SUCCEEDED
     assert objects.read(g.video_key) == mp4()
-    assert left not in objects.keys("videos/")
+    assert left not in objects.list_keys("videos/")
 
 
 def test_a_bucket_that_is_down_delays_a_copy_and_loses_nothing(
@@ -125,7 +125,7 @@ def test_a_copy_that_lost_its_lease_stops_and_leaves_no_object(
     upstream.on_video = steal
     g = take_step(running)
     assert g.status == Status.COPYING
-    assert objects.keys("videos/") == []
+    assert objects.list_keys("videos/") == []
 
 
 @pytest.mark.django_db(transaction=True)
@@ -136,14 +136,14 @@ def test_a_stale_worker_does_not_delete_what_another_has_stored(
     upstream.video(mp4())
     stale = claim(running)
     assert lifecycle.start_copying(stale, 77)
-    list_keys = objects.keys
+    list_keys = objects.list_keys
 
     def stall(prefix: str) -> list[str]:
-        monkeypatch.setattr(objects, "keys", list_keys)
+        monkeypatch.setattr(objects, "list_keys", list_keys)
         assert take_step(running).status == Status.SUCCEEDED
         return list_keys(prefix)
 
-    monkeypatch.setattr(objects, "keys", stall)
+    monkeypatch.setattr(objects, "list_keys", stall)
     copy_video(stale, f"{upstream.url}/video.mp4")
     g = Generation.objects.get(pk=running.pk)
     assert g.status == Status.SUCCEEDED

@@ -166,7 +166,7 @@ def test_large_images_wait_for_memory_and_small_images_do_not(
     queued: Generation, alice: Caller, upstream: Upstream, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr(leases, "MEMORY_WAIT_SECONDS", 0.01)
-    large = inputs.keep(alice.tenant.pk, inspect(picture(kind="PNG") + b"\0" * (submit.LARGE_BYTES + 1)))
+    large = inputs.store(alice.tenant.pk, inspect(picture(kind="PNG") + b"\0" * (submit.LARGE_BYTES + 1)))
     waiting = make_generation(alice, image=large)
     with submit._large_bodies, submit._large_bodies:
         assert take_step(queued).status == Status.RUNNING

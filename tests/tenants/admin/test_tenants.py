@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from tenants import actions
+from tenants import actions, audit
 from tenants.models import ApiKey, AuditEntry, LedgerEntry, Tenant
 from tests.http_client import Client, with_key
 from tests.support.factories import ACTOR, Caller, make_generation
@@ -24,7 +24,7 @@ SCRIPT = "<script>alert(1)</script>"
 ESCAPED = "&lt;script&gt;alert(1)&lt;/script&gt;"
 SCOPES = list(ApiKey.Scope.values)
 PAGES = {
-    "tenant": ["mint_key", "adjust", "suspend", "resume", "change"],
+    "tenant": ["create_key", "adjust", "suspend", "resume", "change"],
     "apikey": ["change_limits", "roll", "revoke"],
 }
 
@@ -45,7 +45,7 @@ def tenant_form(**given: Any) -> dict[str, Any]:
 
 def mint(http: Client, tenant: Tenant, **given: Any) -> Any:
     asked = {"label": "", "scopes": SCOPES, "expires_at": "", "reason": "asked for", **limits(), **given}
-    return http.post(address("tenant_mint_key", tenant), asked)
+    return http.post(address("tenant_create_key", tenant), asked)
 
 
 def staff(*codenames: str) -> Client:
@@ -190,7 +190,7 @@ def test_a_minted_key_works_and_is_shown_once(
     assert lines_of(alice.tenant) == [("mint key", made.prefix, "asked for")]
     kept = str([session.get_decoded() for session in Session.objects.all()]) + str(AuditEntry.objects.values())
     shown = [
-        address("tenant_mint_key", alice.tenant),
+        address("tenant_create_key", alice.tenant),
         address("tenant_change", alice.tenant),
         address("apikey_changelist"),
     ]
@@ -271,7 +271,7 @@ def test_a_keys_label_and_limits_are_changed(admin_client: Client, alice: Caller
     assert (key.label, key.per_day, key.per_month, key.usd_per_month_micro) == ("night", None, 6, 1_000_000)
     assert lines_of(alice.tenant) == [("change key", alice.key.prefix, "budget")]
     assert (
-        "Nothing is changed"
+        "No changes."
         in admin_client.post(
             page, {"label": "night", "reason": "x", **limits(per_month="6", usd_per_month="1.0")}
         ).content.decode()
@@ -320,7 +320,7 @@ def test_who_may_only_look_may_not_act(alice: Caller, action: str) -> None:
 def test_who_may_not_mint_gets_no_key_by_rolling_one(alice: Caller) -> None:
     http = staff("change_apikey", "change_tenant", "view_tenant")
     assert http.post(address("apikey_roll", alice.key), {"reason": "why", "overlap": "1"}).status_code == 403
-    assert http.post(address("tenant_mint_key", alice.tenant), {"reason": "why"}).status_code == 403
+    assert http.post(address("tenant_create_key", alice.tenant), {"reason": "why"}).status_code == 403
     assert http.post(address("apikey_revoke", alice.key), {"reason": "why"}).status_code == 302
 
 
@@ -330,19 +330,19 @@ def test_a_viewer_sees_the_tenant_and_no_way_to_act(alice: Caller) -> None:
     assert "2.000000" in page
     assert alice.key.prefix in page
     assert 'name="reason"' not in page
-    ways = [address(f"tenant_{action}", alice.tenant) for action in ("mint_key", "adjust", "suspend")]
+    ways = [address(f"tenant_{action}", alice.tenant) for action in ("create_key", "adjust", "suspend")]
     assert not [way for way in [*ways, address("apikey_roll", alice.key)] if way in page]
 
 
 def test_every_act_wants_the_token_of_its_form(alice: Caller, admin_user: User) -> None:
     http = Client(sends_csrf_token=False)
     http.force_login(admin_user)
-    for action in ("suspend", "adjust", "mint_key", "change"):
+    for action in ("suspend", "adjust", "create_key", "change"):
         assert http.post(address(f"tenant_{action}", alice.tenant), {"reason": "why"}).status_code == 403
     assert http.post(address("apikey_revoke", alice.key), {"reason": "why"}).status_code == 403
     form = http.get(address("apikey_revoke", alice.key)).content.decode()
     [token] = re.findall(
-        r'<form method="post" id="act_form".*?name="csrfmiddlewaretoken" value="(.*?)"', form, re.DOTALL
+        r'<form method="post" id="action_form".*?name="csrfmiddlewaretoken" value="(.*?)"', form, re.DOTALL
     )
     given = {"reason": "why", "csrfmiddlewaretoken": token}
     assert http.post(address("apikey_revoke", alice.key), given).status_code == 302
@@ -366,7 +366,7 @@ def test_bars_show_what_is_used(admin_client: Client, alice: Caller) -> None:
     drawn = bar(page, "In flight")
     assert (drawn["aria-valuenow"], drawn["aria-valuemax"], drawn["width"]) == ("2", "2", "100%")
     assert bar(page, "Per day")["width"] == "25%"
-    assert "6 left" in page
+    assert "6 remaining" in page
     money = bar(page, "USD per month")
     assert (money["aria-valuenow"], money["aria-valuemax"]) == (f"0.{price:06d}", "1.000000")
     unlimited = bar(page, "Per month")
@@ -433,7 +433,7 @@ def test_the_list_asks_as_often_for_many_tenants_as_for_few(admin_client: Client
 def test_a_hostile_name_is_text_everywhere(admin_client: Client) -> None:
     mallory = Caller(SCRIPT, label=SCRIPT)
     mallory.limit(per_day=1)
-    actions.adjust(actions.Actor(name=SCRIPT, reason=SCRIPT), mallory.tenant, 1)
+    actions.adjust(audit.Actor(name=SCRIPT, reason=SCRIPT), mallory.tenant, 1)
     lists = ["tenant_changelist", "auditentry_changelist", "apikey_changelist", "ledgerentry_changelist"]
     rows = ["tenant_change", *(f"tenant_{action}" for action in PAGES["tenant"])]
     pages = [*(address(name) for name in lists), *(address(name, mallory.tenant) for name in rows)]
@@ -451,7 +451,7 @@ def test_a_hostile_name_is_text_everywhere(admin_client: Client) -> None:
 def test_the_audit_log_is_newest_first_searchable_and_read_only(
     admin_client: Client, alice: Caller, bob: Caller
 ) -> None:
-    actions.suspend(actions.Actor(name="carol", reason="unpaid since May"), bob.tenant)
+    actions.suspend(audit.Actor(name="carol", reason="unpaid since May"), bob.tenant)
     page = address("auditentry_changelist")
     first = admin_client.get(page).context["cl"].result_list[0]
     assert (first.actor, first.action) == ("carol", "suspend")

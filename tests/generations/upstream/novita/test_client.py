@@ -7,9 +7,9 @@ import pytest
 
 from generations import leases
 from generations.upstream import outcomes
+from generations.upstream.errors import UpstreamError
 from generations.upstream.novita import answers
 from generations.upstream.novita import client as novita
-from generations.upstream.outcomes import UpstreamError
 from tests.support.upstream import Upstream, as_json, refusal, task
 
 PATH = "/v3/async/seedance-v1-lite-i2v"
