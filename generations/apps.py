@@ -1,3 +1,5 @@
+"""The Django app of generations, and the system checks of its settings."""
+
 from typing import Any
 
 from django.apps import AppConfig
@@ -11,38 +13,45 @@ from generations.outbound.errors import FetchRefused
 
 
 class GenerationsConfig(AppConfig):
+    """The configuration of the app of generations."""
+
     name = "generations"
 
     def ready(self) -> None:
+        """Register the system checks."""
         checks.register(check_settings)
 
 
 def check_settings(**_: Any) -> list[checks.CheckMessage]:
-    """What is missing for the main job. Warnings, since migrate and tenant do without."""
-    found: list[checks.CheckMessage] = []
+    """Return a message for each setting that is missing or wrong.
+
+    A missing setting is only a warning, because the commands `migrate` and `tenant` work without it.
+    """
+    messages: list[checks.CheckMessage] = []
     if not settings.S3_BUCKET:
-        found.append(
+        messages.append(
             checks.Warning("S3_BUCKET is not set: no image and no video can be stored.", id="generations.W001")
         )
     if not settings.NOVITA_API_KEY:
-        found.append(checks.Warning("NOVITA_API_KEY is not set: the upstream will refuse.", id="generations.W002"))
+        messages.append(checks.Warning("NOVITA_API_KEY is not set: the upstream will refuse.", id="generations.W002"))
     if not settings.NOVITA_BASE_URL.startswith(("http://", "https://")):
-        found.append(checks.Error("NOVITA_BASE_URL takes an http or https URL.", id="generations.E001"))
+        messages.append(checks.Error("NOVITA_BASE_URL must be an http or https URL.", id="generations.E001"))
     if settings.SANDBOX_BASE_URL:
-        found += _check_sandbox()
+        messages += _check_sandbox()
     try:
         prices.read_table(settings.PRICES)
     except ImproperlyConfigured as error:
-        found.append(checks.Error(str(error), id="generations.E003"))
-    return found
+        messages.append(checks.Error(str(error), id="generations.E003"))
+    return messages
 
 
 def _check_sandbox() -> list[checks.CheckMessage]:
+    """Return a message if the sandbox's URL is malformed, or if videos cannot be fetched from there."""
     if not settings.SANDBOX_BASE_URL.startswith(("http://", "https://")):
-        return [checks.Error("SANDBOX_BASE_URL takes an http or https URL.", id="generations.E002")]
+        return [checks.Error("SANDBOX_BASE_URL must be an http or https URL.", id="generations.E002")]
     try:
         addresses.check_url(settings.SANDBOX_BASE_URL)
     except FetchRefused as error:
-        sentence = f"The sandbox's videos can not be fetched: {error}. Name its host:port in FETCH_ALLOW_HOSTS."
+        sentence = f"The sandbox's videos cannot be fetched: {error}. Add its host:port to FETCH_ALLOW_HOSTS."
         return [checks.Warning(sentence, id="generations.W003")]
     return []

@@ -90,7 +90,7 @@ def prepare_inserts(generation: Generation, charges: Sequence[Charge]) -> list[S
     generation.status = Status.QUEUED
     generation.due_at = generation.created_at
     assert generation.api_key is not None
-    hold = ledger.hold(
+    hold = ledger.hold_statement(
         generation.api_key,
         ledger.Purchase(
             generation_id=generation.pk,
@@ -127,7 +127,7 @@ def attach_image(generation: Generation, field: str, image: InputImage) -> bool:
     setattr(generation, field, image)
     with transaction.atomic():
         (sql, values), count = required_inputs(image.pk)
-        if len(engine.run(engine.locking(sql), values)) != count:
+        if len(engine.run(engine.with_row_locks(sql), values)) != count:
             raise InputDeleted
         return _update_if_claimed(generation, **{field: image})
 
@@ -162,7 +162,7 @@ def reschedule_many(progresses: Sequence[Progress]) -> None:
         return
     ordered = sorted(progresses, key=lambda progress: progress.id)  # so that no two writers wait for each other
     rows = [(progress.id, progress.fencing_token, progress.due_at, progress.progress_percent) for progress in ordered]
-    sql, values = engine.table_of(PROGRESS_TYPES, rows)
+    sql, values = engine.table_of_rows(PROGRESS_TYPES, rows)
     engine.run(RESCHEDULE_MANY.format(rows=sql), values)
 
 
@@ -454,7 +454,7 @@ def _record_event(generation: Generation, reason: str) -> None:
 
 def _event_insert(generation: Generation, reason: str) -> Statement:
     """Return the INSERT of an event with the generation's present status."""
-    return _insert_event.of(generation_id=generation.pk, status=str(generation.status), message=reason)
+    return _insert_event.with_values(generation_id=generation.pk, status=str(generation.status), message=reason)
 
 
 def log_transition(generation: Generation, reason: str, status: str = Status.QUEUED) -> None:

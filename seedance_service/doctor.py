@@ -19,9 +19,10 @@ from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from generations import wakeups
-from generations.bucket import objects
-from generations.errors import StorageError, UpstreamError
+from generations.bucket import client, self_test, signed_urls
+from generations.bucket.errors import StorageError
 from generations.reports import worker_hosts
+from generations.upstream.errors import UpstreamError
 from generations.upstream.novita import client as novita
 from tenants.db.engine import engine
 
@@ -109,8 +110,8 @@ def of_bucket() -> Iterator[Finding]:
         return
     key, step = f"doctor/{secrets.token_hex(16)}", ""
     try:
-        at = objects.ping()
-        for step in objects.rehearse(key):
+        at = client.ping()
+        for step in self_test.run(key):
             if step == "ListBucket":
                 yield from _signed(key)
     except StorageError as trouble:
@@ -123,7 +124,7 @@ def of_bucket() -> Iterator[Finding]:
 
 def _signed(key: str) -> Iterator[Finding]:
     """By the way that callers take: over HTTP, where S3_PUBLIC_URL says."""
-    url = objects.signed_url(key, content_type="text/plain", file_name="doctor")
+    url = signed_urls.sign(key, content_type="text/plain", file_name="doctor")
     status, other = _status(url), _status(url.replace("Signature=", "Signature=0"))
     if status != 200:
         mend = "Set S3_PUBLIC_URL to where callers, and this host, reach S3."

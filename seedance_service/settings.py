@@ -134,9 +134,9 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Seedance Service",
-    "DESCRIPTION": "Image in, signed URL of a stored video out. Two entrances, one service: "
-    "Novita's wire format under `/v3/async/`, the service's own API under `/v1/`. A method that an address does not "
-    "have is a 405 with `Allow`, an address that is not there a 404, both in the format of their entrance.",
+    "DESCRIPTION": "Image in, signed URL of a stored video out. One service with two APIs: "
+    "Novita's wire format under `/v3/async/`, the native API under `/v1/`. A method that a path does not have is a 405 "
+    "with `Allow`, an unknown path a 404, both in the error format of their API.",
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
@@ -145,9 +145,12 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVERS": [{"url": "/"}],
     "TAGS": [
-        {"name": "Generations", "description": "Make, read, list, cancel, repeat and delete them."},
-        {"name": "Use", "description": "What the tenant used, and what its limits leave."},
-        {"name": "Webhooks", "description": "Who is told of what becomes of generations, and what was sent."},
+        {"name": "Generations", "description": "Create, read, list, cancel, rerun and delete generations."},
+        {"name": "Usage and limits", "description": "The tenant's usage, and what is left of its limits."},
+        {
+            "name": "Webhooks",
+            "description": "Endpoints that are notified of a generation's progress, and the delivery log.",
+        },
         {"name": "Novita", "description": "The same generations in Novita's wire format."},
     ],
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,

@@ -12,14 +12,14 @@ os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(settings.METRICS_DIR / "web")  # be
 django.setup(set_prefix=False)
 
 from generations.api import long_poll  # noqa: E402
-from generations.bucket import objects  # noqa: E402  # these modules read the settings
-from generations.errors import StorageError  # noqa: E402
+from generations.bucket import client  # noqa: E402  # these modules read the settings
+from generations.bucket.errors import StorageError  # noqa: E402
 from seedance_service.http import dispatch  # noqa: E402
 
 log = structlog.stdlib.get_logger(__name__)
 application = dispatch.application
 try:
-    objects.get_ready()
+    client.create_clients()
 except StorageError:  # /readyz reports it, and so does every call that needs the bucket
     log.exception("the bucket's clients can not be made")
 long_poll.end_with_the_process()

@@ -1,4 +1,4 @@
-"""What both entrances do with a create: its body becomes what is wanted, and that a generation, once."""
+"""The steps that both APIs share in a create: from a body to a request, and from a request to one generation."""
 
 import threading
 from typing import Any
@@ -23,7 +23,7 @@ IDEMPOTENCY_KEY_PARAMETER = OpenApiParameter(
     OpenApiParameter.HEADER,
     description=(
         f"1 to {MAX_IDEMPOTENCY_KEY_CHARS} printable ASCII characters of the caller's choice. The same key with "
-        "the same request makes no other generation and takes nothing of any limit: the first answer comes again, with "
+        "the same request creates no other generation and counts towards no limit: the first answer comes again, with "
         "`Idempotent-Replayed: true`."
     ),
 )
@@ -31,51 +31,55 @@ IDEMPOTENCY_KEY_PARAMETER = OpenApiParameter(
 _forms = threading.local()
 
 
-def checked(kind: type[Create], body: Any, **context: Any) -> GenerationRequest:
-    """What the body asks for. Raises ValidationError. The body itself is let go: the framework's objects hold each
-    other, and would hold its pictures until the garbage collector comes."""
-    form = _blank(kind)
+def read_request(kind: type[Create], body: Any, **context: Any) -> GenerationRequest:
+    """Return the request that the body holds. Raise ValidationError.
+
+    The body is emptied: the framework's objects refer to each other, and would hold its images until the garbage
+    collector comes.
+    """
+    form = _blank_form(kind)
     form.initial_data, form._context = body, context
     try:
         form.is_valid(raise_exception=True)
-        return form.wanted()
+        return form.to_request()
     finally:
-        if body:  # without a body it may be a form's, which lets nothing be cleared
+        if body:  # an absent body may be an empty QueryDict, which can not be cleared
             body.clear()
         form.validated_data.clear()
         form.initial_data, form._context = None, {}
 
 
-def _blank(kind: type[Create]) -> Create:
-    """This thread's own, as if it were new: making its fields anew takes longer than checking a body by them."""
+def _blank_form(kind: type[Create]) -> Create:
+    """Return this thread's serializer, as if it were new: making the fields takes longer than checking a body."""
     form: Create | None = _forms.__dict__.get(kind.__name__)
     if form is None:
         form = _forms.__dict__[kind.__name__] = kind(data=None)
-    for made in ("_validated_data", "_errors", "_data"):
-        form.__dict__.pop(made, None)
+    for attribute in ("_validated_data", "_errors", "_data"):
+        form.__dict__.pop(attribute, None)
     return form
 
 
-def accept(request: Request, wanted: GenerationRequest) -> Accepted:
+def accept(request: Request, generation_request: GenerationRequest) -> Accepted:
     """Create the generation, once for all requests with the same Idempotency-Key."""
-    return create.create_generation(key_of(request), wanted, idempotency_key(request, wanted))
+    key = idempotency_key(request, generation_request)
+    return create.create_generation(key_of(request), generation_request, key)
 
 
-def idempotency_key(request: Request, wanted: GenerationRequest) -> IdempotencyKey | None:
-    """Return the request's Idempotency-Key with the digest of what is requested; None without the header.
+def idempotency_key(request: Request, generation_request: GenerationRequest) -> IdempotencyKey | None:
+    """Return the request's Idempotency-Key with the digest of the request, or None without the header.
 
-    Raises ValidationError if the header holds no such key.
+    Raise ValidationError if the header holds no such key.
     """
     key = request.META.get("HTTP_IDEMPOTENCY_KEY")
     if key is None:
         return None
     if not (0 < len(key) <= MAX_IDEMPOTENCY_KEY_CHARS and key.isascii() and key.isprintable()):
-        message = f"It has 1 to {MAX_IDEMPOTENCY_KEY_CHARS} printable ASCII characters."
+        message = f"This must be 1 to {MAX_IDEMPOTENCY_KEY_CHARS} printable ASCII characters."
         raise ValidationError({"Idempotency-Key": [message]})
-    return IdempotencyKey(key, idempotency.digest(request.path, wanted))
+    return IdempotencyKey(key, idempotency.digest(request.path, generation_request))
 
 
 def headers(accepted: Accepted) -> dict[str, str]:
     """Return the RateLimit headers, and the header that marks a replay."""
     replayed = {"Idempotent-Replayed": "true"} if accepted.is_replay else {}
-    return ratelimit_headers.headers(accepted.limit_usage, timezone.now()) | replayed
+    return ratelimit_headers.render(accepted.limit_usage, timezone.now()) | replayed

@@ -1,4 +1,4 @@
-"""What a caller does with one generation under /v1/: cancel it, ask for it again, see its life, fetch its video."""
+"""The actions on one generation under /v1/: cancel, rerun, list its events, fetch its video and poster."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from rest_framework.request import Request
 
 from generations import lifecycle
 from generations.api import create_generation, long_poll, render, tenant_scope
-from generations.api.generations import Creates
+from generations.api.generations import CreatingView
 from generations.api.request_bodies import Rerun
 from generations.api.response_schemas import EventList, GenerationRow
 from generations.bucket import links
@@ -20,73 +20,76 @@ from tenants.errors import NotPossible
 
 Status = Generation.Status
 REDIRECTED = OpenApiParameter("Location", str, OpenApiParameter.HEADER, response=[302], description="A signed URL.")
-TOO_LATE = "It is {status}: only what was not yet sent upstream can be cancelled."
+TOO_LATE = "The generation is {status}: it can be cancelled only until it is sent upstream."
 
 
 class Cancel(ApiView):
     @extend_schema(
         operation_id="generations_cancel",
-        summary="Cancel it, before it is submitted",
+        summary="Cancel a generation before it is submitted",
         request=None,
         responses=GenerationRow,
     )
     def post(self, request: Request, generation_id: str) -> HttpResponse:
-        """Its hold goes back. One that is cancelled already is answered alike."""
-        generation = tenant_scope.own(request, generation_id)
+        """The hold is released. A generation that is cancelled already gets the same answer."""
+        generation = tenant_scope.get_own(request, generation_id)
         if not lifecycle.cancel(generation, f"cancelled by its caller, with key {key_of(request).prefix}"):
-            generation = tenant_scope.own(request, generation_id)
+            generation = tenant_scope.get_own(request, generation_id)
             if generation.status != Status.CANCELLED:
                 raise NotPossible(reason=TOO_LATE.format(status=generation.status))
         return render.answer(generation)
 
 
-class RerunView(Creates):
+class RerunView(CreatingView):
     @extend_schema(
         operation_id="generations_rerun",
-        summary="Ask for it again: the same pictures, fields and seed, but for what the body says",
+        summary="Rerun a generation with the same inputs; fields in the body override them",
         request={"application/json": Rerun, "multipart/form-data": Rerun},
         parameters=[create_generation.IDEMPOTENCY_KEY_PARAMETER, long_poll.PARAMETER],
         responses={202: GenerationRow, 200: GenerationRow},
     )
     def post(self, request: Request, generation_id: str) -> HttpResponse:
-        """`{"seed": -1}` draws another seed. It is admitted, and costs, as any create."""
-        source = tenant_scope.own(request, generation_id)
-        return self.create(request, create_generation.checked(Rerun, request.data, source=source))
+        """The rerun keeps the source's seed; `{"seed": -1}` draws another. It is admitted and priced as any create."""
+        source = tenant_scope.get_own(request, generation_id)
+        return self.create(request, create_generation.read_request(Rerun, request.data, source=source))
 
 
 class Events(ApiView):
-    @extend_schema(operation_id="generations_events", summary="Its life so far, oldest first", responses=EventList)
+    @extend_schema(
+        operation_id="generations_events", summary="List a generation's events, oldest first", responses=EventList
+    )
     def get(self, request: Request, generation_id: str) -> HttpResponse:
-        return respond({"events": list(render.events(tenant_scope.own(request, generation_id)))})
+        return respond({"events": list(render.events(tenant_scope.get_own(request, generation_id)))})
 
 
 class Video(ApiView):
     @extend_schema(
         operation_id="generations_video",
-        summary="Redirects to the video, by a fresh signed URL",
+        summary="Redirect to the video at a fresh signed URL",
         parameters=[REDIRECTED],
         responses={302: None},
     )
     def get(self, request: Request, generation_id: str) -> HttpResponse:
-        return _redirected(tenant_scope.own(request, generation_id), links.video_url)
+        return _redirect(tenant_scope.get_own(request, generation_id), links.video_url)
 
 
 class Poster(ApiView):
     @extend_schema(
         operation_id="generations_poster",
-        summary="Redirects to the poster, a JPEG, by a fresh signed URL",
+        summary="Redirect to the poster, a JPEG, at a fresh signed URL",
         parameters=[REDIRECTED],
         responses={302: None},
     )
     def get(self, request: Request, generation_id: str) -> HttpResponse:
-        return _redirected(tenant_scope.own(request, generation_id), links.poster_url)
+        return _redirect(tenant_scope.get_own(request, generation_id), links.poster_url)
 
 
-def _redirected(generation: Generation, url: Callable[[Generation], str]) -> HttpResponse:
+def _redirect(generation: Generation, url: Callable[[Generation], str]) -> HttpResponse:
+    """Return a redirect to the signed URL. Raise VideoDeleted, NoVideo or VideoNotReady if there is no video."""
     if links.has_video(generation):
         return respond(status=302, headers={"Location": url(generation)})
-    if gone_at := links.gone_at(generation):
-        raise VideoDeleted(at=times.rfc3339(gone_at))
+    if removed_at := links.removed_at(generation):
+        raise VideoDeleted(at=times.rfc3339(removed_at))
     if generation.finished_at:
         raise NoVideo(reason=generation.error_message or f"it was {generation.status}.")
     wait = int(render.retry_after(generation)["Retry-After"])

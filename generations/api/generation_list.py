@@ -1,4 +1,4 @@
-"""GET /v1/generations and its filters: each has an index in the list's order, so a page costs the same anywhere."""
+"""GET /v1/generations and its filters. Each filter has an index in the list's order: every page costs the same."""
 
 import re
 from collections.abc import Sequence
@@ -9,96 +9,122 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 from rest_framework.request import Request
 
+from generations import single_line
 from generations.api import fields, pagination, tenant_scope
-from generations.api.fields import LONGEST_NAME, LONGEST_VALUE, MOST_NAMES, Digits, Metadata, Moment, Name, OneOf, Text
+from generations.api.fields import Choice, QueryInteger, SingleLine, Text, Timestamp
 from generations.catalog import video_models
 from generations.models import Generation, Label
 from tenants.api.base import key_of
 from tenants.models import ApiKey
 
-LABEL = re.compile(r"metadata\[(.+)\]", re.DOTALL)
-PLAIN = ("status", "model", "seed", "external_id")
+BRACKETED = re.compile(r"metadata\[(.+)\]", re.DOTALL)
+SAME_NAME = ("status", "model", "seed", "external_id")  # filters that have the name of their column
 TIMES = {"created_after": "created_at__gte", "created_before": "created_at__lt"}
+NAME = SingleLine(max_length=fields.MAX_METADATA_NAME_CHARS)
+VALUE = Text(max_length=fields.MAX_METADATA_VALUE_CHARS, allow_blank=True)
 
-
-class Filters(pagination.Query):
-    status = OneOf(Generation.Status.values, required=False)
-    model = OneOf(tuple(video_models.MODELS), required=False)
-    seed = Digits(required=False, min_value=0, max_value=video_models.SEED_MAX)
-    key = Name(required=False, max_length=40, help_text="A key's prefix: what was made with it.")
-    external_id = Name(required=False, max_length=255)
-    created_after = Moment(required=False, help_text="From then on, that instant included; UTC where it has no offset.")
-    created_before = Moment(required=False, help_text="Before then.")
-    metadata_key = Name(required=False, max_length=LONGEST_NAME, help_text="Its metadata has that name.")
-
-    def knows(self, name: str) -> bool:
-        return super().knows(name) or bool(LABEL.fullmatch(name))
-
-    def to_internal_value(self, data: Any) -> Any:
-        found = super().to_internal_value(data)
-        given = {one[1]: text for name, text in data.items() if (one := LABEL.fullmatch(name))}
-        if len(given) > MOST_NAMES:  # nothing has more of them, and each is a join
-            raise serializers.ValidationError({"metadata": f"At most {MOST_NAMES} names are wanted."}, code="invalid")
-        try:
-            found["metadata"] = {NAME.run_validation(name): VALUE.run_validation(text) for name, text in given.items()}
-        except serializers.ValidationError as error:
-            raise serializers.ValidationError({"metadata": error.detail}) from error
-        return found
-
-
+# An array of texts, since each generator of clients sends such a parameter in the same way. The Python one sends an
+# object's names without the parameter's.
 LABELS = OpenApiParameter(
     "metadata",
     {
-        "type": "object",
-        "additionalProperties": {"type": "string", "maxLength": LONGEST_VALUE, **Text.told},
-        **Metadata.told,
+        "type": "array",
+        "maxItems": fields.MAX_METADATA_NAMES,
+        "items": {
+            "type": "string",
+            "maxLength": fields.MAX_METADATA_NAME_CHARS + 1 + fields.MAX_METADATA_VALUE_CHARS,
+            "pattern": f"{single_line.PATTERN.removesuffix('*$').replace('[^', '[^=', 1)}"
+            f"{{1,{fields.MAX_METADATA_NAME_CHARS}}}=[^\\x00]{{0,{fields.MAX_METADATA_VALUE_CHARS}}}$",
+        },
     },
-    style="deepObject",
+    style="form",
     explode=True,
-    description="`metadata[order]=4711`: its metadata has that name with that value; each of several.",
+    description="`metadata=order=4711`: the metadata has this name with this value. Of several, all must match. "
+    "`metadata[order]=4711` says the same, and is the form for a name with `=`.",
 )
-NAME = Name(max_length=LONGEST_NAME)
-VALUE = Text(max_length=LONGEST_VALUE, allow_blank=True)
+
+
+class Filters(pagination.Query):
+    """The filters of the list of generations."""
+
+    REPEATABLE = frozenset({"metadata"})
+
+    status = Choice(Generation.Status.values, required=False)
+    model = Choice(tuple(video_models.MODELS), required=False)
+    seed = QueryInteger(required=False, min_value=0, max_value=video_models.MAX_SEED)
+    key = SingleLine(required=False, max_length=40, help_text="Prefix of the API key that created the generation.")
+    external_id = SingleLine(required=False, max_length=255)
+    created_after = Timestamp(required=False, help_text="Created at this time or later; UTC if without an offset.")
+    created_before = Timestamp(required=False, help_text="Created before this time.")
+    metadata_key = SingleLine(
+        required=False, max_length=fields.MAX_METADATA_NAME_CHARS, help_text="The metadata has this name."
+    )
+
+    def is_known(self, name: str) -> bool:
+        return super().is_known(name) or name == "metadata" or bool(BRACKETED.fullmatch(name))
+
+    def to_internal_value(self, data: Any) -> Any:
+        values = super().to_internal_value(data)
+        try:
+            labels = [(NAME.run_validation(name), VALUE.run_validation(text)) for name, text in _labels_in(data)]
+        except serializers.ValidationError as error:
+            raise serializers.ValidationError({"metadata": error.detail}) from error
+        return {**values, "metadata": list(dict.fromkeys(labels))}
+
+
+def _labels_in(query: Any) -> list[tuple[str, str]]:
+    """Return the names and values that the query asks for, in both forms. Raise ValidationError."""
+    pairs = [text.partition("=") for text in query.getlist("metadata")]
+    if not all(separator for _, separator, _ in pairs):
+        raise serializers.ValidationError("Write NAME=VALUE, as in metadata=order=4711.", code="invalid")
+    labels = [(name, value) for name, _, value in pairs]
+    labels += [(match[1], text) for name, text in query.items() if (match := BRACKETED.fullmatch(name))]
+    if len(labels) > fields.MAX_METADATA_NAMES:  # no generation has more of them, and each is a join
+        message = f"At most {fields.MAX_METADATA_NAMES} names can be filtered by."
+        raise serializers.ValidationError(message, code="invalid")
+    return labels
 
 
 Filtered = tuple[QuerySet[Any], Sequence[str]]  # generations, or labels of them, and the columns of the list's order
 
 
 def page(request: Request) -> pagination.Page[Generation]:
-    """Return the page of the caller's generations that the query asks for. Raises ValidationError."""
-    asked = fields.validated(Filters, request.query_params)
-    found = pagination.page(request, *filtered(request, asked), asked["limit"], asked.get("cursor"))
+    """Return the page of the caller's generations that the query asks for. Raise ValidationError."""
+    filters = fields.validate(Filters, request.query_params)
+    found = pagination.page(request, *filter_rows(request, filters), filters["limit"], filters.get("cursor"))
     return found._replace(rows=[row.generation if isinstance(row, Label) else row for row in found.rows])
 
 
-def filtered(request: Request, asked: dict[str, Any]) -> Filtered:
-    """Return what the checked filters leave of the caller's own."""
-    plain = {name: asked[name] for name in PLAIN if name in asked}
-    times = {lookup: asked[name] for name, lookup in TIMES.items() if name in asked}
-    if "key" in asked:
-        plain["api_key"] = _key(request, asked["key"])
-    labels = [{"name": name, "value": value} for name, value in asked["metadata"].items()]
-    labels += [{"name": asked["metadata_key"]}] if "metadata_key" in asked else []
+def filter_rows(request: Request, filters: dict[str, Any]) -> Filtered:
+    """Return the caller's rows that pass the checked filters, with the columns of their order."""
+    conditions = {name: filters[name] for name in SAME_NAME if name in filters}
+    times = {lookup: filters[name] for name, lookup in TIMES.items() if name in filters}
+    if "key" in filters:
+        conditions["api_key"] = _key_id(request, filters["key"])
+    labels = [{"name": name, "value": value} for name, value in filters["metadata"]]
+    labels += [{"name": filters["metadata_key"]}] if "metadata_key" in filters else []
     if labels:
-        return _labelled(request, labels, times, plain)
-    rows = tenant_scope.own_rows(request).filter(**plain, **times)
-    if "external_id" in plain:
-        rows = rows.exclude(external_id="")  # as the index says it, or SQLite does not see that it holds
+        return _filter_labels(request, labels, times, conditions)
+    rows = tenant_scope.own_rows(request).filter(**conditions, **times)
+    if "external_id" in conditions:
+        rows = rows.exclude(external_id="")  # the index's own condition, or SQLite does not see that it holds
     return rows, pagination.NEWEST_FIRST
 
 
-def _key(request: Request, prefix: str) -> int:
-    """0, which no row has, where it is none of the tenant's."""
+def _key_id(request: Request, prefix: str) -> int:
+    """Return the id of the tenant's key with this prefix, or 0, which no row has, if the tenant has no such key."""
     key = key_of(request)
     return ApiKey.objects.filter(tenant=key.tenant_id, prefix=prefix).values_list("pk", flat=True).first() or 0
 
 
-def _labelled(request: Request, labels: list[dict[str, str]], times: dict[str, Any], plain: dict[str, Any]) -> Filtered:
-    """By the labels themselves, which lie in the list's order."""
+def _filter_labels(
+    request: Request, labels: list[dict[str, str]], times: dict[str, Any], conditions: dict[str, Any]
+) -> Filtered:
+    """Return rows of labels instead of generations: an index has the labels in the list's order."""
     first, *others = labels
-    of_it = {f"generation__{name}": value for name, value in plain.items()}
-    rows = Label.objects.filter(**tenant_scope.of_its_world(key_of(request)), **first, **times, **of_it)
-    for other in others:
-        rows = rows.filter(**{f"generation__labels__{name}": value for name, value in other.items()})
+    of_generation = {f"generation__{name}": value for name, value in conditions.items()}
+    rows = Label.objects.filter(**tenant_scope.in_scope(key_of(request)), **first, **times, **of_generation)
+    for label in others:
+        rows = rows.filter(**{f"generation__labels__{name}": value for name, value in label.items()})
     rows = rows.select_related("generation__image", "generation__last_image").defer("tenant", "test", "name", "value")
     return rows, ("created_at", "generation_id")

@@ -1,4 +1,4 @@
-"""Entrance 2: the service's own API under /v1/: making generations, listing and reading them."""
+"""The native API under /v1/: creating, listing, reading and deleting generations."""
 
 import structlog
 from django.db import Error
@@ -22,77 +22,83 @@ from tenants.api.base import ApiView, respond
 log = structlog.stdlib.get_logger(__name__)
 
 
-class Creates(LargeBodies):
-    """What makes a generation, and answers with it."""
+class CreatingView(LargeBodies):
+    """A view that creates a generation and answers with it."""
 
     parser_classes = [JSONParser, FormParser]
 
-    def create(self, request: Request, wanted: GenerationRequest) -> HttpResponse:
-        accepted = create_generation.accept(request, wanted)
-        del wanted
+    def create(self, request: Request, generation_request: GenerationRequest) -> HttpResponse:
+        accepted = create_generation.accept(request, generation_request)
+        del generation_request  # and with it the images
         location = f"{get_script_prefix()}v1/generations/{accepted.generation.pk}"  # `reverse` takes long
         headers = {**create_generation.headers(accepted), "Location": location}
         self.release_body(request)
         try:
-            generation, waited = awaited(request, accepted.generation)
-        except Error:  # it is committed, and its caller must hear so
+            generation, waited = wait_until_finished(request, accepted.generation)
+        except Error:  # the generation is committed, and its caller must hear so
             log.exception("it is not known what became of it", generation=str(accepted.generation.pk))
             generation, waited = accepted.generation, {}
         if not waited:
             headers["Retry-After"] = str(eta.retry_after(generation.first_eta, 0))
-            return respond(render.first(generation), status=202, headers=headers)
+            return respond(render.as_created(generation), status=202, headers=headers)
         return render.answer(generation, status=200 if generation.finished_at else 202, headers={**headers, **waited})
 
 
-class Generations(Creates):
+class Generations(CreatingView):
     @extend_schema(
         operation_id="generations_create",
-        summary="Ask for a video",
+        summary="Create a generation",
         request={"application/json": NativeCreate, "multipart/form-data": NativeCreate},
         parameters=[create_generation.IDEMPOTENCY_KEY_PARAMETER, long_poll.PARAMETER],
         responses={202: GenerationRow, 200: GenerationRow},
     )
     def post(self, request: Request) -> HttpResponse:
-        return self.create(request, create_generation.checked(NativeCreate, request.data))
+        return self.create(request, create_generation.read_request(NativeCreate, request.data))
 
     @extend_schema(
         operation_id="generations_list",
-        summary="Generations, newest first",
+        summary="List generations, newest first",
         parameters=[generation_list.Filters, generation_list.LABELS],
         responses=GenerationList,
     )
     def get(self, request: Request) -> HttpResponse:
-        found = generation_list.page(request)
-        body = {"generations": [render.render(row) for row in found.rows], "next_cursor": found.next_cursor}
-        return respond(body, headers=found.headers)
+        page = generation_list.page(request)
+        body = {"generations": [render.as_json(row) for row in page.rows], "next_cursor": page.next_cursor}
+        return respond(body, headers=page.headers)
 
 
 class OneGeneration(ApiView):
     @extend_schema(
         operation_id="generations_get",
-        summary="One generation",
+        summary="Get a generation",
         parameters=[long_poll.PARAMETER],
         responses=GenerationRow,
     )
     def get(self, request: Request, generation_id: str) -> HttpResponse:
-        generation, waited = awaited(request, tenant_scope.own(request, generation_id))
+        generation, waited = wait_until_finished(request, tenant_scope.get_own(request, generation_id))
         return render.answer(generation, headers=waited)
 
     @extend_schema(
         operation_id="generations_delete",
-        summary="Remove its video and pictures from the bucket",
+        summary="Delete a generation's video and images from the bucket",
         request=None,
         responses={204: None, 202: GenerationRow},
     )
     def delete(self, request: Request, generation_id: str) -> HttpResponse:
-        """Once it is over. The row and the ledger stay; 202 where the bucket does not answer and the worker goes on."""
-        generation = tenant_scope.own(request, generation_id)
+        """Only a generation that has ended can be deleted. Its row and its ledger entries stay.
+
+        A 202 means that the bucket does not answer, and that a worker will finish the deletion.
+        """
+        generation = tenant_scope.get_own(request, generation_id)
         return respond(status=204) if deletion.delete(generation) else render.answer(generation, status=202)
 
 
-def awaited(request: Request, generation: Generation) -> tuple[Generation, dict[str, str]]:
-    """The generation as it stands when it has ended, or when the time that the caller would wait is over."""
-    seconds = long_poll.wanted(request)
-    if seconds is None or generation.finished_at or not long_poll.until_ended(generation.pk, seconds):
+def wait_until_finished(request: Request, generation: Generation) -> tuple[Generation, dict[str, str]]:
+    """Wait as long as the caller prefers, and return the generation as it is then, with the answer's headers.
+
+    Return the generation at once, and no headers, if the caller did not ask to wait or no place to wait is free.
+    """
+    seconds = long_poll.preferred_seconds(request)
+    if seconds is None or generation.finished_at or not long_poll.wait_until_finished(generation.pk, seconds):
         return generation, {}
-    return tenant_scope.own(request, str(generation.pk)), long_poll.headers(seconds)
+    return tenant_scope.get_own(request, str(generation.pk)), long_poll.headers(seconds)

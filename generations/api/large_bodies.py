@@ -1,4 +1,4 @@
-"""How many large bodies one web process reads at once: each takes several times its size while it is checked."""
+"""The limit of large bodies that a web process reads at once: checking a body takes several times its size."""
 
 import threading
 from typing import Any
@@ -10,64 +10,68 @@ from rest_framework.request import Request
 from generations.api.json_codec import stated_length
 from tenants.api.base import ApiView
 
-LARGE = 4 * 1024**2  # bytes; smaller ones are many, and are soon done with
-RETRY_AFTER = 5  # seconds; a picture of 30 MB is checked and stored within them
+LARGE_BODY_BYTES = 4 * 1024**2  # smaller bodies are frequent, and are read quickly
+RETRY_AFTER_SECONDS = 5  # an image of 30 MB is checked and stored within them
 
-# A form's pictures lie on the disk while they are checked, and the server keeps what it has read of them: a quarter of
-# what the JSON of a picture takes.
-IN_JSON, IN_A_FORM = 4, 1
+# The units of the budget that a body takes. The images of a form lie on the disk while they are checked, and the server
+# keeps what it has read of them: a quarter of the memory that an image in JSON takes.
+JSON_UNITS, FORM_UNITS = 4, 1
 
 
-class Room:
-    """What is left of it, for all threads of the process."""
+class Budget:
+    """The units that are left for all threads of the process."""
 
-    def __init__(self, size: int) -> None:
-        self._left, self._lock = size, threading.Lock()
+    def __init__(self, units: int) -> None:
+        self._left, self._lock = units, threading.Lock()
 
-    def take(self, part: int) -> bool:
+    def reserve(self, units: int) -> bool:
+        """Take the units. Return False, and take none, if there are not enough."""
         with self._lock:
-            if self._left < part:
+            if self._left < units:
                 return False
-            self._left -= part
+            self._left -= units
             return True
 
-    def give(self, part: int) -> None:
+    def release(self, units: int) -> None:
+        """Give the units back."""
         with self._lock:
-            self._left += part
+            self._left += units
 
 
-_room = Room(settings.LARGE_BODIES * IN_JSON)
+_budget = Budget(settings.LARGE_BODIES * JSON_UNITS)
 
 
 class TooManyLargeBodies(APIException):
+    """The error of a large body for which the budget has too little left."""
+
     status_code = 503
     default_code = "too_many_large_bodies"
-    default_detail = "Too many large bodies are being read just now. Try again."
-    wait = RETRY_AFTER
+    default_detail = "Too many large bodies are being read at this moment. Try again later."
+    wait = RETRY_AFTER_SECONDS
 
 
 class LargeBodies(ApiView):
-    """A view whose large bodies wait outside: past LARGE_BODIES at once they are refused before they are read."""
+    """A view that refuses a large body before it is read while LARGE_BODIES of them are being read."""
 
-    _taken = 0  # of the room
+    _reserved = 0  # units of the budget
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         try:
             return super().dispatch(request, *args, **kwargs)
         finally:
-            _room.give(self._taken)
+            _budget.release(self._reserved)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        super().initial(request, *args, **kwargs)  # first: who has no key takes no room
-        if stated_length(request) <= LARGE:
+        super().initial(request, *args, **kwargs)  # first: a caller without a key takes nothing of the budget
+        if stated_length(request) <= LARGE_BODY_BYTES:
             return
-        part = IN_A_FORM if request.content_type.startswith("multipart/") else IN_JSON
-        if not _room.take(part):
+        units = FORM_UNITS if request.content_type.startswith("multipart/") else JSON_UNITS
+        if not _budget.reserve(units):
             raise TooManyLargeBodies
-        self._taken = part
+        self._reserved = units
 
     def release_body(self, request: Request) -> None:
-        """Free the body, once it was taken in, and its part of the budget, while the caller waits for an end."""
+        """Free the body and its units of the budget, before the caller waits for the generation to end."""
         request.META["wsgi.input"].release_body()  # seedance_service.http.request_body.RequestBody
-        taken, self._taken = self._taken, 0
-        _room.give(taken)
+        reserved, self._reserved = self._reserved, 0
+        _budget.release(reserved)

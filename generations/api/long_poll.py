@@ -1,7 +1,7 @@
-"""`Prefer: wait=30`: an answer that comes when the generation ends, or when that time is over.
+"""Long polling: with `Prefer: wait=30` the answer comes when the generation ends, or after this time.
 
-Who waits keeps a thread of the server and no database connection; one thread of the process looks for all of them, by
-one query at a time, while there are any. Their places are few: every other request needs a thread too.
+A waiting request keeps a thread of the server and no database connection. One thread of the process polls for all of
+them, with one query. Places to wait are limited (WAITERS), since all other requests need threads too.
 """
 
 import os
@@ -25,57 +25,61 @@ from tenants.db.operations import release_connection
 
 log = structlog.stdlib.get_logger(__name__)
 
-LONGEST = 60.0  # seconds; proxies and load balancers cut a silent connection at about that
-LOOK_EVERY = 0.25  # seconds
-AFTER_TROUBLE = 1.0  # seconds to the next look, where the database did not answer
+MAX_WAIT_SECONDS = 60.0  # proxies and load balancers cut a silent connection at about that
+POLL_INTERVAL_SECONDS = 0.25
+ERROR_INTERVAL_SECONDS = 1.0  # after a query that the database did not answer
 
 PARAMETER = OpenApiParameter(
     "Prefer",
     str,
     OpenApiParameter.HEADER,
     description=(
-        f"`wait=N` (RFC 7240): the answer comes when the generation ends, or after N seconds, {LONGEST:.0f} at most. "
-        "It then has `Preference-Applied`. Where too many wait already, it comes at once."
+        "`wait=N` (RFC 7240): the answer comes when the generation ends, or after N seconds, "
+        f"{MAX_WAIT_SECONDS:.0f} at most, and has `Preference-Applied`. "
+        "If too many requests wait already, the answer comes at once."
     ),
 )
 
-# Commas within quotes part nothing, and a quote that is not closed reaches to the end.
+# A comma within quotes is no separator, and a quote that is not closed reaches to the end.
 PREFERENCE = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.?)*+(?:"|\Z))++')
 SECONDS = re.compile(r'("?)([0-9]+)\1')
 
 
-def wanted(request: Request) -> float | None:
-    """Seconds that the caller would wait. RFC 7240: the first `wait` counts, and a malformed one is ignored."""
+def preferred_seconds(request: Request) -> float | None:
+    """Return the seconds that the caller is willing to wait, or None.
+
+    By RFC 7240 the first `wait` counts, and a malformed value is ignored.
+    """
     for preference in PREFERENCE.findall(request.META.get("HTTP_PREFER", "")):
         name, _, value = preference.partition(";")[0].partition("=")
         if name.strip().lower() == "wait":
             seconds = SECONDS.fullmatch(value.strip())
-            return min(float(seconds[2]), LONGEST) if seconds else None
+            return min(float(seconds[2]), MAX_WAIT_SECONDS) if seconds else None
     return None
 
 
 def headers(seconds: float) -> dict[str, str]:
-    """Of an answer that waited."""
+    """Return the headers of an answer that waited."""
     return {"Preference-Applied": f"wait={seconds:.0f}"}
 
 
-class Watch:
-    """Those who wait in this process, and the thread that looks for them."""
+class Watcher:
+    """The requests that wait in this process, and the thread that polls for them."""
 
     def __init__(self) -> None:
-        self.begin_anew()
+        self.reset()
 
-    def begin_anew(self) -> None:
-        """In a process that was forked: its parent's threads, and what they had locked, are not its own."""
+    def reset(self) -> None:
+        """Start without requests and thread, also after a fork: the parent's threads and locks stay with the parent."""
         self._lock = threading.Lock()
         self._waiting: dict[threading.Event, UUID] = {}
         self._thread: threading.Thread | None = None
         self._is_stopped = False
 
     def join(self, generation_id: UUID) -> threading.Event | None:
-        """What is set when that generation has ended; None where every place is taken."""
+        """Return the event that is set when the generation ends, or None if no place to wait is free."""
         with self._lock:
-            if self._is_stopped or len(self._waiting) >= settings.WAITERS or not self._ensure_watcher():
+            if self._is_stopped or len(self._waiting) >= settings.WAITERS or not self._ensure_thread():
                 return None
             ended = threading.Event()
             self._waiting[ended] = generation_id
@@ -83,22 +87,23 @@ class Watch:
             return ended
 
     def leave(self, ended: threading.Event) -> None:
+        """Give the place to wait back."""
         with self._lock:
             del self._waiting[ended]
             metrics.WAITERS.set(len(self._waiting))
 
     def stop(self) -> None:
-        """Nobody waits any longer, from now on."""
+        """End all waiting, and allow none from now on."""
         with self._lock:
             self._is_stopped = True
             for ended in self._waiting:
                 ended.set()
 
-    def _ensure_watcher(self) -> bool:
-        """Start the thread that looks for all, unless it runs. Return False where none can be. Call under the lock."""
+    def _ensure_thread(self) -> bool:
+        """Start the polling thread, unless it runs. Return False if no thread can start. The caller holds the lock."""
         if self._thread and self._thread.is_alive():
             return True
-        self._thread = threading.Thread(target=self._look_for_all, name="waiting", daemon=True)
+        self._thread = threading.Thread(target=self._poll_until_empty, name="waiting", daemon=True)
         try:
             self._thread.start()
         except RuntimeError:  # the machine has no thread left
@@ -106,64 +111,68 @@ class Watch:
             return False
         return True
 
-    def _look_for_all(self) -> None:
+    def _poll_until_empty(self) -> None:
+        """Poll while any request waits."""
         try:
-            while waiting := self._those_who_wait():
-                time.sleep(_look(waiting))
+            while waiting := self._waiting_or_end():
+                time.sleep(_wake_ended(waiting))
         finally:
             connection.close()
 
-    def _those_who_wait(self) -> dict[threading.Event, UUID]:
-        """Where there are none this thread is over, and who comes next starts another."""
+    def _waiting_or_end(self) -> dict[threading.Event, UUID]:
+        """Return the waiting requests. If there are none, give up the thread: the next request starts another."""
         with self._lock:
             if not self._waiting:
                 self._thread = None
             return dict(self._waiting)
 
 
-def _look(waiting: Mapping[threading.Event, UUID]) -> float:
-    """Wakes those whose generation has ended. Returns the seconds to the next look."""
+def _wake_ended(waiting: Mapping[threading.Event, UUID]) -> float:
+    """Wake the requests whose generation has ended. Return the seconds until the next poll."""
     ended = Generation.objects.filter(pk__in=set(waiting.values()), finished_at__isnull=False)
     try:
-        over = set(ended.values_list("pk", flat=True))
+        ended_ids = set(ended.values_list("pk", flat=True))
     except Error as error:
         log.warning("the database does not tell what has ended", error=type(error).__name__)
         connection.close()
-        return AFTER_TROUBLE
-    for one, generation_id in waiting.items():
-        if generation_id in over:
-            one.set()
-    return LOOK_EVERY
+        return ERROR_INTERVAL_SECONDS
+    for event, generation_id in waiting.items():
+        if generation_id in ended_ids:
+            event.set()
+    return POLL_INTERVAL_SECONDS
 
 
-_watch = Watch()
-os.register_at_fork(after_in_child=_watch.begin_anew)
+_watcher = Watcher()
+os.register_at_fork(after_in_child=_watcher.reset)
 
 
-def until_ended(generation_id: UUID, seconds: float) -> bool:
-    """Wait until it has ended, or the time is over. False, at once, where every place of this process is taken."""
-    ended = _watch.join(generation_id) if seconds > 0 else None
+def wait_until_finished(generation_id: UUID, seconds: float) -> bool:
+    """Wait until the generation has ended, or the time is over. Return False at once if no place to wait is free."""
+    ended = _watcher.join(generation_id) if seconds > 0 else None
     if ended is None:
         return False
     try:
         release_connection()
-        ended.wait(min(seconds, LONGEST))
+        ended.wait(min(seconds, MAX_WAIT_SECONDS))
     finally:
-        _watch.leave(ended)
+        _watcher.leave(ended)
     return True
 
 
 def end_with_the_process() -> None:
-    """Called once in the main thread of a web process: the server ends it only when every request was answered, so a
-    SIGTERM must end all waiting. The server sets the signal's handler itself, later; the wakeup descriptor stays."""
-    heard, told = socket.socketpair()
-    told.setblocking(False)
-    signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
-    threading.Thread(target=_hear, args=(heard, told), name="signals", daemon=True).start()
+    """End all waiting at SIGTERM or SIGINT: the server ends the process only when every request is answered.
+
+    Call this once, in the main thread of a web process. The server sets the signals' handlers itself, later; the wakeup
+    descriptor stays.
+    """
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    threading.Thread(target=_await_signal, args=(reader, writer), name="signals", daemon=True).start()
 
 
-def _hear(heard: socket.socket, told: socket.socket) -> None:
-    """Each byte is a signal's number. `told` is kept open."""
-    while heard.recv(1)[0] not in (signal.SIGTERM, signal.SIGINT):
+def _await_signal(reader: socket.socket, writer: socket.socket) -> None:
+    """Stop the watcher at the first signal to end. Each byte is a signal's number; the argument keeps `writer` open."""
+    while reader.recv(1)[0] not in (signal.SIGTERM, signal.SIGINT):
         pass
-    _watch.stop()
+    _watcher.stop()

@@ -1,4 +1,4 @@
-"""A generation as callers of /v1/ see it. Its URLs are signed at each read."""
+"""A generation as the body of an answer under /v1/. Signed URLs are fresh at each read."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,44 +6,46 @@ from typing import Any
 from django.http import HttpResponse
 from django.utils import timezone
 
-from generations.bucket import links, objects
+from generations.bucket import links, signed_urls
 from generations.catalog import eta
 from generations.models import Generation, InputImage
 from tenants import amounts, times
 from tenants.api.base import respond
 
-AS_THEY_ARE = (
+PLAIN = (
     *("status", "progress_percent", "model", "prompt", "resolution", "aspect_ratio", "duration", "camera_fixed"),
     *("seed", "seed_source", "external_id", "metadata", "webhook_url", "test"),
 )
 
 
 def answer(generation: Generation, *, status: int = 200, headers: dict[str, str] | None = None) -> HttpResponse:
-    """One generation; while it is not over, with the time after which asking again is worth it."""
-    return respond(render(generation), status=status, headers={**(headers or {}), **retry_after(generation)})
+    """Return the answer with one generation, with `Retry-After` until the generation ends."""
+    return respond(as_json(generation), status=status, headers={**(headers or {}), **retry_after(generation)})
 
 
-def first(generation: Generation) -> dict[str, Any]:
-    """What its caller was told when it was made, whenever that is asked for again."""
-    return {**render(generation), "eta": generation.first_eta}
+def as_created(generation: Generation) -> dict[str, Any]:
+    """Return the body of the answer to the create, which is the same whenever the create is repeated."""
+    return {**as_json(generation), "eta": generation.first_eta}
 
 
 def retry_after(generation: Generation) -> dict[str, str]:
+    """Return the `Retry-After` header, in seconds; no header for a generation that has ended."""
     if generation.finished_at:
         return {}
     age = (timezone.now() - generation.created_at).total_seconds()
     return {"Retry-After": str(eta.retry_after(eta.remaining(generation), age))}
 
 
-def render(generation: Generation) -> dict[str, Any]:
+def as_json(generation: Generation) -> dict[str, Any]:
+    """Return the generation as the body of an answer."""
     served = links.has_video(generation)
     return {
         "id": str(generation.pk),
-        **{name: getattr(generation, name) for name in AS_THEY_ARE},
+        **{name: getattr(generation, name) for name in PLAIN},
         "image": _image(generation.image, generation.image_url),
         "last_image": _image(generation.last_image, generation.last_image_url),
         "rerun_of": str(generation.rerun_of) if generation.rerun_of else None,
-        "price_usd": amounts.usd(generation.price_micro),
+        "price_usd": amounts.format_usd(generation.price_micro),
         "created_at": times.rfc3339(generation.created_at),
         "submitted_at": times.rfc3339(generation.submitted_at),
         "finished_at": times.rfc3339(generation.finished_at),
@@ -52,13 +54,13 @@ def render(generation: Generation) -> dict[str, Any]:
         "eta": eta.remaining(generation),
         "video": _video(generation) if served else None,
         "poster": {"url": links.poster_url(generation)} if served else None,
-        "expires_at": times.rfc3339(objects.signed_until()) if served else None,
+        "expires_at": times.rfc3339(signed_urls.expires_at()) if served else None,
         "error": _error(generation),
     }
 
 
 def events(generation: Generation) -> Iterator[dict[str, Any]]:
-    """Its life so far, oldest first."""
+    """Return the generation's events, oldest first, numbered from 1."""
     for number, event in enumerate(generation.events.all(), 1):
         yield {
             "sequence": number,
@@ -69,10 +71,11 @@ def events(generation: Generation) -> Iterator[dict[str, Any]]:
 
 
 def _image(image: InputImage | None, url: str) -> dict[str, Any] | None:
+    """Return an input image: its URL if one was given, and the facts of its bytes once they are stored."""
     if image is None:
         return {"url": url} if url else None
-    known = {name: getattr(image, name) for name in ("sha256", "format", "width", "height", "size")}
-    return {**({"url": url} if url else {}), **known}
+    stored = {name: getattr(image, name) for name in ("sha256", "format", "width", "height", "size")}
+    return {**({"url": url} if url else {}), **stored}
 
 
 def _video(generation: Generation) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What both entrances read: a tenant's own rows."""
+"""The rows that a caller may see: those of its own tenant and mode. Both APIs read generations here."""
 
 from typing import Any
 from uuid import UUID
@@ -15,18 +15,21 @@ from tenants.models import ApiKey
 
 
 def own_rows(request: Request) -> QuerySet[Generation]:
-    """The caller's generations. A test key sees tests, a live one the rest."""
+    """Return the caller's generations. A test key sees those of test mode, a live key the others."""
     key = key_of(request)
-    return Generation.objects.filter(**of_its_world(key)).select_related(*IMAGE_FIELDS)
+    return Generation.objects.filter(**in_scope(key)).select_related(*IMAGE_FIELDS)
 
 
-def of_its_world(key: ApiKey) -> dict[str, Any]:
-    """The conditions on a row of the tenant's, as its indexes have them: SQLite reads none by `NOT test`."""
+def in_scope(key: ApiKey) -> dict[str, Any]:
+    """Return the conditions on rows of the key's tenant and mode.
+
+    `test__in` is how the indexes have the mode: SQLite uses none of them for `NOT test`.
+    """
     return {"tenant": key.tenant_id, "test__in": [key.test]}
 
 
-# The most frequent question of all.
-_own = Select(
+# Prepared, since this is the most frequent query of all.
+_select_own = Select(
     lambda pk, tenant, test: Generation.objects.filter(pk=pk, tenant=tenant, test__in=[test]).select_related(
         *IMAGE_FIELDS
     ),
@@ -36,15 +39,17 @@ _own = Select(
 )
 
 
-def own(request: Request, text: str) -> Generation:
-    """Return the caller's generation of that id. Raises GenerationNotFound, the same for another tenant's, an unknown
-    and a malformed id."""
+def get_own(request: Request, text: str) -> Generation:
+    """Return the caller's generation with this id.
+
+    Raise GenerationNotFound, in the same words, for an id of another tenant, an unknown id and a malformed one.
+    """
     key = key_of(request)
     try:
-        wanted = UUID(text)
+        generation_id = UUID(text)
     except ValueError as error:
         raise GenerationNotFound from error
-    found: Generation | None = next(_own(wanted, key.tenant_id, key.test), None)
-    if found is None:
+    generation: Generation | None = next(_select_own(generation_id, key.tenant_id, key.test), None)
+    if generation is None:
         raise GenerationNotFound
-    return found
+    return generation

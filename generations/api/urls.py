@@ -1,3 +1,5 @@
+"""The routes of generations, usage and webhooks, in both APIs."""
+
 from django.urls import path
 
 from generations.api import generation_actions, generations, novita, usage, webhooks

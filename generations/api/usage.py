@@ -1,4 +1,4 @@
-"""GET /v1/usage: what the tenant used, as JSON or as CSV."""
+"""GET /v1/usage: the tenant's usage, as JSON or as CSV."""
 
 from typing import Any
 
@@ -8,45 +8,49 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from generations.api.fields import Day, validated
+from generations.api.fields import Day, validate
 from generations.reports import usage
+from tenants import csv_export
 from tenants.api.base import JSON, ApiView, key_of, respond
-from tenants.csv_export import as_csv
 from tenants.models import ApiKey
 
-MOST_DAYS = 366
+MAX_DAYS = 366
 CSV = "text/csv"
 
 
-class Asked(serializers.Serializer[Any]):
-    """The query's parameters. Days are the tenant's own, both of them within what is asked for."""
+class UsageQuery(serializers.Serializer[Any]):
+    """The parameters of the query. Days are those of the tenant's time zone; the first and the last are included."""
 
-    to = Day(required=False, help_text="The last day; today, if not given.")
+    to = Day(required=False, help_text="The last day. Default: today.")
     group_by = serializers.ChoiceField(usage.GROUPS, default="day")
-    format = serializers.ChoiceField(["json", "csv"], default="json", help_text="Or by `Accept: text/csv`.")
+    format = serializers.ChoiceField(["json", "csv"], default="json", help_text="`Accept: text/csv` asks for CSV too.")
 
     def get_fields(self) -> dict[str, Any]:
-        first = Day(required=False, help_text="The first day; that of the month, if not given.")
-        return {"from": first, **super().get_fields()}  # `from` is no name that Python allows
+        first = Day(required=False, help_text="The first day. Default: the first day of the month of `to`.")
+        return {"from": first, **super().get_fields()}  # `from` can be no name in Python
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         last = attrs.setdefault("to", self.context["today"])
         first = attrs.setdefault("from", last.replace(day=1))
-        if not (first <= last and (last - first).days < MOST_DAYS):
-            raise serializers.ValidationError({"from": f"From 1 to {MOST_DAYS} days are wanted, the first one first."})
+        if not (first <= last and (last - first).days < MAX_DAYS):
+            raise serializers.ValidationError({"from": f"Ask for 1 to {MAX_DAYS} days; `from` must not be after `to`."})
         return attrs
 
 
 class UsageSums(serializers.Serializer[Any]):
+    """Counts, seconds and amounts of a group of generations."""
+
     accepted = serializers.IntegerField()
     succeeded = serializers.IntegerField()
     failed = serializers.IntegerField()
     cancelled = serializers.IntegerField()
-    live = serializers.IntegerField(help_text="Not ended yet.")
-    seconds = serializers.IntegerField(help_text="Of video delivered.")
-    usd = serializers.CharField(help_text="Spent: the price of what succeeded.")
-    held_usd = serializers.CharField(help_text="Held for what has not ended yet.")
-    success_rate = serializers.FloatField(allow_null=True, help_text="Succeeded of succeeded and failed; null: none.")
+    live = serializers.IntegerField(help_text="Generations in progress.")
+    seconds = serializers.IntegerField(help_text="Seconds of video delivered.")
+    usd = serializers.CharField(help_text="The price of generations that succeeded.")
+    held_usd = serializers.CharField(help_text="Held for generations in progress.")
+    success_rate = serializers.FloatField(
+        allow_null=True, help_text="Share of succeeded among succeeded and failed; null: there are none."
+    )
 
 
 class UsageLine(UsageSums):
@@ -55,11 +59,11 @@ class UsageLine(UsageSums):
     resolution = serializers.CharField(required=False)
 
 
-class UsageShape(serializers.Serializer[Any]):
+class UsageSchema(serializers.Serializer[Any]):
     to = serializers.DateField()
     time_zone = serializers.CharField()
     group_by = serializers.ChoiceField(usage.GROUPS)
-    test = serializers.BooleanField(help_text="A test key sees the use of test keys.")
+    test = serializers.BooleanField(help_text="A test key sees the usage of test keys.")
     rows = UsageLine(many=True)
     total = UsageSums()
 
@@ -72,23 +76,23 @@ class UsageView(ApiView):
     media_types = (JSON, CSV)
 
     def choose_media_type(self, request: Request) -> str:
-        """`?format=csv` counts more than the Accept header: it can be written into an address."""
+        """Return the media type. `?format=csv` overrules the Accept header, since it can be part of a link."""
         return CSV if request.query_params.get("format") == "csv" else super().choose_media_type(request)
 
     @extend_schema(
         operation_id="usage",
-        summary="Counts, seconds and USD by day, key or resolution",
-        parameters=[Asked],
-        responses={(200, "application/json"): UsageShape, (200, "text/csv"): str},
+        summary="Get usage by day, key or resolution",
+        parameters=[UsageQuery],
+        responses={(200, "application/json"): UsageSchema, (200, "text/csv"): str},
     )
     def get(self, request: Request) -> HttpResponse:
         key = key_of(request)
         today = timezone.now().astimezone(key.tenant.zone).date()
-        asked = validated(Asked, request.query_params.dict(), today=today)  # as what it is: "" is a wrong day
-        first, last, group_by = (asked[name] for name in ("from", "to", "group_by"))
-        found = usage.for_tenant(key.tenant, first, last, group_by, test=key.test)
+        query = validate(UsageQuery, request.query_params.dict(), today=today)  # of a QueryDict, "" would be no value
+        first, last, group_by = (query[name] for name in ("from", "to", "group_by"))
+        report = usage.for_tenant(key.tenant, first, last, group_by, test=key.test)
         if request.accepted_media_type == CSV:
-            content = as_csv([group_by, *usage.COLUMNS], found.rows)
+            content = csv_export.render([group_by, *usage.COLUMNS], report.rows)
             return HttpResponse(content.encode(), content_type=f"{CSV}; charset=utf-8")
         span = {"from": first.isoformat(), "to": last.isoformat(), "time_zone": key.tenant.time_zone}
-        return respond({**span, "group_by": group_by, "test": key.test, "rows": found.rows, "total": found.total})
+        return respond({**span, "group_by": group_by, "test": key.test, "rows": report.rows, "total": report.total})

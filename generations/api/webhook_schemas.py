@@ -1,74 +1,81 @@
-"""What the webhooks' addresses take, and how endpoints and deliveries look."""
+"""The bodies of webhook requests and answers: endpoints, secrets and deliveries."""
 
 import json
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from generations.api import pagination
-from generations.api.fields import Flag, Name, OneOf, Url, Whole
-from generations.api.request_bodies import LONGEST_URL, Strict
+from generations.api.fields import Choice, JsonBoolean, JsonInteger, SingleLine, Url
+from generations.api.request_bodies import MAX_URL_CHARS, Strict
 from generations.models import Delivery, DeliveryAttempt, WebhookEndpoint
 from generations.webhooks import outbox
 from generations.webhooks.endpoints import DEFAULT_OVERLAP, MAX_OVERLAP
 from tenants import times
 
-LONGEST_OVERLAP_HOURS = MAX_OVERLAP.days * 24
-EVENTS = "The types that it is told of; none, or an empty list: all but `generation.running`."
+MAX_OVERLAP_HOURS = MAX_OVERLAP.days * 24
+EVENTS = (
+    "The event types that the endpoint receives. Without types, or with an empty list: all but `generation.running`."
+)
 
 
 class EndpointCreate(Strict):
-    url = Url(max_length=LONGEST_URL, help_text="https, and a public host.")
+    url = Url(max_length=MAX_URL_CHARS, help_text="An https URL of a public host.")
     events = serializers.ListField(
-        child=OneOf(outbox.EVENT_TYPES), default=list, max_length=len(outbox.EVENT_TYPES), help_text=EVENTS
+        child=Choice(outbox.EVENT_TYPES), default=list, max_length=len(outbox.EVENT_TYPES), help_text=EVENTS
     )
-    description = Name(default="", allow_blank=True, max_length=200)
+    description = SingleLine(default="", allow_blank=True, max_length=200)
 
 
 class EndpointChange(Strict):
-    """What is not given stays as it is."""
+    """A field that is not given stays as it is."""
 
-    url = Url(required=False, max_length=LONGEST_URL, help_text="https, and a public host.")
+    url = Url(required=False, max_length=MAX_URL_CHARS, help_text="An https URL of a public host.")
     events = serializers.ListField(
-        required=False, child=OneOf(outbox.EVENT_TYPES), max_length=len(outbox.EVENT_TYPES), help_text=EVENTS
+        required=False, child=Choice(outbox.EVENT_TYPES), max_length=len(outbox.EVENT_TYPES), help_text=EVENTS
     )
-    description = Name(required=False, allow_blank=True, max_length=200)
-    enabled = Flag(required=False, help_text="false: nothing is sent to it, and what was under way has failed.")
+    description = SingleLine(required=False, allow_blank=True, max_length=200)
+    enabled = JsonBoolean(
+        required=False, help_text="false: nothing more is sent to the endpoint, and pending deliveries fail."
+    )
 
 
 class Rotation(Strict):
-    overlap_hours = Whole(
+    overlap_hours = JsonInteger(
         default=int(DEFAULT_OVERLAP.total_seconds() // 3600),
         min_value=0,
-        max_value=LONGEST_OVERLAP_HOURS,
-        help_text="For how long the old secret signs too.",
+        max_value=MAX_OVERLAP_HOURS,
+        help_text="How long the old secret signs too, in hours.",
     )
 
 
 class Filters(pagination.Query):
     endpoint = serializers.UUIDField(required=False)
     generation = serializers.UUIDField(required=False)
-    status = OneOf(Delivery.Status.values, required=False)
+    status = Choice(Delivery.Status.values, required=False)
 
 
 class EndpointRow(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     url = serializers.CharField()
     description = serializers.CharField()
-    events = serializers.ListField(child=serializers.CharField(), help_text="Empty: all but `generation.running`.")
+    events = serializers.ListField(
+        child=serializers.CharField(), help_text="An empty list means all but `generation.running`."
+    )
     enabled = serializers.BooleanField()
     disabled_at = serializers.DateTimeField(allow_null=True)
-    disabled_reason = serializers.CharField(help_text="Where the service or its operators did it.")
-    failing_since = serializers.DateTimeField(allow_null=True, help_text="Its first failure since the last success.")
+    disabled_reason = serializers.CharField(help_text="Not empty if the service or an operator disabled the endpoint.")
+    failing_since = serializers.DateTimeField(allow_null=True, help_text="The first failure since the last success.")
     previous_secret_until = serializers.DateTimeField(
-        allow_null=True, help_text="Until when the secret before the present one signs too."
+        allow_null=True, help_text="When the previous secret stops signing."
     )
     test = serializers.BooleanField()
     created_at = serializers.DateTimeField()
 
 
 class NewEndpoint(EndpointRow):
-    secret = serializers.CharField(help_text="Shown this once.")
+    secret = serializers.CharField(help_text="Shown only in this answer.")
 
 
 class EndpointList(serializers.Serializer[Any]):
@@ -76,45 +83,57 @@ class EndpointList(serializers.Serializer[Any]):
 
 
 class NewSecret(serializers.Serializer[Any]):
-    secret = serializers.CharField(help_text="Shown this once.")
-    previous_secret_until = serializers.DateTimeField(allow_null=True, help_text="Until when the old one signs too.")
+    secret = serializers.CharField(help_text="Shown only in this answer.")
+    previous_secret_until = serializers.DateTimeField(
+        allow_null=True, help_text="When the previous secret stops signing."
+    )
 
 
 class DeliveryRow(serializers.Serializer[Any]):
     id = serializers.UUIDField()
-    webhook_id = serializers.CharField(help_text="The header `webhook-id`: the same at each attempt.")
+    webhook_id = serializers.CharField(help_text="The header `webhook-id`, the same in each attempt.")
     type = serializers.CharField()
     status = serializers.ChoiceField(Delivery.Status.choices)
     webhook_endpoint = serializers.UUIDField(allow_null=True)
     generation = serializers.UUIDField(allow_null=True)
-    url = serializers.CharField(allow_null=True, help_text="Where it is no endpoint's: the generation's own.")
-    attempt_count = serializers.IntegerField(help_text="Of its schedule; sending it again begins it anew.")
+    url = serializers.CharField(
+        allow_null=True, help_text="The generation's own webhook; null for a delivery to an endpoint."
+    )
+    attempt_count = serializers.IntegerField(
+        help_text="Attempts of the present schedule. Redelivery starts a new schedule."
+    )
     next_attempt_at = serializers.DateTimeField(allow_null=True)
     test = serializers.BooleanField()
     created_at = serializers.DateTimeField()
     finished_at = serializers.DateTimeField(allow_null=True)
 
 
-class AttemptShape(serializers.Serializer[Any]):
+class AttemptSchema(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
     milliseconds = serializers.IntegerField()
-    status_code = serializers.IntegerField(allow_null=True, help_text="null: no answer came.")
+    status_code = serializers.IntegerField(allow_null=True, help_text="null: there was no answer.")
     outcome = serializers.ChoiceField(DeliveryAttempt.Outcome.choices)
 
 
+@extend_schema_field({"$ref": "#/components/schemas/WebhookPayload"})
+class Payload(serializers.JSONField):
+    """The body of a delivery, as it is sent."""
+
+
 class OneDelivery(DeliveryRow):
-    attempts = AttemptShape(many=True)
-    payload = serializers.DictField(
-        allow_null=True, help_text="null: it is in Novita's form, and made at each attempt."
-    )
+    attempts = AttemptSchema(many=True)
+    payload = Payload(allow_null=True, help_text="null: a body in Novita's format, which is made at each attempt.")
 
 
 class DeliveryList(serializers.Serializer[Any]):
     webhook_deliveries = DeliveryRow(many=True)
-    next_cursor = serializers.CharField(allow_null=True, help_text="`cursor` of the next page; null: this is the last.")
+    next_cursor = serializers.CharField(
+        allow_null=True, help_text="The `cursor` of the next page; null: this is the last page."
+    )
 
 
-def endpoint(row: WebhookEndpoint) -> dict[str, Any]:
+def render_endpoint(row: WebhookEndpoint) -> dict[str, Any]:
+    """Return the endpoint as the body of an answer."""
     return {
         "id": str(row.pk),
         **{name: getattr(row, name) for name in ("url", "description", "events", "disabled_reason", "test")},
@@ -126,7 +145,8 @@ def endpoint(row: WebhookEndpoint) -> dict[str, Any]:
     }
 
 
-def delivery(row: Delivery) -> dict[str, Any]:
+def render_delivery(row: Delivery) -> dict[str, Any]:
+    """Return the delivery as a row of the list."""
     return {
         "id": str(row.pk),
         "webhook_id": row.message_id,
@@ -143,7 +163,12 @@ def delivery(row: Delivery) -> dict[str, Any]:
     }
 
 
-def whole_delivery(row: Delivery) -> dict[str, Any]:
+def render_with_attempts(row: Delivery) -> dict[str, Any]:
+    """Return the delivery with its attempts and its payload."""
+    attempts = [_render_attempt(attempt) for attempt in row.log.all()]
+    return {**render_delivery(row), "attempts": attempts, "payload": json.loads(row.body) if row.body else None}
+
+
+def _render_attempt(attempt: DeliveryAttempt) -> dict[str, Any]:
     names = ("milliseconds", "status_code", "outcome")
-    tries = [{"created_at": times.rfc3339(one.at), **{n: getattr(one, n) for n in names}} for one in row.log.all()]
-    return {**delivery(row), "attempts": tries, "payload": json.loads(row.body) if row.body else None}
+    return {"created_at": times.rfc3339(attempt.at), **{name: getattr(attempt, name) for name in names}}

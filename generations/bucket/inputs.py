@@ -1,4 +1,4 @@
-"""A generation's pictures: read from a caller's text or URL, checked, and kept in S3 under their SHA-256."""
+"""Input images in the bucket: store each once for a tenant, reuse it, delete it when no generation needs it."""
 
 import hashlib
 from collections.abc import Sequence
@@ -11,110 +11,95 @@ from django.utils import timezone
 
 from generations import errors
 from generations.bucket import object_keys, objects
-from generations.media import images
+from generations.bucket.errors import StorageError
+from generations.media.images import Image
 from generations.models import Generation, InputImage
-from generations.outbound import addresses, fetch
-from generations.outbound.errors import FetchRefused, FetchTooLarge
 from tenants.db.engine import engine
 from tenants.db.prepared_statements import Insert, Select
 
-READ_DEADLINE = 30.0  # seconds for the whole exchange
-
-
 _insert = Insert(InputImage)
-_known = Select(lambda tenant, sha256: InputImage.objects.filter(tenant=tenant, sha256=sha256), -1, "sha256")
+_select_existing = Select(lambda tenant, sha256: InputImage.objects.filter(tenant=tenant, sha256=sha256), -1, "sha256")
 
 
-def from_text(text: str) -> str | images.Image:
-    """The URL that the text is, or the checked picture that it holds as Base64. Raises a BadImage."""
-    if not images.is_url(text):
-        return images.inspect(images.decode(text))
-    try:
-        addresses.check_url(text)
-    except FetchRefused as error:
-        raise errors.ImageUrlRefused(reason=error) from error
-    return text
+def store(tenant_id: int, image: Image) -> InputImage:
+    """Return the row of the image once its bytes lie in the bucket. Bytes that are there already are not stored again.
 
-
-def from_url(url: str) -> images.Image:
-    """The checked picture behind a caller's URL. Raises a BadImage, or FetchFailed where trying again may help."""
-    try:
-        return images.inspect(fetch.read(url, limit=images.MAX_BYTES, deadline=READ_DEADLINE))
-    except FetchRefused as error:
-        raise errors.ImageUrlRefused(reason=error) from error
-    except FetchTooLarge as error:
-        raise errors.ImageTooManyBytes(limit=images.MAX_BYTES) from error
-
-
-def keep(tenant_id: int, image: images.Image) -> InputImage:
-    """The row of a picture whose bytes lie in the bucket; what is there already is not stored again."""
+    Raise StorageError.
+    """
     sha256 = image.sha256
-    known: InputImage | None = next(_known(tenant_id, sha256), None)
-    if known and known.gone_at:
-        return _kept_anew(known, image)
-    if known and objects.exists(known.key):  # an expiry rule may have deleted it since
-        return known
-    key = known.key if known else object_keys.input_key(tenant_id, sha256)
+    existing: InputImage | None = next(_select_existing(tenant_id, sha256), None)
+    if existing and existing.gone_at:
+        return _store_again(existing, image)
+    if existing and objects.exists(existing.key):  # an expiry rule of the bucket may have deleted it since
+        return existing
+    key = existing.key if existing else object_keys.input_key(tenant_id, sha256)
     objects.put(key, image.content, f"image/{image.format}", sha256)
-    if known is None:
+    if existing is None:
         shape = {"format": image.format, "width": image.width, "height": image.height, "size": len(image.content)}
-        sql, values = _insert.of(tenant_id=tenant_id, sha256=sha256, key=key, **shape)
-        engine.write(f"{sql} ON CONFLICT (tenant_id, sha256) DO NOTHING", values)  # another one may come first
-        known = next(_known(tenant_id, sha256))
-    return known
+        sql, values = _insert.with_values(tenant_id=tenant_id, sha256=sha256, key=key, **shape)
+        engine.write(f"{sql} ON CONFLICT (tenant_id, sha256) DO NOTHING", values)  # another request may be first
+        existing = next(_select_existing(tenant_id, sha256))
+    return existing
 
 
-def _kept_anew(known: InputImage, image: images.Image) -> InputImage:
-    """Under a name of its own: who gave the picture up may still be deleting the old one."""
-    old, key = known.key, object_keys.new_input_key(known.tenant_id, known.sha256)
-    objects.put(key, image.content, f"image/{image.format}", known.sha256)
+def _store_again(existing: InputImage, image: Image) -> InputImage:
+    """Store the bytes of a deleted image under a new key: its deletion may still be going on under the old one."""
+    old, key = existing.key, object_keys.new_input_key(existing.tenant_id, existing.sha256)
+    objects.put(key, image.content, f"image/{image.format}", existing.sha256)
     objects.delete(old)
-    if not InputImage.objects.filter(pk=known.pk, key=old).update(key=key, gone_at=None):
-        objects.delete(key)  # another one came first
-    known.refresh_from_db()
-    return known
+    if not InputImage.objects.filter(pk=existing.pk, key=old).update(key=key, gone_at=None):
+        objects.delete(key)  # another request was first
+    existing.refresh_from_db()
+    return existing
 
 
-def still_there(image: InputImage) -> InputImage:
-    """The picture itself. Raises InputsGone where its bytes are no longer in the bucket."""
+def require_stored(image: InputImage) -> InputImage:
+    """Return the image with its present key. Raise InputsGone if its bytes are no longer in the bucket."""
     image.refresh_from_db(fields=["gone_at", "key"])
     if image.gone_at or not objects.exists(image.key):
         raise errors.InputsGone
     return image
 
 
-def give_up(image: InputImage) -> None:
-    """Delete the picture's bytes, unless another generation was made from them that is not deleted."""
+def read_data_uri(image: InputImage) -> str:
+    """Return the image as a data URI, in which form it goes upstream.
+
+    Raise StorageError, also if the bucket gives other bytes than were stored.
+    """
+    content = objects.read(image.key)
+    if hashlib.sha256(content).hexdigest() != image.sha256:
+        raise StorageError("the bucket gave other bytes than the image's")
+    return f"data:image/{image.format};base64,{pybase64.b64encode(content).decode()}"
+
+
+def delete_unless_used(image: InputImage) -> None:
+    """Delete the image's bytes, unless a generation that is not deleted was created with it. Raise StorageError."""
     with transaction.atomic():
         locked = InputImage.objects.select_for_update().get(pk=image.pk)
-        alive = Generation.objects.filter(Q(image=locked) | Q(last_image=locked), deleted_at=None)
-        if not locked.gone_at and alive.exists():
+        users = Generation.objects.filter(Q(image=locked) | Q(last_image=locked), deleted_at=None)
+        if not locked.gone_at and users.exists():
             return
         InputImage.objects.filter(pk=locked.pk, gone_at=None).update(gone_at=timezone.now())
     objects.delete(locked.key)
 
 
-def unwanted(tenant_id: int, before: datetime) -> QuerySet[InputImage]:
-    """The tenant's pictures from before then that no generation which is live, or was made since, was made from."""
-    users = Generation.objects.filter(Q(created_at__gte=before) | Q(finished_at=None))
-    used = [Exists(users.filter(**{field: OuterRef("pk")})) for field in ("image", "last_image")]
-    return InputImage.objects.filter(~used[0], ~used[1], tenant=tenant_id, gone_at=None, created_at__lt=before)
+def unused(tenant_id: int, before: datetime) -> QuerySet[InputImage]:
+    """Return the tenant's images that were stored before `before` and that no recent generation uses.
+
+    A generation is recent if it has not finished, or was created at or after `before`.
+    """
+    recent = Generation.objects.filter(Q(created_at__gte=before) | Q(finished_at=None))
+    is_used = [Exists(recent.filter(**{field: OuterRef("pk")})) for field in ("image", "last_image")]
+    return InputImage.objects.filter(~is_used[0], ~is_used[1], tenant=tenant_id, gone_at=None, created_at__lt=before)
 
 
-def give_up_all(tenant_id: int, ids: Sequence[int], before: datetime) -> list[InputImage]:
-    """Those of them that are unwanted still, now that their bytes are deleted."""
+def delete_unused(tenant_id: int, ids: Sequence[int], before: datetime) -> list[InputImage]:
+    """Delete the bytes of those images that are still unused, and return them. Raise StorageError."""
     with transaction.atomic():
         locked = InputImage.objects.filter(pk__in=ids).order_by("pk").select_for_update(skip_locked=True)
-        mine = [one.pk for one in locked]  # whoever makes a generation from one waits until it is known to be gone
-        gone = list(unwanted(tenant_id, before).filter(pk__in=mine))
-        InputImage.objects.filter(pk__in=[one.pk for one in gone]).update(gone_at=timezone.now())
-    objects.delete_all([one.key for one in gone])
-    return gone
-
-
-def data_uri(image: InputImage) -> str:
-    """The form in which a picture goes upstream. Raises StorageTrouble where the bucket gives other bytes."""
-    content = objects.read(image.key)
-    if hashlib.sha256(content).hexdigest() != image.sha256:
-        raise errors.StorageError("the bucket gave other bytes than the picture's")
-    return f"data:image/{image.format};base64,{pybase64.b64encode(content).decode()}"
+        # A create that uses one of these images waits here, and then finds it deleted.
+        locked_ids = [image.pk for image in locked]
+        deleted = list(unused(tenant_id, before).filter(pk__in=locked_ids))
+        InputImage.objects.filter(pk__in=[image.pk for image in deleted]).update(gone_at=timezone.now())
+    objects.delete_many([image.key for image in deleted])
+    return deleted

@@ -19,14 +19,14 @@ from generations.catalog import eta, prices, video_models
 from generations.intake import generation_request, idempotency, record
 from generations.intake.generation_request import IMAGE_FIELDS, GenerationRequest, ImageSource
 from generations.intake.idempotency import IdempotencyKey
-from generations.media import images
+from generations.media import image_sources, images
 from generations.media.images import Image
 from generations.models import Generation, InputImage
 from generations.telemetry import metrics, tracing
 from tenants.db.operations import Statement
 from tenants.errors import LimitReached, NoSandbox, TenantSuspended
 from tenants.limits import admission
-from tenants.limits.windows import Standing
+from tenants.limits.windows import LimitUsage
 from tenants.models import ApiKey
 
 # A str is a URL that is read later. None means that the request has no such image.
@@ -42,7 +42,7 @@ class Accepted:
     """A created generation, and the usage of each limit right after it."""
 
     generation: Generation
-    limit_usage: list[Standing]  # empty for a replay
+    limit_usage: list[LimitUsage]  # empty for a replay
     is_replay: bool = False  # an earlier request with the same idempotency key created the generation
 
 
@@ -126,7 +126,7 @@ def _store_and_admit(
 
 def _admit(
     generation: Generation, checked: dict[str, CheckedImage], audit_entries: Sequence[Statement]
-) -> list[Standing]:
+) -> list[LimitUsage]:
     """Admit the generation: row, hold and counters are committed together, or nothing is.
 
     If the key or an input image was changed since it was read, read it again and try again.
@@ -169,7 +169,7 @@ def _draft(key: ApiKey, request: GenerationRequest) -> Generation:
 def _choose_seed(requested: int | None) -> tuple[int, Generation.SeedSource]:
     """Return the requested seed, or draw one: every generation has a concrete seed before it is submitted."""
     if requested is None or requested == video_models.RANDOM_SEED:
-        return random.randint(0, video_models.SEED_MAX), Generation.SeedSource.DRAWN  # noqa: S311  # no secret
+        return random.randint(0, video_models.MAX_SEED), Generation.SeedSource.DRAWN  # noqa: S311  # no secret
     return requested, Generation.SeedSource.CALLER
 
 
@@ -178,7 +178,7 @@ def _check_image(name: str, source: ImageSource | None) -> CheckedImage:
     try:
         match source:
             case str() if source:
-                return inputs.from_text(source)
+                return image_sources.from_text(source)
             case memoryview():
                 return images.inspect(images.decode(source))
             case mmap():
@@ -199,7 +199,7 @@ def _store_images(generation: Generation, checked: dict[str, CheckedImage]) -> N
 def _store_image(tenant_id: int, checked: CheckedImage) -> InputImage | None:
     match checked:
         case Image():
-            return inputs.keep(tenant_id, checked)
+            return inputs.store(tenant_id, checked)
         case InputImage():
-            return inputs.still_there(checked)
+            return inputs.require_stored(checked)
     return None

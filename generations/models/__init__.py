@@ -1,6 +1,9 @@
-"""The rows: generations, who works on them, and who is told of them."""
+"""The rows of generations, of the workers that process them, and of the webhooks that report them."""
 
-from generations.models.generation import Attempt, Event, Generation, InputImage, Label, SeedRecord
+from generations.models.generation import Generation, SeedRecord
 from generations.models.hourly_statistics import HourlyStatistics, StorageUse
+from generations.models.input_image import InputImage
+from generations.models.label import Label
+from generations.models.timeline import Attempt, Event
 from generations.models.webhooks import Delivery, DeliveryAttempt, WebhookEndpoint, WebhookSecret
 from generations.models.worker import MaintenanceCursor, Pace, Pause, Slot, Worker

@@ -1,4 +1,7 @@
-"""What is known of a generation. The schema knows the rules of its life; lifecycle.py writes it."""
+"""A generation: the request, the state, the upstream's answers and the stored video.
+
+The schema enforces the rules of the states. `lifecycle` writes the rows.
+"""
 
 from __future__ import annotations
 
@@ -10,47 +13,21 @@ from django.db.models import F, Q, Value
 from django.utils import timezone
 
 from generations import ids
+from generations.models.indexes import NEWEST_FIRST, TENANT_AND_MODE
+from generations.models.input_image import InputImage
 from tenants.models import ApiKey, Tenant
-
-OF_A_TENANT, NEWEST_FIRST = ("tenant", "test"), (F("created_at").desc(), F("id").desc())
-
-
-class InputImage(models.Model):
-    """One picture of one tenant, kept in S3 under its SHA-256 so that it can be requested again."""
-
-    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="images")
-    sha256 = models.CharField(max_length=64)
-    key = models.CharField(max_length=200, help_text="Where it lies in the bucket.")
-    format = models.CharField(max_length=10)
-    width = models.PositiveIntegerField()
-    height = models.PositiveIntegerField()
-    size = models.PositiveIntegerField(help_text="Bytes.")
-    created_at = models.DateTimeField(default=timezone.now)
-    gone_at = models.DateTimeField(
-        null=True, help_text="When its bytes were given up: every generation made from it was deleted."
-    )
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["tenant", "sha256"], name="an_image_is_kept_once_a_tenant")]
-        indexes = [
-            models.Index(fields=["sha256"], name="image_by_sha256"),  # serves the panel's search
-            models.Index(fields=["tenant", "created_at"], condition=Q(gone_at=None), name="image_by_age"),
-        ]
-
-    def __str__(self) -> str:
-        return self.sha256
 
 
 class Generation(models.Model):
-    """One video wanted. Its id is the caller's task_id."""
+    """One requested video. The id is `task_id` in the Novita-compatible API."""
 
     class Status(models.TextChoices):
-        QUEUED = "queued"  # durable, not yet sent
-        SUBMITTING = "submitting"  # a paid POST may be under way
-        IN_DOUBT = "in_doubt"  # the POST's answer was lost: it may or may not have been paid for
-        RUNNING = "running"  # the upstream renders it
-        COPYING = "copying"  # the upstream is done, the bytes are on their way to our bucket
-        SUCCEEDED = "succeeded"  # the bytes in our bucket were verified
+        QUEUED = "queued"  # stored, not yet sent
+        SUBMITTING = "submitting"  # a paid POST may be in flight
+        IN_DOUBT = "in_doubt"  # the answer to the POST was lost: the task may have been paid for
+        RUNNING = "running"  # the upstream renders the video
+        COPYING = "copying"  # the upstream has finished, and the video is being copied to our bucket
+        SUCCEEDED = "succeeded"  # the video in our bucket was verified
         FAILED = "failed"
         CANCELLED = "cancelled"
 
@@ -60,9 +37,9 @@ class Generation(models.Model):
 
     class WebhookFormat(models.TextChoices):
         STANDARD = "standard"
-        NOVITA = "novita"  # the payload that Novita sends, for `extra.webhook.url`
+        NOVITA = "novita"  # the payload that Novita sends; for `extra.webhook.url`
 
-    was_due: datetime | None = None  # of one that was claimed: when it wanted attention; no column
+    was_due: datetime | None = None  # the due time before the claim, set by `Engine.claim`; no column
 
     LIVE: ClassVar = [Status.QUEUED, Status.SUBMITTING, Status.IN_DOUBT, Status.RUNNING, Status.COPYING]
     FINISHED: ClassVar = [Status.SUCCEEDED, Status.FAILED, Status.CANCELLED]
@@ -71,24 +48,30 @@ class Generation(models.Model):
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="generations", db_index=False)
     api_key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
     created_at = models.DateTimeField(default=timezone.now)
-    test = models.BooleanField(default=False, help_text="Made with a test key: for the sandbox, on no bill.")
+    test = models.BooleanField(
+        default=False, help_text="Created with a test key: rendered by the sandbox and never billed."
+    )
     idempotency_key = models.CharField(
-        max_length=255, null=True, help_text="The caller's; the same one makes no other."
+        max_length=255, null=True, help_text="The caller's key: another create with this key returns this generation."
     )
-    idempotency_digest = models.CharField(max_length=64, blank=True, db_default="", help_text="Of what it came with.")
+    idempotency_digest = models.CharField(
+        max_length=64, blank=True, db_default="", help_text="The digest of the request that came with the key."
+    )
 
-    external_id = models.CharField(max_length=255, blank=True, db_default="", help_text="The caller's own name for it.")
+    external_id = models.CharField(max_length=255, blank=True, db_default="", help_text="The caller's own identifier.")
     metadata = models.JSONField(default=dict, db_default=Value({}, models.JSONField()))
-    rerun_of = models.UUIDField(null=True, help_text="The generation whose inputs it takes again.")
+    rerun_of = models.UUIDField(null=True, help_text="The generation whose inputs were used again.")
     traceparent = models.CharField(
-        max_length=55, blank=True, db_default="", help_text="W3C Trace Context: the trace that its create is part of."
+        max_length=55, blank=True, db_default="", help_text="The W3C Trace Context of the create."
     )
-    webhook_url = models.TextField(blank=True, db_default="", help_text="Told when it ends, besides the endpoints.")
+    webhook_url = models.TextField(
+        blank=True, db_default="", help_text="Notified when the generation finishes, in addition to the endpoints."
+    )
     webhook_format = models.CharField(
         max_length=10, choices=WebhookFormat.choices, default=WebhookFormat.STANDARD, db_default="standard"
     )
 
-    # What was asked for, exactly: enough to ask for it again.
+    # The request: enough to repeat it exactly.
     model = models.CharField(max_length=50)
     prompt = models.TextField(blank=True)
     resolution = models.CharField(max_length=10)
@@ -97,36 +80,45 @@ class Generation(models.Model):
     camera_fixed = models.BooleanField(default=False)
     seed = models.BigIntegerField()
     seed_source = models.CharField(max_length=10, choices=SeedSource.choices)
-    image_url = models.TextField(blank=True, help_text="Where the caller gave a URL; the picture is in `image`.")
+    image_url = models.TextField(
+        blank=True, help_text="The URL, if the caller gave one; `image` is the image behind it."
+    )
     image = models.ForeignKey(InputImage, on_delete=models.PROTECT, null=True, related_name="+")
     last_image_url = models.TextField(blank=True)
     last_image = models.ForeignKey(InputImage, on_delete=models.PROTECT, null=True, related_name="+")
     first_eta = models.PositiveIntegerField(
-        null=True, help_text="Seconds, as its caller was told at first: asked again, it is told the same."
+        "first estimate",
+        null=True,
+        help_text="Seconds until the finish, as estimated at the create. A repeated create returns the same value.",
     )
-    price_micro = models.BigIntegerField(help_text="The worst case in micro-USD, frozen at admission.")
+    price_micro = models.BigIntegerField(help_text="The maximum price in micro-USD, fixed at admission.")
 
-    # Where it stands.
+    # The state.
     status = models.CharField(max_length=12, choices=Status.choices, default=Status.QUEUED)
-    due_at = models.DateTimeField(null=True, help_text="When it next wants attention.")
+    due_at = models.DateTimeField(
+        null=True, help_text="The time of the next step. Empty if the generation is finished."
+    )
     fencing_token = models.PositiveIntegerField(
-        db_column="turn", default=0, help_text="Grows with each claim: an outdated worker writes nothing."
+        db_column="turn", default=0, help_text="Counts the claims. A worker with an older number writes nothing."
     )
     consecutive_failures = models.PositiveIntegerField(
-        db_column="tries", default=0, help_text="Failed tries of the present step in a row."
+        db_column="tries", default=0, help_text="How often the present step has failed in a row."
     )
     progress_percent = models.PositiveSmallIntegerField(default=0)
-    resumed_at = models.DateTimeField(null=True, help_text="When a doubt ended: it was sent again, or found.")
+    resumed_at = models.DateTimeField(
+        null=True,
+        help_text="When the status in_doubt ended, with a task found or another attempt queued.",
+    )
     finished_at = models.DateTimeField(null=True)
     error_code = models.CharField(max_length=50, blank=True)
     error_message = models.TextField(blank=True)
 
-    # What the upstream said.
+    # The upstream's answers.
     submitted_at = models.DateTimeField(null=True)
     upstream_id = models.CharField(max_length=200, null=True, unique=True)
-    upstream_seed = models.BigIntegerField(null=True, help_text="The seed that the upstream reports it used.")
+    upstream_seed = models.BigIntegerField(null=True, help_text="The seed that the upstream reports.")
 
-    # What lies in the bucket.
+    # The objects in the bucket.
     video_key = models.CharField(max_length=200, blank=True)
     video_size = models.PositiveBigIntegerField(null=True, help_text="Bytes.")
     video_sha256 = models.CharField(max_length=64, blank=True)
@@ -137,10 +129,10 @@ class Generation(models.Model):
     video_duration = models.FloatField(null=True, help_text="Seconds.")
     poster_key = models.CharField(max_length=200, blank=True)
 
-    # What is no longer there; the row and the ledger stay.
-    expired_at = models.DateTimeField(null=True, help_text="When its video was removed for its age.")
-    deleted_at = models.DateTimeField(null=True, help_text="From then on nothing of it is served.")
-    purged_at = models.DateTimeField(null=True, help_text="When its bytes were gone from the bucket.")
+    # Deletion. The row and the ledger stay.
+    expired_at = models.DateTimeField(null=True, help_text="When the video was removed because of its age.")
+    deleted_at = models.DateTimeField(null=True, help_text="From this time on nothing of the generation is served.")
+    purged_at = models.DateTimeField(null=True, help_text="When the files were deleted from the bucket.")
 
     class Meta:
         constraints = [
@@ -167,31 +159,31 @@ class Generation(models.Model):
             models.CheckConstraint(
                 name="an_image_is_kept_or_has_a_url", condition=Q(image__isnull=False) | ~Q(image_url="")
             ),
-            # Live and test are two worlds; rows without a key are never equal.
+            # Live and test keys never collide. Rows without an idempotency key are never equal.
             models.UniqueConstraint(
                 fields=["tenant", "test", "idempotency_key"], name="an_idempotency_key_makes_one_generation"
             ),
         ]
         indexes = [
-            # Serve the claims, by lane and of the queued ones by tenant: finished rows are in neither.
+            # Serve the claims: by lane, and queued rows by tenant. Finished rows are in neither index.
             models.Index(fields=["status", "due_at"], condition=Q(due_at__isnull=False), name="generation_due_by_lane"),
             models.Index(fields=["tenant", "due_at"], condition=Q(status="queued"), name="generation_waiting"),
-            # Serve GET /v1/generations, whole and by each of its filters; the first one GET /v1/usage too. Not by id
-            # alone: PostgreSQL would read the primary key from its end, and pass over all that the filter leaves out.
-            # There is one model yet: `model` leaves nothing out.
-            # What ops search for across tenants leads its index: one serves the API and the panel.
-            models.Index(*OF_A_TENANT, *NEWEST_FIRST, name="generation_by_tenant"),
-            models.Index("status", *OF_A_TENANT, *NEWEST_FIRST, name="generation_by_status"),
-            models.Index("seed", *OF_A_TENANT, *NEWEST_FIRST, name="generation_by_seed"),
-            models.Index("api_key", *OF_A_TENANT, *NEWEST_FIRST, name="generation_by_key"),
+            # Serve GET /v1/generations, without a filter and by each filter; the first index serves GET /v1/usage too.
+            # They are not ordered by id alone: PostgreSQL would read the primary key from the end, and skip all rows
+            # that the filter leaves out. `model` needs no index yet, because there is only one model.
+            # A column that operators search across tenants comes first: the index then serves API and panel.
+            models.Index(*TENANT_AND_MODE, *NEWEST_FIRST, name="generation_by_tenant"),
+            models.Index("status", *TENANT_AND_MODE, *NEWEST_FIRST, name="generation_by_status"),
+            models.Index("seed", *TENANT_AND_MODE, *NEWEST_FIRST, name="generation_by_seed"),
+            models.Index("api_key", *TENANT_AND_MODE, *NEWEST_FIRST, name="generation_by_key"),
             models.Index(
                 "external_id",
-                *OF_A_TENANT,
+                *TENANT_AND_MODE,
                 *NEWEST_FIRST,
                 condition=~Q(external_id=""),
                 name="generation_by_external_id",
             ),
-            # Serves the estimate of how long one takes: the last ones of its kind.
+            # Serves the estimate of the duration: the last generations of the same kind.
             models.Index(
                 F("model"),
                 F("resolution"),
@@ -201,16 +193,16 @@ class Generation(models.Model):
                 condition=Q(status="succeeded"),
                 name="generation_by_kind",
             ),
-            # Serve the panel: what ended in an hour, and which generation a video is of. Each is written once a life.
+            # Serve the panel: what finished in an hour, and the generation of a video. Each row enters each index once.
             models.Index(fields=["finished_at"], condition=Q(finished_at__isnull=False), name="generation_finished"),
             models.Index(fields=["video_sha256"], condition=~Q(video_sha256=""), name="generation_by_video"),
-            # Serves the removal of videos by age.
+            # Serves the deletion of videos by age.
             models.Index(
                 fields=["tenant", "finished_at"],
                 condition=Q(status="succeeded", deleted_at=None, expired_at=None),
                 name="generation_with_video",
             ),
-            # Serves the removal of bytes that was begun and not ended.
+            # Serves the deletion of files that has begun and not ended.
             models.Index(
                 fields=["deleted_at"],
                 condition=Q(deleted_at__isnull=False, purged_at=None),
@@ -223,68 +215,8 @@ class Generation(models.Model):
 
 
 class SeedRecord(Generation):
-    """A generation as the seed log has it."""
+    """A generation as the seed log lists it."""
 
     class Meta:
         proxy = True
         verbose_name, verbose_name_plural = "seed", "seed log"
-
-
-class Label(models.Model):
-    """One name and value of a generation's metadata, for the list's filter: its order is that of the list."""
-
-    generation = models.ForeignKey(Generation, on_delete=models.CASCADE, related_name="labels", db_index=False)
-    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+", db_index=False)
-    test = models.BooleanField()
-    name = models.CharField(max_length=64)
-    value = models.CharField(max_length=512)
-    created_at = models.DateTimeField(help_text="The generation's.")
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["generation", "name"], name="a_name_has_one_value")]
-        indexes = [
-            models.Index(
-                *OF_A_TENANT,
-                "name",
-                "value",
-                F("created_at").desc(),
-                F("generation").desc(),
-                name="label_by_name_and_value",
-            ),
-            models.Index(*OF_A_TENANT, "name", F("created_at").desc(), F("generation").desc(), name="label_by_name"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.name}={self.value}"
-
-
-class Event(models.Model):
-    """One move in a generation's life, written in the transaction that made it. Append-only."""
-
-    generation = models.ForeignKey(Generation, on_delete=models.CASCADE, related_name="events")
-    at = models.DateTimeField(default=timezone.now)
-    status = models.CharField(max_length=12, choices=Generation.Status.choices, help_text="What it moved to.")
-    message = models.TextField(blank=True)
-
-    class Meta:
-        ordering: ClassVar = ["id"]
-
-    def __str__(self) -> str:
-        return f"{self.status} at {self.at:%H:%M:%S}"
-
-
-class Attempt(models.Model):
-    """One paid POST to the upstream, recorded before a byte of it is sent."""
-
-    generation = models.ForeignKey(Generation, on_delete=models.CASCADE, related_name="attempts")
-    number = models.PositiveIntegerField()
-    started_at = models.DateTimeField(default=timezone.now)
-    finished_at = models.DateTimeField(null=True)
-    outcome = models.CharField(max_length=20, blank=True, help_text="created, not_created, refused or in_doubt.")
-    detail = models.TextField(blank=True)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["generation", "number"], name="attempts_are_numbered")]
-
-    def __str__(self) -> str:
-        return f"attempt {self.number}"

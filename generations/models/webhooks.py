@@ -1,4 +1,7 @@
-"""Who is told of what, and how far the telling is. endpoints.py writes the endpoints, deliveries.py the deliveries."""
+"""Webhook endpoints, signing secrets, deliveries and their attempts.
+
+`webhooks.endpoints` writes the endpoints, `webhooks.outbox` inserts deliveries and `webhooks.deliveries` updates them.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,20 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from generations import ids
-from generations.models.generation import NEWEST_FIRST, OF_A_TENANT, Generation
+from generations.models.generation import Generation
+from generations.models.indexes import NEWEST_FIRST, TENANT_AND_MODE
 from tenants.models import Tenant
 
-DUE, OWN = Q(due_at__isnull=False), Q(endpoint=None)
+IS_DUE, IS_OWN_WEBHOOK = Q(due_at__isnull=False), Q(endpoint=None)
 
 
 class SigningSecret(models.Model):
-    """A secret that deliveries are signed with, encrypted; while it is rotated, the one before signs too."""
+    """An encrypted secret that signs deliveries. While it is rotated, the previous secret signs too."""
 
     secret = models.TextField()
     previous_secret = models.TextField(blank=True)
     previous_until = models.DateTimeField(null=True)
-    tenant_id: int  # both kinds have a tenant
+    tenant_id: int  # both subclasses have a tenant
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -27,7 +31,7 @@ class SigningSecret(models.Model):
 
 
 class WebhookSecret(SigningSecret):
-    """What signs the deliveries to the `webhook_url` of a single generation."""
+    """A tenant's secret that signs deliveries to the `webhook_url` of a generation."""
 
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+", db_index=False)
     test = models.BooleanField()
@@ -40,24 +44,26 @@ class WebhookSecret(SigningSecret):
 
 
 class WebhookEndpoint(SigningSecret):
-    """Where a tenant is told of its generations: of live ones, or of those of its test keys."""
+    """A tenant's registered receiver of events, either of live generations or of test generations."""
 
     id = models.UUIDField(primary_key=True, default=ids.new, editable=False)
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="webhook_endpoints", db_index=False)
     test = models.BooleanField(default=False)
     url = models.TextField()
     description = models.CharField(max_length=200, blank=True)
-    events = models.JSONField(default=list, help_text="The types that it is told of; empty: all.")
-    failing_since = models.DateTimeField(null=True, help_text="The first failure since the last success.")
+    events = models.JSONField(
+        default=list, help_text="The event types that are sent. Empty: all, except generation.running."
+    )
+    failing_since = models.DateTimeField(null=True, help_text="The time of the first failure after the last success.")
     disabled_at = models.DateTimeField(null=True)
     disabled_reason = models.CharField(max_length=200, blank=True)
-    deleted_at = models.DateTimeField(null=True, help_text="Its deliveries stay in the log.")
+    deleted_at = models.DateTimeField(null=True, help_text="The deliveries stay in the log.")
 
     class Meta:
         indexes = [
-            # Serves its list, and each move that may be told of.
+            # Serves the list of endpoints, and each transition that is published.
             models.Index(fields=["tenant", "test", "id"], name="webhook_endpoint_by_tenant"),
-            # Serves the sweep, which asks each of these for what is due: of deleted ones there may be many.
+            # Serves the worker run, which reads the due delivery of each enabled endpoint. Many may be deleted.
             models.Index(
                 fields=["id"], condition=Q(disabled_at=None, deleted_at=None), name="webhook_endpoint_enabled"
             ),
@@ -68,12 +74,12 @@ class WebhookEndpoint(SigningSecret):
 
 
 class Delivery(models.Model):
-    """One event on its way to one receiver. Its body is frozen, its id is the same at each attempt."""
+    """One event for one receiver. The body and the id are the same at each attempt."""
 
     class Status(models.TextChoices):
         PENDING = "pending"
-        DELIVERED = "delivered"  # a 2xx came
-        FAILED = "failed"  # the schedule is at its end, or the endpoint is gone
+        DELIVERED = "delivered"  # the receiver answered 2xx
+        FAILED = "failed"  # the schedule has ended, or the endpoint is disabled or deleted
 
     id = models.UUIDField(primary_key=True, default=ids.new, editable=False)
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+", db_index=False)
@@ -82,17 +88,23 @@ class Delivery(models.Model):
         WebhookEndpoint, on_delete=models.PROTECT, null=True, related_name="deliveries", db_index=False
     )
     generation = models.ForeignKey(Generation, on_delete=models.CASCADE, null=True, related_name="deliveries")
-    url = models.TextField(blank=True, help_text="Of the generation's own webhook; empty: the endpoint's.")
+    url = models.TextField(
+        blank=True, help_text="The URL of the generation's own webhook. Empty: the URL of the endpoint."
+    )
     format = models.CharField(max_length=10, choices=Generation.WebhookFormat.choices, default="standard")
-    message_id = models.CharField(max_length=80, help_text="The same for every receiver of one event.")
+    message_id = models.CharField(max_length=80, help_text="The id of the event, the same for every receiver.")
     type = models.CharField(max_length=50)
-    body = models.TextField(blank=True, help_text="Novita's is made at each attempt: it holds a signed URL.")
+    body = models.TextField(
+        blank=True, help_text="Empty in Novita's format: the body is rendered at each attempt, with a signed URL."
+    )
     created_at = models.DateTimeField(default=timezone.now)
 
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
     due_at = models.DateTimeField(null=True)
-    fencing_token = models.PositiveIntegerField(db_column="turn", default=0, help_text="Grows with each claim.")
-    attempts = models.PositiveIntegerField(default=0, help_text="Of the schedule; a redelivery begins it anew.")
+    fencing_token = models.PositiveIntegerField(db_column="turn", default=0, help_text="Counts the claims.")
+    attempts = models.PositiveIntegerField(
+        default=0, help_text="Attempts of the present schedule. A redelivery starts a new schedule."
+    )
     finished_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -109,19 +121,26 @@ class Delivery(models.Model):
             ),
         ]
         indexes = [
-            # Serve the sweep: whether any are due, the oldest of an endpoint, and of the generations' own webhooks of a
-            # tenant those that were never tried and those that failed. A backlog costs a look nothing.
-            models.Index(fields=["due_at"], condition=DUE, name="delivery_due"),
-            models.Index(fields=["endpoint", "due_at"], condition=DUE, name="delivery_due_by_endpoint"),
-            models.Index(fields=["tenant", "due_at"], condition=DUE & OWN & Q(attempts=0), name="delivery_own_first"),
+            # Serve the worker run: whether any delivery is due, the oldest delivery of an endpoint, and the deliveries
+            # of a tenant's own webhooks, untried ones apart from failed ones. A backlog makes no query slower.
+            models.Index(fields=["due_at"], condition=IS_DUE, name="delivery_due"),
+            models.Index(fields=["endpoint", "due_at"], condition=IS_DUE, name="delivery_due_by_endpoint"),
             models.Index(
-                fields=["tenant", "due_at"], condition=DUE & OWN & Q(attempts__gt=0), name="delivery_own_retry"
+                fields=["tenant", "due_at"],
+                condition=IS_DUE & IS_OWN_WEBHOOK & Q(attempts=0),
+                name="delivery_own_first",
             ),
-            # What a receiver knows of one, where ops look it up.
+            models.Index(
+                fields=["tenant", "due_at"],
+                condition=IS_DUE & IS_OWN_WEBHOOK & Q(attempts__gt=0),
+                name="delivery_own_retry",
+            ),
+            # Serves the search by operators: a receiver knows the message id.
             models.Index(fields=["message_id"], name="delivery_by_message"),
-            # Serve the log, whole and by its filters; that by generation has the foreign key's.
-            models.Index(*OF_A_TENANT, *NEWEST_FIRST, name="delivery_by_tenant"),
-            models.Index(*OF_A_TENANT, "status", *NEWEST_FIRST, name="delivery_by_status"),
+            # Serve the delivery log, without a filter and by each filter. The foreign key's index serves the filter by
+            # generation.
+            models.Index(*TENANT_AND_MODE, *NEWEST_FIRST, name="delivery_by_tenant"),
+            models.Index(*TENANT_AND_MODE, "status", *NEWEST_FIRST, name="delivery_by_status"),
             models.Index(F("endpoint"), *NEWEST_FIRST, name="delivery_by_endpoint"),
         ]
 
@@ -130,21 +149,21 @@ class Delivery(models.Model):
 
 
 class DeliveryAttempt(models.Model):
-    """One POST to a receiver, and what came of it: never what the receiver said."""
+    """One POST to a receiver and its outcome. The receiver's answer is never stored."""
 
     class Outcome(models.TextChoices):
         DELIVERED = "delivered"  # a 2xx
         REFUSED = "refused"  # any other answer; a redirect is not followed
-        THROTTLED = "throttled"  # 429, 502, 503 or 504: it may say when to come again
-        GONE = "gone"  # 410: it wants no more of them
-        UNREACHABLE = "unreachable"  # no answer came in time
-        BLOCKED = "blocked"  # its URL, or the address behind it, may not be called
-        INTERNAL_ERROR = "internal_error"  # ours: the receiver is not to blame
+        THROTTLED = "throttled"  # 429, 502, 503 or 504: a Retry-After header is honoured
+        GONE = "gone"  # 410: the receiver accepts no more deliveries
+        UNREACHABLE = "unreachable"  # no answer within the deadline
+        BLOCKED = "blocked"  # the URL, or the address behind it, may not be called
+        INTERNAL_ERROR = "internal_error"  # an error of this service, not of the receiver
 
     delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="log")
     at = models.DateTimeField(default=timezone.now)
     milliseconds = models.PositiveIntegerField()
-    status_code = models.PositiveSmallIntegerField(null=True, help_text="None: no answer came.")
+    status_code = models.PositiveSmallIntegerField(null=True, help_text="Empty if no answer came.")
     outcome = models.CharField(max_length=20, choices=Outcome.choices)
 
     class Meta:

@@ -14,8 +14,8 @@ from generations import lifecycle, wakeups
 from generations.intake import create
 from generations.models import Generation
 from generations.ops import deletion
-from tenants import actions, amounts
-from tenants.actions import Actor
+from tenants import amounts, audit
+from tenants.audit import Actor
 from tenants.db.operations import Statement
 from tenants.errors import NotPossible
 
@@ -40,7 +40,14 @@ def fail(actor: Actor, generation: Generation) -> None:
     def move() -> bool:
         return lifecycle.fail(generation, "ended_by_operators", ENDED, sources=MOVABLE, fenced=False)
 
-    _do(actor, "fail and release", generation, move, was=generation.status, usd=amounts.usd(generation.price_micro))
+    _do(
+        actor,
+        "fail and release",
+        generation,
+        move,
+        was=generation.status,
+        usd=amounts.format_usd(generation.price_micro),
+    )
 
 
 def run_now(actor: Actor, generation: Generation) -> None:
@@ -58,13 +65,13 @@ def retry_copy(actor: Actor, generation: Generation) -> None:
 
 def rerun(actor: Actor, generation: Generation, *, seed: int | None = None) -> Generation:
     """The same pictures, fields and, unless another is given, seed once more: on the bill of the key that made it."""
-    actions.check_reason(actor)
+    audit.require_reason(actor)
 
-    def audit(made: Generation) -> Statement:
-        facts = {"made": str(made.pk), "seed": made.seed, "usd": amounts.usd(made.price_micro)}
-        return actions.audit_entry(actor, "generation: rerun", generation.tenant, str(generation.pk), facts)
+    def audit_entry(made: Generation) -> Statement:
+        facts = {"made": str(made.pk), "seed": made.seed, "usd": amounts.format_usd(made.price_micro)}
+        return audit.insert_statement(actor, "generation: rerun", generation.tenant, str(generation.pk), facts)
 
-    return create.rerun_generation(generation, seed=generation.seed if seed is None else seed, audit_entry=audit)
+    return create.rerun_generation(generation, seed=generation.seed if seed is None else seed, audit_entry=audit_entry)
 
 
 def delete_files(actor: Actor, generation: Generation) -> bool:
@@ -74,12 +81,12 @@ def delete_files(actor: Actor, generation: Generation) -> bool:
 
 
 def _do(actor: Actor, action: str, generation: Generation, move: Callable[[], bool], **facts: Any) -> None:
-    actions.check_reason(actor)
+    audit.require_reason(actor)
     with transaction.atomic():
         if not move():
             generation.refresh_from_db()
             raise NotPossible(reason=_why_not(generation))
-        actions.note(actor, f"generation: {action}", generation.tenant, str(generation.pk), facts)
+        audit.record(actor, f"generation: {action}", generation.tenant, str(generation.pk), facts)
 
 
 def _why_not(generation: Generation) -> str:

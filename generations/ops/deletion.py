@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from generations import lifecycle
 from generations.bucket import inputs, object_keys, objects
-from generations.errors import StorageError
+from generations.bucket.errors import StorageError
 from generations.models import Generation
 from tenants.errors import NotPossible
 
@@ -32,10 +32,10 @@ def delete(generation: Generation) -> bool:
 
 def purge(generation: Generation) -> bool:
     try:
-        for key in objects.keys(object_keys.video_prefix(generation)):  # of every copy that was begun: far below 1,000
+        for key in objects.list_keys(object_keys.video_prefix(generation)):  # of all copies: far below 1,000
             objects.delete(key)
         for image in filter(None, {generation.image, generation.last_image}):
-            inputs.give_up(image)
+            inputs.delete_unless_used(image)
     except StorageError as trouble:
         log.error("what was deleted is still in the bucket", trouble=str(trouble), generation=str(generation.pk))
         return False

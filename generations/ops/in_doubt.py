@@ -9,12 +9,13 @@ from functools import partial
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from generations import errors, lifecycle, wakeups
+from generations import lifecycle, wakeups
 from generations.models import Generation
 from generations.telemetry.failpoints import failpoint
+from generations.upstream.errors import UpstreamError
 from generations.upstream.novita import client as novita
-from tenants import actions, amounts
-from tenants.actions import Actor
+from tenants import amounts, audit
+from tenants.audit import Actor
 from tenants.errors import NotPossible
 from tenants.models import Tenant
 
@@ -77,15 +78,15 @@ def _do(
     actor: Actor, action: str, generation: Generation, attempt: int | None, move: Callable[[], bool], **facts: str
 ) -> None:
     """`attempt`: which one was looked at; where another was sent since, what was found out is not about it."""
-    actions.check_reason(actor)
+    audit.require_reason(actor)
     with transaction.atomic():
         in_doubt = Generation.objects.filter(pk=generation.pk, status=Generation.Status.IN_DOUBT).exists()
         if in_doubt and attempt not in (None, attempt_of(generation)):
             raise NotPossible(reason="Another attempt was sent since: what was found out is not about it.")
         if not move():
             raise NotPossible(reason="It is no longer in doubt.")
-        changes = {**facts, "usd_at_risk": amounts.usd(generation.price_micro)}
-        actions.note(actor, f"doubt: {action}", generation.tenant, str(generation.pk), changes)
+        changes = {**facts, "usd_at_risk": amounts.format_usd(generation.price_micro)}
+        audit.record(actor, f"doubt: {action}", generation.tenant, str(generation.pk), changes)
         failpoint("doubt_before_commit")
     wakeups.ring()
 
@@ -98,7 +99,7 @@ def _check_task(generation: Generation, upstream_id: str) -> None:
         raise NotPossible(reason="That task belongs to another generation.")
     try:
         seen = novita.poll(novita.account(test=generation.test), upstream_id)
-    except errors.UpstreamError as trouble:
+    except UpstreamError as trouble:
         raise NotPossible(reason=f"The upstream does not show that task: {trouble}.") from trouble
     match seen:
         case novita.Rendering():

@@ -21,7 +21,7 @@ from generations.telemetry.failpoints import failpoint
 from generations.webhooks import deliveries, endpoints, novita_payload, signing_secrets
 from generations.webhooks.deliveries import AttemptResult
 from generations.webhooks.encryption import KeyLost
-from tenants.actions import Actor
+from tenants.audit import Actor
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -14,13 +14,17 @@ from django.utils import timezone
 
 from generations import errors, leases, lifecycle
 from generations.bucket import inputs
+from generations.bucket.errors import StorageError
 from generations.catalog import video_models
+from generations.media import image_sources
+from generations.media.videos import BadVideo
 from generations.models import Attempt, Generation
 from generations.ops import in_doubt
 from generations.outbound.errors import FetchFailed, OutboundError
 from generations.telemetry import metrics, tracing
 from generations.telemetry.failpoints import failpoint
 from generations.upstream import circuit_breaker, rate_limit
+from generations.upstream.errors import UpstreamError
 from generations.upstream.novita import client as novita
 from generations.worker import video_transfer
 from tenants.db.operations import release_connection
@@ -94,7 +98,7 @@ def _send(generation: Generation) -> None:
     try:
         body = _body(generation)
         started = _started(generation)
-    except errors.StorageError as trouble:
+    except StorageError as trouble:
         _storage_unavailable(generation, trouble)
         return
     except rate_limit.NotYet as full:
@@ -209,13 +213,13 @@ def _load_inputs(generation: Generation) -> bool:
         for field in ("image", "last_image"):
             url = getattr(generation, f"{field}_url")
             if url and getattr(generation, field) is None:
-                kept = inputs.keep(generation.tenant_id, inputs.from_url(url))
+                kept = inputs.store(generation.tenant_id, image_sources.from_url(url))
                 lifecycle.attach_image(generation, field, kept)
     except errors.BadImage as error:
         lifecycle.fail(generation, error.code, str(error))
     except FetchFailed as error:
         _image_unreachable(generation, error)
-    except errors.StorageError as trouble:
+    except StorageError as trouble:
         _storage_unavailable(generation, trouble)
     except lifecycle.InputDeleted:
         _try_again(generation, "its picture was deleted with another generation's, and is stored anew")
@@ -224,7 +228,7 @@ def _load_inputs(generation: Generation) -> bool:
     return False
 
 
-def _storage_unavailable(generation: Generation, trouble: errors.StorageError) -> None:
+def _storage_unavailable(generation: Generation, trouble: StorageError) -> None:
     """Its picture can not be kept or read back, now or, where it was deleted, for ever."""
     if _is_past_deadline(generation):
         sentence = f"The service could not read its picture for too long: {trouble}."
@@ -244,7 +248,7 @@ def _image_unreachable(generation: Generation, error: FetchFailed) -> None:
 def _body(generation: Generation) -> dict[str, Any]:
     """The upstream's request: every field as a concrete value, so that the same row makes the same request."""
     body: dict[str, Any] = {
-        "image": inputs.data_uri(generation.image) if generation.image else generation.image_url,
+        "image": inputs.read_data_uri(generation.image) if generation.image else generation.image_url,
         "prompt": generation.prompt,
         "resolution": generation.resolution,
         "aspect_ratio": generation.aspect_ratio,
@@ -253,7 +257,7 @@ def _body(generation: Generation) -> dict[str, Any]:
         "seed": generation.seed,
     }
     if generation.last_image:
-        body["last_image"] = inputs.data_uri(generation.last_image)
+        body["last_image"] = inputs.read_data_uri(generation.last_image)
     return body
 
 
@@ -267,7 +271,7 @@ def poll(generation: Generation, reschedule: Reschedule = lifecycle.reschedule, 
     failpoint("poll_before")
     try:
         seen = _look(generation)
-    except errors.UpstreamError as trouble:
+    except UpstreamError as trouble:
         _not_yet(generation, lifecycle.reschedule, str(trouble))
         return
     failpoint("poll_answered")
@@ -287,7 +291,7 @@ def poll(generation: Generation, reschedule: Reschedule = lifecycle.reschedule, 
 
 
 def _look(generation: Generation) -> novita.Polled:
-    """What the upstream says of its task. Raises UpstreamTrouble."""
+    """What the upstream says of its task. Raises UpstreamError."""
     assert generation.upstream_id is not None  # the schema's rule for a running row
     began, outcome = time.time_ns(), "trouble"
     try:
@@ -319,7 +323,7 @@ def copy(generation: Generation) -> None:
     """A copy that did not come to its end starts anew, from a fresh URL."""
     try:
         seen = _look(generation)
-    except errors.UpstreamError as trouble:
+    except UpstreamError as trouble:
         _copy_later(generation, str(trouble))
         return
     if isinstance(seen, novita.Rendered):
@@ -335,7 +339,7 @@ def copy_from(generation: Generation, video_url: str) -> None:
         with tracing.start_generation_span("copy", generation) as span:
             video = video_transfer.run(generation, video_url)
             span.set_attributes(bytes=video.size)
-    except (errors.Trouble, OutboundError) as trouble:
+    except (StorageError, BadVideo, OutboundError) as trouble:
         _copy_later(generation, f"{type(trouble).__name__}: {trouble}")
     except video_transfer.LeaseLost:
         return

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 
-from generations import errors, leases, lifecycle
+from generations import leases, lifecycle
 from generations.bucket import object_keys, objects
+from generations.bucket.errors import StorageError
 from generations.media import videos
 from generations.models import Generation
 from generations.outbound import fetch
@@ -28,17 +29,17 @@ class LeaseLost(Exception):
 def run(generation: Generation, video_url: str) -> lifecycle.StoredVideo:
     """Store the video at `video_url` with its poster in the bucket, and return what was verified there.
 
-    Raise Trouble or OutboundError if a new attempt with a fresh URL may help. Raise LeaseLost if another worker has the
-    row. Each fencing token has keys of its own, which are written once. So a late deletion, by a late worker or by a
-    slow S3, never deletes what another worker has stored.
+    Raise StorageError, BadVideo or OutboundError if a new attempt with a fresh URL may help. Raise LeaseLost if another
+    worker has the row. Each fencing token has keys of its own, which are written once. So a late deletion, by a late
+    worker or by a slow S3, never deletes what another worker has stored.
     """
     lease = CopyLease(generation)
     key, poster_key = object_keys.video_key(generation), object_keys.poster_key(generation)
     _delete_older(generation)
     try:
         return _copy(lease, video_url, key, poster_key)
-    except (errors.BadVideo, LeaseLost):
-        with suppress(errors.StorageError):  # then the next copy deletes them
+    except (videos.BadVideo, LeaseLost):
+        with suppress(StorageError):  # then the next copy deletes them
             objects.delete(key)
             objects.delete(poster_key)
         raise
@@ -73,7 +74,7 @@ def _with_length(lease: "CopyLease", download: fetch.Download) -> Iterator[tuple
         file.writelines(lease.guard(download.chunks))
         length = file.tell()
         file.seek(0)
-        yield iter(lambda: file.read(objects.CHUNK), b""), length
+        yield iter(lambda: file.read(objects.CHUNK_BYTES), b""), length
 
 
 def _verify(lease: "CopyLease", key: str, sent: "HashedChunks") -> videos.Video:
@@ -83,13 +84,13 @@ def _verify(lease: "CopyLease", key: str, sent: "HashedChunks") -> videos.Video:
         file.writelines(stored)
         file.flush()
         if (stored.size, stored.sha256) != (sent.size, sent.sha256):
-            raise errors.BadVideo(f"The bucket holds {stored.size} bytes that differ from the {sent.size} bytes sent.")
+            raise videos.BadVideo(f"The bucket holds {stored.size} bytes that differ from the {sent.size} bytes sent.")
         return videos.inspect(file.name)
 
 
 def _delete_older(generation: Generation) -> None:
     """Delete what earlier copies that failed have left in the bucket: no row names these objects."""
-    for key in objects.keys(object_keys.video_prefix(generation)):
+    for key in objects.list_keys(object_keys.video_prefix(generation)):
         token = object_keys.fencing_token(key)
         if token is not None and token < generation.fencing_token:
             objects.delete(key)
@@ -106,7 +107,7 @@ class CopyLease:
         """Yield the chunks while the lease lasts. Raise LeaseLost, or StorageError after COPY_SECONDS."""
         for chunk in chunks:
             if time.monotonic() > self._ends:
-                raise errors.StorageError("the copy took too long")
+                raise StorageError("the copy took too long")
             if time.monotonic() - self._renewed > leases.COPY_RENEWAL_SECONDS:
                 self.renew()
             yield chunk

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from tenants.limits.admission import refusal
-from tenants.limits.windows import Kind, Standing
+from tenants.limits.windows import Kind, LimitUsage
 
 
 class Advice(NamedTuple):
@@ -20,8 +20,8 @@ class Advice(NamedTuple):
 NATIVE, NONE = ("/v1/",), ()
 DAY, MONTH = datetime(2026, 11, 2, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)
 NEXT_DAY, NEXT_MONTH = datetime(2026, 11, 3, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC)
-REACHED = refusal(Standing(Kind.PER_DAY, False, 200, 200, DAY, NEXT_DAY), 1)
-SPENT = refusal(Standing(Kind.USD_PER_MONTH, True, 100_000_000, 99_970_000, MONTH, NEXT_MONTH), 88_209)
+REACHED = refusal(LimitUsage(Kind.PER_DAY, False, 200, 200, DAY, NEXT_DAY), 1)
+SPENT = refusal(LimitUsage(Kind.USD_PER_MONTH, True, 100_000_000, 99_970_000, MONTH, NEXT_MONTH), 88_209)
 
 RETRY = "Send the request again after `Retry-After`, with the same `Idempotency-Key`. If the first request was "
 RETRY += "recorded after all, no second generation is created."

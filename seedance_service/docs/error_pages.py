@@ -9,9 +9,9 @@ import msgspec
 from django.db import OperationalError
 from rest_framework.exceptions import MethodNotAllowed, NotAcceptable, ParseError, UnsupportedMediaType, ValidationError
 
-from generations import errors
 from generations.api.json_codec import BodyTooLarge
 from generations.api.large_bodies import TooManyLargeBodies
+from generations.bucket.errors import StorageError
 from seedance_service import request_id
 from seedance_service.docs.error_advice import ADVICE, Advice
 from seedance_service.errors import problems, responses, statuses
@@ -22,7 +22,7 @@ from tenants.errors import Refusal
 EXAMPLE_REQUEST_ID = "req_5f0c2b9e7d1a4c3e8b6f9a0d1c2e3f40"
 # One example of each kind of exception that is not a Refusal.
 OTHER_EXCEPTIONS: tuple[Exception, ...] = (
-    ValidationError({"resolution": ["One of 480p, 720p, 1080p is wanted."]}, "invalid_choice"),
+    ValidationError({"resolution": ["This must be one of 480p, 720p, 1080p."]}, "invalid_choice"),
     ParseError("The body is not a JSON object."),
     UnsupportedMediaType("text/plain"),
     NotAcceptable(),
@@ -31,7 +31,7 @@ OTHER_EXCEPTIONS: tuple[Exception, ...] = (
     LengthRequired(),
     TooManyLargeBodies(),
     OperationalError(),
-    errors.StorageError(),
+    StorageError(),
 )
 
 

@@ -7,6 +7,7 @@ from django.utils import timezone
 from rest_framework.exceptions import APIException, UnsupportedMediaType, ValidationError
 
 from generations import errors
+from generations.bucket.errors import StorageError
 from seedance_service.errors import field_errors, statuses
 from seedance_service.errors.statuses import Row
 from tenants.api.limits import render as render_limit
@@ -41,9 +42,9 @@ def from_exception(error: Exception) -> Problem | None:
             return _limit_reached(error)
         case Refusal():
             return _refusal(error)
-        case errors.StorageError():
+        case StorageError():
             sentence = "The storage does not answer; nothing was created. Try again."
-            row = statuses.TABLE[errors.StorageError]
+            row = statuses.TABLE[StorageError]
             return _problem(row, "storage_unavailable", sentence, retry_after=RETRY_AFTER_SECONDS)
         case OperationalError() | InterfaceError():
             sentence = "The database does not answer. Try again."
@@ -84,11 +85,11 @@ def _refusal(error: Refusal) -> Problem:
 
 
 def _limit_reached(error: LimitReached) -> Problem:
-    usage, now = error.facts["standing"], timezone.now()
+    usage, now = error.facts["usage"], timezone.now()
     wait = max(1, int((usage.resets_at - now).total_seconds()) + 1) if usage.resets_at else RETRY_AFTER_SECONDS
     problem = _problem(statuses.TABLE[type(error)], error.code, str(error), retry_after=wait)
-    problem.headers.update(ratelimit_headers.headers([usage], now))
-    return problem._replace(limit={**render_limit(usage), "wanted": error.facts["wanted"]})
+    problem.headers.update(ratelimit_headers.render([usage], now))
+    return problem._replace(limit={**render_limit(usage), "wanted": error.facts["required"]})
 
 
 def _problem(

@@ -6,7 +6,7 @@ import structlog
 from django.db import InterfaceError, OperationalError
 from django.http import HttpResponse
 
-from generations import errors
+from generations.bucket.errors import StorageError
 from seedance_service import request_id
 from seedance_service.errors import problems
 from seedance_service.errors.problems import Problem
@@ -36,7 +36,7 @@ def render(problem: Problem, *, is_novita: bool) -> HttpResponse:
 
 def _log_outage(error: Exception) -> None:
     match error:
-        case errors.StorageError():
+        case StorageError():
             log.error("S3 is in trouble", error=str(error))
         case OperationalError() | InterfaceError():
             log.error("the database is in trouble", error=type(error).__name__)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from django.db import OperationalError
 
 from generations import errors
+from generations.bucket.errors import StorageError
 from tenants.errors import (
     BudgetReached,
     InvalidKey,
@@ -52,7 +53,7 @@ TABLE: dict[type[Exception], Row] = {
     errors.ImageUrlRefused: Row(400, 400, "INVALID_REQUEST_BODY"),
     errors.ImageUnreachable: Row(400, 400, "INVALID_REQUEST_BODY"),
     errors.IdempotencyKeyReused: Row(422, 422, "INVALID_REQUEST_BODY"),
-    errors.StorageError: Row(503, 503, "CREATE_TASK_FAILED"),
+    StorageError: Row(503, 503, "CREATE_TASK_FAILED"),
     OperationalError: Row(503, 503, "CREATE_TASK_FAILED"),
 }
 # Reasons on Novita's wire for the frameworks' own errors, by status: an unknown content type, a permission …

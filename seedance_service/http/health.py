@@ -19,7 +19,7 @@ from django.db import connection
 from django.http import HttpResponse, JsonResponse
 
 from generations import wakeups
-from generations.bucket import objects
+from generations.bucket import client
 from generations.reports import worker_hosts
 
 log = structlog.stdlib.get_logger(__name__)
@@ -100,7 +100,7 @@ CHECKS = {
     for check in (
         Check("database", _database, "The database does not answer."),
         Check("broker", wakeups.ping, "The broker does not answer."),
-        Check("bucket", objects.ping, "The bucket can not be reached, or is not there."),
+        Check("bucket", client.ping, "The bucket can not be reached, or is not there."),
         Check("worker", _worker, "It is not known whether a worker looks."),
     )
 }

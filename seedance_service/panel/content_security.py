@@ -5,8 +5,8 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.deprecation import MiddlewareMixin
 
-from generations.bucket import objects
-from generations.errors import StorageError
+from generations.bucket import signed_urls
+from generations.bucket.errors import StorageError
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -45,7 +45,7 @@ class PanelHeadersMiddleware(MiddlewareMixin):
 def _policy() -> str:
     """Return the Content-Security-Policy, which allows images and videos from the bucket."""
     try:
-        bucket = objects.public_origin()
+        bucket = signed_urls.public_origin()
     except StorageError:  # for example, no credentials yet: the pages open without images and videos
         log.exception("where the bucket is can not be found out for the panel")
         bucket = ""

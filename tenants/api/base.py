@@ -1,7 +1,7 @@
-"""What every view of the API shares: a key with the right scope, a body with a length, an answer in JSON.
+"""The base of every view of the API: a key with the right scope, a body with a length, an answer in JSON.
 
-The views are REST framework's. What has one outcome here is made once, and not anew for each request: the
-authenticator, the parsers, the media type and the headers that every answer of a view has.
+The views are REST framework's. Whatever is the same for each request of a view is made once: the authenticator, the
+parsers and the headers of answers.
 """
 
 from collections.abc import Mapping
@@ -22,6 +22,8 @@ JSON = "application/json"
 
 
 class LengthRequired(APIException):
+    """The error of a body without a Content-Length."""
+
     status_code = 411
     default_code = "length_required"
     default_detail = "A body needs a Content-Length; a chunked one is not read."
@@ -30,7 +32,7 @@ class LengthRequired(APIException):
 def respond(
     body: Any = None, status: int = 200, headers: Mapping[str, str] | None = None, content_type: str = JSON
 ) -> HttpResponse:
-    """Return a response with the body as JSON; None: without a body."""
+    """Return a response with the body as JSON, or without a body for None."""
     if body is None:
         response = HttpResponse(status=status, headers=headers)
         del response.headers["Content-Type"]
@@ -41,8 +43,8 @@ def respond(
 class ApiView(APIView):
     """A view whose methods return an HttpResponse, usually by `respond`.
 
-    `scopes` says what a key must be allowed, by method; `media_types` in what the view can answer, the preferred one
-    first. `permission_classes` and `throttle_classes` work as everywhere in REST framework.
+    `scopes` names the scope that a key needs for each method. `media_types` lists the types in which the view can
+    answer, the preferred type first. `permission_classes` and `throttle_classes` work as in REST framework.
     """
 
     scopes: Mapping[str, ApiKey.Scope] = {
@@ -52,7 +54,7 @@ class ApiView(APIView):
     }
     media_types: ClassVar[tuple[str, ...]] = (JSON,)
 
-    http_method_names = ["get", "head", "post", "patch", "delete"]  # `Allow` names no OPTIONS, which tells nothing here
+    http_method_names = ["get", "head", "post", "patch", "delete"]  # without OPTIONS, which has nothing to say here
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Answer HEAD as GET: Django would bind the method to each view object, which would then refer to itself."""
@@ -65,8 +67,8 @@ class ApiView(APIView):
         try:
             return super().dispatch(request, *args, **kwargs)
         finally:
-            # By this the view and its request refer to each other, and would stay, with the body, until the garbage
-            # collector comes.
+            # The context makes the view and its request refer to each other. Both would stay in memory, with the
+            # body, until the garbage collector comes.
             self.request.parser_context.clear()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -75,7 +77,7 @@ class ApiView(APIView):
         self.check_permissions(request)
         self.check_throttles(request)
         meta, method = request.META, request.method or ""
-        # WSGI has no end of a chunked body: it would look like an empty one.
+        # WSGI has no end of a chunked body: a chunked body would look empty.
         if meta.get("HTTP_TRANSFER_ENCODING") and not meta.get("CONTENT_LENGTH"):
             raise LengthRequired
         scope = self.scopes.get("GET" if method == "HEAD" else method)
@@ -83,12 +85,12 @@ class ApiView(APIView):
             raise ScopeMissing(scope=scope.value)
 
     def perform_authentication(self, request: Any) -> None:
-        """Ask the one authenticator now. REST framework would find its way to it at the first use of `user`."""
+        """Authenticate now. REST framework would search for the authenticator at the first use of `user`."""
         [request._authenticator] = request.authenticators
         request.user, request.auth = request._authenticator.authenticate(request)
 
     def choose_media_type(self, request: Request) -> str:
-        """Return the one of `media_types` that the caller prefers. Raises NotAcceptable."""
+        """Return the media type that the caller prefers, out of `media_types`. Raise NotAcceptable."""
         chosen = negotiation.choose(request.META.get("HTTP_ACCEPT", "*/*"), self.media_types)
         if chosen is None:
             raise NotAcceptable
@@ -125,7 +127,7 @@ def _response_headers(view: type[ApiView]) -> dict[str, str]:
     """Return the headers that each answer of the view has."""
     methods = [name.upper() for name in view.http_method_names if hasattr(view, name)]
     vary = {"Vary": "Accept"} if len(view.media_types) > 1 else {}
-    # Not for any cache: signed URLs, and one tenant's own affairs.
+    # No cache may store these answers: they hold signed URLs and a tenant's own data.
     return {"Allow": ", ".join(methods), **vary, "Cache-Control": "private, no-store"}
 
 

@@ -1,4 +1,4 @@
-"""What a tenant may read of itself. Reading takes no quota."""
+"""GET /v1/limits: the limits of the calling key and of its tenant. Reading counts towards no limit."""
 
 from typing import Any
 
@@ -11,58 +11,60 @@ from rest_framework.request import Request
 from tenants import times
 from tenants.api.base import ApiView, key_of, respond
 from tenants.limits import counters, windows
-from tenants.limits.windows import Kind, Standing
+from tenants.limits.windows import Kind, LimitUsage
 from tenants.models import ApiKey
 
-AMOUNT = "A count, or seconds; for usd_per_month, USD in a string with six decimals."
+AMOUNT = "A count or seconds; for usd_per_month, USD as a string with six decimals."
 
 
 @extend_schema_field({"type": ["integer", "string"]})
 class Amount(serializers.JSONField):
-    """A number, or money in a string."""
+    """A count or seconds as a number, or USD as a string."""
 
 
-class LimitShape(serializers.Serializer[Any]):
+class LimitSchema(serializers.Serializer[Any]):
     name = serializers.ChoiceField(Kind.choices)
-    scope = serializers.ChoiceField(["tenant", "key"], help_text="Whose limit it is: all keys', or this one's alone.")
-    limit = Amount(allow_null=True, help_text=f"null: there is none. {AMOUNT}")
+    scope = serializers.ChoiceField(
+        ["tenant", "key"], help_text="`tenant`: a limit of all keys together. `key`: a limit of this key alone."
+    )
+    limit = Amount(allow_null=True, help_text=f"null: no limit. {AMOUNT}")
     used = Amount(help_text=AMOUNT)
     remaining = Amount(allow_null=True, help_text=AMOUNT)
-    resets_at = serializers.DateTimeField(allow_null=True, help_text="null: it frees as generations end.")
+    resets_at = serializers.DateTimeField(allow_null=True, help_text="null: freed when generations finish.")
 
 
-class LimitsShape(serializers.Serializer[Any]):
+class LimitsSchema(serializers.Serializer[Any]):
     tenant = serializers.CharField()
-    time_zone = serializers.CharField(help_text="In which its days and months begin.")
+    time_zone = serializers.CharField(help_text="The time zone in which days and months begin.")
     suspended = serializers.BooleanField(help_text="New generations are refused.")
-    test = serializers.BooleanField(help_text="A test key: only its own limits count.")
-    limits = LimitShape(many=True)
+    test = serializers.BooleanField(help_text="true for a test key, for which only its own limits count.")
+    limits = LimitSchema(many=True)
 
 
 class LimitsView(ApiView):
     scopes = {"GET": ApiKey.Scope.USAGE}
 
-    @extend_schema(operation_id="limits", summary="Each limit: what is used and what is left", responses=LimitsShape)
+    @extend_schema(operation_id="limits", summary="Get limits and current usage", responses=LimitsSchema)
     def get(self, request: Request) -> HttpResponse:
         key = key_of(request)
-        standings = counters.for_key(key, timezone.now())
+        standings = counters.usage_for_key(key, timezone.now())
         return respond(
             {
                 "tenant": key.tenant.name,
                 "time_zone": key.tenant.time_zone,
                 "suspended": key.tenant.suspended_at is not None,
                 "test": key.test,
-                "limits": [render(one) for one in standings if not one.of_key or one.limit is not None or key.test],
+                "limits": [render(one) for one in standings if not one.is_of_key or one.limit is not None or key.test],
             }
         )
 
 
-def render(one: Standing) -> dict[str, Any]:
+def render(one: LimitUsage) -> dict[str, Any]:
     return {
         "name": one.kind.value,
-        "scope": "key" if one.of_key else "tenant",
-        "limit": windows.shown(one.kind, one.limit),
-        "used": windows.shown(one.kind, one.used),
-        "remaining": windows.shown(one.kind, one.remaining),
+        "scope": "key" if one.is_of_key else "tenant",
+        "limit": windows.format_amount(one.kind, one.limit),
+        "used": windows.format_amount(one.kind, one.used),
+        "remaining": windows.format_amount(one.kind, one.remaining),
         "resets_at": times.rfc3339(one.resets_at, "seconds"),
     }

@@ -1,4 +1,4 @@
-"""Which of a view's media types the caller accepts, decided once for each distinct Accept header."""
+"""The choice of a view's media type by the Accept header, made once for each distinct header."""
 
 from functools import lru_cache
 from types import SimpleNamespace
@@ -13,17 +13,19 @@ MAX_CACHED = 1000  # distinct headers; http/headers_guard.py empties those of mo
 
 
 class Negotiation(DefaultContentNegotiation):
-    """Whoever accepts only problem details is answered in JSON all the same, and `*` alone, as old clients write it, is
-    `*/*`. Both count less than a type that is named."""
+    """Negotiation with two more rules, both weaker than a type that is named.
 
-    ALIKE = {"application/problem+json": "application/*", "*": "*/*"}
+    A caller that accepts only problem details is answered in JSON. A `*` alone, as old clients write, means `*/*`.
+    """
+
+    ALIASES = {"application/problem+json": "application/*", "*": "*/*"}
 
     def get_accept_list(self, request: Request) -> list[str]:
-        return [self._understood(token) for token in super().get_accept_list(request)]
+        return [self._resolve_alias(token) for token in super().get_accept_list(request)]
 
-    def _understood(self, token: str) -> str:
+    def _resolve_alias(self, token: str) -> str:
         kind, semicolon, parameters = token.partition(";")
-        return self.ALIKE.get(kind.strip().lower(), kind) + semicolon + parameters
+        return self.ALIASES.get(kind.strip().lower(), kind) + semicolon + parameters
 
     def select_parser(self, request: Request, parsers: Any) -> Any:
         """Return the parser of the request's content type, or None."""
@@ -32,7 +34,7 @@ class Negotiation(DefaultContentNegotiation):
 
 @lru_cache(MAX_CACHED)
 def choose(accept: str, offered: tuple[str, ...]) -> str | None:
-    """Return the media type of `offered` that the Accept header prefers, or None where it rules all of them out."""
+    """Return the media type of `offered` that the Accept header prefers, or None if the header excludes them all."""
     request: Any = SimpleNamespace(headers={"accept": accept}, query_params={})
     renderers: Any = [SimpleNamespace(media_type=media_type) for media_type in offered]
     try:

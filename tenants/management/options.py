@@ -28,7 +28,7 @@ def micro_usd(text: str) -> int:
 
 
 def signed_micro_usd(text: str) -> int:
-    micro = amounts.micro_usd(text, actions.MOST_ADJUSTED)
+    micro = amounts.parse_usd(text, actions.MAX_ADJUSTMENT_MICRO_USD)
     if micro is None:
         raise ArgumentTypeError(f"{text!r} is not an amount of USD with at most six decimals")
     return micro
@@ -97,5 +97,5 @@ def seconds(text: str) -> int:
 
 
 def given(options: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """Return those of the options that were given: Limits.NAMES, or Tenant.WANTS."""
+    """Return those of the options that were given: Limits.NAMES, or Tenant.GENERATION_POLICY_FIELDS."""
     return {name: options[name] for name in names if name in options}

@@ -84,7 +84,7 @@ class Lists:
         request = self._request(query)
         asked = generation_list.Filters(data=request.query_params)
         asked.is_valid(raise_exception=True)
-        rows, order = generation_list.filtered(request, asked.validated_data)
+        rows, order = generation_list.filter_rows(request, asked.validated_data)
         return rows.order_by(*(f"-{name}" for name in order))
 
     def _cursor(self, row: Any) -> str:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from deploy import stack
+from deploy import stack, waiting
 from tests.bench.serving import ROUNDS, Site
 from tests.bench.table import Line
 
@@ -35,7 +35,7 @@ def upstream(folder: Path, *, begin: float = 0.0, spread: float = 1.0, count: in
     process = stack.Process("upstream", command, os.environ, folder)
     url = f"http://127.0.0.1:{port}"
     try:
-        stack.wait_until_answers(process, f"{url}/x-0")
+        waiting.until_answers(process, f"{url}/x-0")
         yield url
     finally:
         stack.stop([process])
@@ -192,11 +192,11 @@ def polls(count: int) -> list[float]:
 def lag(count: int, begin: float) -> list[float]:
     """Seconds from each end at the upstream to known here, p50 and p95; and to a video in the bucket."""
     from generations import leases
-    from generations.bucket import objects
+    from generations.bucket.client import ensure_bucket
     from generations.models import Event, Generation
     from generations.worker import loop
 
-    objects.ensure_bucket()
+    ensure_bucket()
     running(count, 10.0)
     leases.RUN_SECONDS = begin - time.time() + SPREAD + 30
     loop.run()
@@ -290,11 +290,11 @@ def copy_lines(s3: dict[str, str], folder: Path) -> Iterator[Line]:
 
 def copies(at_once: int, url: str) -> list[float]:
     """MB a second, and MB that the process grew by."""
-    from generations.bucket import objects
+    from generations.bucket.client import ensure_bucket
     from generations.models import Generation
     from generations.worker import video_transfer
 
-    objects.ensure_bucket()
+    ensure_bucket()
     running(at_once * 8, 10.0)
     rows = list(Generation.objects.select_related("tenant"))
     Generation.objects.update(status="copying")
@@ -315,10 +315,10 @@ def plain_copies(at_once: int, url: str) -> list[float]:
     import http.client
     from urllib.parse import urlsplit
 
-    from generations.bucket import objects
+    from generations.bucket.client import ensure_bucket, get_client
 
-    objects.ensure_bucket()
-    client, place = objects._client(), urlsplit(url)
+    ensure_bucket()
+    client, place = get_client(), urlsplit(url)
 
     def copy(number: int) -> int:
         source = http.client.HTTPConnection(place.hostname or "", place.port)

@@ -8,7 +8,7 @@ import pytest
 from botocore.retries.quota import RetryQuota
 from botocore.retries.standard import ExponentialBackoff
 
-from generations.bucket import objects
+from generations.bucket import client
 from tests.faults.copies import never
 from tests.faults.proxy import Proxy
 
@@ -56,8 +56,8 @@ def stalling(seaweed: dict[str, str]) -> Iterator[Proxy]:
 @pytest.fixture
 def hanging(hurt: Proxy, stalling: Proxy, settings: Any, monkeypatch: Any) -> Iterator[Proxy]:
     """Another proxy, and so another client, which waits for a moment only."""
-    monkeypatch.setattr(objects, "READ_TIMEOUT", 0.15)
-    monkeypatch.setattr(objects, "TRIES", 1)
+    monkeypatch.setattr(client, "READ_TIMEOUT_SECONDS", 0.15)
+    monkeypatch.setattr(client, "MAX_ATTEMPTS", 1)
     settings.S3_ENDPOINT_URL = stalling.url
     stalling.counts.clear()
     yield stalling

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from django.db import connection
 
-from deploy import stack
+from deploy import stack, waiting
 from generations import lifecycle
 from generations.models import Generation
 from tests.support.factories import Caller, make_generation
@@ -26,13 +26,13 @@ FORK = """
 import os, sys, threading, time, uuid
 import django
 django.setup()
-from generations.api import waiting
-threading.Thread(target=waiting.until_ended, args=(uuid.uuid4(), 3)).start()
+from generations.api import long_poll
+threading.Thread(target=long_poll.wait_until_finished, args=(uuid.uuid4(), 3)).start()
 time.sleep(0.5)
-with waiting._watch._lock:
+with long_poll._watcher._lock:
     child = os.fork()
     if not child:
-        os._exit(0 if waiting.until_ended(uuid.uuid4(), 0.5) else 3)
+        os._exit(0 if long_poll.wait_until_finished(uuid.uuid4(), 0.5) else 3)
     sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
@@ -67,7 +67,7 @@ class Web:
         self.url = f"http://127.0.0.1:{port}"
         (folder / "static").mkdir()
         self.process = stack.web(port, folder / "static", folder, environment(folder))
-        stack.wait_until_answers(self.process, f"{self.url}/v1/generations")
+        waiting.until_answers(self.process, f"{self.url}/v1/generations")
         self._pool = ThreadPoolExecutor(CALLERS)
 
     def read(self, caller: Caller, generation: Generation, *preferences: str) -> tuple[httpx.Response, float]:
@@ -140,7 +140,7 @@ def test_a_stop_answers_who_waits_and_is_not_held_up(alice: Caller, web: Web) ->
     answers = [web.waits(alice, g) for _ in range(WAITERS)]
     time.sleep(ASLEEP)
     asked = time.monotonic()
-    web.process.ask_to_stop()
+    web.process.terminate()
     for one in answers:
         assert_waited(one.result(10)[0], "queued")
     while not web.process.has_ended() and time.monotonic() - asked < 10:

@@ -20,8 +20,8 @@ from generations import leases, wakeups
 from generations.models import Delivery, DeliveryAttempt
 from generations.worker import loop
 from tests.support.factories import Caller
-from tests.support.receiver import Receiver, receiving
-from tests.support.webhooks import ended, make_endpoint
+from tests.support.receiver import Receiver, run_receiver
+from tests.support.webhooks import make_endpoint, make_failed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 GOOD, EVERY, BACKLOG = 50, 0.15, 100
@@ -53,7 +53,7 @@ def delays(caller: Caller, receiver: Receiver) -> list[float]:
     """Seconds from a move's commit to its webhook's receipt, of moves that come one after the other."""
     before, moved = len(receiver.posts), {}
     for _ in range(GOOD):
-        generation = ended(caller)
+        generation = make_failed(caller)
         moved[f"evt_{generation.pk.hex}_2"] = time.monotonic()
         time.sleep(EVERY)
     posts = receiver.wait_for(before + GOOD, 30)[before:]
@@ -103,8 +103,8 @@ def test_bad_receivers_delay_no_other_tenants_webhooks(alice: Caller, settings: 
         "flooding": floods,
     }
     with ExitStack() as stack:
-        good = stack.enter_context(receiving(settings))
-        receivers = {name: stack.enter_context(receiving(settings)) for name in bad}
+        good = stack.enter_context(run_receiver(settings))
+        receivers = {name: stack.enter_context(run_receiver(settings)) for name in bad}
         make_endpoint(alice, good.url)
         stack.enter_context(sweeping())
         stack.callback(over.set)

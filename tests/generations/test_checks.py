@@ -1,3 +1,5 @@
+"""System checks of the settings of generations."""
+
 from typing import Any
 
 import pytest
@@ -5,18 +7,18 @@ import pytest
 from generations.apps import check_settings
 
 
-def test_whole_settings_have_nothing_to_say() -> None:
+def test_complete_settings_have_no_message() -> None:
     assert check_settings() == []
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "number"),
+    ("name", "value", "check_id"),
     [
         ("S3_BUCKET", "", "generations.W001"),
         ("NOVITA_API_KEY", "", "generations.W002"),
         ("NOVITA_BASE_URL", "api.novita.ai", "generations.E001"),
     ],
 )
-def test_what_is_missing_is_said(settings: Any, name: str, value: str, number: str) -> None:
+def test_a_missing_or_wrong_setting_has_a_message(settings: Any, name: str, value: str, check_id: str) -> None:
     setattr(settings, name, value)
-    assert [found.id for found in check_settings()] == [number]
+    assert [message.id for message in check_settings()] == [check_id]

@@ -62,7 +62,7 @@ def test_a_service_that_is_well_is_told_so_and_nothing_is_left_behind(well: Upst
     assert {line.split()[0] for line in text.splitlines()} <= {"ok", "warning", "Set"}
     for name in ("database", "broker", "bucket", "signed URLs", "upstream", "worker", "disk", "clock of the bucket"):
         assert f" {name}: " in text
-    assert objects.keys("doctor/") == []
+    assert objects.list_keys("doctor/") == []
     assert well.submits == []
     assert settings.AWS_SECRET_ACCESS_KEY not in text
 

@@ -24,9 +24,9 @@ from tests.generations.worker.test_steps import take_a_step, until
 from tests.http_client import Client, with_key
 from tests.support.factories import Caller, make_generation, make_image
 from tests.support.images import mp4
-from tests.support.receiver import receiving
+from tests.support.receiver import run_receiver
 from tests.support.upstream import Upstream, refusal, task
-from tests.support.webhooks import attempt_all, ended, make_endpoint
+from tests.support.webhooks import attempt_all, make_endpoint, make_failed
 
 pytestmark = pytest.mark.django_db
 
@@ -46,13 +46,13 @@ def test_a_webhook_secret_that_is_stored_still_signs(
 ) -> None:
     """Were the key derived otherwise, the secret of every webhook would be lost, and no receiver could check a call."""
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = key, fallbacks
-    with receiving(settings) as receiver:
+    with run_receiver(settings) as receiver:
         endpoint = make_endpoint(alice, receiver.url)
         WebhookEndpoint.objects.filter(pk=endpoint.pk).update(secret=SEALED)
-        ended(alice)
+        make_failed(alice)
         attempt_all()
         [post] = receiver.posts
-    assert post.verified(SECRET)["type"] == "generation.failed"
+    assert post.verify(SECRET)["type"] == "generation.failed"
 
 
 def test_an_api_key_that_callers_hold_still_opens(alice: Caller) -> None:

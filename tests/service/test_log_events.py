@@ -16,8 +16,8 @@ import pytest
 from seedance_service.logs import RedactingFormatter
 from tests.http_client import Client
 from tests.support.factories import Caller
-from tests.support.receiver import receiving
-from tests.support.webhooks import attempt_all, ended, make_endpoint
+from tests.support.receiver import run_receiver
+from tests.support.webhooks import attempt_all, make_endpoint, make_failed
 
 ROOT = Path(__file__).parents[2]
 OURS = ("seedance_service", "tenants", "generations", "deploy")
@@ -75,10 +75,10 @@ def test_log_lines_have_the_fields_that_searches_name(alice: Caller, admin_clien
     handler.setFormatter(RedactingFormatter())
     logging.getLogger().addHandler(handler)
     try:
-        with receiving(settings) as receiver:
+        with run_receiver(settings) as receiver:
             make_endpoint(alice, receiver.url)
             alice.http.post("/v1/generations", SMALLEST, format="json")
-            ended(alice)
+            make_failed(alice)
             attempt_all()
         admin_client.get("/admin/")
     finally:

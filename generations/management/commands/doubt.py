@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from generations.models import Generation
 from generations.ops import in_doubt
 from tenants import amounts, times
-from tenants.actions import Actor
+from tenants.audit import Actor
 from tenants.errors import Refusal
 from tenants.management.options import user
 
@@ -77,5 +77,5 @@ def _shown(row: Generation) -> dict[str, Any]:
         "attempt": in_doubt.attempt_of(row),
         "seed": row.seed,
         "submitted_at": times.rfc3339(row.submitted_at, "seconds"),
-        "usd": amounts.usd(row.price_micro),
+        "usd": amounts.format_usd(row.price_micro),
     }

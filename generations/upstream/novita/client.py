@@ -13,10 +13,10 @@ import msgspec
 from django.conf import settings
 
 from generations import leases
-from generations.errors import UpstreamError
 from generations.outbound import http_dates, transport
 from generations.outbound.errors import FetchFailed
 from generations.telemetry.failpoints import failpoint
+from generations.upstream.errors import UpstreamError
 
 LONGEST_WAIT = 300.0  # seconds that a Retry-After may ask for at once
 HEAD, PIECE = 1024, 1024 * 1024  # bytes of a submit's body that are sent first, and then at a time
@@ -137,7 +137,7 @@ def _in_pieces(content: bytes) -> Iterator[bytes]:
 
 
 def poll(to: Account, upstream_id: str) -> Polled:
-    """Task Result of one task. Raises UpstreamTrouble where the answer is none: that is "not yet", never a failure."""
+    """Task Result of one task. Raises UpstreamError where the answer is none: that is "not yet", never a failure."""
     answer = _asked(to, upstream_id)
     body = _object(answer)
     if answer.status != 200:
@@ -148,7 +148,7 @@ def poll(to: Account, upstream_id: str) -> Polled:
 def greet(to: Account) -> datetime | None:
     """Whether it answers and takes our key, by asking for a task that is nobody's: nothing is paid for. Its clock.
 
-    Raises UpstreamTrouble, with the upstream's own reason where it gave one.
+    Raises UpstreamError, with the upstream's own reason where it gave one.
     """
     answer = _asked(to, NOBODYS)
     reason, message = _envelope(_object(answer))

@@ -1,6 +1,6 @@
-"""Which errors an operation can answer with, by what it is: with a body, of an id, a create. The one place that knows.
+"""The errors that an operation can answer with, found from its method, its body and its parameters.
 
-Each has its schema, its headers, and the example that the page of its code shows.
+Each error has its schema, its headers, and the example that the page of its code shows.
 """
 
 from collections.abc import Iterator
@@ -17,13 +17,13 @@ NOVITA = "/v3/"
 
 ALWAYS: tuple[str, ...] = ("bad_request", "invalid_api_key", "scope_missing", "too_many_failed_authentications")
 ALWAYS += ("not_acceptable", "internal_error", "database_unavailable")
-WRITES = ("body_too_large", "length_required")  # of any method with which a body may come
+WRITES = ("body_too_large", "length_required")  # of each method that may have a body
 BODY = ("invalid_request", "parse_error", "unsupported_media_type")
-ASKED = ("invalid_request",)  # of parameters that are looked at
+QUERY = ("invalid_request",)  # of an operation that checks its query
 CREATES = tuple(name for name in ADVICE if name.startswith("image_") and name != "image_invalid")
 CREATES += ("budget_reached", "limit_reached", "tenant_suspended", "no_sandbox", "idempotency_key_reused")
 CREATES += ("storage_unavailable", "too_many_large_bodies")
-OF_AN_ID = {
+NOT_FOUND = {
     "generation_id": "generation_not_found",
     "task_id": "generation_not_found",
     "endpoint_id": "webhook_endpoint_not_found",
@@ -32,7 +32,7 @@ OF_AN_ID = {
 VIDEO = ("video_not_ready", "no_video", "video_deleted")
 NOT_POSSIBLE = ["generations_cancel", "generations_delete", "webhook_endpoints_create", "webhook_endpoints_change"]
 NOT_POSSIBLE += ["webhook_endpoints_test", "webhook_deliveries_redeliver"]
-ITS_OWN = {
+OF_OPERATION = {
     "generations_rerun": ("inputs_gone",),
     "generations_video": VIDEO,
     "generations_poster": VIDEO,
@@ -41,55 +41,56 @@ ITS_OWN = {
 
 
 def errors(path: str, method: str, operation: Part, responses: Part) -> Part:
-    """The answers by their status, each a reference to the document's `responses`, where it is put once."""
-    entrance, named = path[:4], set(_names(method, operation))
-    found: dict[int, dict[str, Problem]] = {}
+    """Return the operation's error answers by status, as references. Put each answer once into `responses`."""
+    api, names = path[:4], set(_names(method, operation))
+    by_status: dict[int, dict[str, Problem]] = {}
     for code in error_pages.all_codes().values():
-        if code.name in named and code.problem and entrance in code.advice.apis:
-            status = code.problem.wire_status if entrance == NOVITA else code.problem.status
-            found.setdefault(status, {})[code.name] = code.problem
-    return {str(status): _reference(entrance, found[status], responses) for status in sorted(found)}
+        if code.name in names and code.problem and api in code.advice.apis:
+            status = code.problem.wire_status if api == NOVITA else code.problem.status
+            by_status.setdefault(status, {})[code.name] = code.problem
+    return {str(status): _reference(api, by_status[status], responses) for status in sorted(by_status)}
 
 
 def _names(method: str, operation: Part) -> Iterator[str]:
-    """The codes."""
-    asked = {one["name"]: one["in"] for one in operation.get("parameters", [])}
+    """Return the error codes that the operation can answer with."""
+    places = {parameter["name"]: parameter["in"] for parameter in operation.get("parameters", [])}
     yield from ALWAYS
     if method in ("post", "put", "patch"):
         yield from WRITES
     if "requestBody" in operation:
         yield from BODY
-    if "query" in [asked[name] for name in asked.keys() - OF_AN_ID.keys()]:
-        yield from ASKED
-    if "Idempotency-Key" in asked:
+    if "query" in [places[name] for name in places.keys() - NOT_FOUND.keys()]:
+        yield from QUERY
+    if "Idempotency-Key" in places:
         yield from CREATES
-    yield from (code for name, code in OF_AN_ID.items() if name in asked)
-    yield from ITS_OWN.get(operation["operationId"], ())
+    yield from (code for name, code in NOT_FOUND.items() if name in places)
+    yield from OF_OPERATION.get(operation["operationId"], ())
 
 
-def _reference(entrance: str, found: dict[str, Problem], responses: Part) -> Part:
-    """Under the name of its last code, which no other set of codes ends with."""
-    name, answer = _name(entrance, list(found)[-1]), _answer(entrance, found)
+def _reference(api: str, codes: dict[str, Problem], responses: Part) -> Part:
+    """Return a reference to the answer, which has the name of its last code: no other set of codes ends with it."""
+    name, answer = _name(api, list(codes)[-1]), _answer(api, codes)
     assert responses.setdefault(name, answer) == answer
     return {"$ref": f"#/components/responses/{name}"}
 
 
-def _answer(entrance: str, found: dict[str, Problem]) -> Part:
-    shape, kind = ("NovitaError", "application/json") if entrance == NOVITA else ("Problem", "application/problem+json")
-    examples = {name: {"$ref": f"#/components/examples/{_name(entrance, name)}"} for name in found}
-    content = {kind: {"schema": {"$ref": f"#/components/schemas/{shape}"}, "examples": examples}}
-    said = "\n".join(f"- `{name}`: {error_pages.all_codes()[name].means}" for name in found)
-    return {"description": said, "headers": headers.of_errors(list(found.values())), "content": content}
+def _answer(api: str, codes: dict[str, Problem]) -> Part:
+    """Return the answer that has one of these problems."""
+    schema, kind = ("NovitaError", "application/json") if api == NOVITA else ("Problem", "application/problem+json")
+    examples = {name: {"$ref": f"#/components/examples/{_name(api, name)}"} for name in codes}
+    content = {kind: {"schema": {"$ref": f"#/components/schemas/{schema}"}, "examples": examples}}
+    description = "\n".join(f"- `{name}`: {error_pages.all_codes()[name].means}" for name in codes)
+    return {"description": description, "headers": headers.of_errors(list(codes.values())), "content": content}
 
 
 def examples() -> dict[str, Part]:
-    """Of each code at each entrance, for the components."""
+    """Return the examples of each code in each API, for the components."""
     return {
-        _name(entrance, code.name): {"summary": problems.title(code.name), "value": body}
+        _name(api, code.name): {"summary": problems.title(code.name), "value": body}
         for code in error_pages.all_codes().values()
-        for entrance, body in error_pages.bodies(code).items()
+        for api, body in error_pages.bodies(code).items()
     }
 
 
-def _name(entrance: str, code: str) -> str:
-    return f"{entrance.strip('/')}_{code}"
+def _name(api: str, code: str) -> str:
+    return f"{api.strip('/')}_{code}"

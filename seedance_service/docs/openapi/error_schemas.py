@@ -1,4 +1,4 @@
-"""The two forms of an error, as JSON Schema: no serializer makes them."""
+"""The two formats of an error as JSON Schema. No serializer makes errors, so these are written by hand."""
 
 from typing import Any
 
@@ -9,20 +9,22 @@ FAULT = {
     "properties": {
         "field": {
             **TEXT,
-            "description": "The path of the field, such as `metadata.order`; empty: the request's whole.",
+            "description": "The path of the field, such as `metadata.order`; empty for the request as a whole.",
         },
         "detail": TEXT,
         "code": TEXT,
     },
 }
-LIMIT = {
-    "description": "Which limit refused it.",
+EXCEEDED_LIMIT = {
+    "description": "The limit that refused the request.",
     "allOf": [
         {"$ref": "#/components/schemas/Limit"},
         {
             "type": "object",
             "required": ["wanted"],
-            "properties": {"wanted": {"type": ["integer", "string"], "description": "What it would have taken."}},
+            "properties": {
+                "wanted": {"type": ["integer", "string"], "description": "The amount that the request needs."}
+            },
         },
     ],
 }
@@ -31,19 +33,28 @@ PROBLEM = {
     "description": "Problem details (RFC 9457).",
     "required": ["type", "title", "status", "detail", "code", "request_id"],
     "properties": {
-        "type": {**TEXT, "format": "uri-reference", "description": "The page of its code."},
+        "type": {**TEXT, "format": "uri-reference", "description": "The page of the code."},
         "title": TEXT,
         "status": {"type": "integer", "minimum": 400, "maximum": 599},
-        "detail": {**TEXT, "description": "A sentence to read."},
-        "code": {**TEXT, "pattern": "^[a-z0-9_]+$", "description": "What a program reads: `/docs/errors` lists them."},
-        "request_id": {**TEXT, "description": "As in `X-Request-Id`."},
+        "detail": {**TEXT, "description": "A sentence for people."},
+        "code": {
+            **TEXT,
+            "pattern": "^[a-z0-9_]+$",
+            "description": "The code for programs: `/docs/errors` lists all codes.",
+        },
+        "request_id": {**TEXT, "description": "The same as in `X-Request-Id`."},
         "errors": {
             "type": "array",
             "items": {"$ref": "#/components/schemas/Fault"},
             "description": "Every field that is wrong.",
         },
-        "limit": LIMIT,
+        "limit": {"$ref": "#/components/schemas/ExceededLimit"},
     },
+}
+NOVITA_ERROR_METADATA = {
+    "type": "object",
+    "additionalProperties": TEXT,
+    "description": "The wrong fields, the limit that refused the request, and the `request_id`.",
 }
 NOVITA_ERROR = {
     "type": "object",
@@ -53,11 +64,13 @@ NOVITA_ERROR = {
         "code": {"type": "integer", "description": "The HTTP status."},
         "reason": {**TEXT, "pattern": "^[A-Z_]+$"},
         "message": TEXT,
-        "metadata": {
-            "type": "object",
-            "additionalProperties": TEXT,
-            "description": "What is wrong by field, the limit that refused it, and the `request_id`.",
-        },
+        "metadata": {"$ref": "#/components/schemas/NovitaErrorMetadata"},
     },
 }
-SHAPES: dict[str, Any] = {"Fault": FAULT, "NovitaError": NOVITA_ERROR, "Problem": PROBLEM}
+SCHEMAS: dict[str, Any] = {
+    "ExceededLimit": EXCEEDED_LIMIT,
+    "Fault": FAULT,
+    "NovitaError": NOVITA_ERROR,
+    "NovitaErrorMetadata": NOVITA_ERROR_METADATA,
+    "Problem": PROBLEM,
+}

@@ -1,4 +1,4 @@
-"""An example of each body, parameter and answer. A test checks each against its schema."""
+"""An example of each body, parameter and answer. A test checks each example against its schema."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +9,7 @@ ID, SOURCE = "019ac1f2-7a31-7c55-9d0e-3b6f1a2c4d5e", "019ac1e0-11d4-7b02-8a8e-5f
 ENDPOINT, DELIVERY = "019ac1b4-0c3d-7e11-b1a7-9a0d1c2e3f40", "019ac1f3-02b8-7f6a-a5d1-4c3e8b6f9a0d"
 CREATED, SUBMITTED, FINISHED = (f"2026-11-02T09:30:{second}Z" for second in ("00.000000", "01.204512", "47.918230"))
 URL = "https://example.com/lighthouse.jpg"
-HOOK = "https://example.com/hook"
+WEBHOOK_URL = "https://example.com/hook"
 SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 SIGNED = "https://bucket.s3.eu-central-1.amazonaws.com/videos/1/019ac1f2.mp4?X-Amz-Signature=…"
 
@@ -22,21 +22,25 @@ PLAIN = {
     "camera_fixed": False,
     "seed": 42,
 }
-OWN = {"external_id": "order-4711", "metadata": {"team": "web"}, "webhook_url": HOOK}
+CALLERS_FIELDS = {"external_id": "order-4711", "metadata": {"team": "web"}, "webhook_url": WEBHOOK_URL}
 EVERYTHING = {"image": URL, "last_image": URL, **PLAIN}
 STANDARD = "seedance-v1-lite-i2v"
 
 REQUESTS: dict[str, dict[str, Any]] = {
-    "generations_create": {"a URL": SMALLEST, "everything": {"model": STANDARD, **EVERYTHING, **OWN}},
-    "generations_rerun": {"another seed": {"seed": -1}, "the same again": {}},
+    "generations_create": {"a URL": SMALLEST, "everything": {"model": STANDARD, **EVERYTHING, **CALLERS_FIELDS}},
+    "generations_rerun": {"another seed": {"seed": -1}, "unchanged": {}},
     "novita_seedance_v1_lite_i2v": {
         "a URL": SMALLEST,
-        "everything": {**EVERYTHING, "extra": {"webhook": {"url": HOOK}}},
+        "everything": {**EVERYTHING, "extra": {"webhook": {"url": WEBHOOK_URL}}},
     },
     "webhook_endpoints_create": {
-        "some types": {"url": HOOK, "events": ["generation.succeeded", "generation.failed"], "description": "billing"}
+        "some types": {
+            "url": WEBHOOK_URL,
+            "events": ["generation.succeeded", "generation.failed"],
+            "description": "billing",
+        }
     },
-    "webhook_endpoints_change": {"disabled": {"enabled": False}, "another address": {"url": HOOK}},
+    "webhook_endpoints_change": {"disabled": {"enabled": False}, "another address": {"url": WEBHOOK_URL}},
     "webhook_endpoints_rotate_secret": {"a day's overlap": {"overlap_hours": 24}},
     "webhook_secret_rotate": {"no overlap": {"overlap_hours": 0}},
 }
@@ -47,13 +51,13 @@ PARAMETERS: dict[str, Any] = {
     "delivery_id": DELIVERY,
     "Idempotency-Key": "order-4711",
     "Prefer": "wait=30",
-    "metadata": {"team": "web"},
+    "metadata": ["team=web"],
     "external_id": "order-4711",
 }
 
-PICTURE = {"url": URL, "sha256": SHA256, "format": "jpeg", "width": 1248, "height": 704, "size": 181204}
-STORED: Part = {"url": SIGNED, "size": 4718592, "sha256": SHA256, "codec": "h264", "width": 1248, "height": 704}
-STORED |= {"fps": 24.0, "duration": 10.04}
+IMAGE = {"url": URL, "sha256": SHA256, "format": "jpeg", "width": 1248, "height": 704, "size": 181204}
+STORED_VIDEO: Part = {"url": SIGNED, "size": 4718592, "sha256": SHA256, "codec": "h264", "width": 1248, "height": 704}
+STORED_VIDEO |= {"fps": 24.0, "duration": 10.04}
 QUEUED: Part = {
     "id": ID,
     "status": "queued",
@@ -61,7 +65,7 @@ QUEUED: Part = {
     "model": STANDARD,
     **PLAIN,
     "seed_source": "caller",
-    **OWN,
+    **CALLERS_FIELDS,
     "test": False,
     "image": {"url": URL},
     "last_image": None,
@@ -89,11 +93,11 @@ SUCCEEDED = {
     **QUEUED,
     "status": "succeeded",
     "progress_percent": 100,
-    "image": PICTURE,
+    "image": IMAGE,
     "submitted_at": SUBMITTED,
     "finished_at": FINISHED,
     "eta": None,
-    "video": STORED,
+    "video": STORED_VIDEO,
     "poster": {"url": SIGNED.replace("mp4", "jpg")},
     "expires_at": "2026-11-02T10:30:48.000000Z",
 }
@@ -108,9 +112,9 @@ SUMS |= {"usd": "13.771437", "held_usd": "0.372201", "success_rate": 0.9737}
 CSV = "day,accepted,succeeded,failed,cancelled,live,seconds,usd,held_usd,success_rate\r\n"
 CSV += "2026-11-02,40,37,1,1,1,370,13.771437,0.372201,0.9737\r\n"
 SPAN = {"from": "2026-11-01", "to": "2026-11-30", "time_zone": "Europe/Berlin", "group_by": "day", "test": False}
-HOOKED: Part = {
+ENDPOINT_BODY: Part = {
     "id": ENDPOINT,
-    "url": HOOK,
+    "url": WEBHOOK_URL,
     "description": "billing",
     "events": ["generation.succeeded", "generation.failed"],
     "disabled_reason": "",
@@ -122,7 +126,7 @@ HOOKED: Part = {
     "created_at": CREATED,
 }
 SECRET = {"secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"}
-DELIVERED: Part = {
+DELIVERY_BODY: Part = {
     "id": DELIVERY,
     "webhook_id": "msg_019ac1f302b87f6aa5d14c3e8b6f9a0d",
     "type": "generation.succeeded",
@@ -136,53 +140,55 @@ DELIVERED: Part = {
     "created_at": FINISHED,
     "finished_at": FINISHED,
 }
-WAITING = {**DELIVERED, "status": "pending", "attempt_count": 0, "next_attempt_at": FINISHED, "finished_at": None}
-TRIED = {"created_at": FINISHED, "milliseconds": 84, "status_code": 204, "outcome": "delivered"}
+PENDING = {**DELIVERY_BODY, "status": "pending", "attempt_count": 0, "next_attempt_at": FINISHED, "finished_at": None}
+DELIVERY_ATTEMPT = {"created_at": FINISHED, "milliseconds": 84, "status_code": 204, "outcome": "delivered"}
 PAYLOAD = {"type": "generation.succeeded", "timestamp": FINISHED, "data": {"id": ID}}
 TASK: Part = {"task_id": ID, "task_type": "IMG_TO_VIDEO", "reason": ""}
 VIDEO = {"video_url": SIGNED, "video_url_ttl": "3600", "video_type": "mp4"}
-AT_FIRST = {"status": "TASK_STATUS_QUEUED", "eta": 48, "progress_percent": 0}
-AT_LAST = {"status": "TASK_STATUS_SUCCEED", "eta": 0, "progress_percent": 100}
+TASK_QUEUED = {"status": "TASK_STATUS_QUEUED", "eta": 48, "progress_percent": 0}
+TASK_SUCCEEDED = {"status": "TASK_STATUS_SUCCEED", "eta": 0, "progress_percent": 100}
 EMPTY: Part = {"extra": {"seed": "42"}, "images": [], "audios": []}
 
 ANSWERS: dict[str, dict[str, dict[str, Any]]] = {
-    "generations_create": {"202": {"queued": QUEUED}, "200": {"it ended while the answer waited": SUCCEEDED}},
-    "generations_rerun": {"202": {"queued": RERUN}, "200": {"it ended while the answer waited": SUCCEEDED}},
+    "generations_create": {"202": {"queued": QUEUED}, "200": {"ended during the wait": SUCCEEDED}},
+    "generations_rerun": {"202": {"queued": RERUN}, "200": {"ended during the wait": SUCCEEDED}},
     "generations_list": {"200": {"a page": {"generations": [SUCCEEDED, FAILED], "next_cursor": None}}},
     "generations_get": {"200": {"queued": QUEUED, "succeeded": SUCCEEDED, "failed": FAILED}},
-    "generations_delete": {"202": {"the worker goes on": DELETED}},
+    "generations_delete": {"202": {"a worker finishes the deletion": DELETED}},
     "generations_cancel": {"200": {"cancelled": CANCELLED}},
-    "generations_events": {"200": {"its first": {"events": [EVENT]}}},
-    "limits": {"200": {"one": LIMITS}},
+    "generations_events": {"200": {"the first event": {"events": [EVENT]}}},
+    "limits": {"200": {"a tenant's limit": LIMITS}},
     "usage": {"200": {"by day": {**SPAN, "rows": [{"day": "2026-11-02", **SUMS}], "total": SUMS}, "as CSV": CSV}},
-    "webhook_endpoints_list": {"200": {"one": {"webhook_endpoints": [HOOKED]}}},
-    "webhook_endpoints_create": {"201": {"made": {**HOOKED, **SECRET}}},
-    "webhook_endpoints_get": {"200": {"enabled": HOOKED}},
-    "webhook_endpoints_change": {"200": {"disabled": {**HOOKED, "enabled": False, "disabled_at": FINISHED}}},
+    "webhook_endpoints_list": {"200": {"one endpoint": {"webhook_endpoints": [ENDPOINT_BODY]}}},
+    "webhook_endpoints_create": {"201": {"created": {**ENDPOINT_BODY, **SECRET}}},
+    "webhook_endpoints_get": {"200": {"enabled": ENDPOINT_BODY}},
+    "webhook_endpoints_change": {"200": {"disabled": {**ENDPOINT_BODY, "enabled": False, "disabled_at": FINISHED}}},
     "webhook_endpoints_rotate_secret": {"200": {"a day's overlap": {**SECRET, "previous_secret_until": FINISHED}}},
-    "webhook_endpoints_test": {"202": {"on its way": {**WAITING, "type": "webhook.test", "generation": None}}},
+    "webhook_endpoints_test": {"202": {"pending": {**PENDING, "type": "webhook.test", "generation": None}}},
     "webhook_secret_rotate": {"200": {"no overlap": {**SECRET, "previous_secret_until": None}}},
-    "webhook_deliveries_list": {"200": {"a page": {"webhook_deliveries": [DELIVERED], "next_cursor": None}}},
-    "webhook_deliveries_get": {"200": {"delivered": {**DELIVERED, "attempts": [TRIED], "payload": PAYLOAD}}},
-    "webhook_deliveries_redeliver": {"202": {"on its way": WAITING}},
+    "webhook_deliveries_list": {"200": {"a page": {"webhook_deliveries": [DELIVERY_BODY], "next_cursor": None}}},
+    "webhook_deliveries_get": {
+        "200": {"delivered": {**DELIVERY_BODY, "attempts": [DELIVERY_ATTEMPT], "payload": PAYLOAD}}
+    },
+    "webhook_deliveries_redeliver": {"202": {"pending": PENDING}},
     "novita_seedance_v1_lite_i2v": {"200": {"accepted": {"task_id": ID}}},
     "novita_task_result": {
         "200": {
-            "queued": {**EMPTY, "task": {**TASK, **AT_FIRST}, "videos": []},
-            "succeeded": {**EMPTY, "task": {**TASK, **AT_LAST}, "videos": [VIDEO]},
+            "queued": {**EMPTY, "task": {**TASK, **TASK_QUEUED}, "videos": []},
+            "succeeded": {**EMPTY, "task": {**TASK, **TASK_SUCCEEDED}, "videos": [VIDEO]},
         }
     },
 }
 
 
 def add(operation: Part) -> None:
-    """To every parameter, body and answer of its own that has one here."""
+    """Add the examples of this module to the operation's parameters, body and answers."""
     name = operation["operationId"]
     for parameter in operation.get("parameters", []):
         if parameter["name"] in PARAMETERS:
             parameter["example"] = PARAMETERS[parameter["name"]]
     for kind, media in operation.get("requestBody", {}).get("content", {}).items():
-        if kind == "application/json":  # a form has files, which JSON can not show
+        if kind == "application/json":  # JSON can not show the files of a form
             media["examples"] = _named(REQUESTS.get(name, {}))
     for status, answer in operation["responses"].items():
         for kind, media in answer.get("content", {}).items():

@@ -1,4 +1,4 @@
-"""Which operations an answer leads to: its id is a parameter of theirs."""
+"""The links of an answer: the operations that take the answer's id as a parameter."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ Part = dict[str, Any]  # of the document
 GENERATION = ("get", "delete", "cancel", "rerun", "events", "video", "poster")
 ENDPOINT = ("get", "change", "delete", "rotate_secret", "test")
 DELIVERY = ("get", "redeliver")
-# By operation: where the id stands in its answers, the parameter's name, and whose it is.
+# By operation: the pointer to the id in its answers, the parameter's name, and the operations that have the parameter.
 FROM: dict[str, tuple[str, str, tuple[str, ...]]] = {
     **dict.fromkeys(
         ("generations_create", "generations_rerun"),
@@ -20,9 +20,11 @@ FROM: dict[str, tuple[str, str, tuple[str, ...]]] = {
 
 
 def add(operation: Part) -> None:
-    """To each of its own answers, which all hold the id."""
+    """Add links to each successful answer of the operation; all of them hold the id."""
     if operation["operationId"] in FROM:
         pointer, name, targets = FROM[operation["operationId"]]
-        links = {one: {"operationId": one, "parameters": {name: f"$response.body#{pointer}"}} for one in targets}
+        links = {
+            target: {"operationId": target, "parameters": {name: f"$response.body#{pointer}"}} for target in targets
+        }
         for answer in operation["responses"].values():
             answer["links"] = links

@@ -1,4 +1,4 @@
-"""A create as multipart/form-data: the JSON body's fields as generations/api/multipart.py reads them."""
+"""A create as multipart/form-data: the JSON body's fields, in the form that generations/api/multipart.py reads."""
 
 from typing import Any
 
@@ -7,32 +7,28 @@ from generations.api.multipart import FILES
 Part = dict[str, Any]  # of the document
 FORM = "multipart/form-data"
 FILE = "A file of at most 30 MB (31,457,280 bytes), or a text as in JSON."
+METADATA = " A JSON object; or a field for each name, such as `metadata[order]`."
 
 
-def part_from_json(operation: Part, schemas: Part) -> None:
-    """Where the operation takes a form, it gets a schema of its own: of files, and without null."""
+def separate_form(operation: Part, schemas: Part) -> None:
+    """Give the operation's form, if it takes one, a schema beside the JSON body's: with files, and without null."""
     content = operation.get("requestBody", {}).get("content", {})
     if FORM not in content:
         return
     name = content[FORM]["schema"]["$ref"].rpartition("/")[2]
-    schemas[f"{name}Form"] = _as_form(schemas[name])
+    properties = {field: _form_field(field, schema) for field, schema in schemas[name]["properties"].items()}
+    schemas[f"{name}Form"] = {**schemas[name], "properties": properties}
     content[FORM]["schema"] = {"$ref": f"#/components/schemas/{name}Form"}
 
 
-def _as_form(shape: Part) -> Part:
-    fields = {name: _field(name, facts) for name, facts in shape["properties"].items()}
-    name, value = fields["metadata"]["propertyNames"], fields["metadata"]["additionalProperties"]
-    letters = name["pattern"].removeprefix("^").removesuffix("*$")
-    labels = {rf"^metadata\[{letters}{{{name['minLength']},{name['maxLength']}}}\]$": value}
-    return {**shape, "properties": fields, "patternProperties": labels}
-
-
-def _field(name: str, facts: Part) -> Part:
+def _form_field(name: str, schema: Part) -> Part:
     if name in FILES:
         return {"type": "string", "format": "binary", "description": FILE}
-    told = {key: value for key, value in facts.items() if key != "default" or value not in (None, {}, "")}
-    if isinstance(told.get("type"), list):
-        [told["type"]] = [kind for kind in told["type"] if kind != "null"]
-    if "enum" in told:
-        told["enum"] = [value for value in told["enum"] if value is not None]
-    return told
+    schema = dict(schema)
+    if isinstance(schema.get("type"), list):
+        [schema["type"]] = [kind for kind in schema["type"] if kind != "null"]
+    if "oneOf" in schema:
+        schema = {**schema.pop("oneOf")[0], **schema}
+    if name == "metadata":
+        schema["description"] += METADATA
+    return schema

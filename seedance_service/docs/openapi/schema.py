@@ -1,4 +1,4 @@
-"""What drf-spectacular can not see of views and fields. document.py adds what every operation can answer."""
+"""The parts of views and fields that drf-spectacular can not see. postprocess.py adds what all operations share."""
 
 from typing import Any
 
@@ -11,14 +11,14 @@ from generations.api.request_bodies import Strict
 TAGS = {
     "/v3/": "Novita",
     "/v1/generations": "Generations",
-    "/v1/usage": "Use",
-    "/v1/limits": "Use",
+    "/v1/usage": "Usage and limits",
+    "/v1/limits": "Usage and limits",
     "/v1/webhook-": "Webhooks",
 }
 
 
 class OperationSchema(AutoSchema):
-    """An operation is described by its method's docstring: a view's own is for who reads the code."""
+    """The description of one operation, from its method's docstring. A view's docstring is for readers of the code."""
 
     def get_description(self) -> str:  # type: ignore[override]
         return str(get_doc(getattr(self.view, self.method.lower(), None)))
@@ -27,26 +27,28 @@ class OperationSchema(AutoSchema):
         return [tag for prefix, tag in TAGS.items() if self.path.startswith(prefix)]
 
     def get_serializer_name(self, serializer: Any, direction: Any) -> str:
-        return super().get_serializer_name(serializer, direction).removesuffix("Shape").removesuffix("Row")
+        return super().get_serializer_name(serializer, direction).removesuffix("Schema").removesuffix("Row")
 
     def _map_serializer(self, serializer: Any, direction: Any, bypass_extensions: bool = False) -> dict[str, Any]:
-        """A docstring that a body's shape inherits is about something else."""
-        shape: dict[str, Any] = super()._map_serializer(serializer, direction, bypass_extensions)
+        """Return the schema without an inherited docstring, which would describe another body."""
+        schema: dict[str, Any] = super()._map_serializer(serializer, direction, bypass_extensions)
         if isinstance(serializer, Strict):
-            shape["additionalProperties"] = False
-        return shape if type(serializer).__doc__ else {name: shape[name] for name in shape if name != "description"}
+            schema["additionalProperties"] = False
+        return schema if type(serializer).__doc__ else {name: schema[name] for name in schema if name != "description"}
 
     def _insert_field_validators(self, field: Any, schema: dict[str, Any]) -> None:
-        """Beside what validators say, what the field itself does: generations/api/fields.py."""
+        """Add the checks of the field itself, from generations/api/fields.py, to those of its validators."""
         super()._insert_field_validators(field, schema)
         schema.pop("x-spec-enum-id", None)  # a note from one part of drf-spectacular to another
-        schema.update(getattr(field, "told", {}))
+        schema.update(getattr(field, "json_schema", {}))
 
 
 class KeyScheme(OpenApiAuthenticationExtension):
+    """The API key, as a security scheme of the document."""
+
     target_class = "tenants.api.authentication.KeyAuthentication"
     name = "apiKey"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
-        said = "An API key, as `Authorization: Bearer KEY`. The word `Bearer` may be left out."
-        return {"type": "http", "scheme": "bearer", "description": said}
+        description = "An API key, as `Authorization: Bearer KEY`. The word `Bearer` may be left out."
+        return {"type": "http", "scheme": "bearer", "description": description}

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from tenants import actions, amounts, csv_export, times
-from tenants.actions import Actor
+from tenants.audit import Actor
 from tenants.errors import Refusal
 from tenants.keys import key_format
 from tenants.limits import windows
@@ -78,20 +78,26 @@ class Command(BaseCommand):
 
     def create(self, options: dict[str, Any]) -> Answer:
         name, zone = options["name"].strip(), options["time_zone"]
-        facts = given(options, Limits.NAMES) | given(options, Tenant.WANTS)
+        facts = given(options, Limits.NAMES) | given(options, Tenant.GENERATION_POLICY_FIELDS)
         with transaction.atomic():  # no tenant without its key
             tenant = actions.create_tenant(self._actor, name, time_zone=zone, **facts)
-            return _shown_once(tenant, actions.mint_key(self._actor, tenant))
+            return _shown_once(tenant, actions.create_key(self._actor, tenant))
 
     def key(self, options: dict[str, Any]) -> Answer:
         tenant = _tenant(options["name"])
         facts: dict[str, Any] = {name: options[name] for name in ("label", "scopes", "test")}
         expires_at = None if options["expires"] is None else timezone.now() + options["expires"]
-        new = actions.mint_key(self._actor, tenant, expires_at=expires_at, limits=given(options, Limits.NAMES), **facts)
+        new = actions.create_key(
+            self._actor, tenant, expires_at=expires_at, limits=given(options, Limits.NAMES), **facts
+        )
         return _shown_once(tenant, new)
 
     def limit(self, options: dict[str, Any]) -> Answer:
-        wanted, wants, zone = given(options, Limits.NAMES), given(options, Tenant.WANTS), options["time_zone"]
+        wanted, wants, zone = (
+            given(options, Limits.NAMES),
+            given(options, Tenant.GENERATION_POLICY_FIELDS),
+            options["time_zone"],
+        )
         tenant = Tenant.objects.filter(name=options["who"]).first()
         if tenant is None:
             key = _known_key(options["who"])
@@ -128,16 +134,16 @@ class Command(BaseCommand):
     def adjust(self, options: dict[str, Any]) -> Answer:
         tenant, amount = _tenant(options["name"]), options["usd"]
         actions.adjust(self._actor, tenant, amount)
-        shown = amounts.usd(amount)
+        shown = amounts.format_usd(amount)
         return {"tenant": tenant.name, "usd": shown}, [f"{shown} USD are on {tenant.name}'s bill of this month."]
 
     def bill(self, options: dict[str, Any]) -> Answer:
         tenant = _tenant(options["name"])
         wanted = options["month"] or timezone.now().astimezone(tenant.zone).date()
-        found = monthly_statement.of(tenant, wanted)
+        found = monthly_statement.build(tenant, wanted)
         path = options["csv"] or Path(f"bill-{_file_name(tenant.name)}-{found.month:%Y-%m}.csv")
         try:
-            path.write_text(csv_export.as_csv(monthly_statement.COLUMNS, found.lines), newline="")
+            path.write_text(csv_export.render(monthly_statement.COLUMNS, found.rows), newline="")
         except OSError as error:
             raise CommandError(f"{path} can not be written: {error.strerror}") from error
         return _bill_object(found, path), _bill_lines(found, path)
@@ -182,8 +188,8 @@ def _bill_object(found: monthly_statement.Statement, path: Path) -> dict[str, An
         "tenant": found.tenant.name,
         "month": f"{found.month:%Y-%m}",
         "time_zone": found.tenant.time_zone,
-        "lines": found.lines,
-        **{f"{name}_usd": amounts.usd(getattr(found, f"{name}_micro")) for name in BILLED},
+        "lines": found.rows,
+        **{f"{name}_usd": amounts.format_usd(getattr(found, f"{name}_micro")) for name in BILLED},
         "held": found.held,
         "csv": str(path),
     }
@@ -194,18 +200,18 @@ def _bill_lines(found: monthly_statement.Statement, path: Path) -> list[str]:
     lines = [
         f"  {row['day']}  {row['key']:21}  {row['item']:42} {row['generations']:>6} x {row['unit_usd']:>11}  "
         f"{row['seconds']:>7} s  {row['usd']:>14} USD"
-        for row in found.lines
+        for row in found.rows
     ]
-    ends = [f"Total: {amounts.usd(found.total_micro)} USD"]
+    ends = [f"Total: {amounts.format_usd(found.total_micro)} USD"]
     if found.held:
-        ends.append(f"Not final: {found.held} generations still hold {amounts.usd(found.held_micro)} USD.")
+        ends.append(f"Not final: {found.held} generations still hold {amounts.format_usd(found.held_micro)} USD.")
     return [head, *(lines or ["  nothing was bought"]), *ends, f"As CSV: {path}"]
 
 
 def _tenant_row(tenant: Tenant) -> dict[str, Any]:
     known = [_key_row(key) for key in tenant.keys.all()]
     facts = {"limits": tenant.limits, "time_zone": tenant.time_zone, "suspended_at": times.iso(tenant.suspended_at)}
-    facts |= {name: getattr(tenant, name) for name in Tenant.WANTS}
+    facts |= {name: getattr(tenant, name) for name in Tenant.GENERATION_POLICY_FIELDS}
     return {"tenant": tenant.name, **facts, "keys": known}
 
 
@@ -235,7 +241,7 @@ def _wants_words(row: dict[str, Any]) -> str:
 def _limit_words(limits: dict[str, int | None]) -> str:
     named = [(kind, limits[windows.limit_field(kind)]) for kind in Kind]
     return (
-        ", ".join(f"{kind.value}={windows.shown(kind, value)}" for kind, value in named if value is not None)
+        ", ".join(f"{kind.value}={windows.format_amount(kind, value)}" for kind, value in named if value is not None)
         or "no limits"
     )
 

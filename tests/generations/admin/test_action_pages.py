@@ -12,7 +12,7 @@ from django.urls import reverse
 from generations import lifecycle
 from generations.models import Generation
 from generations.ops import in_doubt
-from tenants.actions import Actor
+from tenants.audit import Actor
 from tenants.models import AuditEntry, LedgerEntry
 from tests.http_client import Client
 from tests.support.factories import Caller, make_generation

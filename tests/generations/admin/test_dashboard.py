@@ -10,7 +10,7 @@ from django.utils import timezone
 from generations.models import Generation, Worker
 from generations.reports import hourly_statistics, worker_hosts
 from generations.upstream import circuit_breaker
-from tenants import actions
+from tenants import actions, audit
 from tenants.models import Window
 from tests.generations.test_lifecycle import put_in
 from tests.http_client import Client
@@ -125,7 +125,7 @@ def test_it_shows_spent_and_held_usd_apart(admin_client: Client, alice: Caller, 
 
 
 def test_an_adjustment_counts_as_spent(admin_client: Client, alice: Caller) -> None:
-    actions.adjust(actions.Actor(name="olga", reason="by phone"), alice.tenant, 500_000)
+    actions.adjust(audit.Actor(name="olga", reason="by phone"), alice.tenant, 500_000)
     make_generation(alice)
     [row] = admin_client.get("/admin/").context["spending"]
     assert (row.spent, row.held) == ("0.500000", "0.088209")

@@ -8,10 +8,10 @@ import pytest
 from django.utils import timezone
 
 from generations.admin import action_pages, generation_page
-from generations.errors import StorageError
+from generations.bucket.errors import StorageError
 from generations.models import Generation
 from tests.generations.admin.rows import LIST, page_url, put_in_or_cancel
-from tests.generations.test_lifecycle import REACHED, put_in
+from tests.generations.test_lifecycle import REACHABLE_STATUSES, put_in
 from tests.http_client import Client
 from tests.support.factories import Caller, make_generation
 from tests.support.panel import log_in_staff
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.one_database
 NAMES = {"nudge": "run_now"}  # the action whose address has another name
 
 
-@pytest.mark.parametrize("status", REACHED)
+@pytest.mark.parametrize("status", REACHABLE_STATUSES)
 def test_the_page_shows_every_event_and_the_available_actions(admin_client: Client, alice: Caller, status: str) -> None:
     g, _ = put_in(alice, status)
     text = admin_client.get(page_url(g)).content.decode()
@@ -49,7 +49,7 @@ def test_the_page_opens_without_the_keys_of_s3(admin_client: Client, alice: Call
         raise StorageError("NoCredentialsError")
 
     g, _ = put_in(alice, "succeeded")
-    monkeypatch.setattr("generations.bucket.objects.signed_url", fail)
+    monkeypatch.setattr("generations.bucket.signed_urls.sign", fail)
     for address in (page_url(g), LIST):
         assert admin_client.get(address).status_code == 200
     assert admin_client.get(page_url(g, "video")).status_code == 503

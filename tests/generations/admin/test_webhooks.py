@@ -12,7 +12,7 @@ from tenants.models import AuditEntry
 from tests.http_client import Client
 from tests.support.factories import Caller
 from tests.support.panel import log_in, log_in_staff
-from tests.support.webhooks import SERVED, ended, make_endpoint
+from tests.support.webhooks import SERVED, make_endpoint, make_failed
 
 pytestmark = pytest.mark.one_database
 REASON = {"reason": "asked for by its team"}
@@ -91,7 +91,7 @@ def test_an_endpoint_is_changed_rotated_disabled_enabled_and_deleted(alice: Call
 
 def test_an_operator_redelivers_a_delivery(alice: Caller, operator: Client) -> None:
     make_endpoint(alice)
-    ended(alice)
+    make_failed(alice)
     [delivery] = Delivery.objects.all()
     assert operator.get(address("delivery", "changelist")).status_code == 200
     assert b"evt_" in operator.get(address("delivery", "change", delivery)).content
@@ -118,7 +118,7 @@ CUT_URL = f'<span title="{LONG_URL}">{LONG_URL[:60]}…</span>'
 
 def test_a_long_url_is_cut_in_lists_and_whole_on_its_page(alice: Caller, operator: Client) -> None:
     endpoint = make_endpoint(alice, LONG_URL)
-    g = ended(alice)
+    g = make_failed(alice)
     [delivery] = Delivery.objects.all()
     for model, row in (("webhookendpoint", endpoint), ("delivery", delivery)):
         listing = operator.get(address(model, "changelist")).content.decode()

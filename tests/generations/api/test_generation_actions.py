@@ -10,7 +10,7 @@ from generations.models import Generation, InputImage
 from generations.ops import deletion
 from tenants.models import LedgerEntry
 from tenants.money import reconcile
-from tests.generations.test_lifecycle import kinds, put_in
+from tests.generations.test_lifecycle import ledger_kinds, put_in
 from tests.support.factories import Caller, make_generation, make_image
 from tests.support.images import base64_of, picture
 
@@ -34,7 +34,7 @@ def test_a_cancel_ends_what_was_not_sent_and_gives_back_its_hold(alice: Caller) 
     g = make_generation(alice)
     answer = post_action(alice, g, "cancel")
     assert (answer.status_code, answer.json()["status"]) == (200, "cancelled")
-    assert kinds(g) == ["hold", "release"]
+    assert ledger_kinds(g) == ["hold", "release"]
     again = post_action(alice, g, "cancel")  # the first answer may have been lost
     assert (again.status_code, again.json()["status"]) == (200, "cancelled")
     assert reconcile.check(alice.tenant.pk) == []
@@ -165,12 +165,12 @@ def _done(caller: Caller, *, content: bytes = b"abc") -> Generation:
 def test_a_delete_leaves_the_row_and_the_ledger_and_nothing_in_the_bucket(alice: Caller) -> None:
     g = _done(alice)
     assert delete(alice, g).status_code == 204
-    assert objects.keys("") == []
+    assert objects.list_keys("") == []
     row = alice.http.get(f"/v1/generations/{g.pk}").json()
     assert (row["status"], row["video"], row["poster"], row["expires_at"]) == ("succeeded", None, None, None)
     assert row["deleted_at"]
     assert row["image"]["sha256"] == g.image.sha256
-    assert kinds(g) == ["hold", "capture"]
+    assert ledger_kinds(g) == ["hold", "capture"]
     assert alice.http.get(f"/v1/generations/{g.pk}/video").json()["code"] == "video_deleted"
     wire = alice.http.get(f"/v3/async/task-result?task_id={g.pk}").json()
     assert (wire["task"]["status"], wire["videos"]) == ("TASK_STATUS_SUCCEED", [])
@@ -191,7 +191,7 @@ def test_an_end_without_a_video_can_be_deleted_too(alice: Caller, status: str) -
     g = ended(alice, status)
     _stored(alice)
     assert delete(alice, g).status_code == 204
-    assert objects.keys("") == []
+    assert objects.list_keys("") == []
 
 
 def test_a_picture_stays_while_another_generation_needs_it(alice: Caller) -> None:
@@ -246,7 +246,7 @@ def test_what_s3_does_not_delete_at_once_the_worker_does_later(alice: Caller, se
     assert objects.exists(g.video_key)  # the request that deletes it has a minute for its own try
     Generation.objects.filter(pk=g.pk).update(deleted_at="2026-01-01T00:00:00Z")
     deletion.purge_left()
-    assert objects.keys("") == []
+    assert objects.list_keys("") == []
     g.refresh_from_db()
     assert g.purged_at
 

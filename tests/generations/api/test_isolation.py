@@ -15,7 +15,7 @@ from generations.models import Delivery, Generation, WebhookEndpoint, WebhookSec
 from tenants.models import LedgerEntry, Window
 from tests.generations.test_lifecycle import put_in
 from tests.support.factories import Caller, make_generation
-from tests.support.webhooks import ended, make_endpoint
+from tests.support.webhooks import make_endpoint, make_failed
 
 Call = Callable[[Any, str], Any]  # (HTTP client, id) -> answer
 STATES, ONCE = ("queued", "running", "succeeded", "failed"), ("kept",)
@@ -31,7 +31,7 @@ def an_endpoint(caller: Caller, status: str) -> UUID:
 
 def a_delivery(caller: Caller, status: str) -> UUID:
     make_endpoint(caller)
-    return ended(caller).deliveries.get().pk
+    return make_failed(caller).deliveries.get().pk
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,10 @@ SMALL = {"image": base64_of(b"x" * 1024), "resolution": "480p"}
 def full() -> Any:
     """The room is taken, as by uploads that are being checked."""
     taken = 0
-    while large_bodies._room.take(1):
+    while large_bodies._budget.reserve(1):
         taken += 1
     yield
-    large_bodies._room.give(taken)
+    large_bodies._budget.release(taken)
 
 
 @pytest.mark.parametrize(("path", "code"), ENTRANCES)
@@ -47,13 +47,13 @@ def test_whatever_comes_of_it_the_room_is_free_again(alice: Caller, content: Any
 def test_a_form_takes_a_quarter_of_what_json_takes(alice: Caller, full: Any) -> None:
     large = {"image": SimpleUploadedFile("a.jpg", b"x" * 5 * 1024**2), "resolution": "480p"}
     assert alice.http.post("/v1/generations", large, format="multipart").status_code == 503
-    large_bodies._room.give(1)
+    large_bodies._budget.release(1)
     try:
         assert alice.http.post("/v1/generations", LARGE, format="json").status_code == 503
         large["image"].seek(0)
         assert alice.http.post("/v1/generations", large, format="multipart").status_code == 400
     finally:
-        assert large_bodies._room.take(1)
+        assert large_bodies._budget.reserve(1)
 
 
 def test_an_error_of_ours_frees_the_room_too(alice: Caller, settings: Any) -> None:

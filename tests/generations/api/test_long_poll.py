@@ -38,18 +38,18 @@ LONG = 30.0  # seconds; who waits so long has not been woken
     ],
 )
 def test_the_header_is_read_as_rfc_7240_has_it(header: str, seconds: float | None) -> None:
-    assert long_poll.wanted(Request(APIRequestFactory().get("/", headers={"Prefer": header}))) == seconds
+    assert long_poll.preferred_seconds(Request(APIRequestFactory().get("/", headers={"Prefer": header}))) == seconds
 
 
 def test_a_hostile_header_takes_no_time() -> None:
     started = time.monotonic()
     for header in ('"' * 60_001, '"\\' * 30_000, '"a' * 30_000, 'a="\\"' * 12_000, "," * 60_000):
-        long_poll.wanted(Request(APIRequestFactory().get("/", headers={"Prefer": header})))
+        long_poll.preferred_seconds(Request(APIRequestFactory().get("/", headers={"Prefer": header})))
     assert time.monotonic() - started < 1
 
 
 def test_without_the_header_nobody_waits() -> None:
-    assert long_poll.wanted(Request(APIRequestFactory().get("/"))) is None
+    assert long_poll.preferred_seconds(Request(APIRequestFactory().get("/"))) is None
 
 
 def test_the_answer_says_how_long_it_would_have_waited() -> None:
@@ -98,15 +98,15 @@ def looks() -> Iterator[Looks]:
 @pytest.fixture(autouse=True)
 def _none_is_left(monkeypatch: Any) -> Iterator[None]:
     """Whatever a test did, nobody waits after it, and the thread that looked has ended."""
-    monkeypatch.setattr(long_poll, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(long_poll, "POLL_INTERVAL_SECONDS", 0.02)
     yield
-    assert long_poll._watch._waiting == {}
+    assert long_poll._watcher._waiting == {}
     for thread in threading.enumerate():
         if thread.name == "waiting":
             thread.join(5)
             assert not thread.is_alive()
-    assert long_poll._watch._thread is None
-    long_poll._watch.begin_anew()
+    assert long_poll._watcher._thread is None
+    long_poll._watcher.reset()
 
 
 Wait = Callable[..., "Future[tuple[bool, float, Any]]"]
@@ -121,7 +121,7 @@ def wait() -> Iterator[Wait]:
         try:
             Generation.objects.exists()
             wrappers.append(connections["default"])
-            return long_poll.until_ended(generation.pk, seconds), time.monotonic()
+            return long_poll.wait_until_finished(generation.pk, seconds), time.monotonic()
         finally:
             connection.close()
 
@@ -129,7 +129,7 @@ def wait() -> Iterator[Wait]:
         return pool.submit(run, generation, seconds, [] if wrappers is None else wrappers)
 
     yield wait
-    long_poll._watch.stop()
+    long_poll._watcher.stop()
     pool.shutdown()
 
 
@@ -162,7 +162,7 @@ def test_who_waits_is_answered_when_the_time_is_over(alice: Caller, looks: Looks
     waited, at = wait(make_generation(alice), 0.1).result(5)
     assert waited
     assert 0.1 <= at - started < 1
-    assert long_poll.until_ended(make_generation(alice).pk, 0) is False
+    assert long_poll.wait_until_finished(make_generation(alice).pk, 0) is False
 
 
 @threaded
@@ -173,15 +173,15 @@ def test_one_more_than_there_are_places_for_is_answered_at_once(
     settings.WAITERS = 2
     g = make_generation(alice)
     answers = [wait(g), wait(g)]
-    while len(long_poll._watch._waiting) < 2:
+    while len(long_poll._watcher._waiting) < 2:
         looks.wait_for()
-    assert long_poll.until_ended(g.pk, LONG) is False
+    assert long_poll.wait_until_finished(g.pk, LONG) is False
     end(g)
     assert all(answer.result(5)[0] for answer in answers)
     settings.WAITERS = 1
-    assert long_poll.until_ended(g.pk, LONG) is True  # the places are free again
+    assert long_poll.wait_until_finished(g.pk, LONG) is True  # the places are free again
     settings.WAITERS = 0
-    assert long_poll.until_ended(g.pk, LONG) is False
+    assert long_poll.wait_until_finished(g.pk, LONG) is False
 
 
 def backends() -> int:
@@ -203,7 +203,7 @@ def test_who_waits_holds_no_connection(alice: Caller, looks: Looks, wait: Wait) 
     while len(wrappers) < 5 or any(wrapper.connection for wrapper in wrappers):
         looks.wait_for()
         assert time.monotonic() < ends
-    assert len(long_poll._watch._waiting) == 5
+    assert len(long_poll._watcher._waiting) == 5
     # this test's and that of the thread that looks; a backend outlives its client by a moment
     while connection.vendor == "postgresql" and backends() > 2:
         looks.wait_for()
@@ -217,12 +217,12 @@ def test_fifty_who_wait_are_one_query_a_look(alice: Caller, looks: Looks, wait: 
     settings.WAITERS = 50
     generations = [make_generation(alice) for _ in range(5)]
     answers = [wait(generations[number % 5]) for number in range(50)]
-    while len(long_poll._watch._waiting) < 50:
+    while len(long_poll._watcher._waiting) < 50:
         looks.wait_for()
     looks.wait_for(asked=5)
     before, started = len(looks.queries), time.monotonic()
     looks.wait_for(asked=5, more=5)
-    assert len(looks.queries) - before <= (time.monotonic() - started) / long_poll.LOOK_EVERY + 2
+    assert len(looks.queries) - before <= (time.monotonic() - started) / long_poll.POLL_INTERVAL_SECONDS + 2
     for generation in generations:
         end(generation)
     assert all(answer.result(5)[0] for answer in answers)
@@ -233,7 +233,7 @@ def test_fifty_who_wait_are_one_query_a_look(alice: Caller, looks: Looks, wait: 
 def test_a_database_in_trouble_is_asked_again(
     alice: Caller, looks: Looks, wait: Wait, monkeypatch: Any, caplog: Any
 ) -> None:
-    monkeypatch.setattr(long_poll, "AFTER_TROUBLE", 0.02)
+    monkeypatch.setattr(long_poll, "ERROR_INTERVAL_SECONDS", 0.02)
     g, another = make_generation(alice), make_generation(alice)
     looks.trouble = OperationalError("server closed the connection")
     answer, short = wait(g), wait(another, 0.05)
@@ -266,13 +266,13 @@ def test_a_look_that_fails_for_another_reason_is_not_the_last(alice: Caller, loo
 @threaded
 def test_none_is_lost_while_the_thread_that_looks_ends_and_begins(alice: Caller, monkeypatch: Any) -> None:
     """Every one waits for what has ended, so the thread is over again and again just when the next one comes."""
-    monkeypatch.setattr(long_poll, "LOOK_EVERY", 0.0)
+    monkeypatch.setattr(long_poll, "POLL_INTERVAL_SECONDS", 0.0)
     g = make_generation(alice)
     end(g)
 
     def waits(_: int) -> float:
         started = time.monotonic()
-        assert long_poll.until_ended(g.pk, LONG)
+        assert long_poll.wait_until_finished(g.pk, LONG)
         return time.monotonic() - started
 
     with ThreadPoolExecutor(4) as pool:
@@ -289,10 +289,10 @@ def test_where_the_machine_has_no_thread_left_nobody_waits(alice: Caller, monkey
 
     with monkeypatch.context() as full:
         full.setattr(threading.Thread, "start", none_left)
-        assert long_poll.until_ended(g.pk, LONG) is False
+        assert long_poll.wait_until_finished(g.pk, LONG) is False
     assert "nobody can wait" in caplog.text
     end(g)
-    assert long_poll.until_ended(g.pk, LONG) is True
+    assert long_poll.wait_until_finished(g.pk, LONG) is True
 
 
 @threaded
@@ -301,12 +301,12 @@ def test_where_the_process_is_to_end_nobody_waits_any_longer(alice: Caller, look
     g = make_generation(alice)
     answer = wait(g)
     looks.wait_for()
-    long_poll._watch.stop()
+    long_poll._watcher.stop()
     assert answer.result(5)[0]
-    assert long_poll.until_ended(g.pk, LONG) is False
+    assert long_poll.wait_until_finished(g.pk, LONG) is False
 
 
 def test_within_a_transaction_the_connection_is_kept(alice: Caller, settings: Any) -> None:
     assert connection.in_atomic_block
-    assert long_poll.until_ended(make_generation(alice).pk, 0.01) is True
+    assert long_poll.wait_until_finished(make_generation(alice).pk, 0.01) is True
     assert Generation.objects.count() == 1

@@ -142,3 +142,10 @@ def test_the_same_form_with_the_same_key_makes_one(alice: Caller) -> None:
 def test_novitas_entrance_takes_json_alone(alice: Caller) -> None:
     answer = alice.http.post("/v3/async/seedance-v1-lite-i2v", {"image": file()}, format="multipart")
     assert (answer.status_code, answer.json()["reason"]) == (415, "INVALID_REQUEST_BODY")
+
+
+@pytest.mark.parametrize(("text", "value"), [("true", True), ("True", True), ("false", False), ("False", False)])
+def test_a_boolean_may_be_written_as_json_or_python_writes_it(alice: Caller, text: str, value: bool) -> None:
+    """Generated Python clients write `str(True)` into a form."""
+    row = send(alice, {"image": file(), "resolution": "480p", "camera_fixed": text}).json()
+    assert row["camera_fixed"] is value

@@ -21,7 +21,7 @@ committed = pytest.mark.django_db(transaction=True)
 @pytest.fixture(autouse=True)
 def _nobody_looks_any_longer(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The thread that looks has ended with the test, and its connection with it."""
-    monkeypatch.setattr(long_poll, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(long_poll, "POLL_INTERVAL_SECONDS", 0.02)
     yield
     for thread in threading.enumerate():
         if thread.name == "waiting":
@@ -35,7 +35,7 @@ def cancelled_soon() -> Iterator[None]:
     done = threading.Event()
 
     def cancel() -> None:
-        while not long_poll._watch._waiting and not done.wait(0.01):
+        while not long_poll._watcher._waiting and not done.wait(0.01):
             pass
         for generation in Generation.objects.filter(status="queued"):
             lifecycle.cancel(generation, "")

@@ -9,8 +9,8 @@ from generations.models import Delivery, Slot
 from generations.webhooks import endpoints
 from tenants.models import AuditEntry
 from tests.support.factories import ACTOR, Caller
-from tests.support.receiver import Receiver, receiving
-from tests.support.webhooks import attempt_all, ended, make_endpoint
+from tests.support.receiver import Receiver, run_receiver
+from tests.support.webhooks import attempt_all, make_endpoint, make_failed
 from tests.support.worker import clear_wakeups, count_wakeups
 
 pytestmark = pytest.mark.django_db
@@ -19,7 +19,7 @@ PATH = "/v1/webhook-deliveries"
 
 @pytest.fixture
 def receiver(settings: Any) -> Iterator[Receiver]:
-    with receiving(settings) as made:
+    with run_receiver(settings) as made:
         yield made
 
 
@@ -31,7 +31,7 @@ def listed(caller: Caller, **query: Any) -> list[str]:
 
 def test_one_is_shown_with_its_attempts_and_its_payload(alice: Caller, receiver: Receiver) -> None:
     one = make_endpoint(alice, receiver.url)
-    g = ended(alice)
+    g = make_failed(alice)
     receiver.answer = 503
     attempt_all()
     told = alice.http.get(f"{PATH}/{Delivery.objects.get().pk}").json()
@@ -56,7 +56,7 @@ def test_one_is_shown_with_its_attempts_and_its_payload(alice: Caller, receiver:
 
 
 def test_of_a_generations_own_webhook_the_url_is_shown(alice: Caller) -> None:
-    ended(alice, webhook_url="https://example.com/own", webhook_format="novita")
+    make_failed(alice, webhook_url="https://example.com/own", webhook_format="novita")
     told = alice.http.get(f"{PATH}/{Delivery.objects.get().pk}").json()
     assert (told["url"], told["webhook_endpoint"], told["payload"]) == ("https://example.com/own", None, None)
 
@@ -64,7 +64,7 @@ def test_of_a_generations_own_webhook_the_url_is_shown(alice: Caller) -> None:
 def test_the_list_is_newest_first_by_pages(alice: Caller) -> None:
     make_endpoint(alice)
     for _ in range(5):
-        ended(alice)
+        make_failed(alice)
     newest = [str(row.pk) for row in Delivery.objects.order_by("-created_at", "-pk")]
     assert listed(alice) == newest
     first = alice.http.get(PATH, {"limit": 2})
@@ -76,8 +76,8 @@ def test_the_list_is_newest_first_by_pages(alice: Caller) -> None:
 def test_the_list_is_filtered(alice: Caller, bob: Caller) -> None:
     one, two = make_endpoint(alice), make_endpoint(alice)
     theirs = make_endpoint(bob)
-    g, other = ended(alice), ended(alice)
-    ended(bob)
+    g, other = make_failed(alice), make_failed(alice)
+    make_failed(bob)
     endpoints.disable(ACTOR, two)
     assert len(listed(alice)) == 4
     assert len(listed(alice, endpoint=one.pk)) == len(listed(alice, generation=g.pk)) == 2
@@ -97,7 +97,7 @@ def test_a_wrong_filter_is_an_error(alice: Caller, query: Any) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_sending_it_again_is_told_and_rings(alice: Caller, receiver: Receiver) -> None:
     _, secret = endpoints.create(ACTOR, alice.tenant, receiver.url, test=False)
-    ended(alice)
+    make_failed(alice)
     attempt_all()
     clear_wakeups()
     row = Delivery.objects.get()
@@ -110,7 +110,7 @@ def test_sending_it_again_is_told_and_rings(alice: Caller, receiver: Receiver) -
     assert count_wakeups() == 1
     attempt_all()
     assert receiver.posts[0].id == receiver.posts[1].id
-    assert receiver.posts[0].verified(secret) == receiver.posts[1].verified(secret)
+    assert receiver.posts[0].verify(secret) == receiver.posts[1].verify(secret)
     assert len(alice.http.get(f"{PATH}/{row.pk}").json()["attempts"]) == 2
     entry = AuditEntry.objects.get(action="redeliver webhook")
     assert (entry.actor, entry.target) == (f"key:{alice.key.prefix}", str(row.pk))
@@ -118,7 +118,7 @@ def test_sending_it_again_is_told_and_rings(alice: Caller, receiver: Receiver) -
 
 def test_to_an_endpoint_that_is_gone_nothing_is_sent_again(alice: Caller) -> None:
     one = make_endpoint(alice)
-    ended(alice)
+    make_failed(alice)
     endpoints.delete(ACTOR, one)
     row = Delivery.objects.get()
     assert listed(alice) == [str(row.pk)]  # it stays in the log
@@ -129,10 +129,10 @@ def test_to_an_endpoint_that_is_gone_nothing_is_sent_again(alice: Caller) -> Non
 def test_a_test_key_sees_deliveries_of_tests_alone(alice: Caller, settings: Any) -> None:
     settings.SANDBOX_BASE_URL = "http://127.0.0.1:1"
     make_endpoint(alice)
-    ended(alice)
+    make_failed(alice)
     tests = alice.with_key(test=True)
     assert listed(tests) == []
     assert tests.http.get(f"{PATH}/{Delivery.objects.get().pk}").status_code == 404
     make_endpoint(tests, test=True)
-    ended(tests)
+    make_failed(tests)
     assert len(listed(tests)) == len(listed(alice)) == 1

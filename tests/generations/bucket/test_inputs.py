@@ -19,18 +19,18 @@ def test_one_that_another_request_has_kept_meanwhile_is_that_one(alice: Caller, 
     def meanwhile(*args: Any) -> None:
         with monkeypatch.context() as undone:
             undone.setattr(objects, "put", put)
-            others.append(inputs.keep(alice.tenant.pk, image))
+            others.append(inputs.store(alice.tenant.pk, image))
         put(*args)
 
     monkeypatch.setattr(objects, "put", meanwhile)
-    kept = inputs.keep(alice.tenant.pk, image)
+    kept = inputs.store(alice.tenant.pk, image)
     assert [kept] == others == list(InputImage.objects.all())
 
 
 def test_its_row_says_what_it_is_and_another_tenants_is_another(alice: Caller, bob: Caller) -> None:
     content = picture(width=400)
     image = inspect(content)
-    kept, others = (inputs.keep(caller.tenant.pk, image) for caller in (alice, bob))
+    kept, others = (inputs.store(caller.tenant.pk, image) for caller in (alice, bob))
     row = InputImage.objects.get(pk=kept.pk)
     assert (row.tenant, row.sha256, row.key) == (alice.tenant, image.sha256, f"inputs/{alice.tenant.pk}/{image.sha256}")
     assert (row.format, row.width, row.height, row.size) == (image.format, 400, image.height, len(content))
@@ -38,4 +38,4 @@ def test_its_row_says_what_it_is_and_another_tenants_is_another(alice: Caller, b
     assert row.gone_at is None
     assert others.pk != kept.pk
     assert objects.read(kept.key) == objects.read(others.key) == content
-    assert inputs.keep(alice.tenant.pk, image) == kept
+    assert inputs.store(alice.tenant.pk, image) == kept

@@ -8,20 +8,20 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from generations.bucket import objects
-from generations.errors import ObjectExists, StorageError
+from generations.bucket import client, objects
+from generations.bucket.errors import ObjectExists, StorageError
 from generations.outbound.errors import FetchFailed
 
 
 def test_what_is_put_is_read_back(bucket: Any) -> None:
     objects.put("a/b", b"picture", "image/png")
     assert objects.read("a/b") == b"picture"
-    assert objects.keys("a/") == ["a/b"]
+    assert objects.list_keys("a/") == ["a/b"]
     assert bucket.head_object(Bucket="seedance-tests", Key="a/b")["ContentType"] == "image/png"
 
 
 def test_an_object_that_is_not_there_is_trouble(bucket: Any) -> None:
-    assert objects.keys("nothing") == []
+    assert objects.list_keys("nothing") == []
     with pytest.raises(StorageError, match="NoSuchKey"):
         objects.read("nothing")
 
@@ -29,7 +29,7 @@ def test_an_object_that_is_not_there_is_trouble(bucket: Any) -> None:
 def test_a_deleted_object_is_gone(bucket: Any) -> None:
     objects.put("a", b"x", "image/png")
     objects.delete("a")
-    assert objects.keys("a") == []
+    assert objects.list_keys("a") == []
 
 
 def test_a_stream_is_stored_whole(bucket: Any) -> None:
@@ -52,7 +52,7 @@ def test_a_stream_that_breaks_leaves_no_object_and_says_why(bucket: Any) -> None
 
     with pytest.raises(FetchFailed, match="cut off"):
         objects.put_stream("v.mp4", broken(), 10, "video/mp4")
-    assert objects.keys("v") == []
+    assert objects.list_keys("v") == []
 
 
 def test_a_missing_bucket_is_our_trouble_and_not_a_missing_object(bucket: Any, settings: Any) -> None:
@@ -63,8 +63,8 @@ def test_a_missing_bucket_is_our_trouble_and_not_a_missing_object(bucket: Any, s
 
 def test_the_bucket_is_made_once(bucket: Any, settings: Any) -> None:
     settings.S3_BUCKET = "made-here"
-    objects.ensure_bucket()
-    objects.ensure_bucket()
+    client.ensure_bucket()
+    client.ensure_bucket()
     assert bucket.head_bucket(Bucket="made-here")
 
 
@@ -95,9 +95,9 @@ def test_threads_that_come_at_once_make_one_client(monkeypatch: pytest.MonkeyPat
         made.append(Turns.lock.locked())
         return object()
 
-    monkeypatch.setattr(objects, "_lock", Turns())
-    monkeypatch.setattr(objects, "_new_client", new_client)
-    threads = [threading.Thread(target=objects._client) for _ in range(8)]
+    monkeypatch.setattr(client, "_lock", Turns())
+    monkeypatch.setattr(client, "_new_client", new_client)
+    threads = [threading.Thread(target=client.get_client) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

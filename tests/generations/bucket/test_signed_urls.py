@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from generations.bucket import objects
+from generations.bucket import objects, signed_urls
+from generations.bucket.errors import ObjectExists
 from tests.support.images import mp4
 
 pytestmark = pytest.mark.usefixtures("real_bucket")
@@ -24,9 +25,9 @@ def get(url: str) -> tuple[int, dict[str, str], bytes]:
 
 @pytest.fixture
 def url() -> str:
-    if "videos/v.mp4" not in objects.keys("videos/v"):
+    if "videos/v.mp4" not in objects.list_keys("videos/v"):
         objects.put("videos/v.mp4", mp4(), "application/octet-stream")
-    return objects.signed_url("videos/v.mp4", content_type="video/mp4", file_name="v.mp4")
+    return signed_urls.sign("videos/v.mp4", content_type="video/mp4", file_name="v.mp4")
 
 
 def test_a_signed_url_gives_the_bytes_with_type_and_file_name(url: str) -> None:
@@ -63,13 +64,13 @@ def test_an_unsigned_url_is_refused(url: str) -> None:
 def test_a_url_signed_with_another_key_is_refused(url: str, settings: Any) -> None:
     settings.S3_PUBLIC_URL = settings.S3_ENDPOINT_URL.replace("127.0.0.1", "localhost")
     settings.AWS_SECRET_ACCESS_KEY = "another"
-    stranger = objects.signed_url("videos/v.mp4", content_type="video/mp4", file_name="v.mp4")
+    stranger = signed_urls.sign("videos/v.mp4", content_type="video/mp4", file_name="v.mp4")
     assert get(stranger)[0] == 403
 
 
 def test_an_expired_url_is_refused(url: str, settings: Any) -> None:
     settings.SIGNED_URL_TTL = 1
-    short = objects.signed_url("videos/v.mp4", content_type="video/mp4", file_name="v.mp4")
+    short = signed_urls.sign("videos/v.mp4", content_type="video/mp4", file_name="v.mp4")
     assert get(short)[0] == 200
     ends = time.monotonic() + 10
     while get(short)[0] == 200 and time.monotonic() < ends:
@@ -80,5 +81,5 @@ def test_an_expired_url_is_refused(url: str, settings: Any) -> None:
 def test_a_stream_goes_to_a_real_store_in_one_put_and_is_never_overwritten() -> None:
     objects.put_stream("videos/once.mp4", iter([mp4()]), len(mp4()), "video/mp4")
     assert objects.read("videos/once.mp4") == mp4()
-    with pytest.raises(objects.ObjectExists):
+    with pytest.raises(ObjectExists):
         objects.put_stream("videos/once.mp4", iter([mp4()]), len(mp4()), "video/mp4")

@@ -34,7 +34,7 @@ def test_as_botocore_signs(address: str, key: str, answer: dict[str, str], crede
     request = AWSRequest("GET", address + quote(key, safe="/~"), params=answer)
     S3SigV4QueryAuth(credentials, "s3", "eu-central-1", 3600).add_auth(request)
     theirs = urlsplit(str(request.url))
-    ours = urlsplit(signing.url(address, key, answer, credentials, "eu-central-1", AT, 3600))
+    ours = urlsplit(signing.presign(address, key, answer, credentials, "eu-central-1", AT, 3600))
     assert ours[:3] == theirs[:3]
     assert parse_qs(ours.query, strict_parsing=True) == parse_qs(theirs.query, strict_parsing=True)
     assert len(parse_qs(ours.query)["X-Amz-Signature"][0]) == 64
@@ -42,7 +42,7 @@ def test_as_botocore_signs(address: str, key: str, answer: dict[str, str], crede
 
 def test_a_secret_that_was_changed_signs_from_then_on() -> None:
     first, second = (
-        signing.url(ADDRESSES[0], "k", {}, ReadOnlyCredentials("A", secret, None), "us-east-1", AT, 60)
+        signing.presign(ADDRESSES[0], "k", {}, ReadOnlyCredentials("A", secret, None), "us-east-1", AT, 60)
         for secret in ("one", "two")
     )
     assert first.rpartition("=")[2] != second.rpartition("=")[2]

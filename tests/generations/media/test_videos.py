@@ -5,8 +5,8 @@ import av
 import pytest
 from PIL import Image
 
-from generations.errors import BadVideo
 from generations.media import videos
+from generations.media.videos import BadVideo
 from tests.support.images import mp4, picture, rendered, shot
 
 

@@ -12,10 +12,10 @@ from generations.errors import InputsGone
 from generations.models import Generation
 from generations.ops import actions
 from tenants import actions as tenant_actions
-from tenants.actions import Actor
+from tenants.audit import Actor
 from tenants.errors import LimitReached, NotPossible, Refusal, TenantSuspended
 from tenants.models import AuditEntry, LedgerEntry
-from tests.generations.test_lifecycle import REACHED, put_in
+from tests.generations.test_lifecycle import REACHABLE_STATUSES, put_in
 from tests.support.factories import ACTOR, Caller
 from tests.support.worker import claim_due
 
@@ -40,7 +40,7 @@ def kinds(g: Generation) -> list[str]:
     return list(LedgerEntry.objects.filter(generation_id=g.pk).order_by("pk").values_list("kind", flat=True))
 
 
-@pytest.mark.parametrize("status", REACHED)
+@pytest.mark.parametrize("status", REACHABLE_STATUSES)
 @pytest.mark.parametrize("action", ACTS)
 def test_each_act_goes_from_its_own_states_and_leaves_all_others_alone(alice: Caller, action: str, status: str) -> None:
     verb, sources, target = ACTS[action]

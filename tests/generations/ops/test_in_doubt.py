@@ -16,8 +16,8 @@ from generations.models import Generation
 from generations.ops import in_doubt
 from generations.upstream import circuit_breaker
 from generations.worker import steps
-from tenants import actions
-from tenants.actions import Actor
+from tenants import actions, audit
+from tenants.audit import Actor
 from tenants.errors import NotPossible
 from tenants.models import AuditEntry, LedgerEntry
 from tests.support.factories import ACTOR, Caller, make_generation
@@ -237,7 +237,7 @@ def test_a_decision_that_can_not_be_audited_is_not_taken(doubtful: Any, monkeypa
     def broken(*args: Any) -> None:
         raise RuntimeError("no audit")
 
-    monkeypatch.setattr(actions, "note", broken)
+    monkeypatch.setattr(audit, "record", broken)
     with pytest.raises(RuntimeError):
         in_doubt.release(OPS, g)
     g.refresh_from_db()

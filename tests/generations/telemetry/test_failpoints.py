@@ -1,4 +1,4 @@
-"""Failpoints: off unless they are set, each name in the code once, and a wrong one is no silent success."""
+"""Failpoints: off unless set, each name in the code once, and a wrong name is refused."""
 
 import re
 from collections import Counter
@@ -26,7 +26,7 @@ def test_without_the_setting_nothing_happens() -> None:
         failpoint(name)
 
 
-def test_an_armed_place_breaks_and_is_noted_and_the_others_are_not(settings: Any, tmp_path: Path) -> None:
+def test_only_a_place_that_is_set_breaks_and_is_logged(settings: Any, tmp_path: Path) -> None:
     settings.FAILPOINT, settings.FAILPOINT_LOG = "poll_before:raise,copy_started:raise:0", str(tmp_path / "log")
     with pytest.raises(FailpointError, match="poll_before"):
         failpoint("poll_before")
@@ -35,14 +35,14 @@ def test_an_armed_place_breaks_and_is_noted_and_the_others_are_not(settings: Any
     assert [line.split()[:2] for line in (tmp_path / "log").read_text().splitlines()] == [["poll_before", "raise"]]
 
 
-def test_a_star_arms_every_place(settings: Any) -> None:
+def test_a_star_sets_every_place(settings: Any) -> None:
     settings.FAILPOINT = "*:raise"
     for name in NAMES:
         with pytest.raises(FailpointError):
             failpoint(name)
 
 
-def test_a_trap_springs_once(settings: Any, tmp_path: Path) -> None:
+def test_a_trap_in_the_folder_works_once(settings: Any, tmp_path: Path) -> None:
     settings.FAILPOINT = f"@{tmp_path}"
     failpoint("poll_before")
     (tmp_path / "poll_before").write_text("raise")
@@ -52,7 +52,7 @@ def test_a_trap_springs_once(settings: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["nowhere:kill", "poll_before:explode", "poll_before", "poll_before:kill:often"])
-def test_a_name_or_an_act_that_there_is_not_is_refused(settings: Any, wrong: str) -> None:
+def test_an_unknown_name_or_action_is_refused(settings: Any, wrong: str) -> None:
     settings.FAILPOINT = wrong
     with pytest.raises(ValueError):
         failpoint("poll_before")

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from generations import leases
-from generations.errors import UpstreamError
 from generations.outbound import fetch
 from generations.outbound.errors import FetchFailed, FetchTooLarge
+from generations.upstream.errors import UpstreamError
 from generations.upstream.novita import client as novita
 from tests.support.upstream import Upstream
 

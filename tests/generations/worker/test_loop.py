@@ -28,7 +28,7 @@ Status = Generation.Status
 
 @pytest.fixture
 def generations(alice: Caller, bucket: Any, upstream: Upstream) -> list[Generation]:
-    image = inputs.keep(alice.tenant.pk, inspect(picture()))
+    image = inputs.store(alice.tenant.pk, inspect(picture()))
     return [make_generation(alice, image=image) for _ in range(20)]
 
 
@@ -142,7 +142,7 @@ def test_a_sweep_removes_what_a_delete_left_in_the_bucket(alice: Caller, bucket:
     Generation.objects.filter(pk=g.pk).update(deleted_at=timezone.now() - timedelta(hours=1))
     objects.put(f"{object_keys.video_prefix(g)}1.mp4", b"left", "video/mp4")
     loop.run()
-    assert objects.keys("") == []
+    assert objects.list_keys("") == []
     assert Generation.objects.get(pk=g.pk).purged_at
 
 

@@ -29,7 +29,7 @@ Status = Generation.Status
 
 @pytest.fixture
 def queued(alice: Caller, bucket: Any, upstream: Upstream) -> Generation:
-    return make_generation(alice, image=inputs.keep(alice.tenant.pk, inspect(picture())), seed=1234)
+    return make_generation(alice, image=inputs.store(alice.tenant.pk, inspect(picture())), seed=1234)
 
 
 def take_a_step(generation: Generation) -> Generation:
@@ -198,7 +198,7 @@ def test_large_pictures_wait_for_room_and_small_ones_do_not(
     queued: Generation, alice: Caller, upstream: Upstream, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr(leases, "MEMORY_WAIT_SECONDS", 0.01)
-    large = inputs.keep(alice.tenant.pk, inspect(picture(kind="PNG") + b"\0" * (steps.LARGE + 1)))
+    large = inputs.store(alice.tenant.pk, inspect(picture(kind="PNG") + b"\0" * (steps.LARGE + 1)))
     waiting = make_generation(alice, image=large)
     with steps._large, steps._large:
         assert take_a_step(queued).status == Status.RUNNING
@@ -440,7 +440,7 @@ def test_bytes_that_are_not_the_whole_video_are_never_served(
     upstream.on_video = answer
     g = take_a_step(running)
     assert (g.status, g.video_key, g.consecutive_failures) == (Status.COPYING, "", 1)
-    assert objects.keys("videos/") == []
+    assert objects.list_keys("videos/") == []
     # A fresh URL, later, and the copy is whole.
     upstream.on_video = 200, {}, mp4()
     assert take_a_step(g).status == Status.SUCCEEDED
@@ -454,7 +454,7 @@ def test_an_object_left_by_a_copy_that_died_is_not_taken_for_the_video(running: 
     g = take_a_step(running)
     assert g.status == Status.SUCCEEDED
     assert objects.read(g.video_key) == mp4()
-    assert left not in objects.keys("videos/")
+    assert left not in objects.list_keys("videos/")
 
 
 def test_a_store_that_is_down_delays_a_copy_and_loses_nothing(
@@ -483,7 +483,7 @@ def test_a_copy_that_lost_its_turn_stops_and_leaves_no_object(
     upstream.on_video = steal
     g = take_a_step(running)
     assert g.status == Status.COPYING
-    assert objects.keys("videos/") == []
+    assert objects.list_keys("videos/") == []
 
 
 @pytest.mark.django_db(transaction=True)
@@ -494,14 +494,14 @@ def test_a_stale_worker_does_not_delete_what_another_has_stored(
     upstream.video(mp4())
     [stale] = claim(running)
     assert lifecycle.start_copying(stale, 77)
-    look = objects.keys
+    look = objects.list_keys
 
     def stall(prefix: str) -> list[str]:
-        monkeypatch.setattr(objects, "keys", look)
+        monkeypatch.setattr(objects, "list_keys", look)
         assert take_a_step(running).status == Status.SUCCEEDED
         return look(prefix)
 
-    monkeypatch.setattr(objects, "keys", stall)
+    monkeypatch.setattr(objects, "list_keys", stall)
     steps.copy_from(stale, f"{upstream.url}/video.mp4")
     g = Generation.objects.get(pk=running.pk)
     assert g.status == Status.SUCCEEDED

@@ -130,3 +130,48 @@ def test_nothing_in_it_refers_to_nothing() -> None:
                 yield from references(one)
 
     assert all(resolved({"$ref": one}) for one in set(references(DOCUMENT)))
+
+
+def _parts(part: Any) -> Iterator[dict[str, Any]]:
+    """Return every object of the document within the part."""
+    if isinstance(part, dict):
+        yield part
+        part = list(part.values())
+    if isinstance(part, list):
+        for item in part:
+            yield from _parts(item)
+
+
+SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
+each_schema = pytest.mark.parametrize("name", SCHEMAS)
+
+
+@each_schema
+def test_every_enum_and_every_object_has_a_name(name: str) -> None:
+    """A generator gives an anonymous enum or object a type of its own at each place."""
+    inner = [part for value in SCHEMAS[name].values() for part in _parts(value)]
+    assert not [part for part in inner if isinstance(part.get("enum"), list)]
+    assert name == "ExceededLimit" or not [part for part in inner if part.get("type") == "object"]
+
+
+@each
+def test_every_body_has_a_name(operation: Operation) -> None:
+    for part in (operation.facts.get("requestBody", {}), *responses(operation).values()):
+        for kind, media in part.get("content", {}).items():
+            assert "$ref" in media["schema"] or kind == "text/csv"
+    assert not [part for part in _parts(operation.facts.get("parameters", [])) if isinstance(part.get("enum"), list)]
+
+
+@each_schema
+def test_an_enum_has_no_null_and_a_list_of_types_no_array(name: str) -> None:
+    """openapi-python-client drops an operation for an array in a list of types."""
+    assert None not in SCHEMAS[name].get("enum", [])
+    for part in _parts(SCHEMAS[name]):
+        assert not (isinstance(part.get("type"), list) and ("array" in part["type"] or "items" in part))
+
+
+@each
+def test_no_field_of_a_body_has_a_default(operation: Operation) -> None:
+    """openapi-typescript requires a field with a default."""
+    for media in operation.facts.get("requestBody", {}).get("content", {}).values():
+        assert not [part for part in resolved(media["schema"])["properties"].values() if "default" in part]

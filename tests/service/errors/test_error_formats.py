@@ -252,7 +252,7 @@ def test_an_error_names_the_field_within_a_field(alice: Caller) -> None:
         ("metadata.a", "invalid"),
         ("metadata.b", "max_length"),
     ]
-    assert told["detail"].startswith("metadata.a: A string is wanted. metadata.b: ")
+    assert told["detail"].startswith("metadata.a: This must be a string. metadata.b: ")
 
 
 def test_novitas_metadata_names_it_too(alice: Caller) -> None:

@@ -18,8 +18,8 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from generations.api import json_codec, render, tenant_scope
-from generations.bucket import objects
-from generations.errors import StorageError
+from generations.bucket import signed_urls
+from generations.bucket.errors import StorageError
 from generations.intake.create import create_generation
 from generations.models import Generation
 from generations.telemetry import metrics
@@ -156,7 +156,7 @@ def test_trouble_in_a_read_is_answered_in_the_callers_format(
     def fails(*args: Any, **facts: Any) -> Any:
         raise error
 
-    where = (objects, "signed_url") if isinstance(error, StorageError) else (tenant_scope, "_own")
+    where = (signed_urls, "sign") if isinstance(error, StorageError) else (tenant_scope, "_select_own")
     monkeypatch.setattr(*where, fails)
     answer = alice.http.get(path.format(generation.pk))
     if path == READS[0]:
@@ -314,7 +314,7 @@ def test_a_bug_before_it_is_tried_is_a_500(alice: Caller, monkeypatch: Any, capl
     def fails(*args: Any) -> Any:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(json_codec, "_decoded", fails)
+    monkeypatch.setattr(json_codec, "_decode", fails)
     answer = create(alice, CREATES[0])
     assert (answer.status_code, answer["Content-Type"]) == (500, "application/problem+json")
     assert "a bug" in caplog.text
@@ -327,7 +327,7 @@ def test_one_whose_answer_can_not_be_made_is_found_in_the_log_by_its_id(
     def fails(generation: Any) -> Any:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(render, "first", fails)
+    monkeypatch.setattr(render, "as_created", fails)
     caplog.clear()
     answer = create(alice, CREATES[0], HTTP_X_REQUEST_ID="")
     assert (answer.status_code, Generation.objects.count()) == (500, 1)

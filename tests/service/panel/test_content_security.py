@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from generations.bucket import objects
+from generations.bucket import signed_urls
 from tests.http_client import Client
 
 pytestmark = pytest.mark.one_database
@@ -41,7 +41,7 @@ def test_pictures_and_videos_come_from_the_bucket_alone(
     told = policy(admin_client.get("/admin/"))
     assert told["media-src"] == f"'self' {origin}"
     assert told["img-src"] == f"'self' data: {origin}"
-    assert objects.signed_url("a", content_type="video/mp4", file_name="a.mp4").startswith(origin)
+    assert signed_urls.sign("a", content_type="video/mp4", file_name="a.mp4").startswith(origin)
 
 
 def test_other_pages_have_their_own(client: Client, db: None) -> None:

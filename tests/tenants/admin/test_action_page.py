@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.urls import reverse
 
-from tenants import actions
+from tenants import actions, audit
 from tenants.models import ApiKey, AuditEntry, LedgerEntry, Tenant
 from tests.http_client import Client
 from tests.support.factories import Caller
@@ -86,7 +86,7 @@ def test_the_page_of_a_missing_row_is_not_found(admin_client: Client, object_id:
 def test_a_hostile_name_is_text_everywhere(admin_client: Client) -> None:
     mallory = Caller(SCRIPT, label=SCRIPT)
     mallory.limit(per_day=1)
-    actions.adjust(actions.Actor(name=SCRIPT, reason=SCRIPT), mallory.tenant, 1)
+    actions.adjust(audit.Actor(name=SCRIPT, reason=SCRIPT), mallory.tenant, 1)
     lists = ["tenant_changelist", "auditentry_changelist", "apikey_changelist", "ledgerentry_changelist"]
     rows = ["tenant_change", *(f"tenant_{action}" for action in PAGES["tenant"])]
     pages = [*(address(name) for name in lists), *(address(name, mallory.tenant) for name in rows)]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tenants import actions
+from tenants import actions, audit
 from tenants.models import LedgerEntry
 from tests.http_client import Client
 from tests.support.factories import Caller, make_generation
@@ -12,7 +12,7 @@ from tests.tenants.admin.forms import address
 def test_the_audit_log_is_newest_first_searchable_and_read_only(
     admin_client: Client, alice: Caller, bob: Caller
 ) -> None:
-    actions.suspend(actions.Actor(name="carol", reason="unpaid since May"), bob.tenant)
+    actions.suspend(audit.Actor(name="carol", reason="unpaid since May"), bob.tenant)
     page = address("auditentry_changelist")
     first = admin_client.get(page).context["cl"].result_list[0]
     assert (first.actor, first.action) == ("carol", "suspend")

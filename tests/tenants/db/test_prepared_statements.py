@@ -70,15 +70,15 @@ def test_a_select_finds_what_the_orm_finds(alice: Caller, bob: Caller) -> None:
     image = make_generation(alice).image
     g = make_generation(alice, image=image, last_image=None, metadata={"a": "b"}, image_url="https://example.com/ä.png")
     with CaptureQueriesContext(connection) as asked:
-        [found] = tenant_scope._own(g.pk, alice.tenant.pk, False)
+        [found] = tenant_scope._select_own(g.pk, alice.tenant.pk, False)
         assert found.image == image
         assert found.last_image is None
     assert len(asked) == 0  # all of it came with the statement itself
     assert columns(found) == columns(Generation.objects.get(pk=g.pk))
     assert not found._state.adding
     assert (
-        list(tenant_scope._own(g.pk, bob.tenant.pk, False))
-        == list(tenant_scope._own(g.pk, alice.tenant.pk, True))
+        list(tenant_scope._select_own(g.pk, bob.tenant.pk, False))
+        == list(tenant_scope._select_own(g.pk, alice.tenant.pk, True))
         == []
     )
 

@@ -11,7 +11,7 @@ import time_machine
 from django.core.management import call_command
 
 from generations import lifecycle
-from tenants import actions, amounts, csv_export
+from tenants import actions, amounts, audit, csv_export
 from tenants.models import Window
 from tenants.money import monthly_statement
 from tests.generations.test_lifecycle import VIDEO
@@ -39,8 +39,8 @@ def test_it_lists_what_was_bought_and_not_what_was_given_back(alice: Caller) -> 
     bought(alice, "2026-11-03 11:00", duration=10, price_micro=176_000)
     bought(alice, "2026-11-04 10:00", "release")
     bought(alice, "2026-11-30 23:59", "hold")
-    found = monthly_statement.of(alice.tenant, NOVEMBER)
-    assert [(row["item"], row["generations"], row["seconds"], row["usd"]) for row in found.lines] == [
+    found = monthly_statement.build(alice.tenant, NOVEMBER)
+    assert [(row["item"], row["generations"], row["seconds"], row["usd"]) for row in found.rows] == [
         ("seedance-v1-lite-i2v 480p 10 s", 1, 10, "0.176000"),
         ("seedance-v1-lite-i2v 480p 5 s", 2, 10, "0.176418"),
     ]
@@ -51,7 +51,7 @@ def test_a_month_is_the_tenants_own(alice: Caller) -> None:
     alice.tenant = actions.change_tenant(ACTOR, alice.tenant, time_zone="Europe/Berlin")
     bought(alice, "2026-10-31 22:59")
     bought(alice, "2026-10-31 23:01")
-    assert [row["day"] for row in monthly_statement.of(alice.tenant, NOVEMBER).lines] == ["2026-11-01"]
+    assert [row["day"] for row in monthly_statement.build(alice.tenant, NOVEMBER).rows] == ["2026-11-01"]
 
 
 def test_the_bill_and_the_budget_agree(alice: Caller) -> None:
@@ -59,26 +59,26 @@ def test_the_bill_and_the_budget_agree(alice: Caller) -> None:
     with time_machine.travel(datetime(2026, 11, 20, tzinfo=UTC), tick=False):
         for end in ("capture", "release", "hold", "capture"):
             bought(alice, "2026-11-20 00:00", end)
-        actions.adjust(actions.Actor(name="ops", reason="=credit"), alice.tenant, -1)
-    found = monthly_statement.of(alice.tenant, NOVEMBER)
+        actions.adjust(audit.Actor(name="ops", reason="=credit"), alice.tenant, -1)
+    found = monthly_statement.build(alice.tenant, NOVEMBER)
     used = Window.objects.get(kind="usd_per_month", api_key=None).used
     assert found.total_micro + found.held_micro == used
-    assert found.lines[-1]["item"] == "adjustment: =credit"
+    assert found.rows[-1]["item"] == "adjustment: =credit"
 
 
 def test_a_carry_over_to_another_time_zone_is_on_no_bill(alice: Caller) -> None:
     with time_machine.travel(datetime(2026, 11, 30, 12, tzinfo=UTC), tick=False):
         bought(alice, "2026-11-30 12:00")
         alice.tenant = actions.change_tenant(ACTOR, alice.tenant, time_zone="Pacific/Auckland")
-        assert monthly_statement.of(alice.tenant, NOVEMBER).total_micro == 88_209
-        assert monthly_statement.of(alice.tenant, date(2026, 12, 1)).total_micro == 0
+        assert monthly_statement.build(alice.tenant, NOVEMBER).total_micro == 88_209
+        assert monthly_statement.build(alice.tenant, date(2026, 12, 1)).total_micro == 0
 
 
 def test_a_later_change_of_time_zone_moves_nothing_to_another_bill(alice: Caller) -> None:
     bought(alice, "2026-10-31 20:00")
     alice.tenant = actions.change_tenant(ACTOR, alice.tenant, time_zone="Asia/Tokyo")
-    assert monthly_statement.of(alice.tenant, date(2026, 10, 1)).total_micro == 88_209
-    assert monthly_statement.of(alice.tenant, NOVEMBER).total_micro == 0
+    assert monthly_statement.build(alice.tenant, date(2026, 10, 1)).total_micro == 88_209
+    assert monthly_statement.build(alice.tenant, NOVEMBER).total_micro == 0
 
 
 def test_the_command_prints_it_and_writes_csv(alice: Caller, tmp_path: Path, capsys: Any) -> None:
@@ -97,8 +97,8 @@ def test_the_command_prints_it_and_writes_csv(alice: Caller, tmp_path: Path, cap
 
 @pytest.mark.parametrize("cell", ["=1+1", "+cmd", "-x", "@SUM(A1)", "\tx"])
 def test_a_cell_that_a_spreadsheet_would_run_is_neutralised(cell: str) -> None:
-    assert csv_export.as_csv(["a"], [{"a": cell}]).splitlines()[1].lstrip('"').startswith("'")
+    assert csv_export.render(["a"], [{"a": cell}]).splitlines()[1].lstrip('"').startswith("'")
 
 
 def test_a_negative_amount_stays_a_number() -> None:
-    assert csv_export.neutral(amounts.usd(-5_000_000)) == "-5.000000"
+    assert csv_export.neutralize(amounts.format_usd(-5_000_000)) == "-5.000000"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from generations import leases
-from generations.errors import UpstreamError
+from generations.upstream.errors import UpstreamError
 from generations.upstream.novita import client as novita
 from tests.support.upstream import Upstream, as_json, refusal, task
 

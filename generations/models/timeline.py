@@ -1,0 +1,40 @@
+"""The events and the upstream attempts of a generation."""
+
+from typing import ClassVar
+
+from django.db import models
+from django.utils import timezone
+
+from generations.models.generation import Generation
+
+
+class Event(models.Model):
+    """One entry of a generation's timeline, stored in the transaction that caused it. Append-only."""
+
+    generation = models.ForeignKey(Generation, on_delete=models.CASCADE, related_name="events")
+    at = models.DateTimeField(default=timezone.now)
+    status = models.CharField(max_length=12, choices=Generation.Status.choices, help_text="The status after the event.")
+    message = models.TextField(blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.status} at {self.at:%H:%M:%S}"
+
+
+class Attempt(models.Model):
+    """One paid POST to the upstream, recorded before the first byte is sent."""
+
+    generation = models.ForeignKey(Generation, on_delete=models.CASCADE, related_name="attempts")
+    number = models.PositiveIntegerField()
+    started_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True)
+    outcome = models.CharField(max_length=20, blank=True, help_text="created, not_created, refused or in_doubt.")
+    detail = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["generation", "number"], name="attempts_are_numbered")]
+
+    def __str__(self) -> str:
+        return f"attempt {self.number}"

@@ -1,0 +1,95 @@
+"""A name for each enum and each object of the document, so that a generated client has one type for each.
+
+An enum without a name here stops the making of the document.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from generations import single_line
+from generations.api import fields
+from generations.api.request_bodies import MAX_URL_CHARS, MODEL, WEBHOOK_URL
+from generations.catalog import video_models
+from generations.models import Delivery, DeliveryAttempt, Generation
+from generations.reports import usage
+from generations.webhooks import novita_payload, outbox
+from tenants.limits.windows import Kind
+
+Part = dict[str, Any]  # of the document
+
+ENUMS: dict[str, Iterable[str | int]] = {
+    "AspectRatio": MODEL.ratios,
+    "AttemptOutcome": DeliveryAttempt.Outcome.values,
+    "DeliveryStatus": Delivery.Status.values,
+    "Duration": MODEL.durations,
+    "EventType": outbox.EVENT_TYPES,
+    "GenerationStatus": Generation.Status.values,
+    "LimitName": Kind.values,
+    "LimitScope": ("tenant", "key"),
+    "NovitaTaskStatus": sorted(set(novita_payload.NOVITA_STATUS.values())),
+    "NovitaTaskType": ("IMG_TO_VIDEO",),
+    "NovitaVideoType": ("mp4",),
+    "Resolution": MODEL.resolutions,
+    "SeedSource": Generation.SeedSource.values,
+    "UsageFormat": ("json", "csv"),
+    "UsageGroup": usage.GROUPS,
+    "VideoModel": tuple(video_models.MODELS),
+}
+NAMES = {tuple(values): name for name, values in ENUMS.items()}
+
+OBJECTS: dict[str, Part] = {
+    "Metadata": {
+        "type": "object",
+        "additionalProperties": {
+            "type": "string",
+            "maxLength": fields.MAX_METADATA_VALUE_CHARS,
+            **fields.Text.json_schema,
+        },
+        "maxProperties": fields.MAX_METADATA_NAMES,
+        "propertyNames": {"minLength": 1, "maxLength": fields.MAX_METADATA_NAME_CHARS, "pattern": single_line.PATTERN},
+    },
+    # Any value is taken. Without a `type` that stays true, and generators still see an object.
+    "NovitaCreateExtra": {
+        "properties": {"webhook": {"oneOf": [{"$ref": "#/components/schemas/NovitaCreateWebhook"}, {"type": "null"}]}}
+    },
+    "NovitaCreateWebhook": {
+        "type": "object",
+        "required": ["url"],
+        "properties": {"url": {"type": ["string", "null"], "maxLength": MAX_URL_CHARS, **WEBHOOK_URL.json_schema}},
+    },
+    "WebhookPayload": {
+        "type": "object",
+        "additionalProperties": {},
+        "description": "The body of a delivery, as it is sent.",
+    },
+}
+
+
+def schemas() -> dict[str, Part]:
+    """Return the schemas of all names in this module."""
+    enums = {name: {"type": _type(values), "enum": list(values)} for name, values in ENUMS.items()}
+    return {**enums, **OBJECTS}
+
+
+def _type(values: Iterable[str | int]) -> str:
+    return "integer" if all(isinstance(value, int) for value in values) else "string"
+
+
+def replace_enums(part: Any) -> Any:
+    """Return the part of the document with a reference in the place of each enum. Raise KeyError without a name."""
+    if isinstance(part, list):
+        return [replace_enums(item) for item in part]
+    if not isinstance(part, dict):
+        return part
+    if isinstance(part.get("enum"), list):
+        return _reference(part)
+    return {name: replace_enums(value) for name, value in part.items()}
+
+
+def _reference(schema: Part) -> Part:
+    """Return a reference to the named enum, with null beside the reference if the schema allows null."""
+    values = [value for value in schema["enum"] if value is not None]
+    reference = {"$ref": f"#/components/schemas/{NAMES[tuple(values)]}"}
+    is_nullable = None in schema["enum"]
+    rest: Part = {name: schema[name] for name in ("description", "default") if name in schema}
+    return {"oneOf": [reference, {"type": "null"}], **rest} if is_nullable else {**reference, **rest}
