@@ -16,7 +16,7 @@ import pytest
 from django.contrib.auth.models import User
 from moto.s3.models import s3_backends
 
-from deploy import stack
+from deploy import stack, waiting
 from generations import wakeups
 from generations.catalog import eta
 from generations.upstream.novita import client as novita
@@ -185,7 +185,7 @@ def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     process = stack.seaweedfs(folder, folder, ports, "local-access", "local-secret")
     endpoint = f"http://127.0.0.1:{ports[0]}"
     try:
-        stack.wait_until_answers(process, endpoint)
+        waiting.until_answers(process, endpoint)
         yield {
             "S3_ENDPOINT_URL": endpoint,
             "S3_PUBLIC_URL": endpoint,

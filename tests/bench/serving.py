@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from deploy import stack
+from deploy import stack, waiting
 from tests.bench import load
 from tests.bench.table import Line
 from tests.support.databases import postgres_url
@@ -73,7 +73,7 @@ class Site:
         command += ["--port", str(self.port), "--workers", "1", "--blocking-threads", "32", "--http", "1", "--no-ws"]
         process = stack.Process("web", [*command, application], {**self.env, **stack.malloc_tunables()}, self.folder)
         try:
-            stack.wait_until_answers(process, f"http://127.0.0.1:{self.port}{path}")
+            waiting.until_answers(process, f"http://127.0.0.1:{self.port}{path}")
             yield process
         finally:
             stack.stop([process])

@@ -19,7 +19,7 @@ from typing import Any
 
 import httpx
 
-from deploy import stack
+from deploy import stack, waiting
 from generations.telemetry.failpoints import NAMES
 from tests.faults import proxy
 from tests.faults.database import Postgres, Sqlite
@@ -94,7 +94,7 @@ class Lab:
         access, secret = "lab-access-key", secrets.token_hex(16)
         s3 = self.processes["s3"] = stack.seaweedfs(self.folder / "s3", self.folder / "log", ports, access, secret)
         self.s3_url = f"http://127.0.0.1:{ports[0]}"
-        stack.wait_until_answers(s3, self.s3_url)
+        waiting.until_answers(s3, self.s3_url)
         self.proxy = proxy.Proxy("127.0.0.1", ports[0])
         port = stack.free_port(31_000 + os.getpid() % 3000)
         self.url = f"http://127.0.0.1:{port}"
@@ -137,7 +137,7 @@ class Lab:
             self._starts["farm"] = lambda: stack.Process("farm", farm, self.env, logs)
         for name, begin in self._starts.items():
             self.processes[name] = begin()
-        stack.wait_until_answers(self.processes["web"], f"{self.url}/openapi.json")
+        waiting.until_answers(self.processes["web"], f"{self.url}/openapi.json")
 
     def _prepared(self) -> str:
         done = subprocess.run(
@@ -360,7 +360,7 @@ class Lab:
         time.sleep(self.dice.uniform(12, 20))
         name = self.dice.choice(["web", "worker"])
         process = self.processes[name]
-        process.ask_to_stop()
+        process.terminate()
         ends = time.monotonic() + GRACE
         while not process.has_ended() and time.monotonic() < ends:
             time.sleep(0.1)

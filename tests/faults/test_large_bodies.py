@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from deploy import stack
+from deploy import stack, waiting
 from generations.media import images
 from tests.support.hostile import OWN, RIGHT, WIRE, Entrance
 from tests.support.images import base64_of, picture
@@ -91,7 +91,7 @@ class Web:
         self.key = json.loads(self._manage("tenant", "create", "alice", "--json"))["api_key"]
         (folder / "static").mkdir()
         self.process = stack.web(self.port, folder / "static", folder, self.env)
-        stack.wait_until_answers(self.process, f"http://127.0.0.1:{self.port}/v1/generations")
+        waiting.until_answers(self.process, f"http://127.0.0.1:{self.port}/v1/generations")
 
     def _manage(self, *args: str) -> str:
         command = [sys.executable, "manage.py", *args]

@@ -10,7 +10,7 @@ import av
 import httpx
 import pytest
 
-from deploy import stack
+from deploy import stack, waiting
 from generations.outbound import fetch
 from generations.upstream.novita import client as novita
 from tests.generations.media.test_images import png_header
@@ -29,7 +29,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     port = stack.free_port(10_005 + os.getpid() % 600 * 10)
     process = stack.sandbox(folder / "tasks", folder, port, 0.5, os.environ)
     try:
-        stack.wait_until_answers(process, f"http://127.0.0.1:{port}/sandbox/tasks")
+        waiting.until_answers(process, f"http://127.0.0.1:{port}/sandbox/tasks")
         yield f"http://127.0.0.1:{port}"
     finally:
         stack.stop([process])
