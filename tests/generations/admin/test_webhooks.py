@@ -12,7 +12,7 @@ from tenants.models import AuditEntry
 from tests.http_client import Client
 from tests.support.factories import Caller
 from tests.support.panel import log_in, log_in_staff
-from tests.support.webhooks import SERVED, make_endpoint, make_failed
+from tests.support.webhooks import ENDPOINT_URL, make_endpoint, make_failed
 
 pytestmark = pytest.mark.one_database
 REASON = {"reason": "asked for by its team"}
@@ -133,7 +133,7 @@ def test_a_long_url_is_cut_in_lists_and_whole_on_its_page(alice: Caller, operato
 def test_a_short_url_is_whole_in_lists(alice: Caller, operator: Client) -> None:
     make_endpoint(alice)
     listing = operator.get(address("webhookendpoint", "changelist")).content.decode()
-    assert f">{SERVED}<" in listing
+    assert f">{ENDPOINT_URL}<" in listing
 
 
 def test_a_hostile_url_is_text(alice: Caller, operator: Client) -> None:
