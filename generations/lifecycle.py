@@ -20,7 +20,6 @@ import structlog
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
-from prometheus_client import Histogram
 
 from generations import leases
 from generations.models import Attempt, Event, Generation, InputImage, Label
@@ -280,7 +279,7 @@ def start_copying(generation: Generation, upstream_seed: int | None) -> bool:
     with transaction.atomic():
         started = _transition(generation, [Status.RUNNING], Status.COPYING, **columns)
         if started:
-            _observe_on_commit(metrics.UPSTREAM, generation.resumed_at or generation.submitted_at)
+            metrics.observe_on_commit(metrics.UPSTREAM, generation.resumed_at or generation.submitted_at)
     return started
 
 
@@ -294,7 +293,7 @@ def mark_succeeded(generation: Generation, video: StoredVideo) -> bool:
         if finished:
             failpoint("finish_before_ledger")
             ledger.capture(generation.pk)
-            _observe_on_commit(metrics.TO_VIDEO, generation.created_at)
+            metrics.observe_on_commit(metrics.TO_VIDEO, generation.created_at)
     failpoint("finish_committed")
     return finished
 
@@ -395,13 +394,6 @@ def _finish(
             labels = (metrics.mode(test=generation.test), str(target), columns.get("error_code", ""))
             transaction.on_commit(metrics.FINISHED.labels(*labels).inc)
     return finished
-
-
-def _observe_on_commit(histogram: Histogram, since: datetime | None) -> None:
-    """Observe the seconds since that time, after the commit."""
-    assert since is not None
-    seconds = (timezone.now() - since).total_seconds()
-    transaction.on_commit(lambda: histogram.observe(seconds))
 
 
 def _transition(

@@ -206,7 +206,7 @@ def _check_events(events: Sequence[str]) -> list[str]:
 
 def _check_description(description: str) -> str:
     """Return the description. Raise NotPossible if it is too long or holds a character that can not be printed."""
-    if len(description) > MAX_DESCRIPTION_CHARS or not single_line.is_line(description):
+    if len(description) > MAX_DESCRIPTION_CHARS or not single_line.matches(description):
         raise NotPossible(reason=f"A description has at most {MAX_DESCRIPTION_CHARS} printable characters.")
     return description
 
