@@ -13,7 +13,7 @@ from generations.ops import in_doubt
 from tenants import amounts, times
 from tenants.audit import Actor
 from tenants.errors import Refusal
-from tenants.management.options import user
+from tenants.management.options import user_name
 
 ACTIONS: dict[str, Callable[..., None]] = {
     "attach": in_doubt.attach,
@@ -71,7 +71,7 @@ class Command(BaseCommand):
         generation = Generation.objects.select_related("tenant").filter(pk=options["id"]).first()
         if generation is None:
             raise CommandError("There is no such generation.")
-        actor = Actor(name=f"shell:{user()}", reason=options["reason"])
+        actor = Actor(name=f"shell:{user_name()}", reason=options["reason"])
         extra = [options["upstream_id"]] if options["action"] == "attach" else []
         try:
             ACTIONS[options["action"]](actor, generation, *extra, attempt=options["attempt"])
