@@ -55,7 +55,7 @@ def tidy() -> None:
     """
     try:
         deliveries.fail_strays()
-        deletion.purge_left()
+        deletion.retry_purges()
         hourly_statistics.store_past_hours()
         hourly_statistics.update_storage_use()
     except Exception:

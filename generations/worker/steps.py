@@ -19,7 +19,7 @@ def advance(generation: Generation) -> None:
         case Status.SUBMITTING:
             lifecycle.mark_in_doubt(generation, "the worker was lost before it recorded the upstream's answer")
         case Status.IN_DOUBT:
-            in_doubt.settle(generation)
+            in_doubt.apply_policy(generation)
         case Status.RUNNING:
             poll(generation)
         case Status.COPYING:

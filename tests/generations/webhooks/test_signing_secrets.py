@@ -1,4 +1,4 @@
-"""A webhook secret is in no database row, log, panel page, audit entry or answer, except the answer that creates it."""
+"""A webhook secret is in no row, log, panel page or audit entry, and only in the answer that creates the secret."""
 
 import logging
 from typing import Any

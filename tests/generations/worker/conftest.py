@@ -8,7 +8,7 @@ from generations.bucket import inputs
 from generations.media.images import inspect
 from generations.models import Generation
 from tests.support.factories import Caller, make_generation
-from tests.support.images import picture
+from tests.support.images import image_bytes
 from tests.support.upstream import Upstream
 from tests.support.worker import take_steps_until
 
@@ -16,7 +16,7 @@ from tests.support.worker import take_steps_until
 @pytest.fixture
 def queued(alice: Caller, bucket: Any, upstream: Upstream) -> Generation:
     """Return a queued generation whose image is in the bucket."""
-    return make_generation(alice, image=inputs.store(alice.tenant.pk, inspect(picture())), seed=1234)
+    return make_generation(alice, image=inputs.store(alice.tenant.pk, inspect(image_bytes())), seed=1234)
 
 
 @pytest.fixture

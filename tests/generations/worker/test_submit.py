@@ -15,7 +15,7 @@ from generations.models import Generation
 from generations.upstream import circuit_breaker
 from generations.worker import steps, submit
 from tests.support.factories import Caller, make_generation
-from tests.support.images import data_uri, picture
+from tests.support.images import data_uri, image_bytes
 from tests.support.upstream import Upstream, refusal
 from tests.support.worker import claim_due, due_in, ledger_kinds, take_step
 
@@ -29,7 +29,7 @@ def test_a_submit_sends_exactly_what_was_recorded(queued: Generation, upstream: 
     assert (g.status, g.upstream_id) == (Status.RUNNING, "upstream-1")
     assert upstream.submits == [
         {
-            "image": data_uri(picture()),
+            "image": data_uri(image_bytes()),
             "prompt": "",
             "resolution": "480p",
             "aspect_ratio": "16:9",
@@ -166,7 +166,7 @@ def test_large_images_wait_for_memory_and_small_images_do_not(
     queued: Generation, alice: Caller, upstream: Upstream, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr(leases, "MEMORY_WAIT_SECONDS", 0.01)
-    large = inputs.store(alice.tenant.pk, inspect(picture(kind="PNG") + b"\0" * (submit.LARGE_BYTES + 1)))
+    large = inputs.store(alice.tenant.pk, inspect(image_bytes(kind="PNG") + b"\0" * (submit.LARGE_BYTES + 1)))
     waiting = make_generation(alice, image=large)
     with submit._large_bodies, submit._large_bodies:
         assert take_step(queued).status == Status.RUNNING

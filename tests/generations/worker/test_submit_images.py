@@ -11,7 +11,7 @@ from django.utils import timezone
 from generations.bucket import objects
 from generations.models import Generation
 from tests.support.factories import Caller, make_generation
-from tests.support.images import base64_of, data_uri, picture
+from tests.support.images import base64_of, data_uri, image_bytes
 from tests.support.upstream import Upstream
 from tests.support.worker import ledger_kinds, take_step
 
@@ -22,7 +22,7 @@ Status = Generation.Status
 
 @pytest.fixture
 def by_url(alice: Caller, bucket: Any, upstream: Upstream) -> Generation:
-    upstream.on_video = 200, {"Content-Type": "text/plain"}, picture(kind="PNG")
+    upstream.on_video = 200, {"Content-Type": "text/plain"}, image_bytes(kind="PNG")
     return make_generation(alice, image=None, image_url=f"{upstream.url}/a.jpg")
 
 
@@ -30,7 +30,7 @@ def test_an_image_behind_a_url_is_stored_and_sent_upstream_as_a_data_uri(
     by_url: Generation, upstream: Upstream
 ) -> None:
     g = take_step(by_url)
-    content = picture(kind="PNG")
+    content = image_bytes(kind="PNG")
     sha256 = hashlib.sha256(content).hexdigest()
     assert upstream.submits[0]["image"] == data_uri(content, "png")
     assert g.image is not None
@@ -49,8 +49,8 @@ def test_first_and_last_images_may_be_the_same(by_url: Generation, upstream: Ups
     ("content", "code"),
     [
         (b"<html>", "image_format_unknown"),
-        (picture(width=300), "image_side_too_short"),
-        (picture(kind="PNG")[:-20], "image_incomplete"),
+        (image_bytes(width=300), "image_side_too_short"),
+        (image_bytes(kind="PNG")[:-20], "image_incomplete"),
     ],
 )
 def test_a_bad_image_behind_a_url_fails_the_generation_with_a_code(
@@ -78,7 +78,7 @@ def test_an_image_that_is_not_there_is_read_four_times(by_url: Generation, upstr
 
 
 def created(caller: Caller) -> Generation:
-    body = {"image": base64_of(picture()), "resolution": "480p"}
+    body = {"image": base64_of(image_bytes()), "resolution": "480p"}
     return Generation.objects.get(pk=caller.http.post("/v1/generations", body, format="json").json()["id"])
 
 
