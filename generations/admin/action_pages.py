@@ -38,7 +38,7 @@ class RerunForm(ActionForm):
 
     seed = WholeNumberField(
         min_value=video_models.RANDOM_SEED,
-        max_value=video_models.SEED_MAX,
+        max_value=video_models.MAX_SEED,
         help_text=f"The same seed creates the same video. {video_models.RANDOM_SEED} draws a random seed.",
     )
 

@@ -169,7 +169,7 @@ def _draft(key: ApiKey, request: GenerationRequest) -> Generation:
 def _choose_seed(requested: int | None) -> tuple[int, Generation.SeedSource]:
     """Return the requested seed, or draw one: every generation has a concrete seed before it is submitted."""
     if requested is None or requested == video_models.RANDOM_SEED:
-        return random.randint(0, video_models.SEED_MAX), Generation.SeedSource.DRAWN  # noqa: S311  # no secret
+        return random.randint(0, video_models.MAX_SEED), Generation.SeedSource.DRAWN  # noqa: S311  # no secret
     return requested, Generation.SeedSource.CALLER
 
 

@@ -1,8 +1,8 @@
 """Create, change, disable and delete webhook endpoints, and rotate their secrets.
 
-Each function is one transaction with one audit entry. Callers of the API act as `key:PREFIX`; the service itself, which
-disables endpoints that fail for days, acts as `service`. A function first locks the row that it changes, so that
-deliveries to the endpoint end wholly before the change or wholly after it.
+Each function is one transaction with one audit entry. Callers of the API act as `key:PREFIX`. The service itself, which
+disables endpoints that fail for days, acts as `service`. A function first locks the row that it changes: each delivery
+to the endpoint ends wholly before the change or wholly after the change.
 """
 
 from collections.abc import Sequence
@@ -206,7 +206,7 @@ def _check_events(events: Sequence[str]) -> list[str]:
 
 def _check_description(description: str) -> str:
     """Return the description. Raise NotPossible if it is too long or holds a character that can not be printed."""
-    if len(description) > MAX_DESCRIPTION_CHARS or not single_line.is_line(description):
+    if len(description) > MAX_DESCRIPTION_CHARS or not single_line.matches(description):
         raise NotPossible(reason=f"A description has at most {MAX_DESCRIPTION_CHARS} printable characters.")
     return description
 

@@ -17,7 +17,7 @@ from django.utils.safestring import mark_safe
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.vary import vary_on_headers
 from drf_spectacular.utils import extend_schema
-from drf_spectacular.views import SpectacularSwaggerView
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
 from markdown_it import MarkdownIt
 from rest_framework.renderers import TemplateHTMLRenderer
 from rest_framework.request import Request
@@ -127,6 +127,9 @@ def llms(request: HttpRequest) -> HttpResponseBase:
     parts = [f"## {title}\n\n" + "\n".join(entries) + "\n" for title, entries in sections.items()]
     text = "\n".join([f"# Seedance Service\n\n> {ABOUT}\n", *parts])
     return HttpResponse(text, content_type="text/plain; charset=utf-8")
+
+
+openapi = SpectacularJSONAPIView.as_view()  # the OpenAPI document
 
 
 class Reference(SpectacularSwaggerView):

@@ -13,7 +13,7 @@ from generations.ops import in_doubt
 from tenants import amounts, times
 from tenants.audit import Actor
 from tenants.errors import Refusal
-from tenants.management.options import user
+from tenants.management.options import user_name
 
 ACTS: dict[str, Callable[..., None]] = {
     "attach": in_doubt.attach,
@@ -63,7 +63,10 @@ class Command(BaseCommand):
         extra = [options["upstream_id"]] if options["action"] == "attach" else []
         try:
             ACTS[options["action"]](
-                Actor(name=f"shell:{user()}", reason=options["reason"]), generation, *extra, attempt=options["attempt"]
+                Actor(name=f"shell:{user_name()}", reason=options["reason"]),
+                generation,
+                *extra,
+                attempt=options["attempt"],
             )
         except Refusal as error:
             raise CommandError(str(error)) from error

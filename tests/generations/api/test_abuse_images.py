@@ -127,7 +127,7 @@ def test_a_header_that_leads_nowhere_is_refused(alice: Caller, entrance: Entranc
     assert "cut off" in check_refused(entrance, alice, send(entrance, alice, content))
 
 
-HEAD, PARTS = picture(kind="GIF")[:781], image_formats.MOST_PARTS
+HEAD, PARTS = picture(kind="GIF")[:781], image_formats.MAX_PARTS
 
 
 @pytest.mark.parametrize(
