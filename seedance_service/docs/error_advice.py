@@ -211,17 +211,17 @@ ADVICE: dict[str, Advice] = {
         CREATE + " The first video may exist at the upstream; it is never delivered.",
         means="The answer to the submit was lost, and it stayed unknown whether the upstream accepted it. The task was "
         "not sent again, because that might have been paid for twice.",
-        message="Nobody could find out whether the upstream took it.",
+        message="It is not known whether the upstream accepted the generation.",
     ),
     "not_submitted": Advice(
         CREATE,
         means="The answer to the submit was lost, and operators found that the upstream never accepted the task.",
-        message="The upstream never took it, and nothing was paid. It can be asked for again.",
+        message="The upstream never accepted the generation, and nothing was paid. You can create it again.",
     ),
     "ended_by_operators": Advice(
         CREATE + " Ask your operators for the reason.",
         means="The service's operators ended the generation. It was not charged.",
-        message="The service's operators ended it. It was not charged, and can be asked for again.",
+        message="The service's operators ended the generation. It was not charged. You can create it again.",
     ),
     "copy_failed": Advice(
         CREATE + " The log has the reason for your operators.",

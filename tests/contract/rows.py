@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from tests.contract.service import Service
-from tests.support.images import data_uri, picture
+from tests.support.images import data_uri, image_bytes
 
 WITHIN = 60.0  # seconds for the first generations to end and to be told of
 
@@ -19,7 +19,7 @@ class Alice:
     def rows(self) -> dict[str, Any]:
         """`spare`: those of which a DELETE may take one."""
         endpoints = [self._made("webhook-endpoints", url=f"{self._outside}/hook") for _ in range(3)]
-        generations = [self._generation(data_uri(picture())) for _ in range(3)]
+        generations = [self._generation(data_uri(image_bytes())) for _ in range(3)]
         generations.append(self._generation(f"{self._outside}/picture.jpg"))
         deliveries = self._told(len(generations) * (1 + len(endpoints)))
         lists = ("/v1/generations", "/v1/webhook-deliveries")

@@ -12,7 +12,7 @@ from tenants.models import LedgerEntry
 from tenants.money import reconcile
 from tests.generations.test_lifecycle import ledger_kinds, put_in
 from tests.support.factories import Caller, make_generation, make_image
-from tests.support.images import base64_of, picture
+from tests.support.images import base64_of, image_bytes
 
 pytestmark = pytest.mark.usefixtures("bucket")
 ENDED = ["succeeded", "failed", "cancelled"]
@@ -51,7 +51,13 @@ def test_what_was_sent_is_not_cancelled_and_says_why(alice: Caller, status: str)
 
 
 def test_a_rerun_asks_for_the_same_pictures_fields_and_seed(alice: Caller, body: dict[str, Any]) -> None:
-    asked = {**body, "prompt": "a ship", "seed": 5, "last_image": base64_of(picture(400, 320)), "external_id": "one"}
+    asked = {
+        **body,
+        "prompt": "a ship",
+        "seed": 5,
+        "last_image": base64_of(image_bytes(400, 320)),
+        "external_id": "one",
+    }
     first = alice.http.post("/v1/generations", {**asked, "metadata": {"a": "b"}}, format="json").json()
     pictures = InputImage.objects.count()
     answer = post_action(alice, Generation.objects.get(), "rerun")
@@ -211,7 +217,7 @@ def test_a_picture_that_was_given_up_is_stored_anew_under_another_name(alice: Ca
     alice.http.post("/v1/generations", body, format="json")
     image = InputImage.objects.get()
     assert (image.gone_at, image.key != old, objects.exists(image.key)) == (None, True, True)
-    assert objects.read(image.key) == picture()
+    assert objects.read(image.key) == image_bytes()
     deletion.purge(first)  # late, and again
     assert objects.exists(image.key)
 
@@ -242,10 +248,10 @@ def test_what_s3_does_not_delete_at_once_the_worker_does_later(alice: Caller, se
     answer = delete(alice, g)
     assert (answer.status_code, answer.json()["video"]) == (202, None)
     settings.S3_BUCKET = there
-    deletion.purge_left()
+    deletion.retry_purges()
     assert objects.exists(g.video_key)  # the request that deletes it has a minute for its own try
     Generation.objects.filter(pk=g.pk).update(deleted_at="2026-01-01T00:00:00Z")
-    deletion.purge_left()
+    deletion.retry_purges()
     assert objects.list_keys("") == []
     g.refresh_from_db()
     assert g.purged_at
