@@ -26,7 +26,7 @@ from tests.support.pruning import days_ago, make_finished, nonzero_counts, prune
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bucket")]
 
 
-def test_videos_and_images_are_kept_forever_by_default(alice: Caller) -> None:
+def test_videos_and_images_are_never_deleted_by_default(alice: Caller) -> None:
     row = make_finished(alice, 5000)
     assert nonzero_counts(prune()) == {"events": 5}  # after 400 days
     assert objects.exists(row.video_key)
@@ -59,7 +59,7 @@ def test_callers_read_that_a_video_has_expired(alice: Caller, settings: Any) -> 
     assert (wire["task"]["status"], wire["videos"]) == ("TASK_STATUS_SUCCEED", [])
     last = old.events.last()
     assert last is not None
-    assert last.message.startswith("its video was removed: it ended before")
+    assert last.message.startswith("the video was deleted: the generation finished before")
 
 
 def test_a_tenant_may_keep_videos_forever(alice: Caller, settings: Any) -> None:
