@@ -63,7 +63,7 @@ docs: .venv/dev.stamp  ## write the tables in docs/ (settings, error codes, acti
 SECONDS ?= 110
 SEED ?= 1
 
-contract: .venv/dev.stamp  ## Schemathesis from openapi.json at the running service, every check (SECONDS=110 SEED=1)
+contract: .venv/dev.stamp tests/sdk/node_modules/.stamp var/contract/openapi-python-client/.stamp  ## generated clients, then Schemathesis, against the running service (SECONDS=110 SEED=1)
 	@$(PY) -m tests.contract --seconds $(SECONDS) --seed $(SEED)
 
 check: .venv/dev.stamp  ## format, lint, types, import contracts, migrations, tests: what CI runs
@@ -85,6 +85,8 @@ check: .venv/dev.stamp  ## format, lint, types, import contracts, migrations, te
 lock: .venv/dev.stamp  ## compile the locks anew from requirements/*.in
 	cd requirements && for name in run dev; do ../.venv/bin/uv pip compile -q --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-emit-index-url $$name.in -o $$name.txt || exit 1; done
+	cd tests/contract && ../../.venv/bin/uv pip compile -q --universal --python-version 3.11 \
+		--generate-hashes --no-header --no-emit-index-url openapi-python-client.in -o openapi-python-client.txt
 
 clean:  ## remove what was installed; var/, which holds all state, stays
 	rm -rf .venv tests/sdk/node_modules
@@ -96,6 +98,12 @@ clean:  ## remove what was installed; var/, which holds all state, stays
 .venv/run.stamp: requirements/run.txt | .venv/bin/python
 	@echo "Installing what is locked in requirements/run.txt into .venv ..."
 	@$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements/run.txt
+	@touch $@
+
+# The generator of Python clients has an environment of its own: the service needs none of its dependencies.
+var/contract/openapi-python-client/.stamp: tests/contract/openapi-python-client.txt | .venv/bin/python
+	@python3 -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 # The npm SDK is driven where there is a node; without one its test is skipped, and in CI that is a failure.
