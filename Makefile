@@ -1,4 +1,4 @@
-# Every command installs what it needs into .venv first, from the hashed locks.
+# Every target first installs what it needs into .venv, from the hashed locks.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
@@ -6,7 +6,7 @@ TEST_ENV := SECRET_KEY=check S3_BUCKET=check NOVITA_API_KEY=check DATABASE_URL=s
 
 .PHONY: help run demo test abuse story postgres races faults kills bench browser openapi docs contract check lock clean
 
-help:  ## this list
+help:  ## print this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 run: .venv/run.stamp  ## start everything on this machine; Ctrl-C stops it
@@ -15,43 +15,43 @@ run: .venv/run.stamp  ## start everything on this machine; Ctrl-C stops it
 demo: .venv/run.stamp  ## make one video from the shipped picture, into var/
 	@exec $(PY) deploy/run.py --demo
 
-test: .venv/dev.stamp  ## the tests, on SQLite: in two minutes on two cores
+test: .venv/dev.stamp  ## run the tests on SQLite, in two minutes on two cores
 	@bash tests/run.sh
 
-abuse: .venv/dev.stamp  ## hostile input, hostile answers and private places, in hundreds of forms
+abuse: .venv/dev.stamp  ## run the tests of hostile input and hostile answers
 	@bash tests/run.sh abuse
 
-story: .venv/dev.stamp tests/sdk/node_modules/.stamp  ## the whole way with the real processes, and the SDKs
+story: .venv/dev.stamp tests/sdk/node_modules/.stamp  ## run the tests with the real processes and both SDKs
 	@bash tests/run.sh story
 
-postgres: .venv/dev.stamp  ## the tests that ask the database, on PostgreSQL
+postgres: .venv/dev.stamp  ## run the tests that use the database on PostgreSQL
 	@bash tests/run.sh postgres
 
 RACE_TRIALS ?= 50
 
-races: .venv/dev.stamp  ## admission raced by 100 callers in four processes, on SQLite and PostgreSQL (RACE_TRIALS=50)
+races: .venv/dev.stamp  ## race the admission: 100 callers in four processes, on both databases (RACE_TRIALS=50)
 	@RACE_TRIALS=$(RACE_TRIALS) $(PY) -m pytest -q tests/races
 
 MINUTES ?= 5
 LEAST ?= 20
 
-faults: .venv/dev.stamp  ## every fault of a copy, then the whole service hurt for MINUTES=5 on both databases, and the report
+faults: .venv/dev.stamp  ## inject faults into the whole service for MINUTES=5 on both databases, and print a report
 	@$(PY) -m pytest -q -n 2 tests/faults
 	@url=$$($(PY) -m tests.support.databases) && [ -z "$$url" ] || TEST_DATABASE_URL=$$url $(PY) -m pytest -q -n 2 --database-only tests/faults
 	@$(PY) -m tests.faults --minutes $(MINUTES) --least $(LEAST)
 
 KILLS ?= 10
 
-kills: .venv/dev.stamp  ## kill -9 of each process of the worker, KILLS=10 times each, under load
+kills: .venv/dev.stamp  ## kill each process of the worker KILLS=10 times under load
 	@$(PY) -m tests.faults.kills --each $(KILLS)
 
 ROWS ?= 1000000
 
-bench: .venv/dev.stamp  ## the targets, measured into benchmarks/RESULTS.md; the list and the panel with ROWS=1000000
+bench: .venv/dev.stamp  ## measure speed and write benchmarks/RESULTS.md; lists and panel with ROWS=1000000
 	@failed=0; for part in bench.lists bench.panel bench; do $(PY) -m tests.$$part --rows $(ROWS) || failed=1; done; \
 		exit $$failed
 
-browser: .venv/dev.stamp  ## the panel in a headless Chromium, as ops people use it; screenshots in var/screenshots
+browser: .venv/dev.stamp  ## test the panel in a headless Chromium; screenshots go to var/screenshots
 	@$(PY) -m pytest -q tests/browser
 
 openapi: .venv/dev.stamp  ## write openapi.json from the code
@@ -63,10 +63,10 @@ docs: .venv/dev.stamp  ## write the tables in docs/ (settings, error codes, acti
 SECONDS ?= 110
 SEED ?= 1
 
-contract: .venv/dev.stamp tests/sdk/node_modules/.stamp var/contract/openapi-python-client/.stamp  ## generated clients, then Schemathesis, against the running service (SECONDS=110 SEED=1)
+contract: .venv/dev.stamp tests/sdk/node_modules/.stamp var/contract/openapi-python-client/.stamp  ## test the running service with generated clients and Schemathesis (SECONDS=110 SEED=1)
 	@$(PY) -m tests.contract --seconds $(SECONDS) --seed $(SEED)
 
-check: .venv/dev.stamp  ## format, lint, types, import contracts, migrations, tests: what CI runs
+check: .venv/dev.stamp  ## run everything that CI runs
 	@$(PY) -m ruff format --check .
 	@$(PY) -m ruff check .
 	@$(TEST_ENV) $(PY) -m mypy
@@ -82,22 +82,24 @@ check: .venv/dev.stamp  ## format, lint, types, import contracts, migrations, te
 	@$(MAKE) --no-print-directory faults MINUTES=0.8 LEAST=1
 	@$(MAKE) --no-print-directory kills KILLS=1
 
-lock: .venv/dev.stamp  ## compile the locks anew from requirements/*.in
+lock: .venv/dev.stamp  ## compile the locks from requirements/*.in
 	cd requirements && for name in run dev; do ../.venv/bin/uv pip compile -q --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-emit-index-url $$name.in -o $$name.txt || exit 1; done
 	cd tests/contract && ../../.venv/bin/uv pip compile -q --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-emit-index-url openapi-python-client.in -o openapi-python-client.txt
 
-clean:  ## remove what was installed; var/, which holds all state, stays
+clean:  ## remove everything that was installed; var/ with all state stays
 	rm -rf .venv tests/sdk/node_modules
 
 .venv/bin/python:
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed."; exit 1; }
+	@[ -w . ] || { echo "This folder cannot be written by $$(id -un), so nothing can be installed into .venv."; exit 1; }
+	@echo "Creating .venv ..."
 	@python3 -m venv .venv || { rm -rf .venv; echo "Python's venv is missing; on Debian: apt-get install python3-venv"; exit 1; }
 
 .venv/run.stamp: requirements/run.txt | .venv/bin/python
-	@echo "Installing what is locked in requirements/run.txt into .venv ..."
-	@$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements/run.txt
+	@echo "Installing requirements/run.txt into .venv; the first time this takes a minute or two."
+	@$(PY) deploy/install.py requirements/run.txt
 	@touch $@
 
 # The generator of Python clients has an environment of its own: the service needs none of its dependencies.
@@ -106,13 +108,13 @@ var/contract/openapi-python-client/.stamp: tests/contract/openapi-python-client.
 	@$(@D)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-# The npm SDK is driven where there is a node; without one its test is skipped, and in CI that is a failure.
+# The tests of npm packages need node. They are skipped without node, and in CI a missing node is a failure.
 tests/sdk/node_modules/.stamp: tests/sdk/package-lock.json
 	@mkdir -p $(@D)
 	@if command -v npm >/dev/null; then cd tests/sdk && npm ci --silent --ignore-scripts --no-audit --no-fund; fi
 	@mkdir -p $(@D) && touch $@
 
 .venv/dev.stamp: requirements/dev.txt | .venv/bin/python
-	@echo "Installing what is locked in requirements/dev.txt into .venv ..."
-	@$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@echo "Installing requirements/dev.txt into .venv; the first time this takes a few minutes."
+	@$(PY) deploy/install.py requirements/dev.txt
 	@touch $@ .venv/run.stamp

@@ -1,21 +1,46 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
+"""Run a management command with the Python of .venv, and with the settings of a `make run` on this machine."""
+
+import io
 import os
 import sys
 from pathlib import Path
 
-import environ
-from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
-from django.core.management import execute_from_command_line
+ROOT = Path(__file__).resolve().parent
+PYTHON = ROOT / ".venv" / "bin" / "python"
 
-LOCAL_ENV = Path(os.environ.get("VAR_DIR") or Path(__file__).parent / "var") / "local.env"
+try:
+    import environ
+    from django.conf import settings
+    from django.core.exceptions import ImproperlyConfigured
+    from django.core.management import execute_from_command_line
+except ModuleNotFoundError as error:
+    if __name__ == "__main__" and os.access(PYTHON, os.X_OK) and Path(sys.prefix) != ROOT / ".venv":
+        os.execv(PYTHON, [str(PYTHON), *sys.argv])  # noqa: S606  no shell is needed
+    sys.exit(f"{error.name} is not installed for {sys.executable}. `make run` installs everything into .venv.")
+
+LOCAL_ENV = Path(os.environ.get("VAR_DIR") or ROOT / "var") / "local.env"
+
+
+def read_local_env() -> None:
+    """Set the variables that `make run` stored, so that a command beside it needs no environment of its own."""
+    try:
+        content = LOCAL_ENV.read_text() if LOCAL_ENV.exists() else ""
+    except PermissionError:
+        if "SECRET_KEY" not in os.environ and "SECRET_KEY_FILE" not in os.environ:
+            sys.exit(
+                f"{LOCAL_ENV} belongs to another user and cannot be read. Run the command as the user of `make run`, "
+                "or set VAR_DIR to a folder of your own."
+            )
+        return
+    environ.Env.read_env(io.StringIO(content), overwrite=False)
+
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "seedance_service.settings")
-    if LOCAL_ENV.exists():  # written by `make run`, so that commands typed beside it need no environment
-        environ.Env.read_env(LOCAL_ENV, overwrite=False)
+    read_local_env()
     try:
-        settings.INSTALLED_APPS  # noqa: B018  reads the settings now, so that what is wrong with them is one sentence
+        settings.INSTALLED_APPS  # noqa: B018  read the settings now, so that a wrong setting is reported as one sentence
     except ImproperlyConfigured as error:
         sys.exit(f"{error} (`make run` sets up everything for a trial on this machine.)")
     execute_from_command_line(sys.argv)

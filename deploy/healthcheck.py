@@ -1,7 +1,7 @@
-"""Exits with 0 where the container's process does its work: web answers /livez, a worker's cluster is there.
+"""Exit with 0 if the container's process works: web answers /livez, or a worker has its cluster.
 
-It needs neither database nor bucket: a container that is started again because S3 is away is no help to anybody. What
-a worker does not do although its cluster is there, its own supervisor sees and mends.
+The check needs neither database nor bucket: a restart of the container does not help if S3 is down. The worker's own
+supervisor notices and restarts a cluster that runs and does no work.
 """
 
 import os
@@ -9,22 +9,23 @@ import sys
 import urllib.request
 from pathlib import Path
 
-TIMEOUT = 4.0  # seconds
+TIMEOUT_SECONDS = 4.0
 
 
 def role(first: Path = Path("/proc/1/cmdline")) -> str:
-    """What the entry point was asked for: the last word of the container's first process."""
+    """Return the role of the container: the last argument of its first process, the entry point."""
     return first.read_bytes().rstrip(b"\0").rpartition(b"\0")[2].decode()
 
 
 def is_well(role: str, processes: Path = Path("/proc")) -> bool:
+    """Return whether the web process answers, or the worker's cluster is among the processes."""
     return _has_cluster(processes) if role == "worker" else _answers(os.environ.get("PORT", "8000"))
 
 
 def _answers(port: str) -> bool:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=TIMEOUT) as answer:
-            return bool(answer.status == 200)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=TIMEOUT_SECONDS) as response:
+            return bool(response.status == 200)
     except OSError:
         return False
 
@@ -35,7 +36,7 @@ def _has_cluster(processes: Path) -> bool:
             if b"\0qcluster\0" in command.read_bytes():
                 return True
         except OSError:
-            continue  # it has ended meanwhile
+            continue  # the process has just ended
     return False
 
 

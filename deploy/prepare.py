@@ -1,6 +1,6 @@
-"""Makes a local stack's database, bucket, static files, admin and demo tenant, where they are not there yet.
+"""Create the database, bucket, static files, admin user and demo tenant of a local stack, if they are missing.
 
-Prints the demo tenant's API key: the one given in SEEDANCE_API_KEY where it is still good, else a new one.
+Print an API key of the demo tenant: the key in SEEDANCE_API_KEY if it is still valid, or else a new key.
 """
 
 import os
@@ -12,36 +12,41 @@ django.setup()
 
 from django.contrib.auth import get_user_model
 
+from generations import wakeups
 from generations.bucket import client
+from generations.models import Worker
 from tenants import actions
-from tenants.actions import Actor
+from tenants.audit import Actor
 from tenants.errors import InvalidKey
 from tenants.keys.lookup import find_key
 from tenants.models import Tenant
 
 
 def main() -> None:
+    """Prepare everything, and print the API key as the last line."""
     call_command("migrate", verbosity=0)
+    # A heartbeat is proof of a worker of this start alone: waiting.until_worker_works() relies on that.
+    Worker.objects.filter(pk=wakeups.host()).update(heartbeat_at=None)
     client.ensure_bucket()
     call_command("collectstatic", verbosity=0, interactive=False, clear=True)
-    _admin(os.environ["ADMIN_PASSWORD"])
-    print(_demo_key(os.environ.get("SEEDANCE_API_KEY", "")))
+    _create_admin(os.environ["ADMIN_PASSWORD"])
+    print(_find_or_create_key(os.environ.get("SEEDANCE_API_KEY", "")))
 
 
-def _admin(password: str) -> None:
+def _create_admin(password: str) -> None:
     users = get_user_model().objects
     if not users.filter(username="admin").exists():
         users.create_superuser("admin", password=password)
 
 
-def _demo_key(known: str) -> str:
+def _find_or_create_key(key: str) -> str:
     actor = Actor(name="make run", reason="the demo tenant")
     tenant = Tenant.objects.filter(name="demo").first() or actions.create_tenant(actor, "demo")
     try:
-        find_key(known)
+        find_key(key)
     except InvalidKey:
-        return actions.mint_key(actor, tenant, label="make run").text
-    return known
+        return actions.create_key(actor, tenant, label="make run").text
+    return key
 
 
 if __name__ == "__main__":

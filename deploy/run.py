@@ -1,44 +1,40 @@
-"""`make run`: web, worker, the sandbox upstream and a local S3, all of whose state lies in var/. `--demo`: `make demo`.
+"""Run everything on this machine for `make run`: web, worker, the sandbox upstream and a local S3.
 
-What the environment names already, it uses: NOVITA_API_KEY (no sandbox), S3_BUCKET (no local S3), DATABASE_URL.
+With `--demo`, make one video and stop (`make demo`). All state lies in var/. A setting in the environment replaces a
+part: NOVITA_API_KEY the sandbox, S3_BUCKET the local S3, DATABASE_URL the SQLite database.
 """
 
 import argparse
-import fcntl
 import os
 import secrets
+import shlex
 import signal
 import subprocess
 import sys
 import time
 import zlib
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from deploy import stack
+from deploy import stack, state, waiting
 from deploy.stack import ROOT, Process, StackError
+from deploy.state import VAR
 
-VAR = Path(os.environ.get("VAR_DIR") or ROOT / "var").resolve()
-LOCAL_ENV = VAR / "local.env"
-PICTURE = ROOT / "deploy" / "demo" / "lighthouse.jpg"
+IMAGE = ROOT / "deploy" / "demo" / "lighthouse.jpg"
 PROMPT = "The lighthouse at dusk, the camera drifts towards it"
-# What LOCAL_ENV keeps for the next start, and for a `make demo` beside this one.
-KEPT = "SECRET_KEY AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY ADMIN_PASSWORD SEEDANCE_API_KEY SANDBOX_SECRET".split()
-KEPT += "SEEDANCE_URL S3_BUCKET S3_ENDPOINT_URL ALLOWED_HOSTS SECURE_COOKIES FETCH_ALLOW_HOSTS DATABASE_URL".split()
-KEPT_OF_SANDBOX = ["NOVITA_BASE_URL", "NOVITA_API_KEY", "SANDBOX_BASE_URL"]
 SANDBOX_SECONDS = 8.0
-# By the folder: stable from run to run, and two checkouts that start at once do not reach for the same ones.
+# The folder's path decides: the ports are the same at each start, and two checkouts do not take each other's ports.
 FIRST_S3_PORT = 18000 + 10 * (zlib.crc32(str(VAR).encode()) % 2000)
 
 
 class Stopped(Exception):
-    """Ctrl-C or SIGTERM."""
+    """Ctrl-C or SIGTERM asked this program to stop."""
 
 
 class Run:
-    """One start of everything; what is started is on `processes` until it is stopped."""
+    """One start of all processes; `processes` holds those that must be stopped."""
 
     def __init__(self, port: int) -> None:
         self.port, self.processes = port, list[Process]()
@@ -47,89 +43,70 @@ class Run:
         self.url = f"http://127.0.0.1:{port}"
 
     def start(self) -> None:
-        self._settle_secrets()
-        if not _given("S3_BUCKET"):
+        """Start every process. Return when web and worker work; raise StackError if one of them does not."""
+        self._load_or_create_secrets()
+        if not state.is_set("S3_BUCKET"):
+            print("Starting a local S3 ...", flush=True)
             self._start_s3()
-        if not _given("NOVITA_API_KEY"):
+        if not state.is_set("NOVITA_API_KEY"):
+            print("Starting the sandbox upstream ...", flush=True)
             self._start_sandbox()
+        print("Preparing database and bucket ...", flush=True)
         self._prepare()
+        print("Starting web and worker ...", flush=True)
         web = self._add(stack.web(self.port, VAR / "static", self.logs, self.env))
-        self._add(stack.worker(self.logs, self.env))
-        stack.wait_until_answers(web, f"{self.url}/livez")
+        worker = self._add(stack.worker(self.logs, self.env))
+        waiting.until_answers(web, f"{self.url}/livez")
+        waiting.until_worker_works(worker, f"{self.url}/readyz")
 
     def watch(self) -> None:
-        """Until one of them ends by itself, which none should."""
+        """Raise StackError as soon as a process ends by itself, which none should."""
         while True:
             for process in self.processes:
                 if process.has_ended():
-                    raise StackError(f"{process.name} ended. Its last words:\n{process.last_words()}")
+                    raise StackError(f"{process.name} ended. The end of {process.log}:\n{process.log_tail()}")
             time.sleep(0.5)
 
     def _add(self, process: Process) -> Process:
         self.processes.append(process)
         return process
 
-    def _settle_secrets(self) -> None:
-        known = _read_env(LOCAL_ENV)
+    def _load_or_create_secrets(self) -> None:
+        self._stored = stored = state.read()
         for name in ("SECRET_KEY", "ADMIN_PASSWORD", "SANDBOX_SECRET"):
-            self.env.setdefault(name, known.get(name) or secrets.token_urlsafe(24))
-        self.env.setdefault("SEEDANCE_API_KEY", known.get("SEEDANCE_API_KEY", ""))
+            self.env.setdefault(name, stored.get(name) or secrets.token_urlsafe(24))
+        self.env.setdefault("SEEDANCE_API_KEY", stored.get("SEEDANCE_API_KEY", ""))
         self.env["SEEDANCE_URL"] = self.url
         self.env.setdefault("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
         self.env.setdefault("SECURE_COOKIES", "off")  # plain http on loopback
-        self._known = known
 
     def _start_s3(self) -> None:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            self.env[name] = self._known.get(name) or secrets.token_hex(16)
+            self.env[name] = self._stored.get(name) or secrets.token_hex(16)
         ports = stack.seaweedfs_ports(FIRST_S3_PORT, but=self.port)
         keys = self.env["AWS_ACCESS_KEY_ID"], self.env["AWS_SECRET_ACCESS_KEY"]
         s3 = self._add(stack.seaweedfs(VAR / "s3", self.logs, ports, *keys))
         self.env |= {"S3_BUCKET": "seedance", "S3_ENDPOINT_URL": f"http://127.0.0.1:{ports[0]}"}
-        stack.wait_until_answers(s3, self.env["S3_ENDPOINT_URL"])
+        waiting.until_answers(s3, self.env["S3_ENDPOINT_URL"])
 
     def _start_sandbox(self) -> None:
         port = stack.free_port(self.port + 1)
         url = f"http://127.0.0.1:{port}"
         self.env |= {"NOVITA_BASE_URL": url, "NOVITA_API_KEY": "sandbox", "SANDBOX_BASE_URL": url}
-        # The sandbox, and nothing else of this machine, may be read by the guarded fetch.
-        given = os.environ.get("FETCH_ALLOW_HOSTS")
-        self.env["FETCH_ALLOW_HOSTS"] = ",".join(filter(None, [given, f"127.0.0.1:{port}"]))
+        # The guarded fetch may read from the sandbox, and from no other private place of this machine.
+        allowed = os.environ.get("FETCH_ALLOW_HOSTS")
+        self.env["FETCH_ALLOW_HOSTS"] = ",".join(filter(None, [allowed, f"127.0.0.1:{port}"]))
         seconds = float(os.environ.get("SANDBOX_SECONDS", SANDBOX_SECONDS))
         sandbox = self._add(stack.sandbox(VAR / "sandbox", self.logs, port, seconds, self.env))
-        stack.wait_until_answers(sandbox, f"{url}/sandbox/tasks")
+        waiting.until_answers(sandbox, f"{url}/sandbox/tasks")
 
     def _prepare(self) -> None:
         command = [sys.executable, "-m", "deploy.prepare"]
-        done = subprocess.run(command, cwd=ROOT, env=self.env, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise StackError(f"The database or the bucket can not be prepared:\n{done.stderr}")
-        self.env["SEEDANCE_API_KEY"] = done.stdout.strip().splitlines()[-1]
-        _write_env(LOCAL_ENV, self.env)
-
-
-def _given(name: str) -> bool:
-    """As the settings see it: by its value or by the path of a file that holds it."""
-    return bool(os.environ.get(name) or os.environ.get(f"{name}_FILE"))
-
-
-def _read_env(path: Path) -> dict[str, str]:
-    lines = path.read_text().splitlines() if path.exists() else []
-    return dict(line.split("=", 1) for line in lines if "=" in line)
-
-
-def _write_env(path: Path, env: dict[str, str]) -> None:
-    names = KEPT if _given("NOVITA_API_KEY") else KEPT + KEPT_OF_SANDBOX
-    path.touch(0o600)
-    path.write_text("".join(f"{name}={env[name]}\n" for name in names if env.get(name)))
-
-
-def _lock() -> IO[str]:
-    """Held while a stack runs on var/. Raises BlockingIOError where one does."""
-    VAR.mkdir(parents=True, exist_ok=True)
-    lock = (VAR / "run.lock").open("w")
-    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return lock
+        result = subprocess.run(command, cwd=ROOT, env=self.env, capture_output=True, text=True, check=False)
+        if result.returncode:
+            raise StackError(f"Database or bucket cannot be prepared:\n{result.stderr}")
+        self.env["SEEDANCE_API_KEY"] = result.stdout.strip().splitlines()[-1]
+        state.write(self.env)
 
 
 def _port() -> int:
@@ -141,11 +118,17 @@ def _port() -> int:
     return int(text)
 
 
-def _greet(run: Run) -> None:
+def create_command(url: str, key: str, image: Path) -> str:
+    """Return a line of shell that creates a video from a file."""
+    body = '{\\"image\\": \\"$(base64 -w0 ' + shlex.quote(str(image)) + ')\\", \\"resolution\\": \\"480p\\", '
+    body += '\\"prompt\\": \\"' + PROMPT + '\\"}'
+    headers = f'-H "Authorization: Bearer {key}" -H "Content-Type: application/json"'
+    return f'curl -s {url}/v3/async/seedance-v1-lite-i2v {headers} -d "{body}"'
+
+
+def _print_welcome(run: Run) -> None:
     key = run.env["SEEDANCE_API_KEY"]
     upstream = run.env.get("NOVITA_BASE_URL", "https://api.novita.ai")
-    body = '{\\"image\\": \\"$(base64 -w0 ' + str(PICTURE) + ')\\", \\"resolution\\": \\"480p\\", '
-    body += '\\"prompt\\": \\"' + PROMPT + '\\"}'
     print(
         f"""
 Seedance Service is running.
@@ -154,15 +137,14 @@ Seedance Service is running.
   API key    {key}
   Admin      {run.url}/admin/   admin / {run.env["ADMIN_PASSWORD"]}
   API docs   {run.url}/docs
-  Upstream   {upstream}{"" if _given("NOVITA_API_KEY") else " (the sandbox: no money is spent)"}
+  Upstream   {upstream}{"" if state.is_set("NOVITA_API_KEY") else " (the sandbox: no money is spent)"}
   Logs       {run.logs}
 
-Ask for a video:
+Create a video:
 
-curl -s {run.url}/v3/async/seedance-v1-lite-i2v -H "Authorization: Bearer {key}" -H "Content-Type: application/json" \
--d "{body}"
+{create_command(run.url, key, IMAGE)}
 
-and, with the task_id that it answers, see how far it is:
+The answer has a task_id. Read the task:
 
 curl -s "{run.url}/v3/async/task-result?task_id=TASK_ID" -H "Authorization: Bearer {key}"
 
@@ -173,7 +155,7 @@ Ctrl-C stops everything.
 
 
 def _demo(env: dict[str, str]) -> int:
-    command = [sys.executable, "manage.py", "generate", str(PICTURE), "--prompt", PROMPT, "--resolution", "480p"]
+    command = [sys.executable, "manage.py", "generate", str(IMAGE), "--prompt", PROMPT, "--resolution", "480p"]
     command += ["-o", str(VAR / "demo.mp4"), "--poster", str(VAR / "demo.jpg")]
     code = subprocess.run(command, cwd=ROOT, env=env, check=False).returncode
     if code == 0:
@@ -181,23 +163,28 @@ def _demo(env: dict[str, str]) -> int:
     return code
 
 
-def _stopped(number: int, frame: Any) -> None:
-    signal.signal(number, signal.SIG_DFL)  # a second one ends at once
+def _stop(number: int, frame: Any) -> None:
+    signal.signal(number, signal.SIG_DFL)  # a second signal ends this program at once
     raise Stopped
 
 
 def main() -> int:
+    """Run the stack, or the demo beside a running stack. Return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--demo", action="store_true", help="make one video, then stop")
     demo = parser.parse_args().demo
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stopped)
+        signal.signal(number, _stop)
     try:
-        lock = _lock()
+        state.check_access()
+        lock = state.lock()
+    except StackError as error:
+        print(error, file=sys.stderr)
+        return 1
     except BlockingIOError:
         if demo:
-            return _demo({**os.environ, **_read_env(LOCAL_ENV)})
-        url = _read_env(LOCAL_ENV).get("SEEDANCE_URL", "")
+            return _demo({**os.environ, **state.read()})
+        url = state.read().get("SEEDANCE_URL", "")
         print(f"A `make run` is using {VAR} already ({url}); stop it first.", file=sys.stderr)
         return 1
     stack.adopt_orphans()
@@ -212,7 +199,7 @@ def _run(demo: bool) -> int:
         run.start()
         if demo:
             return _demo(run.env)
-        _greet(run)
+        _print_welcome(run)
         run.watch()
     except StackError as error:
         print(error, file=sys.stderr)

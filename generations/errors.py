@@ -1,4 +1,4 @@
-"""What can go wrong with a generation. The docstring is what the caller reads, the code what its program reads."""
+"""Errors of requests about generations. A class's docstring is the message for people, its `code` is for programs."""
 
 from tenants.errors import Refusal
 
@@ -55,7 +55,7 @@ class BadImage(Refusal):
     """The image can not be used."""
 
     code = "image_invalid"
-    field = "image"  # the request's field that held it: image or last_image
+    field = "image"  # the field of the request that holds the image: image or last_image
 
 
 class ImageUnreadable(BadImage):

@@ -1,7 +1,7 @@
-"""Ids of rows: UUIDs of version 7 (RFC 9562), of the moment at which the row says that it was made.
+"""Ids of rows: UUIDs of version 7 (RFC 9562) that hold the row's time of creation.
 
-Ids sort by time, to a quarter of a microsecond (section 6.2, method 3). The clock may go back after a jump, and ids
-follow: what is counted by ids is counted in the hour in which it happened.
+Ids sort by time, to a quarter of a microsecond (section 6.2, method 3). If the clock is set back, new ids go back too.
+So a count by ids counts a row in the hour in which the row was created.
 """
 
 import secrets
@@ -13,12 +13,12 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def new() -> UUID:
-    """Return an id of this moment."""
+    """Return a new id of this moment."""
     return at(datetime.now(UTC))
 
 
 def at(moment: datetime) -> UUID:
-    """Return a new id of `moment`: 62 bits of it are random."""
+    """Return a new id of `moment`, with 62 random bits."""
     fraction = moment.microsecond % 1000 * 4096 // 1000  # of the millisecond, in 4096ths
     return UUID(int=floor(moment).int | fraction << 64 | secrets.randbits(62))
 

@@ -20,7 +20,6 @@ import structlog
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
-from prometheus_client import Histogram
 
 from generations import leases
 from generations.models import Attempt, Event, Generation, InputImage, Label
@@ -90,7 +89,7 @@ def prepare_inserts(generation: Generation, charges: Sequence[Charge]) -> list[S
     generation.status = Status.QUEUED
     generation.due_at = generation.created_at
     assert generation.api_key is not None
-    hold = ledger.hold(
+    hold = ledger.hold_statement(
         generation.api_key,
         ledger.Purchase(
             generation_id=generation.pk,
@@ -127,7 +126,7 @@ def attach_image(generation: Generation, field: str, image: InputImage) -> bool:
     setattr(generation, field, image)
     with transaction.atomic():
         (sql, values), count = required_inputs(image.pk)
-        if len(engine.run(engine.locking(sql), values)) != count:
+        if len(engine.run(engine.with_row_locks(sql), values)) != count:
             raise InputDeleted
         return _update_if_claimed(generation, **{field: image})
 
@@ -162,7 +161,7 @@ def reschedule_many(progresses: Sequence[Progress]) -> None:
         return
     ordered = sorted(progresses, key=lambda progress: progress.id)  # so that no two writers wait for each other
     rows = [(progress.id, progress.fencing_token, progress.due_at, progress.progress_percent) for progress in ordered]
-    sql, values = engine.table_of(PROGRESS_TYPES, rows)
+    sql, values = engine.table_of_rows(PROGRESS_TYPES, rows)
     engine.run(RESCHEDULE_MANY.format(rows=sql), values)
 
 
@@ -186,8 +185,8 @@ def start_submitting(generation: Generation) -> Attempt | None:
 def mark_running(generation: Generation, attempt: Attempt, upstream_id: str, seconds: float) -> bool:
     """Record that the upstream has created the task. The first poll is due in `seconds`.
 
-    A late answer is accepted too. It counts even if the generation waits for another attempt, or has begun one: the
-    task exists and is paid for.
+    A late answer is accepted too, even if the generation waits for another attempt or has begun that attempt: the task
+    exists and is paid for.
     """
     due_at = timezone.now() + timedelta(seconds=seconds)
     with transaction.atomic():
@@ -237,7 +236,7 @@ def mark_refused(generation: Generation, attempt: Attempt, reason: str, message:
 def mark_in_doubt(generation: Generation, reason: str, attempt: Attempt | None = None) -> bool:
     """Record that the answer to the POST was lost: the task may have been paid for.
 
-    Without `attempt` all open attempts are closed. The generation is due at once, to apply the tenant's policy.
+    Without `attempt` all open attempts are closed. The generation is due at once for the tenant's policy.
     """
     with transaction.atomic():
         for lost in [attempt] if attempt else generation.attempts.filter(finished_at=None):
@@ -280,7 +279,7 @@ def start_copying(generation: Generation, upstream_seed: int | None) -> bool:
     with transaction.atomic():
         started = _transition(generation, [Status.RUNNING], Status.COPYING, **columns)
         if started:
-            _observe_on_commit(metrics.UPSTREAM, generation.resumed_at or generation.submitted_at)
+            metrics.observe_on_commit(metrics.UPSTREAM, generation.resumed_at or generation.submitted_at)
     return started
 
 
@@ -294,7 +293,7 @@ def mark_succeeded(generation: Generation, video: StoredVideo) -> bool:
         if finished:
             failpoint("finish_before_ledger")
             ledger.capture(generation.pk)
-            _observe_on_commit(metrics.TO_VIDEO, generation.created_at)
+            metrics.observe_on_commit(metrics.TO_VIDEO, generation.created_at)
     failpoint("finish_committed")
     return finished
 
@@ -333,7 +332,7 @@ def cancel(generation: Generation, reason: str) -> bool:
 def run_now(generation: Generation, sources: Sequence[Status], reason: str) -> bool:
     """Make the next step due now and reset the consecutive failures.
 
-    A worker that is at work on the generation loses its claim. Return False if the status is not one of `sources`.
+    A worker that is at work on the generation loses its claim. Return False if the status is not in `sources`.
     """
     row = Generation.objects.filter(pk=generation.pk, status__in=sources)
     with transaction.atomic():
@@ -347,7 +346,7 @@ def run_now(generation: Generation, sources: Sequence[Status], reason: str) -> b
 def delete(generation: Generation, by: str = "the caller") -> bool:
     """Stop serving a finished generation; its bytes are deleted next. The row and the ledger stay.
 
-    `by` names who deleted it, for the event. Return False if the generation is unfinished or already deleted.
+    `by` names the actor, for the event. Return False if the generation is unfinished or already deleted.
     """
     row = Generation.objects.filter(pk=generation.pk, status__in=Generation.FINISHED, deleted_at=None)
     with transaction.atomic():
@@ -397,13 +396,6 @@ def _finish(
     return finished
 
 
-def _observe_on_commit(histogram: Histogram, since: datetime | None) -> None:
-    """Observe the seconds since that time, after the commit."""
-    assert since is not None
-    seconds = (timezone.now() - since).total_seconds()
-    transaction.on_commit(lambda: histogram.observe(seconds))
-
-
 def _transition(
     generation: Generation,
     sources: Iterable[Status],
@@ -414,7 +406,7 @@ def _transition(
     last_submitted_at: datetime | None = None,
     **columns: Any,
 ) -> bool:
-    """Change the status from one of `sources` to `target`, store the event and publish it. Return False if not done.
+    """Change the status, if it is in `sources`, to `target`; store and publish the event. Return False if not changed.
 
     `fenced`: only if the generation is still claimed by this worker. `last_submitted_at`: only if the attempt of that
     time is the newest.
@@ -454,7 +446,7 @@ def _record_event(generation: Generation, reason: str) -> None:
 
 def _event_insert(generation: Generation, reason: str) -> Statement:
     """Return the INSERT of an event with the generation's present status."""
-    return _insert_event.of(generation_id=generation.pk, status=str(generation.status), message=reason)
+    return _insert_event.with_values(generation_id=generation.pk, status=str(generation.status), message=reason)
 
 
 def log_transition(generation: Generation, reason: str, status: str = Status.QUEUED) -> None:

@@ -1,7 +1,7 @@
 """What the queue may call. The names are an interface: messages in flight hold them as text."""
 
 from generations import leases
-from generations.ops import retention
+from generations.ops import pruning
 from generations.worker import loop as sweeping
 
 
@@ -10,5 +10,5 @@ def sweep() -> int:
 
 
 def prune() -> dict[str, int]:
-    """How many went of each kind."""
-    return {one.what: one.count for one in retention.Prune(seconds=leases.PRUNE_SECONDS).run()}
+    """Prune for up to PRUNE_SECONDS, and return the number of deleted items of each kind."""
+    return {result.what: result.count for result in pruning.run(seconds=leases.PRUNE_SECONDS)}

@@ -1,7 +1,6 @@
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularJSONAPIView
 
 from seedance_service.docs import pages
 from seedance_service.docs.pages import only_read
@@ -15,7 +14,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("admin", only_read(RedirectView.as_view(url="/admin/"))),
     path("metrics", only_read(metrics_endpoint.view), name="metrics"),
-    path("openapi.json", SpectacularJSONAPIView.as_view(), name="openapi"),
+    path("openapi.json", pages.openapi, name="openapi"),
     path("llms.txt", pages.llms),
     path("docs", pages.Reference.as_view(url_name="openapi"), name="docs"),
     path("docs.md", pages.reference_as_markdown),

@@ -1,12 +1,10 @@
-"""What ops do to tenants and keys, one function an act: each in one transaction with its line in the audit log.
+"""What operators do to tenants and keys: one function for each action, in one transaction with its audit entry.
 
-`by` names who acts, as the audit log shows it. An act on what is there locks the tenant first: an admission comes
-wholly before or wholly after.
+An action on an existing row locks the tenant first: an admission comes wholly before or wholly after the action.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -14,73 +12,68 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, Model, OuterRef, Sum
+from django.db.models import Model
 from django.utils import timezone
 
-from tenants import amounts, times
-from tenants.db.engine import engine
-from tenants.db.operations import Statement
-from tenants.db.prepared_statements import Insert
+from tenants import amounts, audit, locks, times
+from tenants.audit import Actor
 from tenants.errors import NoSandbox, NotPossible
 from tenants.keys import key_format
 from tenants.keys.key_cache import cached_keys
-from tenants.limits import counters, windows
+from tenants.limits import windows
 from tenants.limits.windows import Charge, Kind
-from tenants.models import ApiKey, AuditEntry, LedgerEntry, Tenant, Window, check_time_zone
-from tenants.money import ledger
+from tenants.models import ApiKey, Tenant, check_time_zone
+from tenants.money import carry_over, ledger
 
-CARRIED = (Kind.PER_DAY, Kind.PER_MONTH, Kind.SECONDS_PER_MONTH, Kind.USD_PER_MONTH)
-LONGEST_DEADLINE = 7 * 86400  # seconds
-MOST_DAYS = 36_500  # a century
-MOST_ADJUSTED = 10**15  # micro-USD: thousands of them still fit the 64 bits of a counter
-
-_insert_audit_entry = Insert(AuditEntry)
-
-
-@dataclass(frozen=True)
-class Actor:
-    """Who does it, and why."""
-
-    name: str
-    reason: str = ""
+MAX_NAME_CHARS = MAX_LABEL_CHARS = 100  # as the columns have it
+MAX_SUBMIT_DEADLINE_SECONDS = 7 * 86400
+MAX_RETENTION_DAYS = 36_500  # a century
+MAX_ADJUSTMENT_MICRO_USD = 10**15  # thousands of them still fit the 64 bits of a counter
 
 
 def create_tenant(actor: Actor, name: str, *, time_zone: str = "UTC", **facts: Any) -> Tenant:
-    """`facts`: limits, and what it wants of its generations. Raises NotPossible for a name that is taken or no name."""
+    """Create a tenant. `facts`: limits, and the fields of the generation policy.
+
+    Raise NotPossible for a name that is taken, or for a value that is not allowed.
+    """
     _check_name(name)
-    _check_wants(facts)
+    _check_generation_policy(facts)
     with _unique_name(name), transaction.atomic():
-        tenant = Tenant(name=name, time_zone=_checked_zone(time_zone), **facts)
+        tenant = Tenant(name=name, time_zone=_checked_time_zone(time_zone), **facts)
         tenant.save(force_insert=True)
-        wants = {wish: getattr(tenant, wish) for wish in Tenant.WANTS}
-        note(actor, "create tenant", tenant, name, {**tenant.limits, **wants, "time_zone": time_zone})
+        policy = {field: getattr(tenant, field) for field in Tenant.GENERATION_POLICY_FIELDS}
+        audit.record(actor, "create tenant", tenant, name, {**tenant.limits, **policy, "time_zone": time_zone})
     return tenant
 
 
-def change_tenant(actor: Actor, tenant: Tenant, **wanted: Any) -> Tenant:
-    """Set its name, its time zone, its limits or its wants; None takes a limit away. Running generations go on."""
-    _check_wants(wanted)
-    with _unique_name(wanted.get("name", tenant.name)), transaction.atomic():
-        locked = ledger.lock_tenant(tenant.pk)
-        changes = _changes(locked, wanted)
+def change_tenant(actor: Actor, tenant: Tenant, **values: Any) -> Tenant:
+    """Set the tenant's name, time zone, limits or generation policy; None removes a limit.
+
+    Running generations are not affected. Return the tenant as it is now. Raise NotPossible.
+    """
+    _check_generation_policy(values)
+    with _unique_name(values.get("name", tenant.name)), transaction.atomic():
+        locked = locks.lock_tenant(tenant.pk)
+        changes = _changed_values(locked, values)
         if "name" in changes:
-            _check_name(wanted["name"])
+            _check_name(values["name"])
         if "time_zone" in changes:
-            _carry_over(locked, _checked_zone(wanted["time_zone"]))
-        record_changes(actor, "change tenant", locked, locked.name, locked, changes)
+            carry_over.carry_to_time_zone(locked, _checked_time_zone(values["time_zone"]))
+        save_changes(actor, "change tenant", locked, locked.name, locked, changes)
     return locked
 
 
 def suspend(actor: Actor, tenant: Tenant) -> None:
-    """New generations are refused; running ones finish."""
-    _suspend(actor, "suspend", tenant, timezone.now())
+    """Refuse the tenant's new generations; running ones finish. Raise NotPossible for a suspended tenant."""
+    _set_suspension(actor, "suspend", tenant, timezone.now())
 
 
 def resume(actor: Actor, tenant: Tenant) -> None:
-    _suspend(actor, "resume", tenant, None)
+    """End the tenant's suspension. Raise NotPossible for a tenant that is not suspended."""
+    _set_suspension(actor, "resume", tenant, None)
 
 
-def mint_key(
+def create_key(
     actor: Actor,
     tenant: Tenant,
     *,
@@ -90,7 +83,10 @@ def mint_key(
     test: bool = False,
     limits: Mapping[str, int | None] | None = None,
 ) -> key_format.NewKey:
-    """A new key, its text shown this once. Raises NoSandbox for a test key where there is no sandbox."""
+    """Create a key and return its text, which is not stored. `scopes`: None means all.
+
+    Raise NoSandbox for a test key where there is no sandbox, NotPossible for a value that is not allowed.
+    """
     if test and not settings.SANDBOX_BASE_URL:
         raise NoSandbox
     _check_label(label)
@@ -103,171 +99,120 @@ def mint_key(
             tenant=tenant, prefix=new.prefix, digest=new.digest, expires_at=expires_at, **facts, **limits or {}
         )
         key.save(force_insert=True)
-        given = {name: value for name, value in key.limits.items() if value is not None}
-        note(actor, "mint key", tenant, new.prefix, {**facts, **given, "expires_at": _plain(expires_at)})
+        set_limits = {name: value for name, value in key.limits.items() if value is not None}
+        audit.record(actor, "mint key", tenant, new.prefix, {**facts, **set_limits, "expires_at": _as_json(expires_at)})
     return new
 
 
-def change_key(actor: Actor, key: ApiKey, **wanted: Any) -> ApiKey:
-    """Set its label or its own limits; None takes a limit away."""
-    _check_label(wanted.get("label", ""))
+def change_key(actor: Actor, key: ApiKey, **values: Any) -> ApiKey:
+    """Set the key's label or limits; None removes a limit. Return the key as it is now. Raise NotPossible."""
+    _check_label(values.get("label", ""))
     with transaction.atomic():
-        locked = ledger.lock_key(key.pk)
-        record_changes(actor, "change key", locked.tenant, locked.prefix, locked, wanted)
+        locked = locks.lock_key(key.pk)
+        save_changes(actor, "change key", locked.tenant, locked.prefix, locked, values)
     return locked
 
 
 def roll_key(actor: Actor, key: ApiKey, overlap: timedelta) -> tuple[key_format.NewKey, datetime]:
-    """A new key that may do what the old one may, for as long; and until when the old one is good: never longer."""
+    """Create a key with the same label, scopes, limits and expiry, and let the old one expire after `overlap`.
+
+    Return the new key, and when the old key expires: never later than before. Raise NotPossible for a revoked key.
+    """
     with transaction.atomic():
-        old = ledger.lock_key(key.pk)
+        old = locks.lock_key(key.pk)
         if old.revoked_at:
-            raise NotPossible(reason=f"{old.prefix} is revoked; mint a new one instead.")
+            raise NotPossible(reason=f"{old.prefix} is revoked. Create a new key instead.")
         now, expires_at = timezone.now(), old.expires_at
         ends = min(filter(None, [expires_at, now + overlap]))
-        record_changes(actor, "roll key", old.tenant, old.prefix, old, {"expires_at": ends})
+        save_changes(actor, "roll key", old.tenant, old.prefix, old, {"expires_at": ends})
         facts: dict[str, Any] = {"label": old.label, "scopes": old.scopes, "test": old.test, "limits": old.limits}
-        new = mint_key(actor, old.tenant, expires_at=expires_at, **facts)
-        _carry_to_successor(old, new.prefix, now)
+        new = create_key(actor, old.tenant, expires_at=expires_at, **facts)
+        carry_over.carry_to_key(old, ApiKey.objects.get(prefix=new.prefix), now)
     return new, ends
 
 
 def revoke_key(actor: Actor, key: ApiKey) -> bool:
-    """For ever. False where it was revoked before."""
+    """Revoke the key for ever. Return False for a key that was revoked before."""
     with transaction.atomic():
-        locked = ledger.lock_key(key.pk)
+        locked = locks.lock_key(key.pk)
         if locked.revoked_at:
             return False
         revoked = {"revoked_at": timezone.now()}
-        record_changes(actor, "revoke key", locked.tenant, locked.prefix, locked, revoked)
+        save_changes(actor, "revoke key", locked.tenant, locked.prefix, locked, revoked)
     return True
 
 
 def adjust(actor: Actor, tenant: Tenant, amount_micro: int) -> None:
-    """Put an amount (a credit is negative) on this month's bill and budget. Raises NotPossible."""
-    if not actor.reason or not 0 < abs(amount_micro) <= MOST_ADJUSTED:
+    """Put an amount (a credit is negative) on this month's bill and budget. Raise NotPossible."""
+    if not actor.reason or not 0 < abs(amount_micro) <= MAX_ADJUSTMENT_MICRO_USD:
         raise NotPossible(reason="An adjustment has a reason, and an amount that is not 0 and at most a billion USD.")
     with transaction.atomic():
-        locked = ledger.lock_tenant(tenant.pk)
+        locked = locks.lock_tenant(tenant.pk)
         now = timezone.now()
         starts_at = windows.start(Kind.USD_PER_MONTH, now, locked.zone)
-        if _spent_micro(locked, starts_at) + amount_micro < 0:
+        if ledger.spent_micro(locked, starts_at) + amount_micro < 0:
             raise NotPossible(reason="A credit can not be larger than what was spent this month.")
         change = Charge(Kind.USD_PER_MONTH, starts_at, amount_micro)
         ledger.adjust(locked, amount_micro, [change], actor.reason, at=now)
-        note(actor, "adjust", locked, locked.name, {"usd": amounts.usd(amount_micro)})
+        audit.record(actor, "adjust", locked, locked.name, {"usd": amounts.format_usd(amount_micro)})
 
 
-def _spent_micro(tenant: Tenant, starts_at: datetime) -> int:
-    """Of the month that began then, without what is only held: that may still go back."""
-    entries = LedgerEntry.objects.filter(tenant=tenant, test=False)
-    ends = entries.filter(generation_id=OuterRef("generation_id")).exclude(kind=LedgerEntry.Kind.HOLD)
-    held = entries.filter(~Exists(ends), kind=LedgerEntry.Kind.HOLD, at__gte=starts_at)
-    used = Window.objects.filter(tenant=tenant, api_key=None, kind=Kind.USD_PER_MONTH, starts_at=starts_at)
-    held_micro: int = held.aggregate(micro=Sum("amount_micro", default=0))["micro"]
-    return (used.values_list("used", flat=True).first() or 0) - held_micro
-
-
-def _carry_over(tenant: Tenant, name: str) -> None:
-    """Its days and months will begin at other instants: what was used since then counts in the new ones too.
-
-    What fails later is given back to the window that it was charged to, and not to the new one; the price of never
-    admitting too much.
-    """
-    now, old, new = timezone.now(), tenant.zone, Tenant(time_zone=name).zone
-    for kind in CARRIED:
-        starts_at = windows.start(kind, now, new)
-        if starts_at == windows.start(kind, now, old):
-            continue
-        opened = Window.objects.filter(tenant=tenant, kind=kind, starts_at=starts_at)
-        known = {window.api_key_id: window.used for window in opened}
-        for (holder, used_kind), used in ledger.used_since(tenant.pk, starts_at).items():
-            missing = used - known.get(holder, 0)
-            if used_kind == kind and missing > 0:
-                change = [Charge(kind, starts_at, missing)]
-                ledger.adjust(tenant, 0, change, f"carried over to {name}", at=now, api_key_id=holder)
-
-
-def _carry_to_successor(old: ApiKey, prefix: str, now: datetime) -> None:
-    """A rolled key's own limits do not begin anew; what is in flight frees by itself, under the old key."""
-    new = ApiKey.objects.get(prefix=prefix)
-    used = {one.kind: one for one in counters.for_key(old, now) if one.of_key and one.limit is not None}
-    changes = [Charge(kind, used[kind].starts_at, used[kind].used) for kind in CARRIED if kind in used]
-    if changes := [change for change in changes if change.amount > 0]:
-        ledger.adjust(old.tenant, 0, changes, f"carried over from {old.prefix}", at=now, api_key_id=new.pk)
-
-
-def _suspend(actor: Actor, name: str, tenant: Tenant, at: datetime | None) -> None:
-    with transaction.atomic():
-        locked = ledger.lock_tenant(tenant.pk)
-        if bool(locked.suspended_at) == bool(at):
-            raise NotPossible(reason=f"The tenant is {'suspended already' if at else 'not suspended'}.")
-        record_changes(actor, name, locked, locked.name, locked, {"suspended_at": at})
-
-
-def _changes(row: Model, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in wanted.items() if getattr(row, name) != value}
-
-
-def record_changes(
-    actor: Actor, action: str, tenant: Tenant, target: str, row: Model, wanted: Mapping[str, Any]
-) -> None:
-    """Write what `wanted` changes of a row that is locked, with the audit's entry; nothing where nothing changes."""
-    changes = _changes(row, wanted)
+def save_changes(actor: Actor, action: str, tenant: Tenant, target: str, row: Model, values: Mapping[str, Any]) -> None:
+    """Set the values of a locked row, and write the audit entry. Do nothing if the row has these values already."""
+    changes = _changed_values(row, values)
     if not changes:
         return
-    told = {name: [_plain(getattr(row, name)), _plain(value)] for name, value in changes.items()}
+    before_and_after = {name: [_as_json(getattr(row, name)), _as_json(value)] for name, value in changes.items()}
     for name, value in changes.items():
         setattr(row, name, value)
     row.save(update_fields=list(changes))
     _drop_from_cache(row)
-    note(actor, action, tenant, target, told)
+    audit.record(actor, action, tenant, target, before_and_after)
+
+
+def _set_suspension(actor: Actor, action: str, tenant: Tenant, at: datetime | None) -> None:
+    """Set since when the tenant is suspended; None ends the suspension."""
+    with transaction.atomic():
+        locked = locks.lock_tenant(tenant.pk)
+        if bool(locked.suspended_at) == bool(at):
+            raise NotPossible(reason=f"The tenant is {'suspended already' if at else 'not suspended'}.")
+        save_changes(actor, action, locked, locked.name, locked, {"suspended_at": at})
+
+
+def _changed_values(row: Model, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that differ from the row's."""
+    return {name: value for name, value in values.items() if getattr(row, name) != value}
 
 
 def _drop_from_cache(row: Model) -> None:
-    """Let this process read the row anew: at once, for whoever goes on in the transaction that encloses the change,
-    and after the commit, since another thread may have read the old row until then."""
+    """Let this process read the row again: at once, for what follows in the enclosing transaction, and after the
+    commit, since another thread may have read the old row until then."""
     cached_keys.drop(row)
     transaction.on_commit(partial(cached_keys.drop, row))
 
 
-def note(actor: Actor, action: str, tenant: Tenant, target: str, changes: Mapping[str, Any]) -> None:
-    """Write the audit entry of an action, in the action's own transaction."""
-    engine.run(*audit_entry(actor, action, tenant, target, changes))
-
-
-def audit_entry(actor: Actor, action: str, tenant: Tenant, target: str, changes: Mapping[str, Any]) -> Statement:
-    """Return the INSERT of the audit entry, for a transaction that is not the ORM's."""
-    return _insert_audit_entry.of(
-        actor=actor.name, action=action, tenant_id=tenant.pk, target=target, changes=dict(changes), reason=actor.reason
-    )
-
-
-def check_reason(actor: Actor) -> None:
-    if not actor.reason.strip():
-        raise NotPossible(reason="It needs a reason.")
-
-
 def _check_name(name: str) -> None:
-    if not 0 < len(name) <= 100 or not name.isprintable() or name != name.strip():
-        raise NotPossible(reason="A tenant's name has 1 to 100 printable characters.")
+    """Raise NotPossible for a name that no tenant may have."""
+    if not 0 < len(name) <= MAX_NAME_CHARS or not name.isprintable() or name != name.strip():
+        raise NotPossible(reason=f"A tenant's name has 1 to {MAX_NAME_CHARS} printable characters.")
 
 
-def _check_wants(facts: Mapping[str, Any]) -> None:
-    if facts.get("on_doubt", Tenant.OnDoubt.HOLD) not in Tenant.OnDoubt.values:
-        raise NotPossible(reason=f"A doubt is met with one of {', '.join(Tenant.OnDoubt.values)}.")
-    seconds = facts.get("submit_deadline")
-    if seconds is not None and not 0 < seconds <= LONGEST_DEADLINE:
-        raise NotPossible(reason=f"A submit deadline has 1 to {LONGEST_DEADLINE} seconds.")
+def _check_generation_policy(values: Mapping[str, Any]) -> None:
+    """Raise NotPossible for a value that a field of the generation policy cannot have."""
+    if values.get("on_doubt", Tenant.OnDoubt.HOLD) not in Tenant.OnDoubt.values:
+        raise NotPossible(reason=f"on_doubt is one of {', '.join(Tenant.OnDoubt.values)}.")
+    seconds = values.get("submit_deadline")
+    if seconds is not None and not 0 < seconds <= MAX_SUBMIT_DEADLINE_SECONDS:
+        raise NotPossible(reason=f"A submit deadline has 1 to {MAX_SUBMIT_DEADLINE_SECONDS} seconds.")
     for name in ("video_days", "input_days"):
-        days = facts.get(name)
-        if days is not None and not 0 <= days <= MOST_DAYS:
-            raise NotPossible(reason=f"Things are kept for 1 to {MOST_DAYS} days, or for ever, which is 0.")
+        days = values.get(name)
+        if days is not None and not 0 <= days <= MAX_RETENTION_DAYS:
+            raise NotPossible(reason=f"Files are stored for 1 to {MAX_RETENTION_DAYS} days; 0 means for ever.")
 
 
 @contextmanager
 def _unique_name(name: str) -> Iterator[None]:
-    """The schema is asked, not a look before: two may choose it at one moment."""
+    """Raise NotPossible where the schema refuses a tenant's name. A query before could miss a name just chosen."""
     try:
         yield
     except IntegrityError as error:
@@ -277,11 +222,13 @@ def _unique_name(name: str) -> Iterator[None]:
 
 
 def _check_label(label: str) -> None:
-    if len(label) > 100 or not label.isprintable():
-        raise NotPossible(reason="A label has at most 100 printable characters.")
+    """Raise NotPossible for a label that no key may have."""
+    if len(label) > MAX_LABEL_CHARS or not label.isprintable():
+        raise NotPossible(reason=f"A label has at most {MAX_LABEL_CHARS} printable characters.")
 
 
-def _checked_zone(name: str) -> str:
+def _checked_time_zone(name: str) -> str:
+    """Return the name of a time zone. Raise NotPossible for any other text."""
     try:
         check_time_zone(name)
     except ValidationError as error:
@@ -289,5 +236,6 @@ def _checked_zone(name: str) -> str:
     return name
 
 
-def _plain(value: Any) -> Any:
+def _as_json(value: Any) -> Any:
+    """Return a time as text, and any other value as it is."""
     return times.iso(value, "seconds") if isinstance(value, datetime) else value

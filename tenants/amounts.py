@@ -1,24 +1,24 @@
-"""Money as text: whole micro-USD in the service, US dollars with six decimals where somebody reads or writes them."""
+"""Money as text: whole micro-USD inside the service, US dollars with six decimals for people and callers."""
 
 from decimal import Decimal
 
-MICRO = 1_000_000  # of them are a US dollar
+MICRO_PER_USD = 1_000_000
 
 
-def usd(micro: int) -> str:
-    """12500000 -> "12.500000", exactly."""
+def format_usd(micro: int) -> str:
+    """Return micro-USD as USD, exactly: 12500000 becomes "12.500000"."""
     sign, micro = ("-" if micro < 0 else ""), abs(micro)
-    return f"{sign}{micro // MICRO}.{micro % MICRO:06d}"
+    return f"{sign}{micro // MICRO_PER_USD}.{micro % MICRO_PER_USD:06d}"
 
 
-def micro_usd(text: str, most: int) -> int | None:
+def parse_usd(text: str, max_micro: int) -> int | None:
     """Return the micro-USD of a text such as "12.5".
 
-    Return None where it is no amount with at most six decimals, or has more than `most` micro-USD either way.
+    Return None for a text that is no amount with at most six decimals, or above `max_micro` micro-USD either way.
     """
     try:
-        amount = Decimal(text) * MICRO
+        amount = Decimal(text) * MICRO_PER_USD
     except ArithmeticError:
         return None
-    is_exact = amount.is_finite() and abs(amount) <= most and amount == amount.to_integral_value()
+    is_exact = amount.is_finite() and abs(amount) <= max_micro and amount == amount.to_integral_value()
     return int(amount) if is_exact else None

@@ -1,4 +1,4 @@
-"""What can be refused here. An error is a class with a code; its docstring is what the caller reads."""
+"""The refusals of this app. An error is a class with a code; the caller reads the class's docstring."""
 
 import inspect
 from typing import Any, ClassVar
@@ -46,14 +46,15 @@ class NoSandbox(Refusal):
 
 
 class LimitReached(Refusal):
-    """The limit {limit_name} of {whose} is reached: {used} of {limit} used, {left} left, {wanted} wanted. {remedy}"""
+    """The limit {limit_name} of {holder} is reached: {used} of {limit} used, {remaining} left, {required} wanted.
+    {remedy}"""
 
     code = "limit_reached"
 
 
 class BudgetReached(LimitReached):
-    """The limit {limit_name} of {whose} is reached: {used} of {limit} USD used or held, {left} left, {wanted} wanted.
-    {remedy}"""
+    """The limit {limit_name} of {holder} is reached: {used} of {limit} USD used or held, {remaining} left,
+    {required} wanted. {remedy}"""
 
     code = "budget_reached"
 

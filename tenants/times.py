@@ -1,7 +1,7 @@
-"""Times as text, in UTC: one spelling for each kind of reader.
+"""Times as text, in UTC: one format for each kind of reader.
 
-What is stored as text and read back (ledger windows, cursors, positions of chores) has `isoformat()` and is no business
-of this module.
+A time that is stored as text and read back (ledger windows, cursors, positions of chores) is in plain `isoformat()`,
+without this module.
 """
 
 from datetime import UTC, datetime, tzinfo
@@ -10,7 +10,7 @@ from datetime import UTC, datetime, tzinfo
 def rfc3339(at: datetime | None, precision: str = "microseconds") -> str | None:
     """Return `at` as answers, webhooks and commands write it, such as 2026-11-02T09:30:00.123456Z. None stays None.
 
-    `precision` is one of isoformat's: seconds, where nobody needs more.
+    `precision` is one of isoformat's, such as "seconds".
     """
     return f"{at.astimezone(UTC).isoformat(timespec=precision)[:-6]}Z" if at else None  # strftime takes 5 ×
 
@@ -21,7 +21,7 @@ def iso(at: datetime | None, precision: str = "auto") -> str | None:
 
 
 def readable(at: datetime, precision: str = "minutes") -> str:
-    """Return `at` as people read it in the panel, such as 2026-11-02 09:30: its reader knows that it is UTC."""
+    """Return `at` as the panel shows it, such as 2026-11-02 09:30: the page says that times are UTC."""
     return at.astimezone(UTC).isoformat(" ", precision)[:-6]
 
 

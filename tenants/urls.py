@@ -1,3 +1,5 @@
+"""The API routes of this app."""
+
 from django.urls import path
 
 from tenants.api.limits import LimitsView

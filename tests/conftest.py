@@ -16,7 +16,7 @@ import pytest
 from django.contrib.auth.models import User
 from moto.s3.models import s3_backends
 
-from deploy import stack
+from deploy import stack, waiting
 from generations import wakeups
 from generations.catalog import eta
 from generations.upstream.novita import client as novita
@@ -25,7 +25,7 @@ from tenants.keys.throttle import throttle
 from tests.http_client import Client
 from tests.support.databases import postgres_url
 from tests.support.factories import Caller
-from tests.support.images import base64_of, picture
+from tests.support.images import base64_of, image_bytes
 from tests.support.programs import stop_for_want_of
 from tests.support.upstream import Upstream
 from tests.support.worker import await_wakeup
@@ -185,7 +185,7 @@ def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     process = stack.seaweedfs(folder, folder, ports, "local-access", "local-secret")
     endpoint = f"http://127.0.0.1:{ports[0]}"
     try:
-        stack.wait_until_answers(process, endpoint)
+        waiting.until_answers(process, endpoint)
         yield {
             "S3_ENDPOINT_URL": endpoint,
             "S3_PUBLIC_URL": endpoint,
@@ -209,4 +209,4 @@ def real_bucket(seaweed: dict[str, str], settings: Any) -> None:
 @pytest.fixture
 def body() -> dict[str, Any]:
     """Return the smallest valid body of a create."""
-    return {"image": base64_of(picture()), "resolution": "480p"}
+    return {"image": base64_of(image_bytes()), "resolution": "480p"}

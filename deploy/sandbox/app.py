@@ -130,7 +130,7 @@ RULES: dict[str, Any] = {
     "duration": lambda value: type(value) is int and value in MODEL.durations,
     "prompt": lambda value: isinstance(value, str) and len(value) <= MODEL.prompt_limit,
     "camera_fixed": lambda value: isinstance(value, bool),
-    "seed": lambda value: type(value) is int and video_models.RANDOM_SEED <= value <= video_models.SEED_MAX,
+    "seed": lambda value: type(value) is int and video_models.RANDOM_SEED <= value <= video_models.MAX_SEED,
 }
 
 
@@ -153,7 +153,7 @@ def _facts(body: dict[str, Any]) -> dict[str, Any]:
         "width": width,
         "height": height,
         "frames": MODEL.frames(body["duration"]),
-        "seed": random.randrange(video_models.SEED_MAX + 1) if drawn else body["seed"],
+        "seed": random.randrange(video_models.MAX_SEED + 1) if drawn else body["seed"],
         "camera_fixed": body["camera_fixed"],
         "prompt": body["prompt"],
     }

@@ -20,7 +20,7 @@ class InDoubtForm(ActionForm):
     attempt = forms.IntegerField(widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, row: Generation, **options: Any) -> None:
-        super().__init__(*args, row=row, initial={"attempt": in_doubt.attempt_of(row)}, **options)
+        super().__init__(*args, row=row, initial={"attempt": in_doubt.count_attempts(row)}, **options)
 
 
 class AttachForm(InDoubtForm):
@@ -38,7 +38,7 @@ class RerunForm(ActionForm):
 
     seed = WholeNumberField(
         min_value=video_models.RANDOM_SEED,
-        max_value=video_models.SEED_MAX,
+        max_value=video_models.MAX_SEED,
         help_text=f"The same seed creates the same video. {video_models.RANDOM_SEED} draws a random seed.",
     )
 

@@ -73,7 +73,7 @@ def in_doubt_facts(generation: Generation) -> dict[str, str]:
     return {
         "In doubt since": f"{times.readable(sent_at, 'seconds')} UTC, sent {format_span(now - sent_at)} ago",
         "Fails by itself": f"{times.readable(fails_at, 'seconds')} UTC, in {format_span(fails_at - now)}",
-        "USD at risk": amounts.usd(generation.price_micro),
+        "USD at risk": amounts.format_usd(generation.price_micro),
     }
 
 
@@ -82,7 +82,7 @@ def format_charge(generation: Generation) -> str:
 
     The price is held until the generation finishes. Only a video is charged: other holds are released.
     """
-    usd = amounts.usd(generation.price_micro)
+    usd = amounts.format_usd(generation.price_micro)
     if generation.test:
         return "test, not charged"
     if generation.finished_at is None:
@@ -92,7 +92,7 @@ def format_charge(generation: Generation) -> str:
 
 def describe_charge(generation: Generation) -> str:
     """Return the same as `format_charge` in a sentence, with the price also where it was not charged."""
-    usd = f"{amounts.usd(generation.price_micro)} USD"
+    usd = f"{amounts.format_usd(generation.price_micro)} USD"
     if generation.test:
         return f"Not charged: test mode. The price of a live generation is {usd}."
     if generation.finished_at is None:
@@ -127,7 +127,7 @@ def ledger_entries(generation: Generation) -> list[tuple[LedgerEntry, str]]:
     """Return the generation's ledger entries, oldest first, each with its amount in USD."""
     # Without adjustments, which have no generation, the query uses the index that allows one entry of each kind.
     rows = LedgerEntry.objects.filter(generation_id=generation.pk).exclude(kind=LedgerEntry.Kind.ADJUST)
-    return [(entry, amounts.usd(entry.amount_micro)) for entry in rows.select_related("api_key").order_by("pk")]
+    return [(entry, amounts.format_usd(entry.amount_micro)) for entry in rows.select_related("api_key").order_by("pk")]
 
 
 def deliveries(generation: Generation) -> list[tuple[Delivery, str]]:

@@ -74,6 +74,6 @@ class SeedLogAdmin(GenerationListAdmin):
         """Export the rows of the list under the same search and filters, newest first, MAX_EXPORTED_ROWS at most."""
         rows = self.get_changelist_instance(request).get_queryset(request)
         values = rows.order_by("-pk").values_list(*COLUMNS)[:MAX_EXPORTED_ROWS].iterator(chunk_size=1000)
-        response = StreamingHttpResponse(csv_export.lines(COLUMNS, values), content_type="text/csv; charset=utf-8")
+        response = StreamingHttpResponse(csv_export.stream(COLUMNS, values), content_type="text/csv; charset=utf-8")
         response["Content-Disposition"] = 'attachment; filename="seeds.csv"'
         return response

@@ -30,12 +30,12 @@ class Spending:
     @property
     def spent(self) -> str:
         """Return the USD that were captured for videos or adjusted by an operator."""
-        return amounts.usd(self.bar.usage.used - self.held_micro)
+        return amounts.format_usd(self.bar.usage.used - self.held_micro)
 
     @property
     def held(self) -> str:
         """Return the USD that are held for generations in progress: a hold is captured or released at the end."""
-        return amounts.usd(self.held_micro)
+        return amounts.format_usd(self.held_micro)
 
 
 def this_month(now: datetime) -> list[Spending]:

@@ -15,12 +15,12 @@ from generations.admin import destinations, filters
 from generations.models import Delivery, DeliveryAttempt, WebhookEndpoint
 from generations.webhooks import endpoints, outbox
 from tenants import times
-from tenants.actions import Actor
 from tenants.admin import action_page
 from tenants.admin.action_page import ActionPage, OneTimeSecret
 from tenants.admin.filters import ChoicesFilter, ModeFilter
 from tenants.admin.forms import ActionForm, HoursField, TextLineField, check_changes
 from tenants.admin.mixins import LongListMixin, ModeMixin, ReadOnlyMixin
+from tenants.audit import Actor
 from tenants.models import Tenant
 
 MAX_URL_CHARS = 2000  # as in the API

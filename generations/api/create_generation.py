@@ -82,4 +82,4 @@ def idempotency_key(request: Request, generation_request: GenerationRequest) -> 
 def headers(accepted: Accepted) -> dict[str, str]:
     """Return the RateLimit headers, and the header that marks a replay."""
     replayed = {"Idempotent-Replayed": "true"} if accepted.is_replay else {}
-    return ratelimit_headers.headers(accepted.limit_usage, timezone.now()) | replayed
+    return ratelimit_headers.render(accepted.limit_usage, timezone.now()) | replayed

@@ -59,11 +59,11 @@ class Text(serializers.CharField):
 class SingleLine(Text):
     """A string of one line."""
 
-    json_schema = {"pattern": single_line.ONE_LINE}
+    json_schema = {"pattern": single_line.PATTERN}
 
     def to_internal_value(self, data: Any) -> str:
         text = super().to_internal_value(data)
-        if not single_line.is_line(text):
+        if not single_line.matches(text):
             raise serializers.ValidationError("Use printable characters on a single line.", code="invalid")
         return text
 
@@ -179,7 +179,7 @@ class Metadata(serializers.DictField):
             raise serializers.ValidationError("This must be an object of strings.", code="invalid")
         if len(data) > MAX_METADATA_NAMES:
             raise serializers.ValidationError(f"This may have at most {MAX_METADATA_NAMES} names.", code="invalid")
-        if not all(0 < len(name) <= MAX_METADATA_NAME_CHARS and single_line.is_line(name) for name in data):
+        if not all(0 < len(name) <= MAX_METADATA_NAME_CHARS and single_line.matches(name) for name in data):
             message = f"A name has 1 to {MAX_METADATA_NAME_CHARS} printable characters."
             raise serializers.ValidationError(message, code="invalid")
         return dict(super().to_internal_value(data))

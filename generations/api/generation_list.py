@@ -9,11 +9,11 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 from rest_framework.request import Request
 
+from generations import single_line
 from generations.api import fields, pagination, tenant_scope
 from generations.api.fields import Choice, QueryInteger, SingleLine, Text, Timestamp
 from generations.catalog import video_models
 from generations.models import Generation, Label
-from generations.single_line import ONE_LINE
 from tenants.api.base import key_of
 from tenants.models import ApiKey
 
@@ -33,8 +33,8 @@ LABELS = OpenApiParameter(
         "items": {
             "type": "string",
             "maxLength": fields.MAX_METADATA_NAME_CHARS + 1 + fields.MAX_METADATA_VALUE_CHARS,
-            "pattern": f"{ONE_LINE.removesuffix('*$').replace('[^', '[^=', 1)}{{1,{fields.MAX_METADATA_NAME_CHARS}}}"
-            f"=[^\\x00]{{0,{fields.MAX_METADATA_VALUE_CHARS}}}$",
+            "pattern": f"{single_line.PATTERN.removesuffix('*$').replace('[^', '[^=', 1)}"
+            f"{{1,{fields.MAX_METADATA_NAME_CHARS}}}=[^\\x00]{{0,{fields.MAX_METADATA_VALUE_CHARS}}}$",
         },
     },
     style="form",
@@ -51,7 +51,7 @@ class Filters(pagination.Query):
 
     status = Choice(Generation.Status.values, required=False)
     model = Choice(tuple(video_models.MODELS), required=False)
-    seed = QueryInteger(required=False, min_value=0, max_value=video_models.SEED_MAX)
+    seed = QueryInteger(required=False, min_value=0, max_value=video_models.MAX_SEED)
     key = SingleLine(required=False, max_length=40, help_text="Prefix of the API key that created the generation.")
     external_id = SingleLine(required=False, max_length=255)
     created_after = Timestamp(required=False, help_text="Created at this time or later; UTC if without an offset.")

@@ -45,7 +45,7 @@ def as_json(generation: Generation) -> dict[str, Any]:
         "image": _image(generation.image, generation.image_url),
         "last_image": _image(generation.last_image, generation.last_image_url),
         "rerun_of": str(generation.rerun_of) if generation.rerun_of else None,
-        "price_usd": amounts.usd(generation.price_micro),
+        "price_usd": amounts.format_usd(generation.price_micro),
         "created_at": times.rfc3339(generation.created_at),
         "submitted_at": times.rfc3339(generation.submitted_at),
         "finished_at": times.rfc3339(generation.finished_at),

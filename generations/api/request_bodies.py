@@ -49,7 +49,7 @@ class Create(serializers.Serializer[Any]):
         default=None,
         allow_null=True,
         min_value=video_models.RANDOM_SEED,
-        max_value=video_models.SEED_MAX,
+        max_value=video_models.MAX_SEED,
         help_text="Without a seed, or with -1, the service draws one and returns it.",
     )
     duration = Choice(MODEL.durations, default=5, allow_null=True, help_text="Seconds.")

@@ -10,8 +10,8 @@ from rest_framework.request import Request
 
 from generations.api.fields import Day, validate
 from generations.reports import usage
+from tenants import csv_export
 from tenants.api.base import JSON, ApiView, key_of, respond
-from tenants.csv_export import as_csv
 from tenants.models import ApiKey
 
 MAX_DAYS = 366
@@ -92,7 +92,7 @@ class UsageView(ApiView):
         first, last, group_by = (query[name] for name in ("from", "to", "group_by"))
         report = usage.for_tenant(key.tenant, first, last, group_by, test=key.test)
         if request.accepted_media_type == CSV:
-            content = as_csv([group_by, *usage.COLUMNS], report.rows)
+            content = csv_export.render([group_by, *usage.COLUMNS], report.rows)
             return HttpResponse(content.encode(), content_type=f"{CSV}; charset=utf-8")
         span = {"from": first.isoformat(), "to": last.isoformat(), "time_zone": key.tenant.time_zone}
         return respond({**span, "group_by": group_by, "test": key.test, "rows": report.rows, "total": report.total})

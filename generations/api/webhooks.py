@@ -18,8 +18,8 @@ from generations.errors import DeliveryNotFound, WebhookEndpointNotFound
 from generations.models import Delivery, WebhookEndpoint
 from generations.webhooks import endpoints
 from tenants import times
-from tenants.actions import Actor
 from tenants.api.base import ApiView, key_of, respond
+from tenants.audit import Actor
 from tenants.errors import Refusal
 from tenants.models import ApiKey
 

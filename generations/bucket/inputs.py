@@ -36,7 +36,7 @@ def store(tenant_id: int, image: Image) -> InputImage:
     objects.put(key, image.content, f"image/{image.format}", sha256)
     if existing is None:
         shape = {"format": image.format, "width": image.width, "height": image.height, "size": len(image.content)}
-        sql, values = _insert.of(tenant_id=tenant_id, sha256=sha256, key=key, **shape)
+        sql, values = _insert.with_values(tenant_id=tenant_id, sha256=sha256, key=key, **shape)
         engine.write(f"{sql} ON CONFLICT (tenant_id, sha256) DO NOTHING", values)  # another request may be first
         existing = next(_select_existing(tenant_id, sha256))
     return existing

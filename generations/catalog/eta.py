@@ -1,6 +1,6 @@
-"""How long a generation is likely to take yet: what the last ones of its kind took, given its age.
+"""Estimate how long a generation still takes, from its age and the wait times of the last generations of its kind.
 
-The times of a kind are read by one query for all requests of a process, and not again within REREAD_EVERY.
+All requests of a process share one query for a kind, which is repeated after REREAD_SECONDS at the earliest.
 """
 
 import threading
@@ -19,68 +19,79 @@ from generations.models import Generation
 
 log = structlog.stdlib.get_logger(__name__)
 
-LAST = 100  # of a kind: enough for a median, and few enough to follow an upstream that grows slower
-REREAD_EVERY = 30.0  # seconds
+SAMPLE_SIZE = 100  # of a kind: enough for a median, and few enough to follow an upstream that becomes slower
+REREAD_SECONDS = 30.0
 MAX_KINDS = 1000  # cached at once; the catalog has a dozen
-SOONEST, LATEST = 2, 60  # seconds in which to ask again; 2, as steps.py polls the upstream
+MIN_RETRY_SECONDS, MAX_RETRY_SECONDS = 2, 60  # of Retry-After; 2, as the worker polls the upstream
 
 
 class Kind(NamedTuple):
+    """The properties by which generations take similar times."""
+
     model: str
     resolution: str
-    duration: int
+    duration: int  # seconds of video
     test: bool
 
 
 _lock = threading.Lock()
-_cached: LRUCache[Kind, tuple[float, ...]] = LRUCache(MAX_KINDS)  # seconds, ascending
-_fresh: TTLCache[Kind, bool] = TTLCache(MAX_KINDS, REREAD_EVERY)  # kinds that need no reading now
+_cached: LRUCache[Kind, tuple[float, ...]] = LRUCache(MAX_KINDS)  # seconds from create to end, ascending
+_fresh: TTLCache[Kind, bool] = TTLCache(MAX_KINDS, REREAD_SECONDS)  # kinds that were read within REREAD_SECONDS
 
 
 def remaining(generation: Generation) -> int | None:
-    """Seconds until it is likely to end. None where that is over, or open for ops, or none of its kind is known."""
+    """Estimate the seconds until a generation finishes, from the last SAMPLE_SIZE generations of its kind.
+
+    Return None if the generation has finished, is in doubt, or no generation of its kind has succeeded yet.
+    """
     if generation.finished_at or generation.status == Generation.Status.IN_DOUBT:
         return None
-    took = _times(Kind(generation.model, generation.resolution, generation.duration, generation.test))
-    age = max((timezone.now() - generation.created_at).total_seconds(), 0.0)  # its clock may be another host's
-    longer = took[bisect_right(took, age) :]
+    wait_times = _wait_times(Kind(generation.model, generation.resolution, generation.duration, generation.test))
+    age = max((timezone.now() - generation.created_at).total_seconds(), 0.0)  # another host's clock may be ahead
+    longer = wait_times[bisect_right(wait_times, age) :]
     if longer:
         return max(ceil(median(longer) - age), 1)
-    return _tenth(age, 1) if took else None
+    return _tenth(age, 1) if wait_times else None
 
 
 def retry_after(remaining: int | None, age_seconds: float) -> int:
-    """Seconds after which asking again is worth it: neither too often nor too late."""
-    return _tenth(age_seconds, SOONEST) if remaining is None else min(max(remaining, 1), LATEST)
+    """Return the seconds of a Retry-After: the remaining time, or a tenth of the age if that is unknown."""
+    return _tenth(age_seconds, MIN_RETRY_SECONDS) if remaining is None else min(max(remaining, 1), MAX_RETRY_SECONDS)
 
 
-def _tenth(age_seconds: float, least: int) -> int:
-    return min(max(round(age_seconds / 10), least), LATEST)
+def _tenth(age_seconds: float, minimum: int) -> int:
+    """Return a tenth of the age, from `minimum` to MAX_RETRY_SECONDS."""
+    return min(max(round(age_seconds / 10), minimum), MAX_RETRY_SECONDS)
 
 
-def _times(kind: Kind) -> tuple[float, ...]:
-    """Return the times of a kind, ascending. One caller reads them again; all others take the old ones, or none."""
+def _wait_times(kind: Kind) -> tuple[float, ...]:
+    """Return the wait times of a kind, ascending.
+
+    While one thread reads a kind again, all others use the times that were read before, or none.
+    """
     with _lock:
-        times = _cached.get(kind, ())
+        wait_times = _cached.get(kind, ())
         if kind in _fresh:
-            return times
+            return wait_times
         _fresh[kind] = True
     try:
-        times = _read(kind)
-    except Error as error:  # what was created, or read, is answered all the same
+        wait_times = _read(kind)
+    except Error as error:  # the request is answered without an estimate
         log.warning("the times of a kind could not be read", error=type(error).__name__, **kind._asdict())
-        return times
+        return wait_times
     with _lock:
-        _cached[kind], _fresh[kind] = times, True
-    return times
+        _cached[kind], _fresh[kind] = wait_times, True
+    return wait_times
 
 
 def _read(kind: Kind) -> tuple[float, ...]:
-    ends = _last(kind).values_list("created_at", "finished_at")
-    return tuple(sorted((ended - began).total_seconds() for began, ended in ends if ended))
+    """Query the wait times of a kind, in seconds and ascending."""
+    times = _last_finished(kind).values_list("created_at", "finished_at")
+    return tuple(sorted((ended - began).total_seconds() for began, ended in times if ended))
 
 
-def _last(kind: Kind) -> QuerySet[Generation]:
-    # A bare flag would be `NOT test`, which SQLite finds in no index.
-    facts = {**kind._asdict(), "test": Value(kind.test), "status": Generation.Status.SUCCEEDED}
-    return Generation.objects.filter(**facts).order_by(F("finished_at").desc())[:LAST]
+def _last_finished(kind: Kind) -> QuerySet[Generation]:
+    """Return the query of the last SAMPLE_SIZE generations of a kind that succeeded."""
+    # A bare flag would become `NOT test`, for which SQLite uses no index.
+    conditions = {**kind._asdict(), "test": Value(kind.test), "status": Generation.Status.SUCCEEDED}
+    return Generation.objects.filter(**conditions).order_by(F("finished_at").desc())[:SAMPLE_SIZE]

@@ -1,6 +1,6 @@
-"""What each model accepts, the pixels it answers with and what it costs: data, not code.
+"""The video models: the values that each accepts, the pixels of its videos, and its price. Data, not code.
 
-Sources: the endpoint's page for the rules; the model maker's table for pixels and price
+Sources: the endpoint's page for the accepted values; the model maker's table for pixels and price
 (1.8 USD per million tokens, tokens = width * height * frames / 1024).
 """
 
@@ -11,6 +11,8 @@ FPS = 24
 
 @dataclass(frozen=True)
 class Model:
+    """A video model of the upstream."""
+
     name: str
     path: str  # of the submit endpoint, under the upstream's base URL
     prompt_limit: int  # characters
@@ -21,17 +23,19 @@ class Model:
     usd_per_million_tokens_micro: int
 
     def frames(self, duration: int) -> int:
-        """24 a second and one more, the one the video starts from."""
+        """Return the frames of a video of `duration` seconds: 24 a second, and the one from which the video starts."""
         return FPS * duration + 1
 
     def price_micro(self, resolution: str, ratio: str, duration: int) -> int:
-        """The price in micro-USD, rounded up."""
+        """Return the price in micro-USD by the model maker's formula, rounded up."""
         width, height = self.pixels[resolution, ratio]
         per_million_1024ths = width * height * self.frames(duration) * self.usd_per_million_tokens_micro
         return -(-per_million_1024ths // (1024 * 1_000_000))
 
 
 def _table(ratios: tuple[str, ...], **rows: str) -> dict[tuple[str, str], tuple[int, int]]:
+    """Return pixels by (resolution, ratio), from one row of sizes for each resolution."""
+
     def size(text: str) -> tuple[int, int]:
         width, height = text.split("x")
         return int(width), int(height)
@@ -62,6 +66,6 @@ SEEDANCE_V1_LITE_I2V = Model(
 )
 MODELS = {model.name: model for model in [SEEDANCE_V1_LITE_I2V]}
 
-# The upper bound differs between the upstream's pages (2^32-1 and 2^31-1): the lower one is right for both.
-SEED_MAX = 2**31 - 1
-RANDOM_SEED = -1
+# The upstream's pages differ (2^32-1 and 2^31-1): the lower bound is valid for both.
+MAX_SEED = 2**31 - 1
+RANDOM_SEED = -1  # in a request: draw a seed

@@ -26,7 +26,7 @@ from generations.telemetry import metrics, tracing
 from tenants.db.operations import Statement
 from tenants.errors import LimitReached, NoSandbox, TenantSuspended
 from tenants.limits import admission
-from tenants.limits.windows import Standing
+from tenants.limits.windows import LimitUsage
 from tenants.models import ApiKey
 
 # A str is a URL that is read later. None means that the request has no such image.
@@ -42,7 +42,7 @@ class Accepted:
     """A created generation, and the usage of each limit right after it."""
 
     generation: Generation
-    limit_usage: list[Standing]  # empty for a replay
+    limit_usage: list[LimitUsage]  # empty for a replay
     is_replay: bool = False  # an earlier request with the same idempotency key created the generation
 
 
@@ -51,9 +51,9 @@ def create_generation(
 ) -> Accepted:
     """Create a generation and commit it.
 
-    Raises BadImage, LimitReached, TenantSuspended, NoSandbox or StorageError.
+    Raise BadImage, LimitReached, TenantSuspended, NoSandbox or StorageError.
     Requests with the same `idempotency_key` return the same generation, however many arrive at once; limits are charged
-    one time. Raises IdempotencyKeyReused if the key came with another request before.
+    once. Raise IdempotencyKeyReused if the key came with another request before.
     """
     try:
         return _create_once(key, request, idempotency_key) if idempotency_key else _create(key, request, None)
@@ -74,6 +74,7 @@ def rerun_generation(source: Generation, *, seed: int, audit_entry: AuditEntry) 
 
 
 def _create_once(key: ApiKey, request: GenerationRequest, idempotency_key: IdempotencyKey) -> Accepted:
+    """Return the generation that the idempotency key created before, or create it."""
     if existing := idempotency.find_existing(key, idempotency_key):
         return Accepted(existing, [], is_replay=True)
     try:
@@ -110,6 +111,7 @@ def _store_and_admit(
     audit_entry: AuditEntry | None,
     traceparent: str,
 ) -> Accepted:
+    """Check the images before anything is stored, store them, admit the generation and wake a worker."""
     checked = {name: _check_image(name, getattr(request, name)) for name in IMAGE_FIELDS}
     generation = _draft(key, request)
     generation.traceparent = traceparent
@@ -126,7 +128,7 @@ def _store_and_admit(
 
 def _admit(
     generation: Generation, checked: dict[str, CheckedImage], audit_entries: Sequence[Statement]
-) -> list[Standing]:
+) -> list[LimitUsage]:
     """Admit the generation: row, hold and counters are committed together, or nothing is.
 
     If the key or an input image was changed since it was read, read it again and try again.
@@ -169,7 +171,7 @@ def _draft(key: ApiKey, request: GenerationRequest) -> Generation:
 def _choose_seed(requested: int | None) -> tuple[int, Generation.SeedSource]:
     """Return the requested seed, or draw one: every generation has a concrete seed before it is submitted."""
     if requested is None or requested == video_models.RANDOM_SEED:
-        return random.randint(0, video_models.SEED_MAX), Generation.SeedSource.DRAWN  # noqa: S311  # no secret
+        return random.randint(0, video_models.MAX_SEED), Generation.SeedSource.DRAWN  # noqa: S311  # no secret
     return requested, Generation.SeedSource.CALLER
 
 
@@ -197,6 +199,7 @@ def _store_images(generation: Generation, checked: dict[str, CheckedImage]) -> N
 
 
 def _store_image(tenant_id: int, checked: CheckedImage) -> InputImage | None:
+    """Return the row of an image with stored bytes; None for a URL, which the worker reads, or for no image."""
     match checked:
         case Image():
             return inputs.store(tenant_id, checked)

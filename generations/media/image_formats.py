@@ -1,7 +1,6 @@
-"""What an image's container says of it: format, size, and whether it is whole. No pixel is decoded, nothing is copied.
+"""Read an image's format and size from its bytes, and whether it is whole. No pixel is decoded, nothing is copied.
 
-Read here and not by an imaging library, which keeps a record of each part: of a JPEG of 28 MB with seven million empty
-segments it makes one GB in 13 s.
+An imaging library would record each part: a JPEG of 28 MB with seven million empty segments costs it one GB and 13 s.
 """
 
 import struct
@@ -9,39 +8,40 @@ from collections.abc import Callable, Iterable, Iterator
 from mmap import mmap
 from typing import NamedTuple, TypeVar
 
-MOST_PARTS = 600_000  # segments, chunks, blocks or tiles: a TIFF of 6000 x 6000 pixels in four planes has 565,000
-LONGEST_MAGIC = 16  # bytes
+MAX_PARTS = 600_000  # segments, chunks, blocks or tiles: a TIFF of 6000 x 6000 pixels in four planes has 565,000
+MAX_MAGIC_BYTES = 16
 Part = TypeVar("Part")
-Content = bytes | mmap  # a file's bytes need not be read into memory
+Content = bytes | mmap  # a file is mapped, so that its bytes are not read into memory
 
 
 class Broken(Exception):
-    """The bytes are not what they begin as."""
+    """The bytes begin as a known format and do not go on as one."""
 
 
 BROKEN = (Broken, struct.error, IndexError, OverflowError)
 
 
 class Format(NamedTuple):
-    """Both functions raise one of BROKEN on bytes that only begin as the format does."""
+    """A format with its two readers. Both raise one of BROKEN if the bytes only begin as the format does."""
 
     name: str
     size: Callable[[Content], tuple[int, int]]  # width and height in pixels
     is_whole: Callable[[Content], bool]
 
 
-def format_of(content: Content) -> Format | None:
-    """By its first bytes."""
-    first = content[:LONGEST_MAGIC]
+def detect(content: Content) -> Format | None:
+    """Return the format that the first bytes name; None for an unknown one."""
+    first = content[:MAX_MAGIC_BYTES]
     if first.startswith(b"RIFF") and first[8:12] == b"WEBP":
         return WEBP
-    return next((found for magic, found in BY_MAGIC.items() if first.startswith(magic)), None)
+    return next((image_format for magic, image_format in BY_MAGIC.items() if first.startswith(magic)), None)
 
 
-def _counted(parts: Iterable[Part]) -> Iterator[Part]:
+def _bounded(parts: Iterable[Part]) -> Iterator[Part]:
+    """Yield the parts. Raise Broken after MAX_PARTS, so that a hostile file cannot keep a thread busy."""
     for count, part in enumerate(parts):
-        if count == MOST_PARTS:
-            raise Broken("it has too many parts")
+        if count == MAX_PARTS:
+            raise Broken("the image has too many parts")
         yield part
 
 
@@ -51,7 +51,10 @@ SCAN = 0xDA
 
 
 def _jpeg_segments(content: Content) -> Iterator[tuple[int, int]]:
-    """(marker, where) up to the first scan: thumbnails in the segments may hold a scan and an end of their own."""
+    """Yield (marker, offset) of each segment up to the first scan.
+
+    The walk goes by lengths: a thumbnail inside a segment may hold a scan and an end of its own.
+    """
     at, marker = 2, 0
     while marker != SCAN and (at := content.find(b"\xff", at)) >= 0 and at + 4 <= len(content):
         marker = content[at + 1]
@@ -63,29 +66,29 @@ def _jpeg_segments(content: Content) -> Iterator[tuple[int, int]]:
 
 
 def _jpeg_size(content: Content) -> tuple[int, int]:
-    for marker, at in _counted(_jpeg_segments(content)):
+    for marker, at in _bounded(_jpeg_segments(content)):
         if marker in FRAMES:
             height, width = struct.unpack_from(">HH", content, at + 5)
             return width, height
-    raise Broken("it has no frame")
+    raise Broken("the JPEG has no frame")
 
 
 def _jpeg_is_whole(content: Content) -> bool:
-    """Inside the scan every FF is stuffed, so FF D9 after its start is the real end."""
+    """Return whether FF D9 follows the start of the scan. Inside the scan every FF is stuffed, so this is the end."""
     return any(
-        marker == SCAN and content.find(b"\xff\xd9", at) >= 0 for marker, at in _counted(_jpeg_segments(content))
+        marker == SCAN and content.find(b"\xff\xd9", at) >= 0 for marker, at in _bounded(_jpeg_segments(content))
     )
 
 
 def _png_size(content: Content) -> tuple[int, int]:
     if content[12:16] != b"IHDR":
-        raise Broken("it has no header")
+        raise Broken("the PNG has no header")
     width, height = struct.unpack_from(">II", content, 16)
     return width, height
 
 
 def _png_chunks(content: Content) -> Iterator[tuple[bytes, int]]:
-    """(kind, where it ends)"""
+    """Yield (kind, offset of the end) of each chunk."""
     at = 8
     while at + 12 <= len(content):
         kind = content[at + 4 : at + 8]
@@ -94,7 +97,7 @@ def _png_chunks(content: Content) -> Iterator[tuple[bytes, int]]:
 
 
 def _png_is_whole(content: Content) -> bool:
-    return any(kind == b"IEND" and end <= len(content) for kind, end in _counted(_png_chunks(content)))
+    return any(kind == b"IEND" and end <= len(content) for kind, end in _bounded(_png_chunks(content)))
 
 
 def _gif_size(content: Content) -> tuple[int, int]:
@@ -102,12 +105,12 @@ def _gif_size(content: Content) -> tuple[int, int]:
     return width, height
 
 
-def _gif_steps(content: Content) -> Iterator[bool]:
-    """From block to block; True where the first frame's data have reached their terminator."""
-    at = 13 + _palette(content[10])
+def _gif_blocks(content: Content) -> Iterator[bool]:
+    """Yield once for each block: True when the first frame's data have reached their terminator, False before."""
+    at = 13 + _palette_bytes(content[10])
     while content[at] in (0x21, 0x2C):  # an extension, a frame
         is_frame = content[at] == 0x2C
-        at += 11 + _palette(content[at + 9]) if is_frame else 2
+        at += 11 + _palette_bytes(content[at + 9]) if is_frame else 2
         while content[at]:
             at += 1 + content[at]
             yield False
@@ -115,17 +118,17 @@ def _gif_steps(content: Content) -> Iterator[bool]:
         yield is_frame
 
 
-def _palette(flags: int) -> int:
-    """Its length in bytes."""
+def _palette_bytes(flags: int) -> int:
+    """Return the length of the colour table that the flags announce."""
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
 def _gif_is_whole(content: Content) -> bool:
-    return any(_counted(_gif_steps(content)))
+    return any(_bounded(_gif_blocks(content)))
 
 
 def _webp_size(content: Content) -> tuple[int, int]:
-    """Source: RFC 9649."""
+    """Return width and height from the first chunk. Source: RFC 9649."""
     if content[12:16] == b"VP8 " and content[23:26] == b"\x9d\x01\x2a":
         width, height = struct.unpack_from("<HH", content, 26)
         return width & 0x3FFF, height & 0x3FFF
@@ -134,7 +137,7 @@ def _webp_size(content: Content) -> tuple[int, int]:
         return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
     if content[12:16] == b"VP8X" and len(content) >= 30:
         return int.from_bytes(content[24:27], "little") + 1, int.from_bytes(content[27:30], "little") + 1
-    raise Broken("it has no picture")
+    raise Broken("the WebP has no image")
 
 
 def _webp_is_whole(content: Content) -> bool:
@@ -142,58 +145,62 @@ def _webp_is_whole(content: Content) -> bool:
 
 
 class Bitmap(NamedTuple):
+    """The fields of a BMP's header."""
+
     offset: int  # of the pixels
     width: int
     height: int  # negative: from the top down
     bits: int
     compression: int
-    stored: int  # bytes of the pixels, where they are compressed
+    compressed_bytes: int  # of the pixels, if they are compressed
 
 
 def _bmp(content: Content) -> Bitmap:
+    """Return the header's fields, of the format of OS/2 or of Windows."""
     offset, header = struct.unpack_from("<II", content, 10)
     if header == 12:
         width, height, _, bits = struct.unpack_from("<HHHH", content, 18)
         return Bitmap(offset, width, height, bits, 0, 0)
     if header not in (40, 52, 56, 64, 108, 124):
-        raise Broken("it has no header")
-    width, height, _, bits, compression, stored = struct.unpack_from("<iiHHII", content, 18)
-    return Bitmap(offset, width, height, bits, compression, stored)
+        raise Broken("the BMP has no known header")
+    width, height, _, bits, compression, compressed_bytes = struct.unpack_from("<iiHHII", content, 18)
+    return Bitmap(offset, width, height, bits, compression, compressed_bytes)
 
 
 def _bmp_size(content: Content) -> tuple[int, int]:
-    found = _bmp(content)
-    return found.width, abs(found.height)
+    bitmap = _bmp(content)
+    return bitmap.width, abs(bitmap.height)
 
 
 def _bmp_is_whole(content: Content) -> bool:
-    found = _bmp(content)
-    rows = (found.width * found.bits + 31) // 32 * 4 * abs(found.height)
-    pixels = found.stored if found.compression in (1, 2) else rows
-    return pixels > 0 and found.offset + pixels <= len(content)
+    bitmap = _bmp(content)
+    rows = (bitmap.width * bitmap.bits + 31) // 32 * 4 * abs(bitmap.height)
+    pixels = bitmap.compressed_bytes if bitmap.compression in (1, 2) else rows
+    return pixels > 0 and bitmap.offset + pixels <= len(content)
 
 
 WIDTH, HEIGHT, STRIPS, STRIP_LENGTHS, TILES, TILE_LENGTHS = 256, 257, 273, 279, 324, 325
-NUMBERS = {3: "H", 4: "I", 16: "Q"}  # TIFF's types of a field, as struct calls them
+NUMBERS = {3: "H", 4: "I", 16: "Q"}  # TIFF's integer types, and their letters in `struct`
 
 
 def _tiff_numbers(content: Content, *tags: int) -> list[tuple[int, ...]]:
-    """The values of these tags in the first directory, classic or BigTIFF; () for one that is not there."""
+    """Return the values of each tag in the first directory, of classic TIFF or BigTIFF; () for a missing tag."""
     order = "<" if content[:1] == b"I" else ">"
     word, count, length = ("Q", "Q", 20) if 43 in content[2:4] else ("I", "H", 12)
     (at,) = struct.unpack_from(order + word, content, struct.calcsize(word))
     (entries,) = struct.unpack_from(order + count, content, at)
     at += struct.calcsize(count)
-    found: dict[int, tuple[int, ...]] = {}
-    for entry in _counted(range(at, at + entries * length, length)):
-        tag, kind, many = struct.unpack_from(f"{order}HH{word}", content, entry)
-        if tag in tags and tag not in found and kind in NUMBERS and many <= MOST_PARTS:
-            found[tag] = _tiff_values(content, entry + 4 + struct.calcsize(word), word, f"{order}{many}{NUMBERS[kind]}")
-    return [found.get(tag, ()) for tag in tags]
+    values: dict[int, tuple[int, ...]] = {}
+    for entry in _bounded(range(at, at + entries * length, length)):
+        tag, kind, number = struct.unpack_from(f"{order}HH{word}", content, entry)
+        if tag in tags and tag not in values and kind in NUMBERS and number <= MAX_PARTS:
+            layout = f"{order}{number}{NUMBERS[kind]}"
+            values[tag] = _tiff_values(content, entry + 4 + struct.calcsize(word), word, layout)
+    return [values.get(tag, ()) for tag in tags]
 
 
 def _tiff_values(content: Content, at: int, word: str, layout: str) -> tuple[int, ...]:
-    """They stand in the entry itself, or where it points."""
+    """Return the values of an entry, which lie in the entry itself, or where the entry points if they do not fit."""
     if struct.calcsize(layout) > struct.calcsize(word):
         (at,) = struct.unpack_from(layout[0] + word, content, at)
     return struct.unpack_from(layout, content, at)
@@ -205,7 +212,7 @@ def _tiff_size(content: Content) -> tuple[int, int]:
 
 
 def _tiff_is_whole(content: Content) -> bool:
-    """Every strip or tile of the first picture lies inside the content."""
+    """Return whether every strip or tile of the first image lies inside the content."""
     strips, strip_lengths, tiles, tile_lengths = _tiff_numbers(content, STRIPS, STRIP_LENGTHS, TILES, TILE_LENGTHS)
     offsets, lengths = (strips, strip_lengths) if strips else (tiles, tile_lengths)
     if not offsets or len(offsets) != len(lengths):

@@ -1,4 +1,4 @@
-"""Which URLs, hosts and addresses are public, and which private ones FETCH_ALLOW_HOSTS admits."""
+"""Check that URLs, hosts and addresses are public, or are private ones that FETCH_ALLOW_HOSTS admits."""
 
 import ipaddress
 import re
@@ -10,12 +10,12 @@ from django.conf import settings
 
 from generations.outbound.errors import FetchFailed, FetchRefused
 
-MAX_URL_CHARS = 8192  # presigned URLs with a session token reach 2,000
+MAX_URL_CHARS = 8192  # presigned URLs with a session token have up to 2,000
 PORTS = (443, 8443)
 DENIED_CHARS = set('\\"<>^`{|}')
 
-# Python's is_global calls several of these global, and changes its mind between releases. Source of the list:
-# the IANA special-purpose registries, and 168.63.129.16, Azure's metadata under a public address.
+# Not Python's is_global: it calls several of these global, and changes between releases. Sources: the IANA
+# special-purpose registries, and 168.63.129.16, a public address at which Azure serves its metadata.
 DENIED_V4 = [
     ipaddress.IPv4Network(text)
     for text in (
@@ -24,11 +24,12 @@ DENIED_V4 = [
         "198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 240.0.0.0/4 168.63.129.16/32"
     ).split()
 ]
-GLOBAL_V6 = ipaddress.IPv6Network("2000::/3")  # all the rest is denied: mapped, NAT64, unique local, multicast …
+GLOBAL_V6 = ipaddress.IPv6Network("2000::/3")  # all others are denied: mapped, NAT64, unique local, multicast …
 DENIED_V6 = [
     ipaddress.IPv6Network(text) for text in "2001::/23 2001:db8::/32 2002::/16 2620:4f:8000::/48 3fff::/20".split()
 ]
-# As it is written, for Python and for ECMA 262: some of it the client's own parser would mend, or resolve in its way.
+# The text as the caller wrote it. Parsers repair some other texts, each in its own way. The pattern means the same to
+# Python and to ECMA 262.
 PUBLIC_URL = r"[Hh][Tt][Tt][Pp][Ss]://([A-Za-z0-9_-]+\.)+[A-Za-z]([A-Za-z0-9-]*[A-Za-z])?\.?(:(443|8443))?"
 PUBLIC_URL += r"([/?#][!#-;=?-Z\[\]_a-z~]*)?"
 DENIED_NAMES = ("localhost", "local", "internal", "localdomain", "home.arpa", "onion")
@@ -37,12 +38,12 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def check_url(url: str) -> httpx.URL:
-    """Return the parsed URL, unless its text alone refuses it already. Raise FetchRefused with the reason."""
+    """Return the parsed URL. Raise FetchRefused, with the reason, if its text shows that it may not be fetched."""
     if len(url) > MAX_URL_CHARS or not (url.isascii() and url.isprintable()) or DENIED_CHARS & set(url):
         raise FetchRefused("it is too long or holds characters that a URL may not have")
     try:
         parts = httpx.URL(url)
-        host = parts.host  # decodes a name of the xn-- form, which may be none
+        host = parts.host  # decodes a name of the xn-- form, which may be invalid
     except (httpx.InvalidURL, ValueError) as error:
         raise FetchRefused("it is not a URL") from error
     if parts.scheme not in ("http", "https") or not host:
@@ -55,18 +56,18 @@ def check_url(url: str) -> httpx.URL:
 
 
 def resolve(resolver: ThreadPoolExecutor, host: str, port: int, timeout: float) -> str:
-    """Return the first address of the host, once all of them are checked. Raise FetchRefused or FetchFailed.
+    """Return the first address of the host, after a check of all its addresses. Raise FetchRefused or FetchFailed.
 
-    The look-up runs in a thread of `resolver`, because it can not be interrupted; `timeout` is in seconds.
+    The look-up runs in a thread of `resolver`, because it cannot be interrupted; `timeout` is in seconds.
     """
     lookup = resolver.submit(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
     try:
         answers = lookup.result(timeout)
     except (OSError, UnicodeError) as error:  # a timeout is an OSError
-        lookup.cancel()  # if it has not even begun
+        lookup.cancel()  # has an effect only if the look-up has not begun
         raise FetchFailed("its host has no address") from error
     addresses = [ipaddress.ip_address(str(answer[4][0]).partition("%")[0]) for answer in answers]
-    if not _is_admitted(host, port) and not all(is_public(ip) or _in_admitted_network(ip) for ip in addresses):
+    if not _is_admitted(host, port) and not all(is_public(ip) or _is_in_admitted_network(ip) for ip in addresses):
         raise FetchRefused("its host has an address that is not public")
     if not addresses:
         raise FetchFailed("its host has no address")
@@ -85,20 +86,22 @@ def _port(url: httpx.URL) -> int:
 
 
 def _is_admitted(host: str, port: int) -> bool:
-    """True where FETCH_ALLOW_HOSTS names the host, or the host with its port."""
+    """Return whether FETCH_ALLOW_HOSTS names the host, or the host with its port."""
     name = f"[{host}]" if ":" in host else host
     return not {host.lower(), name.lower(), f"{name}:{port}".lower()}.isdisjoint(settings.FETCH_ALLOW_HOSTS)
 
 
-def _in_admitted_network(address: Address) -> bool:
+def _is_in_admitted_network(address: Address) -> bool:
+    """Return whether the address lies in a network that FETCH_ALLOW_HOSTS names."""
     networks = [ipaddress.ip_network(entry, strict=False) for entry in settings.FETCH_ALLOW_HOSTS if "/" in entry]
     return any(address in network for network in networks if network.version == address.version)
 
 
 def _check_public(url: httpx.URL, written: str) -> None:
+    """Raise FetchRefused unless the URL is https, on a public port, and names a public host."""
     host = url.host.rstrip(".").lower()
-    literal = _literal(host)
-    if literal is not None and _in_admitted_network(literal):
+    literal = _as_address(host)
+    if literal is not None and _is_in_admitted_network(literal):
         return
     if url.scheme != "https" or _port(url) not in PORTS:
         raise FetchRefused("only https on port 443 or 8443 is read")
@@ -110,7 +113,8 @@ def _check_public(url: httpx.URL, written: str) -> None:
         raise FetchRefused("it is not written as the URL of a public host")
 
 
-def _literal(host: str) -> Address | None:
+def _as_address(host: str) -> Address | None:
+    """Return the address if the host is written as one; None if the host is a name."""
     try:
         return ipaddress.ip_address(host)
     except ValueError:

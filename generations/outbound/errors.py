@@ -1,8 +1,8 @@
-"""What can go wrong with an exchange with a place outside."""
+"""Errors of HTTP exchanges with other hosts."""
 
 
 class OutboundError(Exception):
-    """An exchange with a place outside did not give what it should."""
+    """An HTTP exchange failed, or was refused."""
 
 
 class FetchRefused(OutboundError):
@@ -14,7 +14,7 @@ class FetchTooLarge(OutboundError):
 
 
 class FetchFailed(OutboundError):
-    """The exchange did not come to its end. `is_unsent`: surely not a byte of the request was sent."""
+    """The exchange did not finish. If `is_unsent`, it is certain that no byte of the request was sent."""
 
     def __init__(self, reason: str, *, is_unsent: bool = False) -> None:
         super().__init__(reason)

@@ -1,8 +1,7 @@
-"""The guarded way to read a URL that somebody else chose, and to post to one.
+"""Read a URL that a caller or an upstream chose, and post to one, without reaching private hosts.
 
-Every address that DNS answers is checked, and the connection goes to the address that was checked. Redirects are
-followed by hand and checked anew, those of a post not at all; the whole exchange has one deadline and the body a limit
-of bytes.
+Every address that DNS returns is checked, and the connection goes to a checked address. Each redirect of a read is
+checked again; redirects of a post are not followed. The whole exchange has one deadline, and the body a limit of bytes.
 """
 
 import io
@@ -20,47 +19,49 @@ from generations.outbound.errors import FetchFailed, FetchTooLarge
 
 MAX_REDIRECTS = 3
 REDIRECTS = (301, 302, 303, 307, 308)
-MAX_HEAD = 32 * 1024  # bytes of an answer to a post; h11 bounds one head, and not how many of 1xx come before it
-MAX_SILENCE = 20.0  # seconds without a byte
-MAX_RETRY_AFTER = 86400.0  # seconds
-# A compressed body could be a bomb; an image or a video gains nothing from it.
+MAX_HEAD_BYTES = 32 * 1024  # of an answer to a post; h11 limits one head, but not the number of 1xx answers before it
+MAX_SILENCE_SECONDS = 20.0  # without a byte
+MAX_RETRY_AFTER_SECONDS = 86400.0
+# A compressed body could be a bomb; images and videos gain nothing from compression.
 HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
 
 _resolver = ThreadPoolExecutor(32, thread_name_prefix="resolver")
-# Their own, so that names which never resolve hold up no picture. A look-up may outlive the post that gave it up, by
-# about as long as a post takes: two for each.
+# Posts have their own pool, so that names which never resolve delay no image. A look-up may outlive its post, by about
+# as long as a post takes: two threads for each post.
 _posts_resolver = ThreadPoolExecutor(2 * settings.DELIVERY_THREADS, thread_name_prefix="posts-resolver")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer to a post, without anything that its receiver wrote."""
+    """The answer to a post, without any text of the receiver."""
 
     status: int
-    retry_after: float | None  # seconds
+    retry_after: float | None  # seconds from now
 
 
 @dataclass(frozen=True)
 class Download:
-    length: int | None  # bytes, where the server said
-    chunks: Iterator[bytes]  # raises FetchFailed or FetchTooLarge on the way
+    """The body of an answer, which is read while it arrives."""
+
+    length: int | None  # bytes, if the server states them
+    chunks: Iterator[bytes]  # may raise FetchFailed or FetchTooLarge
 
 
 def read(url: str, *, limit: int, deadline: float) -> bytes:
-    """Return the body as `open_url` yields it."""
+    """Return the body behind the URL, with the limits and errors of `open_url`."""
     with open_url(url, limit=limit, deadline=deadline) as download:
-        content = io.BytesIO()  # and no list of chunks: the peer says how small they are
+        content = io.BytesIO()  # not a list of chunks: the peer decides how small they are
         content.writelines(download.chunks)
         return content.getvalue()
 
 
 @contextmanager
 def open_url(url: str, *, limit: int, deadline: float) -> Iterator[Download]:
-    """Yield the body as a stream of at most `limit` bytes, all of it within `deadline` seconds.
+    """Yield the body as a stream of at most `limit` bytes. The whole exchange ends within `deadline` seconds.
 
-    Raises FetchRefused, FetchFailed or FetchTooLarge.
+    Raise FetchRefused, FetchFailed or FetchTooLarge.
     """
-    budget, resolve = transport.Budget(deadline, silence=MAX_SILENCE), partial(addresses.resolve, _resolver)
+    budget, resolve = transport.Budget(deadline, silence=MAX_SILENCE_SECONDS), partial(addresses.resolve, _resolver)
     target = addresses.check_url(url)
     for _ in range(MAX_REDIRECTS + 1):
         with transport.exchange("GET", str(target), HEADERS, budget, resolve=resolve) as response:
@@ -72,17 +73,20 @@ def open_url(url: str, *, limit: int, deadline: float) -> Iterator[Download]:
 
 
 def post(url: str, content: bytes, headers: Mapping[str, str], *, deadline: float) -> Answer:
-    """Return the answer's status once its head has come; its body is not read. Raises FetchRefused or FetchFailed."""
+    """Post the content and return the answer's status. The answer's body is not read.
+
+    `deadline` is in seconds, for the whole exchange. Raise FetchRefused or FetchFailed.
+    """
     target, resolve = str(addresses.check_url(url)), partial(addresses.resolve, _posts_resolver)
-    budget = transport.Budget(deadline, silence=MAX_SILENCE, max_bytes=MAX_HEAD)
+    budget = transport.Budget(deadline, silence=MAX_SILENCE_SECONDS, max_bytes=MAX_HEAD_BYTES)
     headers = {**headers, "Content-Length": str(len(content))}
     with transport.exchange("POST", target, headers, budget, content=content, resolve=resolve) as response:
-        wait = http_dates.parse_retry_after(response.headers.get("Retry-After", ""), MAX_RETRY_AFTER)
+        wait = http_dates.parse_retry_after(response.headers.get("Retry-After", ""), MAX_RETRY_AFTER_SECONDS)
         return Answer(response.status, wait)
 
 
 def _redirect_target(url: httpx.URL, response: transport.Response) -> httpx.URL:
-    """Return the checked URL that the answer leads to. Raise FetchRefused, or FetchFailed if it leads nowhere."""
+    """Return the checked URL to which the answer redirects. Raise FetchRefused, or FetchFailed if it is no redirect."""
     location = response.headers.get("Location")
     if response.status not in REDIRECTS or location is None:
         raise FetchFailed(f"HTTP {response.status}")
@@ -91,14 +95,15 @@ def _redirect_target(url: httpx.URL, response: transport.Response) -> httpx.URL:
         if not target.scheme:
             target = url.join(target)
     except (httpx.InvalidURL, ValueError) as error:
-        raise FetchFailed("it leads to what is no URL") from error
+        raise FetchFailed("it redirects to an invalid URL") from error
     return addresses.check_url(str(target))
 
 
 def _download(response: transport.Response, limit: int) -> Download:
+    """Return the body of the answer. Raise FetchFailed if it is compressed, FetchTooLarge if its length says so."""
     if response.headers.get("Content-Encoding", "").lower() not in ("", "identity"):
-        raise FetchFailed("the body is compressed, which was not asked for")
-    chunked = "Transfer-Encoding" in response.headers  # then a length says nothing, RFC 9112, 6.3
+        raise FetchFailed("the body is compressed, although no compression was accepted")
+    chunked = "Transfer-Encoding" in response.headers  # then a Content-Length has no meaning: RFC 9112, 6.3
     stated = "" if chunked else response.headers.get("Content-Length", "")
     length = int(stated) if stated.isascii() and stated.isdecimal() else None
     if length is not None and length > limit:
@@ -107,6 +112,7 @@ def _download(response: transport.Response, limit: int) -> Download:
 
 
 def _bounded(chunks: Iterator[bytes], limit: int) -> Iterator[bytes]:
+    """Yield the chunks. Raise FetchTooLarge once they exceed `limit` bytes."""
     received = 0
     for chunk in chunks:
         received += len(chunk)

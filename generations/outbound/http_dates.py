@@ -1,4 +1,4 @@
-"""Times in headers: Retry-After, which is a number of seconds or a date, and dates alone."""
+"""Parse times in headers: Retry-After, which is a number of seconds or a date, and dates."""
 
 import email.utils
 import time
@@ -6,17 +6,17 @@ from datetime import UTC, datetime
 
 
 def parse_retry_after(value: str, max_seconds: float) -> float | None:
-    """Return the seconds from now, at most `max_seconds`; None if the value can not be understood."""
+    """Return the seconds from now, at most `max_seconds`; None if the value cannot be understood."""
     if value.isascii() and value.isdecimal():
         return min(float(value[:9]), max_seconds)
     date = parse_date(value)
     if date is None:
-        return None  # our own backoff serves as well
+        return None  # then the caller's own backoff applies
     return min(max(date.timestamp() - time.time(), 0.0), max_seconds)
 
 
 def parse_date(value: str) -> datetime | None:
-    """Return the date, or None if the value is none."""
+    """Return the date in UTC, or None if the value is not a date."""
     try:
         return email.utils.parsedate_to_datetime(value).astimezone(UTC)
     except (TypeError, ValueError, OverflowError):

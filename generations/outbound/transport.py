@@ -1,8 +1,8 @@
 """The one HTTP transport: every exchange has one deadline, from the look-up of the host to the last byte.
 
-The timeouts of an HTTP client bound each read, so a peer that drips bytes outlives them. Here the deadline, and a limit
-of bytes, lie below the protocol: on the stream that the protocol reads. No proxy of the environment is used, no
-redirect is followed, and nothing is sent twice.
+An HTTP client's timeouts limit each read, so a peer that sends a byte at a time outlives them. Here the deadline and a
+limit of bytes are set on the stream that the protocol reads. No proxy of the environment is used, no redirect is
+followed, and nothing is sent twice.
 """
 
 import math
@@ -22,10 +22,10 @@ import httpx
 from generations.outbound.errors import FetchFailed
 
 MAX_IDLE_SECONDS = 5.0  # a connection that was unused for longer may have been closed by the peer
-MAX_WRITE_BYTES = 64 * 1024  # at a time: the socket's timeout starts anew with every part that it can send
+MAX_WRITE_BYTES = 64 * 1024  # at a time: the socket's timeout restarts with every part that it can send
 PORTS = {"http": 80, "https": 443}
 USER_AGENT = ("User-Agent", "seedance-service")
-# Raised before the first byte of a request is sent, and never later: by our own side, or by the connect.
+# These are raised before the first byte of a request is sent, never later: by our own checks, or by the connect.
 UNSENT_ERRORS = (
     httpx.InvalidURL,
     httpcore.UnsupportedProtocol,
@@ -41,17 +41,22 @@ FOREIGN_ERRORS = (
     httpcore.ProxyError,
     httpcore.ConnectionNotAvailable,
 )
-Resolve = Callable[[str, int, float], str]  # host, port and seconds to the address that is connected to
+Resolve = Callable[[str, int, float], str]  # from host, port and timeout in seconds to the address to connect to
 
 
 class Response(NamedTuple):
+    """The head of an answer, and its body while it arrives."""
+
     status: int
     headers: httpx.Headers
-    chunks: Iterator[bytes]  # of the body, as they come; raises FetchFailed
+    chunks: Iterator[bytes]  # of the body; may raise FetchFailed
 
 
 class Budget:
-    """The seconds and the bytes of the answer that an exchange may still take; `silence`: seconds without a byte."""
+    """The seconds and the bytes of the answer that an exchange may still take.
+
+    `silence` is the number of seconds that may pass without a byte.
+    """
 
     def __init__(self, seconds: float, *, silence: float = math.inf, max_bytes: float = math.inf) -> None:
         self._ends_at, self._silence, self._bytes_left = time.monotonic() + seconds, silence, max_bytes
@@ -70,11 +75,12 @@ class Budget:
         return int(min(requested, self._bytes_left))
 
     def spend_bytes(self, count: int) -> None:
+        """Subtract bytes that have come."""
         self._bytes_left -= count
 
 
 class DeadlineBackend(httpcore.NetworkBackend):
-    """Connects to the address that `resolve` returns, and puts the stream under the budget of its exchange."""
+    """A network backend that connects to the address that `resolve` returns, within the budget of the exchange."""
 
     budget: Budget  # of the exchange in progress
 
@@ -82,11 +88,14 @@ class DeadlineBackend(httpcore.NetworkBackend):
         self._resolve, self._plain = resolve, httpcore.SyncBackend()
 
     def connect_tcp(self, host: str, port: int, *args: Any, **kwargs: Any) -> httpcore.NetworkStream:
+        """Resolve the host, connect, and return the stream."""
         address = self._resolve(host, port, self.budget.seconds_left())
         return DeadlineStream(self._plain.connect_tcp(address, port, self.budget.seconds_left()), self)
 
 
 class DeadlineStream(httpcore.NetworkStream):
+    """A network stream whose reads and writes take from the backend's budget."""
+
     def __init__(self, stream: httpcore.NetworkStream, backend: DeadlineBackend) -> None:
         self._stream, self._backend = stream, backend
 
@@ -129,7 +138,7 @@ class Connection:
     def send(
         self, budget: Budget, method: str, path: str, headers: Mapping[str, str], content: bytes | Iterable[bytes]
     ) -> httpcore.Response:
-        """Send one request and return the head of the answer. `path`, with the query, goes below the URL's own path."""
+        """Send one request and return the head of the answer. `path`, with its query, follows the URL's own path."""
         self._backend.budget = budget
         url = self._url
         target = url.raw_path.rstrip(b"/") + path.encode("ascii") if path else url.raw_path
@@ -139,17 +148,17 @@ class Connection:
 
 
 class Pool:
-    """Idle connections by URL, for the next exchanges: as many as there were exchanges at once.
+    """Idle connections by URL, for later exchanges: as many as there were exchanges at once.
 
-    httpcore's own pool, of one connection for each thread, takes a sixth more CPU for a poll, by its bookkeeping.
+    httpcore's own pool, with one connection for each thread, takes a sixth more CPU for a poll, for its bookkeeping.
     """
 
     def __init__(self) -> None:
-        # A socket must not be shared across a fork. Longest idle first.
+        # By process id too: a socket must not be shared across a fork. The longest idle connection comes first.
         self.idle: defaultdict[tuple[int, str], deque[Connection]] = defaultdict(deque)
 
     def take(self, url: str) -> Connection | None:
-        """Return the connection that was idle for longest, so that none is idle for long; None if none is good."""
+        """Remove and return the connection that was idle for longest, so that none expires; None if there is none."""
         idle = self.idle[os.getpid(), url]
         while True:
             try:
@@ -161,6 +170,7 @@ class Pool:
             connection.http.close()
 
     def give_back(self, url: str, connection: Connection) -> None:
+        """Add a connection whose exchange is over."""
         self.idle[os.getpid(), url].append(connection)
 
 
@@ -176,10 +186,11 @@ def exchange(
     resolve: Resolve = lambda host, *_: host,
     pool: Pool | None = None,
 ) -> Iterator[Response]:
-    """Send one request and yield its answer, whose body is to be read within.
+    """Send one request and yield its answer, whose body has to be read inside the `with` block.
 
-    The connection is a new one that is closed at the end, unless a pool lends one and takes it back.
-    `headers` state the length of the content. Raises FetchFailed, and what `resolve` raises.
+    With a `pool`, the connection comes from there, and goes back if it can be used again. Without a pool it is new, and
+    closed at the end.
+    `headers` state the length of the content. Raise FetchFailed, and what `resolve` raises.
     """
     try:
         connection = (pool and pool.take(url)) or Connection(url, resolve)
@@ -197,6 +208,7 @@ def exchange(
 
 
 def _read_chunks(response: httpcore.Response) -> Iterator[bytes]:
+    """Yield the body's chunks. Raise FetchFailed."""
     try:
         yield from response.iter_stream()
     except FOREIGN_ERRORS as error:
@@ -204,12 +216,12 @@ def _read_chunks(response: httpcore.Response) -> Iterator[bytes]:
 
 
 def _translate(error: Exception) -> FetchFailed:
-    """Return our error for one of FOREIGN_ERRORS: no other code knows those."""
-    # Its text may hold the URL, and the URL a signature: only its kind goes on.
+    """Return our error for one of FOREIGN_ERRORS, which no other code knows."""
+    # The error's text may hold the URL, and the URL a signature: only the name of its class is used.
     return FetchFailed(type(error).__name__, is_unsent=isinstance(error, UNSENT_ERRORS))
 
 
 @cache
 def _tls() -> ssl.SSLContext:
-    """Return the context of every connection, made once: loading the certificates takes 20 ms."""
+    """Return the TLS context of all connections. It is created once: loading the certificates takes 20 ms."""
     return ssl.create_default_context(cafile=certifi.where())

@@ -1,4 +1,4 @@
-"""What a tenant's generations amount to, by day, key or resolution. Live and test generations are never mixed."""
+"""Usage: counts, seconds of video and USD of a tenant's generations, by day, key or resolution."""
 
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -58,7 +58,7 @@ def _row_as_json(row: dict[str, Any]) -> dict[str, Any]:
     finished = row["succeeded"] + row["failed"]
     return {
         **{name: row[name] for name in [*COUNT_CONDITIONS, "seconds"]},
-        "usd": amounts.usd(row["micro"]),
-        "held_usd": amounts.usd(row["held_micro"]),
+        "usd": amounts.format_usd(row["micro"]),
+        "held_usd": amounts.format_usd(row["held_micro"]),
         "success_rate": round(row["succeeded"] / finished, 4) if finished else None,
     }

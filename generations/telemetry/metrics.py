@@ -3,8 +3,11 @@
 Count an occurrence only when it is certain: after the commit, or after the answer.
 """
 
+from datetime import datetime
 from functools import partial
 
+from django.db import transaction
+from django.utils import timezone
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
 
 from generations.telemetry import metric_files
@@ -29,6 +32,13 @@ SIZE_BUCKETS = tuple(10.0**power * digit for power in (5, 6, 7, 8) for digit in 
 def mode(*, test: bool) -> str:
     """Return the value of the label `mode`."""
     return "test" if test else "live"
+
+
+def observe_on_commit(histogram: Histogram, since: datetime | None) -> None:
+    """Observe the seconds since that time, after the commit."""
+    assert since is not None
+    seconds = (timezone.now() - since).total_seconds()
+    transaction.on_commit(lambda: histogram.observe(seconds))
 
 
 def _counter(name: str, description: str, *labels: str) -> Counter:

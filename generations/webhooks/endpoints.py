@@ -1,8 +1,8 @@
 """Create, change, disable and delete webhook endpoints, and rotate their secrets.
 
-Each function is one transaction with one audit entry. Callers of the API act as `key:PREFIX`; the service itself, which
-disables endpoints that fail for days, acts as `service`. A function first locks the row that it changes, so that
-deliveries to the endpoint end wholly before the change or wholly after it.
+Each function is one transaction with one audit entry. Callers of the API act as `key:PREFIX`. The service itself, which
+disables endpoints that fail for days, acts as `service`. A function first locks the row that it changes: each delivery
+to the endpoint ends wholly before the change or wholly after the change.
 """
 
 from collections.abc import Sequence
@@ -19,11 +19,10 @@ from generations.models.webhooks import SigningSecret
 from generations.outbound import addresses
 from generations.outbound.errors import FetchRefused
 from generations.webhooks import deliveries, encryption, outbox, signing_secrets
-from tenants import actions
-from tenants.actions import Actor
+from tenants import actions, audit, locks
+from tenants.audit import Actor
 from tenants.errors import NotPossible
 from tenants.models import Tenant
-from tenants.money import ledger
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -45,11 +44,11 @@ def create(
     _check_url(url)
     secret = signing_secrets.new_secret()
     with transaction.atomic():
-        locked = ledger.lock_tenant(tenant.pk)
+        locked = locks.lock_tenant(tenant.pk)
         if WebhookEndpoint.objects.filter(tenant=locked, test=test, deleted_at=None).count() >= MAX_ENDPOINTS:
             raise NotPossible(reason=f"There are {MAX_ENDPOINTS} webhook endpoints already; delete one first.")
         endpoint = WebhookEndpoint.objects.create(tenant=locked, test=test, secret=encryption.encrypt(secret), **values)
-        actions.note(actor, "create webhook endpoint", locked, str(endpoint.pk), {**values, "test": test})
+        audit.record(actor, "create webhook endpoint", locked, str(endpoint.pk), {**values, "test": test})
     return endpoint, secret
 
 
@@ -156,7 +155,7 @@ def redeliver(actor: Actor, delivery: Delivery) -> None:
         if locked and (locked.disabled_at or locked.deleted_at):
             raise NotPossible(reason=f"The endpoint is {'deleted' if locked.deleted_at else 'disabled'}.")
         deliveries.redeliver(delivery)
-        actions.note(actor, "redeliver webhook", delivery.tenant, str(delivery.pk), {"type": delivery.type})
+        audit.record(actor, "redeliver webhook", delivery.tenant, str(delivery.pk), {"type": delivery.type})
 
 
 def record_success(endpoint: WebhookEndpoint) -> None:
@@ -186,7 +185,7 @@ def _rotate(
         raise NotPossible(reason=f"The overlap must be from 0 to {MAX_OVERLAP.days} days.")
     until = timezone.now() + overlap if overlap else None
     secret = signing_secrets.rotate(row, until)
-    actions.note(actor, action, tenant, target, {"overlap_hours": overlap / timedelta(hours=1)})
+    audit.record(actor, action, tenant, target, {"overlap_hours": overlap / timedelta(hours=1)})
     return secret, until
 
 
@@ -194,7 +193,7 @@ def _update(actor: Actor, action: str, endpoint: WebhookEndpoint, **changes: Any
     """Lock the endpoint, set the changed columns and write the audit entry. Return the endpoint as it is now."""
     with transaction.atomic():
         locked = lock(endpoint)
-        actions.record_changes(actor, action, locked.tenant, str(locked.pk), locked, changes)
+        actions.save_changes(actor, action, locked.tenant, str(locked.pk), locked, changes)
     return locked
 
 
@@ -207,7 +206,7 @@ def _check_events(events: Sequence[str]) -> list[str]:
 
 def _check_description(description: str) -> str:
     """Return the description. Raise NotPossible if it is too long or holds a character that can not be printed."""
-    if len(description) > MAX_DESCRIPTION_CHARS or not single_line.is_line(description):
+    if len(description) > MAX_DESCRIPTION_CHARS or not single_line.matches(description):
         raise NotPossible(reason=f"A description has at most {MAX_DESCRIPTION_CHARS} printable characters.")
     return description
 

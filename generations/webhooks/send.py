@@ -1,4 +1,4 @@
-"""Make one attempt of a claimed delivery: sign the body by the Standard Webhooks spec, post it and record the outcome.
+"""Attempt a claimed delivery: sign the body by the Standard Webhooks spec, post the body and record the outcome.
 
 Of the receiver's answer only the status is stored. No transaction is open while a receiver is called.
 """
@@ -21,7 +21,7 @@ from generations.telemetry.failpoints import failpoint
 from generations.webhooks import deliveries, endpoints, novita_payload, signing_secrets
 from generations.webhooks.deliveries import AttemptResult
 from generations.webhooks.encryption import KeyLost
-from tenants.actions import Actor
+from tenants.audit import Actor
 
 log = structlog.stdlib.get_logger(__name__)
 

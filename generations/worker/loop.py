@@ -227,7 +227,7 @@ def _tidy() -> None:
     """Once a sweep: what was deleted and is still in the bucket, deliveries whose endpoint is gone, and the sums."""
     try:
         deliveries.fail_strays()
-        deletion.purge_left()
+        deletion.retry_purges()
         hourly_statistics.store_past_hours()
         hourly_statistics.update_storage_use()
     except Exception:

@@ -62,7 +62,7 @@ def advance(generation: Generation) -> None:
         case Status.SUBMITTING:
             lifecycle.mark_in_doubt(generation, "the worker that sent it was lost before its answer was known")
         case Status.IN_DOUBT:
-            in_doubt.settle(generation)
+            in_doubt.apply_policy(generation)
         case Status.RUNNING:
             poll(generation)
         case Status.COPYING:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from tenants.limits.admission import refusal
-from tenants.limits.windows import Kind, Standing
+from tenants.limits.windows import Kind, LimitUsage
 
 
 class Advice(NamedTuple):
@@ -20,8 +20,8 @@ class Advice(NamedTuple):
 NATIVE, NONE = ("/v1/",), ()
 DAY, MONTH = datetime(2026, 11, 2, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)
 NEXT_DAY, NEXT_MONTH = datetime(2026, 11, 3, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC)
-REACHED = refusal(Standing(Kind.PER_DAY, False, 200, 200, DAY, NEXT_DAY), 1)
-SPENT = refusal(Standing(Kind.USD_PER_MONTH, True, 100_000_000, 99_970_000, MONTH, NEXT_MONTH), 88_209)
+REACHED = refusal(LimitUsage(Kind.PER_DAY, False, 200, 200, DAY, NEXT_DAY), 1)
+SPENT = refusal(LimitUsage(Kind.USD_PER_MONTH, True, 100_000_000, 99_970_000, MONTH, NEXT_MONTH), 88_209)
 
 RETRY = "Send the request again after `Retry-After`, with the same `Idempotency-Key`. If the first request was "
 RETRY += "recorded after all, no second generation is created."
@@ -211,17 +211,17 @@ ADVICE: dict[str, Advice] = {
         CREATE + " The first video may exist at the upstream; it is never delivered.",
         means="The answer to the submit was lost, and it stayed unknown whether the upstream accepted it. The task was "
         "not sent again, because that might have been paid for twice.",
-        message="Nobody could find out whether the upstream took it.",
+        message="It is not known whether the upstream accepted the generation.",
     ),
     "not_submitted": Advice(
         CREATE,
         means="The answer to the submit was lost, and operators found that the upstream never accepted the task.",
-        message="The upstream never took it, and nothing was paid. It can be asked for again.",
+        message="The upstream never accepted the generation, and nothing was paid. You can create it again.",
     ),
     "ended_by_operators": Advice(
         CREATE + " Ask your operators for the reason.",
         means="The service's operators ended the generation. It was not charged.",
-        message="The service's operators ended it. It was not charged, and can be asked for again.",
+        message="The service's operators ended the generation. It was not charged. You can create it again.",
     ),
     "copy_failed": Advice(
         CREATE + " The log has the reason for your operators.",

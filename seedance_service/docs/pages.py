@@ -17,7 +17,7 @@ from django.utils.safestring import mark_safe
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.vary import vary_on_headers
 from drf_spectacular.utils import extend_schema
-from drf_spectacular.views import SpectacularSwaggerView
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
 from markdown_it import MarkdownIt
 from rest_framework.renderers import TemplateHTMLRenderer
 from rest_framework.request import Request
@@ -26,7 +26,7 @@ from seedance_service.docs import error_pages, reference
 from seedance_service.errors import views
 
 GUIDE = Path(__file__).parent / "guide"
-ORDER = ("quickstart", "novita", "generations", "waiting", "webhooks", "idempotency", "limits", "errors")
+ORDER = ("quickstart", "guarantees", "novita", "generations", "waiting", "webhooks", "idempotency", "limits", "errors")
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 # A link to another page; in Markdown it leads to the Markdown form.
 LINK = re.compile(r"\]\((/docs(?:/[\w/-]+)?)(?=[)#])")
@@ -127,6 +127,9 @@ def llms(request: HttpRequest) -> HttpResponseBase:
     parts = [f"## {title}\n\n" + "\n".join(entries) + "\n" for title, entries in sections.items()]
     text = "\n".join([f"# Seedance Service\n\n> {ABOUT}\n", *parts])
     return HttpResponse(text, content_type="text/plain; charset=utf-8")
+
+
+openapi = SpectacularJSONAPIView.as_view()  # the OpenAPI document
 
 
 class Reference(SpectacularSwaggerView):

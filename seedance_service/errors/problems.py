@@ -85,11 +85,11 @@ def _refusal(error: Refusal) -> Problem:
 
 
 def _limit_reached(error: LimitReached) -> Problem:
-    usage, now = error.facts["standing"], timezone.now()
+    usage, now = error.facts["usage"], timezone.now()
     wait = max(1, int((usage.resets_at - now).total_seconds()) + 1) if usage.resets_at else RETRY_AFTER_SECONDS
     problem = _problem(statuses.TABLE[type(error)], error.code, str(error), retry_after=wait)
-    problem.headers.update(ratelimit_headers.headers([usage], now))
-    return problem._replace(limit={**render_limit(usage), "wanted": error.facts["wanted"]})
+    problem.headers.update(ratelimit_headers.render([usage], now))
+    return problem._replace(limit={**render_limit(usage), "wanted": error.facts["required"]})
 
 
 def _problem(

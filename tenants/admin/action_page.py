@@ -13,9 +13,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from unfold.decorators import action
 
-from tenants.actions import Actor
 from tenants.admin import forms
 from tenants.admin.mixins import AuditHistoryMixin
+from tenants.audit import Actor
 from tenants.errors import Refusal
 
 MAX_SELECTED_ROWS = 100  # of one list action; each row is changed in a transaction of its own

@@ -81,7 +81,7 @@ class LimitsForm(forms.Form):
         """Return the limits by column name, as `tenants.actions` takes them. None means no limit."""
         usd = self.cleaned_data["usd_per_month"]
         counts = {name: self.cleaned_data[name] for name in Limits.COUNTS}
-        return {**counts, "usd_per_month_micro": None if usd is None else int(usd * amounts.MICRO)}
+        return {**counts, "usd_per_month_micro": None if usd is None else int(usd * amounts.MICRO_PER_USD)}
 
 
 class TenantForm(LimitsForm, ReasonForm, forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
@@ -92,19 +92,19 @@ class TenantForm(LimitsForm, ReasonForm, forms.ModelForm):  # type: ignore[type-
     submit_deadline = optional_number(
         "Seconds that a generation waits for an upstream that accepts no submits. Empty: SUBMIT_DEADLINE.",
         minimum=1,
-        maximum=actions.LONGEST_DEADLINE,
+        maximum=actions.MAX_SUBMIT_DEADLINE_SECONDS,
     )
     video_days = optional_number(
-        "Days for which videos are stored. 0: without end. Empty: VIDEO_DAYS.", maximum=actions.MOST_DAYS
+        "Days for which videos are stored. 0: without end. Empty: VIDEO_DAYS.", maximum=actions.MAX_RETENTION_DAYS
     )
     input_days = optional_number(
         "Days for which input images are stored after their last use. 0: without end. Empty: INPUT_DAYS.",
-        maximum=actions.MOST_DAYS,
+        maximum=actions.MAX_RETENTION_DAYS,
     )
 
     class Meta:
         model = Tenant
-        fields = ["name", "time_zone", *Tenant.WANTS]
+        fields = ["name", "time_zone", *Tenant.GENERATION_POLICY_FIELDS]
         labels: ClassVar = {"on_doubt": "In doubt"}
         help_texts: ClassVar = {
             "time_zone": "The tenant's days and months begin in this time zone.",
@@ -126,7 +126,9 @@ class TenantForm(LimitsForm, ReasonForm, forms.ModelForm):  # type: ignore[type-
 
     def arguments(self) -> dict[str, Any]:
         """Return the tenant's name, time zone, generation policy and limits."""
-        return {name: self.cleaned_data[name] for name in ("name", "time_zone", *Tenant.WANTS)} | self.limits()
+        return {
+            name: self.cleaned_data[name] for name in ("name", "time_zone", *Tenant.GENERATION_POLICY_FIELDS)
+        } | self.limits()
 
 
 ON_DOUBT_CHOICES = [
@@ -152,7 +154,7 @@ class AdjustForm(ActionForm):
 
     def arguments(self) -> dict[str, Any]:
         """Return the amount in micro-USD."""
-        return {"amount_micro": int(self.cleaned_data["usd"] * amounts.MICRO)}
+        return {"amount_micro": int(self.cleaned_data["usd"] * amounts.MICRO_PER_USD)}
 
 
 class KeyForm(LimitsForm, ActionForm):
@@ -229,7 +231,7 @@ class RollForm(ActionForm):
 def initial_limits(holder: Limits) -> dict[str, Any]:
     """Return the limits of a tenant or a key as a form's initial values, with the amount in USD."""
     micro = holder.usd_per_month_micro
-    usd = None if micro is None else Decimal(amounts.usd(micro))
+    usd = None if micro is None else Decimal(amounts.format_usd(micro))
     return {**{name: getattr(holder, name) for name in Limits.COUNTS}, "usd_per_month": usd}
 
 

@@ -9,11 +9,11 @@ from django.urls import reverse
 from unfold.admin import ModelAdmin
 
 from tenants import actions, times
-from tenants.actions import Actor
 from tenants.admin import action_page, forms
 from tenants.admin.action_page import ActionPage, OneTimeSecret
 from tenants.admin.filters import ModeFilter
 from tenants.admin.mixins import ModeMixin, ReadOnlyMixin, UsdLimitMixin
+from tenants.audit import Actor
 from tenants.errors import NotPossible
 from tenants.keys.key_format import NewKey
 from tenants.models import ApiKey, Tenant
@@ -23,7 +23,7 @@ SHOWN_ONCE = "This key is shown only once. Copy it now. Reloading this page crea
 
 def create_key(actor: Actor, tenant: Tenant, **facts: Any) -> OneTimeSecret:
     """Create a key of the tenant and return the key's text, to be shown once."""
-    return _one_time(actions.mint_key(actor, tenant, **facts))
+    return _one_time(actions.create_key(actor, tenant, **facts))
 
 
 def roll_key(actor: Actor, key: ApiKey, overlap: timedelta) -> OneTimeSecret:

@@ -37,7 +37,7 @@ class LedgerEntryAdmin(EntryTimeMixin, ModeMixin, LongListMixin, ReadOnlyMixin, 
     @display(description="USD")
     def usd(self, entry: LedgerEntry) -> str:
         """Return the entry's amount in USD with six decimals."""
-        return amounts.usd(entry.amount_micro)
+        return amounts.format_usd(entry.amount_micro)
 
 
 def _entries_of(term: str) -> Q:

@@ -90,7 +90,7 @@ class UsdLimitMixin:
     def usd_per_month(self, holder: Limits) -> str | None:
         """Return the limit in USD with six decimals, or None if there is no limit."""
         micro = holder.usd_per_month_micro
-        return None if micro is None else amounts.usd(micro)
+        return None if micro is None else amounts.format_usd(micro)
 
 
 class EntryTimeMixin:

@@ -54,7 +54,7 @@ class TenantAdmin(action_page.ActionPagesMixin, keys.CreateKeyPermissionMixin, U
     fieldsets = [
         (None, {"fields": ["name", "time_zone"]}),
         ("Limits", {"fields": forms.LIMIT_FIELDS, "description": "Empty: no limit."}),
-        ("Generation policy", {"fields": [*Tenant.WANTS]}),
+        ("Generation policy", {"fields": [*Tenant.GENERATION_POLICY_FIELDS]}),
         ("Reason", {"fields": ["reason"]}),
     ]
     list_display = ["name", "suspended", "in_flight_now", "today", "this_month"]

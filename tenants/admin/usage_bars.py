@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from tenants import times
 from tenants.admin.charts import BLUE, Chart
 from tenants.limits import counters, windows
-from tenants.limits.windows import Kind, Standing
+from tenants.limits.windows import Kind, LimitUsage
 from tenants.models import Limits, Tenant, Window
 
 CHART_DAYS = 31
@@ -18,7 +18,7 @@ LISTED_KINDS = (Kind.IN_FLIGHT, Kind.PER_DAY, Kind.USD_PER_MONTH)  # in the list
 class Bar:
     """The usage of one limit, with its numbers as the panel writes them."""
 
-    usage: Standing
+    usage: LimitUsage
     tenant: Tenant
 
     @property
@@ -29,17 +29,17 @@ class Bar:
     @property
     def used(self) -> int | str | None:
         """Return the used amount: a count, seconds, or USD as text."""
-        return windows.shown(self.usage.kind, self.usage.used)
+        return windows.format_amount(self.usage.kind, self.usage.used)
 
     @property
     def limit(self) -> int | str | None:
         """Return the limit: a count, seconds, or USD as text. None means no limit."""
-        return windows.shown(self.usage.kind, self.usage.limit)
+        return windows.format_amount(self.usage.kind, self.usage.limit)
 
     @property
     def remaining(self) -> int | str | None:
         """Return the remaining amount: a count, seconds, or USD as text. None means no limit."""
-        return windows.shown(self.usage.kind, self.usage.remaining)
+        return windows.format_amount(self.usage.kind, self.usage.remaining)
 
     @property
     def resets_at(self) -> str | None:
@@ -69,12 +69,12 @@ def name_of(kind: Kind) -> str:
 def limits_of(holder: Limits) -> list[tuple[str, int | str | None]]:
     """Return the limits that are set for a tenant or a key, each with its name."""
     limits = [(kind, windows.limit(holder, kind)) for kind in Kind]
-    return [(name_of(kind), windows.shown(kind, limit)) for kind, limit in limits if limit is not None]
+    return [(name_of(kind), windows.format_amount(kind, limit)) for kind, limit in limits if limit is not None]
 
 
 def for_tenant(tenant: Tenant, at: datetime) -> list[Bar]:
     """Return the usage of every limit of one tenant."""
-    return [Bar(usage, tenant) for usage in counters.for_tenant(tenant, at)]
+    return [Bar(usage, tenant) for usage in counters.usage_for_tenant(tenant, at)]
 
 
 def for_tenants(tenants: Sequence[Tenant], at: datetime) -> dict[int, dict[Kind, Bar]]:
@@ -87,7 +87,7 @@ def for_tenants(tenants: Sequence[Tenant], at: datetime) -> dict[int, dict[Kind,
     bars: dict[int, dict[Kind, Bar]] = {tenant.pk: {} for tenant in tenants}
     for (tenant, kind), starts_at in starts.items():
         used, limit = amounts.get((tenant.pk, kind.value, starts_at), 0), windows.limit(tenant, kind)
-        bars[tenant.pk][kind] = Bar(Standing(kind, False, limit, used, starts_at, None), tenant)
+        bars[tenant.pk][kind] = Bar(LimitUsage(kind, False, limit, used, starts_at, None), tenant)
     return bars
 
 

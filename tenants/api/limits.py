@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from tenants import times
 from tenants.api.base import ApiView, key_of, respond
 from tenants.limits import counters, windows
-from tenants.limits.windows import Kind, Standing
+from tenants.limits.windows import Kind, LimitUsage
 from tenants.models import ApiKey
 
 AMOUNT = "A count or seconds; for usd_per_month, USD as a string with six decimals."
@@ -47,24 +47,24 @@ class LimitsView(ApiView):
     @extend_schema(operation_id="limits", summary="Get limits and current usage", responses=LimitsSchema)
     def get(self, request: Request) -> HttpResponse:
         key = key_of(request)
-        standings = counters.for_key(key, timezone.now())
+        standings = counters.usage_for_key(key, timezone.now())
         return respond(
             {
                 "tenant": key.tenant.name,
                 "time_zone": key.tenant.time_zone,
                 "suspended": key.tenant.suspended_at is not None,
                 "test": key.test,
-                "limits": [render(one) for one in standings if not one.of_key or one.limit is not None or key.test],
+                "limits": [render(one) for one in standings if not one.is_of_key or one.limit is not None or key.test],
             }
         )
 
 
-def render(one: Standing) -> dict[str, Any]:
+def render(one: LimitUsage) -> dict[str, Any]:
     return {
         "name": one.kind.value,
-        "scope": "key" if one.of_key else "tenant",
-        "limit": windows.shown(one.kind, one.limit),
-        "used": windows.shown(one.kind, one.used),
-        "remaining": windows.shown(one.kind, one.remaining),
+        "scope": "key" if one.is_of_key else "tenant",
+        "limit": windows.format_amount(one.kind, one.limit),
+        "used": windows.format_amount(one.kind, one.used),
+        "remaining": windows.format_amount(one.kind, one.remaining),
         "resets_at": times.rfc3339(one.resets_at, "seconds"),
     }

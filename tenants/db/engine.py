@@ -1,4 +1,4 @@
-"""The engine of the database that DATABASE_URL names, picked once."""
+"""Picks the engine of the database that DATABASE_URL names, once."""
 
 from django.db import connection
 

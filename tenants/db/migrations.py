@@ -1,4 +1,4 @@
-"""Operations of migrations that let the service go on while they run, whatever the size of the table."""
+"""Operations of migrations during which the service keeps running, whatever the size of the table."""
 
 from typing import Any
 
@@ -7,9 +7,9 @@ from django.db.migrations.operations.base import Operation
 
 
 class AddIndexOnline(migrations.AddIndex):
-    """CREATE INDEX CONCURRENTLY on PostgreSQL, which takes no lock that a write waits for. Needs `atomic = False`.
+    """Adds an index; on PostgreSQL by CREATE INDEX CONCURRENTLY, which takes no lock that a write waits for.
 
-    One that was cut off leaves an invalid index behind, which is dropped before the next try. Source:
+    The migration needs `atomic = False`. An interrupted one leaves an invalid index, which the next try drops. Source:
     https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
     """
 
@@ -28,7 +28,7 @@ class AddIndexOnline(migrations.AddIndex):
 
 
 class RemoveIndexOnline(migrations.RemoveIndex):
-    """DROP INDEX CONCURRENTLY on PostgreSQL. Needs `atomic = False`."""
+    """Removes an index; on PostgreSQL by DROP INDEX CONCURRENTLY. The migration needs `atomic = False`."""
 
     atomic = False
 
@@ -38,7 +38,9 @@ class RemoveIndexOnline(migrations.RemoveIndex):
 
 
 class SetStorage(Operation):
-    """Storage parameters of a table, on PostgreSQL alone; it takes no lock that a read or a write waits for. Source:
+    """Sets storage parameters of a table, on PostgreSQL alone, without a lock that a read or a write waits for.
+
+    Source:
     https://www.postgresql.org/docs/current/sql-createtable.html#SQL-CREATETABLE-STORAGE-PARAMETERS
     """
 
@@ -51,12 +53,12 @@ class SetStorage(Operation):
         return type(self).__name__, [self.table], self.parameters
 
     def state_forwards(self, app_label: str, state: Any) -> None:
-        """Models know nothing of it."""
+        """Change nothing: models have no storage parameters."""
 
     def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         if schema_editor.connection.vendor == "postgresql":
-            wanted = ", ".join(f"{name} = {value}" for name, value in self.parameters.items())
-            schema_editor.execute(f'ALTER TABLE "{self.table}" SET ({wanted})')
+            parameters = ", ".join(f"{name} = {value}" for name, value in self.parameters.items())
+            schema_editor.execute(f'ALTER TABLE "{self.table}" SET ({parameters})')
 
     def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         if schema_editor.connection.vendor == "postgresql":
@@ -64,6 +66,7 @@ class SetStorage(Operation):
 
 
 def _drop(schema_editor: Any, model: Any, index: Any) -> None:
+    """Drop the index, concurrently where the database can."""
     if schema_editor.connection.vendor == "postgresql":
         schema_editor.remove_index(model, index, concurrently=True)
     else:

@@ -1,7 +1,7 @@
-"""What this service asks of a database beyond the ORM: one sentence for each operation.
+"""The operations that this service needs of a database beyond the ORM, each with a sentence.
 
-`postgresql.py` and `sqlite.py` answer in their database's way; `engine.py` picks one of them, once. Nothing outside of
-this package knows which it is.
+`postgresql.py` and `sqlite.py` implement them for their database; `engine.py` picks one of the two, once. No module
+outside of this package knows which database it is.
 """
 
 from abc import ABC, abstractmethod
@@ -20,7 +20,7 @@ Adapter = Callable[[Any], Any]  # turns a field's value into what the database's
 
 
 class Statement(NamedTuple):
-    """SQL with a `%s` for each of its values."""
+    """SQL with a `%s` for each of the values."""
 
     sql: str
     values: Sequence[Any]
@@ -28,16 +28,16 @@ class Statement(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """A transaction that is kept only where every condition holds. Its rows are locked in the order of these parts."""
+    """A transaction that commits only if every condition holds. Its rows are locked in the order of these parts."""
 
     writes: Sequence[Statement]  # INSERTs, which PostgreSQL runs last: a plan that it refuses has inserted nothing
-    required: Statement  # a SELECT of rows that have to be there; each is locked
+    required: Statement  # a SELECT of rows that have to exist; each is locked
     required_count: int
-    holder: Statement  # a SELECT of one row, which is locked; `{after}` is where its WHERE takes another condition
-    expected: Mapping[str, Any]  # what that row has to say, by column
+    holder: Statement  # a SELECT of one row, which is locked; `{after}` is where the WHERE takes another condition
+    expected: Mapping[str, Any]  # the values that the holder's row has to have, by column
     counters: Statement  # an UPDATE … RETURNING of the counters that have capacity, with `{after}` too
     counters_count: int
-    returning: str  # the columns that it returns
+    returning: str  # the columns that the UPDATE returns
 
 
 class Description(NamedTuple):
@@ -50,48 +50,49 @@ class Description(NamedTuple):
 
 
 class Engine(ABC):
-    """The operations, each with what holds for both databases where that is the same."""
+    """A database: the operations, and those implementations that are the same for both databases."""
 
     def run(self, sql: str, values: Sequence[Any]) -> list[Any]:
         """Run a statement by this thread's connection and return all of its rows; none where it returns no rows.
 
-        The ORM would build the text anew each time. Raises Django's own database errors.
+        The ORM would build the text again each time. Raise Django's own database errors.
         """
-        return self.run_by(connections[DEFAULT_DB_ALIAS], sql, values)
+        return self.run_on(connections[DEFAULT_DB_ALIAS], sql, values)
 
     @abstractmethod
-    def run_by(self, by: BaseDatabaseWrapper, sql: str, values: Sequence[Any]) -> list[Any]:
-        """Run a statement as `run` does, by the given connection, whichever thread's it is."""
+    def run_on(self, by: BaseDatabaseWrapper, sql: str, values: Sequence[Any]) -> list[Any]:
+        """Run a statement as `run` does, by the given connection, which may be another thread's."""
 
     def write(self, sql: str, values: Sequence[Any]) -> list[Any]:
-        """Run one statement that writes, by itself; in a caller's transaction as part of that."""
+        """Run one writing statement in a transaction of its own; in a caller's transaction as a part of that."""
         return self.run(sql, values)
 
     @abstractmethod
     def run_plan(self, plan: Plan) -> list[Any] | None:
-        """Run the plan and return the rows of its counters. Return None, with nothing written, where a required row
-        is missing, the holder is not as expected, or a counter is missing or has no capacity.
+        """Run the plan and return the rows of its counters.
 
-        In a caller's transaction the plan is a savepoint of it.
+        Return None, with nothing written, if a required row is missing, the holder is not as expected, or a counter
+        is missing or has no capacity. In a caller's transaction the plan is a savepoint of that.
         """
 
     @abstractmethod
-    def locking(self, select: str) -> str:
+    def with_row_locks(self, select: str) -> str:
         """Return the SELECT as one that locks its rows against changes until the transaction ends."""
 
     @abstractmethod
-    def table_of(self, types: Sequence[str], rows: Sequence[Sequence[Any]]) -> Statement:
-        """Return a query that gives these rows back, for a WITH clause. `types`: PostgreSQL's name of each column's
-        type. There has to be a row."""
+    def table_of_rows(self, types: Sequence[str], rows: Sequence[Sequence[Any]]) -> Statement:
+        """Return a query that returns these rows, for a WITH clause. There has to be at least one row.
+
+        `types`: PostgreSQL's name of each column's type.
+        """
 
     @abstractmethod
-    def typed(self, sql_type: str) -> str:
-        """Return a `%s` of that PostgreSQL type, for a VALUES list whose types nothing else tells."""
+    def typed_placeholder(self, sql_type: str) -> str:
+        """Return a `%s` of that PostgreSQL type, for a VALUES list whose types the database cannot infer."""
 
     @abstractmethod
     def adapter(self, field: "Field[Any, Any]") -> Adapter | None:
-        """Return what turns a value of that field into what the driver takes; None where the driver takes it as it
-        is."""
+        """Return the function that turns the field's value into what the driver takes. None: the value is right."""
 
     @abstractmethod
     def adapt(self, value: Any) -> Any:
@@ -99,11 +100,10 @@ class Engine(ABC):
 
     @abstractmethod
     def claim(self, due: QuerySet[Row], limit: int, until: datetime, names: Collection[str] = ()) -> list[Row]:
-        """Claim up to `limit` rows, the oldest `due_at` first, and return them: their `due_at` becomes `until`, their
-        `fencing_token` counts up, and `was_due` says when they were due. Rows that another worker is claiming are
-        passed over.
+        """Claim up to `limit` rows, the oldest `due_at` first, and return them.
 
-        `names`: the columns to read, none of them JSON; all of them where none is named.
+        Their `due_at` becomes `until`, their `fencing_token` counts up, and `was_due` says when they were due. Rows
+        that another worker is claiming are skipped. `names`: the columns to read, none of them JSON; empty: all.
         """
 
     @abstractmethod
@@ -116,12 +116,12 @@ class Engine(ABC):
 
     @abstractmethod
     def describe(self) -> Description:
-        """Ask the database for its version and what else an operator wants to know of it."""
+        """Read the database's version and what else an operator needs to know of the database."""
 
 
 @contextmanager
 def database_errors(by: BaseDatabaseWrapper) -> Iterator[None]:
-    """Open the connection where it is closed, and raise the driver's errors as Django's."""
+    """Open the connection if it is closed, and raise the driver's errors as Django's."""
     by.ensure_connection()
     with by.wrap_database_errors:
         yield

@@ -1,4 +1,4 @@
-"""The operations on PostgreSQL."""
+"""Implements the operations for PostgreSQL."""
 
 import json
 import select
@@ -17,14 +17,14 @@ from psycopg.sql import Literal
 
 from tenants.db.operations import Adapter, Description, Engine, Plan, Row, Statement, database_errors
 
-# A host that is cut off from the database says no goodbye: the server would keep the locks of its transaction until TCP
-# gives up, two hours on most systems, and claims would pass over those rows all that time.
+# A host that is cut off from the database cannot close its connections. The server would keep the locks of the host's
+# transaction until TCP gives up, after two hours on most systems, and claims would skip those rows all that time.
 MAX_IDLE_IN_TRANSACTION = timedelta(seconds=15)  # a transaction here takes milliseconds, and waits for nothing
 
-# The whole plan as one statement. The last line divides by zero, which takes all of it back, unless the counters all
-# had capacity, no required row is missing, and the holder, now that it is locked, is as expected. Whether a counter has
-# capacity is asked of the row as it is once its own lock is had, as in a statement of its own. Each part that locks
-# names the part before it, so that all plans lock in one order. To lock and judge before writing took twice the time.
+# The whole plan as one statement. The last line divides by zero, which rolls the statement back, unless all counters
+# had capacity, no required row is missing, and the locked holder is as expected. A counter's capacity is checked on the
+# row as it is once locked, as in a statement of its own. Each locking part names the part before it, so that all plans
+# lock in one order. To lock and judge before writing took twice the time.
 PLAN = """
 WITH {writes}, required AS ({required}), holder AS ({holder}), counters AS ({counters})
 SELECT 1 / COALESCE(((SELECT count(*) FROM counters) = %s AND (SELECT count(*) FROM required) = %s AND (
@@ -33,8 +33,8 @@ SELECT 1 / COALESCE(((SELECT count(*) FROM counters) = %s AND (SELECT count(*) F
 """
 AFTER_REQUIRED = "AND (SELECT count(*) FROM required) >= 0"
 AFTER_HOLDER = "AND (SELECT count(*) FROM holder) >= 0"
-# The CTE fences the LIMIT: in a subquery of the UPDATE itself, a plan may run it anew for each row, and take them all.
-# Locked without their keys, since rows that refer to them are written meanwhile.
+# The CTE fences the LIMIT: PostgreSQL may run a subquery of the UPDATE again for each row, and so claim all rows.
+# NO KEY: rows that refer to the claimed ones can be written at the same time.
 CLAIM = """
 WITH picked AS MATERIALIZED ({due} LIMIT %s FOR NO KEY UPDATE SKIP LOCKED)
 UPDATE {table} SET due_at = %s, turn = turn + 1 FROM picked WHERE {table}.id = picked.id
@@ -43,16 +43,18 @@ RETURNING {columns}, picked.due_at AS was_due
 
 
 class PostgreSQL(Engine):
-    def run(self, sql: str, values: Sequence[Any]) -> list[Any]:
-        here = connections[DEFAULT_DB_ALIAS]  # `connection` would look it up at each word
-        if here.connection and not here.in_atomic_block:
-            _drop_if_cut(here.connection)
-        return self.run_by(here, sql, values)
+    """The engine for PostgreSQL."""
 
-    def run_by(self, by: BaseDatabaseWrapper, sql: str, values: Sequence[Any]) -> list[Any]:
+    def run(self, sql: str, values: Sequence[Any]) -> list[Any]:
+        here = connections[DEFAULT_DB_ALIAS]  # `connection` would look it up at each attribute
+        if here.connection and not here.in_atomic_block:
+            _close_if_cut(here.connection)
+        return self.run_on(here, sql, values)
+
+    def run_on(self, by: BaseDatabaseWrapper, sql: str, values: Sequence[Any]) -> list[Any]:
         with database_errors(by):
-            # With `$1` as the server has it: Django's cursor would write each value into the text, and the driver's own
-            # reads a text of more than fifty values anew each time, which took two fifths of a create.
+            # With the server's own `$1`: Django's cursor would write each value into the text, and the driver's cursor
+            # would parse a text of more than fifty values each time, which took two fifths of a create.
             cursor: Any = psycopg.RawCursor(by.connection).execute(_numbered(sql), values)
             return list(cursor.fetchall()) if cursor.description else []
 
@@ -71,16 +73,16 @@ class PostgreSQL(Engine):
             raise
         return list(rows)
 
-    def locking(self, select: str) -> str:
+    def with_row_locks(self, select: str) -> str:
         return f"{select} FOR NO KEY UPDATE"
 
-    def table_of(self, types: Sequence[str], rows: Sequence[Sequence[Any]]) -> Statement:
-        """Send the rows as columns, so that the text is the same however many rows there are."""
+    def table_of_rows(self, types: Sequence[str], rows: Sequence[Sequence[Any]]) -> Statement:
+        """Return the rows as one array for each column, so that the text is the same for any number of rows."""
         arrays = ", ".join(f"%s::{sql_type}[]" for sql_type in types)
         columns = [list(column) for column in zip(*rows, strict=True)]
         return Statement(f"SELECT * FROM unnest({arrays})", columns)  # noqa: S608
 
-    def typed(self, sql_type: str) -> str:
+    def typed_placeholder(self, sql_type: str) -> str:
         return f"CAST(%s AS {sql_type})"
 
     def adapter(self, field: "Field[Any, Any]") -> Adapter | None:
@@ -95,13 +97,13 @@ class PostgreSQL(Engine):
     def claim(self, due: QuerySet[Row], limit: int, until: datetime, names: Collection[str] = ()) -> list[Row]:
         model = due.model
         table = f'"{model._meta.db_table}"'
-        picked, given = due.order_by("due_at").values("id", "due_at").query.sql_with_params()
-        # Texts are written out: once a statement is prepared, a partial index is not found by a parameter.
-        picked %= tuple(Literal(value).as_string() if isinstance(value, str) else "%s" for value in given)
+        picked, parameters = due.order_by("due_at").values("id", "due_at").query.sql_with_params()
+        # Strings are literals: once a statement is prepared, a parameter does not match a partial index.
+        picked %= tuple(Literal(value).as_string() if isinstance(value, str) else "%s" for value in parameters)
         fields = [field for field in model._meta.concrete_fields if field.attname in names]
         columns = ", ".join(f'{table}."{field.column}"' for field in fields) or f"{table}.*"
         sql = CLAIM.format(due=picked, table=table, columns=columns)
-        values = [*(value for value in given if not isinstance(value, str)), limit, until]
+        values = [*(value for value in parameters if not isinstance(value, str)), limit, until]
         if not names:
             return list(model._default_manager.raw(sql, values))
         claimed: list[Any] = []
@@ -111,14 +113,16 @@ class PostgreSQL(Engine):
         return claimed
 
     def on_connect(self, connection: BaseDatabaseWrapper, **_: Any) -> None:
-        """End a transaction in which nothing is asked for long. Not by a parameter of the connection's start: some
-        poolers refuse those."""
+        """Let the server end a transaction that is idle for MAX_IDLE_IN_TRANSACTION.
+
+        The limit is set by a statement, since some poolers refuse parameters of the connection's start.
+        """
         milliseconds = MAX_IDLE_IN_TRANSACTION // timedelta(milliseconds=1)
         connection.connection.execute(f"SET idle_in_transaction_session_timeout = {milliseconds}")
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Nobody waits for it. In a caller's transaction it is that one's, whatever its isolation."""
+        """Open a read-only snapshot that no writer waits for; in a caller's transaction, a savepoint of that."""
         outermost = not connection.in_atomic_block
         with transaction.atomic():
             if outermost:
@@ -126,15 +130,17 @@ class PostgreSQL(Engine):
             yield
 
     def describe(self) -> Description:
-        ask = "SELECT current_setting('server_version'), current_setting('max_connections')::int, now()"
-        [[version, max_connections, at]] = self.run(ask, [])
+        query = "SELECT current_setting('server_version'), current_setting('max_connections')::int, now()"
+        [[version, max_connections, at]] = self.run(query, [])
         return Description(f"PostgreSQL {version}, {max_connections} connections", at, max_connections)
 
 
-def _drop_if_cut(pooled: Any) -> None:
-    """Close a connection that a restart of the server has cut, so that the next statement opens another and no request
-    fails. Django asks the server before each first query; a cut connection has something to say unasked, which costs
-    no round trip."""
+def _close_if_cut(pooled: Any) -> None:
+    """Close a connection that a restart of the server has cut, so that the next statement opens another one.
+
+    A cut connection has something to read, which `poll` sees without a round trip. Django would query the server
+    before each request's first statement.
+    """
     if not pooled.closed:
         poll = select.poll()
         poll.register(pooled.fileno(), select.POLLIN)
@@ -145,14 +151,15 @@ def _drop_if_cut(pooled: Any) -> None:
 
 @lru_cache(maxsize=1000)
 def _numbered(sql: str) -> str:
-    """Put `$1, $2, …` in the place of each `%s`."""
+    """Return the SQL with `$1, $2, …` in the place of each `%s`."""
     first, *rest = sql.split("%s")
     return first + "".join(f"${number}{part}" for number, part in enumerate(rest, 1))
 
 
 @cache
 def _plan_text(writes: tuple[str, ...], required: str, holder: str, counters: str, returning: str) -> str:
-    lock = PostgreSQL().locking
+    """Return the plan's one statement, from the SQL of its parts."""
+    lock = PostgreSQL().with_row_locks
     return PLAN.format(
         writes=", ".join(f"write_{number} AS ({sql})" for number, sql in enumerate(writes)),
         required=lock(required),
@@ -163,5 +170,5 @@ def _plan_text(writes: tuple[str, ...], required: str, holder: str, counters: st
 
 
 def _target(field: "Field[Any, Any]") -> "Field[Any, Any]":
-    """The field that a foreign key refers to, or the field itself."""
+    """Return the field that a foreign key refers to at last, or the field itself."""
     return _target(field.target_field) if field.remote_field else field  # type: ignore[attr-defined]

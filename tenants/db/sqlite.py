@@ -1,8 +1,8 @@
-"""The operations on SQLite, which lets one connection write at a time.
+"""Implements the operations for SQLite, which lets one connection write at a time.
 
-SQLite's own way to wait is to sleep, up to a tenth of a second, while the database is free; and whoever comes meanwhile
-is first. Each connection also reads anew, at its next write, all that others have changed since its last one. So the
-threads of a process take turns, and write by one connection.
+SQLite waits by sleeping, up to a tenth of a second, while the database may be free and a later writer comes first. Each
+connection also reads again, at its next write, all that other connections have changed. So the threads of a process
+take turns, and write by one connection.
 """
 
 import os
@@ -20,69 +20,72 @@ from django.db.models import DateField, DateTimeField, F, Field, ForeignKey, JSO
 
 from tenants.db.operations import Adapter, Description, Engine, Plan, Row, Statement, database_errors
 
-# How a short transaction begins, is kept and is taken back: by itself, and within a caller's.
+# The statements that begin, commit and roll back a plan: by itself, and within a caller's transaction.
 ALONE = ("BEGIN IMMEDIATE", ["COMMIT"], ["ROLLBACK"])
 WITHIN = ("SAVEPOINT plan", ["RELEASE plan"], ["ROLLBACK TO plan", "RELEASE plan"])
 
 
 class SQLite(Engine):
+    """The engine for SQLite."""
+
     def __init__(self) -> None:
         self._writing = threading.Lock()
         self._writer = Writer()
 
-    def run_by(self, by: BaseDatabaseWrapper, sql: str, values: Sequence[Any]) -> list[Any]:
+    def run_on(self, by: BaseDatabaseWrapper, sql: str, values: Sequence[Any]) -> list[Any]:
         with database_errors(by):
             cursor = by.connection.execute(_with_marks(sql), values)
             # To the end: a statement that is not read to its end keeps its locks.
             return list(cursor.fetchall()) if cursor.description else []
 
     def write(self, sql: str, values: Sequence[Any]) -> list[Any]:
-        with self._turn() as by:
-            return self.run_by(by, sql, values)
+        with self._exclusive_writer() as by:
+            return self.run_on(by, sql, values)
 
     def run_plan(self, plan: Plan) -> list[Any] | None:
-        """Run the parts in a transaction that Django knows nothing of: its own takes longer than what is done in it."""
-        with self._turn() as by:
-            begin, keep, take_back = WITHIN if by.in_atomic_block else ALONE
-            self.run_by(by, begin, [])
-            is_kept = False
+        """Run the parts in a transaction of plain SQL: Django's own would take longer than the statements in it."""
+        with self._exclusive_writer() as by:
+            begin, commit, roll_back = WITHIN if by.in_atomic_block else ALONE
+            self.run_on(by, begin, [])
+            is_committed = False
             try:
                 rows = self._run_parts(by, plan)
                 if rows is not None:
-                    self._run_each(by, keep)
-                    is_kept = True
+                    self._run_each(by, commit)
+                    is_committed = True
                 return rows
             finally:
-                if not is_kept and by.connection.in_transaction:  # a disk that is full has ended it
-                    self._run_each(by, take_back)
+                if not is_committed and by.connection.in_transaction:  # a full disk has ended the transaction already
+                    self._run_each(by, roll_back)
 
     def _run_each(self, by: BaseDatabaseWrapper, texts: Sequence[str]) -> None:
+        """Run statements that have no values."""
         for sql in texts:
-            self.run_by(by, sql, [])
+            self.run_on(by, sql, [])
 
     def _run_parts(self, by: BaseDatabaseWrapper, plan: Plan) -> list[Any] | None:
-        """Return the counters' rows; None as soon as a condition does not hold."""
+        """Run the plan's parts and return the rows of its counters. Return None if a condition does not hold."""
         for sql, values in plan.writes:
-            self.run_by(by, sql, values)
-        if len(self.run_by(by, *plan.required)) != plan.required_count:
+            self.run_on(by, sql, values)
+        if len(self.run_on(by, *plan.required)) != plan.required_count:
             return None
         sql, values = plan.holder
-        holders = self.run_by(by, sql.format(after=""), values)
+        holders = self.run_on(by, sql.format(after=""), values)
         if [tuple(row) for row in holders] != [tuple(plan.expected.values())]:
             return None
         sql, values = plan.counters
-        rows = self.run_by(by, sql.format(after=""), values)
+        rows = self.run_on(by, sql.format(after=""), values)
         return rows if len(rows) == plan.counters_count else None
 
-    def locking(self, select: str) -> str:
-        """Whoever writes has the whole file."""
+    def with_row_locks(self, select: str) -> str:
+        """Return the SELECT as it is: a writer locks the whole file."""
         return select
 
-    def table_of(self, types: Sequence[str], rows: Sequence[Sequence[Any]]) -> Statement:
+    def table_of_rows(self, types: Sequence[str], rows: Sequence[Sequence[Any]]) -> Statement:
         row = f"({', '.join(['%s'] * len(types))})"
         return Statement(f"VALUES {', '.join([row] * len(rows))}", [self.adapt(value) for row in rows for value in row])
 
-    def typed(self, sql_type: str) -> str:
+    def typed_placeholder(self, sql_type: str) -> str:
         return "%s"
 
     def adapter(self, field: "Field[Any, Any]") -> Adapter | None:
@@ -109,19 +112,19 @@ class SQLite(Engine):
         with transaction.atomic():
             oldest = due.order_by("due_at")
             claimed: list[Any] = list((oldest.only(*names) if names else oldest)[:limit])
-            taken = due.model._default_manager.filter(pk__in=[row.pk for row in claimed])
-            taken.update(due_at=until, fencing_token=F("fencing_token") + 1)
+            rows = due.model._default_manager.filter(pk__in=[row.pk for row in claimed])
+            rows.update(due_at=until, fencing_token=F("fencing_token") + 1)
         for row in claimed:
             row.was_due, row.due_at = row.due_at, until
             row.fencing_token += 1
         return claimed
 
     def on_connect(self, connection: BaseDatabaseWrapper, **_: Any) -> None:
-        """The settings' `init_command` says it all."""
+        """Do nothing: the settings' `init_command` sets up a connection."""
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Others' writes wait for it."""
+        """Open a transaction; writes of other connections wait for its end."""
         with transaction.atomic():
             yield
 
@@ -129,8 +132,8 @@ class SQLite(Engine):
         return Description("SQLite: right for one host alone", one_host_only=True)
 
     @contextmanager
-    def _turn(self) -> Iterator[BaseDatabaseWrapper]:
-        """This thread's turn to write, and the connection to write by. A caller's transaction has the turn already."""
+    def _exclusive_writer(self) -> Iterator[BaseDatabaseWrapper]:
+        """Yield the connection to write by, to one thread at a time. A caller's transaction is the writer already."""
         here = connections[DEFAULT_DB_ALIAS]
         if here.in_atomic_block:
             yield here
@@ -140,31 +143,35 @@ class SQLite(Engine):
 
 
 class Writer:
-    """The connection by which all threads of a process write; whoever has the turn may use it."""
+    """The connection by which all threads of a process write, one at a time."""
 
     def __init__(self) -> None:
         self._opened: BaseDatabaseWrapper | None = None
         self._opened_for: tuple[int, str] = (0, "")
 
     def get(self, here: Any) -> BaseDatabaseWrapper:
-        """Return the connection: another one in a process that was forked, or for another file. `here`: this thread's
-        own, which it is for a database in memory: that exists in its connections alone."""
+        """Return the connection. A forked process, or another file, has another one.
+
+        `here`: this thread's own connection, which is returned for a database in memory: no other connection sees it.
+        """
         if here.is_in_memory_db():
             return here  # type: ignore[no-any-return]
-        wanted = os.getpid(), str(here.settings_dict["NAME"])
-        if self._opened is None or self._opened_for != wanted:
-            self._opened, self._opened_for = here.copy(), wanted
+        process_and_file = os.getpid(), str(here.settings_dict["NAME"])
+        if self._opened is None or self._opened_for != process_and_file:
+            self._opened, self._opened_for = here.copy(), process_and_file
             self._opened.inc_thread_sharing()
-        self._opened.close_if_unusable_or_obsolete()  # as Django does with each thread's own where a request begins
+        # As Django does with each thread's own connection at the start of a request.
+        self._opened.close_if_unusable_or_obsolete()
         return self._opened
 
 
 @lru_cache(maxsize=1000)
 def _with_marks(sql: str) -> str:
-    """Put `?` in the place of each `%s`."""
+    """Return the SQL with `?` in the place of each `%s`."""
     return sql.replace("%s", "?")
 
 
 @lru_cache(maxsize=1000)
 def _time_text(value: datetime) -> Any:
+    """Return the time as Django stores it in SQLite."""
     return connection.ops.adapt_datetimefield_value(value)

@@ -1,13 +1,13 @@
-"""Admission: all limits checked, and the row, its hold and the counters written, all or nothing.
+"""Admission: checks all limits, and writes the row, its hold and the counters, all or nothing.
 
-1. `counters.ensure_windows` opens the windows that this process has not seen open, before the transaction.
+1. `counters.ensure_windows` inserts the windows that this process has not seen yet, before the transaction.
 2. `engine.run_plan` runs one transaction: the caller's INSERTs (row, labels, hold, event, audit entry) and, in this
-   order of locks, the required rows, the key with its tenant, the counters where they have capacity. It is kept only
-   where no required row is missing, key and tenant are as they were read, and every counter had capacity.
-3. Where it was taken back, `_raise_reason` reads why and raises. Where no reason is left, since a window was missing or
-   capacity was given back in between, the plan is run again.
+   order of locks, the required rows, the key with its tenant, the counters that have capacity. The transaction commits
+   only if no required row is missing, key and tenant are as they were read, and every counter had capacity.
+3. After a rollback, `_raise_reason` reads why and raises. If no reason is left, since a window was missing or capacity
+   was given back in between, the plan is run again.
 
-A caller tries again only after `KeyChanged` and `RequiredRowMissing`, with what it then reads.
+A caller tries again only after `KeyChanged` and `RequiredRowMissing`, with what the caller then reads.
 """
 
 from collections.abc import Sequence
@@ -21,13 +21,13 @@ from tenants.db.operations import Plan, Statement
 from tenants.errors import BudgetReached, InvalidKey, LimitReached, TenantSuspended
 from tenants.limits import counters, windows
 from tenants.limits.counters import CounterCharge
-from tenants.limits.windows import Charge, Kind, Standing
+from tenants.limits.windows import Charge, Kind, LimitUsage
 from tenants.models import ApiKey, Limits
 
-MAX_RUNS = 10  # of one plan that is refused for no reason that can be read afterwards
+MAX_RUNS = 10  # of one plan whose refusal has no reason that can be read afterwards
 
 LIMITS = [(holder, name) for holder in ("tenant", "key") for name in Limits.NAMES]
-# A key and its tenant, with all that an admission goes by.
+# A key and its tenant, with every column that decides an admission.
 HOLDER = """
 SELECT key.revoked_at IS NULL AND tenant.suspended_at IS NULL AS is_open, tenant.time_zone, {limits}
   FROM tenants_apikey key JOIN tenants_tenant tenant ON tenant.id = key.tenant_id WHERE key.id = %s {{after}}
@@ -35,30 +35,29 @@ SELECT key.revoked_at IS NULL AND tenant.suspended_at IS NULL AS is_open, tenant
 
 
 class KeyChanged(Exception):
-    """The key's or the tenant's limits, or the time zone in which its days and months begin, are others than were read
-    with the key."""
+    """The limits of the key or the tenant, or the tenant's time zone, have changed since the key was read."""
 
 
 class RequiredRowMissing(Exception):
-    """A row that the plan requires is not there any more."""
+    """A row that the plan requires was deleted."""
 
 
 def admit(
     key: ApiKey, charges: Sequence[Charge], writes: Sequence[Statement], required: Statement, required_count: int
-) -> list[Standing]:
-    """Write `writes` and charge the counters of the key and its tenant; return how each limit stands then.
+) -> list[LimitUsage]:
+    """Run `writes` and charge the counters of the key and its tenant. Return the usage of each limit after that.
 
-    `required`: a SELECT that finds `required_count` rows, or the plan is refused. Raises LimitReached, TenantSuspended,
-    InvalidKey, KeyChanged or RequiredRowMissing, and what the database raises; then nothing is written.
+    `required`: a SELECT that has to find `required_count` rows. Raise LimitReached, TenantSuspended, InvalidKey,
+    KeyChanged or RequiredRowMissing, or an error of the database; then nothing is written.
     """
-    charged = counters.charges_of(key, charges)
+    charged = counters.charges_by_holder(key, charges)
     plan = Plan(
         writes=writes,
         required=required,
         required_count=required_count,
         holder=Statement(HOLDER, [key.pk]),
         expected=_expected(key),
-        counters=counters.charging(key.tenant_id, charged),
+        counters=counters.charge_statement(key.tenant_id, charged),
         counters_count=len(charged),
         returning=counters.RETURNING,
     )
@@ -66,29 +65,29 @@ def admit(
         counters.ensure_windows(key.tenant_id, charged)
         rows = engine.run_plan(plan)
         if rows is not None:
-            used = counters.used_by(rows)
-            return [one.standing(used[one.name], key.tenant) for one in charged]
+            used = counters.used_from_rows(rows)
+            return [counter.usage(used[counter.name], key.tenant) for counter in charged]
         _raise_reason(key, charged, plan)
     raise OperationalError(f"an admission was refused {MAX_RUNS} times, and each time the reason was gone when read")
 
 
 def check_capacity(key: ApiKey, charges: Sequence[Charge]) -> None:
-    """Look without a lock, before anything costly is done. Raises TenantSuspended or LimitReached."""
+    """Check the limits without a lock, before any costly work. Raise TenantSuspended or LimitReached."""
     if key.tenant.suspended_at:
         raise TenantSuspended
-    charged = counters.charges_of(key, charges)
-    _raise_where_full(key, charged, counters.read(key.tenant_id, charged))
+    charged = counters.charges_by_holder(key, charges)
+    _raise_where_full(key, charged, counters.read_used(key.tenant_id, charged))
 
 
 def _expected(key: ApiKey) -> dict[str, Any]:
-    """Return the row of HOLDER by which the plan was made: as the key, which was read some time ago, has it."""
+    """Return the row of HOLDER that the plan expects: the values of the key, which was read some time ago."""
     holders = {"tenant": key.tenant, "key": key}
     limits = {f"{holder}_{name}": getattr(holders[holder], name) for holder, name in LIMITS}
     return {"is_open": True, "time_zone": key.tenant.time_zone, **limits}
 
 
 def _raise_reason(key: ApiKey, charged: Sequence[CounterCharge], plan: Plan) -> None:
-    """Raise why the plan was refused. Return where no reason is left: it may be run again."""
+    """Raise the reason why the plan was refused. Return if no reason is left: the plan may be run again."""
     now = ApiKey.objects.select_related("tenant").get(pk=key.pk)
     if now.revoked_at is not None:
         raise InvalidKey
@@ -98,32 +97,36 @@ def _raise_reason(key: ApiKey, charged: Sequence[CounterCharge], plan: Plan) -> 
         raise KeyChanged
     if len(engine.run(*plan.required)) != plan.required_count:
         raise RequiredRowMissing
-    used = counters.read(key.tenant_id, charged)
+    used = counters.read_used(key.tenant_id, charged)
     if len(used) < len(charged):
         counters.forget_open_windows()
     _raise_where_full(key, charged, used)
 
 
 def _raise_where_full(key: ApiKey, charged: Sequence[CounterCharge], used: counters.Used) -> None:
-    """Raise LimitReached for the full window that keeps the caller waiting longest: a retry before it resets would be
-    in vain."""
-    standings = [(one, one.standing(used.get(one.name, 0), key.tenant)) for one in charged]
-    full = [(one, at) for one, at in standings if one.limit is not None and at.used + one.charge.amount > one.limit]
+    """Raise LimitReached for the full window that resets last: a retry before that would be in vain.
+
+    Return if every window has capacity.
+    """
+    usages = [(counter.usage(used.get(counter.name, 0), key.tenant), counter.charge.amount) for counter in charged]
+    full = [
+        (usage, amount) for usage, amount in usages if usage.limit is not None and usage.used + amount > usage.limit
+    ]
     if full:
-        one, at = max(full, key=lambda pair: pair[1].resets_at or windows.EPOCH)
-        raise refusal(at, one.charge.amount)
+        usage, amount = max(full, key=lambda pair: pair[0].resets_at or windows.EPOCH)
+        raise refusal(usage, amount)
 
 
-def refusal(standing: Standing, amount: int) -> LimitReached:
-    """Return the refusal of a charge of `amount` by the full window."""
-    kind, resets_at = standing.kind, standing.resets_at
+def refusal(usage: LimitUsage, amount: int) -> LimitReached:
+    """Return the error that refuses a charge of `amount` to the full window."""
+    kind, resets_at = usage.kind, usage.resets_at
     return (BudgetReached if kind == Kind.USD_PER_MONTH else LimitReached)(
-        whose="this key" if standing.of_key else "the tenant",
+        holder="this key" if usage.is_of_key else "the tenant",
         limit_name=kind.value,
-        limit=windows.shown(kind, standing.limit or 0),
-        used=windows.shown(kind, standing.used),
-        left=windows.shown(kind, standing.remaining or 0),
-        wanted=windows.shown(kind, amount),
-        standing=standing,
+        limit=windows.format_amount(kind, usage.limit or 0),
+        used=windows.format_amount(kind, usage.used),
+        remaining=windows.format_amount(kind, usage.remaining or 0),
+        required=windows.format_amount(kind, amount),
+        usage=usage,
         remedy=f"It resets at {times.rfc3339(resets_at, 'seconds')}." if resets_at else "It frees as generations end.",
     )

@@ -1,13 +1,13 @@
-"""The RateLimit and RateLimit-Policy header fields for the limit that is tightest.
+"""Renders the RateLimit and RateLimit-Policy header fields for the tightest limit.
 
-Source: draft-ietf-httpapi-ratelimit-headers-10. `q` is the quota, `w` its window in seconds, `qu` the unit where it is
-not requests; `r` is what remains, `t` the seconds until it resets.
+Source: draft-ietf-httpapi-ratelimit-headers-10. `q` is the quota, `w` the window in seconds, `qu` the unit where it is
+not requests; `r` is what remains, `t` the seconds until the window resets.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from tenants.limits.windows import Kind, Standing
+from tenants.limits.windows import Kind, LimitUsage
 
 UNITS = {
     Kind.IN_FLIGHT: "concurrent-requests",
@@ -16,24 +16,31 @@ UNITS = {
 }
 
 
-def headers(standings: Sequence[Standing], now: datetime) -> dict[str, str]:
-    """Empty where there is no limit."""
-    one = tightest(standings)
-    if one is None or one.limit is None:
+def render(usages: Sequence[LimitUsage], now: datetime) -> dict[str, str]:
+    """Return the header fields of the tightest limit; an empty dictionary without any limit."""
+    usage = tightest(usages)
+    if usage is None or usage.limit is None:
         return {}
-    name = f'"{one.kind.value}{"_of_key" if one.of_key else ""}"'
-    unit = f';qu="{UNITS[one.kind]}"' if one.kind in UNITS else ""
-    length = f";w={round((one.resets_at - one.starts_at).total_seconds())}" if one.resets_at else ""
-    left = f";t={max(0, round((one.resets_at - now).total_seconds()))}" if one.resets_at else ""
-    return {"RateLimit-Policy": f"{name};q={one.limit}{unit}{length}", "RateLimit": f"{name};r={one.remaining}{left}"}
+    name = f'"{usage.kind.value}{"_of_key" if usage.is_of_key else ""}"'
+    unit = f';qu="{UNITS[usage.kind]}"' if usage.kind in UNITS else ""
+    length = f";w={round((usage.resets_at - usage.starts_at).total_seconds())}" if usage.resets_at else ""
+    reset = f";t={max(0, round((usage.resets_at - now).total_seconds()))}" if usage.resets_at else ""
+    return {
+        "RateLimit-Policy": f"{name};q={usage.limit}{unit}{length}",
+        "RateLimit": f"{name};r={usage.remaining}{reset}",
+    }
 
 
-def tightest(standings: Sequence[Standing]) -> Standing | None:
-    """Of which the smallest share remains; among equals, the one that takes longest to reset."""
-    bounded = [one for one in standings if one.limit is not None]
-    return min(bounded, key=_room, default=None)
+def tightest(usages: Sequence[LimitUsage]) -> LimitUsage | None:
+    """Return the limit of which the smallest share remains; among equals, the one that takes longest to reset.
+
+    Return None without any limit.
+    """
+    limited = [usage for usage in usages if usage.limit is not None]
+    return min(limited, key=_remaining_share, default=None)
 
 
-def _room(one: Standing) -> tuple[float, float]:
-    share = (one.remaining or 0) / one.limit if one.limit else 0.0
-    return share, -one.resets_at.timestamp() if one.resets_at else 0.0
+def _remaining_share(usage: LimitUsage) -> tuple[float, float]:
+    """Return the share of the limit that remains, and a number that is smaller the later the limit resets."""
+    share = (usage.remaining or 0) / usage.limit if usage.limit else 0.0
+    return share, -usage.resets_at.timestamp() if usage.resets_at else 0.0

@@ -1,4 +1,4 @@
-"""The windows that limits count in: when each starts and ends, and what one generation takes of it.
+"""The usage windows that limits count in: when each starts and ends, and what one generation charges to each.
 
 Days and months begin at midnight in the tenant's time zone; minutes are the same everywhere.
 """
@@ -17,7 +17,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Charge:
-    """`amount` (a count, seconds, or micro-USD) to take from one window."""
+    """An amount (a count, seconds, or micro-USD) to take from one window."""
 
     kind: Kind
     starts_at: datetime
@@ -25,29 +25,30 @@ class Charge:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How one limit stands: of a tenant, or of a key of it."""
+class LimitUsage:
+    """A limit of a tenant or of a key, and what is used of it in the current window."""
 
     kind: Kind
-    of_key: bool
-    limit: int | None
+    is_of_key: bool  # False: of the whole tenant
+    limit: int | None  # None: unlimited
     used: int
     starts_at: datetime
-    resets_at: datetime | None  # None for `in_flight`, which frees as generations end
+    resets_at: datetime | None  # None for `in_flight`, which is freed when generations finish
 
     @property
     def remaining(self) -> int | None:
+        """What is left of the limit, never below 0; None without a limit."""
         return None if self.limit is None else max(self.limit - self.used, 0)
 
 
 def charges(price_micro: int, seconds: int, at: datetime, zone: ZoneInfo) -> list[Charge]:
-    """What one generation of `seconds` takes when it is admitted at `at`."""
+    """Return what one generation of `seconds` charges to each window when it is admitted at `at`."""
     amounts = {Kind.SECONDS_PER_MONTH: seconds, Kind.USD_PER_MONTH: price_micro}
     return [Charge(kind, start(kind, at, zone), amounts.get(kind, 1)) for kind in Kind]
 
 
 def start(kind: Kind, at: datetime, zone: ZoneInfo) -> datetime:
-    """When the window began in which `at` lies, in UTC."""
+    """Return when the window began in which `at` lies, in UTC."""
     match kind:
         case Kind.IN_FLIGHT:
             return EPOCH
@@ -61,7 +62,7 @@ def start(kind: Kind, at: datetime, zone: ZoneInfo) -> datetime:
 
 @lru_cache(maxsize=10_000)
 def end(kind: Kind, starts_at: datetime, zone: ZoneInfo) -> datetime | None:
-    """When the window is over and its successor is empty; None for `in_flight`, which never is."""
+    """Return when the window ends and an empty one follows. Return None for `in_flight`, which never ends."""
     match kind:
         case Kind.IN_FLIGHT:
             return None
@@ -75,30 +76,31 @@ def end(kind: Kind, starts_at: datetime, zone: ZoneInfo) -> datetime | None:
 
 @lru_cache(maxsize=10_000)
 def midnight(day: date, zone: ZoneInfo) -> datetime:
-    """The instant at which the day begins there, in UTC."""
+    """Return the instant at which the day begins in the time zone, in UTC."""
     return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
 
 
 def month(at: datetime, zone: ZoneInfo) -> date:
-    """The first day of the month in which `at` lies there."""
+    """Return the first day of the month in which `at` lies in the time zone."""
     return at.astimezone(zone).date().replace(day=1)
 
 
 def next_month(day: date) -> date:
-    """The first of the month after that day's."""
+    """Return the first day of the month after the day's month."""
     return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
 
 
 def limit_field(kind: Kind) -> str:
-    """The field of Limits that bounds this kind of window."""
+    """Return the name of the field of Limits that bounds this kind of window."""
     return "usd_per_month_micro" if kind == Kind.USD_PER_MONTH else kind.value
 
 
 def limit(holder: Limits, kind: Kind) -> int | None:
+    """Return the tenant's or key's limit for this kind of window; None without one."""
     value: int | None = getattr(holder, limit_field(kind))
     return value
 
 
-def shown(kind: Kind, amount: int | None) -> int | str | None:
-    """As a caller reads it: micro-USD as USD with six decimals, anything else as it is. None, no limit, stays None."""
-    return amounts.usd(amount) if kind == Kind.USD_PER_MONTH and amount is not None else amount
+def format_amount(kind: Kind, amount: int | None) -> int | str | None:
+    """Return an amount as callers read it: micro-USD as USD with six decimals, any other as it is. None stays None."""
+    return amounts.format_usd(amount) if kind == Kind.USD_PER_MONTH and amount is not None else amount

@@ -1,8 +1,8 @@
-"""What the shell's options may hold, read into what `administration` takes; anything else is a sentence."""
+"""Parsers of the shell's options, for the tenants' actions. Each raises ArgumentTypeError with a plain message."""
 
 import getpass
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -11,39 +11,54 @@ from tenants import actions, amounts
 from tenants.models import Limits, Tenant
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+MAX_COUNT = 2**31 - 1  # as the columns of limits have it
 
 
-def count(text: str) -> int:
-    if not text.isdecimal() or int(text) >= 2**31:
-        raise ArgumentTypeError(f"{text!r} is not a whole number from 0 to {2**31 - 1}")
+def parse_count(text: str) -> int:
+    """Return a whole number from 0 to MAX_COUNT."""
+    if not text.isdecimal() or int(text) > MAX_COUNT:
+        raise ArgumentTypeError(f"{text!r} is not a whole number from 0 to {MAX_COUNT}")
     return int(text)
 
 
-def micro_usd(text: str) -> int:
-    """12.5 -> 12500000."""
-    micro = signed_micro_usd(text)
+def parse_usd(text: str) -> int:
+    """Return the micro-USD of an amount of USD that is not negative: "12.5" becomes 12500000."""
+    micro = parse_signed_usd(text)
     if micro < 0:
         raise ArgumentTypeError(f"{text!r} is not an amount of USD of 0 or more")
     return micro
 
 
-def signed_micro_usd(text: str) -> int:
-    micro = amounts.micro_usd(text, actions.MOST_ADJUSTED)
+def parse_signed_usd(text: str) -> int:
+    """Return the micro-USD of an amount of USD, which may be negative."""
+    micro = amounts.parse_usd(text, actions.MAX_ADJUSTMENT_MICRO_USD)
     if micro is None:
         raise ArgumentTypeError(f"{text!r} is not an amount of USD with at most six decimals")
     return micro
 
 
-def duration(text: str) -> timedelta:
-    """30m, 24h or 90d."""
+def parse_duration(text: str) -> timedelta:
+    """Return the duration of a text such as 30m, 24h or 90d."""
     number, unit = text[:-1], text[-1:]
     if not (number.isascii() and number.isdecimal() and len(number) < 6 and unit in UNITS):
         raise ArgumentTypeError(f"{text!r} is not a time such as 30m, 24h or 90d")
     return timedelta(**{UNITS[unit]: int(number)})
 
 
-def month(text: str) -> date:
-    """2026-11 -> its first day."""
+def parse_seconds(text: str) -> int:
+    """Return the seconds of a text such as 30m, 24h or 90d."""
+    return int(parse_duration(text).total_seconds())
+
+
+def parse_days(text: str) -> int:
+    """Return a number of days."""
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise ArgumentTypeError(f"{text!r} is not a number of days")
+    return int(text)
+
+
+def parse_month(text: str) -> date:
+    """Return the first day of a month such as 2026-11."""
     try:
         first = datetime.strptime(text, "%Y-%m").date()  # noqa: DTZ007 a month has no time
         return first.replace(year=first.year if 2000 <= first.year < 3000 else 0)
@@ -51,51 +66,44 @@ def month(text: str) -> date:
         raise ArgumentTypeError(f"{text!r} is not a month such as 2026-11") from error
 
 
-def user() -> str:
-    """Who typed the command, as the audit log names them."""
+def allow_none(parse: Callable[[str], int]) -> Callable[[str], int | None]:
+    """Return a parser that also accepts `none`, and returns None for it."""
+
+    def parse_or_none(text: str) -> int | None:
+        """Return None for `none`, or the parsed value."""
+        return None if text == "none" else parse(text)
+
+    return parse_or_none
+
+
+def add_limits(parser: ArgumentParser, *, may_be_none: bool = False) -> None:
+    """Add an option for each limit. An option that is not used is not among the parsed options."""
+    add, wrap = partial(parser.add_argument, default=SUPPRESS), allow_none if may_be_none else (lambda parse: parse)
+    for name in Limits.COUNTS:
+        add(f"--{name.replace('_', '-')}", type=wrap(parse_count), metavar="N")
+    add("--usd-per-month", dest="usd_per_month_micro", type=wrap(parse_usd), metavar="USD")
+
+
+def add_generation_policy(parser: ArgumentParser) -> None:
+    """Add an option for each field of the generation policy, with the same rule."""
+    add = partial(parser.add_argument, default=SUPPRESS)
+    in_doubt = "if a submission is in doubt: hold it for an operator, fail it, or resubmit it once, which may pay twice"
+    add("--on-doubt", choices=Tenant.OnDoubt.values, help=in_doubt)
+    deadline = "how long a generation waits while the upstream accepts none, such as 90m; none: SUBMIT_DEADLINE"
+    add("--submit-deadline", type=allow_none(parse_seconds), metavar="TIME", help=deadline)
+    for name, files in {"video": "videos", "input": "input images"}.items():
+        retention = f"days for which {files} are stored; 0: for ever; none: {name.upper()}_DAYS"
+        add(f"--{name}-days", type=allow_none(parse_days), metavar="N", help=retention)
+
+
+def select_options(options: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Return the options of these names that were used."""
+    return {name: options[name] for name in names if name in options}
+
+
+def user_name() -> str:
+    """Return the name of the operating system's user, for the audit log; "unknown" where there is none."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name
         return "unknown"
-
-
-def or_none(read: Any) -> Any:
-    def reader(text: str) -> int | None:
-        return None if text == "none" else read(text)
-
-    return reader
-
-
-def add_limits(action: ArgumentParser, *, may_be_none: bool = False) -> None:
-    """Those that are not given are not in the options at all."""
-    add, wrapped = partial(action.add_argument, default=SUPPRESS), or_none if may_be_none else (lambda read: read)
-    for name in Limits.COUNTS:
-        add(f"--{name.replace('_', '-')}", type=wrapped(count), metavar="N")
-    add("--usd-per-month", dest="usd_per_month_micro", type=wrapped(micro_usd), metavar="USD")
-
-
-def add_wants(action: ArgumentParser) -> None:
-    """How its generations are treated; those that are not given are not in the options at all."""
-    add = partial(action.add_argument, default=SUPPRESS)
-    doubt = "where a submit's answer is lost: hold it for ops, fail it, or resubmit it once, which may pay twice"
-    add("--on-doubt", choices=Tenant.OnDoubt.values, help=doubt)
-    deadline = "how long one waits for an upstream that takes none, such as 90m; none: as SUBMIT_DEADLINE says"
-    add("--submit-deadline", type=or_none(seconds), metavar="TIME", help=deadline)
-    for name, things in {"video": "videos", "input": "pictures"}.items():
-        kept = f"how long its {things} are kept; 0: for ever; none: as {name.upper()}_DAYS says"
-        add(f"--{name}-days", type=or_none(days), metavar="N", help=kept)
-
-
-def days(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) < 10):
-        raise ArgumentTypeError(f"{text!r} is not a number of days")
-    return int(text)
-
-
-def seconds(text: str) -> int:
-    return int(duration(text).total_seconds())
-
-
-def given(options: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """Return those of the options that were given: Limits.NAMES, or Tenant.WANTS."""
-    return {name: options[name] for name in names if name in options}

@@ -1,7 +1,6 @@
-"""Holds, captures and releases, and the room that each takes in the windows of a tenant and of its key.
+"""Holds, captures, releases and adjustments: ledger entries, which are never changed, and the counters they charge.
 
-Everything here runs inside the caller's transaction, and changes windows only under the tenant's row lock: a limit that
-is being lowered, and admissions by other processes, come wholly before or wholly after.
+Every function that writes runs in the caller's transaction, and changes counters only under the tenant's row lock.
 """
 
 from collections import Counter
@@ -10,19 +9,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet, Sum
 
+from tenants import locks
 from tenants.db.operations import Statement
 from tenants.db.prepared_statements import Insert
 from tenants.limits import counters, windows
 from tenants.limits.counters import CounterCharge
 from tenants.limits.windows import Charge, Kind
-from tenants.models import ApiKey, LedgerEntry, Tenant
+from tenants.models import ApiKey, LedgerEntry, Tenant, Window
 
 Entry = LedgerEntry.Kind
-Name = tuple[int | None, str, datetime]  # holder, kind and start of a window
+WindowName = tuple[int | None, str, datetime]  # api_key_id of the holder (None: the tenant), kind and start
 # A rate counts requests, so it is not given back when a generation ends without a video.
-GIVEN_BACK = {
+RETURNED_KINDS = {
     Entry.CAPTURE: {Kind.IN_FLIGHT},
     Entry.RELEASE: set(Kind) - {Kind.REQUESTS_PER_MINUTE},
 }
@@ -32,74 +32,78 @@ _insert = Insert(LedgerEntry)
 
 @dataclass(frozen=True)
 class Purchase:
-    """What a hold is for."""
+    """The video for which a price is held."""
 
     generation_id: UUID
-    item: str  # as a bill names it
+    item: str  # the name on the bill
     seconds: int
     price_micro: int
     at: datetime
     charges: Sequence[Charge]
 
 
-def lock_tenant(tenant_id: int) -> Tenant:
-    """The tenant as it is now; until the transaction ends nobody else changes it or its windows."""
-    return Tenant.objects.select_for_update(no_key=True).get(pk=tenant_id)
-
-
-def lock_key(key_id: int) -> ApiKey:
-    """As `lock_tenant`, and the key with it: both as they are once the lock is had."""
-    rows = ApiKey.objects.select_related("tenant").select_for_update(no_key=True, of=("self", "tenant"))
-    return rows.get(pk=key_id)
-
-
-def hold(key: ApiKey, bought: Purchase) -> Statement:
+def hold_statement(key: ApiKey, purchase: Purchase) -> Statement:
     """Return the INSERT of the hold, for the admission's plan, which charges the counters."""
-    return _insert.of(
+    return _insert.with_values(
         tenant_id=key.tenant_id,
         api_key_id=key.pk,
         test=key.test,
-        generation_id=bought.generation_id,
+        generation_id=purchase.generation_id,
         kind=Entry.HOLD.value,
-        amount_micro=bought.price_micro,
-        item=bought.item,
-        seconds=bought.seconds,
-        windows=[[charge.kind.value, charge.starts_at.isoformat(), charge.amount] for charge in bought.charges],
-        at=bought.at,
-        month=windows.month(bought.at, key.tenant.zone),
+        amount_micro=purchase.price_micro,
+        item=purchase.item,
+        seconds=purchase.seconds,
+        windows=[[charge.kind.value, charge.starts_at.isoformat(), charge.amount] for charge in purchase.charges],
+        at=purchase.at,
+        month=windows.month(purchase.at, key.tenant.zone),
     )
 
 
 def capture(generation_id: UUID) -> bool:
-    """The video was delivered: the held price is spent. False where the hold is settled already."""
+    """Spend the held price: the video was delivered. Return False if the hold is settled already."""
     return _settle(generation_id, Entry.CAPTURE, "")
 
 
 def release(generation_id: UUID, reason: str) -> bool:
-    """There will be no video: the price, and the room in the windows charged, go back. False where it is settled."""
+    """Give back the held price and the charges of the counters: there will be no video.
+
+    Return False if the hold is settled already.
+    """
     return _settle(generation_id, Entry.RELEASE, reason)
 
 
-def fold(entries: QuerySet[LedgerEntry]) -> Counter[Name]:
-    """Return what the windows should say by these entries of one tenant: every hold, less what its end gave back, and
-    every adjustment."""
+def fold(entries: QuerySet[LedgerEntry]) -> Counter[WindowName]:
+    """Return what the counters should be by these entries of one tenant.
+
+    Every hold counts, less what its capture or release gave back, and every adjustment.
+    """
     ends = dict(entries.filter(kind__in=[Entry.CAPTURE, Entry.RELEASE]).values_list("generation_id", "kind"))
-    used: Counter[Name] = Counter()
+    used: Counter[WindowName] = Counter()
     for entry in entries.filter(kind__in=[Entry.HOLD, Entry.ADJUST]).iterator():
-        back = GIVEN_BACK[Entry(ends[entry.generation_id])] if entry.generation_id in ends else set()
+        returned = RETURNED_KINDS[Entry(ends[entry.generation_id])] if entry.generation_id in ends else set()
         for kind, starts_at, amount in entry.windows:
-            for holder in holders(entry):
-                used[holder, kind, datetime.fromisoformat(starts_at)] += 0 if kind in back else amount
+            for holder in holders_of(entry):
+                used[holder, kind, datetime.fromisoformat(starts_at)] += 0 if kind in returned else amount
     return used
 
 
 def used_since(tenant_id: int, since: datetime) -> Counter[tuple[int | None, str]]:
-    """Return what was used from then on, by holder and kind; what was carried over is not used again."""
+    """Return what was used from then on, by holder and kind. Carried-over usage is not counted twice."""
     entries = LedgerEntry.objects.filter(tenant_id=tenant_id, at__gte=since)
     used: Counter[tuple[int | None, str]] = Counter()
     for (holder, kind, _), amount in fold(entries.exclude(kind=Entry.ADJUST, amount_micro=0)).items():
         used[holder, kind] += amount
     return used
+
+
+def spent_micro(tenant: Tenant, starts_at: datetime) -> int:
+    """Return the micro-USD spent in the month that began then, without holds: a hold may still go back."""
+    entries = LedgerEntry.objects.filter(tenant=tenant, test=False)
+    ends = entries.filter(generation_id=OuterRef("generation_id")).exclude(kind=Entry.HOLD)
+    open_holds = entries.filter(~Exists(ends), kind=Entry.HOLD, at__gte=starts_at)
+    used = Window.objects.filter(tenant=tenant, api_key=None, kind=Kind.USD_PER_MONTH, starts_at=starts_at)
+    held_micro: int = open_holds.aggregate(micro=Sum("amount_micro", default=0))["micro"]
+    return (used.values_list("used", flat=True).first() or 0) - held_micro
 
 
 def adjust(
@@ -111,7 +115,7 @@ def adjust(
     at: datetime,
     api_key_id: int | None = None,
 ) -> None:
-    """What is set right by hand, in windows of a tenant that is locked, or of one of its keys. No limit refuses it."""
+    """Write an adjustment, and charge the windows of a locked tenant, or of one of its keys. No limit refuses it."""
     LedgerEntry.objects.create(
         tenant=tenant,
         at=at,
@@ -127,36 +131,40 @@ def adjust(
         counters.charge(tenant.pk, [CounterCharge(api_key_id, change, None) for change in changes])
 
 
-def _settle(generation_id: UUID, kind: Entry, reason: str) -> bool:
-    held = LedgerEntry.objects.get(generation_id=generation_id, kind=Entry.HOLD)
-    lock_tenant(held.tenant_id)
-    if LedgerEntry.objects.filter(generation_id=generation_id, kind__in=[Entry.CAPTURE, Entry.RELEASE]).exists():
-        return False
-    LedgerEntry.objects.create(
-        tenant_id=held.tenant_id,
-        api_key_id=held.api_key_id,
-        test=held.test,
-        generation_id=generation_id,
-        kind=kind,
-        amount_micro=held.amount_micro,
-        reason=reason[:200],
-    )
-    counters.charge(held.tenant_id, _given_back(held, GIVEN_BACK[kind]))
-    return True
+def holders_of(entry: LedgerEntry) -> list[int | None]:
+    """Return the holders whose windows the entry charges: keys by their id, None for the tenant.
 
-
-def _given_back(held: LedgerEntry, kinds: set[Kind]) -> list[CounterCharge]:
-    back = [
-        Charge(Kind(kind), datetime.fromisoformat(starts_at), -amount)
-        for kind, starts_at, amount in held.windows
-        if kind in kinds
-    ]
-    return [CounterCharge(holder, charge, None) for holder in holders(held) for charge in back]
-
-
-def holders(entry: LedgerEntry) -> list[int | None]:
-    """Return whose windows an entry charges: an adjustment those of one holder; a hold the tenant's (None), unless it
-    is a test, and its key's."""
+    An adjustment charges one holder. A hold charges its key and, unless it is a test, the tenant.
+    """
     if entry.kind == Entry.ADJUST:
         return [entry.api_key_id]
     return [*([] if entry.test else [None]), *([entry.api_key_id] if entry.api_key_id else [])]
+
+
+def _settle(generation_id: UUID, kind: Entry, reason: str) -> bool:
+    """Write the capture or release of the hold and give back its charges. Return False if it is settled already."""
+    hold = LedgerEntry.objects.get(generation_id=generation_id, kind=Entry.HOLD)
+    locks.lock_tenant(hold.tenant_id)
+    if LedgerEntry.objects.filter(generation_id=generation_id, kind__in=[Entry.CAPTURE, Entry.RELEASE]).exists():
+        return False
+    LedgerEntry.objects.create(
+        tenant_id=hold.tenant_id,
+        api_key_id=hold.api_key_id,
+        test=hold.test,
+        generation_id=generation_id,
+        kind=kind,
+        amount_micro=hold.amount_micro,
+        reason=reason[:200],
+    )
+    counters.charge(hold.tenant_id, _returned_charges(hold, RETURNED_KINDS[kind]))
+    return True
+
+
+def _returned_charges(hold: LedgerEntry, kinds: set[Kind]) -> list[CounterCharge]:
+    """Return the hold's charges of these kinds with negative amounts, for each holder."""
+    charges = [
+        Charge(Kind(kind), datetime.fromisoformat(starts_at), -amount)
+        for kind, starts_at, amount in hold.windows
+        if kind in kinds
+    ]
+    return [CounterCharge(holder, charge, None) for holder in holders_of(hold) for charge in charges]

@@ -1,7 +1,7 @@
 """A tenant's bill for one month: what was bought, by day, key and item, from the ledger alone.
 
-A generation is on the bill of the month that admitted it, whose budget it was held against. What is still held then is
-shown beside it: the bill is final once that is nothing.
+A generation is on the bill of the month that admitted it, whose budget the hold charged. The bill shows open holds
+beside the total, and is final once there are none.
 """
 
 from collections.abc import Iterator
@@ -21,9 +21,11 @@ COLUMNS = ["day", "key", "label", "item", "unit_usd", "generations", "seconds", 
 
 @dataclass(frozen=True)
 class Statement:
+    """The bill of one month."""
+
     tenant: Tenant
-    month: date  # its first day
-    lines: list[dict[str, Any]]  # COLUMNS each
+    month: date  # the first day
+    rows: list[dict[str, Any]]  # each with COLUMNS
     captured_micro: int
     adjusted_micro: int
     held_micro: int
@@ -31,30 +33,32 @@ class Statement:
 
     @property
     def total_micro(self) -> int:
+        """The amount to pay in micro-USD, without open holds."""
         return self.captured_micro + self.adjusted_micro
 
 
-def of(tenant: Tenant, month: date) -> Statement:
-    """`month` is any day of it, in the calendar that the tenant had then."""
+def build(tenant: Tenant, month: date) -> Statement:
+    """Return the bill of the month in which the day `month` lies, by the tenant's calendar of that time."""
     first = month.replace(day=1)
     entries = LedgerEntry.objects.filter(tenant=tenant, test=False, month=first)
-    bought = _bought(entries.filter(kind=Entry.HOLD), tenant)
-    # A carry-over to another time zone has no amount, and no place on a bill.
-    adjusted = list(entries.filter(kind=Entry.ADJUST).exclude(amount_micro=0).order_by("pk"))
-    captured = [row for row in bought if row["end"] == Entry.CAPTURE]
-    open_ = [row for row in bought if row["end"] is None]
+    purchases = _purchases(entries.filter(kind=Entry.HOLD), tenant)
+    # Usage that was carried over to another time zone has no amount, and no place on a bill.
+    adjustments = list(entries.filter(kind=Entry.ADJUST).exclude(amount_micro=0).order_by("pk"))
+    captured = [row for row in purchases if row["end"] == Entry.CAPTURE]
+    held = [row for row in purchases if row["end"] is None]
     return Statement(
         tenant=tenant,
         month=first,
-        lines=[*map(_line, captured), *_adjustments(adjusted, tenant)],
+        rows=[*map(_purchase_row, captured), *_adjustment_rows(adjustments, tenant)],
         captured_micro=sum(row["micro"] for row in captured),
-        adjusted_micro=sum(entry.amount_micro for entry in adjusted),
-        held_micro=sum(row["micro"] for row in open_),
-        held=sum(row["generations"] for row in open_),
+        adjusted_micro=sum(entry.amount_micro for entry in adjustments),
+        held_micro=sum(row["micro"] for row in held),
+        held=sum(row["generations"] for row in held),
     )
 
 
-def _bought(holds: QuerySet[LedgerEntry], tenant: Tenant) -> list[dict[str, Any]]:
+def _purchases(holds: QuerySet[LedgerEntry], tenant: Tenant) -> list[dict[str, Any]]:
+    """Return the sums of the holds by day, key, item, price and end: capture, release, or None for an open hold."""
     ends = LedgerEntry.objects.filter(generation_id=OuterRef("generation_id"), kind__in=[Entry.CAPTURE, Entry.RELEASE])
     rows = holds.annotate(end=Subquery(ends.values("kind")[:1]), day=TruncDate("at", tzinfo=tenant.zone))
     grouped = rows.values("day", "api_key__prefix", "api_key__label", "item", "amount_micro", "end")
@@ -62,21 +66,23 @@ def _bought(holds: QuerySet[LedgerEntry], tenant: Tenant) -> list[dict[str, Any]
     return [dict(row) for row in sums.order_by("day", "api_key__prefix", "item", "amount_micro")]
 
 
-def _line(row: dict[str, Any]) -> dict[str, Any]:
+def _purchase_row(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a sum of holds with the bill's COLUMNS."""
     return {
         "day": row["day"].isoformat(),
         "key": row["api_key__prefix"] or "",
         "label": row["api_key__label"] or "",
         "item": row["item"],
-        "unit_usd": amounts.usd(row["amount_micro"]),
+        "unit_usd": amounts.format_usd(row["amount_micro"]),
         "generations": row["generations"],
         "seconds": row["video"],
-        "usd": amounts.usd(row["micro"]),
+        "usd": amounts.format_usd(row["micro"]),
     }
 
 
-def _adjustments(entries: list[LedgerEntry], tenant: Tenant) -> Iterator[dict[str, Any]]:
+def _adjustment_rows(entries: list[LedgerEntry], tenant: Tenant) -> Iterator[dict[str, Any]]:
+    """Yield each adjustment with the bill's COLUMNS."""
     for entry in entries:
-        day, amount = entry.at.astimezone(tenant.zone).date().isoformat(), amounts.usd(entry.amount_micro)
-        none = {"key": "", "label": "", "generations": 0, "seconds": 0}
-        yield {**none, "day": day, "item": f"adjustment: {entry.reason}", "unit_usd": amount, "usd": amount}
+        day, amount = entry.at.astimezone(tenant.zone).date().isoformat(), amounts.format_usd(entry.amount_micro)
+        empty = {"key": "", "label": "", "generations": 0, "seconds": 0}
+        yield {**empty, "day": day, "item": f"adjustment: {entry.reason}", "unit_usd": amount, "usd": amount}

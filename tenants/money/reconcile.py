@@ -1,4 +1,4 @@
-"""Whether the windows still say what the ledger says: the ledger is the truth, the windows are its cache."""
+"""Compares the counters with the ledger: the ledger is the truth, the counters are its cache."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,50 +8,59 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from tenants import locks
 from tenants.db.engine import engine
 from tenants.limits.windows import Kind
 from tenants.models import LedgerEntry, Window
 from tenants.money import ledger
 
-# Minutes are deleted when they are old (counters.MINUTES_KEPT): only those that surely are there still are compared.
-MINUTES_COMPARED = timedelta(hours=1)
+# Old minutes are deleted (counters.MINUTE_RETENTION): only minutes whose rows surely exist are compared.
+MAX_MINUTE_AGE = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
 class Difference:
+    """A counter that is not the sum of the ledger's entries."""
+
     tenant_id: int
     api_key_id: int | None  # None: a window of the whole tenant
     kind: str
     starts_at: datetime
-    counter: int  # what the window says
-    ledger: int  # what it should say
+    counter: int  # the counter's value
+    ledger: int  # the right value
 
 
 def check(tenant_id: int) -> list[Difference]:
-    """Every window of the tenant and of its keys whose counter is not the fold of the ledger."""
+    """Return every counter of the tenant and of its keys that differs from the ledger."""
     with engine.snapshot():
         return list(_differences(tenant_id))
 
 
 def rebuild(tenant_id: int) -> list[Difference]:
-    """As `check`, and sets each counter right, while the tenant's admissions wait."""
+    """Set every differing counter to the ledger's value, and return the differences. Admissions of the tenant wait."""
     with transaction.atomic():
-        ledger.lock_tenant(tenant_id)
-        found = list(_differences(tenant_id))
-        for wrong in found:
-            row: dict[str, Any] = {"tenant_id": tenant_id, "api_key_id": wrong.api_key_id, "kind": wrong.kind}
-            Window.objects.update_or_create(**row, starts_at=wrong.starts_at, defaults={"used": wrong.ledger})
-    return found
+        locks.lock_tenant(tenant_id)
+        differences = list(_differences(tenant_id))
+        for difference in differences:
+            window: dict[str, Any] = {
+                "tenant_id": tenant_id,
+                "api_key_id": difference.api_key_id,
+                "kind": difference.kind,
+                "starts_at": difference.starts_at,
+            }
+            Window.objects.update_or_create(**window, defaults={"used": difference.ledger})
+    return differences
 
 
 def _differences(tenant_id: int) -> Iterator[Difference]:
-    since = timezone.now() - MINUTES_COMPARED
+    """Yield the differences, the tenant's first, then each key's, by kind and start."""
+    since = timezone.now() - MAX_MINUTE_AGE
     counters = {
         (row.api_key_id, row.kind, row.starts_at): row.used for row in Window.objects.filter(tenant_id=tenant_id)
     }
     folded = ledger.fold(LedgerEntry.objects.filter(tenant_id=tenant_id))
     for name in sorted(counters.keys() | folded.keys(), key=lambda name: (name[0] or 0, *name[1:])):
         api_key_id, kind, starts_at = name
-        counter, should = counters.get(name, 0), folded[name]
-        if counter != should and (kind != Kind.REQUESTS_PER_MINUTE or starts_at >= since):
-            yield Difference(tenant_id, api_key_id, kind, starts_at, counter, should)
+        counter, right = counters.get(name, 0), folded[name]
+        if counter != right and (kind != Kind.REQUESTS_PER_MINUTE or starts_at >= since):
+            yield Difference(tenant_id, api_key_id, kind, starts_at, counter, right)

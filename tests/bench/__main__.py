@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-from deploy import stack
+from deploy import stack, waiting
 from tests.bench import serving, table, working
 from tests.bench.table import Line
 
@@ -37,7 +37,7 @@ def main() -> int:
         store = stack.seaweedfs(folder / "s3", folder / "log", ports, *keys)
         try:
             url = f"http://127.0.0.1:{ports[0]}"
-            stack.wait_until_answers(store, url)
+            waiting.until_answers(store, url)
             s3 = {"S3_BUCKET": "bench", "S3_ENDPOINT_URL": url, "S3_PUBLIC_URL": url}
             s3 |= {"AWS_ACCESS_KEY_ID": keys[0], "AWS_SECRET_ACCESS_KEY": keys[1]}
             serving._client(s3).create_bucket(Bucket="bench")

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from deploy import stack
+from deploy import stack, waiting
 from tests.bench.serving import ROUNDS, Site
 from tests.bench.table import Line
 
@@ -35,7 +35,7 @@ def upstream(folder: Path, *, begin: float = 0.0, spread: float = 1.0, count: in
     process = stack.Process("upstream", command, os.environ, folder)
     url = f"http://127.0.0.1:{port}"
     try:
-        stack.wait_until_answers(process, f"{url}/x-0")
+        waiting.until_answers(process, f"{url}/x-0")
         yield url
     finally:
         stack.stop([process])

@@ -18,10 +18,10 @@ from schemathesis.transport.serialization import Binary
 
 from seedance_service.docs.openapi import examples
 from tests.contract import checks  # noqa: F401  # the checks register themselves
-from tests.support.images import base64_of, data_uri, picture
+from tests.support.images import base64_of, data_uri, image_bytes
 
 ROWS: dict[str, Any] = json.loads(Path(os.environ["CONTRACT"]).read_text())
-FILES = [picture(320, 320, "PNG"), picture(), picture(301, 700, "GIF"), picture(5999, 2400, "WEBP")]
+FILES = [image_bytes(320, 320, "PNG"), image_bytes(), image_bytes(301, 700, "GIF"), image_bytes(5999, 2400, "WEBP")]
 TEXTS = ["https://images.example/1.jpg", base64_of(FILES[0]), data_uri(FILES[1]), f" {data_uri(FILES[2], 'gif')}\n"]
 IDS = [row_id for kind in ("generations", "endpoints", "deliveries") for row_id in ROWS[kind]]
 DAYS = st.dates(date(2000, 1, 1), date(2999, 12, 31)).map(str)

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from tests.contract.service import Service
-from tests.support.images import data_uri, picture
+from tests.support.images import data_uri, image_bytes
 
 MAX_WAIT_SECONDS = 60.0  # for the first generations to end and to be delivered
 
@@ -21,8 +21,8 @@ class Alice:
     def create_rows(self) -> dict[str, Any]:
         """Create generations, endpoints and deliveries, and return their ids. A DELETE may take those in `spare`."""
         endpoints = [self._create("webhook-endpoints", url=f"{self._outside}/hook") for _ in range(3)]
-        generations = [self._create_generation(data_uri(picture())) for _ in range(3)]
-        generations.append(self._create_generation(f"{self._outside}/picture.jpg"))
+        generations = [self._create_generation(data_uri(image_bytes())) for _ in range(3)]
+        generations.append(self._create_generation(f"{self._outside}/image.jpg"))
         deliveries = self._wait_for_deliveries(len(generations) * (1 + len(endpoints)))
         lists = ("/v1/generations", "/v1/webhook-deliveries")
         return {

@@ -13,7 +13,7 @@ from typing import Any
 
 from deploy import stack
 from generations.worker.processes import die_with_parent
-from tests.support.images import picture
+from tests.support.images import image_bytes
 
 INHERITED = ("PATH", "HOME", "LANG", "VIRTUAL_ENV")
 
@@ -32,7 +32,7 @@ class AnyPath(BaseHTTPRequestHandler):
     """The handler of all requests to the outside server."""
 
     def do_GET(self) -> None:
-        self._answer(200, picture())
+        self._answer(200, image_bytes())
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy import stack
+from deploy import stack, waiting
 from deploy.stack import Process, StackError
 
 SERVER = "import http.server as h; h.HTTPServer(('127.0.0.1', {port}), h.BaseHTTPRequestHandler).serve_forever()"
@@ -37,13 +37,13 @@ def test_seaweedfs_gets_five_ports_whose_twins_are_free_too() -> None:
     ports = stack.seaweedfs_ports(20_000, but=20_001)
     assert len(set(ports)) == 5
     assert 20_001 not in ports
-    assert all(stack.is_free(port + stack.GRPC) for port in ports)
+    assert all(stack.is_free(port + stack.GRPC_OFFSET) for port in ports)
 
 
 def test_it_waits_for_the_processs_own_answer(tmp_path: Path) -> None:
     port = stack.free_port(9_000 + os.getpid() % 900)
     process = python(SERVER.format(port=port), tmp_path)
-    stack.wait_until_answers(process, f"http://127.0.0.1:{port}/")
+    waiting.until_answers(process, f"http://127.0.0.1:{port}/")
     assert process.listens_on(port)
     stack.stop([process])
     assert process.has_ended()
@@ -52,7 +52,7 @@ def test_it_waits_for_the_processs_own_answer(tmp_path: Path) -> None:
 def test_a_strangers_port_is_not_taken_for_the_processs_own(tmp_path: Path, port: int) -> None:
     process = python("import time; time.sleep(0.5); print('I could not bind')", tmp_path)
     with pytest.raises(StackError, match="I could not bind"):
-        stack.wait_until_answers(process, f"http://127.0.0.1:{port}/")
+        waiting.until_answers(process, f"http://127.0.0.1:{port}/")
     stack.stop([process])
 
 
@@ -76,9 +76,9 @@ def test_a_process_that_does_not_listen_to_sigterm_is_killed(tmp_path: Path, cap
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
     )
     command = [sys.executable, "-c", stubborn]
-    process = Process("stubborn", command, os.environ, tmp_path, stops_within=0.5)
+    process = Process("stubborn", command, os.environ, tmp_path, stop_seconds=0.5)
     ends = time.monotonic() + 10
-    while "up" not in process.last_words() and time.monotonic() < ends:
+    while "up" not in process.log_tail() and time.monotonic() < ends:
         time.sleep(0.02)
     stack.stop([process])
     assert process.has_ended()

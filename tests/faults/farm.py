@@ -24,7 +24,7 @@ from generations.media import videos  # noqa: F401  what a sweep will need
 from generations.models import Generation
 from generations.ops import in_doubt
 from generations.worker import loop
-from tenants.actions import Actor
+from tenants.audit import Actor
 from tenants.errors import Refusal
 
 log = logging.getLogger("farm")

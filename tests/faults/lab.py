@@ -19,12 +19,12 @@ from typing import Any
 
 import httpx
 
-from deploy import stack
+from deploy import stack, waiting
 from generations.telemetry.failpoints import NAMES
 from tests.faults import proxy
 from tests.faults.database import Postgres, Sqlite
 from tests.faults.upstream import LabUpstream, sha256_of
-from tests.support.images import base64_of, picture
+from tests.support.images import base64_of, image_bytes
 
 ENTRANCES = ["/v3/async/seedance-v1-lite-i2v", "/v1/generations"]
 LIMITED_TO = 10  # in flight, of the tenant `limited`
@@ -94,7 +94,7 @@ class Lab:
         access, secret = "lab-access-key", secrets.token_hex(16)
         s3 = self.processes["s3"] = stack.seaweedfs(self.folder / "s3", self.folder / "log", ports, access, secret)
         self.s3_url = f"http://127.0.0.1:{ports[0]}"
-        stack.wait_until_answers(s3, self.s3_url)
+        waiting.until_answers(s3, self.s3_url)
         self.proxy = proxy.Proxy("127.0.0.1", ports[0])
         port = stack.free_port(31_000 + os.getpid() % 3000)
         self.url = f"http://127.0.0.1:{port}"
@@ -137,7 +137,7 @@ class Lab:
             self._starts["farm"] = lambda: stack.Process("farm", farm, self.env, logs)
         for name, begin in self._starts.items():
             self.processes[name] = begin()
-        stack.wait_until_answers(self.processes["web"], f"{self.url}/openapi.json")
+        waiting.until_answers(self.processes["web"], f"{self.url}/openapi.json")
 
     def _prepared(self) -> str:
         done = subprocess.run(
@@ -234,7 +234,7 @@ class Lab:
         tenant = self.dice.choice(list(self.keys))
         call = Call(tenant, next(self._seeds))
         self.book.calls.append(call)
-        content = f"{self.upstream.url}/picture.png" if call.seed % 5 == 0 else base64_of(picture())
+        content = f"{self.upstream.url}/picture.png" if call.seed % 5 == 0 else base64_of(image_bytes())
         body: dict[str, Any] = {"image": content, "resolution": "480p", "seed": call.seed}
         body["prompt"] = f"number {call.seed}"
         path = self.dice.choice(ENTRANCES)
@@ -360,7 +360,7 @@ class Lab:
         time.sleep(self.dice.uniform(12, 20))
         name = self.dice.choice(["web", "worker"])
         process = self.processes[name]
-        process.ask_to_stop()
+        process.terminate()
         ends = time.monotonic() + GRACE
         while not process.has_ended() and time.monotonic() < ends:
             time.sleep(0.1)

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from django.db import connection
 
-from deploy import stack
+from deploy import stack, waiting
 from generations import lifecycle
 from generations.models import Generation
 from tests.support.factories import Caller, make_generation
@@ -67,7 +67,7 @@ class Web:
         self.url = f"http://127.0.0.1:{port}"
         (folder / "static").mkdir()
         self.process = stack.web(port, folder / "static", folder, environment(folder))
-        stack.wait_until_answers(self.process, f"{self.url}/v1/generations")
+        waiting.until_answers(self.process, f"{self.url}/v1/generations")
         self._pool = ThreadPoolExecutor(CALLERS)
 
     def read(self, caller: Caller, generation: Generation, *preferences: str) -> tuple[httpx.Response, float]:
@@ -140,7 +140,7 @@ def test_a_stop_answers_who_waits_and_is_not_held_up(alice: Caller, web: Web) ->
     answers = [web.waits(alice, g) for _ in range(WAITERS)]
     time.sleep(ASLEEP)
     asked = time.monotonic()
-    web.process.ask_to_stop()
+    web.process.terminate()
     for one in answers:
         assert_waited(one.result(10)[0], "queued")
     while not web.process.has_ended() and time.monotonic() - asked < 10:

@@ -13,9 +13,9 @@ import psycopg
 import pytest
 import redis
 
-from deploy import stack
+from deploy import stack, waiting
 from tests.story.test_story import finished
-from tests.support.images import base64_of, picture
+from tests.support.images import base64_of, image_bytes
 from tests.support.programs import stop_for_want_of
 from tests.support.running import MakeRun, free_port
 
@@ -49,7 +49,7 @@ def from_sqs(folder: Path) -> Iterator[dict[str, str]]:
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     server = stack.Process("sqs", command, os.environ, folder)
     url = f"http://127.0.0.1:{port}"
-    stack.wait_until_answers(server, url)
+    waiting.until_answers(server, url)
     yield {"BROKER_URL": "sqs://eu-central-1/rings", "AWS_ENDPOINT_URL_SQS": url}
     stack.stop([server])
 
@@ -66,7 +66,7 @@ def running(kind: Any, database: str, folder: Path, **changed: str) -> Iterator[
 
 
 def asked(http: httpx.Client, seed: int) -> str:
-    body = {"image": base64_of(picture()), "resolution": "480p", "seed": seed}
+    body = {"image": base64_of(image_bytes()), "resolution": "480p", "seed": seed}
     answer = http.post("/v1/generations", json=body)
     assert answer.status_code == 202, answer.text
     return str(answer.json()["id"])
@@ -106,7 +106,7 @@ def test_what_a_broker_loses_is_found(kind: Any, own_database: str, tmp_path: Pa
         env = {**run.env, **local, **gone, "DJANGO_SETTINGS_MODULE": "seedance_service.settings"}
         deaf = stack.web(port, run.var / "static", tmp_path / "deaf", env)
         try:
-            stack.wait_until_answers(deaf, f"http://127.0.0.1:{port}/livez")
+            waiting.until_answers(deaf, f"http://127.0.0.1:{port}/livez")
             headers = {"Authorization": f"Bearer {run.printed('API key')}"}
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as http:
                 until_asleep(own_database)

@@ -1,4 +1,4 @@
-"""Many hands end one generation at one moment: it ends once, and its hold is settled once. Real threads, real rows."""
+"""Many threads end one generation at the same moment: it ends once and the hold is settled once. The rows are real."""
 
 import threading
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from django.db import connection
 from generations import lifecycle
 from generations.models import Generation
 from generations.ops import in_doubt
-from tenants.actions import Actor
+from tenants.audit import Actor
 from tenants.errors import NotPossible
 from tenants.models import LedgerEntry
 from tenants.money import reconcile
@@ -18,12 +18,12 @@ from tests.generations.test_lifecycle import VIDEO, put_in
 from tests.support.factories import Caller
 
 pytestmark = pytest.mark.django_db(transaction=True)
-HANDS, ROUNDS = 12, 8
+THREADS, ROUNDS = 12, 8
 OPS = Actor(name="ops", reason="raced")
 
 ENDS: dict[str, list[Callable[[Generation], Any]]] = {
     "queued": [
-        lambda g: lifecycle.cancel(g, "Not wanted."),
+        lambda g: lifecycle.cancel(g, "Not needed."),
         lambda g: lifecycle.fail(g, "upstream_unavailable", "Too late."),
         lambda g: lifecycle.start_submitting(g) and False,
     ],
@@ -40,40 +40,41 @@ ENDS: dict[str, list[Callable[[Generation], Any]]] = {
 
 
 @pytest.mark.parametrize("status", ENDS)
-def test_a_generation_ends_once_whoever_ends_it(alice: Caller, status: str) -> None:
+def test_a_generation_that_many_threads_end_ends_once(alice: Caller, status: str) -> None:
     for number in range(ROUNDS):
         g, _ = put_in(alice, status)
-        ended = race(g, ENDS[status])
+        winners = race(g, ENDS[status])
         row = Generation.objects.get(pk=g.pk)
         kinds = list(LedgerEntry.objects.filter(generation_id=g.pk).order_by("pk").values_list("kind", flat=True))
         if row.finished_at:
-            assert ended == 1
+            assert winners == 1
             assert kinds == ["hold", "capture" if row.status == "succeeded" else "release"]
-        else:  # the submit came first: nobody may end it from the queue any more
-            assert (ended, row.status, kinds) == (0, "submitting", ["hold"])
+        else:  # the submit came first: nothing can end the generation from the queue any more
+            assert (winners, row.status, kinds) == (0, "submitting", ["hold"])
             lifecycle.fail(row, "code", f"Round {number} is over.", fenced=False)
         assert g.events.filter(status__in=Generation.FINISHED).count() == 1
     assert reconcile.check(alice.tenant.pk) == []
 
 
 def race(generation: Generation, ends: list[Callable[[Generation], Any]]) -> int:
-    """How many of the hands were told that it was theirs."""
-    barrier, ended = threading.Barrier(HANDS), []
+    """Let all threads end the generation at once. Return how many of them succeeded."""
+    barrier, winners = threading.Barrier(THREADS), []
 
-    def hand(number: int) -> None:
-        mine = Generation.objects.select_related("tenant").get(pk=generation.pk)
+    def end(number: int) -> None:
+        """End the generation as thread `number`."""
+        row = Generation.objects.select_related("tenant").get(pk=generation.pk)
         barrier.wait(30)
         try:
-            if ends[number % len(ends)](mine):
-                ended.append(number)
+            if ends[number % len(ends)](row):
+                winners.append(number)
         except NotPossible:
             pass
         finally:
             connection.close()
 
-    threads = [threading.Thread(target=hand, args=(number,)) for number in range(HANDS)]
+    threads = [threading.Thread(target=end, args=(number,)) for number in range(THREADS)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return len(ended)
+    return len(winners)

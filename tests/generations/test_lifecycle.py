@@ -1,4 +1,4 @@
-"""The lifecycle as a list of promises: every move against every state."""
+"""The lifecycle as a list of promises: every transition is tried from every status."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -19,7 +19,7 @@ VIDEO = lifecycle.StoredVideo("videos/1.mp4", 9, "ab" * 32, "h264", 864, 480, 24
 
 
 def put_in(caller: Caller, status: str) -> tuple[Generation, Attempt]:
-    """A generation that came to `status` by the moves themselves."""
+    """Create a generation and bring it to `status` by the transitions themselves. Return it with its attempt."""
     g = make_generation(caller)
     if status == Status.QUEUED:
         return g, Attempt(generation=g)
@@ -40,9 +40,9 @@ def put_in(caller: Caller, status: str) -> tuple[Generation, Attempt]:
     return g, attempt
 
 
-MOVES: dict[str, tuple[Callable[[Generation, Attempt], Any], set[str], str]] = {
+TRANSITIONS: dict[str, tuple[Callable[[Generation, Attempt], Any], set[str], str]] = {
     "start_submitting": (lambda g, a: lifecycle.start_submitting(g), {"queued"}, "submitting"),
-    # From the queue too: a late answer, after ops had it sent again, and before it was.
+    # Also from the queue: a late answer, after an operator queued another attempt and before that one is sent.
     "mark_running": (
         lambda g, a: lifecycle.mark_running(g, a, "up", 2),
         {"queued", "submitting", "in_doubt"},
@@ -55,31 +55,33 @@ MOVES: dict[str, tuple[Callable[[Generation, Attempt], Any], set[str], str]] = {
     ),
     "mark_refused": (lambda g, a: lifecycle.mark_refused(g, a, "NO", "no"), {"submitting", "in_doubt"}, "failed"),
     "mark_in_doubt": (lambda g, a: lifecycle.mark_in_doubt(g, "lost", a), {"submitting"}, "in_doubt"),
-    "attach": (lambda g, a: lifecycle.attach_task(g, "up", "Found."), {"in_doubt"}, "running"),
+    "attach_task": (lambda g, a: lifecycle.attach_task(g, "up", "Found."), {"in_doubt"}, "running"),
     "resubmit": (lambda g, a: lifecycle.resubmit(g, "Not created."), {"in_doubt"}, "queued"),
     "start_copying": (lambda g, a: lifecycle.start_copying(g, None), {"running"}, "copying"),
     "mark_succeeded": (lambda g, a: lifecycle.mark_succeeded(g, VIDEO), {"copying"}, "succeeded"),
-    "cancel": (lambda g, a: lifecycle.cancel(g, "Not wanted."), {"queued"}, "cancelled"),
+    "cancel": (lambda g, a: lifecycle.cancel(g, "Not needed."), {"queued"}, "cancelled"),
     "fail": (lambda g, a: lifecycle.fail(g, "code", "Why."), set(map(str, Generation.LIVE)), "failed"),
 }
 REACHABLE_STATUSES = ["queued", "submitting", "in_doubt", "running", "copying", "succeeded", "failed"]
 
 
 @pytest.mark.parametrize("status", REACHABLE_STATUSES)
-@pytest.mark.parametrize("move", MOVES)
-def test_each_move_goes_from_its_own_states_and_from_no_other(alice: Caller, move: str, status: str) -> None:
-    actor, sources, target = MOVES[move]
+@pytest.mark.parametrize("transition", TRANSITIONS)
+def test_each_transition_starts_from_its_own_statuses_and_from_no_other(
+    alice: Caller, transition: str, status: str
+) -> None:
+    run, sources, target = TRANSITIONS[transition]
     g, attempt = put_in(alice, status)
     before = Generation.objects.filter(pk=g.pk).values().get()
     events = g.events.count()
-    moved = bool(actor(g, attempt))
+    changed = bool(run(g, attempt))
     after = Generation.objects.filter(pk=g.pk).values().get()
     if status in sources:
-        assert moved
+        assert changed
         assert after["status"] == target == g.status
         assert g.events.count() == events + 1
     else:
-        assert not moved
+        assert not changed
         assert after == before
         assert g.events.count() == events
 
@@ -87,15 +89,15 @@ def test_each_move_goes_from_its_own_states_and_from_no_other(alice: Caller, mov
 @pytest.mark.parametrize("status", ["queued", "submitting", "in_doubt", "running", "copying"])
 def test_a_live_generation_holds_its_price_and_a_failure_releases_it_once(alice: Caller, status: str) -> None:
     g, _ = put_in(alice, status)
-    taken = {"in_flight": 1, "per_day": 1, "per_month": 1, "seconds_per_month": 5, "usd_per_month": g.price_micro}
-    assert used(alice) == taken
+    charged = {"in_flight": 1, "per_day": 1, "per_month": 1, "seconds_per_month": 5, "usd_per_month": g.price_micro}
+    assert used(alice) == charged
     assert lifecycle.fail(g, "code", "Why.")
     assert not lifecycle.fail(g, "code", "Why.")
-    assert used(alice) == dict.fromkeys(taken, 0)
+    assert used(alice) == dict.fromkeys(charged, 0)
     assert ledger_kinds(g) == ["hold", "release"]
 
 
-def test_a_success_captures_the_hold_and_frees_only_its_place_in_flight(alice: Caller) -> None:
+def test_a_success_captures_the_hold_and_frees_only_the_capacity_in_flight(alice: Caller) -> None:
     g, _ = put_in(alice, "succeeded")
     spent = {"per_day": 1, "per_month": 1, "seconds_per_month": 5, "usd_per_month": g.price_micro}
     assert used(alice) == {"in_flight": 0, **spent}
@@ -117,7 +119,7 @@ def test_the_ledger_itself_refuses_capture_after_release(alice: Caller) -> None:
         LedgerEntry.objects.create(tenant=alice.tenant, generation_id=g.pk, kind="capture", amount_micro=1)
 
 
-def test_a_worker_that_lost_its_turn_writes_nothing(alice: Caller) -> None:
+def test_a_worker_that_lost_its_claim_writes_nothing(alice: Caller) -> None:
     g, _ = put_in(alice, "copying")
     outdated = Generation.objects.get(pk=g.pk)
     Generation.objects.filter(pk=g.pk).update(due_at=timezone.now())
@@ -128,17 +130,17 @@ def test_a_worker_that_lost_its_turn_writes_nothing(alice: Caller) -> None:
     assert lifecycle.mark_succeeded(mine, VIDEO)
 
 
-def test_a_late_answer_resolves_the_doubt_although_the_turn_is_gone(alice: Caller) -> None:
+def test_a_late_answer_is_accepted_although_another_worker_has_claimed_the_row(alice: Caller) -> None:
     g, attempt = put_in(alice, "submitting")
     Generation.objects.filter(pk=g.pk).update(due_at=timezone.now())
-    [sweeper] = claim_due(10)
-    assert lifecycle.mark_in_doubt(sweeper, "its lease ran out")
+    [claimed] = claim_due(10)
+    assert lifecycle.mark_in_doubt(claimed, "its lease ran out")
     assert lifecycle.mark_running(g, attempt, "up-late", 2)
     assert Generation.objects.get(pk=g.pk).upstream_id == "up-late"
 
 
-def submitted_again(caller: Caller) -> tuple[Generation, Attempt, Generation, Attempt]:
-    """One whose first answer was lost and that was sent again: as the first worker knows it, and as the second does."""
+def submit_twice(caller: Caller) -> tuple[Generation, Attempt, Generation, Attempt]:
+    """Submit a generation, lose the answer and submit it again. Return row and attempt of both workers."""
     first, lost = put_in(caller, "submitting")
     Generation.objects.filter(pk=first.pk).update(due_at=timezone.now())
     [second] = claim_due(10)
@@ -150,15 +152,15 @@ def submitted_again(caller: Caller) -> tuple[Generation, Attempt, Generation, At
 
 
 def test_a_late_refusal_of_an_earlier_attempt_does_not_touch_the_later_one(alice: Caller) -> None:
-    first, lost, second, attempt = submitted_again(alice)
+    first, lost, second, attempt = submit_twice(alice)
     assert not lifecycle.mark_not_created(first, lost, "429", 2)
     assert not lifecycle.mark_refused(first, lost, "NO", "no")
     assert Generation.objects.get(pk=first.pk).status == "submitting"
     assert lifecycle.mark_running(second, attempt, "up-2", 2)
 
 
-def test_two_tasks_paid_for_one_generation_are_told_and_one_is_used(alice: Caller, caplog: Any) -> None:
-    first, lost, second, attempt = submitted_again(alice)
+def test_two_tasks_paid_for_one_generation_are_logged_and_one_is_used(alice: Caller, caplog: Any) -> None:
+    first, lost, second, attempt = submit_twice(alice)
     assert lifecycle.mark_running(first, lost, "up-1", 2)
     assert not lifecycle.mark_running(second, attempt, "up-2", 2)
     assert Generation.objects.get(pk=first.pk).upstream_id == "up-1"
@@ -183,13 +185,13 @@ def test_a_claim_takes_each_due_row_once_and_leaves_the_others(alice: Caller) ->
     assert {g.fencing_token for g in first} == {1}
 
 
-def test_a_generation_writes_down_every_move(alice: Caller) -> None:
+def test_each_transition_leaves_an_event(alice: Caller) -> None:
     g, _ = put_in(alice, "succeeded")
     assert [event.status for event in g.events.all()] == ["queued", "submitting", "running", "copying", "succeeded"]
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "columns",
     [
         {"due_at": None},
         {"finished_at": timezone.now()},
@@ -200,19 +202,20 @@ def test_a_generation_writes_down_every_move(alice: Caller) -> None:
         {"status": "unheard_of"},
     ],
 )
-def test_the_schema_refuses_rows_that_cannot_be(alice: Caller, wrong: dict[str, Any]) -> None:
+def test_the_schema_refuses_rows_that_cannot_be(alice: Caller, columns: dict[str, Any]) -> None:
     g = make_generation(alice)
     with pytest.raises(IntegrityError), transaction.atomic():
-        Generation.objects.filter(pk=g.pk).update(**wrong)
+        Generation.objects.filter(pk=g.pk).update(**columns)
 
 
 def used(caller: Caller) -> dict[str, int]:
-    """What the tenant's windows say, and its key's with them."""
+    """Return what the tenant's usage windows say, after checking that the key's windows say the same."""
     rows = Window.objects.filter(tenant=caller.tenant).exclude(kind="requests_per_minute")
-    told = [dict(rows.filter(api_key=holder).values_list("kind", "used")) for holder in (None, caller.key)]
-    assert told[0] == told[1]
-    return told[0]
+    by_holder = [dict(rows.filter(api_key=holder).values_list("kind", "used")) for holder in (None, caller.key)]
+    assert by_holder[0] == by_holder[1]
+    return by_holder[0]
 
 
 def ledger_kinds(generation: Generation) -> list[str]:
+    """Return the kinds of the generation's ledger entries, oldest first."""
     return list(LedgerEntry.objects.filter(generation_id=generation.pk).order_by("id").values_list("kind", flat=True))

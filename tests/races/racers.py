@@ -99,12 +99,12 @@ def make_tenant(limits: dict[str, int], of_key: bool) -> int:
     """A new tenant with one key; the limits are the tenant's, or the key's."""
     import uuid
 
-    from tenants import actions
+    from tenants import actions, audit
     from tenants.models import ApiKey
 
-    actor = actions.Actor(name="races")
+    actor = audit.Actor(name="races")
     tenant = actions.create_tenant(actor, uuid.uuid4().hex, **({} if of_key else limits))
-    new = actions.mint_key(actor, tenant, limits=limits if of_key else {})
+    new = actions.create_key(actor, tenant, limits=limits if of_key else {})
     return ApiKey.objects.get(prefix=new.prefix).pk
 
 
@@ -178,12 +178,12 @@ def _lower(key_id: int, to: int) -> int:
     """Lower the tenant's limit, and tell what was in flight as it became law."""
     from django.db import transaction
 
-    from tenants import actions
+    from tenants import actions, audit
     from tenants.models import Window
 
     tenant = _key(key_id).tenant
     with transaction.atomic():
-        actions.change_tenant(actions.Actor(name="races"), tenant, in_flight=to)
+        actions.change_tenant(audit.Actor(name="races"), tenant, in_flight=to)
         used = Window.objects.filter(tenant=tenant, api_key=None, kind="in_flight").values_list("used", flat=True)
         return used.first() or 0
 

@@ -18,11 +18,11 @@ import httpx
 import psycopg
 import pytest
 
-from deploy import stack
+from deploy import stack, waiting
 from tests.deploy.test_deploy import Proxy
 from tests.generations.test_brokers import REDIS
 from tests.support.hosts import Host, Network
-from tests.support.images import base64_of, picture
+from tests.support.images import base64_of, image_bytes
 from tests.support.running import ROOT
 
 pytestmark = pytest.mark.story
@@ -39,7 +39,7 @@ class Site:
         self.database, self.logs, self.folder = database, folder / "log", folder
         ports = stack.seaweedfs_ports(29_000 + os.getpid() % 200 * 10)
         self.s3 = stack.seaweedfs(folder / "s3", self.logs, ports, "hosts-key", "hosts-secret")
-        stack.wait_until_answers(self.s3, f"http://127.0.0.1:{ports[0]}")  # it takes none that another address has
+        waiting.until_answers(self.s3, f"http://127.0.0.1:{ports[0]}")  # it takes none that another address has
         port = stack.free_port(23_000 + os.getpid() % 900)
         self.upstream = f"http://127.0.0.1:{port}"
         base, redis = urlsplit(database), urlsplit(REDIS)
@@ -71,7 +71,7 @@ class Site:
         command = [sys.executable, "-m", "deploy.sandbox", f"--port={port}", f"--dir={folder / 'sandbox'}"]
         command += [f"--seconds={seconds}", f"--url=http://{relayed['upstream']}"]
         self.sandbox = stack.Process("sandbox", command, self.env, self.logs)
-        stack.wait_until_answers(self.sandbox, f"{self.upstream}/sandbox/tasks")
+        waiting.until_answers(self.sandbox, f"{self.upstream}/sandbox/tasks")
         self.key = self._run("-m", "deploy.prepare").strip().splitlines()[-1]
 
     def _run(self, *command: str) -> str:
@@ -165,7 +165,7 @@ def answers(url: str) -> bool:
 
 
 def body(seed: int) -> dict[str, Any]:
-    return {"image": base64_of(picture()), "resolution": "480p", "seed": seed}
+    return {"image": base64_of(image_bytes()), "resolution": "480p", "seed": seed}
 
 
 def test_a_worker_host_that_is_cut_off_loses_and_doubles_nothing(site: tuple[Network, Site]) -> None:
@@ -175,7 +175,7 @@ def test_a_worker_host_that_is_cut_off_loses_and_doubles_nothing(site: tuple[Net
     started = [it.web(here), it.worker(here), it.worker(there)]
     url = f"http://{here.address}:8000"
     try:
-        until(lambda: answers(url), 60, started[0].last_words())
+        until(lambda: answers(url), 60, started[0].log_tail())
         made: dict[str, int] = {}
         with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {it.key}"}, timeout=60) as http:
             for seed in range(1000, 1000 + JOBS):
@@ -236,7 +236,7 @@ def test_replacing_every_process_under_load_loses_nothing(site: tuple[Network, S
     over = threading.Event()
     try:
         for name, url in webs.items():
-            until(lambda url=url: answers(url), 60, started[name].last_words())  # type: ignore[misc]
+            until(lambda url=url: answers(url), 60, started[name].log_tail())  # type: ignore[misc]
         proxy = tmp_path / "proxy"
         proxy.mkdir()
         with ExitStack() as stack_of, Proxy(proxy, [urlsplit(url).netloc for url in webs.values()]) as front:
@@ -244,13 +244,13 @@ def test_replacing_every_process_under_load_loses_nothing(site: tuple[Network, S
             calling = [callers.submit(_call, front.url, it.key, number, over, made, wrong) for number in range(CALLERS)]
             for name in begin:
                 time.sleep(2)
-                started[name].ask_to_stop()
+                started[name].terminate()
                 until(started[name].has_ended, 30, f"{name} does not stop")
                 time.sleep(0.5)
                 started[name].kill()
                 started[name] = begin[name]()
                 if name in webs:
-                    until(lambda name=name: answers(webs[name]), 60, started[name].last_words())  # type: ignore[misc]
+                    until(lambda name=name: answers(webs[name]), 60, started[name].log_tail())  # type: ignore[misc]
             time.sleep(2)
             over.set()
             for future in calling:

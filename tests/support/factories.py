@@ -8,11 +8,11 @@ from django.utils import timezone
 from generations.catalog import video_models
 from generations.intake import record
 from generations.models import Generation, InputImage
-from tenants import actions
+from tenants import actions, audit
 from tenants.models import ApiKey, Tenant
 from tests import http_client
 
-ACTOR = actions.Actor(name="tests")
+ACTOR = audit.Actor(name="tests")
 
 
 class Caller:
@@ -20,7 +20,7 @@ class Caller:
 
     def __init__(self, tenant: str | Tenant, **facts: Any) -> None:
         self.tenant = actions.create_tenant(ACTOR, tenant) if isinstance(tenant, str) else tenant
-        new = actions.mint_key(ACTOR, self.tenant, **facts)
+        new = actions.create_key(ACTOR, self.tenant, **facts)
         self.key_text = new.text
         self.key = ApiKey.objects.get(prefix=new.prefix)
         self.http = http_client.with_key(new.text)

@@ -110,7 +110,7 @@ class Host:
         """There, and under its name: no process is between this one and the command."""
         renamed = ["sh", "-c", 'hostname "$0" && exec "$@"', self.name, *command]
         there = ["ip", "netns", "exec", self._space, "unshare", "--uts", *renamed]
-        return stack.Process(name, there, env, logs, stops_within=20.0)
+        return stack.Process(name, there, env, logs, stop_seconds=20.0)
 
     def cut_off(self) -> None:
         ip("link", "set", self._link, "down")

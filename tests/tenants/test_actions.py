@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from generations import lifecycle
 from tenants import actions as tenant_actions
-from tenants.actions import Actor
+from tenants.audit import Actor
 from tenants.errors import NotPossible, TenantSuspended
 from tenants.limits import counters
 from tenants.models import ApiKey, AuditEntry, LedgerEntry, Tenant, Window
@@ -41,7 +41,7 @@ def test_an_act_that_changes_nothing_leaves_no_line(alice: Caller) -> None:
 
 
 def test_the_new_keys_text_is_in_no_row(alice: Caller) -> None:
-    new = tenant_actions.mint_key(OPS, alice.tenant, label="ci")
+    new = tenant_actions.create_key(OPS, alice.tenant, label="ci")
     assert last().target == new.prefix
     assert new.text.rpartition("_")[2] not in str(list(AuditEntry.objects.values()))
 
@@ -124,7 +124,7 @@ def test_a_rolled_key_lives_no_longer_and_has_no_second_cap(alice: Caller) -> No
     new, _ = tenant_actions.roll_key(OPS, old.key, timedelta(hours=24))
     successor = ApiKey.objects.select_related("tenant").get(prefix=new.prefix)
     assert successor.expires_at == ends
-    left = {one.kind.value: one.remaining for one in counters.for_key(successor, timezone.now()) if one.of_key}
+    left = {one.kind.value: one.remaining for one in counters.usage_for_key(successor, timezone.now()) if one.is_of_key}
     assert (left["per_day"], left["in_flight"]) == (1, 5)
     assert reconcile.check(alice.tenant.pk) == []
 
@@ -132,7 +132,7 @@ def test_a_rolled_key_lives_no_longer_and_has_no_second_cap(alice: Caller) -> No
 @pytest.mark.parametrize("wanted", [{"scopes": ["everything"]}, {"label": "x" * 101}, {"label": "a\nb"}])
 def test_a_key_that_can_not_be_is_refused(alice: Caller, wanted: dict[str, Any]) -> None:
     with pytest.raises(NotPossible):
-        tenant_actions.mint_key(OPS, alice.tenant, **wanted)
+        tenant_actions.create_key(OPS, alice.tenant, **wanted)
 
 
 def test_the_ledger_and_the_audit_are_append_only(alice: Caller) -> None:

@@ -1,4 +1,4 @@
-"""What is older than it is kept for: shown, or removed."""
+"""The command `prune`: delete old data and orphans, or show what would be deleted."""
 
 import json
 from argparse import ArgumentParser
@@ -8,27 +8,42 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from rich import filesize
 
-from generations.ops.retention import Prune, Pruned
+from generations.ops import pruning
+from generations.ops.prune_run import PruneResult
+
+LABELS = {
+    "pictures": "input images",
+    "uploads": "unfinished uploads",
+    "minutes": "minute windows",
+    "rings": "failed wake-ups",
+    "hosts": "silent worker hosts",
+    "sessions": "panel sessions",
+}
 
 
 class Command(BaseCommand):
-    help = "Remove what is older than it is kept for. The worker does so each hour."
+    """Delete old data and orphans now."""
+
+    help = "Delete data that is past its retention, and orphans. The worker does the same each hour."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="say what would go, and change nothing")
+        """Add the options."""
+        parser.add_argument("--dry-run", action="store_true", help="show what would be deleted, and change nothing")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """Prune every kind and print a line for each."""
         dry = options["dry_run"]
-        found = Prune(dry=dry).run()
+        results = pruning.run(dry=dry)
         if options["json"]:
-            self.stdout.write(json.dumps({"dry_run": dry, "pruned": [asdict(one) for one in found]}))
+            self.stdout.write(json.dumps({"dry_run": dry, "pruned": [asdict(result) for result in results]}))
         else:
-            verb = "would go" if dry else "gone"
-            self.stdout.write("\n".join(_line(one, verb) for one in found))
+            verb = "would be deleted" if dry else "deleted"
+            self.stdout.write("\n".join(_format(result, verb) for result in results))
 
 
-def _line(one: Pruned, verb: str) -> str:
-    size = filesize.decimal(one.bytes) if one.bytes >= 1000 else f"{one.bytes} B"
-    notes = (f", {size}" if one.bytes else "") + (f" ({one.note})" if one.note else "")
-    return f"{one.what:10} {one.count:>9,} {verb}{notes}"
+def _format(result: PruneResult, verb: str) -> str:
+    """Format a result as a line such as "videos   1 deleted, 1.2 MB"."""
+    size = filesize.decimal(result.bytes) if result.bytes >= 1000 else f"{result.bytes} B"
+    notes = (f", {size}" if result.bytes else "") + (f" ({result.note})" if result.note else "")
+    return f"{LABELS.get(result.what, result.what):20} {result.count:>9,} {verb}{notes}"

@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from generations import single_line
 from generations.api import fields
 from generations.api.request_bodies import MAX_URL_CHARS, MODEL, WEBHOOK_URL
 from generations.catalog import video_models
 from generations.models import Delivery, DeliveryAttempt, Generation
 from generations.reports import usage
-from generations.single_line import ONE_LINE
 from generations.webhooks import novita_payload, outbox
 from tenants.limits.windows import Kind
 
@@ -49,7 +49,7 @@ OBJECTS: dict[str, Part] = {
             **fields.Text.json_schema,
         },
         "maxProperties": fields.MAX_METADATA_NAMES,
-        "propertyNames": {"minLength": 1, "maxLength": fields.MAX_METADATA_NAME_CHARS, "pattern": ONE_LINE},
+        "propertyNames": {"minLength": 1, "maxLength": fields.MAX_METADATA_NAME_CHARS, "pattern": single_line.PATTERN},
     },
     # Any value is taken. Without a `type` that stays true, and generators still see an object.
     "NovitaCreateExtra": {

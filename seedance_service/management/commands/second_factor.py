@@ -8,7 +8,7 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from tenants.management.options import user as who
+from tenants.management.options import user_name
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -29,5 +29,5 @@ class Command(BaseCommand):
         removed, _ = TOTPDevice.objects.filter(user=user).delete()
         if not removed:
             raise CommandError(f"{name} has no second factor.")
-        log.warning("a second factor was taken away", user=name, by=who())
+        log.warning("a second factor was taken away", user=name, by=user_name())
         self.stdout.write(f"The next login of {name} sets up another second factor.")

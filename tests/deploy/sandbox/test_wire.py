@@ -10,11 +10,11 @@ import av
 import httpx
 import pytest
 
-from deploy import stack
+from deploy import stack, waiting
 from generations.outbound import fetch
 from generations.upstream.novita import client as novita
 from tests.generations.media.test_images import png_header
-from tests.support.images import base64_of, data_uri, picture
+from tests.support.images import base64_of, data_uri, image_bytes
 
 pytestmark = pytest.mark.story
 
@@ -29,7 +29,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     port = stack.free_port(10_005 + os.getpid() % 600 * 10)
     process = stack.sandbox(folder / "tasks", folder, port, 0.5, os.environ)
     try:
-        stack.wait_until_answers(process, f"http://127.0.0.1:{port}/sandbox/tasks")
+        waiting.until_answers(process, f"http://127.0.0.1:{port}/sandbox/tasks")
         yield f"http://127.0.0.1:{port}"
     finally:
         stack.stop([process])
@@ -43,7 +43,7 @@ def sandbox(url: str, settings: Any) -> str:
 
 
 def post(sandbox: str, **changes: Any) -> httpx.Response:
-    body = {"image": data_uri(picture()), "resolution": "480p", **changes}
+    body = {"image": data_uri(image_bytes()), "resolution": "480p", **changes}
     return httpx.post(sandbox + PATH, json=body, headers={"Authorization": "Bearer any"})
 
 
@@ -64,7 +64,7 @@ def rendered(upstream_id: str) -> tuple[novita.Rendered, list[int]]:
 
 
 def test_a_task_goes_its_way_and_ends_with_a_video_of_the_table(sandbox: str) -> None:
-    body = {"image": data_uri(picture()), "resolution": "480p", "seed": 5, "prompt": "a ship"}
+    body = {"image": data_uri(image_bytes()), "resolution": "480p", "seed": 5, "prompt": "a ship"}
     created = novita.submit(novita.account(test=False), PATH, body)
     assert isinstance(created, novita.Created)
     done, seen = rendered(created.upstream_id)

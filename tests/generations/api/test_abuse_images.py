@@ -16,7 +16,7 @@ from generations.media import image_formats, images
 from generations.models import Generation, InputImage
 from tests.support.factories import Caller
 from tests.support.hostile import ENTRANCES, Entrance, check_refused
-from tests.support.images import base64_of, data_uri, picture
+from tests.support.images import base64_of, data_uri, image_bytes
 
 pytestmark = [pytest.mark.one_database, pytest.mark.abuse]
 
@@ -42,13 +42,13 @@ def bmp(width: int, height: int) -> bytes:
 
 
 def jpeg(width: int, height: int) -> bytes:
-    whole = picture()
+    whole = image_bytes()
     at = whole.index(b"\xff\xc0") + 5
     return whole[:at] + struct.pack(">HH", height, width) + whole[at + 4 :]
 
 
 def gif(width: int, height: int) -> bytes:
-    return picture(kind="GIF")[:6] + struct.pack("<HH", width, height) + picture(kind="GIF")[10:]
+    return image_bytes(kind="GIF")[:6] + struct.pack("<HH", width, height) + image_bytes(kind="GIF")[10:]
 
 
 def webp(width: int, height: int) -> bytes:
@@ -76,13 +76,13 @@ TOO_LARGE = {
 }
 NO_IMAGE = {
     "svg": SVG,
-    "pdf": picture(kind="PDF"),
-    "tga": picture(kind="TGA"),
+    "pdf": image_bytes(kind="PDF"),
+    "tga": image_bytes(kind="TGA"),
     "avif": b"\0\0\0\x20ftypavif" + bytes(1000),
     "fits": b"SIMPLE  =                    T".ljust(2880),
     "zip": b"PK\3\4" + bytes(1000),
     "mp4": b"\0\0\0\x18ftypisom" + bytes(1000),
-    "svg before a png": SVG + picture(kind="PNG"),
+    "svg before a png": SVG + image_bytes(kind="PNG"),
     "a png's first bytes": b"\x89PNG\r\n\x1a\n",
     "a jpeg without a frame": b"\xff\xd8\xff\xe0\0\x10JFIF" + bytes(100) + b"\xff\xd9",
     "a tiff without sides": tiff({258: (3, 1, 8)}),
@@ -90,7 +90,7 @@ NO_IMAGE = {
     "a webp of nothing": b"RIFF\4\0\0\0WEBP",
 }
 CUT_OFF = {
-    "a gif of comments": picture(kind="GIF")[:781] + b"\x21\xfe\1a\0" * 1000,
+    "a gif of comments": image_bytes(kind="GIF")[:781] + b"\x21\xfe\1a\0" * 1000,
     "a png of empty chunks": png(640)[:33] + chunk(b"tEXt", b"") * 1000,
     "a tiff of many strips": tiff({**SIDES, 273: (4, 2_000_000, 200), 279: (4, 2_000_000, 200)}, bytes(8_000_000)),
     "a tiff whose strips are elsewhere": tiff({**SIDES, 273: (4, 1, 2**32 - 1), 279: (4, 1, 2**32 - 1)}),
@@ -127,14 +127,14 @@ def test_a_header_that_leads_nowhere_is_refused(alice: Caller, entrance: Entranc
     assert "cut off" in check_refused(entrance, alice, send(entrance, alice, content))
 
 
-HEAD, PARTS = picture(kind="GIF")[:781], image_formats.MOST_PARTS
+HEAD, PARTS = image_bytes(kind="GIF")[:781], image_formats.MAX_PARTS
 
 
 @pytest.mark.parametrize(
     "content",
     [
-        picture()[:2] + b"\xff\xe3\0\2" * PARTS + picture()[2:],
-        HEAD + b"\x21\xfe\1a\0" * PARTS + picture(kind="GIF")[781:],
+        image_bytes()[:2] + b"\xff\xe3\0\2" * PARTS + image_bytes()[2:],
+        HEAD + b"\x21\xfe\1a\0" * PARTS + image_bytes(kind="GIF")[781:],
     ],
     ids=["segments", "comments"],
 )
@@ -180,7 +180,7 @@ def test_lines_of_one_letter_cost_no_memory() -> None:
 
 def polyglot() -> bytes:
     """Return one file that is a PNG, a page with a script, and a zip."""
-    out = io.BytesIO(picture(kind="PNG") + b"<script>alert(document.domain)</script>")
+    out = io.BytesIO(image_bytes(kind="PNG") + b"<script>alert(document.domain)</script>")
     out.seek(0, io.SEEK_END)
     with zipfile.ZipFile(out, "a") as archive:
         archive.writestr("a.txt", "x")

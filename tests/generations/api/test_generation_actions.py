@@ -12,7 +12,7 @@ from tenants.models import LedgerEntry
 from tenants.money import reconcile
 from tests.generations.test_lifecycle import ledger_kinds, put_in
 from tests.support.factories import Caller, make_generation, make_image
-from tests.support.images import base64_of, picture
+from tests.support.images import base64_of, image_bytes
 
 pytestmark = pytest.mark.usefixtures("bucket")
 ENDED = ["succeeded", "failed", "cancelled"]
@@ -51,8 +51,14 @@ def test_a_generation_that_was_submitted_is_not_cancelled_and_the_answer_says_wh
 
 
 def test_a_rerun_has_the_same_images_fields_and_seed(alice: Caller, body: dict[str, Any]) -> None:
-    asked = {**body, "prompt": "a ship", "seed": 5, "last_image": base64_of(picture(400, 320)), "external_id": "one"}
-    first = alice.http.post("/v1/generations", {**asked, "metadata": {"a": "b"}}, format="json").json()
+    fields = {
+        **body,
+        "prompt": "a ship",
+        "seed": 5,
+        "last_image": base64_of(image_bytes(400, 320)),
+        "external_id": "one",
+    }
+    first = alice.http.post("/v1/generations", {**fields, "metadata": {"a": "b"}}, format="json").json()
     image_count = InputImage.objects.count()
     answer = post_action(alice, Generation.objects.get(), "rerun")
     again = answer.json()
@@ -211,7 +217,7 @@ def test_an_image_that_was_deleted_is_stored_again_under_another_name(alice: Cal
     alice.http.post("/v1/generations", body, format="json")
     image = InputImage.objects.get()
     assert (image.gone_at, image.key != old, objects.exists(image.key)) == (None, True, True)
-    assert objects.read(image.key) == picture()
+    assert objects.read(image.key) == image_bytes()
     deletion.purge(first)  # late, and again
     assert objects.exists(image.key)
 
@@ -242,10 +248,10 @@ def test_an_object_that_s3_does_not_delete_is_deleted_later_by_the_worker(alice:
     answer = delete(alice, g)
     assert (answer.status_code, answer.json()["video"]) == (202, None)
     settings.S3_BUCKET = there
-    deletion.purge_left()
+    deletion.retry_purges()
     assert objects.exists(g.video_key)  # the request that deletes it has a minute for its own try
     Generation.objects.filter(pk=g.pk).update(deleted_at="2026-01-01T00:00:00Z")
-    deletion.purge_left()
+    deletion.retry_purges()
     assert objects.list_keys("") == []
     g.refresh_from_db()
     assert g.purged_at

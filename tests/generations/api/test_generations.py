@@ -9,7 +9,7 @@ from generations.models import Generation
 from tests.generations.test_lifecycle import put_in
 from tests.http_client import Client
 from tests.support.factories import Caller, make_generation
-from tests.support.images import picture
+from tests.support.images import image_bytes
 
 pytestmark = [pytest.mark.usefixtures("bucket"), pytest.mark.one_database]
 
@@ -25,7 +25,7 @@ def test_a_create_is_202_with_the_row_and_where_to_find_it(alice: Caller, body: 
     assert answer["Location"] == f"/v1/generations/{row['id']}"
     assert (row["status"], row["prompt"], row["price_usd"]) == ("queued", "a ship", "0.088209")
     assert 0 <= row["seed"] < 2**31
-    assert row["image"]["size"] == len(picture())
+    assert row["image"]["size"] == len(image_bytes())
     assert alice.http.get(answer["Location"]).json() == row
 
 

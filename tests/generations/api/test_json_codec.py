@@ -12,10 +12,10 @@ from generations.api.json_codec import JSONParser
 from generations.media import images
 from generations.models import Generation
 from tests.support.factories import Caller
-from tests.support.images import base64_of, data_uri, picture
+from tests.support.images import base64_of, data_uri, image_bytes
 
 LONG = 70_000
-IMAGE = picture(kind="BMP", width=400, height=400)
+IMAGE = image_bytes(kind="BMP", width=400, height=400)
 RAW = base64_of(IMAGE)
 
 

@@ -12,14 +12,14 @@ from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 from generations.bucket import objects
 from generations.models import Generation, InputImage
 from tests.support.factories import Caller
-from tests.support.images import base64_of, picture
+from tests.support.images import base64_of, image_bytes
 
 pytestmark = [pytest.mark.usefixtures("bucket"), pytest.mark.one_database]
 PATH = "/v1/generations"
 
 
 def file(content: bytes | None = None, name: str = "a.jpg") -> SimpleUploadedFile:
-    return SimpleUploadedFile(name, picture() if content is None else content, "image/jpeg")
+    return SimpleUploadedFile(name, image_bytes() if content is None else content, "image/jpeg")
 
 
 def send(caller: Caller, fields: dict[str, Any], **headers: str) -> Any:
@@ -31,12 +31,12 @@ def send_raw(caller: Caller, content: bytes, kind: str = MULTIPART_CONTENT) -> A
 
 
 def test_an_image_may_come_as_a_file_and_is_stored_as_it_came(alice: Caller) -> None:
-    answer = send(alice, {"image": file(), "last_image": file(picture(400, 320, "PNG")), "resolution": "480p"})
+    answer = send(alice, {"image": file(), "last_image": file(image_bytes(400, 320, "PNG")), "resolution": "480p"})
     assert answer.status_code == 202, answer.content
     row = answer.json()
     assert (row["image"]["format"], row["last_image"]["format"]) == ("jpeg", "png")
     image = InputImage.objects.get(sha256=row["image"]["sha256"])
-    assert objects.read(image.key) == picture()
+    assert objects.read(image.key) == image_bytes()
 
 
 def test_the_texts_of_a_form_mean_what_json_would_hold(alice: Caller) -> None:
@@ -49,7 +49,7 @@ def test_the_texts_of_a_form_mean_what_json_would_hold(alice: Caller) -> None:
     assert whole["metadata"] == {"order": "4711"}
 
 
-@pytest.mark.parametrize("image", ["https://images.example.com/a.png", base64_of(picture())])
+@pytest.mark.parametrize("image", ["https://images.example.com/a.png", base64_of(image_bytes())])
 def test_an_image_of_a_form_may_be_a_text_too(alice: Caller, image: str) -> None:
     assert send(alice, {"image": image, "resolution": "480p"}).status_code == 202
 
@@ -71,8 +71,8 @@ def test_an_image_of_a_form_may_be_a_text_too(alice: Caller, image: str) -> None
         ({"prompt": file()}, "prompt"),
         ({"image": file(b"not an image")}, "image"),
         ({"image": file(b"")}, "image"),
-        ({"image": file(picture()[:-40])}, "image"),
-        ({"last_image": file(picture(200, 200))}, "last_image"),
+        ({"image": file(image_bytes()[:-40])}, "image"),
+        ({"last_image": file(image_bytes(200, 200))}, "last_image"),
     ],
 )
 def test_a_wrong_field_is_named_and_nothing_is_created(alice: Caller, wrong: dict[str, Any], field: str) -> None:
@@ -135,7 +135,7 @@ def test_the_same_form_with_the_same_key_creates_one_generation(alice: Caller) -
     answers = [send(alice, {"image": file(), "resolution": "480p"}, **{"Idempotency-Key": "k"}) for _ in range(2)]
     assert answers[0].content == answers[1].content
     assert answers[1]["Idempotent-Replayed"] == "true"
-    other = send(alice, {"image": file(picture(400, 320)), "resolution": "480p"}, **{"Idempotency-Key": "k"})
+    other = send(alice, {"image": file(image_bytes(400, 320)), "resolution": "480p"}, **{"Idempotency-Key": "k"})
     assert other.status_code == 422
 
 

@@ -10,7 +10,7 @@ from generations.media import images
 from generations.models import Generation
 from tests.generations.media.test_images import png_header
 from tests.support.factories import Caller
-from tests.support.images import base64_of, data_uri, picture
+from tests.support.images import base64_of, data_uri, image_bytes
 
 PATH = "/v3/async/seedance-v1-lite-i2v"
 pytestmark = [pytest.mark.usefixtures("bucket"), pytest.mark.one_database]
@@ -47,7 +47,7 @@ def test_the_smallest_body_gets_a_task_id_and_the_pages_defaults(alice: Caller, 
 
 def test_every_field_is_recorded(alice: Caller, body: dict[str, Any]) -> None:
     given = {"prompt": "a ship", "aspect_ratio": "21:9", "duration": 10, "camera_fixed": True, "seed": 5}
-    g = accepted(alice, {**body, **given, "resolution": "1080p", "last_image": data_uri(picture(400, 400))})
+    g = accepted(alice, {**body, **given, "resolution": "1080p", "last_image": data_uri(image_bytes(400, 400))})
     assert {name: getattr(g, name) for name in given} == given
     assert (g.resolution, g.seed_source) == ("1080p", "caller")
     assert g.last_image is not None
@@ -142,9 +142,9 @@ def test_the_image_and_the_resolution_are_required(alice: Caller, body: dict[str
         (png_header(300, 400), "INVALID_IMAGE_SIZE"),
         (png_header(1001, 400), "INVALID_IMAGE_SIZE"),
         (png_header(6000, 2400), "IMAGE_EXCEEDS_MAX_RESOLUTION"),
-        (picture() + b"\0" * (images.MAX_BYTES - len(picture()) + 1), "IMAGE_FILE_EXCEEDS_MAX_SIZE"),
-        (picture(kind="PPM"), "INVALID_IMAGE_FORMAT"),
-        (picture()[:-100], "INVALID_IMAGE_FORMAT"),
+        (image_bytes() + b"\0" * (images.MAX_BYTES - len(image_bytes()) + 1), "IMAGE_FILE_EXCEEDS_MAX_SIZE"),
+        (image_bytes(kind="PPM"), "INVALID_IMAGE_FORMAT"),
+        (image_bytes()[:-100], "INVALID_IMAGE_FORMAT"),
     ],
     ids=["300 pixels", "aspect", "6000 pixels", "30 MB and a byte", "another format", "truncated"],
 )
@@ -164,7 +164,7 @@ def test_an_image_just_inside_the_rules_is_taken(alice: Caller, body: dict[str, 
 
 
 def test_two_images_of_30_mb_in_base64_are_taken(alice: Caller, body: dict[str, Any]) -> None:
-    heavy = base64_of(picture() + b"\0" * (images.MAX_BYTES - len(picture())))
+    heavy = base64_of(image_bytes() + b"\0" * (images.MAX_BYTES - len(image_bytes())))
     g = accepted(alice, {**body, "image": heavy, "last_image": heavy})
     assert g.image is not None
     assert g.image.size == images.MAX_BYTES

@@ -65,7 +65,7 @@ def test_it_costs_nothing_and_takes_none_of_the_tenants_limits(
     alice.limit(requests_per_minute=0, in_flight=0, per_day=0, per_month=0, seconds_per_month=0, usd_per_month_micro=0)
     row = tester.http.post("/v1/generations", body, format="json").json()
     assert (row["test"], row["price_usd"]) == (True, "0.000000")
-    assert {one.used for one in counters.for_tenant(alice.tenant, timezone.now())} == {0}
+    assert {one.used for one in counters.usage_for_tenant(alice.tenant, timezone.now())} == {0}
     lifecycle.fail(Generation.objects.get(), "code", "Why.")
     assert reconcile.check(alice.tenant.pk) == []
     assert set(LedgerEntry.objects.values_list("test", "amount_micro")) == {(True, 0)}
@@ -92,8 +92,8 @@ def test_live_and_test_keys_see_their_own_rows_only(tester: Caller, alice: Calle
 
 def test_test_generations_are_on_no_bill(tester: Caller, alice: Caller) -> None:
     make_generation(tester, price_micro=0)
-    found = monthly_statement.of(alice.tenant, timezone.now().date())
-    assert (found.lines, found.held) == ([], 0)
+    found = monthly_statement.build(alice.tenant, timezone.now().date())
+    assert (found.rows, found.held) == ([], 0)
 
 
 def test_the_panel_lists_live_generations_and_tests_when_asked(
@@ -114,7 +114,7 @@ def test_the_panel_lists_live_generations_and_tests_when_asked(
 def test_without_a_sandbox_no_test_key_is_created(alice: Caller, settings: Any) -> None:
     settings.SANDBOX_BASE_URL = ""
     with pytest.raises(NoSandbox, match="SANDBOX_BASE_URL"):
-        actions.mint_key(ACTOR, alice.tenant, test=True)
+        actions.create_key(ACTOR, alice.tenant, test=True)
 
 
 def test_a_test_key_without_a_sandbox_is_refused_with_no_sandbox(

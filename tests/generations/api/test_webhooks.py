@@ -10,14 +10,14 @@ from generations.models import Delivery, WebhookEndpoint
 from generations.webhooks import endpoints
 from tenants.models import AuditEntry
 from tests.support.factories import Caller
-from tests.support.webhooks import SERVED, make_endpoint
+from tests.support.webhooks import ENDPOINT_URL, make_endpoint
 
 pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 PATH = "/v1/webhook-endpoints"
 
 
 def make(caller: Caller, **body: Any) -> Any:
-    return caller.http.post(PATH, {"url": SERVED, **body}, format="json")
+    return caller.http.post(PATH, {"url": ENDPOINT_URL, **body}, format="json")
 
 
 def test_a_create_answers_with_the_endpoint_and_its_secret_once(alice: Caller) -> None:
@@ -28,7 +28,7 @@ def test_a_create_answers_with_the_endpoint_and_its_secret_once(alice: Caller) -
     assert secret.startswith("whsec_")
     assert payload == {
         "id": str(WebhookEndpoint.objects.get().pk),
-        "url": SERVED,
+        "url": ENDPOINT_URL,
         "description": "the shop",
         "events": ["generation.failed"],
         "enabled": True,
@@ -93,8 +93,8 @@ def test_a_change_sets_what_is_given_and_leaves_the_rest(alice: Caller) -> None:
     answer = alice.http.patch(path, {"description": "new"}, format="json")
     assert answer.status_code == 200
     assert answer.json() == {**{k: v for k, v in one.items() if k != "secret"}, "description": "new"}
-    changed = alice.http.patch(path, {"url": f"{SERVED}/2", "events": []}, format="json").json()
-    assert (changed["url"], changed["events"]) == (f"{SERVED}/2", [])
+    changed = alice.http.patch(path, {"url": f"{ENDPOINT_URL}/2", "events": []}, format="json").json()
+    assert (changed["url"], changed["events"]) == (f"{ENDPOINT_URL}/2", [])
     assert alice.http.patch(path, {}, format="json").json() == changed
 
 
@@ -165,7 +165,7 @@ def test_a_key_without_the_scope_may_do_nothing_here(alice: Caller) -> None:
     path = f"{PATH}/{one.pk}"
     for answer in (
         other.get(PATH),
-        other.post(PATH, {"url": SERVED}, format="json"),
+        other.post(PATH, {"url": ENDPOINT_URL}, format="json"),
         other.get(path),
         other.patch(path, {}, format="json"),
         other.delete(path),

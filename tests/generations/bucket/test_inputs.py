@@ -8,13 +8,13 @@ from generations.bucket import inputs, objects
 from generations.media.images import inspect
 from generations.models import InputImage
 from tests.support.factories import Caller
-from tests.support.images import picture
+from tests.support.images import image_bytes
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bucket")]
 
 
 def test_one_that_another_request_has_kept_meanwhile_is_that_one(alice: Caller, monkeypatch: Any) -> None:
-    image, put, others = inspect(picture()), objects.put, list[InputImage]()
+    image, put, others = inspect(image_bytes()), objects.put, list[InputImage]()
 
     def meanwhile(*args: Any) -> None:
         with monkeypatch.context() as undone:
@@ -28,7 +28,7 @@ def test_one_that_another_request_has_kept_meanwhile_is_that_one(alice: Caller, 
 
 
 def test_its_row_says_what_it_is_and_another_tenants_is_another(alice: Caller, bob: Caller) -> None:
-    content = picture(width=400)
+    content = image_bytes(width=400)
     image = inspect(content)
     kept, others = (inputs.store(caller.tenant.pk, image) for caller in (alice, bob))
     row = InputImage.objects.get(pk=kept.pk)

@@ -30,7 +30,7 @@ def _clock() -> Any:
 @pytest.fixture
 def clock(monkeypatch: Any) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(eta, "_fresh", TTLCache(eta.MAX_KINDS, eta.REREAD_EVERY, clock))
+    monkeypatch.setattr(eta, "_fresh", TTLCache(eta.MAX_KINDS, eta.REREAD_SECONDS, clock))
     return clock
 
 
@@ -113,7 +113,7 @@ def test_a_kind_is_read_once_in_half_a_minute(
     with django_assert_num_queries(1):
         assert [remaining(0) for _ in range(50)] == [None] * 50  # that there is none is known too
     took(alice, 30)
-    clock.now = eta.REREAD_EVERY - 0.1
+    clock.now = eta.REREAD_SECONDS - 0.1
     with django_assert_num_queries(0):
         assert remaining(0) is None
     clock.now += 0.2
@@ -127,7 +127,7 @@ def test_while_one_reads_the_others_take_what_was_known(alice: Caller, remaining
     took(alice, 30)
     assert remaining(0) == 30
     took(alice, *[10.0] * 10)
-    clock.now = eta.REREAD_EVERY
+    clock.now = eta.REREAD_SECONDS
     meanwhile = []
 
     def another_comes(execute: Any, *args: Any) -> Any:
@@ -151,7 +151,7 @@ def test_a_database_in_trouble_costs_the_estimate_and_nothing_else(
         assert remaining(0) is None
         assert remaining(0) is None
     assert caplog.text.count("could not be read") == 1
-    clock.now = eta.REREAD_EVERY
+    clock.now = eta.REREAD_SECONDS
     assert remaining(0) == 30
     clock.now *= 2
     with connection.execute_wrapper(lost):
@@ -160,7 +160,7 @@ def test_a_database_in_trouble_costs_the_estimate_and_nothing_else(
 
 def test_what_is_kept_is_bounded(remaining: Ask, monkeypatch: Any) -> None:
     monkeypatch.setattr(eta, "_cached", LRUCache(3))
-    monkeypatch.setattr(eta, "_fresh", TTLCache(3, eta.REREAD_EVERY))
+    monkeypatch.setattr(eta, "_fresh", TTLCache(3, eta.REREAD_SECONDS))
     for duration in range(10):
         remaining(0, duration=duration)
     assert (len(eta._cached), len(eta._fresh)) == (3, 3)
@@ -172,7 +172,7 @@ def test_it_is_read_by_its_index(alice: Caller) -> None:
         if connection.vendor == "postgresql":
             cursor.execute("SET LOCAL enable_seqscan = off")  # of ten rows every other plan is as good
             cursor.execute("SET LOCAL enable_bitmapscan = off")
-    plan = eta._last(eta.Kind(**KIND)).explain()
+    plan = eta._last_finished(eta.Kind(**KIND)).explain()
     assert "generation_by_kind" in plan
     assert not re.search("sort|temp", plan, re.IGNORECASE)
 

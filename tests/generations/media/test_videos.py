@@ -7,7 +7,7 @@ from PIL import Image
 
 from generations.media import videos
 from generations.media.videos import BadVideo
-from tests.support.images import mp4, picture, rendered, shot
+from tests.support.images import image_bytes, mp4, render_mp4
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def remux(source: bytes, target: Path, flags: str) -> None:
 )
 @pytest.mark.parametrize("frames", [25, 73])
 def test_a_fragmented_mp4_is_a_video_too(file: Path, flags: str, frames: int) -> None:
-    remux(rendered(shot(frames=frames, width=32, height=32)), file, flags)
+    remux(render_mp4(frames=frames, width=32, height=32), file, flags)
     assert videos.inspect(str(file)).duration == pytest.approx(frames / 24)
 
 
@@ -63,7 +63,7 @@ def test_a_fragments_head_without_its_pictures_is_refused(file: Path) -> None:
 
 
 def test_metadata_in_another_encoding_do_not_lose_a_paid_video(file: Path) -> None:
-    content = rendered(shot(prompt="MARKER OF THE TITLE"))
+    content = render_mp4(prompt="MARKER OF THE TITLE")
     file.write_bytes(content.replace(b"MARKER OF THE TITLE", b"\xff\xfe\xe9 OF THE TITLE\x80\x80\x80"))
     assert videos.inspect(str(file)).duration == pytest.approx(25 / 24)
 
@@ -92,7 +92,7 @@ def test_a_box_may_be_large_or_reach_to_the_end(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"<html>", b"\0\0\0\x20ftypisom" + b"\0" * 500, picture(), picture(kind="GIF")]
+    "content", [b"", b"<html>", b"\0\0\0\x20ftypisom" + b"\0" * 500, image_bytes(), image_bytes(kind="GIF")]
 )
 def test_what_is_no_mp4_is_refused(file: Path, content: bytes) -> None:
     file.write_bytes(content)

@@ -14,7 +14,7 @@ from generations.outbound.errors import FetchFailed, FetchRefused
 from generations.upstream.novita import client as novita
 from tests.faults.copies import Status, assert_nothing_is_served, at_the_upstream, take_step, until_done
 from tests.support.factories import Caller, make_generation
-from tests.support.images import mp4, picture
+from tests.support.images import image_bytes, mp4
 from tests.support.upstream import Upstream, task
 
 pytestmark = [pytest.mark.one_database, pytest.mark.abuse]
@@ -81,7 +81,7 @@ def test_a_callers_url_connects_to_nothing_inside(alice: Caller, upstream: Upstr
     for text in [*INSIDE, *BROKEN_IN_TWO]:
         url = text.format(inside.port)
         if by == "a redirect":
-            url, upstream.on_video = f"{upstream.url}/a.jpg", (302, {"Location": header(url)}, picture())
+            url, upstream.on_video = f"{upstream.url}/a.jpg", (302, {"Location": header(url)}, image_bytes())
         g = take_step(make_generation(alice, image=None, image_url=url))
         refused = (Status.FAILED, "image_url_refused")
         # A header that ends amid the URL leads to what is left of it; one that is no header at all is tried again.

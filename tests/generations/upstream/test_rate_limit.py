@@ -18,7 +18,7 @@ from generations.upstream import rate_limit
 from generations.worker import claims, loop, steps
 from tests.generations.test_lifecycle import put_in
 from tests.support.factories import Caller, make_generation
-from tests.support.images import picture
+from tests.support.images import image_bytes
 from tests.support.upstream import Upstream
 
 pytestmark = pytest.mark.django_db
@@ -75,7 +75,7 @@ def test_without_a_place_it_waits_as_if_nothing_had_been(
 ) -> None:
     settings.UPSTREAM_CONCURRENCY = 1
     put_in(alice, Status.RUNNING)[0]
-    waiting = make_generation(alice, image=inputs.store(alice.tenant.pk, inspect(picture())))
+    waiting = make_generation(alice, image=inputs.store(alice.tenant.pk, inspect(image_bytes())))
     [claimed] = claims.submits(1)
     steps.advance(claimed)
     waiting.refresh_from_db()
@@ -89,7 +89,7 @@ def test_without_a_place_it_waits_as_if_nothing_had_been(
 def test_an_hour_of_our_own_queue_fails_nobody(alice: Caller, settings: Any, bucket: Any, upstream: Upstream) -> None:
     settings.UPSTREAM_CONCURRENCY, settings.SUBMIT_DEADLINE = 1, 60
     put_in(alice, Status.RUNNING)[0]
-    waiting = make_generation(alice, image=inputs.store(alice.tenant.pk, inspect(picture())))
+    waiting = make_generation(alice, image=inputs.store(alice.tenant.pk, inspect(image_bytes())))
     Generation.objects.filter(pk=waiting.pk).update(created_at=timezone.now() - timedelta(hours=2))
     [claimed] = claims.submits(1)
     steps.advance(claimed)
@@ -127,7 +127,7 @@ def test_a_sweep_keeps_the_pace_and_the_order(
 ) -> None:
     settings.UPSTREAM_RPM = 600  # ten a second
     monkeypatch.setattr(leases, "RUN_SECONDS", 1.5)
-    image = inputs.store(alice.tenant.pk, inspect(picture()))
+    image = inputs.store(alice.tenant.pk, inspect(image_bytes()))
     rows = [make_generation(alice, image=image) for _ in range(40)]
     for number, row in enumerate(rows):
         Generation.objects.filter(pk=row.pk).update(due_at=timezone.now() - timedelta(seconds=100 - number))

@@ -1,4 +1,4 @@
-"""The verbs on endpoints: what they refuse, what they write, and that each has its line in the audit log."""
+"""The actions on endpoints: the values that they refuse, the rows that they write, and their audit entries."""
 
 import base64
 import threading
@@ -16,25 +16,27 @@ from generations.webhooks import encryption, endpoints, signing_secrets
 from tenants.errors import NotPossible
 from tenants.models import AuditEntry
 from tests.support.factories import ACTOR, Caller
-from tests.support.webhooks import SERVED, make_endpoint, make_failed
+from tests.support.webhooks import ENDPOINT_URL, make_endpoint, make_failed
 
 pytestmark = pytest.mark.django_db
-Created = tuple[WebhookEndpoint, str]
+Created = tuple[WebhookEndpoint, str]  # an endpoint and its secret
 
 
 @pytest.fixture
-def made(alice: Caller) -> Created:
-    return endpoints.create(ACTOR, alice.tenant, SERVED, test=False)
+def created(alice: Caller) -> Created:
+    """Create an endpoint. Return the endpoint and its secret."""
+    return endpoints.create(ACTOR, alice.tenant, ENDPOINT_URL, test=False)
 
 
-def last_note() -> AuditEntry:
+def last_entry() -> AuditEntry:
+    """Return the newest audit entry."""
     entry = AuditEntry.objects.order_by("id").last()
     assert entry
     return entry
 
 
-def test_a_secret_has_32_random_bytes_and_is_kept_sealed(made: Created) -> None:
-    endpoint, secret = made
+def test_a_secret_has_32_random_bytes_and_is_stored_encrypted(created: Created) -> None:
+    endpoint, secret = created
     assert secret.startswith("whsec_")
     assert len(base64.b64decode(secret.removeprefix("whsec_"), validate=True)) == 32
     assert secret not in endpoint.secret
@@ -42,7 +44,7 @@ def test_a_secret_has_32_random_bytes_and_is_kept_sealed(made: Created) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "values",
     [
         {"url": "http://example.com/hook"},
         {"url": "https://127.0.0.1/hook"},
@@ -54,162 +56,163 @@ def test_a_secret_has_32_random_bytes_and_is_kept_sealed(made: Created) -> None:
         {"description": "two\nlines"},
     ],
 )
-def test_what_is_wrong_is_refused_at_a_create_and_at_a_change(made: Created, alice: Caller, wrong: Any) -> None:
+def test_wrong_values_are_refused_at_a_create_and_at_a_change(created: Created, alice: Caller, values: Any) -> None:
     with pytest.raises(NotPossible):
-        endpoints.create(ACTOR, alice.tenant, **{"url": SERVED, "test": False, **wrong})
+        endpoints.create(ACTOR, alice.tenant, **{"url": ENDPOINT_URL, "test": False, **values})
     with pytest.raises(NotPossible):
-        endpoints.change(ACTOR, made[0], **wrong)
+        endpoints.change(ACTOR, created[0], **values)
     assert WebhookEndpoint.objects.count() == 1
     assert AuditEntry.objects.filter(action__contains="webhook").count() == 1
 
 
-def test_a_tenant_has_twenty_in_each_world_and_a_deleted_one_does_not_count(alice: Caller) -> None:
-    all_of_them = [make_endpoint(alice) for _ in range(endpoints.MAX_ENDPOINTS)]
+def test_a_tenant_has_twenty_endpoints_in_each_mode_and_deleted_ones_do_not_count(alice: Caller) -> None:
+    existing = [make_endpoint(alice) for _ in range(endpoints.MAX_ENDPOINTS)]
     with pytest.raises(NotPossible, match="20"):
         make_endpoint(alice)
     make_endpoint(alice, test=True)
-    endpoints.disable(ACTOR, all_of_them[0])
+    endpoints.disable(ACTOR, existing[0])
     with pytest.raises(NotPossible):
         make_endpoint(alice)
-    endpoints.delete(ACTOR, all_of_them[0])
+    endpoints.delete(ACTOR, existing[0])
     make_endpoint(alice)
 
 
-def test_events_are_kept_once_each(alice: Caller) -> None:
-    made = make_endpoint(alice, events=["generation.failed", "generation.succeeded", "generation.failed"])
-    assert made.events == ["generation.succeeded", "generation.failed"]
+def test_each_event_type_is_stored_once(alice: Caller) -> None:
+    endpoint = make_endpoint(alice, events=["generation.failed", "generation.succeeded", "generation.failed"])
+    assert endpoint.events == ["generation.succeeded", "generation.failed"]
 
 
-ACTS: dict[str, Callable[[WebhookEndpoint], Any]] = {
-    "change webhook endpoint": lambda one: endpoints.change(ACTOR, one, url="https://example.com/other"),
-    "disable webhook endpoint": lambda one: endpoints.disable(ACTOR, one),
-    "rotate webhook secret": lambda one: endpoints.rotate_secret(ACTOR, one),
-    "delete webhook endpoint": lambda one: endpoints.delete(ACTOR, one),
+ACTIONS: dict[str, Callable[[WebhookEndpoint], Any]] = {
+    "change webhook endpoint": lambda endpoint: endpoints.change(ACTOR, endpoint, url="https://example.com/other"),
+    "disable webhook endpoint": lambda endpoint: endpoints.disable(ACTOR, endpoint),
+    "rotate webhook secret": lambda endpoint: endpoints.rotate_secret(ACTOR, endpoint),
+    "delete webhook endpoint": lambda endpoint: endpoints.delete(ACTOR, endpoint),
 }
 
 
-@pytest.mark.parametrize("action", ACTS)
-def test_an_act_has_its_line_and_both_are_there_or_neither(made: Created, action: str) -> None:
+@pytest.mark.parametrize("action", ACTIONS)
+def test_an_action_and_its_audit_entry_are_stored_together_or_not_at_all(created: Created, action: str) -> None:
     before = WebhookEndpoint.objects.values().get()
     with transaction.atomic():
-        ACTS[action](made[0])
+        ACTIONS[action](created[0])
         transaction.set_rollback(True)
     assert WebhookEndpoint.objects.values().get() == before
-    assert last_note().action == "create webhook endpoint"
-    ACTS[action](made[0])
+    assert last_entry().action == "create webhook endpoint"
+    ACTIONS[action](created[0])
     assert WebhookEndpoint.objects.values().get() != before
-    entry = last_note()
-    assert (entry.action, entry.actor, entry.target) == (action, "tests", str(made[0].pk))
+    entry = last_entry()
+    assert (entry.action, entry.actor, entry.target) == (action, "tests", str(created[0].pk))
 
 
-def test_what_changes_nothing_is_no_act(made: Created) -> None:
-    endpoints.change(ACTOR, made[0], url=SERVED, description="")
-    endpoints.enable(ACTOR, made[0])
-    assert last_note().action == "create webhook endpoint"
-    endpoints.disable(ACTOR, made[0])
-    endpoints.disable(ACTOR, made[0])
+def test_an_action_that_changes_nothing_leaves_no_audit_entry(created: Created) -> None:
+    endpoints.change(ACTOR, created[0], url=ENDPOINT_URL, description="")
+    endpoints.enable(ACTOR, created[0])
+    assert last_entry().action == "create webhook endpoint"
+    endpoints.disable(ACTOR, created[0])
+    endpoints.disable(ACTOR, created[0])
     assert AuditEntry.objects.filter(action="disable webhook endpoint").count() == 1
 
 
-@pytest.mark.parametrize("by", [endpoints.disable, endpoints.delete])
-def test_what_is_under_way_to_an_endpoint_that_goes_has_failed(made: Created, alice: Caller, by: Any) -> None:
+@pytest.mark.parametrize("end", [endpoints.disable, endpoints.delete])
+def test_pending_deliveries_to_a_disabled_or_deleted_endpoint_fail(created: Created, alice: Caller, end: Any) -> None:
     other = make_endpoint(alice)
     make_failed(alice)
-    by(ACTOR, made[0])
+    end(ACTOR, created[0])
     assert {row.endpoint_id: row.status for row in Delivery.objects.all()} == {
-        made[0].pk: "failed",
+        created[0].pk: "failed",
         other.pk: "pending",
     }
     make_failed(alice)
-    assert Delivery.objects.filter(endpoint=made[0]).count() == 1
+    assert Delivery.objects.filter(endpoint=created[0]).count() == 1
 
 
-def test_one_that_is_enabled_again_begins_anew(made: Created, alice: Caller) -> None:
-    endpoints.record_failure(made[0])
-    endpoints.disable(ACTOR, made[0], "Why.")
-    back = endpoints.enable(ACTOR, made[0])
-    assert (back.disabled_at, back.disabled_reason, back.failing_since) == (None, "", None)
-    assert last_note().action == "enable webhook endpoint"
+def test_an_endpoint_that_is_enabled_again_has_no_failures(created: Created, alice: Caller) -> None:
+    endpoints.record_failure(created[0])
+    endpoints.disable(ACTOR, created[0], "Why.")
+    enabled = endpoints.enable(ACTOR, created[0])
+    assert (enabled.disabled_at, enabled.disabled_reason, enabled.failing_since) == (None, "", None)
+    assert last_entry().action == "enable webhook endpoint"
     make_failed(alice)
     assert Delivery.objects.get().status == "pending"
 
 
-def test_a_tenant_that_disables_its_own_is_not_told_of_it(made: Created, alice: Caller) -> None:
+def test_an_endpoint_that_the_tenant_disables_causes_no_event(created: Created, alice: Caller) -> None:
     make_endpoint(alice)
-    endpoints.disable(ACTOR, made[0])
+    endpoints.disable(ACTOR, created[0])
     assert Delivery.objects.count() == 0
 
 
-def test_nothing_is_sent_again_to_an_endpoint_that_is_gone(made: Created, alice: Caller) -> None:
+def test_nothing_is_redelivered_to_a_disabled_or_deleted_endpoint(created: Created, alice: Caller) -> None:
     make_failed(alice)
     row = Delivery.objects.select_related("endpoint", "tenant").get()
-    endpoints.disable(ACTOR, made[0])
+    endpoints.disable(ACTOR, created[0])
     with pytest.raises(NotPossible, match="disabled"):
         endpoints.redeliver(ACTOR, row)
-    endpoints.delete(ACTOR, made[0])
+    endpoints.delete(ACTOR, created[0])
     with pytest.raises(NotPossible, match="deleted"):
         endpoints.redeliver(ACTOR, row)
     assert Delivery.objects.get().status == "failed"
 
 
-def test_a_deleted_endpoint_keeps_no_secret(made: Created) -> None:
-    endpoints.rotate_secret(ACTOR, made[0])
-    endpoints.delete(ACTOR, made[0])
+def test_a_deleted_endpoint_has_no_secret(created: Created) -> None:
+    endpoints.rotate_secret(ACTOR, created[0])
+    endpoints.delete(ACTOR, created[0])
     row = WebhookEndpoint.objects.get()
     assert (row.secret, row.previous_secret, row.previous_until) == ("", "", None)
 
 
 @pytest.mark.parametrize("overlap", [timedelta(seconds=-1), timedelta(days=7, seconds=1)])
-def test_an_overlap_is_bounded(made: Created, alice: Caller, overlap: timedelta) -> None:
+def test_an_overlap_is_bounded(created: Created, alice: Caller, overlap: timedelta) -> None:
     with pytest.raises(NotPossible):
-        endpoints.rotate_secret(ACTOR, made[0], overlap)
+        endpoints.rotate_secret(ACTOR, created[0], overlap)
     with pytest.raises(NotPossible):
         endpoints.rotate_tenant_secret(ACTOR, alice.tenant, test=False, overlap=overlap)
 
 
-def test_the_tenants_secret_is_one_in_each_world(alice: Caller) -> None:
+def test_a_tenant_has_one_secret_in_each_mode(alice: Caller) -> None:
     live, _ = endpoints.rotate_tenant_secret(ACTOR, alice.tenant, test=False)
     test, _ = endpoints.rotate_tenant_secret(ACTOR, alice.tenant, test=True)
-    again, until = endpoints.rotate_tenant_secret(ACTOR, alice.tenant, test=False)
-    assert len({live, test, again}) == 3
+    newest, until = endpoints.rotate_tenant_secret(ACTOR, alice.tenant, test=False)
+    assert len({live, test, newest}) == 3
     assert until
     delivery = Delivery(tenant=alice.tenant, test=False)
-    assert signing_secrets.for_delivery(delivery) == [again, live]
-    assert last_note().action == "rotate tenant's webhook secret"
+    assert signing_secrets.for_delivery(delivery) == [newest, live]
+    assert last_entry().action == "rotate tenant's webhook secret"
 
 
-def test_tests_that_wait_are_ten_at_most(made: Created) -> None:
+def test_at_most_ten_test_events_wait(created: Created) -> None:
     for _ in range(endpoints.MAX_WAITING_TESTS):
-        endpoints.send_test(made[0])
+        endpoints.send_test(created[0])
     with pytest.raises(NotPossible, match="10"):
-        endpoints.send_test(made[0])
+        endpoints.send_test(created[0])
 
 
-def test_the_first_failure_is_remembered_and_not_the_last(made: Created) -> None:
-    assert not endpoints.record_failure(made[0])
+def test_the_time_of_the_first_failure_is_stored_and_not_of_the_last(created: Created) -> None:
+    assert not endpoints.record_failure(created[0])
     since = WebhookEndpoint.objects.get().failing_since
-    assert not endpoints.record_failure(made[0])
+    assert not endpoints.record_failure(created[0])
     assert WebhookEndpoint.objects.get().failing_since == since
     WebhookEndpoint.objects.update(failing_since=timezone.now() - endpoints.DISABLE_AFTER)
-    assert endpoints.record_failure(made[0])
-    endpoints.record_success(made[0])
+    assert endpoints.record_failure(created[0])
+    endpoints.record_success(created[0])
     assert WebhookEndpoint.objects.get().failing_since is None
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_many_creates_at_one_moment_no_more_than_twenty_are_made(alice: Caller) -> None:
+def test_of_many_creates_at_the_same_time_no_more_than_twenty_succeed(alice: Caller) -> None:
     for _ in range(endpoints.MAX_ENDPOINTS - 2):
         make_endpoint(alice)
-    done: list[str] = []
+    outcomes: list[str] = []
     ready = threading.Barrier(5)
 
     def create() -> None:
+        """Create an endpoint at the same time as the other threads, and note the outcome."""
         ready.wait()
         try:
             make_endpoint(alice)
-            done.append("made")
+            outcomes.append("created")
         except NotPossible:
-            done.append("refused")
+            outcomes.append("refused")
         finally:
             connection.close()
 
@@ -218,33 +221,33 @@ def test_of_many_creates_at_one_moment_no_more_than_twenty_are_made(alice: Calle
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(done) == ["made"] * 2 + ["refused"] * 3
+    assert sorted(outcomes) == ["created"] * 2 + ["refused"] * 3
     assert WebhookEndpoint.objects.count() == endpoints.MAX_ENDPOINTS
 
 
-def test_after_a_change_of_the_key_all_secrets_are_sealed_by_the_new_one(
-    made: Created, alice: Caller, settings: Any
+def test_after_a_change_of_the_key_all_secrets_are_encrypted_by_the_new_key(
+    created: Created, alice: Caller, settings: Any
 ) -> None:
-    new, _ = endpoints.rotate_secret(ACTOR, made[0])
+    new, _ = endpoints.rotate_secret(ACTOR, created[0])
     own, _ = endpoints.rotate_tenant_secret(ACTOR, alice.tenant, test=False)
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "another", [settings.SECRET_KEY]
     call_command("reseal")
     settings.SECRET_KEY_FALLBACKS = []
     endpoint = WebhookEndpoint.objects.get()
-    assert signing_secrets.for_delivery(Delivery(endpoint=endpoint)) == [new, made[1]]
+    assert signing_secrets.for_delivery(Delivery(endpoint=endpoint)) == [new, created[1]]
     assert signing_secrets.for_delivery(Delivery(tenant=alice.tenant, test=False))[0] == own
 
 
-def test_a_secret_that_no_key_opens_is_named_and_keeps_no_other_from_it(
-    made: Created, alice: Caller, settings: Any
+def test_a_secret_that_no_key_decrypts_is_named_and_the_others_are_encrypted(
+    created: Created, alice: Caller, settings: Any
 ) -> None:
     old, settings.SECRET_KEY = settings.SECRET_KEY, "another"
     other = make_endpoint(alice)
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "third", ["another"]
-    with pytest.raises(CommandError, match=str(made[0].pk)):
+    with pytest.raises(CommandError, match=str(created[0].pk)):
         call_command("reseal")
     settings.SECRET_KEY_FALLBACKS = []
     other.refresh_from_db()
     assert len(signing_secrets.for_delivery(Delivery(endpoint=other))) == 1
     settings.SECRET_KEY_FALLBACKS = [old]
-    assert signing_secrets.for_delivery(Delivery(endpoint=made[0])) == [made[1]]
+    assert signing_secrets.for_delivery(Delivery(endpoint=created[0])) == [created[1]]

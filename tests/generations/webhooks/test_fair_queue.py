@@ -1,4 +1,4 @@
-"""Whose turn it is: a receiver that is dead or slow holds few threads, and none that another tenant needs."""
+"""The order of deliveries: a dead or slow receiver holds few threads, and none that another tenant needs."""
 
 import threading
 import time
@@ -26,117 +26,128 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def receiver(settings: Any) -> Iterator[Receiver]:
-    with run_receiver(settings) as made:
-        yield made
+    """Run a receiver that answers 204."""
+    with run_receiver(settings) as receiver:
+        yield receiver
 
 
-def backlog(caller: Caller, count: int, **which: Any) -> None:
-    """So many are due, for a while already."""
-    at = timezone.now() - timedelta(minutes=5)
-    facts = {"tenant": caller.tenant, "test": False, "type": "webhook.test", "body": "{}", "due_at": at, **which}
-    Delivery.objects.bulk_create([Delivery(message_id=f"evt_{caller.tenant}_{n}", **facts) for n in range(count)])
+def make_backlog(caller: Caller, count: int, **columns: Any) -> None:
+    """Store that many deliveries which have been due for five minutes."""
+    due_at = timezone.now() - timedelta(minutes=5)
+    values = {
+        "tenant": caller.tenant,
+        "test": False,
+        "type": "webhook.test",
+        "body": "{}",
+        "due_at": due_at,
+        **columns,
+    }
+    Delivery.objects.bulk_create([Delivery(message_id=f"evt_{caller.tenant}_{n}", **values) for n in range(count)])
 
 
-def failing(caller: Caller, **facts: Any) -> WebhookEndpoint:
-    one = make_endpoint(caller, **facts)
-    endpoints.record_failure(one)
-    return one
+def make_failing_endpoint(caller: Caller) -> WebhookEndpoint:
+    """Create an endpoint with a failed delivery."""
+    endpoint = make_endpoint(caller)
+    endpoints.record_failure(endpoint)
+    return endpoint
 
 
-def look_until_nothing_is_taken() -> list[Candidate]:
-    """What is under way when every receiver hangs."""
-    under_way: list[Candidate] = []
-    while claimed := fair_queue.claim(under_way):
-        under_way += [candidate for candidate, _ in claimed]
-    return under_way
+def claim_until_full() -> list[Candidate]:
+    """Claim until nothing more fits. Return what is in flight when every receiver hangs."""
+    in_flight: list[Candidate] = []
+    while claimed := fair_queue.claim(in_flight):
+        in_flight += [candidate for candidate, _ in claimed]
+    return in_flight
 
 
-def by_tenant(under_way: list[Candidate]) -> list[int]:
-    return sorted(Counter(candidate.tenant_id for candidate in under_way).values())
+def counts_by_tenant(in_flight: list[Candidate]) -> list[int]:
+    """Return how many deliveries of each tenant are in flight, smallest number first."""
+    return sorted(Counter(candidate.tenant_id for candidate in in_flight).values())
 
 
-def test_two_at_once_go_to_one_endpoint_and_four_to_one_tenant(alice: Caller) -> None:
-    backlog(alice, 10, endpoint=make_endpoint(alice))
-    assert len(look_until_nothing_is_taken()) == 2
+def test_two_deliveries_at_once_go_to_one_endpoint_and_four_to_one_tenant(alice: Caller) -> None:
+    make_backlog(alice, 10, endpoint=make_endpoint(alice))
+    assert len(claim_until_full()) == 2
     for _ in range(3):
-        backlog(alice, 10, endpoint=make_endpoint(alice))
-    under_way = look_until_nothing_is_taken()
-    assert len(under_way) == 4
-    assert set(Counter(candidate.receiver for candidate in under_way).values()) <= {1, 2}
+        make_backlog(alice, 10, endpoint=make_endpoint(alice))
+    in_flight = claim_until_full()
+    assert len(in_flight) == 4
+    assert set(Counter(candidate.receiver for candidate in in_flight).values()) <= {1, 2}
 
 
-def test_the_oldest_comes_first(alice: Caller) -> None:
-    one = make_endpoint(alice)
-    backlog(alice, 3, endpoint=one)
+def test_the_oldest_delivery_comes_first(alice: Caller) -> None:
+    make_backlog(alice, 3, endpoint=make_endpoint(alice))
     row = Delivery.objects.order_by("id").last()
     assert row
     Delivery.objects.filter(pk=row.pk).update(due_at=timezone.now() - timedelta(hours=1))
     assert fair_queue.claim([])[0][0].id == row.pk
 
 
-def test_of_a_single_urls_host_two_are_under_way_and_another_host_need_not_wait(alice: Caller) -> None:
+def test_two_deliveries_go_to_a_host_of_own_webhooks_and_another_host_need_not_wait(alice: Caller) -> None:
     for n in range(5):
         make_failed(alice, webhook_url=f"https://a.example.com/{n}")
     make_failed(alice, webhook_url="https://b.example.com/")
-    hosts = Counter(candidate.receiver for candidate in look_until_nothing_is_taken())
+    hosts = Counter(candidate.receiver for candidate in claim_until_full())
     assert hosts == {"a.example.com": 2, "b.example.com": 1}
 
 
-def test_a_host_is_failing_while_one_to_it_waits_for_another_try(alice: Caller, bob: Caller) -> None:
+def test_a_host_is_failing_while_a_delivery_to_it_waits_for_another_attempt(alice: Caller, bob: Caller) -> None:
     make_failed(alice, webhook_url="https://a.example.com/1")
     make_failed(alice, webhook_url="https://a.example.com/2")
     make_failed(alice, webhook_url="https://b.example.com/")
     make_failed(bob, webhook_url="https://a.example.com/")
     first = Delivery.objects.filter(tenant=alice.tenant).order_by("id")[0]
     Delivery.objects.filter(pk=first.pk).update(attempts=1, due_at=timezone.now() + timedelta(hours=1))
-    told = {(candidate.tenant_id, candidate.receiver): candidate.is_failing for candidate, _ in fair_queue.claim([])}
-    assert told == {
+    failing = {(candidate.tenant_id, candidate.receiver): candidate.is_failing for candidate, _ in fair_queue.claim([])}
+    assert failing == {
         (alice.tenant.pk, "a.example.com"): True,
         (alice.tenant.pk, "b.example.com"): False,
-        (bob.tenant.pk, "a.example.com"): False,  # a host is each tenant's own
+        (bob.tenant.pk, "a.example.com"): False,  # each tenant's hosts are counted apart
     }
 
 
-def test_eight_hostile_tenants_with_many_due_leave_room_for_the_ninth(alice: Caller) -> None:
+def test_eight_hostile_tenants_with_many_due_leave_capacity_for_the_ninth(alice: Caller) -> None:
     for number in range(8):
         hostile = Caller(f"hostile {number}")
         for _ in range(2):
-            backlog(hostile, 40, endpoint=make_endpoint(hostile))
-    under_way = look_until_nothing_is_taken()
-    assert by_tenant(under_way) == [1] * 8  # nobody knows yet that they are dead
+            make_backlog(hostile, 40, endpoint=make_endpoint(hostile))
+    in_flight = claim_until_full()
+    assert counts_by_tenant(in_flight) == [1] * 8  # no attempt has failed yet
     make_failed(alice, webhook_url="https://a.example.com/")
-    [(candidate, _)] = fair_queue.claim(under_way)
+    [(candidate, _)] = fair_queue.claim(in_flight)
     assert candidate.tenant_id == alice.tenant.pk
 
 
-def test_what_is_failing_has_half_of_the_threads_in_all(alice: Caller, settings: Any) -> None:
+def test_failing_receivers_get_half_of_the_threads_in_all(alice: Caller, settings: Any) -> None:
     for number in range(12):
         hostile = Caller(f"hostile {number}")
-        backlog(hostile, 5, endpoint=failing(hostile))
-    under_way = look_until_nothing_is_taken()
-    assert by_tenant(under_way) == [1] * 8
-    assert all(candidate.is_failing for candidate in under_way)
+        make_backlog(hostile, 5, endpoint=make_failing_endpoint(hostile))
+    in_flight = claim_until_full()
+    assert counts_by_tenant(in_flight) == [1] * 8
+    assert all(candidate.is_failing for candidate in in_flight)
     for _ in range(2):
-        backlog(alice, 10, endpoint=make_endpoint(alice))
+        make_backlog(alice, 10, endpoint=make_endpoint(alice))
     more = []
-    while claimed := fair_queue.claim(under_way + more):
+    while claimed := fair_queue.claim(in_flight + more):
         more += [candidate for candidate, _ in claimed]
-    assert by_tenant(more) == [4]  # of the other half she may have as many as ever
+    assert counts_by_tenant(more) == [4]  # of the other half she may have as many as ever
 
 
-def test_a_tenant_whose_one_endpoint_fails_is_told_at_its_other_ones(alice: Caller) -> None:
+def test_a_failing_endpoint_does_not_delay_the_tenants_other_endpoints(alice: Caller) -> None:
     for number in range(9):
         hostile = Caller(f"hostile {number}")
-        backlog(hostile, 5, endpoint=failing(hostile))
-    backlog(alice, 5, endpoint=failing(alice))
-    fine = make_endpoint(alice)
-    backlog(alice, 1, endpoint=fine)
-    assert str(fine.pk) in {candidate.receiver for candidate in look_until_nothing_is_taken()}
+        make_backlog(hostile, 5, endpoint=make_failing_endpoint(hostile))
+    make_backlog(alice, 5, endpoint=make_failing_endpoint(alice))
+    working = make_endpoint(alice)
+    make_backlog(alice, 1, endpoint=working)
+    assert str(working.pk) in {candidate.receiver for candidate in claim_until_full()}
 
 
 @pytest.mark.one_database
 @pytest.mark.parametrize("threads", [2, 3, 16])
-def test_the_load_never_passes_the_threads_and_always_has_room_for_a_first_one(threads: int, settings: Any) -> None:
+def test_the_load_never_exceeds_the_threads_and_always_has_capacity_for_a_new_tenant(
+    threads: int, settings: Any
+) -> None:
     settings.DELIVERY_THREADS = threads
     now = timezone.now()
     load = Load([])
@@ -149,24 +160,25 @@ def test_the_load_never_passes_the_threads_and_always_has_room_for_a_first_one(t
     assert load.has_capacity_for(Candidate(ids.new(), 99, "good", is_failing=False, due_at=now))
 
 
-def test_a_delivery_is_taken_by_one_of_many_sweeps(alice: Caller) -> None:
-    backlog(alice, 1, endpoint=make_endpoint(alice))
+def test_a_delivery_is_claimed_by_one_of_many_worker_runs(alice: Caller) -> None:
+    make_backlog(alice, 1, endpoint=make_endpoint(alice))
     with transaction.atomic():
         assert len(fair_queue.claim([])) == 1
     assert fair_queue.claim([]) == []
 
 
-# With the sweep itself
+# With a worker run
 
 
-def sweeping() -> threading.Thread:
+def start_worker_run() -> threading.Thread:
+    """Start a worker run in a thread of its own."""
     thread = threading.Thread(target=lambda: (loop.run(), connection.close()))
     thread.start()
     return thread
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_sweep_delivers_what_is_due_and_ends(alice: Caller, receiver: Receiver) -> None:
+def test_a_worker_run_sends_the_due_deliveries_and_ends(alice: Caller, receiver: Receiver) -> None:
     _, secret = endpoints.create(ACTOR, alice.tenant, receiver.url, test=False)
     for _ in range(6):
         make_failed(alice)
@@ -179,7 +191,7 @@ def test_a_sweep_delivers_what_is_due_and_ends(alice: Caller, receiver: Receiver
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_sweep_whose_time_is_over_rings_for_what_is_due_soon(
+def test_a_worker_run_whose_time_is_over_wakes_another_for_deliveries_due_soon(
     alice: Caller, receiver: Receiver, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr(leases, "RUN_SECONDS", 0.0)
@@ -188,11 +200,11 @@ def test_a_sweep_whose_time_is_over_rings_for_what_is_due_soon(
     make_failed(alice)
     clear_wakeups()
     assert loop.run() == 1
-    assert count_wakeups() == 1  # its next attempt is in five seconds
+    assert count_wakeups() == 1  # the next attempt is due in five seconds
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_retry_that_is_due_much_later_is_left_to_the_minutes_ring(alice: Caller) -> None:
+def test_a_retry_that_is_due_much_later_is_left_to_the_schedule(alice: Caller) -> None:
     make_endpoint(alice)
     make_failed(alice)
     Delivery.objects.update(due_at=timezone.now() + timedelta(minutes=5))
@@ -205,50 +217,50 @@ def test_a_retry_that_is_due_much_later_is_left_to_the_minutes_ring(alice: Calle
 def test_hanging_receivers_delay_neither_another_tenants_delivery_nor_a_step(
     alice: Caller, settings: Any, monkeypatch: Any
 ) -> None:
-    over = threading.Event()
+    finished = threading.Event()
     with run_receiver(settings) as dead, run_receiver(settings) as good:
-        dead.answer = lambda handler: over.wait(20)
+        dead.answer = lambda handler: finished.wait(20)
         for number in range(4):
             hostile = Caller(f"hostile {number}")
-            backlog(hostile, 50, endpoint=make_endpoint(hostile, dead.url))
-        thread = sweeping()
+            make_backlog(hostile, 50, endpoint=make_endpoint(hostile, dead.url))
+        thread = start_worker_run()
         try:
             assert dead.wait_for(4)
             make_endpoint(alice, good.url)
-            starts = time.monotonic()
+            started_at = time.monotonic()
             make_failed(alice)
             assert good.wait_for(1)
-            assert good.posts[0].at - starts < 2
+            assert good.posts[0].at - started_at < 2
         finally:
             wakeups.free_slots_of_this_host()
-            over.set()
+            finished.set()
             thread.join(10)
     assert not thread.is_alive()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_sweep_that_is_asked_to_stop_waits_for_a_delivery_no_longer_than_its_deadline(
+def test_a_worker_run_that_is_asked_to_stop_waits_for_a_delivery_no_longer_than_the_deadline(
     alice: Caller, receiver: Receiver, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr(leases, "DELIVERY_CALL_SECONDS", 0.4)
-    over = threading.Event()
-    receiver.answer = lambda handler: over.wait(10)
+    finished = threading.Event()
+    receiver.answer = lambda handler: finished.wait(10)
     make_endpoint(alice, receiver.url)
     make_failed(alice)
-    thread = sweeping()
+    thread = start_worker_run()
     assert receiver.wait_for(1)
     wakeups.free_slots_of_this_host()
     thread.join(3)
-    over.set()
+    finished.set()
     assert not thread.is_alive()
     assert DeliveryAttempt.objects.get().outcome == "unreachable"
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_delivery_that_fails_is_told_and_harms_no_other(
+def test_an_error_in_a_delivery_is_logged_and_harms_no_other_delivery(
     alice: Caller, receiver: Receiver, monkeypatch: Any, caplog: Any
 ) -> None:
-    """A row that nothing of ours can have written."""
+    """The service can not have written such a row."""
     make_endpoint(alice, receiver.url)
     bad, _ = make_failed(alice), make_failed(alice)
     Delivery.objects.filter(generation=bad).update(format="novita", generation=None)
@@ -260,10 +272,10 @@ def test_a_delivery_that_fails_is_told_and_harms_no_other(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_a_killed_worker_had_sent_is_sent_again_under_the_same_id(
+def test_a_delivery_of_a_killed_worker_is_sent_again_under_the_same_id(
     alice: Caller, receiver: Receiver, settings: Any
 ) -> None:
-    """It dies after the POST and before the record: the lease brings it back."""
+    """The worker dies after the POST and before the record: the delivery is due again after the lease."""
     make_endpoint(alice, receiver.url)
     lifecycle.fail(make_generation(alice), "code", "Why.")
     settings.FAILPOINT = "delivery_sent:raise"

@@ -1,4 +1,4 @@
-"""A webhook's URL that leads inside: connects are counted where they would arrive, as for the guarded fetch."""
+"""Webhook URLs that lead to private addresses. Connections are counted where they would arrive."""
 
 import threading
 import time
@@ -21,6 +21,7 @@ HOOK = "https://hook.example.com:8443/"
 
 
 def post(url: str, deadline: float = 3.0) -> fetch.Answer:
+    """Post an empty object as a delivery does."""
     return fetch.post(url, b"{}", {}, deadline=deadline)
 
 
@@ -37,8 +38,8 @@ def test_no_endpoint_and_no_generations_webhook_can_lead_inside(alice: Caller, i
         answer = alice.http.post("/v1/webhook-endpoints", {"url": url}, format="json")
         assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "url"), url
     for url in (INSIDE[0], INSIDE[5]):
-        sent = {**body, "webhook_url": url.format(inside.port)}
-        assert alice.http.post("/v1/generations", sent, format="json").status_code == 400
+        request = {**body, "webhook_url": url.format(inside.port)}
+        assert alice.http.post("/v1/generations", request, format="json").status_code == 400
     assert WebhookEndpoint.objects.count() == Delivery.objects.count() == 0
 
 
@@ -79,38 +80,40 @@ def test_a_name_that_was_public_when_the_endpoint_was_made_is_checked_at_each_at
     make_endpoint(alice, HOOK)
     dns["hook.example.com"] = [[private.address]]
     make_failed(alice)
-    [done] = attempt_all()
-    assert done.log.get().outcome == "blocked"
+    [attempted] = attempt_all()
+    assert attempted.log.get().outcome == "blocked"
     assert private.connects() == 0
-    assert private.address not in caplog.text + str(list(done.log.values()) + list(Delivery.objects.values()))
+    assert private.address not in caplog.text + str(list(attempted.log.values()) + list(Delivery.objects.values()))
 
 
-def test_names_that_never_resolve_meet_the_deadline_and_hold_up_no_picture(monkeypatch: Any, settings: Any) -> None:
-    """More of them than there are threads that look names up for posts."""
-    answered, asked = threading.Event(), []
+def test_names_that_never_resolve_meet_the_deadline_and_delay_no_image(monkeypatch: Any, settings: Any) -> None:
+    """There are more such names than threads that look names up for POSTs."""
+    answered, looked_up = threading.Event(), []
 
     def resolve(host: str, *args: Any, **options: Any) -> list[Any]:
-        asked.append(host)
+        """Resolve every host to a private address, and webhook hosts only after `answered`."""
+        looked_up.append(host)
         if host.startswith("hook"):
             answered.wait(10)
         return [(0, 0, 0, "", ("10.0.0.1", 443))]
 
     monkeypatch.setattr(addresses.socket, "getaddrinfo", resolve)
-    threads = [threading.Thread(target=fails, args=("https://hook.example.com/",)) for _ in range(40)]
-    starts = time.monotonic()
+    threads = [threading.Thread(target=expect_failure, args=("https://hook.example.com/",)) for _ in range(40)]
+    started_at = time.monotonic()
     for thread in threads:
         thread.start()
     with pytest.raises(FetchRefused):
-        fetch.read("https://picture.example.com/a.png", limit=1000, deadline=0.3)
+        fetch.read("https://image.example.com/a.png", limit=1000, deadline=0.3)
     for thread in threads:
         thread.join()
-    assert time.monotonic() - starts < 3
-    assert asked.count("hook.example.com") <= 2 * settings.DELIVERY_THREADS
+    assert time.monotonic() - started_at < 3
+    assert looked_up.count("hook.example.com") <= 2 * settings.DELIVERY_THREADS
     answered.set()
-    fails("https://hook.example.com/")  # what was given up is not asked for later
-    assert asked.count("hook.example.com") <= 2 * settings.DELIVERY_THREADS + 1
+    expect_failure("https://hook.example.com/")  # a look-up that was given up is not made later
+    assert looked_up.count("hook.example.com") <= 2 * settings.DELIVERY_THREADS + 1
 
 
-def fails(url: str) -> None:
+def expect_failure(url: str) -> None:
+    """Post and expect that the POST fails or is refused."""
     with pytest.raises((FetchFailed, FetchRefused)):
         post(url, 0.3)

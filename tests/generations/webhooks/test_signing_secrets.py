@@ -1,4 +1,4 @@
-"""No webhook secret is in the database, a log, the panel, the audit or an answer but the one that gives it."""
+"""A webhook secret is in no row, log, panel page or audit entry, and only in the answer that creates the secret."""
 
 import logging
 from typing import Any
@@ -18,28 +18,29 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def after_a_day(alice: Caller, settings: Any, caplog: Any) -> list[str]:
-    """The secrets, after all that handles them has worked, failed, and failed in ways that nobody expected."""
+def used_secrets(alice: Caller, settings: Any, caplog: Any) -> list[str]:
+    """Use webhooks in every way, with success, failure and unexpected failure. Return the secrets and signatures."""
     caplog.set_level(logging.DEBUG)
     http, secrets = alice.http, []
 
-    def given(answer: Any) -> Any:
+    def collect(answer: Any) -> Any:
+        """Collect the secret of the answer, and return the body."""
         secrets.append(answer.json()["secret"])
         return answer.json()
 
     with run_receiver(settings) as receiver:
-        made = given(http.post("/v1/webhook-endpoints", {"url": receiver.url}, format="json"))
-        path = f"/v1/webhook-endpoints/{made['id']}"
-        given(http.post(f"{path}/rotate-secret", {}, format="json"))
-        given(http.post("/v1/webhook-secret/rotate", {}, format="json"))
+        endpoint = collect(http.post("/v1/webhook-endpoints", {"url": receiver.url}, format="json"))
+        path = f"/v1/webhook-endpoints/{endpoint['id']}"
+        collect(http.post(f"{path}/rotate-secret", {}, format="json"))
+        collect(http.post("/v1/webhook-secret/rotate", {}, format="json"))
         make_failed(alice, webhook_url=receiver.url)
         for receiver.answer in (500, 302, 204):
             attempt_all()
             make_due()
-        kept, settings.SECRET_KEY = settings.SECRET_KEY, "lost"
+        secret_key, settings.SECRET_KEY = settings.SECRET_KEY, "lost"
         make_failed(alice, webhook_url=receiver.url)
         attempt_all()
-        settings.SECRET_KEY = kept
+        settings.SECRET_KEY = secret_key
         http.patch(path, {"enabled": False}, format="json")
         http.patch(path, {"enabled": True, "description": "x"}, format="json")
         http.post(f"{path}/test")
@@ -48,36 +49,38 @@ def after_a_day(alice: Caller, settings: Any, caplog: Any) -> list[str]:
     return secrets
 
 
-def test_no_row_of_the_database_holds_one(after_a_day: list[str]) -> None:
+def test_no_row_of_the_database_holds_a_secret(used_secrets: list[str]) -> None:
     with connection.cursor() as cursor:
         for model in apps.get_models():
             cursor.execute(f'SELECT * FROM "{model._meta.db_table}"')
-            told = str(cursor.fetchall())
-            assert not [secret for secret in after_a_day if secret.removeprefix("whsec_") in told], model
+            rows = str(cursor.fetchall())
+            assert not [secret for secret in used_secrets if secret.removeprefix("whsec_") in rows], model
 
 
-def test_no_log_line_holds_one(after_a_day: list[str], caplog: Any) -> None:
+def test_no_log_entry_holds_a_secret(used_secrets: list[str], caplog: Any) -> None:
     logged = "\n".join(record.getMessage() for record in caplog.get_records("setup"))
     assert "can not be opened" in logged
-    assert not [secret for secret in after_a_day if secret.removeprefix("whsec_") in logged]
+    assert not [secret for secret in used_secrets if secret.removeprefix("whsec_") in logged]
 
 
-def test_no_page_of_the_panel_shows_one_sealed_or_not(after_a_day: list[str], admin_client: Any) -> None:
-    sealed = WebhookEndpoint.objects.get().secret
+def test_no_page_of_the_panel_shows_a_secret_encrypted_or_not(used_secrets: list[str], admin_client: Any) -> None:
+    encrypted = WebhookEndpoint.objects.get().secret
     models = [model for model in admin.site._registry if model._meta.app_label in ("tenants", "generations")]
     for model in models:
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
         pages = [reverse(f"{name}_changelist")]
         pages += [reverse(f"{name}_change", args=[row.pk]) for row in model._default_manager.all()[:2]]
         for page in pages:
-            shown = admin_client.get(page, follow=True).content.decode()
-            assert not [secret for secret in (*after_a_day, sealed) if secret.removeprefix("whsec_") in shown], page
+            content = admin_client.get(page, follow=True).content.decode()
+            assert not [secret for secret in (*used_secrets, encrypted) if secret.removeprefix("whsec_") in content], (
+                page
+            )
 
 
-def test_no_answer_shows_one_again(after_a_day: list[str], alice: Caller) -> None:
-    one = WebhookEndpoint.objects.get()
-    pages = ["/v1/webhook-endpoints", f"/v1/webhook-endpoints/{one.pk}", "/v1/webhook-deliveries"]
+def test_no_later_answer_shows_a_secret(used_secrets: list[str], alice: Caller) -> None:
+    endpoint = WebhookEndpoint.objects.get()
+    pages = ["/v1/webhook-endpoints", f"/v1/webhook-endpoints/{endpoint.pk}", "/v1/webhook-deliveries"]
     pages += [f"/v1/webhook-deliveries/{row.pk}" for row in Delivery.objects.all()]
     for page in pages:
-        told = alice.http.get(page).content.decode()
-        assert not [secret for secret in (*after_a_day, one.secret) if secret in told], page
+        content = alice.http.get(page).content.decode()
+        assert not [secret for secret in (*used_secrets, endpoint.secret) if secret in content], page

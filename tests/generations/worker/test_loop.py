@@ -18,7 +18,7 @@ from generations.reports import worker_hosts
 from generations.worker import loop
 from tests.generations.test_lifecycle import put_in
 from tests.support.factories import Caller, make_generation
-from tests.support.images import mp4, picture
+from tests.support.images import image_bytes, mp4
 from tests.support.upstream import Upstream
 from tests.support.worker import count_wakeups
 
@@ -28,7 +28,7 @@ Status = Generation.Status
 
 @pytest.fixture
 def generations(alice: Caller, bucket: Any, upstream: Upstream) -> list[Generation]:
-    image = inputs.store(alice.tenant.pk, inspect(picture()))
+    image = inputs.store(alice.tenant.pk, inspect(image_bytes()))
     return [make_generation(alice, image=image) for _ in range(20)]
 
 

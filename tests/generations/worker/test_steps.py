@@ -18,7 +18,7 @@ from generations.upstream import circuit_breaker
 from generations.worker import claims, steps
 from tenants.models import LedgerEntry
 from tests.support.factories import Caller, make_generation
-from tests.support.images import base64_of, data_uri, mp4, picture
+from tests.support.images import base64_of, data_uri, image_bytes, mp4
 from tests.support.upstream import Upstream, refusal, task
 from tests.support.worker import claim_due
 
@@ -29,7 +29,7 @@ Status = Generation.Status
 
 @pytest.fixture
 def queued(alice: Caller, bucket: Any, upstream: Upstream) -> Generation:
-    return make_generation(alice, image=inputs.store(alice.tenant.pk, inspect(picture())), seed=1234)
+    return make_generation(alice, image=inputs.store(alice.tenant.pk, inspect(image_bytes())), seed=1234)
 
 
 def take_a_step(generation: Generation) -> Generation:
@@ -61,7 +61,7 @@ def test_a_submit_sends_exactly_what_was_recorded(queued: Generation, upstream: 
     assert (g.status, g.upstream_id) == (Status.RUNNING, "upstream-1")
     assert upstream.submits == [
         {
-            "image": data_uri(picture()),
+            "image": data_uri(image_bytes()),
             "prompt": "",
             "resolution": "480p",
             "aspect_ratio": "16:9",
@@ -198,7 +198,7 @@ def test_large_pictures_wait_for_room_and_small_ones_do_not(
     queued: Generation, alice: Caller, upstream: Upstream, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr(leases, "MEMORY_WAIT_SECONDS", 0.01)
-    large = inputs.store(alice.tenant.pk, inspect(picture(kind="PNG") + b"\0" * (steps.LARGE + 1)))
+    large = inputs.store(alice.tenant.pk, inspect(image_bytes(kind="PNG") + b"\0" * (steps.LARGE + 1)))
     waiting = make_generation(alice, image=large)
     with steps._large, steps._large:
         assert take_a_step(queued).status == Status.RUNNING
@@ -238,13 +238,13 @@ def test_an_unexpected_error_while_submitting_leaves_the_row_to_its_lease(queued
 
 @pytest.fixture
 def by_url(alice: Caller, bucket: Any, upstream: Upstream) -> Generation:
-    upstream.on_video = 200, {"Content-Type": "text/plain"}, picture(kind="PNG")
+    upstream.on_video = 200, {"Content-Type": "text/plain"}, image_bytes(kind="PNG")
     return make_generation(alice, image=None, image_url=f"{upstream.url}/a.jpg")
 
 
 def test_a_picture_behind_a_url_is_kept_and_goes_upstream_as_a_data_uri(by_url: Generation, upstream: Upstream) -> None:
     g = take_a_step(by_url)
-    content = picture(kind="PNG")
+    content = image_bytes(kind="PNG")
     sha256 = hashlib.sha256(content).hexdigest()
     assert upstream.submits[0]["image"] == data_uri(content, "png")
     assert g.image is not None
@@ -263,8 +263,8 @@ def test_first_and_last_pictures_may_be_the_same(by_url: Generation, upstream: U
     ("content", "code"),
     [
         (b"<html>", "image_format_unknown"),
-        (picture(width=300), "image_side_too_short"),
-        (picture(kind="PNG")[:-20], "image_incomplete"),
+        (image_bytes(width=300), "image_side_too_short"),
+        (image_bytes(kind="PNG")[:-20], "image_incomplete"),
     ],
 )
 def test_a_bad_picture_behind_a_url_fails_the_generation_with_a_code(
@@ -527,7 +527,7 @@ def kinds(generation: Generation) -> list[str]:
 
 
 def created(caller: Caller) -> Generation:
-    body = {"image": base64_of(picture()), "resolution": "480p"}
+    body = {"image": base64_of(image_bytes()), "resolution": "480p"}
     return Generation.objects.get(pk=caller.http.post("/v1/generations", body, format="json").json()["id"])
 
 

@@ -57,7 +57,7 @@ def test_run_raises_djangos_errors(alice: Caller) -> None:
 def test_run_by_takes_another_connection(transactional_db: None) -> None:
     other: Any = connection.copy()
     try:
-        assert engine.run_by(other, "SELECT 7", []) == [(7,)]
+        assert engine.run_on(other, "SELECT 7", []) == [(7,)]
     finally:
         other.close()
 
@@ -186,20 +186,20 @@ def test_plans_at_one_moment_never_take_more_than_there_is(alice: Caller) -> Non
 
 def test_locking_gives_the_same_rows(alice: Caller) -> None:
     with transaction.atomic():
-        sql = engine.locking("SELECT name FROM tenants_tenant WHERE id = %s ORDER BY id")
+        sql = engine.with_row_locks("SELECT name FROM tenants_tenant WHERE id = %s ORDER BY id")
         assert engine.run(sql, [alice.tenant.pk]) == [("alice",)]
 
 
 def test_table_of_gives_its_rows_back() -> None:
     rows = [(uuid4(), number, NOON + timedelta(days=number), -number) for number in range(5)]
-    sql, values = engine.table_of(("uuid", "bigint", "timestamptz", "bigint"), rows)
+    sql, values = engine.table_of_rows(("uuid", "bigint", "timestamptz", "bigint"), rows)
     found = engine.run(f"WITH given (id, number, at, other) AS ({sql}) SELECT * FROM given ORDER BY number", values)
     assert [tuple(row) for row in found] == [tuple(engine.adapt(value) for value in row) for row in rows]
 
 
 def test_typed_values_compare_as_their_type(alice: Caller) -> None:
     engine.run(*window(alice.tenant))
-    row = f"({engine.typed('text')}, {engine.typed('timestamptz')})"
+    row = f"({engine.typed_placeholder('text')}, {engine.typed_placeholder('timestamptz')})"
     sql = f"WITH given (kind, at) AS (VALUES {row}) SELECT count(*) FROM tenants_window JOIN given "
     sql += "ON tenants_window.kind = given.kind AND tenants_window.starts_at = given.at"
     assert engine.run(sql, ["per_day", engine.adapt(NOON)]) == [(1,)]

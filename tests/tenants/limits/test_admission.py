@@ -14,14 +14,14 @@ from generations.intake.create import MAX_RETRIES, create_generation
 from generations.intake.generation_request import GenerationRequest
 from generations.models import Event, Generation, InputImage
 from tenants import actions as tenant_actions
-from tenants.actions import Actor
+from tenants.audit import Actor
 from tenants.db.engine import engine
 from tenants.errors import LimitReached
 from tenants.limits import admission, counters
 from tenants.models import LedgerEntry, Tenant, Window
 from tenants.money import reconcile
 from tests.support.factories import Caller, make_generation
-from tests.support.images import base64_of, picture
+from tests.support.images import base64_of, image_bytes
 
 pytestmark = [pytest.mark.usefixtures("bucket"), pytest.mark.django_db(transaction=True)]
 BODY = {"image": "https://example.com/a.png", "resolution": "480p", "metadata": {"team": "web", "zone": "ä"}}
@@ -111,7 +111,7 @@ def _just_before_it_is_run(monkeypatch: Any, change: Callable[[], Any]) -> None:
 
 
 def test_an_input_image_that_is_given_up_meanwhile_is_stored_again(alice: Caller, plans: list[bool]) -> None:
-    body = base64_of(picture())
+    body = base64_of(image_bytes())
     assert create(alice, image=body).status_code == 202
     keep = inputs.store
 
@@ -143,7 +143,7 @@ def test_capacity_that_is_given_back_before_the_reason_is_read_admits(
 ) -> None:
     alice.limit(in_flight=1)
     first = create(alice).json()["id"]
-    read, done = counters.read, list[bool]()
+    read, done = counters.read_used, list[bool]()
 
     def freed(*args: Any) -> Any:
         if not done:
@@ -151,7 +151,7 @@ def test_capacity_that_is_given_back_before_the_reason_is_read_admits(
             assert alice.http.post(f"/v1/generations/{first}/cancel").status_code == 200
         return read(*args)
 
-    monkeypatch.setattr(counters, "read", freed)
+    monkeypatch.setattr(counters, "read_used", freed)
     assert create(alice).status_code == 202
     assert plans == [True, False, True]
 
@@ -198,7 +198,7 @@ class TestOneWriter:
     @pytest.fixture
     def used(self, monkeypatch: Any) -> list[Any]:
         """The connection of each row of a generation that is written."""
-        used, run_by = list[Any](), engine.run_by
+        used, run_by = list[Any](), engine.run_on
 
         def noted(by: Any, sql: str, values: Any) -> Any:
             rows = run_by(by, sql, values)
@@ -206,7 +206,7 @@ class TestOneWriter:
                 used.append(by.connection)
             return rows
 
-        monkeypatch.setattr(engine, "run_by", noted)
+        monkeypatch.setattr(engine, "run_on", noted)
         return used
 
     def create(self, caller: Caller) -> None:

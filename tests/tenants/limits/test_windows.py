@@ -9,12 +9,12 @@ import time_machine
 
 from generations.intake import create
 from generations.intake.generation_request import GenerationRequest
-from tenants import actions, amounts
+from tenants import actions, amounts, locks
 from tenants.errors import LimitReached
 from tenants.limits import counters, windows
 from tenants.limits.windows import Kind
 from tenants.models import ApiKey, LedgerEntry, Window
-from tenants.money import ledger, reconcile
+from tenants.money import reconcile
 from tests.support.factories import ACTOR, Caller, make_generation
 
 BERLIN, AUCKLAND = ZoneInfo("Europe/Berlin"), ZoneInfo("Pacific/Auckland")
@@ -61,14 +61,14 @@ def test_each_instant_of_two_years_lies_in_one_day_and_one_month(zone: ZoneInfo)
 
 @pytest.mark.parametrize(("micro", "text"), [(0, "0.000000"), (1, "0.000001"), (12_500_000, "12.500000")])
 def test_money_is_shown_exactly(micro: int, text: str) -> None:
-    assert amounts.usd(micro) == text
-    assert amounts.usd(-micro) == (f"-{text}" if micro else text)
-    assert amounts.usd(2**62 + 1) == "4611686018427.387905"
+    assert amounts.format_usd(micro) == text
+    assert amounts.format_usd(-micro) == (f"-{text}" if micro else text)
+    assert amounts.format_usd(2**62 + 1) == "4611686018427.387905"
 
 
 def test_a_tenants_day_begins_at_its_own_midnight(alice: Caller) -> None:
     alice.tenant = actions.change_tenant(ACTOR, alice.tenant, time_zone="Europe/Berlin", per_day=1)
-    alice.key = ledger.lock_key(alice.key.pk)
+    alice.key = locks.lock_key(alice.key.pk)
     make_generation(alice, created_at=at("2026-11-24 22:59"))
     make_generation(alice, created_at=at("2026-11-24 23:01"))
     assert Window.objects.filter(kind="per_day", api_key=None, used=1).count() == 2
@@ -80,8 +80,10 @@ def test_another_time_zone_does_not_begin_a_month_anew(alice: Caller) -> None:
         for _ in range(2):
             make_generation(alice)
         actions.change_tenant(ACTOR, alice.tenant, time_zone="Pacific/Auckland")  # where it is December already
-        alice.key = ledger.lock_key(alice.key.pk)
-        month = next(one for one in counters.for_key(alice.key, at("2026-11-30 12:00")) if one.kind == Kind.PER_MONTH)
+        alice.key = locks.lock_key(alice.key.pk)
+        month = next(
+            one for one in counters.usage_for_key(alice.key, at("2026-11-30 12:00")) if one.kind == Kind.PER_MONTH
+        )
         assert (month.starts_at, month.used, month.remaining) == (at("2026-11-30 11:00"), 2, 1)
         assert reconcile.check(alice.tenant.pk) == []
         assert set(LedgerEntry.objects.filter(kind="adjust").values_list("amount_micro", flat=True)) == {0}
@@ -94,7 +96,7 @@ def test_a_day_in_another_zone_counts_what_two_old_days_used_of_it(alice: Caller
             make_generation(alice)
     with time_machine.travel(at("2026-11-11 00:30"), tick=False):
         tenant = actions.change_tenant(ACTOR, alice.tenant, time_zone="Asia/Tokyo")
-        day = next(one for one in counters.for_tenant(tenant, at("2026-11-11 00:30")) if one.kind == Kind.PER_DAY)
+        day = next(one for one in counters.usage_for_tenant(tenant, at("2026-11-11 00:30")) if one.kind == Kind.PER_DAY)
         assert (day.starts_at, day.used) == (at("2026-11-10 15:00"), 2)
         assert reconcile.check(tenant.pk) == []
 

@@ -23,13 +23,13 @@ from hypothesis.stateful import (
 
 from generations import lifecycle
 from generations.models import Generation
-from tenants import actions
-from tenants.actions import Actor
+from tenants import actions, locks
+from tenants.audit import Actor
 from tenants.errors import LimitReached, NotPossible
 from tenants.limits import counters, windows
 from tenants.limits.windows import Kind
 from tenants.models import LedgerEntry, Limits
-from tenants.money import ledger, reconcile
+from tenants.money import carry_over, ledger, reconcile
 from tests.generations.test_lifecycle import VIDEO
 from tests.support.factories import Caller, make_generation
 
@@ -134,13 +134,13 @@ class Life(RuleBasedStateMachine):
     @rule(name=st.sampled_from(["UTC", "Europe/Berlin", "Pacific/Auckland", "America/Los_Angeles"]))
     def move_to(self, name: str) -> None:
         now, old, new = timezone.now(), self.alice.tenant.zone, ZoneInfo(name)
-        for kind in actions.CARRIED:
+        for kind in carry_over.KINDS:
             starts_at = windows.start(kind, now, new)
             for of_key in (False, True) if starts_at != windows.start(kind, now, old) else ():
                 missing = self.used_since(kind, starts_at, of_key) - self.used(kind, starts_at, of_key)
                 self.carried[of_key, kind, starts_at] += max(missing, 0)
         actions.change_tenant(Actor(name="ops"), self.alice.tenant, time_zone=name)
-        self.alice.key = ledger.lock_key(self.alice.key.pk)
+        self.alice.key = locks.lock_key(self.alice.key.pk)
         self.alice.tenant = self.alice.key.tenant
 
     @rule(step=st.sampled_from([timedelta(seconds=40), timedelta(minutes=1), timedelta(days=1), timedelta(days=31)]))
@@ -156,8 +156,8 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def the_counters_are_the_models(self) -> None:
         now = timezone.now()
-        for one in counters.for_key(ledger.lock_key(self.alice.key.pk), now):
-            assert one.used == self.used(one.kind, one.starts_at, one.of_key), one
+        for one in counters.usage_for_key(locks.lock_key(self.alice.key.pk), now):
+            assert one.used == self.used(one.kind, one.starts_at, one.is_of_key), one
 
     @invariant()
     def each_generation_has_one_hold_and_at_most_one_end(self) -> None:
@@ -182,12 +182,12 @@ class Life(RuleBasedStateMachine):
 
     def kept(self, kind: Kind) -> list[Any]:
         """The generations whose charge of that kind was not given back."""
-        back = {pk: ledger.GIVEN_BACK[LedgerEntry.Kind(end)] for pk, end in self.ended.items()}
+        back = {pk: ledger.RETURNED_KINDS[LedgerEntry.Kind(end)] for pk, end in self.ended.items()}
         return [pk for pk in self.charged if kind not in back.get(pk, set())]
 
     def full(self) -> str:
         """The first limit that has no room for one more, of the tenant or of its key."""
-        key = ledger.lock_key(self.alice.key.pk)
+        key = locks.lock_key(self.alice.key.pk)
         for charge in windows.charges(88_209, 5, timezone.now(), key.tenant.zone):
             for holder in (key.tenant, key):
                 most, used = windows.limit(holder, charge.kind), self.used(charge.kind, charge.starts_at, holder is key)

@@ -1,4 +1,4 @@
-"""`manage.py tenant bill`: the month's statement, and the same as CSV."""
+"""`manage.py tenant bill` prints the month's bill and writes it as CSV."""
 
 import csv
 import json
@@ -11,7 +11,7 @@ import time_machine
 from django.core.management import call_command
 
 from generations import lifecycle
-from tenants import actions, amounts, csv_export
+from tenants import actions, amounts, audit, csv_export
 from tenants.models import Window
 from tenants.money import monthly_statement
 from tests.generations.test_lifecycle import VIDEO
@@ -20,8 +20,8 @@ from tests.support.factories import ACTOR, Caller, make_generation
 NOVEMBER = date(2026, 11, 5)
 
 
-def bought(caller: Caller, at: str, end: str = "capture", **facts: Any) -> None:
-    """A generation of that moment that has come to its end."""
+def buy(caller: Caller, at: str, end: str = "capture", **facts: Any) -> None:
+    """Create a generation at that time, and let it succeed (capture), fail (release), or not end at all (hold)."""
     g = make_generation(caller, created_at=datetime.fromisoformat(at).replace(tzinfo=UTC), **facts)
     if end == "release":
         lifecycle.fail(g, "code", "Why.")
@@ -33,62 +33,66 @@ def bought(caller: Caller, at: str, end: str = "capture", **facts: Any) -> None:
         assert lifecycle.mark_succeeded(g, VIDEO)
 
 
-def test_it_lists_what_was_bought_and_not_what_was_given_back(alice: Caller) -> None:
+def test_it_lists_purchases_and_not_what_was_released(alice: Caller) -> None:
     for _ in range(2):
-        bought(alice, "2026-11-03 10:00")
-    bought(alice, "2026-11-03 11:00", duration=10, price_micro=176_000)
-    bought(alice, "2026-11-04 10:00", "release")
-    bought(alice, "2026-11-30 23:59", "hold")
-    found = monthly_statement.of(alice.tenant, NOVEMBER)
-    assert [(row["item"], row["generations"], row["seconds"], row["usd"]) for row in found.lines] == [
+        buy(alice, "2026-11-03 10:00")
+    buy(alice, "2026-11-03 11:00", duration=10, price_micro=176_000)
+    buy(alice, "2026-11-04 10:00", "release")
+    buy(alice, "2026-11-30 23:59", "hold")
+    statement = monthly_statement.build(alice.tenant, NOVEMBER)
+    assert [(row["item"], row["generations"], row["seconds"], row["usd"]) for row in statement.rows] == [
         ("seedance-v1-lite-i2v 480p 10 s", 1, 10, "0.176000"),
         ("seedance-v1-lite-i2v 480p 5 s", 2, 10, "0.176418"),
     ]
-    assert (found.total_micro, found.held, found.held_micro) == (352_418, 1, 88_209)
+    assert (statement.total_micro, statement.held, statement.held_micro) == (352_418, 1, 88_209)
 
 
 def test_a_month_is_the_tenants_own(alice: Caller) -> None:
     alice.tenant = actions.change_tenant(ACTOR, alice.tenant, time_zone="Europe/Berlin")
-    bought(alice, "2026-10-31 22:59")
-    bought(alice, "2026-10-31 23:01")
-    assert [row["day"] for row in monthly_statement.of(alice.tenant, NOVEMBER).lines] == ["2026-11-01"]
+    buy(alice, "2026-10-31 22:59")
+    buy(alice, "2026-10-31 23:01")
+    assert [row["day"] for row in monthly_statement.build(alice.tenant, NOVEMBER).rows] == ["2026-11-01"]
 
 
 def test_the_bill_and_the_budget_agree(alice: Caller) -> None:
-    """What is on the bill and what is still held are what the month's budget counts."""
+    """The bill and the open holds add up to what the month's budget counts."""
     with time_machine.travel(datetime(2026, 11, 20, tzinfo=UTC), tick=False):
         for end in ("capture", "release", "hold", "capture"):
-            bought(alice, "2026-11-20 00:00", end)
-        actions.adjust(actions.Actor(name="ops", reason="=credit"), alice.tenant, -1)
-    found = monthly_statement.of(alice.tenant, NOVEMBER)
+            buy(alice, "2026-11-20 00:00", end)
+        actions.adjust(audit.Actor(name="ops", reason="=credit"), alice.tenant, -1)
+    statement = monthly_statement.build(alice.tenant, NOVEMBER)
     used = Window.objects.get(kind="usd_per_month", api_key=None).used
-    assert found.total_micro + found.held_micro == used
-    assert found.lines[-1]["item"] == "adjustment: =credit"
+    assert statement.total_micro + statement.held_micro == used
+    assert statement.rows[-1]["item"] == "adjustment: =credit"
 
 
 def test_a_carry_over_to_another_time_zone_is_on_no_bill(alice: Caller) -> None:
     with time_machine.travel(datetime(2026, 11, 30, 12, tzinfo=UTC), tick=False):
-        bought(alice, "2026-11-30 12:00")
+        buy(alice, "2026-11-30 12:00")
         alice.tenant = actions.change_tenant(ACTOR, alice.tenant, time_zone="Pacific/Auckland")
-        assert monthly_statement.of(alice.tenant, NOVEMBER).total_micro == 88_209
-        assert monthly_statement.of(alice.tenant, date(2026, 12, 1)).total_micro == 0
+        assert monthly_statement.build(alice.tenant, NOVEMBER).total_micro == 88_209
+        assert monthly_statement.build(alice.tenant, date(2026, 12, 1)).total_micro == 0
 
 
 def test_a_later_change_of_time_zone_moves_nothing_to_another_bill(alice: Caller) -> None:
-    bought(alice, "2026-10-31 20:00")
+    buy(alice, "2026-10-31 20:00")
     alice.tenant = actions.change_tenant(ACTOR, alice.tenant, time_zone="Asia/Tokyo")
-    assert monthly_statement.of(alice.tenant, date(2026, 10, 1)).total_micro == 88_209
-    assert monthly_statement.of(alice.tenant, NOVEMBER).total_micro == 0
+    assert monthly_statement.build(alice.tenant, date(2026, 10, 1)).total_micro == 88_209
+    assert monthly_statement.build(alice.tenant, NOVEMBER).total_micro == 0
 
 
-def test_the_command_prints_it_and_writes_csv(alice: Caller, tmp_path: Path, capsys: Any) -> None:
-    bought(alice, "2026-11-03 10:00")
-    bought(alice, "2026-11-03 10:00", "hold")
+def test_the_command_prints_the_bill_and_writes_csv(alice: Caller, tmp_path: Path, capsys: Any) -> None:
+    buy(alice, "2026-11-03 10:00")
+    buy(alice, "2026-11-03 10:00", "hold")
     path = tmp_path / "bill.csv"
     call_command("tenant", "bill", "alice", "--month", "2026-11", "--csv", str(path))
     printed = capsys.readouterr().out
-    for words in ("Statement for alice, 2026-11 (UTC)", "Total: 0.088209 USD", "Not final: 1 generations still hold"):
-        assert words in printed
+    for text in (
+        "Statement for alice, 2026-11 (UTC)",
+        "Total: 0.088209 USD",
+        "Not final: 1 generations have not ended, and hold 0.088209 USD",
+    ):
+        assert text in printed
     [row] = csv.DictReader(path.read_text().splitlines())
     assert (row["key"], row["generations"], row["usd"]) == (alice.key.prefix, "1", "0.088209")
     call_command("tenant", "bill", "alice", "--month", "2026-10", "--csv", str(path), "--json")
@@ -97,8 +101,8 @@ def test_the_command_prints_it_and_writes_csv(alice: Caller, tmp_path: Path, cap
 
 @pytest.mark.parametrize("cell", ["=1+1", "+cmd", "-x", "@SUM(A1)", "\tx"])
 def test_a_cell_that_a_spreadsheet_would_run_is_neutralised(cell: str) -> None:
-    assert csv_export.as_csv(["a"], [{"a": cell}]).splitlines()[1].lstrip('"').startswith("'")
+    assert csv_export.render(["a"], [{"a": cell}]).splitlines()[1].lstrip('"').startswith("'")
 
 
 def test_a_negative_amount_stays_a_number() -> None:
-    assert csv_export.neutral(amounts.usd(-5_000_000)) == "-5.000000"
+    assert csv_export.neutralize(amounts.format_usd(-5_000_000)) == "-5.000000"

@@ -1,4 +1,4 @@
-"""The ledger is the truth: the counters are compared with it, and mended by it."""
+"""The ledger is the truth: `manage.py ledger` compares the counters with the ledger, and sets them right."""
 
 import io
 import json
@@ -15,6 +15,7 @@ from tests.support.factories import Caller, make_generation
 
 
 def ledger(*args: str) -> tuple[int, Any]:
+    """Run the command with --json. Return the exit status and the differences."""
     out = io.StringIO()
     try:
         call_command("ledger", *args, "--json", stdout=out)
@@ -31,24 +32,29 @@ def test_after_every_kind_of_end_the_counters_are_the_fold(alice: Caller, bob: C
     assert ledger("check") == (0, [])
 
 
-def test_a_wrong_counter_is_named_and_mended(alice: Caller) -> None:
+def test_a_wrong_counter_is_named_and_set_right(alice: Caller) -> None:
     put_in(alice, "succeeded")
     Window.objects.filter(kind="per_day", api_key=None).update(used=9)
-    code, [found] = ledger("check")
+    code, [difference] = ledger("check")
     assert code == 1
-    assert (found["tenant"], found["window"], found["counter"], found["ledger"]) == ("alice", "per_day", 9, 1)
-    assert ledger("rebuild") == (0, [found])
+    assert (difference["tenant"], difference["window"], difference["counter"], difference["ledger"]) == (
+        "alice",
+        "per_day",
+        9,
+        1,
+    )
+    assert ledger("rebuild") == (0, [difference])
     assert ledger("check") == (0, [])
 
 
-def test_a_lost_counter_is_made_again(alice: Caller) -> None:
+def test_a_lost_counter_is_restored(alice: Caller) -> None:
     put_in(alice, "queued")
     Window.objects.all().delete()
     assert len(reconcile.rebuild(alice.tenant.pk)) == 12
     assert ledger("check") == (0, [])
 
 
-def test_people_read_a_sentence(alice: Caller, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_json_it_prints_a_sentence(alice: Caller, capsys: pytest.CaptureFixture[str]) -> None:
     put_in(alice, "queued")
     call_command("ledger", "check")
-    assert "Every counter is what the ledger says." in capsys.readouterr().out
+    assert "Every counter agrees with the ledger." in capsys.readouterr().out

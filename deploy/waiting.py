@@ -1,0 +1,60 @@
+"""Wait until a process that was just started does its work."""
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from deploy.stack import Process, StackError
+
+MAX_START_SECONDS = 60.0
+
+
+def until_answers(process: Process, url: str) -> None:
+    """Wait until the process itself answers at a URL, even with an error. Raise StackError if it ends or takes too "
+    "long."""
+    port = urlsplit(url).port or 80
+    _wait(process, lambda: process.listens_on(port) and _answers(url), f"does not answer at {url}")
+
+
+def until_worker_works(worker: Process, url: str) -> None:
+    """Wait until /readyz at `url` reports a worker's heartbeat. Raise StackError if the worker ends or takes too long.
+
+    deploy/prepare.py has deleted the heartbeat of the start before.
+    """
+    _wait(worker, lambda: _has_heartbeat(url), "does not work")
+
+
+def _wait(process: Process, is_ready: Callable[[], bool], failure: str) -> None:
+    ends = time.monotonic() + MAX_START_SECONDS
+    while time.monotonic() < ends:
+        if process.has_ended():
+            raise StackError(f"{process.name} ended at its start. The end of {process.log}:\n{process.log_tail()}")
+        if is_ready():
+            return
+        time.sleep(0.05)
+    raise StackError(f"{process.name} {failure}. The end of {process.log}:\n{process.log_tail()}")
+
+
+def _has_heartbeat(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:
+            body = response.read()
+    except urllib.error.HTTPError as error:  # 503: something is not ready
+        with error:
+            body = error.read()
+    except OSError:
+        return False
+    return bool(json.loads(body)["checks"]["worker"]["ok"])
+
+
+def _answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(url, timeout=5).close()
+    except urllib.error.HTTPError as error:
+        error.close()
+    except OSError:
+        return False
+    return True

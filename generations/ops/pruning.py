@@ -1,0 +1,54 @@
+"""Pruning: the deletion of old data and of orphans, by `manage.py prune` and each hour by the worker.
+
+A row records first that its bytes are deleted, so that nothing serves them, and then the bytes are deleted. If the
+process is killed in between, the bytes are an orphan, which a later run deletes. Rows of generations, the ledger and
+the audit log are never pruned.
+"""
+
+from collections.abc import Callable
+
+import structlog
+
+from generations.bucket.errors import StorageError
+from generations.ops import orphans, retention
+from generations.ops.prune_run import PruneResult, PruneRun
+
+log = structlog.stdlib.get_logger(__name__)
+
+# In the order of a run. Scripts and searches of the log hold these names, so none changes.
+KINDS: dict[str, Callable[[PruneRun, PruneResult], None]] = {
+    "videos": retention.delete_videos,
+    "pictures": retention.delete_input_images,
+    "orphans": orphans.delete_orphans,
+    "uploads": orphans.abort_uploads,
+    "events": retention.delete_events,
+    "deliveries": retention.delete_deliveries,
+    "minutes": retention.delete_minute_windows,
+    "rings": retention.delete_failed_wake_ups,
+    "hosts": retention.delete_silent_hosts,
+    "sessions": retention.delete_expired_sessions,
+}
+
+
+def run(*, dry: bool = False, seconds: float = 0.0) -> list[PruneResult]:
+    """Prune every kind and return a result for each. For `dry` and `seconds` see PruneRun.
+
+    If S3 fails for one kind, the run logs the error and continues with the others.
+    """
+    prune_run = PruneRun(dry=dry, seconds=seconds)
+    results = [_prune(what, delete, prune_run) for what, delete in KINDS.items()]
+    for result in results:
+        if result.count and not dry:
+            log.info("pruned", action=result.what, count=result.count, bytes=result.bytes)
+    return results
+
+
+def _prune(what: str, delete: Callable[[PruneRun, PruneResult], None], prune_run: PruneRun) -> PruneResult:
+    """Prune one kind. If S3 fails, return an empty result with a note."""
+    result = PruneResult(what)
+    try:
+        delete(prune_run, result)
+    except StorageError as error:
+        log.error("the bucket does not let it be pruned", what=what, trouble=str(error))
+        return PruneResult(what, note=f"failed: {error}")
+    return result

@@ -1,0 +1,30 @@
+"""The command `prune`."""
+
+import json
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+
+from generations.bucket import objects
+from tests.support.factories import Caller
+from tests.support.pruning import make_finished
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.usefixtures("bucket")
+def test_prune_prints_lines_or_one_json_object(alice: Caller, settings: Any) -> None:
+    settings.VIDEO_DAYS = 30
+    row = make_finished(alice, 40, video_size=1_234_567)
+    out = StringIO()
+    call_command("prune", "--dry-run", stdout=out)
+    assert "videos                       1 would be deleted, 1.2 MB" in out.getvalue()
+    assert objects.exists(row.video_key)
+    out = StringIO()
+    call_command("prune", "--json", stdout=out)
+    printed = json.loads(out.getvalue())
+    assert printed["dry_run"] is False
+    assert printed["pruned"][0] == {"what": "videos", "count": 1, "bytes": 1_234_567, "note": ""}
+    assert not objects.exists(row.video_key)
