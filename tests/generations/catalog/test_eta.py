@@ -134,11 +134,11 @@ def test_while_one_thread_reads_the_others_use_the_times_read_before(
     clock.now = eta.REREAD_SECONDS
     others = []
 
-    def estimate_in_another_thread(execute: Any, *args: Any) -> Any:
+    def estimate_while_reading(execute: Any, *args: Any) -> Any:
         others.append(remaining(0))
         return execute(*args)
 
-    with connection.execute_wrapper(estimate_in_another_thread):
+    with connection.execute_wrapper(estimate_while_reading):
         assert remaining(0) == 10
     assert others == [30]
 
