@@ -34,7 +34,7 @@ SERIES_NAMES = {"p50": "Median"}  # any other series has its key as its name
 
 @dataclass(frozen=True)
 class Tile:
-    """One figure of the dashboard, with a note and a colour."""
+    """A figure of the dashboard, with a note and a colour."""
 
     name: str
     figure: Any
