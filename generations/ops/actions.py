@@ -1,4 +1,4 @@
-"""What operators can do to a generation. Each action needs a reason, and leaves an audit entry.
+"""Operators' actions on a generation. Each action needs a reason, and leaves an audit entry.
 
 An action is one transition, in one transaction with the audit entry. Generations in doubt have their own actions, in
 in_doubt.py. Callers read that operators acted, but never the reason.
@@ -39,6 +39,7 @@ def fail(actor: Actor, generation: Generation) -> None:
     """End a generation without a video and release its hold. The service bears what the upstream charges."""
 
     def transition() -> bool:
+        """Fail the generation. Return False if its status forbids it."""
         return lifecycle.fail(generation, "ended_by_operators", ENDED_BY_OPERATORS, sources=INTERRUPTIBLE, fenced=False)
 
     facts = {"was": generation.status, "usd": amounts.format_usd(generation.price_micro)}
@@ -67,6 +68,7 @@ def rerun(actor: Actor, generation: Generation, *, seed: int | None = None) -> G
     audit.require_reason(actor)
 
     def audit_entry(created: Generation) -> Statement:
+        """Return the INSERT of the audit entry about the new generation."""
         facts = {"made": str(created.pk), "seed": created.seed, "usd": amounts.format_usd(created.price_micro)}
         return audit.insert_statement(actor, "generation: rerun", generation.tenant, str(generation.pk), facts)
 

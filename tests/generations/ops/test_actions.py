@@ -47,16 +47,16 @@ def ledger_kinds(generation: Generation) -> list[str]:
 def test_an_action_is_possible_in_its_own_statuses_and_changes_nothing_in_others(
     alice: Caller, action: str, status: str
 ) -> None:
-    act, sources, target = ACTIONS[action]
+    run_action, sources, target = ACTIONS[action]
     g, _ = put_in(alice, status)
     before = Generation.objects.filter(pk=g.pk).values().get()
     if status not in sources:
         with pytest.raises(NotPossible):
-            act(OLGA, g)
+            run_action(OLGA, g)
         assert Generation.objects.filter(pk=g.pk).values().get() == before
         assert audit_entries() == []
         return
-    act(OLGA, g)
+    run_action(OLGA, g)
     after = Generation.objects.get(pk=g.pk)
     assert after.status == (target or status)
     assert audit_entries() == [("olga", f"generation: {action}", str(g.pk), "the customer called")]
@@ -64,11 +64,11 @@ def test_an_action_is_possible_in_its_own_statuses_and_changes_nothing_in_others
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("act", [*(act for act, _, _ in ACTIONS.values()), actions.rerun])
-def test_no_action_is_possible_without_a_reason(alice: Caller, act: Action) -> None:
+@pytest.mark.parametrize("run_action", [*(run_action for run_action, _, _ in ACTIONS.values()), actions.rerun])
+def test_no_action_is_possible_without_a_reason(alice: Caller, run_action: Action) -> None:
     g, _ = put_in(alice, "copying")
     with pytest.raises(NotPossible, match="needs a reason"):
-        act(Actor(name="olga", reason=" "), g)
+        run_action(Actor(name="olga", reason=" "), g)
     assert Generation.objects.count() == 1
     assert audit_entries() == []
 
