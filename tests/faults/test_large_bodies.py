@@ -22,7 +22,7 @@ from tests.support.hostile import OWN, RIGHT, WIRE, Entrance
 from tests.support.images import base64_of, image_bytes
 
 CALLERS = 12
-MOST_MEMORY = 800_000  # kB, as README.md says of LARGE_BODIES
+MOST_MEMORY = 800_000  # kB, as docs/SETTINGS.md says of LARGE_BODIES
 UNIQUE = 96  # random bytes, so that no two pictures are the same to the store
 
 

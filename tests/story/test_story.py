@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -91,6 +92,30 @@ def test_the_printed_curl_line_makes_a_video_that_plays(stack_running: MakeRun) 
         poster = Image.open(io.BytesIO(get(row["poster"]["url"])[1]))
         assert (poster.format, poster.size) == ("JPEG", (864, 480))
         assert row["seed"] in [task["seed"] for task in stack_running.submits()]
+
+
+@pytest.mark.parametrize(("language", "program"), [("sh", "bash"), ("python", ""), ("js", "node")])
+def test_the_readmes_snippets_make_a_video_as_pasted(
+    stack_running: MakeRun, tmp_path: Path, language: str, program: str
+) -> None:
+    [environment, *_], blocks = snippets("sh"), snippets(language)
+    for name, target in {"deploy": ROOT / "deploy", "var": stack_running.var}.items():
+        (tmp_path / name).symlink_to(target)
+    (tmp_path / "snippet.mjs").write_text("\n".join(blocks))
+    find_program("curl", package="curl")
+    interpreter = find_program(program, package="nodejs") if program else sys.executable
+    script = f"set -e\n{environment}\n{interpreter} snippet.mjs"
+    result = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert result.returncode == 0, result.stderr
+    content = (tmp_path / "video.mp4").read_bytes() if language == "sh" else get(result.stdout.strip())[1]
+    assert facts(content) == ("h264", 864, 480, 121, 24.0)
+
+
+def snippets(language: str) -> list[str]:
+    """Return the README's code blocks in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
 
 
 def test_a_changed_and_an_expired_url_are_really_refused(stack_running: MakeRun) -> None:
