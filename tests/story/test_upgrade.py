@@ -22,7 +22,7 @@ import httpx
 import psycopg
 import pytest
 
-from deploy import stack
+from deploy import stack, waiting
 from tests.support.images import mp4
 from tests.support.receiver import Receiver
 from tests.support.running import ROOT, free_port
@@ -169,7 +169,7 @@ class Service:
             stack.worker(logs, self.env),
             stack.web(self.port, static, logs, self.env),
         ]
-        stack.wait_until_answers(self.processes[1], f"http://127.0.0.1:{self.port}/livez")
+        waiting.until_answers(self.processes[1], f"http://127.0.0.1:{self.port}/livez")
 
     def stop(self) -> None:
         stack.stop(self.processes)
