@@ -109,7 +109,7 @@ def open_windows(tenant: int) -> None:
 def create(tenant: int, key: int, body: dict[str, Any]) -> uuid.UUID:
     """The transaction alone."""
     now = datetime.now(UTC)
-    pk = ids.at(now)
+    pk = ids.new_at(now)
     database().write(
         [
             (GENERATION, (pk, tenant, key, now, False, body["prompt"], False, pk.int % 2**31, body["image"], now)),
