@@ -22,7 +22,7 @@ import httpx
 import psycopg
 import pytest
 
-from deploy import stack
+from deploy import stack, waiting
 from tests.support.images import mp4
 from tests.support.receiver import Receiver
 from tests.support.running import ROOT, free_port
@@ -118,6 +118,7 @@ class Service:
         self.upstream.on_poll = task("TASK_STATUS_SUCCEED", url=f"{self.upstream.url}/video.mp4")
         self.upstream.on_submit = lambda handler: as_json({"task_id": f"upgraded-{len(self.upstream.submits)}"})
         self.port = free_port()
+        self.bucket = f"upgraded-{folder.name[-1]}-{self.port}"
         self.env = {
             "PATH": "/usr/bin:/bin",
             "HOME": str(folder),
@@ -128,7 +129,7 @@ class Service:
             "NOVITA_API_KEY": "upstream-key",
             "SANDBOX_BASE_URL": self.upstream.url,
             "FETCH_ALLOW_HOSTS": f"{self.upstream.host},{self.receiver.host}",
-            "S3_BUCKET": "upgraded",
+            "S3_BUCKET": self.bucket,
             "ALLOWED_HOSTS": "127.0.0.1",
             "PYTHONUNBUFFERED": "1",
             **s3,
@@ -151,10 +152,10 @@ class Service:
             aws_access_key_id=s3["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=s3["AWS_SECRET_ACCESS_KEY"],
         )
-        client.create_bucket(Bucket="upgraded")
+        client.create_bucket(Bucket=self.bucket)
         for key, (content_type, content) in self.manifest["objects"].items():
             body = base64.b64decode(content)
-            client.put_object(Bucket="upgraded", Key=key, Body=body, ContentType=content_type)
+            client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type)
 
     def manage(self, *arguments: str) -> str:
         command = [sys.executable, "manage.py", *arguments]
@@ -169,7 +170,7 @@ class Service:
             stack.worker(logs, self.env),
             stack.web(self.port, static, logs, self.env),
         ]
-        stack.wait_until_answers(self.processes[1], f"http://127.0.0.1:{self.port}/livez")
+        waiting.until_answers(self.processes[1], f"http://127.0.0.1:{self.port}/livez")
 
     def stop(self) -> None:
         stack.stop(self.processes)
