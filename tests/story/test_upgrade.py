@@ -229,7 +229,7 @@ def test_a_database_and_a_queue_of_release_0_1_0_are_worked_off(service: Service
 
     assert len(service.upstream.submits) == SUBMITS
     assert service.ask("SELECT 1 FROM generations_pause") == []
-    assert "is what the ledger says" in service.manage("ledger", "check")
+    service.manage("ledger", "check")  # it fails where a counter differs
     unpurged = "SELECT id FROM generations_generation WHERE purged_at IS NULL AND deleted_at IS NOT NULL"
     service.wait_until(lambda: service.ask(unpurged) == [])
 
