@@ -185,8 +185,8 @@ def start_submitting(generation: Generation) -> Attempt | None:
 def mark_running(generation: Generation, attempt: Attempt, upstream_id: str, seconds: float) -> bool:
     """Record that the upstream has created the task. The first poll is due in `seconds`.
 
-    A late answer is accepted too. It counts even if the generation waits for another attempt, or has begun one: the
-    task exists and is paid for.
+    A late answer is accepted too, even if the generation waits for another attempt or has begun that attempt: the task
+    exists and is paid for.
     """
     due_at = timezone.now() + timedelta(seconds=seconds)
     with transaction.atomic():
@@ -236,7 +236,7 @@ def mark_refused(generation: Generation, attempt: Attempt, reason: str, message:
 def mark_in_doubt(generation: Generation, reason: str, attempt: Attempt | None = None) -> bool:
     """Record that the answer to the POST was lost: the task may have been paid for.
 
-    Without `attempt` all open attempts are closed. The generation is due at once, to apply the tenant's policy.
+    Without `attempt` all open attempts are closed. The generation is due at once for the tenant's policy.
     """
     with transaction.atomic():
         for lost in [attempt] if attempt else generation.attempts.filter(finished_at=None):
@@ -332,7 +332,7 @@ def cancel(generation: Generation, reason: str) -> bool:
 def run_now(generation: Generation, sources: Sequence[Status], reason: str) -> bool:
     """Make the next step due now and reset the consecutive failures.
 
-    A worker that is at work on the generation loses its claim. Return False if the status is not one of `sources`.
+    A worker that is at work on the generation loses its claim. Return False if the status is not in `sources`.
     """
     row = Generation.objects.filter(pk=generation.pk, status__in=sources)
     with transaction.atomic():
@@ -346,7 +346,7 @@ def run_now(generation: Generation, sources: Sequence[Status], reason: str) -> b
 def delete(generation: Generation, by: str = "the caller") -> bool:
     """Stop serving a finished generation; its bytes are deleted next. The row and the ledger stay.
 
-    `by` names who deleted it, for the event. Return False if the generation is unfinished or already deleted.
+    `by` names the actor, for the event. Return False if the generation is unfinished or already deleted.
     """
     row = Generation.objects.filter(pk=generation.pk, status__in=Generation.FINISHED, deleted_at=None)
     with transaction.atomic():
@@ -406,7 +406,7 @@ def _transition(
     last_submitted_at: datetime | None = None,
     **columns: Any,
 ) -> bool:
-    """Change the status from one of `sources` to `target`, store the event and publish it. Return False if not done.
+    """Change the status, if it is in `sources`, to `target`; store and publish the event. Return False if not changed.
 
     `fenced`: only if the generation is still claimed by this worker. `last_submitted_at`: only if the attempt of that
     time is the newest.

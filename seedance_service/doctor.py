@@ -149,7 +149,7 @@ def _status(url: str) -> int | str:
 
 def of_upstream() -> Iterator[Finding]:
     try:
-        at = novita.greet(novita.account(test=False))
+        at = novita.check_account(novita.account(test=False))
     except UpstreamError as trouble:
         mend = "Check NOVITA_API_KEY in the upstream's console, and its balance; the panel says when submits pause."
         if "failed" in str(trouble):

@@ -25,7 +25,7 @@ from tenants.keys.throttle import throttle
 from tests.http_client import Client
 from tests.support.databases import postgres_url
 from tests.support.factories import Caller
-from tests.support.images import base64_of, picture
+from tests.support.images import base64_of, image_bytes
 from tests.support.programs import stop_for_want_of
 from tests.support.upstream import Upstream
 from tests.support.worker import await_wakeup
@@ -209,4 +209,4 @@ def real_bucket(seaweed: dict[str, str], settings: Any) -> None:
 @pytest.fixture
 def body() -> dict[str, Any]:
     """Return the smallest valid body of a create."""
-    return {"image": base64_of(picture()), "resolution": "480p"}
+    return {"image": base64_of(image_bytes()), "resolution": "480p"}

@@ -20,7 +20,7 @@ class InDoubtForm(ActionForm):
     attempt = forms.IntegerField(widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, row: Generation, **options: Any) -> None:
-        super().__init__(*args, row=row, initial={"attempt": in_doubt.attempt_of(row)}, **options)
+        super().__init__(*args, row=row, initial={"attempt": in_doubt.count_attempts(row)}, **options)
 
 
 class AttachForm(InDoubtForm):

@@ -93,13 +93,14 @@ class GenerationAdmin(action_page.ActionPagesMixin, GenerationListAdmin):
         return super().get_queryset(request).select_related("tenant", "api_key", "image", "last_image")
 
     def get_fields(self, request: HttpRequest, obj: Generation | None = None) -> Any:
-        """Return all fields, the status first, with the mode as a word in the place of `test`."""
-        fields = ["mode" if name == "test" else name for name in super().get_fields(request, obj)]
-        return sorted(dict.fromkeys(fields), key=lambda name: name != "status")
+        """Return all fields, the status first, with words in the place of the columns `status` and `test`."""
+        words = {"status": "status_in_words", "test": "mode"}
+        fields = dict.fromkeys(words.get(name, name) for name in super().get_fields(request, obj))
+        return sorted(fields, key=lambda name: name != "status_in_words")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Declare the mode, which is no column."""
-        return ("mode",)
+        """Declare the fields that are no columns."""
+        return ("status_in_words", "mode")
 
     def get_fieldsets(self, request: HttpRequest, obj: Generation | None = None) -> Any:
         """Return all fields in one folded fieldset, below the cards of the page."""
@@ -114,6 +115,11 @@ class GenerationAdmin(action_page.ActionPagesMixin, GenerationListAdmin):
         context.update(generation_page.page_context(request, obj), colour=COLOURS.get(obj.status, ""))
         context["audit_url"] = filtered_list_url("auditentry", target__exact=obj.pk)
         return super().render_change_form(request, context, obj=obj, **options)
+
+    @display(description="Status")
+    def status_in_words(self, generation: Generation) -> str:
+        """Return the status in sentence case."""
+        return generation_page.format_status(generation.status)
 
     @display(description="Poster")
     def poster(self, generation: Generation) -> str:

@@ -54,7 +54,7 @@ def ping() -> datetime | None:
 
 
 def ensure_bucket() -> None:
-    """Create the bucket if it does not exist. This is for a local S3, which has no Terraform."""
+    """Create the bucket if it does not exist. Only a local S3 needs this; elsewhere Terraform creates the bucket."""
     with translate_errors(), suppress(get_client().exceptions.BucketAlreadyOwnedByYou):
         get_client().create_bucket(Bucket=settings.S3_BUCKET)
 
@@ -76,6 +76,7 @@ def translate_errors() -> Iterator[None]:
 
 @cache
 def _new_client(process_id: int, endpoint: str) -> "S3Client":
+    """Create a client. The process id is part of the cache's key, since clients must not be shared across a fork."""
     return boto3.session.Session().client(
         "s3",
         endpoint_url=endpoint or None,

@@ -1,6 +1,6 @@
 """The key of every object in the bucket: how keys are built, and how they are recognised.
 
-Rows hold keys as text, so no format here may change. Objects with other keys belong to somebody else: none is touched.
+Rows hold keys as text, so no format here may change. Objects with other keys are not ours and are never touched.
 """
 
 import re

@@ -40,6 +40,7 @@ class Stream:
         return b"".join(pieces)
 
     def _next(self) -> bytes:
+        """Return the next chunk that is not empty, or b"" at the end."""
         try:
             return next(filter(None, self._chunks), b"")
         except Exception as error:

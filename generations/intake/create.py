@@ -51,9 +51,9 @@ def create_generation(
 ) -> Accepted:
     """Create a generation and commit it.
 
-    Raises BadImage, LimitReached, TenantSuspended, NoSandbox or StorageError.
+    Raise BadImage, LimitReached, TenantSuspended, NoSandbox or StorageError.
     Requests with the same `idempotency_key` return the same generation, however many arrive at once; limits are charged
-    one time. Raises IdempotencyKeyReused if the key came with another request before.
+    once. Raise IdempotencyKeyReused if the key came with another request before.
     """
     try:
         return _create_once(key, request, idempotency_key) if idempotency_key else _create(key, request, None)
@@ -74,6 +74,7 @@ def rerun_generation(source: Generation, *, seed: int, audit_entry: AuditEntry) 
 
 
 def _create_once(key: ApiKey, request: GenerationRequest, idempotency_key: IdempotencyKey) -> Accepted:
+    """Return the generation that the idempotency key created before, or create it."""
     if existing := idempotency.find_existing(key, idempotency_key):
         return Accepted(existing, [], is_replay=True)
     try:
@@ -110,6 +111,7 @@ def _store_and_admit(
     audit_entry: AuditEntry | None,
     traceparent: str,
 ) -> Accepted:
+    """Check the images before anything is stored, store them, admit the generation and wake a worker."""
     checked = {name: _check_image(name, getattr(request, name)) for name in IMAGE_FIELDS}
     generation = _draft(key, request)
     generation.traceparent = traceparent
@@ -197,6 +199,7 @@ def _store_images(generation: Generation, checked: dict[str, CheckedImage]) -> N
 
 
 def _store_image(tenant_id: int, checked: CheckedImage) -> InputImage | None:
+    """Return the row of an image with stored bytes; None for a URL, which the worker reads, or for no image."""
     match checked:
         case Image():
             return inputs.store(tenant_id, checked)

@@ -52,7 +52,7 @@ def digest(path: str, request: GenerationRequest) -> str:
 def find_existing(api_key: ApiKey, idempotency_key: IdempotencyKey) -> Generation | None:
     """Return the generation that this key created earlier, with the values of its first answer.
 
-    None means that this key is new. Raises IdempotencyKeyReused if the key came with another request.
+    None means that this key is new. Raise IdempotencyKeyReused if the key came with another request.
     """
     existing = Generation.objects.filter(
         tenant=api_key.tenant_id, test=api_key.test, idempotency_key=idempotency_key.key
@@ -83,6 +83,7 @@ def _field_texts(request: GenerationRequest) -> Iterator[tuple[str, str]]:
 
 
 def _text(value: Any) -> str:
+    """Return the text of a field's value. Stored digests depend on every form here."""
     match value:
         case video_models.Model():
             return value.name  # without the prices, which a release may change

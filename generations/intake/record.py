@@ -13,7 +13,7 @@ from tenants.limits.windows import Charge, LimitUsage
 def admit_and_record(generation: Generation, audit_entries: Sequence[Statement] = ()) -> list[LimitUsage]:
     """Write the generation, its hold and its counters in one transaction; return the usage of each limit after it.
 
-    `audit_entries` are INSERTs that belong to the same transaction. Raises what `admission.admit` raises.
+    `audit_entries` are INSERTs that belong to the same transaction. Raise what `admission.admit` raises.
     """
     usage_charges = charges(generation)
     assert generation.api_key is not None

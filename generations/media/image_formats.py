@@ -1,6 +1,6 @@
 """Read an image's format and size from its bytes, and whether it is whole. No pixel is decoded, nothing is copied.
 
-An imaging library would record each part: a JPEG of 28 MB with seven million empty segments takes it one GB and 13 s.
+An imaging library would record each part: a JPEG of 28 MB with seven million empty segments costs it one GB and 13 s.
 """
 
 import struct
@@ -156,6 +156,7 @@ class Bitmap(NamedTuple):
 
 
 def _bmp(content: Content) -> Bitmap:
+    """Return the header's fields, of the format of OS/2 or of Windows."""
     offset, header = struct.unpack_from("<II", content, 10)
     if header == 12:
         width, height, _, bits = struct.unpack_from("<HHHH", content, 18)

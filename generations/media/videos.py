@@ -64,6 +64,7 @@ def _check_boxes(file: BinaryIO) -> None:
 
 
 def _inspect(container: av.container.InputContainer) -> Video:
+    """Decode the poster, count the frames and return the properties."""
     stream = container.streams.video[0]
     poster = posters.first_frame(container)
     container.seek(0)

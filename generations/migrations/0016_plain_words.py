@@ -140,7 +140,7 @@ class Migration(migrations.Migration):
                     model_name="generation",
                     name="image_url",
                     field=models.TextField(
-                        blank=True, help_text="The URL, if the caller gave one; `image` is the image behind it."
+                        blank=True, help_text="The URL, if the caller sent a URL. `image` is the image behind the URL."
                     ),
                 ),
                 migrations.AlterField(
@@ -162,7 +162,7 @@ class Migration(migrations.Migration):
                     model_name="generation",
                     name="resumed_at",
                     field=models.DateTimeField(
-                        help_text="When the status in_doubt ended, with a task found or another attempt queued.",
+                        help_text="When the status in_doubt ended, by a task at the upstream or by another attempt.",
                         null=True,
                     ),
                 ),

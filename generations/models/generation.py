@@ -19,9 +19,11 @@ from tenants.models import ApiKey, Tenant
 
 
 class Generation(models.Model):
-    """One requested video. The id is `task_id` in the Novita-compatible API."""
+    """A requested video. The id is `task_id` in the Novita-compatible API."""
 
     class Status(models.TextChoices):
+        """The status of a generation. `lifecycle` says which transitions exist."""
+
         QUEUED = "queued"  # stored, not yet sent
         SUBMITTING = "submitting"  # a paid POST may be in flight
         IN_DOUBT = "in_doubt"  # the answer to the POST was lost: the task may have been paid for
@@ -32,10 +34,14 @@ class Generation(models.Model):
         CANCELLED = "cancelled"
 
     class SeedSource(models.TextChoices):
+        """The origin of a seed: the caller, or a random draw by this service."""
+
         CALLER = "caller"
         DRAWN = "drawn"
 
     class WebhookFormat(models.TextChoices):
+        """The payload that the own webhook receives."""
+
         STANDARD = "standard"
         NOVITA = "novita"  # the payload that Novita sends; for `extra.webhook.url`
 
@@ -81,7 +87,7 @@ class Generation(models.Model):
     seed = models.BigIntegerField()
     seed_source = models.CharField(max_length=10, choices=SeedSource.choices)
     image_url = models.TextField(
-        blank=True, help_text="The URL, if the caller gave one; `image` is the image behind it."
+        blank=True, help_text="The URL, if the caller sent a URL. `image` is the image behind the URL."
     )
     image = models.ForeignKey(InputImage, on_delete=models.PROTECT, null=True, related_name="+")
     last_image_url = models.TextField(blank=True)
@@ -107,7 +113,7 @@ class Generation(models.Model):
     progress_percent = models.PositiveSmallIntegerField(default=0)
     resumed_at = models.DateTimeField(
         null=True,
-        help_text="When the status in_doubt ended, with a task found or another attempt queued.",
+        help_text="When the status in_doubt ended, by a task at the upstream or by another attempt.",
     )
     finished_at = models.DateTimeField(null=True)
     error_code = models.CharField(max_length=50, blank=True)

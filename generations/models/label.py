@@ -9,7 +9,7 @@ from tenants.models import Tenant
 
 
 class Label(models.Model):
-    """One name and value of a generation's metadata, in the order of the generation list, for the list's filter."""
+    """A name and its value in the metadata of a generation, ordered as the list of generations is."""
 
     generation = models.ForeignKey(Generation, on_delete=models.CASCADE, related_name="labels", db_index=False)
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+", db_index=False)

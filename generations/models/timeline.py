@@ -9,7 +9,7 @@ from generations.models.generation import Generation
 
 
 class Event(models.Model):
-    """One entry of a generation's timeline, stored in the transaction that caused it. Append-only."""
+    """An entry of a generation's timeline, stored in the transaction that caused it. Append-only."""
 
     generation = models.ForeignKey(Generation, on_delete=models.CASCADE, related_name="events")
     at = models.DateTimeField(default=timezone.now)
@@ -24,7 +24,7 @@ class Event(models.Model):
 
 
 class Attempt(models.Model):
-    """One paid POST to the upstream, recorded before the first byte is sent."""
+    """A paid POST to the upstream, recorded before the first byte is sent."""
 
     generation = models.ForeignKey(Generation, on_delete=models.CASCADE, related_name="attempts")
     number = models.PositiveIntegerField()

@@ -74,9 +74,11 @@ class WebhookEndpoint(SigningSecret):
 
 
 class Delivery(models.Model):
-    """One event for one receiver. The body and the id are the same at each attempt."""
+    """An event for one receiver. The body and the id are the same at each attempt."""
 
     class Status(models.TextChoices):
+        """The status of a delivery. `webhooks.deliveries` says which transitions exist."""
+
         PENDING = "pending"
         DELIVERED = "delivered"  # the receiver answered 2xx
         FAILED = "failed"  # the schedule has ended, or the endpoint is disabled or deleted
@@ -121,8 +123,8 @@ class Delivery(models.Model):
             ),
         ]
         indexes = [
-            # Serve the worker run: whether any delivery is due, the oldest delivery of an endpoint, and the deliveries
-            # of a tenant's own webhooks, untried ones apart from failed ones. A backlog makes no query slower.
+            # Serve the worker run: whether any delivery is due, the oldest delivery of an endpoint, and the untried and
+            # the failed deliveries of a tenant's own webhooks. A backlog makes no query slower.
             models.Index(fields=["due_at"], condition=IS_DUE, name="delivery_due"),
             models.Index(fields=["endpoint", "due_at"], condition=IS_DUE, name="delivery_due_by_endpoint"),
             models.Index(
@@ -149,9 +151,11 @@ class Delivery(models.Model):
 
 
 class DeliveryAttempt(models.Model):
-    """One POST to a receiver and its outcome. The receiver's answer is never stored."""
+    """A POST to a receiver and its outcome. The receiver's answer is never stored."""
 
     class Outcome(models.TextChoices):
+        """The outcome of an attempt."""
+
         DELIVERED = "delivered"  # a 2xx
         REFUSED = "refused"  # any other answer; a redirect is not followed
         THROTTLED = "throttled"  # 429, 502, 503 or 504: a Retry-After header is honoured

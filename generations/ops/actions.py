@@ -1,7 +1,7 @@
-"""What ops do to a generation that does not go its way, each act with a reason and its line in the audit log.
+"""Operators' actions on a generation. Each action needs a reason, and leaves an audit entry.
 
-Each is one move of the lifecycle, in one transaction with that line; what is in doubt has its own acts (doubts.py).
-The reason stays in the audit log: its caller reads that the operators did it, and no more.
+An action is one transition, in one transaction with the audit entry. Generations in doubt have their own actions, in
+in_doubt.py. Callers read that operators acted, but never the reason.
 """
 
 from collections.abc import Callable
@@ -21,75 +21,84 @@ from tenants.errors import NotPossible
 
 Status = Generation.Status
 OPERATORS = "the service's operators"
-ENDED = "The service's operators ended it. It was not charged, and can be asked for again."
-MOVABLE = (Status.QUEUED, Status.RUNNING, Status.COPYING)  # not while a POST is under way, nor what is in doubt
-ELSEWHERE = {
-    Status.SUBMITTING: "It is being submitted: within three minutes it is running, or in doubt.",
-    Status.IN_DOUBT: "It is in doubt, which has its own acts.",
+ENDED_BY_OPERATORS = "The service's operators ended the generation. It was not charged. You can create it again."
+# Not while a POST is in flight. Generations in doubt have their own actions.
+INTERRUPTIBLE = (Status.QUEUED, Status.RUNNING, Status.COPYING)
+REFUSALS = {
+    Status.SUBMITTING: "The generation is being submitted. Within three minutes it will be running or in doubt.",
+    Status.IN_DOUBT: "The generation is in doubt. Use the actions for generations in doubt.",
 }
 
 
 def cancel(actor: Actor, generation: Generation) -> None:
-    """Before it is submitted: nothing was paid, and its hold goes back."""
-    _do(actor, "cancel", generation, lambda: lifecycle.cancel(generation, f"cancelled by {OPERATORS}"))
+    """Cancel a queued generation and release its hold. Nothing was paid yet."""
+    _transition(actor, "cancel", generation, lambda: lifecycle.cancel(generation, f"cancelled by {OPERATORS}"))
 
 
 def fail(actor: Actor, generation: Generation) -> None:
-    """Whatever the upstream does with it: its hold goes back, and what the upstream charges is ours to bear."""
+    """End a generation without a video and release its hold. The service bears what the upstream charges."""
 
-    def move() -> bool:
-        return lifecycle.fail(generation, "ended_by_operators", ENDED, sources=MOVABLE, fenced=False)
+    def transition() -> bool:
+        """Fail the generation. Return False if its status forbids it."""
+        return lifecycle.fail(generation, "ended_by_operators", ENDED_BY_OPERATORS, sources=INTERRUPTIBLE, fenced=False)
 
-    _do(
-        actor,
-        "fail and release",
-        generation,
-        move,
-        was=generation.status,
-        usd=amounts.format_usd(generation.price_micro),
-    )
+    facts = {"was": generation.status, "usd": amounts.format_usd(generation.price_micro)}
+    _transition(actor, "fail and release", generation, transition, **facts)
 
 
 def run_now(actor: Actor, generation: Generation) -> None:
-    """Its next step is due now, whatever pause its earlier tries have earned it."""
-    _do(actor, "nudge", generation, lambda: lifecycle.run_now(generation, MOVABLE, f"nudged by {OPERATORS}"))
+    """Make the next step of a generation due now, although it would be retried later."""
+    transition = partial(lifecycle.run_now, generation, INTERRUPTIBLE, f"next step run now by {OPERATORS}")
+    _transition(actor, "nudge", generation, transition)
     wakeups.ring()
 
 
 def retry_copy(actor: Actor, generation: Generation) -> None:
-    """The copy begins anew, from a fresh URL of the upstream."""
-    move = partial(lifecycle.run_now, generation, [Status.COPYING], f"its copy was begun anew by {OPERATORS}")
-    _do(actor, "retry copy", generation, move)
+    """Start the copy of the video again now, with a new URL from the upstream."""
+    transition = partial(lifecycle.run_now, generation, [Status.COPYING], f"copy restarted by {OPERATORS}")
+    _transition(actor, "retry copy", generation, transition)
     wakeups.ring()
 
 
 def rerun(actor: Actor, generation: Generation, *, seed: int | None = None) -> Generation:
-    """The same pictures, fields and, unless another is given, seed once more: on the bill of the key that made it."""
+    """Create a generation with the same inputs, charged to the key that created the first one.
+
+    Without `seed` the new generation has the seed of the first one.
+    """
     audit.require_reason(actor)
 
-    def audit_entry(made: Generation) -> Statement:
-        facts = {"made": str(made.pk), "seed": made.seed, "usd": amounts.format_usd(made.price_micro)}
+    def audit_entry(created: Generation) -> Statement:
+        """Return the INSERT of the audit entry about the new generation."""
+        facts = {"made": str(created.pk), "seed": created.seed, "usd": amounts.format_usd(created.price_micro)}
         return audit.insert_statement(actor, "generation: rerun", generation.tenant, str(generation.pk), facts)
 
     return create.rerun_generation(generation, seed=generation.seed if seed is None else seed, audit_entry=audit_entry)
 
 
 def delete_files(actor: Actor, generation: Generation) -> bool:
-    """Its video and pictures leave the bucket; the row and the ledger stay. Whether they are gone already."""
-    _do(actor, "delete files", generation, lambda: lifecycle.delete(generation, OPERATORS))
+    """Delete the video and the input images from the bucket. Row and ledger stay.
+
+    Return False if S3 failed: the worker deletes the rest later.
+    """
+    _transition(actor, "delete files", generation, lambda: lifecycle.delete(generation, OPERATORS))
     return deletion.purge(generation)
 
 
-def _do(actor: Actor, action: str, generation: Generation, move: Callable[[], bool], **facts: Any) -> None:
+def _transition(
+    actor: Actor, action: str, generation: Generation, transition: Callable[[], bool], **facts: Any
+) -> None:
+    """Make the transition and write the audit entry, in one transaction. Raise NotPossible if the status forbids it."""
     audit.require_reason(actor)
     with transaction.atomic():
-        if not move():
+        if not transition():
             generation.refresh_from_db()
-            raise NotPossible(reason=_why_not(generation))
+            raise NotPossible(reason=_explain_refusal(generation))
         audit.record(actor, f"generation: {action}", generation.tenant, str(generation.pk), facts)
 
 
-def _why_not(generation: Generation) -> str:
+def _explain_refusal(generation: Generation) -> str:
+    """Return why no transition is possible now, as a sentence for the operator."""
     if generation.deleted_at:
-        return "Its files were deleted before."
-    return ELSEWHERE.get(Status(generation.status), f"It is {generation.get_status_display().lower()} now.")
+        return "The generation's files were deleted before."
+    present = f"The generation is {generation.get_status_display().lower()} now."
+    return REFUSALS.get(Status(generation.status), present)

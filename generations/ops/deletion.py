@@ -1,5 +1,7 @@
-"""DELETE: a generation's bytes out of the bucket. Its row says so first, so that nothing of it is served meanwhile, and
-what S3 does not do at once the worker does later.
+"""Deletion of a generation's video, poster and input images from the bucket.
+
+The row is marked as deleted first, so that nothing serves the bytes. What S3 does not delete at once, the worker
+deletes later.
 """
 
 from datetime import timedelta
@@ -15,37 +17,47 @@ from tenants.errors import NotPossible
 
 log = structlog.stdlib.get_logger(__name__)
 
-LATER = timedelta(minutes=1)  # the request that deletes it has its own try first
-AT_ONCE = 20  # of those that were left, in one sweep
+RETRY_AFTER = timedelta(minutes=1)  # the request that deletes a generation tries first
+MAX_RETRIES_PER_RUN = 20  # generations in one worker run
 
 
 def delete(generation: Generation) -> bool:
-    """Whether its bytes are gone already; the worker sees to the rest. Raises NotPossible for one that is not over."""
+    """Mark a finished generation as deleted and delete its bytes. Return whether all bytes are deleted.
+
+    If not, the worker deletes the rest. Raise NotPossible if the generation has not finished.
+    """
     if not lifecycle.delete(generation):
         generation.refresh_from_db(fields=["status", "deleted_at", "purged_at"])
         if generation.deleted_at is None:
             raise NotPossible(
-                reason=f"It is {generation.status}: cancel it, or wait for its end, before it is deleted."
+                reason=f"The generation is {generation.status}. Cancel it, or wait until it has finished."
             )
     return purge(generation)
 
 
 def purge(generation: Generation) -> bool:
+    """Delete the bytes of a deleted generation. Return False if S3 fails.
+
+    Input images that other generations use are not deleted.
+    """
     try:
         for key in objects.list_keys(object_keys.video_prefix(generation)):  # of all copies: far below 1,000
             objects.delete(key)
         for image in filter(None, {generation.image, generation.last_image}):
             inputs.delete_unless_used(image)
-    except StorageError as trouble:
-        log.error("what was deleted is still in the bucket", trouble=str(trouble), generation=str(generation.pk))
+    except StorageError as error:
+        log.error("what was deleted is still in the bucket", trouble=str(error), generation=str(generation.pk))
         return False
     lifecycle.mark_purged(generation)
     return True
 
 
-def purge_left() -> None:
-    """What was deleted while S3 did not answer, or by a process that was killed amid it."""
-    left = Generation.objects.filter(deleted_at__lt=timezone.now() - LATER, purged_at=None)
-    for generation in left.select_related("image", "last_image").order_by("deleted_at")[:AT_ONCE]:
+def retry_purges() -> None:
+    """Delete the bytes of deleted generations that are still in the bucket, until S3 fails.
+
+    S3 did not answer, or the process was killed, when they were deleted.
+    """
+    rows = Generation.objects.filter(deleted_at__lt=timezone.now() - RETRY_AFTER, purged_at=None)
+    for generation in rows.select_related("image", "last_image").order_by("deleted_at")[:MAX_RETRIES_PER_RUN]:
         if not purge(generation):
             return

@@ -9,13 +9,13 @@ from typing import Any
 from django.db.models import QuerySet, Sum
 from django.utils import timezone
 
-KEPT_FOREVER = datetime(2000, 1, 1, tzinfo=UTC)  # a cutoff before all data
+BEFORE_ALL_DATA = datetime(2000, 1, 1, tzinfo=UTC)
 CONTINUES = "continues in the next run"
 
 
 @dataclass
 class PruneResult:
-    """What a run deleted of one kind, or what a dry run would delete."""
+    """The number and bytes of one kind of data that a run deleted, or that a dry run would delete."""
 
     what: str  # the kind's name in pruning.KINDS
     count: int = 0
@@ -30,7 +30,7 @@ class PruneResult:
 
 
 class PruneRun:
-    """One run. A `dry` run counts what it would delete, and changes nothing.
+    """A pruning run. A `dry` run counts what would be deleted, and changes nothing.
 
     A run with `seconds` stops after about so many, and the next run continues. With 0 the run has no time limit.
     """
@@ -46,8 +46,8 @@ class PruneRun:
         return time.monotonic() > self._deadline
 
     def cutoff(self, days: int) -> datetime:
-        """Return the time before which data is older than `days`. With 0 days, all data is kept forever."""
-        return self.now - timedelta(days=days) if days else KEPT_FOREVER
+        """Return the time before which data is older than `days`. With 0 days, no data is older."""
+        return self.now - timedelta(days=days) if days else BEFORE_ALL_DATA
 
     def take_batches(self, rows: QuerySet[Any], result: PruneResult, size_column: str = "") -> Iterator[list[Any]]:
         """Yield lists of up to `batch_size` rows until none is left or the run is over. The caller removes each list.

@@ -10,7 +10,7 @@ from django.db.models import Q
 from generations import ids, lifecycle, wakeups
 from generations.bucket import inputs, objects
 from generations.models import Delivery, Event, Generation, MaintenanceCursor
-from generations.ops.prune_run import KEPT_FOREVER, PruneResult, PruneRun
+from generations.ops.prune_run import BEFORE_ALL_DATA, PruneResult, PruneRun
 from generations.reports import worker_hosts
 from tenants import times
 from tenants.limits import counters
@@ -28,7 +28,9 @@ def delete_videos(run: PruneRun, result: PruneResult) -> None:
             tenant=tenant, status="succeeded", deleted_at=None, expired_at=None, finished_at__lt=before
         )
         for batch in run.take_batches(rows.order_by("finished_at"), result, "video_size"):
-            expired = lifecycle.expire(batch, f"its video was removed: it ended before {times.readable(before)} UTC")
+            expired = lifecycle.expire(
+                batch, f"the video was deleted: the generation finished before {times.readable(before)} UTC"
+            )
             keys = [key for generation in expired for key in (generation.video_key, generation.poster_key) if key]
             objects.delete_many(keys)
             result.add(generation.video_size or 0 for generation in expired)
@@ -48,11 +50,11 @@ def delete_input_images(run: PruneRun, result: PruneResult) -> None:
 def delete_events(run: PruneRun, result: PruneResult) -> None:
     """Delete all events of generations that finished before the cutoff (EVENT_DAYS).
 
-    A cursor stores the newest finish time up to which events are deleted, so that no run reads earlier rows again.
+    A cursor stores the finish time up to which events are deleted, so that no run reads earlier rows again.
     """
     before = run.cutoff(settings.EVENT_DAYS)
     cursor = MaintenanceCursor.objects.filter(pk=EVENTS_CURSOR).first()
-    since = datetime.fromisoformat(cursor.position) if cursor and cursor.position else KEPT_FOREVER
+    since = datetime.fromisoformat(cursor.position) if cursor and cursor.position else BEFORE_ALL_DATA
     rows = Generation.objects.filter(finished_at__gte=since, finished_at__lt=before).order_by("finished_at", "pk")
     if run.dry:
         result.count = Event.objects.filter(generation__in=rows.values("pk")).count()

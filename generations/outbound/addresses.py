@@ -114,7 +114,7 @@ def _check_public(url: httpx.URL, written: str) -> None:
 
 
 def _as_address(host: str) -> Address | None:
-    """Return the address if the host is written as one; None if it is a name."""
+    """Return the address if the host is written as one; None if the host is a name."""
     try:
         return ipaddress.ip_address(host)
     except ValueError:

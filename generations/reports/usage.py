@@ -1,4 +1,4 @@
-"""What a tenant's generations amount to, by day, key or resolution. Live and test generations are never mixed."""
+"""Usage: counts, seconds of video and USD of a tenant's generations, by day, key or resolution."""
 
 from dataclasses import dataclass
 from datetime import date, timedelta

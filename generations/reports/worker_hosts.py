@@ -1,4 +1,4 @@
-"""What is known of each worker host: the last heartbeat of its worker runs, and the restarts by its supervisor."""
+"""The rows of worker hosts: the last heartbeat of a host's worker runs, and the restarts by the host's supervisor."""
 
 from datetime import datetime, timedelta
 
@@ -14,7 +14,7 @@ SILENT_AFTER = timedelta(minutes=3)
 
 
 def record_heartbeat() -> None:
-    """Store that a worker run of this host has read the due rows and claimed those it has free threads for."""
+    """Store that a worker run of this host has read the due rows, and has claimed as many as threads are free."""
     _update_this_host(heartbeat_at=timezone.now())
 
 

@@ -52,7 +52,7 @@ class FailpointError(Exception):
 
 @dataclass(frozen=True)
 class Trap:
-    """What happens at a failpoint: an action, and the chance of it for each pass."""
+    """The action that is set for a failpoint, with the chance of the action at each pass."""
 
     action: str
     chance: float

@@ -1,6 +1,6 @@
 """Traces by OpenTelemetry: from a create through submit, poll and copy to the webhook. Off unless an endpoint is set.
 
-A generation stores the context of its create (W3C Trace Context), and each step of a worker is a span below that.
+A generation stores the W3C Trace Context of its create. Each step of a worker is a span below that context.
 Spans have ids, states and outcomes. They never have a caller's text, an address or an exception's text.
 """
 

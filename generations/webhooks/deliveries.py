@@ -63,7 +63,7 @@ def mark_delivered(delivery: Delivery, result: AttemptResult) -> bool:
 def mark_failed(delivery: Delivery, result: AttemptResult) -> bool:
     """Record the attempt and end the delivery as failed. Return False if another worker owns the delivery.
 
-    The caller uses this function when the receiver said that it accepts no more deliveries.
+    The caller uses this function if the receiver accepts no more deliveries.
     """
     return _record_attempt(delivery, result, Status.FAILED)
 

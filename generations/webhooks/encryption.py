@@ -1,4 +1,4 @@
-"""Encrypt the secrets that the database stores and that must be read again, so that a digest can not replace them.
+"""Encrypt stored secrets that the service must read later. A digest can not replace such a secret.
 
 The encryption key is derived from SECRET_KEY. SECRET_KEY_FALLBACKS decrypt older texts and encrypt nothing new.
 """

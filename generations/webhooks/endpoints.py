@@ -1,8 +1,8 @@
 """Create, change, disable and delete webhook endpoints, and rotate their secrets.
 
-Each function is one transaction with one audit entry. Callers of the API act as `key:PREFIX`; the service itself, which
-disables endpoints that fail for days, acts as `service`. A function first locks the row that it changes, so that
-deliveries to the endpoint end wholly before the change or wholly after it.
+Each function is one transaction with one audit entry. Callers of the API act as `key:PREFIX`. The service itself, which
+disables endpoints that fail for days, acts as `service`. A function first locks the row that it changes: each delivery
+to the endpoint ends wholly before the change or wholly after the change.
 """
 
 from collections.abc import Sequence

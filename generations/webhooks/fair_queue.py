@@ -1,4 +1,4 @@
-"""Claim the deliveries to send next, so that a dead, slow or hostile receiver holds few threads and delays no others.
+"""Claim the deliveries to send next. A dead, slow or hostile receiver holds few threads and delays no others.
 
 At most 2 POSTs go to one receiver at once, and at most 4 to the receivers of one tenant. Failing receivers get half of
 the threads in all; the others get the rest. Half of each share is reserved for tenants that have nothing in flight. A
@@ -43,7 +43,7 @@ class Candidate:
 
 
 class Load:
-    """Count the deliveries that are in flight, and say which ones still fit beside them."""
+    """The deliveries that are in flight, counted to see which candidates still fit beside them."""
 
     def __init__(self, in_flight: Iterable[Candidate]) -> None:
         """Start with the deliveries that are in flight."""

@@ -1,4 +1,4 @@
-"""Make one attempt of a claimed delivery: sign the body by the Standard Webhooks spec, post it and record the outcome.
+"""Attempt a claimed delivery: sign the body by the Standard Webhooks spec, post the body and record the outcome.
 
 Of the receiver's answer only the status is stored. No transaction is open while a receiver is called.
 """

@@ -30,7 +30,7 @@ def new_secret() -> str:
 def for_delivery(delivery: Delivery) -> list[str]:
     """Return the secrets that sign the delivery, newest first.
 
-    Raise KeyLost if the newest secret can not be decrypted. An older one that can not be decrypted is left out.
+    Raise KeyLost if the newest secret can not be decrypted. A previous secret that can not be decrypted is left out.
     """
     row: SigningSecret = delivery.endpoint or ensure_for_tenant(delivery.tenant_id, delivery.test)
     return [encryption.decrypt(row.secret), *_previous(row)]
@@ -51,7 +51,7 @@ def rotate(row: SigningSecret, until: datetime | None) -> str:
 def ensure_for_tenant(tenant_id: int, test: bool) -> WebhookSecret:
     """Return the tenant's secret for own webhooks in one mode. Create the secret if there is none.
 
-    The tenant has not seen a secret created here, and so can not verify a signature until the secret is rotated.
+    A secret created here was never shown. The tenant can verify signatures only after a rotation.
     """
     values = {"secret": encryption.encrypt(new_secret())}
     return WebhookSecret.objects.get_or_create(tenant_id=tenant_id, test=test, defaults=values)[0]

@@ -177,13 +177,13 @@ ADVICE: dict[str, Advice] = {
         RETRY,
         means="The bucket did not answer, and nothing was created. As the `error.code` of a generation: its image "
         "could not be stored or read back within the submit deadline.",
-        message="The service could not read its picture for too long: the bucket does not answer.",
+        message="The service could not read the input image for too long: the bucket does not answer.",
     ),
     "internal_error": Advice(
         "Send the request again, with the same `Idempotency-Key`. If that fails too, give your operators the "
         "`request_id`: the log has the reason.",
         means="The service failed unexpectedly. As the `error.code` of a generation: the service failed at every try.",
-        message="The service could not submit it; its operators can see why.",
+        message="The service could not submit the generation; its operators can see why.",
     ),
     # Why a generation failed
     "upstream_failed": Advice(
@@ -200,7 +200,7 @@ ADVICE: dict[str, Advice] = {
     "upstream_unavailable": Advice(
         CREATE + " Wait until the upstream is back.",
         means="The upstream could not be reached, or accepted nothing, until the submit deadline.",
-        message="The upstream could not be reached, or took nothing, for too long: submits are paused",
+        message="The upstream could not be reached, or accepted nothing, for too long: submits are paused",
     ),
     "upstream_gave_no_result": Advice(
         CREATE,
@@ -211,17 +211,17 @@ ADVICE: dict[str, Advice] = {
         CREATE + " The first video may exist at the upstream; it is never delivered.",
         means="The answer to the submit was lost, and it stayed unknown whether the upstream accepted it. The task was "
         "not sent again, because that might have been paid for twice.",
-        message="Nobody could find out whether the upstream took it.",
+        message="It is not known whether the upstream accepted the generation.",
     ),
     "not_submitted": Advice(
         CREATE,
         means="The answer to the submit was lost, and operators found that the upstream never accepted the task.",
-        message="The upstream never took it, and nothing was paid. It can be asked for again.",
+        message="The upstream never accepted the generation, and nothing was paid. You can create it again.",
     ),
     "ended_by_operators": Advice(
         CREATE + " Ask your operators for the reason.",
         means="The service's operators ended the generation. It was not charged.",
-        message="The service's operators ended it. It was not charged, and can be asked for again.",
+        message="The service's operators ended the generation. It was not charged. You can create it again.",
     ),
     "copy_failed": Advice(
         CREATE + " The log has the reason for your operators.",

@@ -26,7 +26,7 @@ from seedance_service.docs import error_pages, reference
 from seedance_service.errors import views
 
 GUIDE = Path(__file__).parent / "guide"
-ORDER = ("quickstart", "novita", "generations", "waiting", "webhooks", "idempotency", "limits", "errors")
+ORDER = ("quickstart", "guarantees", "novita", "generations", "waiting", "webhooks", "idempotency", "limits", "errors")
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 # A link to another page; in Markdown it leads to the Markdown form.
 LINK = re.compile(r"\]\((/docs(?:/[\w/-]+)?)(?=[)#])")

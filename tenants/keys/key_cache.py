@@ -14,7 +14,7 @@ from django.db.models import Model
 from tenants.keys.key_format import digest
 from tenants.models import ApiKey
 
-TTL_SECONDS = 3.0  # README states how long a revoked key may still be accepted
+TTL_SECONDS = 3.0  # deploy/RUNBOOK.md states how long a revoked key may still be accepted
 MAX_KEYS = 10_000  # of each process; beyond that number the least recently used key is dropped
 
 

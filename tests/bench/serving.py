@@ -27,7 +27,7 @@ from deploy import stack, waiting
 from tests.bench import load
 from tests.bench.table import Line
 from tests.support.databases import postgres_url
-from tests.support.images import picture
+from tests.support.images import image_bytes
 
 SECONDS, ROUNDS = 3.0, 3
 OWN = 12  # characters of a picture's Base64, amid its pixels, that are digits: each is another one
@@ -81,8 +81,8 @@ class Site:
     def load(self, body: dict[str, Any] | None, path: str = "/v1/generations", **options: Any) -> load.Seen:
         content = json.dumps(body).encode() if body else b""
         asked = load.request("POST" if body else "GET", path, self.headers, content)
-        picture = body["image"] if body and not body["image"].startswith("https:") else ""
-        at = asked.index(picture.encode()) + len(picture) - 8 * OWN if picture else 0
+        image_text = body["image"] if body and not body["image"].startswith("https:") else ""
+        at = asked.index(image_text.encode()) + len(image_text) - 8 * OWN if image_text else 0
         count = itertools.count(secrets.randbelow(10**9))  # or it would be kept already
 
         def make() -> bytes:
@@ -143,7 +143,7 @@ def body(image: str) -> dict[str, Any]:
 def base64_of(size: int) -> str:
     """A black picture of about so many bytes: a BMP of a byte a pixel."""
     side = isqrt(size) // 4 * 4
-    return base64.b64encode(picture(kind="BMP", width=side, height=side, mode="L")).decode()
+    return base64.b64encode(image_bytes(kind="BMP", width=side, height=side, mode="L")).decode()
 
 
 def lines(kind: str, s3: dict[str, str]) -> Iterator[Line]:

@@ -1,4 +1,4 @@
-"""Alerts, dashboard and runbook name what there is: metrics that are exported, and sections that are written."""
+"""Test that alerts, dashboard and runbook name existing things: exported metrics, sections, actions and commands."""
 
 import json
 import re
@@ -14,7 +14,8 @@ from generations.admin import action_pages
 from generations.models import DeliveryAttempt, Generation
 from generations.reports import prometheus, worker_hosts
 from generations.telemetry import metrics
-from generations.worker import steps
+from generations.upstream import outcomes
+from seedance_service.docs import tables
 
 ROOT = Path(__file__).parents[2]
 ALERTS = yaml.safe_load((ROOT / "deploy" / "prometheus" / "alerts.yml").read_text())
@@ -22,18 +23,19 @@ RULES = [rule for group in ALERTS["groups"] for rule in group["rules"]]
 PANELS = json.loads((ROOT / "deploy" / "grafana" / "dashboard.json").read_text())["panels"]
 RUNBOOK = (ROOT / "deploy" / "RUNBOOK.md").read_text()
 SECTIONS = {title.lower().replace(" ", "-") for title in re.findall(r"^#+ (.+)$", RUNBOOK, re.MULTILINE)}
-ASKED = [target["expr"] for panel in PANELS for target in panel.get("targets", [])]
+QUERIES = [target["expr"] for panel in PANELS for target in panel.get("targets", [])]
 PAIRS = {"(": ")", "[": "]", "{": "}"}
 PROMQL = set("absent and by histogram_quantile increase max min offset on or rate sum".split())
 PROMQL |= set("call host le limit mode outcome reason state status".split())
-TOLD = {
+LABEL_VALUES = {
     "status": set(Generation.LIVE),
     "state": set(Generation.FINISHED),
     "mode": {metrics.mode(test=test) for test in (False, True)},
-    "outcome": {*steps.OUTCOMES.values(), "trouble", *DeliveryAttempt.Outcome},
+    "outcome": {*outcomes.LABELS.values(), "trouble", *DeliveryAttempt.Outcome},
     "call": {"submit", "poll"},
     "upstream": {"live", "sandbox"},
 }
+MARKED = {"Check", "Do", "Over", "Start web alone first"}  # bold words of the runbook that are no actions
 SAMPLES = {
     "accepted_total": "mode",
     "refused_total": "limit",
@@ -64,7 +66,7 @@ def used(expressions: list[str]) -> set[str]:
 
 @pytest.fixture
 def exported(db: None) -> dict[str, set[str]]:
-    """The labels of each name that Prometheus would store, as a scrape has them once everything has happened once."""
+    """Return the labels of each name that Prometheus would store, after each event has happened once."""
     worker_hosts.record_heartbeat()
     for metric in {id(one): one for one in metrics.registry._names_to_collectors.values()}.values():
         one: Any = metric
@@ -75,7 +77,7 @@ def exported(db: None) -> dict[str, set[str]]:
 
 
 def test_names_and_labels_are_those_that_rules_hold(exported: dict[str, set[str]]) -> None:
-    """Operators have alerts and dashboards of their own, which no search here finds: no name and no label changes."""
+    """Operators have alerts and dashboards of their own, so no name and no label may change."""
     histograms = {f"{name}_{part}": {"le"} if part == "bucket" else set() for name in HISTOGRAMS for part in PARTS}
     expected = {name: set(labels.split()) for name, labels in SAMPLES.items()} | histograms
     assert {name.removeprefix("seedance_"): labels for name, labels in exported.items()} == expected
@@ -83,17 +85,17 @@ def test_names_and_labels_are_those_that_rules_hold(exported: dict[str, set[str]
 
 def test_each_name_in_alerts_and_dashboard_is_exported(exported: dict[str, set[str]]) -> None:
     assert used([rule["expr"] for rule in RULES]) - set(exported) == set()
-    assert used(ASKED) - set(exported) == set()
+    assert used(QUERIES) - set(exported) == set()
 
 
-def test_each_label_that_is_asked_for_is_one_of_its_metric(exported: dict[str, set[str]]) -> None:
-    for expression in [*(rule["expr"] for rule in RULES), *ASKED]:
+def test_each_label_in_a_query_belongs_to_its_metric(exported: dict[str, set[str]]) -> None:
+    for expression in [*(rule["expr"] for rule in RULES), *QUERIES]:
         for name, selector in SELECTED.findall(expression):
             assert set(re.findall(r"(\w+)[=!]", selector)) <= exported[name], expression
 
 
-@pytest.mark.parametrize("expression", [*(rule["expr"] for rule in RULES), *ASKED])
-def test_each_expression_is_made_of_what_prometheus_knows(expression: str) -> None:
+@pytest.mark.parametrize("expression", [*(rule["expr"] for rule in RULES), *QUERIES])
+def test_each_expression_uses_functions_of_prometheus(expression: str) -> None:
     plain = re.sub(r'"[^"]*"', "", expression)
     closed: list[str] = []
     for sign in re.findall(r"[][(){}]", plain):
@@ -107,17 +109,17 @@ def test_each_expression_is_made_of_what_prometheus_knows(expression: str) -> No
     assert {word for word in words if not word.startswith("seedance_")} <= PROMQL
 
 
-def test_each_value_that_is_asked_for_is_one_that_is_told() -> None:
-    for expression in [*(rule["expr"] for rule in RULES), *ASKED]:
+def test_each_label_value_in_a_query_is_one_that_is_exported() -> None:
+    for expression in [*(rule["expr"] for rule in RULES), *QUERIES]:
         for _, selector in SELECTED.findall(expression):
             for label, values in re.findall(r'(\w+)[!=]?[=~]"([^"]*)"', selector):
-                assert label == "reason" or set(values.split("|")) <= TOLD[label], expression
+                assert label == "reason" or set(values.split("|")) <= LABEL_VALUES[label], expression
 
 
 def test_each_metric_is_on_the_dashboard(exported: dict[str, set[str]]) -> None:
-    shown = {re.sub(r"_(total|bucket|count|sum)$", "", name) for name in used(ASKED)}
-    there = {re.sub(r"_(total|bucket|count|sum)$", "", name) for name in exported}
-    assert there - shown == set()
+    on_dashboard = {re.sub(r"_(total|bucket|count|sum)$", "", name) for name in used(QUERIES)}
+    in_metrics = {re.sub(r"_(total|bucket|count|sum)$", "", name) for name in exported}
+    assert in_metrics - on_dashboard == set()
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: str(rule["alert"]))
@@ -131,14 +133,17 @@ def test_each_alert_says_what_it_is_and_has_its_section(rule: dict[str, Any]) ->
     assert section in SECTIONS
 
 
-def test_the_runbook_has_no_section_of_an_alert_that_is_gone() -> None:
-    named = {rule["annotations"]["runbook_url"].partition("#")[2] for rule in RULES}
-    assert {section for section in SECTIONS if section.startswith("seedance")} == named
+def test_the_runbook_has_no_section_of_an_alert_that_was_removed() -> None:
+    sections = {rule["annotations"]["runbook_url"].partition("#")[2] for rule in RULES}
+    assert {section for section in SECTIONS if section.startswith("seedance")} == sections
 
 
-def test_the_runbook_names_each_act_of_the_panel_and_only_commands_that_exist() -> None:
-    for page in action_pages.PAGES.values():
-        assert f"| {page.title} |" in RUNBOOK
+def test_the_runbook_names_only_actions_and_commands_that_exist() -> None:
+    actions = {page.title for page in action_pages.PAGES.values()}
+    assert {"Attach upstream task", "Retry copy", "Run next step now", "Fail and release hold"} <= actions
+    assert "(../docs/ACTIONS.md)" in RUNBOOK
+    for name in re.findall(r"\*\*([A-Z][a-z]+ ?[a-z ]*)\*\*", RUNBOOK.partition("## Alerts")[2]):
+        assert f"\n| {name} |" in tables.actions() or name in MARKED, name
     for command in set(re.findall(r"manage\.py (\w+)", RUNBOOK)):
         assert command in get_commands(), command
 

@@ -24,7 +24,7 @@ from generations.telemetry.failpoints import NAMES
 from tests.faults import proxy
 from tests.faults.database import Postgres, Sqlite
 from tests.faults.upstream import LabUpstream, sha256_of
-from tests.support.images import base64_of, picture
+from tests.support.images import base64_of, image_bytes
 
 ENTRANCES = ["/v3/async/seedance-v1-lite-i2v", "/v1/generations"]
 LIMITED_TO = 10  # in flight, of the tenant `limited`
@@ -234,7 +234,7 @@ class Lab:
         tenant = self.dice.choice(list(self.keys))
         call = Call(tenant, next(self._seeds))
         self.book.calls.append(call)
-        content = f"{self.upstream.url}/picture.png" if call.seed % 5 == 0 else base64_of(picture())
+        content = f"{self.upstream.url}/picture.png" if call.seed % 5 == 0 else base64_of(image_bytes())
         body: dict[str, Any] = {"image": content, "resolution": "480p", "seed": call.seed}
         body["prompt"] = f"number {call.seed}"
         path = self.dice.choice(ENTRANCES)

@@ -28,7 +28,7 @@ from tests.faults.copies import (
     take_step,
 )
 from tests.support.factories import Caller
-from tests.support.images import mp4, picture
+from tests.support.images import image_bytes, mp4
 from tests.support.upstream import Upstream, refusal, task
 
 SHARES = [0.0, 0.01, 0.5, 0.99]
@@ -96,7 +96,7 @@ HURT: dict[str, list[Any]] = {
     "20 GB": [raw(b"Content-Length: 20000000000\r\n", mp4())],
     "a byte more than the limit": [(200, {}, mp4() + bytes(LIMIT + 1 - len(mp4())))],
     "without a box": [(200, {}, without(b"moov")), (200, {}, without(b"mdat")), (200, {}, without(b"ftyp"))],
-    "a picture": [(200, {"Content-Type": "video/mp4"}, picture(kind=kind)) for kind in ("JPEG", "GIF", "WEBP")],
+    "a picture": [(200, {"Content-Type": "video/mp4"}, image_bytes(kind=kind)) for kind in ("JPEG", "GIF", "WEBP")],
     "no answer": [lambda handler: None],
     "another status": [(status, {}, XML) for status in (204, 304, 403, 404, 410, 416, 429, 500, 503)],
     "a redirect inside": [

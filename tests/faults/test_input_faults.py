@@ -11,7 +11,7 @@ from tests.faults import proxy
 from tests.faults.copies import BUCKET, EVERYWHERE, Status, always, error, never, once, take_step
 from tests.faults.proxy import Fault, Proxy, Request
 from tests.support.factories import Caller, make_generation
-from tests.support.images import base64_of, data_uri, picture
+from tests.support.images import base64_of, data_uri, image_bytes
 from tests.support.upstream import Upstream
 
 pytest_plugins = ["tests.faults.stores"]
@@ -31,21 +31,21 @@ FAULTS: list[tuple[str, Fault]] = [
     ("get", proxy.ResetAnswer(1000)),
     ("get", proxy.FlipBit()),
     ("get", proxy.Answer(200)),
-    ("get", proxy.Answer(200, picture()[:-1])),
+    ("get", proxy.Answer(200, image_bytes()[:-1])),
     ("get", error(404, "NoSuchKey")),
 ]
 
 
 @pytest.fixture(autouse=True)
 def pictures(hurt: Proxy, upstream: Upstream) -> None:
-    upstream.on_video = 200, {}, picture()
+    upstream.on_video = 200, {}, image_bytes()
 
 
 def assert_sent_once(upstream: Upstream, g: Generation, direct: Any) -> None:
     assert g.status == Status.RUNNING
-    assert [body["image"] for body in upstream.submits] == [data_uri(picture())]
+    assert [body["image"] for body in upstream.submits] == [data_uri(image_bytes())]
     assert g.image is not None
-    assert direct.get_object(Bucket=BUCKET, Key=g.image.key)["Body"].read() == picture()
+    assert direct.get_object(Bucket=BUCKET, Key=g.image.key)["Body"].read() == image_bytes()
 
 
 def test_a_picture_behind_a_url_waits_out_each_fault(
@@ -68,7 +68,7 @@ def test_a_picture_behind_a_url_waits_out_each_fault(
 def test_a_picture_that_can_not_be_kept_is_accepted_by_nobody_and_may_be_sent_again(
     alice: Caller, upstream: Upstream, hurt: Proxy, direct: Any, path: str
 ) -> None:
-    body = {"image": base64_of(picture()), "resolution": "480p", "prompt": "", "duration": 5}
+    body = {"image": base64_of(image_bytes()), "resolution": "480p", "prompt": "", "duration": 5}
     for fault in [fault for call, fault in FAULTS if call == "put"]:
         always(hurt, CALLS["put"], fault)
         answer = alice.http.post(path, body, format="json")

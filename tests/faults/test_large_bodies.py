@@ -19,10 +19,10 @@ import pytest
 from deploy import stack, waiting
 from generations.media import images
 from tests.support.hostile import OWN, RIGHT, WIRE, Entrance
-from tests.support.images import base64_of, picture
+from tests.support.images import base64_of, image_bytes
 
 CALLERS = 12
-MOST_MEMORY = 800_000  # kB, as README.md says of LARGE_BODIES
+MOST_MEMORY = 800_000  # kB, as docs/SETTINGS.md says of LARGE_BODIES
 UNIQUE = 96  # random bytes, so that no two pictures are the same to the store
 
 
@@ -138,7 +138,7 @@ def web(tmp_path: Path, store: Store) -> Iterator[Web]:
     stack.stop([started.process])
 
 
-HEAD = picture() + bytes(-len(picture()) % 3)
+HEAD = image_bytes() + bytes(-len(image_bytes()) % 3)
 REST = base64_of(secrets.token_bytes(images.MAX_BYTES - len(HEAD) - UNIQUE)).encode()
 
 

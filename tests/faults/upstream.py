@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.support.images import data_uri, mp4, picture
+from tests.support.images import data_uri, image_bytes, mp4
 
 SECRET = "upstreams-own-signature"  # a canary: it may be in no log
 HANG = 4.0  # seconds; longer than a submit's deadline here
@@ -28,7 +28,7 @@ HOOKS = ["hook 500", "hook 429", "hook reset", "hook hang", "hook redirect"]
 VIDEOS = ["cut", "too short", "html", "empty", "403", "500", "reset", "chunked cut", "compressed", "slow"]
 
 
-PICTURES = {data_uri(picture()), data_uri(picture(kind="PNG"), "png")}  # what callers send
+PICTURES = {data_uri(image_bytes()), data_uri(image_bytes(kind="PNG"), "png")}  # what callers send
 
 
 @dataclass
@@ -192,7 +192,7 @@ def _handler(lab: LabUpstream) -> type[BaseHTTPRequestHandler]:
                 case "/lab/tasks":
                     self.give(200, json.dumps([task.id for task in lab.of_seed(int(query["seed"]))]).encode())
                 case "/picture.png":
-                    self.give(200, picture(kind="PNG"), kind="image/png")
+                    self.give(200, image_bytes(kind="PNG"), kind="image/png")
                 case _:
                     self.video(int(parts.path.removeprefix("/videos/")), query)
 

@@ -15,7 +15,7 @@ import redis
 
 from deploy import stack, waiting
 from tests.story.test_story import finished
-from tests.support.images import base64_of, picture
+from tests.support.images import base64_of, image_bytes
 from tests.support.programs import stop_for_want_of
 from tests.support.running import MakeRun, free_port
 
@@ -66,7 +66,7 @@ def running(kind: Any, database: str, folder: Path, **changed: str) -> Iterator[
 
 
 def asked(http: httpx.Client, seed: int) -> str:
-    body = {"image": base64_of(picture()), "resolution": "480p", "seed": seed}
+    body = {"image": base64_of(image_bytes()), "resolution": "480p", "seed": seed}
     answer = http.post("/v1/generations", json=body)
     assert answer.status_code == 202, answer.text
     return str(answer.json()["id"])

@@ -10,7 +10,7 @@ from generations.catalog import video_models
 from generations.models import Generation
 from generations.worker import steps
 from tests.support.factories import Caller
-from tests.support.images import base64_of, mp4, picture
+from tests.support.images import base64_of, image_bytes, mp4
 from tests.support.upstream import Upstream
 from tests.support.worker import claim_due
 
@@ -29,7 +29,7 @@ def test_a_hundred_seeds_are_the_same_in_the_request_the_row_and_at_the_upstream
     drawn: list[dict[str, Any]] = [{}, {"seed": None}, {"seed": -1}]
     requests = [{"seed": seed} for seed in chosen] + [drawn[number % 3] for number in range(50)]
     dice.shuffle(requests)
-    created, image = {}, base64_of(picture())
+    created, image = {}, base64_of(image_bytes())
     for number, seed in enumerate(requests):
         pk = create(alice, number, {"image": image, "resolution": "480p", **seed})
         created[f"number {number}"] = pk, seed
@@ -65,7 +65,7 @@ def create(caller: Caller, number: int, body: dict[str, Any]) -> str:
 def test_the_reported_seed_is_the_one_that_was_sent_although_the_upstream_reports_another(
     alice: Caller, upstream: Upstream, seed: int
 ) -> None:
-    pk = create(alice, 1, {"image": base64_of(picture()), "resolution": "480p", "seed": seed})
+    pk = create(alice, 1, {"image": base64_of(image_bytes()), "resolution": "480p", "seed": seed})
     upstream.video(mp4())  # reports seed 77
     for _ in range(2):
         Generation.objects.update(due_at=timezone.now())

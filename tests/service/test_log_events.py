@@ -69,7 +69,7 @@ EVENTS = {
 
 @pytest.mark.django_db(transaction=True)
 def test_log_lines_have_the_fields_that_searches_name(alice: Caller, admin_client: Client, settings: Any) -> None:
-    """Dashboards and alerts of the log are built on what the README says of these four."""
+    """Dashboards and alerts of the log are built on what deploy/RUNBOOK.md says about these four."""
     out = io.StringIO()
     handler = logging.StreamHandler(out)
     handler.setFormatter(RedactingFormatter())

@@ -22,7 +22,7 @@ from deploy import stack, waiting
 from tests.deploy.test_deploy import Proxy
 from tests.generations.test_brokers import REDIS
 from tests.support.hosts import Host, Network
-from tests.support.images import base64_of, picture
+from tests.support.images import base64_of, image_bytes
 from tests.support.running import ROOT
 
 pytestmark = pytest.mark.story
@@ -165,7 +165,7 @@ def answers(url: str) -> bool:
 
 
 def body(seed: int) -> dict[str, Any]:
-    return {"image": base64_of(picture()), "resolution": "480p", "seed": seed}
+    return {"image": base64_of(image_bytes()), "resolution": "480p", "seed": seed}
 
 
 def test_a_worker_host_that_is_cut_off_loses_and_doubles_nothing(site: tuple[Network, Site]) -> None:

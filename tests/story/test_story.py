@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -23,7 +24,7 @@ from PIL import Image
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.images import base64_of, picture
+from tests.support.images import base64_of, image_bytes
 from tests.support.programs import find_program
 from tests.support.running import ROOT, TTL, MakeRun, free_port
 from tests.support.upstream import Upstream
@@ -36,7 +37,7 @@ PICTURE = ROOT / "deploy" / "demo" / "lighthouse.jpg"
 def pictures() -> Iterator[Upstream]:
     """A web server of the callers' own, with a picture."""
     server = Upstream()
-    server.on_video = 200, {"Content-Type": "image/png"}, picture(kind="PNG")
+    server.on_video = 200, {"Content-Type": "image/png"}, image_bytes(kind="PNG")
     yield server
     server.stop()
 
@@ -93,9 +94,33 @@ def test_the_printed_curl_line_makes_a_video_that_plays(stack_running: MakeRun) 
         assert row["seed"] in [task["seed"] for task in stack_running.submits()]
 
 
+@pytest.mark.parametrize(("language", "program"), [("sh", "bash"), ("python", ""), ("js", "node")])
+def test_the_readmes_snippets_make_a_video_as_pasted(
+    stack_running: MakeRun, tmp_path: Path, language: str, program: str
+) -> None:
+    [environment, *_], blocks = snippets("sh"), snippets(language)
+    for name, target in {"deploy": ROOT / "deploy", "var": stack_running.var}.items():
+        (tmp_path / name).symlink_to(target)
+    (tmp_path / "snippet.mjs").write_text("\n".join(blocks))
+    find_program("curl", package="curl")
+    interpreter = find_program(program, package="nodejs") if program else sys.executable
+    script = f"set -e\n{environment}\n{interpreter} snippet.mjs"
+    result = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert result.returncode == 0, result.stderr
+    content = (tmp_path / "video.mp4").read_bytes() if language == "sh" else get(result.stdout.strip())[1]
+    assert facts(content) == ("h264", 864, 480, 121, 24.0)
+
+
+def snippets(language: str) -> list[str]:
+    """Return the README's code blocks in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+
+
 def test_a_changed_and_an_expired_url_are_really_refused(stack_running: MakeRun) -> None:
     with stack_running.http() as http:
-        body = {"image": base64_of(picture()), "resolution": "480p"}
+        body = {"image": base64_of(image_bytes()), "resolution": "480p"}
         row = finished(http, http.post("/v1/generations", json=body).json()["id"])
         url = row["video"]["url"]
         assert get(url)[0] == 200
@@ -122,8 +147,13 @@ def test_a_video_has_the_tables_pixels_and_frames(
     stack_running: MakeRun, resolution: str, ratio: str, duration: int, pixels: tuple[int, int]
 ) -> None:
     with stack_running.http() as http:
-        body = {"image": base64_of(picture()), "resolution": resolution, "aspect_ratio": ratio, "duration": duration}
-        body["camera_fixed"] = True  # as many pixels and frames, rendered sooner
+        body = {
+            "image": base64_of(image_bytes()),
+            "resolution": resolution,
+            "aspect_ratio": ratio,
+            "duration": duration,
+            "camera_fixed": True,  # as many pixels and frames, rendered sooner
+        }
         row = finished(http, http.post("/v1/generations", json=body).json()["id"], within=120)
         assert facts(get(row["video"]["url"])[1]) == ("h264", *pixels, 24 * duration + 1, 24.0)
         assert (row["video"]["width"], row["video"]["height"], row["video"]["fps"]) == (*pixels, 24.0)
@@ -133,7 +163,7 @@ def test_a_video_has_the_tables_pixels_and_frames(
 @pytest.mark.parametrize("form", ["raw Base64", "URL"])
 def test_the_pypi_novita_client_works_unmodified(stack_running: MakeRun, pictures: Upstream, form: str) -> None:
     client = NovitaClient(stack_running.printed("API key"), base_url=stack_running.url)
-    image = base64_of(picture()) if form == "raw Base64" else f"{pictures.url}/a.png"
+    image = base64_of(image_bytes()) if form == "raw Base64" else f"{pictures.url}/a.png"
     body = {"image": image, "resolution": "480p", "seed": 21, "prompt": form}
     task_id = client._post("/v3/async/seedance-v1-lite-i2v", body)["task_id"]
     result = client.wait_for_task_v3(task_id, wait_for=120)
@@ -160,14 +190,14 @@ def test_the_same_seed_makes_the_same_video_and_another_one_another(stack_runnin
     with stack_running.http() as http:
         hashes = []
         for seed in (1, 1, 2):
-            body = {"image": base64_of(picture()), "resolution": "480p", "seed": seed}
+            body = {"image": base64_of(image_bytes()), "resolution": "480p", "seed": seed}
             hashes.append(finished(http, http.post("/v1/generations", json=body).json()["id"])["video"]["sha256"])
         assert hashes[0] == hashes[1] != hashes[2]
 
 
 def test_a_new_generation_is_submitted_within_a_second_of_a_sleeping_worker(stack_running: MakeRun) -> None:
     with stack_running.http() as http:
-        body = {"image": base64_of(picture()), "resolution": "480p"}
+        body = {"image": base64_of(image_bytes()), "resolution": "480p"}
         waits = []
         for _ in range(4):
             row = finished(http, http.post("/v1/generations", json=body).json()["id"])
@@ -259,7 +289,7 @@ def test_a_killed_worker_finishes_after_a_restart_without_a_second_submit(tmp_pa
     try:
         first.wait_until_ready()
         with first.http() as http:
-            body = {"image": base64_of(picture()), "resolution": "480p", "seed": 777}
+            body = {"image": base64_of(image_bytes()), "resolution": "480p", "seed": 777}
             generation_id = http.post("/v1/generations", json=body).json()["id"]
             ends = time.monotonic() + 20
             while http.get(f"/v1/generations/{generation_id}").json()["status"] != "running":
@@ -311,7 +341,7 @@ def test_counters_begin_anew_when_their_role_starts_and_outlive_the_kills_of_its
 
 def counted_after_one_more(run: MakeRun, http: httpx.Client) -> list[float]:
     """What web and worker have counted of creates and submits, once one more generation has ended."""
-    body = {"image": base64_of(picture()), "resolution": "480p"}
+    body = {"image": base64_of(image_bytes()), "resolution": "480p"}
     finished(http, http.post("/v1/generations", json=body).json()["id"], within=120)
     counted = scraped(run)
     names = ("accepted_total", "submitted_total", "accept_seconds_count", "submit_seconds_count")
@@ -350,7 +380,7 @@ def wait_until_ready_again(run: MakeRun, http: httpx.Client, but: int) -> None:
 def test_a_stop_leaves_no_process_behind_even_while_a_video_is_made(tmp_path: Path) -> None:
     run = MakeRun(tmp_path, free_port(), SANDBOX_SECONDS="30").wait_until_ready()
     with run.http() as http:
-        body = {"image": base64_of(picture()), "resolution": "480p"}
+        body = {"image": base64_of(image_bytes()), "resolution": "480p"}
         http.post("/v1/generations", json=body).raise_for_status()
     names = " ".join(run.pids().values())
     assert all(name in names for name in ("granian", "qcluster", "weed", "deploy.sandbox"))
@@ -367,7 +397,7 @@ def test_with_a_key_of_the_real_upstream_no_sandbox_starts(tmp_path: Path) -> No
         assert run.printed("Upstream") == upstream.url
         assert not any("sandbox" in command for command in run.pids().values())
         with run.http() as http:
-            http.post("/v1/generations", json={"image": base64_of(picture()), "resolution": "480p"})
+            http.post("/v1/generations", json={"image": base64_of(image_bytes()), "resolution": "480p"})
         ends = time.monotonic() + 20
         while not upstream.submits and time.monotonic() < ends:
             time.sleep(0.05)

@@ -1,11 +1,11 @@
-"""Pictures and videos for the tests, made here: nothing is read from outside."""
+"""Images and videos for tests, created here: nothing is read from outside."""
 
 import base64
 import functools
 import io
 import tempfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from PIL import Image
 
@@ -13,7 +13,8 @@ from deploy.sandbox.render import Shot, render
 
 
 @functools.cache
-def picture(width: int = 640, height: int = 360, kind: str = "JPEG", mode: str = "RGB", **options: Any) -> bytes:
+def image_bytes(width: int = 640, height: int = 360, kind: str = "JPEG", mode: str = "RGB", **options: Any) -> bytes:
+    """Return an image file with a colour gradient. `kind` is Pillow's name of the format, `options` are its options."""
     gradient = Image.linear_gradient("L").resize((width, height))
     image = Image.merge("RGB", (gradient, gradient.transpose(Image.Transpose.FLIP_TOP_BOTTOM), gradient)).convert(mode)
     out = io.BytesIO()
@@ -22,33 +23,26 @@ def picture(width: int = 640, height: int = 360, kind: str = "JPEG", mode: str =
 
 
 def base64_of(content: bytes) -> str:
+    """Return the bytes as Base64."""
     return base64.b64encode(content).decode()
 
 
 def data_uri(content: bytes, kind: str = "jpeg") -> str:
+    """Return the bytes as a data URI of an image."""
     return f"data:image/{kind};base64,{base64_of(content)}"
 
 
-class Picture(NamedTuple):
-    shot: Shot
-    image: bytes
-    last_image: bytes | None
-
-
-def shot(image: bytes | None = None, last_image: bytes | None = None, **changes: Any) -> Picture:
-    plan: dict[str, Any] = {"width": 160, "height": 90, "frames": 25, "seed": 7}
-    plan |= {"camera_fixed": False, "prompt": "a test", **changes}
-    return Picture(Shot(**plan), image or picture(), last_image)
-
-
-def rendered(made: Picture) -> bytes:
+def render_mp4(image: bytes | None = None, last_image: bytes | None = None, **changes: Any) -> bytes:
+    """Return an MP4 that the sandbox renders: 160 x 90 pixels, 25 frames, 24 a second. `changes` are fields of Shot."""
+    fields: dict[str, Any] = {"width": 160, "height": 90, "frames": 25, "seed": 7}
+    fields |= {"camera_fixed": False, "prompt": "a test", **changes}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "out.mp4"
-        render(*made, path, lambda percent: None)
+        render(Shot(**fields), image or image_bytes(), last_image, path, lambda percent: None)
         return path.read_bytes()
 
 
 @functools.cache
 def mp4() -> bytes:
-    """A whole MP4 of 160 x 90 pixels, 25 frames, 24 a second."""
-    return rendered(shot())
+    """Return a whole MP4 of 160 x 90 pixels, 25 frames, 24 a second. It is rendered once."""
+    return render_mp4()

@@ -13,7 +13,7 @@ from standardwebhooks import Webhook
 
 @dataclass
 class Post:
-    """One POST that the receiver got."""
+    """A POST that the receiver got."""
 
     path: str
     headers: dict[str, str]
@@ -46,6 +46,7 @@ class Receiver:
     """
 
     def __init__(self) -> None:
+        """Start the server on a free port."""
         self.posts: list[Post] = []
         self.answer: int | tuple[int, dict[str, str]] | Callable[[Any], None] = 204
         self._server = Server(("127.0.0.1", 0), self._handler())
@@ -72,6 +73,7 @@ class Receiver:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
+                """Store the POST and answer."""
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 receiver.posts.append(Post(self.path, headers, body, time.monotonic()))

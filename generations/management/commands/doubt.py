@@ -1,4 +1,4 @@
-"""Generations whose submit's answer was lost, from the shell: see them, and say what became of them."""
+"""The command `doubt`: list generations in doubt and resolve them, from the shell."""
 
 import json
 from argparse import ArgumentParser
@@ -15,7 +15,7 @@ from tenants.audit import Actor
 from tenants.errors import Refusal
 from tenants.management.options import user_name
 
-ACTS: dict[str, Callable[..., None]] = {
+ACTIONS: dict[str, Callable[..., None]] = {
     "attach": in_doubt.attach,
     "resubmit": in_doubt.resubmit,
     "release": in_doubt.release,
@@ -24,61 +24,69 @@ ACTS: dict[str, Callable[..., None]] = {
 
 
 class Command(BaseCommand):
-    help = "Submits in doubt: list them; attach the upstream's task, resubmit, release or give up, with a reason."
+    """List generations in doubt, or resolve one of them."""
+
+    help = "List generations in doubt, or resolve one: attach the upstream's task, resubmit, release or give up."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        actions = parser.add_subparsers(dest="action", required=True)
-        shown: ArgumentParser = actions.add_parser("list", help="each with its age and the amount at risk")
-        shown.add_argument("--json", action="store_true", help="print one JSON object")
-        for name, verb in ACTS.items():
-            act: ArgumentParser = actions.add_parser(name, help=(verb.__doc__ or "").split("\n")[0])
-            act.add_argument("id", type=UUID, help="the generation's")
+        """Add a subcommand for the list and for each action."""
+        subcommands = parser.add_subparsers(dest="action", required=True)
+        listing: ArgumentParser = subcommands.add_parser(
+            "list", help="List generations in doubt, with the amount at risk."
+        )
+        listing.add_argument("--json", action="store_true", help="print one JSON object")
+        for name, action in ACTIONS.items():
+            subparser: ArgumentParser = subcommands.add_parser(name, help=(action.__doc__ or "").split("\n")[0])
+            subparser.add_argument("id", type=UUID, help="the generation's id")
             if name == "attach":
-                act.add_argument("upstream_id", help="the upstream's task id")
-            act.add_argument(
-                "--attempt", type=int, metavar="N", help="which one, as `list` shows it: no later one is meant"
+                subparser.add_argument("upstream_id", help="the upstream's task id")
+            subparser.add_argument(
+                "--attempt",
+                type=int,
+                metavar="N",
+                help="the attempt that you examined, as `list` prints it: the action is refused after a later one",
             )
-            act.add_argument("--reason", required=True, help="why, for the audit log")
-            act.add_argument("--json", action="store_true", help="print one JSON object")
+            subparser.add_argument("--reason", required=True, help="the reason, for the audit log")
+            subparser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        answer, lines = self._list() if options["action"] == "list" else self._act(options)
-        self.stdout.write(json.dumps(answer) if options["json"] else "\n".join(lines))
+        """Print the list, or resolve a generation and print its status."""
+        content, lines = self._list() if options["action"] == "list" else self._resolve(options)
+        self.stdout.write(json.dumps(content) if options["json"] else "\n".join(lines))
 
     def _list(self) -> tuple[dict[str, Any], list[str]]:
-        live = Generation.objects.filter(due_at__isnull=False)  # by an index
-        rows = live.filter(status=Generation.Status.IN_DOUBT).select_related("tenant")
-        found = [_shown(row) for row in rows.order_by("submitted_at")]
+        """Return the generations in doubt, oldest submit first, as JSON and as lines."""
+        live = Generation.objects.filter(due_at__isnull=False)  # the condition of an index
+        generations = live.filter(status=Generation.Status.IN_DOUBT).select_related("tenant")
+        rows = [_row_as_json(generation) for generation in generations.order_by("submitted_at")]
         lines = [
-            f"{row['id']}  {row['tenant']}  attempt {row['attempt']}  seed {row['seed']}  sent {row['submitted_at']}  "
-            f"{row['usd']} USD at risk"
-            for row in found
+            f"{row['id']}  {row['tenant']}  attempt {row['attempt']}  seed {row['seed']}  "
+            f"submitted {row['submitted_at']}  {row['usd']} USD at risk"
+            for row in rows
         ]
-        return {"in_doubt": found}, lines or ["Nothing is in doubt."]
+        return {"in_doubt": rows}, lines or ["No generation is in doubt."]
 
-    def _act(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    def _resolve(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """Resolve one generation and return its new status as JSON and as a line. Raise CommandError."""
         generation = Generation.objects.select_related("tenant").filter(pk=options["id"]).first()
         if generation is None:
             raise CommandError("There is no such generation.")
+        actor = Actor(name=f"shell:{user_name()}", reason=options["reason"])
         extra = [options["upstream_id"]] if options["action"] == "attach" else []
         try:
-            ACTS[options["action"]](
-                Actor(name=f"shell:{user_name()}", reason=options["reason"]),
-                generation,
-                *extra,
-                attempt=options["attempt"],
-            )
+            ACTIONS[options["action"]](actor, generation, *extra, attempt=options["attempt"])
         except Refusal as error:
             raise CommandError(str(error)) from error
         return {"id": str(generation.pk), "status": generation.status}, [f"{generation.pk} is {generation.status}."]
 
 
-def _shown(row: Generation) -> dict[str, Any]:
+def _row_as_json(generation: Generation) -> dict[str, Any]:
+    """Return what the list prints of a generation."""
     return {
-        "id": str(row.pk),
-        "tenant": row.tenant.name,
-        "attempt": in_doubt.attempt_of(row),
-        "seed": row.seed,
-        "submitted_at": times.rfc3339(row.submitted_at, "seconds"),
-        "usd": amounts.format_usd(row.price_micro),
+        "id": str(generation.pk),
+        "tenant": generation.tenant.name,
+        "attempt": in_doubt.count_attempts(generation),
+        "seed": generation.seed,
+        "submitted_at": times.rfc3339(generation.submitted_at, "seconds"),
+        "usd": amounts.format_usd(generation.price_micro),
     }

@@ -1,4 +1,4 @@
-"""After SECRET_KEY was changed: the secrets of webhooks, sealed by the new one, so that the old one can go."""
+"""The command `reseal`: encrypt the webhook secrets by a changed SECRET_KEY, so that the old key can be removed."""
 
 from typing import Any
 
@@ -8,11 +8,14 @@ from generations.webhooks import signing_secrets
 
 
 class Command(BaseCommand):
-    help = "Seal the secrets of webhooks by SECRET_KEY; SECRET_KEY_FALLBACKS hold the one that they were sealed by."
+    """Encrypt all webhook secrets by the present SECRET_KEY."""
+
+    help = "Encrypt the webhook secrets by SECRET_KEY. SECRET_KEY_FALLBACKS must hold the key they are encrypted by."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        done, lost = signing_secrets.reencrypt_all()
-        self.stdout.write(f"{done} webhook secrets are sealed by the present SECRET_KEY.")
+        """Encrypt the secrets and print their number. Raise CommandError if no key decrypts some of them."""
+        count, lost = signing_secrets.reencrypt_all()
+        self.stdout.write(f"{count} webhook secrets are encrypted by the present SECRET_KEY.")
         if lost:
-            told = "\n".join(f"  {one}" for one in lost)
-            raise CommandError(f"No known key opens these; they must be rotated:\n{told}")
+            names = "\n".join(f"  {name}" for name in lost)
+            raise CommandError(f"No known key decrypts these secrets. Rotate them:\n{names}")

@@ -10,7 +10,7 @@ from PIL import Image, ImageChops, ImageStat
 
 from deploy.sandbox.render import Move
 from generations.catalog import video_models
-from tests.support.images import picture, rendered, shot
+from tests.support.images import image_bytes, render_mp4
 
 pytestmark = pytest.mark.story
 
@@ -29,24 +29,24 @@ def difference(one: Image.Image, other: Image.Image) -> float:
 
 
 def test_the_same_shot_gives_the_same_bytes() -> None:
-    assert rendered(shot()) == rendered(shot())
+    assert render_mp4() == render_mp4()
 
 
 def test_another_seed_gives_another_move() -> None:
     assert len({Move.drawn(seed) for seed in range(1000)}) == 1000
-    [one], [other] = frames(rendered(shot(seed=1)), -1), frames(rendered(shot(seed=2)), -1)
+    [one], [other] = frames(render_mp4(seed=1), -1), frames(render_mp4(seed=2), -1)
     assert difference(one, other) > 2
 
 
 def test_the_video_starts_from_the_picture_and_the_camera_moves() -> None:
-    first, last = frames(rendered(shot()), 0, -1)
-    start = Image.open(io.BytesIO(picture())).resize((160, 90))
+    first, last = frames(render_mp4(), 0, -1)
+    start = Image.open(io.BytesIO(image_bytes())).resize((160, 90))
     assert difference(first, start) < 3
     assert difference(first, last) > 3
 
 
 def test_a_fixed_camera_does_not_move() -> None:
-    first, last = frames(rendered(shot(camera_fixed=True)), 0, -1)
+    first, last = frames(render_mp4(camera_fixed=True), 0, -1)
     assert difference(first, last) < 2
 
 
@@ -54,7 +54,7 @@ def test_a_fixed_camera_does_not_move() -> None:
 def test_a_video_with_a_last_image_ends_on_it(camera_fixed: bool) -> None:
     red = io.BytesIO()
     Image.new("RGB", (400, 400), (200, 30, 30)).save(red, "PNG")
-    first, last = frames(rendered(shot(last_image=red.getvalue(), camera_fixed=camera_fixed)), 0, -1)
+    first, last = frames(render_mp4(last_image=red.getvalue(), camera_fixed=camera_fixed), 0, -1)
     assert difference(last, Image.new("RGB", (160, 90), (200, 30, 30))) < 4
     assert difference(first, last) > 30
 
@@ -64,12 +64,12 @@ def test_a_picture_of_another_shape_is_cropped_at_its_centre() -> None:
     wide.paste("red", (250, 0, 650, 400))
     out = io.BytesIO()
     wide.save(out, "PNG")
-    [frame] = frames(rendered(shot(image=out.getvalue(), width=160, height=160, camera_fixed=True)), 0)
+    [frame] = frames(render_mp4(image=out.getvalue(), width=160, height=160, camera_fixed=True), 0)
     assert difference(frame, Image.new("RGB", (160, 160), "red")) < 6
 
 
 def test_the_prompt_and_the_seed_are_in_the_files_metadata() -> None:
-    with av.open(io.BytesIO(rendered(shot(prompt="a red ship — «sails»")))) as container:
+    with av.open(io.BytesIO(render_mp4(prompt="a red ship — «sails»"))) as container:
         assert container.metadata["title"] == "a red ship — «sails»"
         assert container.metadata["comment"] == "seed 7"
 
@@ -77,7 +77,7 @@ def test_the_prompt_and_the_seed_are_in_the_files_metadata() -> None:
 @pytest.mark.parametrize("mode", ["L", "P", "1", "CMYK", "RGBA", "LA"])
 def test_a_picture_of_any_mode_can_be_rendered(mode: str) -> None:
     kind = "TIFF" if mode == "CMYK" else "PNG"
-    assert rendered(shot(image=picture(kind=kind, mode=mode), frames=2))
+    assert render_mp4(image=image_bytes(kind=kind, mode=mode), frames=2)
 
 
 def test_every_combination_has_the_plan_that_the_page_promises() -> None:
@@ -86,7 +86,7 @@ def test_every_combination_has_the_plan_that_the_page_promises() -> None:
         for ratio in MODEL.ratios:
             width, height = MODEL.pixels[resolution, ratio]
             # Two frames of the real size: the codec must take these very pixels.
-            content = rendered(shot(width=width, height=height, frames=2, camera_fixed=True))
+            content = render_mp4(width=width, height=height, frames=2, camera_fixed=True)
             with av.open(io.BytesIO(content)) as container:
                 stream: Any = container.streams.video[0]
                 assert (stream.width, stream.height, stream.frames) == (width, height, 2)
@@ -95,7 +95,7 @@ def test_every_combination_has_the_plan_that_the_page_promises() -> None:
 
 @pytest.mark.parametrize(("duration", "count"), [(5, 121), (10, 241)])
 def test_a_whole_length_has_24_frames_a_second_and_one_more(duration: int, count: int) -> None:
-    content = rendered(shot(frames=MODEL.frames(duration)))
+    content = render_mp4(frames=MODEL.frames(duration))
     with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
         file.write(content)
         file.flush()

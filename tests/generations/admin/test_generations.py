@@ -1,143 +1,56 @@
-"""The panel's generations: found by whatever ops have of one, read on one page, acted on only where it makes sense."""
+"""The list of generations is filtered by indexes, and operators act on selected rows with one reason."""
 
-import re
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 from generations import lifecycle
-from generations.admin import action_pages, generation_page
-from generations.bucket.errors import StorageError
 from generations.models import Generation
 from tenants.models import AuditEntry
-from tests.generations.test_lifecycle import REACHABLE_STATUSES, put_in
+from tests.generations.admin.rows import LIST, SCRIPT, SEEDS, list_ids, page_url, put_in_or_cancel
+from tests.generations.test_lifecycle import put_in
 from tests.http_client import Client
-from tests.support.factories import Caller, make_generation, make_image
+from tests.support.factories import Caller, make_generation
+from tests.support.panel import log_in_staff
 
 pytestmark = pytest.mark.one_database
 
-LIST = reverse("admin:generations_generation_changelist")
-SEEDS = reverse("admin:generations_seedrecord_changelist")
-NAMES = {"nudge": "run_now"}  # of actions whose address has another name
-SCRIPT = "<script>alert(1)</script>"
-
-
-def page_of(g: Generation, name: str = "change") -> str:
-    return reverse(f"admin:generations_generation_{name}", args=[g.pk])
-
-
-def found(http: Client, address: str = LIST, **query: Any) -> set[str]:
-    answer = http.get(address, query)
-    assert answer.status_code == 200
-    return {str(row.pk) for row in answer.context["cl"].result_list}
-
-
-@pytest.mark.parametrize("address", [LIST, SEEDS])
-def test_one_is_found_by_whatever_is_known_of_it(
-    admin_client: Client, alice: Caller, bob: Caller, address: str
-) -> None:
-    g, _ = put_in(alice, "succeeded")
-    Generation.objects.filter(pk=g.pk).update(external_id="order 7", seed=4711, video_sha256="cd" * 32)
-    g.refresh_from_db()
-    other = make_generation(bob, seed=1, image=make_image(bob.tenant, b"another"))
-    assert g.image is not None
-    for term in (str(g.pk), g.pk.hex, g.upstream_id, "order 7", alice.key.prefix, alice.key_text, "4711"):
-        assert found(admin_client, address, q=term) == {str(g.pk)}, term
-    for sha256 in (g.video_sha256, g.video_sha256.upper(), g.image.sha256):
-        assert found(admin_client, address, q=sha256) == {str(g.pk)}
-    assert found(admin_client, address, q=f" {other.pk} ") == {str(other.pk)}
-
-
-@pytest.mark.parametrize("term", ["nothing of it", "9" * 400, "0" * 64, "-1", "%' OR 1=1 --", "sds_live_x"])
-def test_what_is_nobodys_finds_nothing(admin_client: Client, alice: Caller, term: str) -> None:
-    make_generation(alice)
-    assert found(admin_client, q=term) == set()
-
-
-def test_no_word_is_looked_for_in_every_row(
-    admin_client: Client, alice: Caller, django_assert_max_num_queries: Any
-) -> None:
-    make_generation(alice)
-    with django_assert_max_num_queries(12) as asked:
-        found(admin_client, q="order 7")
-    assert not [query for query in asked.captured_queries if " LIKE " in query["sql"] or "COUNT(" in query["sql"]]
-
 
 @pytest.mark.parametrize("model", ["generation", "seedrecord", "delivery"])
-def test_no_list_reads_all_rows_for_its_filters(admin_client: Client, model: str) -> None:
-    with CaptureQueriesContext(connection) as asked:
+def test_no_list_reads_every_row_for_its_filters(admin_client: Client, model: str) -> None:
+    with CaptureQueriesContext(connection) as captured:
         admin_client.get(reverse(f"admin:generations_{model}_changelist"))
-    assert not [query for query in asked.captured_queries if "DISTINCT" in query["sql"] or "COUNT(" in query["sql"]]
+    assert not [query for query in captured.captured_queries if "DISTINCT" in query["sql"] or "COUNT(" in query["sql"]]
 
 
-def test_the_list_is_narrowed(admin_client: Client, alice: Caller, bob: Caller) -> None:
+def test_the_list_is_filtered(admin_client: Client, alice: Caller, bob: Caller) -> None:
     old, _ = put_in(alice, "running")
     Generation.objects.filter(pk=old.pk).update(submitted_at=timezone.now() - timedelta(hours=2))
-    uncopied, _ = put_in(bob, "copying")
-    Generation.objects.filter(pk=uncopied.pk).update(consecutive_failures=2)
-    over, _ = put_in(bob, "failed")
+    retrying, _ = put_in(bob, "copying")
+    Generation.objects.filter(pk=retrying.pk).update(consecutive_failures=2)
+    failed, _ = put_in(bob, "failed")
     waiting = make_generation(bob)
-    ids = {name: str(g.pk) for name, g in {"old": old, "uncopied": uncopied, "over": over, "due": waiting}.items()}
-    assert found(admin_client) == set(ids.values())
-    assert found(admin_client, attention="stalled") == {ids["old"]}
-    assert found(admin_client, attention="uncopied") == {ids["uncopied"]}
-    assert found(admin_client, attention="due") == {ids["due"]}
-    assert found(admin_client, attention="live") == set(ids.values()) - {ids["over"]}
-    assert found(admin_client, status__exact="failed") == {ids["over"]}
-    assert found(admin_client, tenant__id__exact=alice.tenant.pk) == {ids["old"]}
-    assert found(admin_client, resolution="480p") == set(ids.values())
-    assert found(admin_client, resolution="1080p") == set()
-    assert found(admin_client, within="hour") == set(ids.values())
-    assert found(admin_client, mode="test") == set()
-
-
-@pytest.mark.parametrize("status", REACHABLE_STATUSES)
-def test_the_page_tells_its_whole_life_and_offers_what_can_be_done(
-    admin_client: Client, alice: Caller, status: str
-) -> None:
-    g, _ = put_in(alice, status)
-    text = admin_client.get(page_of(g)).content.decode()
-    for event in g.events.all():
-        assert event.get_status_display() in text
-    assert ("<video" in text) == (status == "succeeded")
-    offered = set(re.findall(rf'href="[^"]*/{g.pk}/([a-z-]+)/?"', text)) - {"change", "history", "video"}
-    assert {NAMES.get(path, path.replace("-", "_")) for path in offered} == set(action_pages.available_actions(g))
-
-
-def test_the_video_plays_by_a_fresh_url_each_time(admin_client: Client, alice: Caller) -> None:
-    g, _ = put_in(alice, "succeeded")
-    assert page_of(g, "video") in admin_client.get(page_of(g)).content.decode()
-    answer = admin_client.get(page_of(g, "video"))
-    assert answer.status_code == 302
-    assert "X-Amz-Signature" in answer["Location"]
-    Generation.objects.filter(pk=g.pk).update(deleted_at=timezone.now())
-    assert admin_client.get(page_of(g, "video")).status_code == 404
-    assert Client().get(page_of(g, "video")).status_code == 302  # to the login
-    User.objects.create_user("nobody", is_staff=True)
-    stranger = Client()
-    stranger.force_login(User.objects.get(username="nobody"))
-    assert stranger.get(page_of(g, "video")).status_code == 404
-
-
-def test_the_page_opens_although_the_keys_of_s3_are_lost(admin_client: Client, alice: Caller, monkeypatch: Any) -> None:
-    def lost(*args: Any, **options: Any) -> str:
-        raise StorageError("NoCredentialsError")
-
-    g, _ = put_in(alice, "succeeded")
-    monkeypatch.setattr("generations.bucket.signed_urls.sign", lost)
-    for address in (page_of(g), LIST):
-        assert admin_client.get(address).status_code == 200
-    assert admin_client.get(page_of(g, "video")).status_code == 503
+    ids = {name: str(g.pk) for name, g in {"old": old, "retrying": retrying, "failed": failed, "due": waiting}.items()}
+    assert list_ids(admin_client) == set(ids.values())
+    assert list_ids(admin_client, attention="stalled") == {ids["old"]}
+    assert list_ids(admin_client, attention="uncopied") == {ids["retrying"]}
+    assert list_ids(admin_client, attention="due") == {ids["due"]}
+    assert list_ids(admin_client, attention="live") == set(ids.values()) - {ids["failed"]}
+    assert list_ids(admin_client, status__exact="failed") == {ids["failed"]}
+    assert list_ids(admin_client, tenant__id__exact=alice.tenant.pk) == {ids["old"]}
+    assert list_ids(admin_client, resolution="480p") == set(ids.values())
+    assert list_ids(admin_client, resolution="1080p") == set()
+    assert list_ids(admin_client, within="hour") == set(ids.values())
+    assert list_ids(admin_client, mode="test") == set()
 
 
 @pytest.mark.parametrize(
-    ("name", "status", "given", "stands"),
+    ("name", "status", "values", "state"),
     [
         ("cancel", "queued", {}, "cancelled"),
         ("run_now", "running", {}, "running"),
@@ -147,50 +60,48 @@ def test_the_page_opens_although_the_keys_of_s3_are_lost(admin_client: Client, a
         ("rerun", "failed", {"seed": "-1"}, "failed"),
     ],
 )
-def test_an_act_asks_why_and_is_done_once_confirmed(
-    admin_client: Client, alice: Caller, bucket: Any, name: str, status: str, given: dict[str, str], stands: str
+def test_an_action_needs_a_reason_and_is_performed_once_confirmed(
+    admin_client: Client, alice: Caller, bucket: Any, name: str, status: str, values: dict[str, str], state: str
 ) -> None:
     g, _ = put_in(alice, status)
     assert g.image is not None
     bucket.put_object(Bucket="seedance-tests", Key=g.image.key, Body=b"abc")
-    known = Generation.objects.filter(pk=g.pk).values().get()
-    assert admin_client.get(page_of(g, name)).status_code == 200
-    assert "This field is required" in admin_client.post(page_of(g, name), given).content.decode()
-    assert Generation.objects.filter(pk=g.pk).values().get() == known  # looking, or no reason, does nothing
-    answer = admin_client.post(page_of(g, name), {**given, "reason": "asked for"})
-    assert answer.status_code == 302, answer.context["form"].errors
+    before = Generation.objects.filter(pk=g.pk).values().get()
+    assert admin_client.get(page_url(g, name)).status_code == 200
+    assert "This field is required" in admin_client.post(page_url(g, name), values).content.decode()
+    # A GET changes nothing, nor does a POST without a reason.
+    assert Generation.objects.filter(pk=g.pk).values().get() == before
+    response = admin_client.post(page_url(g, name), {**values, "reason": "asked for"})
+    assert response.status_code == 302, response.context["form"].errors
     g.refresh_from_db()
-    assert g.status == stands
+    assert g.status == state
     entry = AuditEntry.objects.latest("pk")
     assert (entry.actor, entry.target, entry.reason) == ("admin", str(g.pk), "asked for")
 
 
-def test_many_are_acted_on_with_one_reason_and_what_can_not_be_is_named(admin_client: Client, alice: Caller) -> None:
+def test_a_list_action_names_the_rows_that_it_could_not_change(admin_client: Client, alice: Caller) -> None:
     waiting, running = make_generation(alice), put_in(alice, "running")[0]
-    chosen = {"action": "cancel_selected", "_selected_action": [str(waiting.pk), str(running.pk)]}
-    asked = admin_client.post(LIST, chosen).content.decode()
-    assert str(waiting.pk) in asked
+    selected = {"action": "cancel_selected", "_selected_action": [str(waiting.pk), str(running.pk)]}
+    confirmation = admin_client.post(LIST, selected).content.decode()
+    assert str(waiting.pk) in confirmation
     assert Generation.objects.filter(status="cancelled").count() == 0
-    page = admin_client.post(LIST, {**chosen, "reason": "a flood"}, follow=True).content.decode()
+    page = admin_client.post(LIST, {**selected, "reason": "a flood"}, follow=True).content.decode()
     assert "Cancel: done for 1 of 2." in page
     assert f"{running.pk}: It is running now." in page
     assert [row.reason for row in AuditEntry.objects.filter(action="generation: cancel")] == ["a flood"]
     assert Generation.objects.get(pk=waiting.pk).status == "cancelled"
 
 
-def test_who_may_only_look_is_offered_no_act(alice: Caller) -> None:
+def test_a_viewer_is_offered_no_action(alice: Caller) -> None:
     g = make_generation(alice)
-    user = User.objects.create_user("viewer", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename="view_generation"))
-    http = Client()
-    http.force_login(user)
-    text = http.get(page_of(g)).content.decode()
+    http = log_in_staff("view_generation")
+    text = http.get(page_url(g)).content.decode()
     assert f"{g.pk}/cancel" not in text
     assert "Ledger" not in text
-    assert http.post(page_of(g, "cancel"), {"reason": "I want to"}).status_code == 403
+    assert http.post(page_url(g, "cancel"), {"reason": "I want to"}).status_code == 403
     http.post(LIST, {"action": "cancel_selected", "_selected_action": [str(g.pk)], "reason": "I want to"})
     assert http.get(reverse("admin:generations_generation_add")).status_code == 403
-    assert http.post(page_of(g, "delete"), {"post": "yes"}).status_code == 403
+    assert http.post(page_url(g, "delete"), {"post": "yes"}).status_code == 403
     assert Generation.objects.get().status == "queued"
 
 
@@ -199,41 +110,34 @@ def test_what_a_caller_wrote_is_text_everywhere(admin_client: Client, alice: Cal
         alice, prompt=SCRIPT, external_id=SCRIPT, metadata={SCRIPT: SCRIPT}, image_url=f"https://a.example/{SCRIPT}"
     )
     lifecycle.fail(g, "upstream_failed", SCRIPT)
-    for address in (page_of(g), LIST, SEEDS, f"{LIST}?q={SCRIPT}"):
+    for address in (page_url(g), LIST, SEEDS, f"{LIST}?q={SCRIPT}"):
         text = admin_client.get(address).content.decode()
         assert SCRIPT not in text
-    assert "&lt;script&gt;" in admin_client.get(page_of(g)).content.decode()
-
-
-def test_a_seed_is_found_across_tenants_and_exported(admin_client: Client, alice: Caller, bob: Caller) -> None:
-    mine = make_generation(alice, seed=42, prompt="=cmd|' /C calc'!A0", external_id="@evil", seed_source="drawn")
-    theirs = make_generation(bob, seed=42, prompt='a "quoted", line\nbreak')
-    make_generation(bob, seed=43)
-    assert found(admin_client, SEEDS, q="42") == {str(mine.pk), str(theirs.pk)}
-    export = reverse("admin:generations_seedrecord_export")
-    assert f'href="{export}?q=42"' in admin_client.get(SEEDS, {"q": "42"}).content.decode()
-    answer: Any = admin_client.get(export, {"q": "42"})
-    assert answer["Content-Type"].startswith("text/csv")
-    lines = answer.content.decode().split("\r\n")
-    assert lines[0].startswith("seed,seed_source,upstream_seed,id,tenant__name")
-    assert len(lines) == 4  # a head, two rows, and nothing after the last end of line
-    assert f"42,drawn,,{mine.pk},alice,'@evil" in lines[2]
-    assert "'=cmd|' /C calc'!A0" in lines[2]
-    assert '"a ""quoted"", line\nbreak"' in lines[1]
-    assert admin_client.get(reverse("admin:generations_seedrecord_change", args=[mine.pk]))["Location"] == page_of(mine)
-
-
-def test_a_stranger_exports_nothing(alice: Caller) -> None:
-    make_generation(alice)
-    User.objects.create_user("nobody", is_staff=True)
-    http = Client()
-    http.force_login(User.objects.get(username="nobody"))
-    assert http.get(reverse("admin:generations_seedrecord_export")).status_code == 403
+    assert "&lt;script&gt;" in admin_client.get(page_url(g)).content.decode()
 
 
 @pytest.mark.parametrize(
-    ("seconds", "shown"),
-    [(0.04, "0.0 s"), (9.96, "10.0 s"), (10, "10 s"), (200, "3 min 20 s"), (18600, "5 h 10 min"), (273600, "3 d 4 h")],
+    ("status", "charge"),
+    [
+        ("queued", "0.088209 held"),
+        ("in_doubt", "0.088209 held"),
+        ("succeeded", "0.088209 charged"),
+        ("failed", "not charged"),
+        ("cancelled", "not charged"),
+    ],
 )
-def test_spans_read_well(seconds: float, shown: str) -> None:
-    assert generation_page.format_span(timedelta(seconds=seconds)) == shown
+def test_the_list_shows_what_a_generation_cost(admin_client: Client, alice: Caller, status: str, charge: str) -> None:
+    put_in_or_cancel(alice, status)
+    text = admin_client.get(LIST).content.decode()
+    assert f">{charge}<" in text
+    assert ("0.088209" in text) == ("0.088209" in charge)
+
+
+def test_the_list_shows_that_a_test_generation_costs_nothing(
+    admin_client: Client, alice: Caller, settings: Any
+) -> None:
+    settings.SANDBOX_BASE_URL = "http://127.0.0.1:9"
+    make_generation(alice.with_key(test=True))
+    text = admin_client.get(LIST, {"mode": "test"}).content.decode()
+    assert ">test, not charged<" in text
+    assert "0.088209" not in text

@@ -1,9 +1,9 @@
-"""The panel for webhooks: endpoints by tenant, their secrets shown once, and deliveries that can be sent again."""
+"""The panel's pages of webhooks: a secret is shown once, and a delivery can be sent again."""
 
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.urls import reverse
 
 from generations.models import Delivery, WebhookEndpoint
@@ -11,67 +11,61 @@ from generations.webhooks import encryption
 from tenants.models import AuditEntry
 from tests.http_client import Client
 from tests.support.factories import Caller
-from tests.support.webhooks import make_endpoint, make_failed
+from tests.support.panel import log_in, log_in_staff
+from tests.support.webhooks import ENDPOINT_URL, make_endpoint, make_failed
 
 pytestmark = pytest.mark.one_database
 REASON = {"reason": "asked for by its team"}
 
 
 def address(model: str, name: str, row: Any = None) -> str:
+    """Return the address of a page about the model."""
     return reverse(f"admin:generations_{model}_{name}", args=[row.pk] if row else [])
 
 
 @pytest.fixture
-def ops(db: None) -> Client:
-    http = Client()
-    http.force_login(User.objects.create_superuser("olga"))
-    return http
+def operator(db: None) -> Client:
+    """Return an HTTP client in which the superuser olga is logged in."""
+    return log_in(User.objects.create_superuser("olga"))
 
 
-def staff(*codenames: str) -> Client:
-    user = User.objects.create_user("viewer", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
-    http = Client()
-    http.force_login(user)
-    return http
-
-
-def done() -> list[tuple[str, str, str]]:
+def audit_entries() -> list[tuple[str, str, str]]:
+    """Return action, target and reason of what olga did, oldest first."""
     rows = AuditEntry.objects.filter(actor="olga").order_by("pk")
     return [(row.action, row.target, row.reason) for row in rows]
 
 
-def test_an_endpoint_is_made_and_its_secret_is_shown_once(alice: Caller, ops: Client) -> None:
-    made = {**REASON, "tenant": alice.tenant.pk, "url": "https://hooks.example.com/a", "events": ["generation.failed"]}
-    page = ops.post(address("webhookendpoint", "make"), made)
+def test_a_new_endpoint_shows_its_secret_once(alice: Caller, operator: Client) -> None:
+    form = {**REASON, "tenant": alice.tenant.pk, "url": "https://hooks.example.com/a", "events": ["generation.failed"]}
+    page = operator.post(address("webhookendpoint", "make"), form)
     endpoint = WebhookEndpoint.objects.get()
     [secret] = [part.partition("<")[0] for part in page.content.decode().split("whsec_")[1:]]
     assert encryption.decrypt(endpoint.secret) == f"whsec_{secret}"
     assert (endpoint.tenant, endpoint.events, endpoint.test) == (alice.tenant, ["generation.failed"], False)
-    assert done() == [("create webhook endpoint", str(endpoint.pk), REASON["reason"])]
+    assert audit_entries() == [("create webhook endpoint", str(endpoint.pk), REASON["reason"])]
     for name in ("changelist", "change"):
-        shown = ops.get(address("webhookendpoint", name, endpoint if name == "change" else None)).content
-        assert b"whsec_" not in shown
-        assert endpoint.secret.encode() not in shown
+        listing = operator.get(address("webhookendpoint", name, endpoint if name == "change" else None)).content
+        assert b"whsec_" not in listing
+        assert endpoint.secret.encode() not in listing
 
 
-def test_an_address_inside_is_refused_in_the_form(alice: Caller, ops: Client) -> None:
-    page = ops.post(
+def test_a_private_address_is_refused_in_the_form(alice: Caller, operator: Client) -> None:
+    page = operator.post(
         address("webhookendpoint", "make"), {**REASON, "tenant": alice.tenant.pk, "url": "https://10.0.0.1/"}
     )
     assert b"can not be called" in page.content
     assert not WebhookEndpoint.objects.exists()
 
 
-def test_an_endpoint_is_changed_rotated_disabled_enabled_and_deleted(alice: Caller, ops: Client) -> None:
+def test_an_endpoint_is_changed_rotated_disabled_enabled_and_deleted(alice: Caller, operator: Client) -> None:
     endpoint = make_endpoint(alice)
     old = endpoint.secret
 
     def run_action(name: str, **facts: Any) -> bytes:
-        answer = ops.post(address("webhookendpoint", name, endpoint), {**REASON, **facts}, follow=True)
-        assert answer.status_code == 200
+        response = operator.post(address("webhookendpoint", name, endpoint), {**REASON, **facts}, follow=True)
+        assert response.status_code == 200
         endpoint.refresh_from_db()
-        return answer.content
+        return response.content
 
     run_action(
         "change_endpoint", url="https://hooks.example.com/b", events=["generation.failed"], description="billing"
@@ -86,7 +80,7 @@ def test_an_endpoint_is_changed_rotated_disabled_enabled_and_deleted(alice: Call
     assert (endpoint.secret != old, endpoint.previous_secret) == (True, old)
     run_action("remove")
     assert endpoint.deleted_at
-    assert [action for action, _, _ in done()] == [
+    assert [action for action, _, _ in audit_entries()] == [
         "change webhook endpoint",
         "disable webhook endpoint",
         "enable webhook endpoint",
@@ -95,24 +89,56 @@ def test_an_endpoint_is_changed_rotated_disabled_enabled_and_deleted(alice: Call
     ]
 
 
-def test_a_delivery_is_sent_again_by_hand(alice: Caller, ops: Client) -> None:
+def test_an_operator_redelivers_a_delivery(alice: Caller, operator: Client) -> None:
     make_endpoint(alice)
     make_failed(alice)
     [delivery] = Delivery.objects.all()
-    assert ops.get(address("delivery", "changelist")).status_code == 200
-    assert b"evt_" in ops.get(address("delivery", "change", delivery)).content
+    assert operator.get(address("delivery", "changelist")).status_code == 200
+    assert b"evt_" in operator.get(address("delivery", "change", delivery)).content
     Delivery.objects.update(status="failed", due_at=None, finished_at=delivery.created_at, attempts=10)
-    ops.post(address("delivery", "redeliver", delivery), REASON)
+    operator.post(address("delivery", "redeliver", delivery), REASON)
     delivery.refresh_from_db()
     assert (delivery.status, delivery.attempts, delivery.due_at is not None) == ("pending", 0, True)
-    assert done() == [("redeliver webhook", str(delivery.pk), REASON["reason"])]
+    assert audit_entries() == [("redeliver webhook", str(delivery.pk), REASON["reason"])]
 
 
 @pytest.mark.parametrize("name", ["rotate", "disable", "enable", "remove"])
-def test_who_may_only_look_changes_nothing(alice: Caller, name: str) -> None:
-    http, endpoint = staff("view_webhookendpoint"), make_endpoint(alice)
+def test_a_viewer_changes_nothing(alice: Caller, name: str) -> None:
+    http, endpoint = log_in_staff("view_webhookendpoint"), make_endpoint(alice)
     before = WebhookEndpoint.objects.values().get()
     assert http.get(address("webhookendpoint", "change", endpoint)).status_code == 200
     assert http.post(address("webhookendpoint", name, endpoint), {**REASON, "overlap": 1}).status_code == 403
     assert http.post(address("webhookendpoint", "make"), REASON).status_code == 403
     assert WebhookEndpoint.objects.values().get() == before
+
+
+LONG_URL = f"https://hooks.example.com/{'a' * 200}/end"
+CUT_URL = f'<span title="{LONG_URL}">{LONG_URL[:60]}…</span>'
+
+
+def test_a_long_url_is_cut_in_lists_and_whole_on_its_page(alice: Caller, operator: Client) -> None:
+    endpoint = make_endpoint(alice, LONG_URL)
+    g = make_failed(alice)
+    [delivery] = Delivery.objects.all()
+    for model, row in (("webhookendpoint", endpoint), ("delivery", delivery)):
+        listing = operator.get(address(model, "changelist")).content.decode()
+        assert CUT_URL in listing
+        assert listing.count("/end") == 1  # in the title attribute
+        page = operator.get(address(model, "change", row)).content.decode()
+        assert CUT_URL not in page
+        assert f">{LONG_URL}<" in page
+    assert CUT_URL in operator.get(address("generation", "change", g)).content.decode()
+
+
+def test_a_short_url_is_whole_in_lists(alice: Caller, operator: Client) -> None:
+    make_endpoint(alice)
+    listing = operator.get(address("webhookendpoint", "changelist")).content.decode()
+    assert f">{ENDPOINT_URL}<" in listing
+
+
+def test_a_hostile_url_is_text(alice: Caller, operator: Client) -> None:
+    endpoint = make_endpoint(alice)
+    hostile = f'https://example.com/"><script>alert(1)</script>{"a" * 100}'
+    WebhookEndpoint.objects.update(url=hostile)
+    for path in (address("webhookendpoint", "changelist"), address("webhookendpoint", "change", endpoint)):
+        assert "<script>alert(1)" not in operator.get(path).content.decode()

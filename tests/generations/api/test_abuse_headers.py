@@ -1,4 +1,4 @@
-"""Hostile headers, keys, lengths and queries: a clear refusal in the entrance's format, and nothing is kept of it."""
+"""Hostile headers, keys, lengths and queries: a clear refusal in the API's format, and nothing is stored."""
 
 import gzip
 import io
@@ -66,7 +66,7 @@ ACCEPTS = ["text/html", "application/json;q*=nosuch''x", "a;charset*0*; charset*
 
 @pytest.mark.parametrize("path", ["/v1/generations", "/v3/async/task-result?task_id=x", "/v1/usage"])
 @pytest.mark.parametrize("accept", ACCEPTS, ids=range(len(ACCEPTS)))
-def test_what_accepts_no_json_is_refused_in_json(alice: Caller, path: str, accept: str) -> None:
+def test_a_caller_that_accepts_no_json_is_refused_in_json(alice: Caller, path: str, accept: str) -> None:
     answer = alice.http.get(path, HTTP_ACCEPT=accept)
     check_format(path, answer)
     assert answer.status_code == 406
@@ -81,7 +81,7 @@ def test_what_accepts_no_json_is_refused_in_json(alice: Caller, path: str, accep
         "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
     ],
 )
-def test_what_browsers_and_old_javas_accept_is_answered(alice: Caller, accept: str) -> None:
+def test_the_accept_headers_of_browsers_and_old_javas_are_answered(alice: Caller, accept: str) -> None:
     assert alice.http.get("/v1/generations", HTTP_ACCEPT=accept).status_code == 200
 
 
@@ -129,8 +129,8 @@ def test_a_form_without_a_body_is_refused(alice: Caller, entrance: Entrance) -> 
 
 @pytest.mark.parametrize("path", ["/admin/login/", "/admin/", "/v1/usage", "/v3/async/task-result", "/docs"])
 @pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
-def test_a_large_body_is_read_only_where_pictures_are_sent(alice: Caller, path: str, content_type: str) -> None:
-    """Nobody has said yet who it is: a form would be read, and a file kept on the disk, before it is asked."""
+def test_a_large_body_is_read_only_where_images_are_sent(alice: Caller, path: str, content_type: str) -> None:
+    """The caller is not authenticated yet: a form would be read, and its file written to the disk, before that."""
     stream = io.BytesIO(b"a" * 2_000_000)
     facts: dict[str, Any] = {"CONTENT_LENGTH": "2000000", "wsgi.input": stream}
     assert alice.http.generic("POST", path, content_type=content_type, **facts).status_code == 413
@@ -138,8 +138,8 @@ def test_a_large_body_is_read_only_where_pictures_are_sent(alice: Caller, path: 
 
 
 @both
-def test_no_hostile_key_is_told_from_another(alice: Caller, entrance: Entrance) -> None:
-    """Each as a web server hands it on; several headers of one name come joined with commas."""
+def test_all_hostile_keys_get_the_same_answer(alice: Caller, entrance: Entrance) -> None:
+    """The values are as a web server passes them on: several headers of one name are joined with commas."""
     key = alice.key_text
     headers = ["", " ", "Bearer", "Bearer \0", "Bearer \xfc\xff", "\0" * 100, "Bearer " + "x" * 1_000_000, key * 20_000]
     headers += [f"Bearer Bearer {key}", f"Bearer {key}\0", f"Bearer {key} {key}", ",".join([f"Bearer {key}"] * 20)]
@@ -216,7 +216,7 @@ def test_two_thousand_parameters_are_answered_in_json(alice: Caller, path: str) 
 
 
 @both
-def test_what_a_caller_writes_gets_into_no_header_and_no_line_of_the_log(alice: Caller, entrance: Entrance) -> None:
+def test_a_callers_text_gets_into_no_header_and_no_log_entry(alice: Caller, entrance: Entrance) -> None:
     out = io.StringIO()
     handler = logging.StreamHandler(out)
     handler.setFormatter(RedactingFormatter("console"))

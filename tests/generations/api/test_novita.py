@@ -1,4 +1,4 @@
-"""POST /v3/async/seedance-v1-lite-i2v: every row of the endpoint's page, just inside and just outside."""
+"""POST /v3/async/seedance-v1-lite-i2v: each rule of the endpoint's page, just inside and just outside."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from generations.media import images
 from generations.models import Generation
 from tests.generations.media.test_images import png_header
 from tests.support.factories import Caller
-from tests.support.images import base64_of, data_uri, picture
+from tests.support.images import base64_of, data_uri, image_bytes
 
 PATH = "/v3/async/seedance-v1-lite-i2v"
 pytestmark = [pytest.mark.usefixtures("bucket"), pytest.mark.one_database]
@@ -42,12 +42,12 @@ def test_the_smallest_body_gets_a_task_id_and_the_pages_defaults(alice: Caller, 
     assert (g.tenant, g.api_key, g.status) == (alice.tenant, alice.key, "queued")
     assert (g.prompt, g.aspect_ratio, g.duration, g.camera_fixed) == ("", "16:9", 5, False)
     assert (g.seed_source, g.price_micro) == ("drawn", 88_209)
-    assert OrmQ.objects.count() == 1  # the doorbell was rung
+    assert OrmQ.objects.count() == 1  # a wake-up was sent
 
 
 def test_every_field_is_recorded(alice: Caller, body: dict[str, Any]) -> None:
     given = {"prompt": "a ship", "aspect_ratio": "21:9", "duration": 10, "camera_fixed": True, "seed": 5}
-    g = accepted(alice, {**body, **given, "resolution": "1080p", "last_image": data_uri(picture(400, 400))})
+    g = accepted(alice, {**body, **given, "resolution": "1080p", "last_image": data_uri(image_bytes(400, 400))})
     assert {name: getattr(g, name) for name in given} == given
     assert (g.resolution, g.seed_source) == ("1080p", "caller")
     assert g.last_image is not None
@@ -110,7 +110,7 @@ def test_camera_fixed_is_true_or_false(alice: Caller, body: dict[str, Any], valu
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2**31 - 1])
-def test_a_callers_seed_is_kept(alice: Caller, body: dict[str, Any], seed: int) -> None:
+def test_a_callers_seed_is_recorded(alice: Caller, body: dict[str, Any], seed: int) -> None:
     g = accepted(alice, {**body, "seed": seed})
     assert (g.seed, g.seed_source) == (seed, "caller")
 
@@ -142,9 +142,9 @@ def test_the_image_and_the_resolution_are_required(alice: Caller, body: dict[str
         (png_header(300, 400), "INVALID_IMAGE_SIZE"),
         (png_header(1001, 400), "INVALID_IMAGE_SIZE"),
         (png_header(6000, 2400), "IMAGE_EXCEEDS_MAX_RESOLUTION"),
-        (picture() + b"\0" * (images.MAX_BYTES - len(picture()) + 1), "IMAGE_FILE_EXCEEDS_MAX_SIZE"),
-        (picture(kind="PPM"), "INVALID_IMAGE_FORMAT"),
-        (picture()[:-100], "INVALID_IMAGE_FORMAT"),
+        (image_bytes() + b"\0" * (images.MAX_BYTES - len(image_bytes()) + 1), "IMAGE_FILE_EXCEEDS_MAX_SIZE"),
+        (image_bytes(kind="PPM"), "INVALID_IMAGE_FORMAT"),
+        (image_bytes()[:-100], "INVALID_IMAGE_FORMAT"),
     ],
     ids=["300 pixels", "aspect", "6000 pixels", "30 MB and a byte", "another format", "truncated"],
 )
@@ -164,7 +164,7 @@ def test_an_image_just_inside_the_rules_is_taken(alice: Caller, body: dict[str, 
 
 
 def test_two_images_of_30_mb_in_base64_are_taken(alice: Caller, body: dict[str, Any]) -> None:
-    heavy = base64_of(picture() + b"\0" * (images.MAX_BYTES - len(picture())))
+    heavy = base64_of(image_bytes() + b"\0" * (images.MAX_BYTES - len(image_bytes())))
     g = accepted(alice, {**body, "image": heavy, "last_image": heavy})
     assert g.image is not None
     assert g.image.size == images.MAX_BYTES
@@ -176,7 +176,7 @@ def test_an_image_is_a_text(alice: Caller, body: dict[str, Any], value: Any) -> 
 
 
 def test_text_that_is_neither_url_nor_base64_is_no_image(alice: Caller, body: dict[str, Any]) -> None:
-    assert "Base64" in check_refused(alice, {**body, "image": "C:\\pictures\\a.jpg"}, "INVALID_IMAGE_FORMAT")
+    assert "Base64" in check_refused(alice, {**body, "image": "C:\\images\\a.jpg"}, "INVALID_IMAGE_FORMAT")
 
 
 def test_an_image_by_url_is_left_to_the_worker(alice: Caller, body: dict[str, Any]) -> None:
@@ -189,7 +189,7 @@ def test_a_url_that_will_never_be_read_is_refused_at_once(alice: Caller, body: d
     check_refused(alice, {**body, "image": url})
 
 
-def test_a_picture_is_kept_once_a_tenant_under_its_hash(alice: Caller, bob: Caller, body: dict[str, Any]) -> None:
+def test_an_image_is_stored_once_a_tenant_under_its_hash(alice: Caller, bob: Caller, body: dict[str, Any]) -> None:
     for caller in (alice, alice, bob):
         accepted(caller, body)
     keys = sorted(Generation.objects.values_list("image__key", flat=True).distinct())
@@ -268,11 +268,11 @@ def test_a_store_that_is_down_refuses_for_now_and_creates_nothing(
     assert not Generation.objects.exists()
 
 
-def test_a_webhook_in_extra_is_kept_for_novitas_payload(alice: Caller, body: dict[str, Any], bucket: Any) -> None:
+def test_a_webhook_in_extra_gets_novitas_payload(alice: Caller, body: dict[str, Any], bucket: Any) -> None:
     extra = {"webhook": {"url": "https://hooks.example.com/novita", "test_mode": {"enabled": False}}, "other": 1}
     assert send(alice, {**body, "extra": extra}).status_code == 200
-    kept = Generation.objects.get()
-    assert (kept.webhook_url, kept.webhook_format) == ("https://hooks.example.com/novita", "novita")
+    generation = Generation.objects.get()
+    assert (generation.webhook_url, generation.webhook_format) == ("https://hooks.example.com/novita", "novita")
 
 
 @pytest.mark.parametrize("extra", [None, {}, [], "x", {"webhook": None}, {"webhook": {"url": ""}}])

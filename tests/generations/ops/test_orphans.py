@@ -13,7 +13,7 @@ from generations.models import Generation, MaintenanceCursor
 from generations.ops.prune_run import CONTINUES, PruneRun
 from tests.generations.test_lifecycle import put_in
 from tests.support.factories import Caller
-from tests.support.images import picture
+from tests.support.images import image_bytes
 from tests.support.pruning import age_objects, days_ago, make_finished, prune
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bucket")]
@@ -27,7 +27,7 @@ def test_orphans_are_deleted_and_objects_in_use_or_unknown_are_not(
     settings.VIDEO_DAYS = 30
     Generation.objects.filter(pk=deleted.pk).update(deleted_at=timezone.now(), purged_at=timezone.now())
     Generation.objects.filter(pk=expired.pk).update(expired_at=timezone.now())
-    image = inputs.store(alice.tenant.pk, inspect(picture()))
+    image = inputs.store(alice.tenant.pk, inspect(image_bytes()))
     orphans = [
         deleted.video_key,
         deleted.poster_key,

@@ -11,7 +11,7 @@ from generations.bucket.errors import StorageError
 from generations.media.images import inspect
 from generations.models import Event, Generation, InputImage, MaintenanceCursor
 from tests.support.factories import Caller
-from tests.support.images import picture
+from tests.support.images import image_bytes
 from tests.support.pruning import age_objects, days_ago, make_finished, nonzero_counts, prune
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bucket")]
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bucket")]
 
 def test_a_dry_run_reports_what_would_be_deleted_and_changes_nothing(alice: Caller, settings: Any) -> None:
     settings.VIDEO_DAYS, settings.INPUT_DAYS, settings.EVENT_DAYS = 30, 30, 30
-    image = inputs.store(alice.tenant.pk, inspect(picture()))
+    image = inputs.store(alice.tenant.pk, inspect(image_bytes()))
     InputImage.objects.update(created_at=days_ago(50))
     old = make_finished(alice, 40, image=image)
     models = (Generation, InputImage, Event, MaintenanceCursor)

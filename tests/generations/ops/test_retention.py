@@ -20,13 +20,13 @@ from generations.webhooks import deliveries
 from tenants.models import LedgerEntry, Window
 from tests.generations.test_lifecycle import VIDEO
 from tests.support.factories import Caller, make_generation
-from tests.support.images import picture
+from tests.support.images import image_bytes
 from tests.support.pruning import days_ago, make_finished, nonzero_counts, prune, set_retention
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bucket")]
 
 
-def test_videos_and_images_are_kept_forever_by_default(alice: Caller) -> None:
+def test_videos_and_images_are_never_deleted_by_default(alice: Caller) -> None:
     row = make_finished(alice, 5000)
     assert nonzero_counts(prune()) == {"events": 5}  # after 400 days
     assert objects.exists(row.video_key)
@@ -59,7 +59,7 @@ def test_callers_read_that_a_video_has_expired(alice: Caller, settings: Any) -> 
     assert (wire["task"]["status"], wire["videos"]) == ("TASK_STATUS_SUCCEED", [])
     last = old.events.last()
     assert last is not None
-    assert last.message.startswith("its video was removed: it ended before")
+    assert last.message.startswith("the video was deleted: the generation finished before")
 
 
 def test_a_tenant_may_keep_videos_forever(alice: Caller, settings: Any) -> None:
@@ -82,10 +82,10 @@ def test_an_image_is_deleted_when_no_recent_generation_used_it(alice: Caller) ->
     set_retention(alice.tenant, 30, "input_days")
     generations = {}
     for name, width, days, user_days in (("old", 303, 90, 40), ("used again", 310, 90, 5), ("new", 320, 5, 40)):
-        image = inputs.store(alice.tenant.pk, inspect(picture(width=width)))
+        image = inputs.store(alice.tenant.pk, inspect(image_bytes(width=width)))
         InputImage.objects.filter(pk=image.pk).update(created_at=days_ago(days))
         generations[name] = image, make_finished(alice, user_days, image=image)
-    queued_image = inputs.store(alice.tenant.pk, inspect(picture(width=400)))
+    queued_image = inputs.store(alice.tenant.pk, inspect(image_bytes(width=400)))
     InputImage.objects.filter(pk=queued_image.pk).update(created_at=days_ago(90))
     queued = make_generation(alice, last_image=queued_image)
     Generation.objects.filter(pk=queued.pk).update(created_at=days_ago(80))
@@ -96,13 +96,13 @@ def test_an_image_is_deleted_when_no_recent_generation_used_it(alice: Caller) ->
     answer = alice.http.post(f"/v1/generations/{old.pk}/rerun", {}, format="json")
     assert (answer.status_code, answer.json()["code"]) == (409, InputsGone.code)
     assert alice.http.get(f"/v1/generations/{old.pk}").json()["video"]["url"]  # the video stays
-    again = inputs.store(alice.tenant.pk, inspect(picture(width=303)))
+    again = inputs.store(alice.tenant.pk, inspect(image_bytes(width=303)))
     assert objects.exists(again.key)
 
 
 def test_an_image_that_a_generation_uses_again_during_the_run_stays(alice: Caller) -> None:
     set_retention(alice.tenant, 30, "input_days")
-    image = inputs.store(alice.tenant.pk, inspect(picture()))
+    image = inputs.store(alice.tenant.pk, inspect(image_bytes()))
     InputImage.objects.update(created_at=days_ago(90))
     before = days_ago(30)
     assert list(inputs.unused(alice.tenant.pk, before)) == [image]

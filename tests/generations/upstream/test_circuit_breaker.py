@@ -120,11 +120,11 @@ def test_a_job_that_waited_for_a_dead_worker_is_still_tried(
 def test_one_probe_at_a_time_goes_out(db: None) -> None:
     circuit_breaker.pause("why", test=False)
     with time_machine.travel(timezone.now() + timedelta(minutes=5), tick=False):
-        waits = [circuit_breaker.wait(test=False) for _ in range(5)]
+        waits = [circuit_breaker.claim_submit(test=False) for _ in range(5)]
         assert waits[0] == 0
         assert all(seconds > 0 for seconds in waits[1:])
     with time_machine.travel(timezone.now() + timedelta(minutes=10), tick=False):
-        assert circuit_breaker.wait(test=False) == 0  # a prober that died is forgotten
+        assert circuit_breaker.claim_submit(test=False) == 0  # a prober that died is forgotten
 
 
 def test_a_job_that_can_not_be_sent_takes_no_probe_from_those_that_can(
@@ -151,12 +151,15 @@ def test_an_upstream_that_is_broken_pauses_and_does_not_burn_the_queue(
 def test_a_pause_of_a_host_whose_clock_is_ahead_is_no_longer_than_any(db: None) -> None:
     with time_machine.travel(timezone.now() + timedelta(hours=1), tick=False):
         circuit_breaker.pause("why", test=False)
-    assert circuit_breaker.wait(test=False) <= circuit_breaker.MOST + circuit_breaker.FIRST
+    assert (
+        circuit_breaker.claim_submit(test=False)
+        <= circuit_breaker.MAX_PAUSE_SECONDS + circuit_breaker.MIN_PROBE_SECONDS
+    )
 
 
 def test_the_sandboxs_trouble_is_not_the_live_upstreams(db: None) -> None:
     circuit_breaker.pause("why", test=True)
-    assert circuit_breaker.wait(test=False) == 0
-    assert circuit_breaker.wait(test=True) > 0
+    assert circuit_breaker.claim_submit(test=False) == 0
+    assert circuit_breaker.claim_submit(test=True) > 0
     circuit_breaker.resume(test=True)
-    assert circuit_breaker.wait(test=True) == 0
+    assert circuit_breaker.claim_submit(test=True) == 0

@@ -13,6 +13,7 @@ import pytest
 from generations import leases
 from generations.outbound import fetch
 from generations.outbound.errors import FetchFailed, FetchTooLarge
+from generations.upstream import outcomes
 from generations.upstream.errors import UpstreamError
 from generations.upstream.novita import client as novita
 from tests.support.upstream import Upstream
@@ -40,7 +41,7 @@ def read(server: Upstream) -> Any:
 def poll(server: Upstream) -> Any:
     server.on_poll = server.on_video
     with pytest.raises(UpstreamError) as caught:
-        novita.poll(novita.account(test=False), "upstream-1")
+        novita.get_task(novita.account(test=False), "upstream-1")
     return caught.value
 
 
@@ -48,7 +49,7 @@ def submit(server: Upstream) -> Any:
     """Whatever it is, a submit whose answer cannot be understood is in doubt, and sent once."""
     server.on_submit = server.on_video
     outcome = novita.submit(novita.account(test=False), "/v3/async/seedance-v1-lite-i2v", {"seed": 7})
-    assert isinstance(outcome, novita.InDoubt)
+    assert isinstance(outcome, outcomes.InDoubt)
     assert len(server.submits) == 1
     return outcome
 

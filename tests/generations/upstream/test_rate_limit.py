@@ -15,10 +15,10 @@ from generations.bucket import inputs
 from generations.media.images import inspect
 from generations.models import Event, Generation, Pace
 from generations.upstream import rate_limit
-from generations.worker import claims, loop, steps
+from generations.worker import claims, loop, steps, submit
 from tests.generations.test_lifecycle import put_in
 from tests.support.factories import Caller, make_generation
-from tests.support.images import picture
+from tests.support.images import image_bytes
 from tests.support.upstream import Upstream
 
 pytestmark = pytest.mark.django_db
@@ -29,32 +29,32 @@ def taken() -> float | None:
     """None where there was no room."""
     try:
         with transaction.atomic():
-            return rate_limit.take()
-    except rate_limit.NotYet:
+            return rate_limit.reserve()
+    except rate_limit.RateLimited:
         return None
 
 
 def test_without_a_pace_nothing_is_asked(django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(0):
-        assert rate_limit.room() >= 1000
-        assert rate_limit.take() == 0.0
+        assert rate_limit.estimate_capacity() >= 1000
+        assert rate_limit.reserve() == 0.0
 
 
 def test_moments_are_given_out_one_after_the_other(settings: Any) -> None:
     settings.UPSTREAM_RPM = 240  # one in a quarter of a second
-    assert rate_limit.room() == 5
+    assert rate_limit.estimate_capacity() == 5
     waits = [taken() for _ in range(8)]
     given = [wait for wait in waits if wait is not None]
     assert len(given) == 5  # within the second that is looked ahead
     gaps = [later - earlier for earlier, later in pairwise(given)]
     assert all(0.1 < gap <= 0.26 for gap in gaps), gaps  # less by what the call itself took
-    assert rate_limit.room() == 0
+    assert rate_limit.estimate_capacity() == 0
 
 
 def test_a_moment_that_is_too_far_off_was_written_by_a_clock_that_is_ahead(settings: Any) -> None:
     settings.UPSTREAM_RPM = 60
     Pace.objects.create(upstream="live", free_at=timezone.now() + timedelta(hours=1))
-    assert rate_limit.room() == 2
+    assert rate_limit.estimate_capacity() == 2
     assert taken() is not None
 
 
@@ -63,11 +63,11 @@ def test_a_place_is_taken_until_the_upstream_is_done(alice: Caller, settings: An
     rendering = put_in(alice, Status.RUNNING)[0]
     put_in(alice, Status.COPYING)[0]  # the upstream is done with it
     Generation.objects.filter(pk=put_in(alice, Status.RUNNING)[0].pk).update(test=True)
-    assert (rate_limit.room(), taken()) == (1, 0.0)
+    assert (rate_limit.estimate_capacity(), taken()) == (1, 0.0)
     put_in(alice, Status.SUBMITTING)[0]
-    assert (rate_limit.room(), taken()) == (0, None)
+    assert (rate_limit.estimate_capacity(), taken()) == (0, None)
     Generation.objects.filter(pk=rendering.pk).update(status=Status.COPYING)
-    assert (rate_limit.room(), taken()) == (1, 0.0)
+    assert (rate_limit.estimate_capacity(), taken()) == (1, 0.0)
 
 
 def test_without_a_place_it_waits_as_if_nothing_had_been(
@@ -75,8 +75,8 @@ def test_without_a_place_it_waits_as_if_nothing_had_been(
 ) -> None:
     settings.UPSTREAM_CONCURRENCY = 1
     put_in(alice, Status.RUNNING)[0]
-    waiting = make_generation(alice, image=inputs.store(alice.tenant.pk, inspect(picture())))
-    [claimed] = claims.submits(1)
+    waiting = make_generation(alice, image=inputs.store(alice.tenant.pk, inspect(image_bytes())))
+    [claimed] = claims.claim_submits(1)
     steps.advance(claimed)
     waiting.refresh_from_db()
     assert (waiting.status, waiting.consecutive_failures, waiting.attempts.count()) == (Status.QUEUED, 0, 0)
@@ -89,9 +89,9 @@ def test_without_a_place_it_waits_as_if_nothing_had_been(
 def test_an_hour_of_our_own_queue_fails_nobody(alice: Caller, settings: Any, bucket: Any, upstream: Upstream) -> None:
     settings.UPSTREAM_CONCURRENCY, settings.SUBMIT_DEADLINE = 1, 60
     put_in(alice, Status.RUNNING)[0]
-    waiting = make_generation(alice, image=inputs.store(alice.tenant.pk, inspect(picture())))
+    waiting = make_generation(alice, image=inputs.store(alice.tenant.pk, inspect(image_bytes())))
     Generation.objects.filter(pk=waiting.pk).update(created_at=timezone.now() - timedelta(hours=2))
-    [claimed] = claims.submits(1)
+    [claimed] = claims.claim_submits(1)
     steps.advance(claimed)
     waiting.refresh_from_db()
     assert waiting.status == Status.QUEUED
@@ -107,8 +107,8 @@ def test_many_workers_take_no_more_than_the_places(alice: Caller, settings: Any)
     def start(generation: Generation) -> None:
         barrier.wait()
         try:
-            steps._started(generation)
-        except rate_limit.NotYet:
+            submit._start_attempt(generation)
+        except rate_limit.RateLimited:
             pass
         finally:
             connection.close()
@@ -127,7 +127,7 @@ def test_a_sweep_keeps_the_pace_and_the_order(
 ) -> None:
     settings.UPSTREAM_RPM = 600  # ten a second
     monkeypatch.setattr(leases, "RUN_SECONDS", 1.5)
-    image = inputs.store(alice.tenant.pk, inspect(picture()))
+    image = inputs.store(alice.tenant.pk, inspect(image_bytes()))
     rows = [make_generation(alice, image=image) for _ in range(40)]
     for number, row in enumerate(rows):
         Generation.objects.filter(pk=row.pk).update(due_at=timezone.now() - timedelta(seconds=100 - number))

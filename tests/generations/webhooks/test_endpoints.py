@@ -206,6 +206,7 @@ def test_of_many_creates_at_the_same_time_no_more_than_twenty_succeed(alice: Cal
     ready = threading.Barrier(5)
 
     def create() -> None:
+        """Create an endpoint at the same time as the other threads, and note the outcome."""
         ready.wait()
         try:
             make_endpoint(alice)

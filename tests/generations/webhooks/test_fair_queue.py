@@ -260,7 +260,7 @@ def test_a_worker_run_that_is_asked_to_stop_waits_for_a_delivery_no_longer_than_
 def test_an_error_in_a_delivery_is_logged_and_harms_no_other_delivery(
     alice: Caller, receiver: Receiver, monkeypatch: Any, caplog: Any
 ) -> None:
-    """The row is one that the service can not have written."""
+    """The service can not have written such a row."""
     make_endpoint(alice, receiver.url)
     bad, _ = make_failed(alice), make_failed(alice)
     Delivery.objects.filter(generation=bad).update(format="novita", generation=None)

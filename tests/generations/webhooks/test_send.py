@@ -1,4 +1,4 @@
-"""One attempt against a real receiver: the POST, the effect of each answer, and hostile receivers."""
+"""An attempt against a real receiver: the POST, the effect of each answer, and hostile receivers."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""A webhook secret is in no database row, log, panel page, audit entry or answer, except the answer that creates it."""
+"""No row, log, panel page or audit entry holds a webhook secret. Only the answer that creates a secret shows it."""
 
 import logging
 from typing import Any

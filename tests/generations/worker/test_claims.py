@@ -47,7 +47,7 @@ def copies(row: Generation, count: int, **changed: Any) -> None:
 def test_ten_thousand_of_one_tenant_do_not_stand_before_the_first_of_another(alice: Caller, bob: Caller) -> None:
     copies(make_generation(alice), 10_000)
     his = make_generation(bob)
-    claimed = claims.submits(8)
+    claimed = claims.claim_submits(8)
     assert his.pk in {one.pk for one in claimed}
     assert Counter(one.tenant_id for one in claimed) == {alice.tenant.pk: 7, bob.tenant.pk: 1}
 
@@ -55,22 +55,22 @@ def test_ten_thousand_of_one_tenant_do_not_stand_before_the_first_of_another(ali
 def test_who_has_many_under_way_waits_for_those_that_have_none(alice: Caller, bob: Caller) -> None:
     copies(make_generation(alice), 20)
     copies(make_generation(bob), 20)
-    claimed = claims.submits(6, Counter({alice.tenant.pk: 4}))
+    claimed = claims.claim_submits(6, Counter({alice.tenant.pk: 4}))
     assert Counter(one.tenant_id for one in claimed) == {bob.tenant.pk: 5, alice.tenant.pk: 1}
 
 
 def test_of_one_tenant_the_oldest_due_are_first(alice: Caller) -> None:
     copies(make_generation(alice), 20)
     due = list(Generation.objects.order_by("due_at").values_list("pk", flat=True))
-    assert [one.pk for one in claims.submits(5)] == due[:5]
-    assert [one.pk for one in claims.submits(5)] == due[5:10]
+    assert [one.pk for one in claims.claim_submits(5)] == due[:5]
+    assert [one.pk for one in claims.claim_submits(5)] == due[5:10]
 
 
 def test_without_room_at_the_upstream_only_test_keys_go(alice: Caller) -> None:
     live, test = make_generation(alice), make_generation(alice)
     Generation.objects.filter(pk=test.pk).update(test=True)
-    assert [one.pk for one in claims.submits(5, live=False)] == [test.pk]
-    assert [one.pk for one in claims.submits(5)] == [live.pk]
+    assert [one.pk for one in claims.claim_submits(5, live=False)] == [test.pk]
+    assert [one.pk for one in claims.claim_submits(5)] == [live.pk]
 
 
 def test_each_lane_has_its_own_and_says_what_was_due(alice: Caller) -> None:
@@ -80,9 +80,9 @@ def test_each_lane_has_its_own_and_says_what_was_due(alice: Caller) -> None:
     was_due = timezone.now() - timedelta(seconds=7)
     Generation.objects.update(due_at=was_due)
     for lane, row, lease in (
-        (claims.polls, running, leases.POLL_LEASE),
-        (claims.others, copying, leases.CLAIM_LEASE),
-        (claims.submits, queued, leases.CLAIM_LEASE),
+        (claims.claim_polls, running, leases.POLL_LEASE),
+        (claims.claim_others, copying, leases.CLAIM_LEASE),
+        (claims.claim_submits, queued, leases.CLAIM_LEASE),
     ):
         [one] = lane(10)
         assert one.pk == row.pk
@@ -111,7 +111,7 @@ def test_claims_at_one_moment_share_no_row(alice: Caller) -> None:
 
     def claim() -> None:
         barrier.wait()
-        while claimed := claims.submits(7):
+        while claimed := claims.claim_submits(7):
             with guard:
                 taken.update(one.pk for one in claimed)
         connection.close()
@@ -121,7 +121,7 @@ def test_claims_at_one_moment_share_no_row(alice: Caller) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    left = claims.submits(200)  # what one passed over because another had it locked
+    left = claims.claim_submits(200)  # what one passed over because another had it locked
     taken.update(one.pk for one in left)
     assert (len(taken), set(taken.values())) == (200, {1})
 
@@ -130,7 +130,7 @@ def test_many_that_render_on_are_put_off_by_one_write(alice: Caller, monkeypatch
     mine = put_in(alice, Status.RUNNING)[0]
     copies(mine, 50)
     Generation.objects.update(due_at=timezone.now() - timedelta(seconds=1))
-    claimed = claims.polls(100)
+    claimed = claims.claim_polls(100)
     later = timezone.now() + timedelta(seconds=5)
     [moved] = (one for one in claimed if one.pk == mine.pk)
     lost = next(one for one in claimed if one.pk != mine.pk)
@@ -149,7 +149,7 @@ def test_many_that_render_on_are_put_off_by_one_write(alice: Caller, monkeypatch
 
 
 @pytest.mark.skipif("connection.vendor != 'postgresql'", reason="how PostgreSQL reads them")
-@pytest.mark.parametrize("lane", [claims.polls, claims.others, claims.submits])
+@pytest.mark.parametrize("lane", [claims.claim_polls, claims.claim_others, claims.claim_submits])
 def test_claims_are_read_off_their_indexes(alice: Caller, lane: Any) -> None:
     """With many finished rows, and so many waiting that a sort of them would be seen."""
     copies(put_in(alice, Status.RUNNING)[0], 300)
@@ -182,9 +182,9 @@ def test_a_row_that_a_host_had_locked_when_it_was_cut_off_is_claimed_soon(alice:
     try:
         cut_off.connection.execute("BEGIN")
         cut_off.connection.execute("SELECT 1 FROM generations_generation FOR UPDATE")
-        assert claims.polls(1) == []
+        assert claims.claim_polls(1) == []
         ends = time.monotonic() + 10
-        while not (claimed := claims.polls(1)):
+        while not (claimed := claims.claim_polls(1)):
             assert time.monotonic() < ends, "it is locked for as long as the server believes that somebody is there"
             time.sleep(0.05)
     finally:

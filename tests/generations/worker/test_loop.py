@@ -16,9 +16,11 @@ from generations.media.images import inspect
 from generations.models import Generation, Slot, Worker
 from generations.reports import worker_hosts
 from generations.worker import loop
+from generations.worker.poll_batch import PollBatch
+from generations.worker.thread_pool import open_pool
 from tests.generations.test_lifecycle import put_in
 from tests.support.factories import Caller, make_generation
-from tests.support.images import mp4, picture
+from tests.support.images import image_bytes, mp4
 from tests.support.upstream import Upstream
 from tests.support.worker import count_wakeups
 
@@ -28,7 +30,7 @@ Status = Generation.Status
 
 @pytest.fixture
 def generations(alice: Caller, bucket: Any, upstream: Upstream) -> list[Generation]:
-    image = inputs.store(alice.tenant.pk, inspect(picture()))
+    image = inputs.store(alice.tenant.pk, inspect(image_bytes()))
     return [make_generation(alice, image=image) for _ in range(20)]
 
 
@@ -150,15 +152,15 @@ def test_a_sweep_removes_what_a_delete_left_in_the_bucket(alice: Caller, bucket:
 def test_who_has_polls_waiting_looks_again_as_soon_as_half_of_those_begun_are_done(
     threads: int, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(loop, "SHORT", 30.0)
-    monkeypatch.setattr(loop, "LOOK_EVERY", 30.0)
+    monkeypatch.setattr(loop, "MAX_WAIT_SECONDS", 30.0)
+    monkeypatch.setattr(loop, "ITERATION_SECONDS", 30.0)
     may_end = threading.Semaphore(0)
-    with loop._crew("poll", threads, loop.POLLS_AHEAD * threads, lambda _: may_end.acquire()) as polling:
-        half, rested = loop._batch(polling), threading.Event()
-        polling.begin(range(polling.size - half + 1))  # with one more done there is room for half as many
+    with open_pool("poll", threads, loop.POLLS_PER_THREAD * threads, lambda _: may_end.acquire()) as polling:
+        half, rested = loop._min_claim(polling), threading.Event()
+        polling.start(range(polling.size - half + 1))  # with one more done there is room for half as many
 
         def rest() -> None:
-            loop._rest(set(), polling, loop.PollBatch(), hurry=True)
+            loop._wait(set(), polling, PollBatch(), want_polls=True)
             rested.set()
 
         looking = threading.Thread(target=rest)

@@ -15,9 +15,11 @@ README = (ROOT / "README.md").read_text()
 RUNBOOK = (ROOT / "deploy" / "RUNBOOK.md").read_text()
 PROMISES = (ROOT / "tests" / "PROMISES.md").read_text()
 GUIDE = [path.read_text() for path in sorted((ROOT / "seedance_service" / "docs" / "guide").glob("*.md"))]
-TEXTS = "\n".join([README, RUNBOOK, *GUIDE, *(render() for render in tables.TABLES.values())])
-DOCUMENTS = ["README.md", "ARCHITECTURE.md", "deploy/RUNBOOK.md", *(f"docs/{name}" for name in tables.TABLES)]
+DEVELOPMENT = (ROOT / "docs" / "DEVELOPMENT.md").read_text()
+DOCUMENTS = ["README.md", "ARCHITECTURE.md", "deploy/RUNBOOK.md", "docs/DEVELOPMENT.md"]
+DOCUMENTS += [f"docs/{name}" for name in tables.TABLES]
 SETTINGS = sorted(env.documented)
+TEXTS = "\n".join([README, RUNBOOK, DEVELOPMENT, *GUIDE, *(render() for render in tables.TABLES.values())])
 
 
 def variables_of(path: str) -> set[str]:
@@ -34,6 +36,10 @@ def sections_of(document: Path) -> set[str]:
     """Return the anchors of a Markdown file's headings, as GitHub forms them."""
     titles = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 170
 
 
 def test_every_setting_that_is_read_is_in_the_table_of_settings() -> None:
@@ -89,8 +95,8 @@ def test_every_link_to_a_file_or_a_section_leads_somewhere(document: str) -> Non
 
 
 def test_the_locks_name_no_place_to_download_from() -> None:
-    for lock in ("run.txt", "dev.txt"):
-        assert "://" not in (ROOT / "requirements" / lock).read_text()
+    for lock in ("requirements/run.txt", "requirements/dev.txt", "tests/contract/openapi-python-client.txt"):
+        assert "://" not in (ROOT / lock).read_text()
     assert '"resolved"' not in (ROOT / "tests" / "sdk" / "package-lock.json").read_text()
 
 

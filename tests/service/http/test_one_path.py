@@ -32,7 +32,7 @@ from tenants.api.base import ApiView, respond
 from tenants.models import LedgerEntry
 from tests.generations.test_lifecycle import put_in
 from tests.support.factories import ACTOR, Caller
-from tests.support.images import base64_of, picture
+from tests.support.images import base64_of, image_bytes
 
 pytestmark = pytest.mark.usefixtures("bucket")
 
@@ -179,7 +179,7 @@ def test_an_id_of_the_callers_is_told_again_and_a_bad_one_is_not(alice: Caller) 
 
 
 @pytest.mark.parametrize(
-    "body", [URL, {**URL, "image": base64_of(picture())}, {**URL, "prompt": "ä", "last_image": URL["image"]}]
+    "body", [URL, {**URL, "image": base64_of(image_bytes())}, {**URL, "prompt": "ä", "last_image": URL["image"]}]
 )
 @pytest.mark.parametrize("path", CREATES)
 def test_two_creates_are_answered_recorded_and_logged_alike(

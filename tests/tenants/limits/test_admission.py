@@ -21,7 +21,7 @@ from tenants.limits import admission, counters
 from tenants.models import LedgerEntry, Tenant, Window
 from tenants.money import reconcile
 from tests.support.factories import Caller, make_generation
-from tests.support.images import base64_of, picture
+from tests.support.images import base64_of, image_bytes
 
 pytestmark = [pytest.mark.usefixtures("bucket"), pytest.mark.django_db(transaction=True)]
 BODY = {"image": "https://example.com/a.png", "resolution": "480p", "metadata": {"team": "web", "zone": "ä"}}
@@ -111,7 +111,7 @@ def _just_before_it_is_run(monkeypatch: Any, change: Callable[[], Any]) -> None:
 
 
 def test_an_input_image_that_is_given_up_meanwhile_is_stored_again(alice: Caller, plans: list[bool]) -> None:
-    body = base64_of(picture())
+    body = base64_of(image_bytes())
     assert create(alice, image=body).status_code == 202
     keep = inputs.store
 

@@ -1,0 +1,85 @@
+"""A generation's page shows result, timeline and charge, and offers the available actions."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from generations.admin import action_pages, generation_page
+from generations.bucket.errors import StorageError
+from generations.models import Generation
+from tests.generations.admin.rows import LIST, page_url, put_in_or_cancel
+from tests.generations.test_lifecycle import REACHABLE_STATUSES, put_in
+from tests.http_client import Client
+from tests.support.factories import Caller, make_generation
+from tests.support.panel import log_in_staff
+
+pytestmark = pytest.mark.one_database
+
+NAMES = {"nudge": "run_now"}  # the action whose address has another name
+
+
+@pytest.mark.parametrize("status", REACHABLE_STATUSES)
+def test_the_page_shows_every_event_and_the_available_actions(admin_client: Client, alice: Caller, status: str) -> None:
+    g, _ = put_in(alice, status)
+    text = admin_client.get(page_url(g)).content.decode()
+    for event in g.events.all():
+        assert generation_page.format_status(event.status) in text
+    assert ("<video" in text) == (status == "succeeded")
+    offered = set(re.findall(rf'href="[^"]*/{g.pk}/([a-z-]+)/?"', text)) - {"change", "history", "video"}
+    assert {NAMES.get(path, path.replace("-", "_")) for path in offered} == set(action_pages.available_actions(g))
+
+
+def test_the_video_plays_by_a_fresh_url_each_time(admin_client: Client, alice: Caller) -> None:
+    g, _ = put_in(alice, "succeeded")
+    assert page_url(g, "video") in admin_client.get(page_url(g)).content.decode()
+    response = admin_client.get(page_url(g, "video"))
+    assert response.status_code == 302
+    assert "X-Amz-Signature" in response["Location"]
+    Generation.objects.filter(pk=g.pk).update(deleted_at=timezone.now())
+    assert admin_client.get(page_url(g, "video")).status_code == 404
+    assert Client().get(page_url(g, "video")).status_code == 302  # to the login
+    assert log_in_staff().get(page_url(g, "video")).status_code == 404
+
+
+def test_the_page_opens_without_the_keys_of_s3(admin_client: Client, alice: Caller, monkeypatch: Any) -> None:
+    def fail(*args: Any, **options: Any) -> str:
+        raise StorageError("NoCredentialsError")
+
+    g, _ = put_in(alice, "succeeded")
+    monkeypatch.setattr("generations.bucket.signed_urls.sign", fail)
+    for address in (page_url(g), LIST):
+        assert admin_client.get(address).status_code == 200
+    assert admin_client.get(page_url(g, "video")).status_code == 503
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.0 s"), (9.96, "10.0 s"), (10, "10 s"), (200, "3 min 20 s"), (18600, "5 h 10 min"), (273600, "3 d 4 h")],
+)
+def test_a_span_of_time_is_rounded_to_two_units(seconds: float, text: str) -> None:
+    assert generation_page.format_span(timedelta(seconds=seconds)) == text
+
+
+@pytest.mark.parametrize(
+    ("status", "charge"),
+    [
+        ("running", "0.088209 USD held, not yet charged"),
+        ("succeeded", "0.088209 USD charged"),
+        ("failed", "Not charged. 0.088209 USD was held and released."),
+        ("cancelled", "Not charged. 0.088209 USD was held and released."),
+    ],
+)
+def test_the_page_shows_what_the_generation_cost(admin_client: Client, alice: Caller, status: str, charge: str) -> None:
+    g = put_in_or_cancel(alice, status)
+    assert f'<dd id="charge">{charge}</dd>' in admin_client.get(page_url(g)).content.decode()
+
+
+def test_the_page_shows_that_a_test_generation_costs_nothing(
+    admin_client: Client, alice: Caller, settings: Any
+) -> None:
+    settings.SANDBOX_BASE_URL = "http://127.0.0.1:9"
+    g = make_generation(alice.with_key(test=True))
+    assert '<dd id="charge">Not charged: test mode.' in admin_client.get(page_url(g)).content.decode()
