@@ -86,7 +86,7 @@ def after_a_day(
         assert answer.status_code == 500
         for what, secret in secrets.items():
             assert secret not in answer.content.decode(), what
-    wakeups.ring()
+    wakeups.wake_worker()
     return secrets
 
 
