@@ -122,7 +122,7 @@ def _store_and_admit(
         admission.check_capacity(key, record.charges(generation))
     _store_images(generation, checked)
     limit_usage = _admit(generation, checked, [audit_entry(generation)] if audit_entry else [])
-    wakeups.ring()
+    wakeups.wake_worker()
     return Accepted(generation, limit_usage)
 
 
