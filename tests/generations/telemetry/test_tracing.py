@@ -36,6 +36,8 @@ class Collector:
         collector = self
 
         class Handler(BaseHTTPRequestHandler):
+            """The handler of export requests."""
+
             def do_POST(self) -> None:
                 content = self.rfile.read(int(self.headers["Content-Length"]))
                 if self.headers.get("Content-Encoding") == "gzip":
@@ -77,12 +79,14 @@ class Collector:
 
 @pytest.fixture
 def receiver(settings: Any) -> Iterator[Receiver]:
+    """Yield a receiver of webhooks."""
     with run_receiver(settings) as receiver:
         yield receiver
 
 
 @pytest.fixture
 def collector(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
+    """Switch traces on, and yield the collector to which they are sent."""
     collector = Collector()
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
     settings.TRACES = True
