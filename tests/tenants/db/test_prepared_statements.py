@@ -89,14 +89,14 @@ def test_a_select_finds_what_the_orm_finds(alice: Caller, bob: Caller) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_of_many_rings_at_once_the_first_goes_out_and_one_more_for_the_rest(monkeypatch: Any) -> None:
-    monkeypatch.setattr(wakeups, "QUIET", 0.2)
+    monkeypatch.setattr(wakeups, "QUIET_SECONDS", 0.2)
     monkeypatch.setattr(leases, "WAKE_UP_LEASE", timedelta(0))  # each ring that is made goes out
-    assert wakeups.ring()
-    assert [wakeups.ring() for _ in range(50)] == [False] * 50
+    assert wakeups.wake_worker()
+    assert [wakeups.wake_worker() for _ in range(50)] == [False] * 50
     assert OrmQ.objects.count() == 1
     assert count_wakeups() == 2
     time.sleep(0.25)
-    assert wakeups.ring()
+    assert wakeups.wake_worker()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -104,10 +104,10 @@ def test_a_machine_without_threads_puts_no_ring_off(monkeypatch: Any) -> None:
     def no_thread(thread: Any) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(wakeups, "QUIET", 60.0)
+    monkeypatch.setattr(wakeups, "QUIET_SECONDS", 60.0)
     monkeypatch.setattr(leases, "WAKE_UP_LEASE", timedelta(0))
-    assert wakeups.ring()
+    assert wakeups.wake_worker()
     with monkeypatch.context() as full:
         full.setattr(threading.Thread, "start", no_thread)
-        assert [wakeups.ring() for _ in range(2)] == [True, True]  # each by itself
+        assert [wakeups.wake_worker() for _ in range(2)] == [True, True]  # each by itself
     assert OrmQ.objects.count() == 3
