@@ -96,7 +96,7 @@ def _server() -> Finding:
 
 def of_broker() -> Iterator[Finding]:
     try:
-        wakeups.ping()
+        wakeups.check_broker()
     except Exception as error:  # each broker has a client, and errors, of its own
         fact = f"it does not answer: {type(error).__name__}"
         yield Finding("broker", WRONG, fact, "Set BROKER_URL to a broker that answers, or to orm.")

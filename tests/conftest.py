@@ -103,7 +103,7 @@ def pytest_runtest_teardown() -> None:
 @pytest.fixture(autouse=True)
 def _clear_caches() -> None:
     """Forget the callers, generations and wake-ups of earlier tests."""
-    wakeups._later = wakeups.Later()
+    wakeups._coalescer = wakeups.Coalescer()
     throttle.clear()
     cached_keys.clear()
     eta._cached.clear()

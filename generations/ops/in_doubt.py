@@ -103,7 +103,7 @@ def _resolve(
         changes = {**facts, "usd_at_risk": amounts.format_usd(generation.price_micro)}
         audit.record(actor, f"doubt: {action}", generation.tenant, str(generation.pk), changes)
         failpoint("doubt_before_commit")
-    wakeups.ring()
+    wakeups.wake_worker()
 
 
 def _check_task(generation: Generation, upstream_id: str) -> None:

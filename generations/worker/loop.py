@@ -62,7 +62,7 @@ def run() -> int:
                 wakeups.free_slot(slot)
                 tracing.flush()
         if not must_stop and _is_anything_live():
-            wakeups.ring()
+            wakeups.wake_worker()
     batch.release([])
     batch.write()
     return count

@@ -55,7 +55,7 @@ def ledger_kinds(generation: Generation) -> list[str]:
 def await_wakeup() -> None:
     """Wait until the wake-up that was delayed for a moment, if any, has been sent."""
     for thread in threading.enumerate():
-        if thread.name == "ring":
+        if thread.name == "wake-up":
             thread.join()
 
 

@@ -44,7 +44,7 @@ def test_a_submit_sends_exactly_what_was_recorded(queued: Generation, upstream: 
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_attempt_is_on_record_before_the_upstream_hears_of_it(queued: Generation, upstream: Upstream) -> None:
+def test_the_attempt_is_committed_before_the_upstream_receives_it(queued: Generation, upstream: Upstream) -> None:
     states: list[Any] = []
 
     def answer(handler: Any) -> Any:
