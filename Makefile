@@ -63,7 +63,7 @@ docs: .venv/dev.stamp  ## write the tables in docs/ (settings, error codes, acti
 SECONDS ?= 110
 SEED ?= 1
 
-contract: .venv/dev.stamp  ## test the running service with Schemathesis and openapi.json (SECONDS=110 SEED=1)
+contract: .venv/dev.stamp tests/sdk/node_modules/.stamp var/contract/openapi-python-client/.stamp  ## test the running service with generated clients and Schemathesis (SECONDS=110 SEED=1)
 	@$(PY) -m tests.contract --seconds $(SECONDS) --seed $(SEED)
 
 check: .venv/dev.stamp  ## run everything that CI runs
@@ -85,6 +85,8 @@ check: .venv/dev.stamp  ## run everything that CI runs
 lock: .venv/dev.stamp  ## compile the locks from requirements/*.in
 	cd requirements && for name in run dev; do ../.venv/bin/uv pip compile -q --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-emit-index-url $$name.in -o $$name.txt || exit 1; done
+	cd tests/contract && ../../.venv/bin/uv pip compile -q --universal --python-version 3.11 \
+		--generate-hashes --no-header --no-emit-index-url openapi-python-client.in -o openapi-python-client.txt
 
 clean:  ## remove everything that was installed; var/ with all state stays
 	rm -rf .venv tests/sdk/node_modules
@@ -100,7 +102,13 @@ clean:  ## remove everything that was installed; var/ with all state stays
 	@$(PY) deploy/install.py requirements/run.txt
 	@touch $@
 
-# The test of the npm SDK needs node. It is skipped without node, and in CI a missing node is a failure.
+# The generator of Python clients has an environment of its own: the service needs none of its dependencies.
+var/contract/openapi-python-client/.stamp: tests/contract/openapi-python-client.txt | .venv/bin/python
+	@python3 -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+# The tests of npm packages need node. They are skipped without node, and in CI a missing node is a failure.
 tests/sdk/node_modules/.stamp: tests/sdk/package-lock.json
 	@mkdir -p $(@D)
 	@if command -v npm >/dev/null; then cd tests/sdk && npm ci --silent --ignore-scripts --no-audit --no-fund; fi

@@ -103,7 +103,7 @@ def _check_server() -> Finding:
 def check_broker() -> Iterator[Finding]:
     """Check that the queue answers."""
     try:
-        wakeups.ping()
+        wakeups.check_broker()
     except Exception as error:  # each broker has its own client with its own errors
         fact = f"the broker does not answer: {type(error).__name__}"
         yield Finding("broker", WRONG, fact, "Set BROKER_URL to a broker that answers, or to orm.")
@@ -161,7 +161,7 @@ def _status(url: str) -> int | str:
 def check_upstream() -> Iterator[Finding]:
     """Check that the upstream answers and accepts the key, by a request that costs nothing, and its clock."""
     try:
-        at = novita.greet(novita.account(test=False))
+        at = novita.check_account(novita.account(test=False))
     except UpstreamError as error:
         fix = "Check NOVITA_API_KEY and the balance in the upstream's console; the panel shows when submits are paused."
         if "failed" in str(error):

@@ -158,7 +158,7 @@ class JsonBoolean(serializers.BooleanField):
 
 
 class Choice(serializers.ChoiceField):
-    """One of a few values, compared with its type: "5" is not 5."""
+    """A choice of a few values, which are compared with their type: "5" is not 5."""
 
     def to_internal_value(self, data: Any) -> Any:
         data = integer_if_whole(data)

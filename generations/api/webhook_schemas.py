@@ -75,7 +75,7 @@ class EndpointRow(serializers.Serializer[Any]):
 
 
 class NewEndpoint(EndpointRow):
-    secret = serializers.CharField(help_text="Shown only in this answer.")
+    secret = serializers.CharField(help_text="Present in this answer alone.")
 
 
 class EndpointList(serializers.Serializer[Any]):
@@ -83,7 +83,7 @@ class EndpointList(serializers.Serializer[Any]):
 
 
 class NewSecret(serializers.Serializer[Any]):
-    secret = serializers.CharField(help_text="Shown only in this answer.")
+    secret = serializers.CharField(help_text="Present in this answer alone.")
     previous_secret_until = serializers.DateTimeField(
         allow_null=True, help_text="When the previous secret stops signing."
     )

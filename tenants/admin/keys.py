@@ -70,8 +70,9 @@ REVOKE = ActionPage(
 
 
 class CreateKeyPermissionMixin:
-    """Say who may create keys, as a method: unfold reads permissions that are given by name from the database, which
-    may not be migrated yet.
+    """The permission to create keys, as a method of a ModelAdmin.
+
+    unfold looks up permission names in the database, which may not be migrated yet.
     """
 
     def has_create_key_permission(self, request: HttpRequest, obj: Any = None) -> bool:

@@ -1,6 +1,7 @@
-"""`python -m tests.contract`: Schemathesis from openapi.json at the whole running service, each check, both entrances.
+"""`python -m tests.contract`: whether the running service and openapi.json agree, in both APIs.
 
-It fails on every answer that the document does not have, and on every 500, whoever it was for.
+First, clients generated from openapi.json make a video each. Then Schemathesis calls every operation with every check.
+The run fails on each answer that the document does not have, and on every 500.
 """
 
 import argparse
@@ -13,23 +14,25 @@ import tempfile
 from pathlib import Path
 
 from deploy import stack
+from tests.contract import generated_clients
 from tests.contract.rows import Alice
 from tests.contract.service import Service
 
 HERE = Path(__file__).parent
 parser = argparse.ArgumentParser(prog="python -m tests.contract", description=__doc__)
-parser.add_argument("--seconds", type=int, default=110, help="of calls")
-parser.add_argument("--seed", type=int, default=1, help="of what is drawn: the same seed draws the same")
-parser.add_argument("--keep", type=Path, help="a folder for logs and the database; a temporary one, if not given")
+parser.add_argument("--seconds", type=int, default=110, help="how long Schemathesis calls the service")
+parser.add_argument("--seed", type=int, default=1, help="the seed of Schemathesis: the same seed makes the same calls")
+parser.add_argument("--keep", type=Path, help="a folder for logs and the database; by default a temporary one")
 
 
-def schemathesis(service: Service, folder: Path, seconds: int, seed: int) -> bool:
-    known, keys = folder / "rows.json", folder / "keys.json"
-    known.write_text(json.dumps(Alice(service).rows()))
+def run_schemathesis(service: Service, folder: Path, seconds: int, seed: int) -> bool:
+    """Run Schemathesis against the service. Return whether no check failed."""
+    rows, keys = folder / "rows.json", folder / "keys.json"
+    rows.write_text(json.dumps(Alice(service).create_rows()))
     keys.write_text(json.dumps({"auth": [_identity(name, key) for name, key in service.keys.items()]}))
     command = [str(stack.BIN / "schemathesis"), "--config-file", str(HERE / "schemathesis.toml"), "run", "openapi.json"]
     command += ["--url", service.url, "--max-time", str(seconds), "--seed", str(seed), "--no-color"]
-    env = {**os.environ, "CONTRACT": str(known), "CONTRACT_KEYS": str(keys), "PYTHONPATH": str(stack.ROOT)}
+    env = {**os.environ, "CONTRACT": str(rows), "CONTRACT_KEYS": str(keys), "PYTHONPATH": str(stack.ROOT)}
     return subprocess.run(command, cwd=stack.ROOT, env=env, check=False).returncode == 0
 
 
@@ -38,21 +41,24 @@ def _identity(name: str, key: str) -> dict[str, object]:
 
 
 def main() -> int:
-    given = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what is stopped leaves nothing behind
+    """Run the clients and Schemathesis. Return the exit status."""
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the service is stopped
     with tempfile.TemporaryDirectory(prefix="contract-") as temporary:
-        folder = given.keep or Path(temporary)
+        folder = options.keep or Path(temporary)
         service = Service(folder)
         try:
-            held = schemathesis(service, folder, given.seconds, given.seed)
+            with tempfile.TemporaryDirectory(prefix="clients-") as clients:
+                failures = generated_clients.failures(service, Path(clients))
+            passed = run_schemathesis(service, folder, options.seconds, options.seed)
         finally:
             service.stop()
-        failures = service.failures()
+        failures += service.failures()
     print("\n".join(failures), end="")
-    if held and not failures:
+    if passed and not failures:
         return 0
-    again = f"make contract SEED={given.seed} SECONDS={given.seconds}"
-    print(f"The service and openapi.json differ, or it failed. The same again: {again}", file=sys.stderr)
+    command = f"make contract SEED={options.seed} SECONDS={options.seconds}"
+    print(f"The service and openapi.json differ, or a request failed. To repeat the run: {command}", file=sys.stderr)
     return 1
 
 

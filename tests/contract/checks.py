@@ -1,6 +1,4 @@
-"""What Schemathesis does not ask by itself: whether the code of each error is one that the document has for it, and
-whether each operation was reached at all.
-"""
+"""Two checks beside those of Schemathesis: each error code is documented, and each operation succeeds once."""
 
 import json
 from pathlib import Path
@@ -12,42 +10,45 @@ DOCUMENT: dict[str, Any] = json.loads((Path(__file__).parents[2] / "openapi.json
 
 
 def resolved(part: dict[str, Any]) -> Any:
-    """What the part refers to within the document, or the part itself."""
-    found: Any = DOCUMENT
+    """Return the part of the document that a reference names, or the part itself if it is no reference."""
+    target: Any = DOCUMENT
     for name in part.get("$ref", "").split("/")[1:]:
-        found = found[name]
-    return found if "$ref" in part else part
+        target = target[name]
+    return target if "$ref" in part else part
 
 
-def words(error: dict[str, Any]) -> str:
-    """What a program reads of an error, at either entrance."""
+def code_of(error: dict[str, Any]) -> str:
+    """Return the code that a program reads, in the error format of either API."""
     return str(error["reason"] if "reason" in error else error["code"])
 
 
-def documented(case: Any, status: int) -> set[str]:
+def documented_codes(case: Any, status: int) -> set[str]:
+    """Return the codes that the document has for this status of the case's operation."""
     answer = resolved(DOCUMENT["paths"][case.path][case.operation.method.lower()]["responses"].get(str(status), {}))
-    examples = [one for media in answer.get("content", {}).values() for one in media["examples"].values()]
-    return {words(resolved(one)["value"]) for one in examples}
+    examples = [example for media in answer.get("content", {}).values() for example in media["examples"].values()]
+    return {code_of(resolved(example)["value"]) for example in examples}
 
 
 @schemathesis.check
 def every_code_is_documented(context: Any, response: Any, case: Any) -> None:
-    """Each answer of an error is one of its operation's examples; 405 is of none, since no operation was meant."""
+    """Check that the code of an error is an example of the operation. A 405 belongs to no operation."""
     if response.status_code >= 400 and response.status_code != 405:
-        told = words(response.json())
-        assert told in documented(case, response.status_code), f"{told} is no code of {case.operation.label}"
+        code = code_of(response.json())
+        assert code in documented_codes(case, response.status_code), f"{code} is no code of {case.operation.label}"
 
 
 @schemathesis.check
 class EveryOperationIsReached:
+    """The check that each operation that was called succeeded at least once."""
+
     def __init__(self) -> None:
-        self._asked, self._reached = set[str](), set[str]()
+        self._called, self._reached = set[str](), set[str]()
 
     def after_response(self, context: Any, response: Any, case: Any) -> None:
-        self._asked.add(case.operation.label)
+        self._called.add(case.operation.label)
         if response.status_code < 400:
             self._reached.add(case.operation.label)
 
     def after_run(self, context: Any) -> None:
-        missed = sorted(self._asked - self._reached)
-        assert not missed, f"refused all the time: {missed}"
+        missed = sorted(self._called - self._reached)
+        assert not missed, f"never succeeded: {missed}"

@@ -1,6 +1,6 @@
-"""What no schema can say: which text is a picture, which rows there are, what a page's cursor is.
+"""Values that no schema can describe: texts that are images, ids of existing rows, the cursor of a page.
 
-Schemathesis loads this module. CONTRACT names the file of what rows.py made.
+Schemathesis loads this module. The variable CONTRACT names the file of the rows that rows.py created.
 """
 
 import itertools
@@ -17,17 +17,17 @@ from schemathesis.core.failures import AcceptedNegativeData
 from schemathesis.transport.serialization import Binary
 
 from seedance_service.docs.openapi import examples
-from tests.contract import checks  # noqa: F401  # they register themselves
+from tests.contract import checks  # noqa: F401  # the checks register themselves
 from tests.support.images import base64_of, data_uri, image_bytes
 
-KNOWN: dict[str, Any] = json.loads(Path(os.environ["CONTRACT"]).read_text())
+ROWS: dict[str, Any] = json.loads(Path(os.environ["CONTRACT"]).read_text())
 FILES = [image_bytes(320, 320, "PNG"), image_bytes(), image_bytes(301, 700, "GIF"), image_bytes(5999, 2400, "WEBP")]
-TEXTS = ["https://pictures.example/1.jpg", base64_of(FILES[0]), data_uri(FILES[1]), f" {data_uri(FILES[2], 'gif')}\n"]
-IDS = [one for kind in ("generations", "endpoints", "deliveries") for one in KNOWN[kind]]
+TEXTS = ["https://images.example/1.jpg", base64_of(FILES[0]), data_uri(FILES[1]), f" {data_uri(FILES[2], 'gif')}\n"]
+IDS = [row_id for kind in ("generations", "endpoints", "deliveries") for row_id in ROWS[kind]]
 DAYS = st.dates(date(2000, 1, 1), date(2999, 12, 31)).map(str)
 CLOCKS = st.builds("{:02}:{:02}:59{}".format, st.integers(0, 23), st.integers(0, 59), st.sampled_from(("Z", "+14:00")))
 
-schemathesis.openapi.format("picture", st.sampled_from(TEXTS))
+schemathesis.openapi.format("image", st.sampled_from(TEXTS))
 schemathesis.openapi.format("binary", st.sampled_from(FILES))
 schemathesis.openapi.format("cursor", st.just("a cursor"))
 schemathesis.openapi.format("uuid", st.uuids().map(str) | st.sampled_from(IDS))
@@ -36,42 +36,45 @@ schemathesis.openapi.format("date-time", st.builds("{}T{}".format, DAYS, CLOCKS)
 
 calls = itertools.count()
 of_an_example = {
-    examples.ID: itertools.cycle(KNOWN["generations"]),
-    examples.ENDPOINT: itertools.cycle(KNOWN["endpoints"]),
-    examples.DELIVERY: itertools.cycle(KNOWN["deliveries"]),
+    examples.ID: itertools.cycle(ROWS["generations"]),
+    examples.ENDPOINT: itertools.cycle(ROWS["endpoints"]),
+    examples.DELIVERY: itertools.cycle(ROWS["deliveries"]),
 }
-spare = itertools.cycle(KNOWN["spare"])
+spare = itertools.cycle(ROWS["spare"])
 
 
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
+    """Give the call an address of its own, a short wait, and ids of rows that exist."""
     number = next(calls)
-    # From an address of its own: what a wrong key costs the next caller there is for another test.
+    # Wrong keys slow down the next caller of the same address, which is the subject of another test.
     case.headers["X-Forwarded-For"] = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
-    if "Prefer" in case.headers:  # nobody has half a minute
+    if "Prefer" in case.headers:  # a wait of half a minute is too long for this run
         case.headers["Prefer"] = re.sub(r"[0-9]+", "1", str(case.headers["Prefer"]))
     if number % 4 and re.fullmatch(r"[ -~]{1,255}", str(case.headers.get("Idempotency-Key", ""))):
-        case.headers["Idempotency-Key"] = str(number)  # else only the first body of a key would be looked at
+        case.headers["Idempotency-Key"] = str(number)  # of a repeated key, only the first body would be accepted
     for container in (case.path_parameters, case.query):
         if isinstance(container, dict):
-            container |= {name: _row(case, value) for name, value in container.items() if isinstance(value, str)}
+            container |= {
+                name: _existing_id(case, value) for name, value in container.items() if isinstance(value, str)
+            }
     if case.meta and case.meta.generation.mode.is_positive:
-        _mend(case)
+        _correct(case)
 
 
-def _row(case: Any, value: str) -> str:
-    """An id that is there, instead of an example's; and the others' rows are not deleted."""
+def _existing_id(case: Any, value: str) -> str:
+    """Return the id of an existing row for an example's id, and for a DELETE one of the rows that are spare."""
     value = next(of_an_example[value]) if value in of_an_example else value
     return next(spare) if case.method == "DELETE" and value in IDS else value
 
 
-def _mend(case: Any) -> None:
-    """What is right only beside another value, or in the mouth of its caller."""
+def _correct(case: Any) -> None:
+    """Correct the values that are valid only beside another value, or from another caller."""
     query = case.query or {}
-    if not query.get("external_id", "one"):
-        del query["external_id"]  # of an answer about one without it
+    if not query.get("external_id", "any"):
+        del query["external_id"]  # a link from a generation without an external id
     if "cursor" in query:
-        query["cursor"] = KNOWN["cursors"][case.path]
+        query["cursor"] = ROWS["cursors"][case.path]
     if case.path == "/v1/usage" and "from" in query:
         last = date.fromisoformat(query.get("to", str(datetime.now(UTC).date())))
         query["from"] = str(last - timedelta(days=date.fromisoformat(query["from"]).toordinal() % 366))
@@ -79,11 +82,14 @@ def _mend(case: Any) -> None:
         texts = {
             name: text for name, text in case.body.items() if name in ("image", "last_image") and type(text) is str
         }
-        case.body |= {name: Binary(FILES[0]) for name in texts}  # it sends them as files, a text of the JSON's too
+        case.body |= {name: Binary(FILES[0]) for name in texts}  # Schemathesis sends a text as a file, too
 
 
 @schemathesis.hook
 def filter_failure(context: Any, failure: Any, case: Any, response: Any) -> bool:
-    """Schemathesis can not judge a form with a file in it: where it puts another value into one that was made by the
-    rules, it takes the whole for one that breaks them. JSON has the same fields, and test_forms.py the forms."""
+    """Return whether the failure counts.
+
+    Schemathesis can not judge a form with a file: after it replaced the file, it takes the form for an invalid one. The
+    JSON body has the same fields, and test_multipart.py tests the forms.
+    """
     return not (isinstance(failure, AcceptedNegativeData) and case.media_type == "multipart/form-data")

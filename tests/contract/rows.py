@@ -1,4 +1,4 @@
-"""What Alice has before the first call: rows of each kind, and a cursor of each list."""
+"""The rows that Alice has before the first call: some of each kind, and a cursor of each list."""
 
 import time
 from typing import Any
@@ -8,20 +8,22 @@ import httpx
 from tests.contract.service import Service
 from tests.support.images import data_uri, image_bytes
 
-WITHIN = 60.0  # seconds for the first generations to end and to be told of
+MAX_WAIT_SECONDS = 60.0  # for the first generations to end and to be delivered
 
 
 class Alice:
+    """The tenant as whom rows are created."""
+
     def __init__(self, service: Service) -> None:
         self._http = httpx.Client(base_url=service.url, headers={"Authorization": service.keys["alice"]}, timeout=30)
         self._outside = f"http://{service.outside.host}"
 
-    def rows(self) -> dict[str, Any]:
-        """`spare`: those of which a DELETE may take one."""
-        endpoints = [self._made("webhook-endpoints", url=f"{self._outside}/hook") for _ in range(3)]
-        generations = [self._generation(data_uri(image_bytes())) for _ in range(3)]
-        generations.append(self._generation(f"{self._outside}/picture.jpg"))
-        deliveries = self._told(len(generations) * (1 + len(endpoints)))
+    def create_rows(self) -> dict[str, Any]:
+        """Create generations, endpoints and deliveries, and return their ids. A DELETE may take those in `spare`."""
+        endpoints = [self._create("webhook-endpoints", url=f"{self._outside}/hook") for _ in range(3)]
+        generations = [self._create_generation(data_uri(image_bytes())) for _ in range(3)]
+        generations.append(self._create_generation(f"{self._outside}/image.jpg"))
+        deliveries = self._wait_for_deliveries(len(generations) * (1 + len(endpoints)))
         lists = ("/v1/generations", "/v1/webhook-deliveries")
         return {
             "generations": generations[1:],
@@ -31,18 +33,18 @@ class Alice:
             "cursors": {path: self._http.get(path, params={"limit": 1}).json()["next_cursor"] for path in lists},
         }
 
-    def _generation(self, image: str) -> str:
-        return self._made("generations", image=image, resolution="480p", webhook_url=f"{self._outside}/hook")
+    def _create_generation(self, image: str) -> str:
+        return self._create("generations", image=image, resolution="480p", webhook_url=f"{self._outside}/hook")
 
-    def _made(self, kind: str, **facts: Any) -> str:
+    def _create(self, kind: str, **facts: Any) -> str:
         return str(self._http.post(f"/v1/{kind}", json=facts).raise_for_status().json()["id"])
 
-    def _told(self, count: int) -> list[str]:
-        """The deliveries, once there are so many: every generation has ended then."""
-        ends = time.monotonic() + WITHIN
+    def _wait_for_deliveries(self, count: int) -> list[str]:
+        """Return the ids of the deliveries once there are `count`: every generation has ended then."""
+        ends = time.monotonic() + MAX_WAIT_SECONDS
         while time.monotonic() < ends:
-            found = self._http.get("/v1/webhook-deliveries").json()["webhook_deliveries"]
-            if len(found) >= count:
-                return [row["id"] for row in found]
+            deliveries = self._http.get("/v1/webhook-deliveries").json()["webhook_deliveries"]
+            if len(deliveries) >= count:
+                return [row["id"] for row in deliveries]
             time.sleep(0.2)
-        raise TimeoutError("The first generations do not end.")
+        raise TimeoutError("The first generations did not end in time.")

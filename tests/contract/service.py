@@ -1,4 +1,4 @@
-"""The service as `make run` starts it, on a folder and a port of its own, and somebody outside whom it may call."""
+"""The service as `make run` starts it, with a folder and a port of its own, and an outside server that it may call."""
 
 import json
 import os
@@ -15,20 +15,22 @@ from deploy import stack
 from generations.worker.processes import die_with_parent
 from tests.support.images import image_bytes
 
-KEPT = ("PATH", "HOME", "LANG", "VIRTUAL_ENV")
+INHERITED = ("PATH", "HOME", "LANG", "VIRTUAL_ENV")
 
 
 class Outside:
-    """On loopback: a picture at every address, and thanks for every webhook."""
+    """A server on loopback with an image at every address, which accepts every webhook."""
 
     def __init__(self) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Everything)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), AnyPath)
         self._server.daemon_threads = True
         self.host = f"127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True).start()
 
 
-class Everything(BaseHTTPRequestHandler):
+class AnyPath(BaseHTTPRequestHandler):
+    """The handler of all requests to the outside server."""
+
     def do_GET(self) -> None:
         self._answer(200, image_bytes())
 
@@ -43,23 +45,23 @@ class Everything(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, *args: Any) -> None:
-        """It prints nothing."""
+        """Log nothing."""
 
 
 class Service:
-    """`make run` itself, without a name beyond this machine, and with two tenants that have no limits."""
+    """The processes of `make run`, without names beyond this machine, and with two tenants that have no limits."""
 
     def __init__(self, folder: Path) -> None:
         self.outside, self._folder = Outside(), folder
         port = stack.free_port(34_000 + os.getpid() % 3000)
         self.url = f"http://127.0.0.1:{port}"
-        self._env = {name: value for name, value in os.environ.items() if name in KEPT} | {
+        self._env = {name: value for name, value in os.environ.items() if name in INHERITED} | {
             "VAR_DIR": str(folder),
             "PORT": str(port),
             "SANDBOX_SECONDS": "0.2",
             "FETCH_ALLOW_HOSTS": self.outside.host,
             "PYTHONPATH": str(Path(__file__).parent / "offline"),
-            "PROXY_HOPS": "1",  # each wrong key comes from an address of its own, as the header says
+            "PROXY_HOPS": "1",  # X-Forwarded-For gives each wrong key an address of its own
         }
         command = [sys.executable, "deploy/run.py"]
         self._process = subprocess.Popen(
@@ -68,22 +70,23 @@ class Service:
             env=self._env,
             stdout=subprocess.PIPE,
             text=True,
-            start_new_session=True,  # a Ctrl-C goes to the runner, which stops it
+            start_new_session=True,  # Ctrl-C goes to the runner alone, which stops the service
             preexec_fn=die_with_parent,
         )
         try:
-            self._wait()
-            self.keys = {tenant: self._key(tenant) for tenant in ("alice", "bob")}
+            self._wait_until_started()
+            self.keys = {tenant: self._create_tenant(tenant) for tenant in ("alice", "bob")}
         except BaseException:
             self.stop()
             raise
 
-    def _wait(self) -> None:
+    def _wait_until_started(self) -> None:
         assert self._process.stdout is not None
         if not any("Ctrl-C stops everything" in line for line in self._process.stdout):
             raise stack.StackError(f"The service ended at its start, with {self._process.wait()}.")
 
-    def _key(self, tenant: str) -> str:
+    def _create_tenant(self, tenant: str) -> str:
+        """Create the tenant and return its key."""
         lines = (self._folder / "local.env").read_text().splitlines()
         env = {**self._env, **dict(line.split("=", 1) for line in lines)}
         command = [sys.executable, "manage.py", "tenant", "create", tenant, "--json"]
@@ -91,7 +94,7 @@ class Service:
         return str(json.loads(done.stdout)["api_key"])
 
     def failures(self) -> list[str]:
-        """What the web process wrote of its answers of 500, whoever they were for."""
+        """Return the web process's log entries of answers with 500."""
         log = (self._folder / "log" / "web.log").read_text(errors="replace")
         return re.findall(r"^.* Internal Server Error: .*\n(?:(?!\d{4}-\d\d-\d\d ).*\n)*", log, re.MULTILINE)
 

@@ -3,6 +3,7 @@
 An enum without a name here stops the making of the document.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -36,6 +37,8 @@ ENUMS: dict[str, Iterable[str | int]] = {
     "VideoModel": tuple(video_models.MODELS),
 }
 NAMES = {tuple(values): name for name, values in ENUMS.items()}
+# Values that begin with a digit can be no name of a member: generators would number the members.
+MEMBER_PREFIXES = {"AspectRatio": "RATIO_", "Duration": "SECONDS_", "Resolution": "RESOLUTION_"}
 
 OBJECTS: dict[str, Part] = {
     "Metadata": {
@@ -67,12 +70,16 @@ OBJECTS: dict[str, Part] = {
 
 def schemas() -> dict[str, Part]:
     """Return the schemas of all names in this module."""
-    enums = {name: {"type": _type(values), "enum": list(values)} for name, values in ENUMS.items()}
-    return {**enums, **OBJECTS}
+    return {**{name: _enum(name, list(values)) for name, values in ENUMS.items()}, **OBJECTS}
 
 
-def _type(values: Iterable[str | int]) -> str:
-    return "integer" if all(isinstance(value, int) for value in values) else "string"
+def _enum(name: str, values: list[str | int]) -> Part:
+    """Return the schema of an enum, with names for its members where generators find none in the values."""
+    schema: Part = {"type": "integer" if isinstance(values[0], int) else "string", "enum": values}
+    if name in MEMBER_PREFIXES:
+        members = [re.sub(r"\W", "_", f"{MEMBER_PREFIXES[name]}{value}").upper() for value in values]
+        schema["x-enum-varnames"] = members
+    return schema
 
 
 def replace_enums(part: Any) -> Any:

@@ -1,15 +1,16 @@
-"""In each process of the service, by PYTHONPATH: no name leads beyond this machine, so that nothing is asked there."""
+"""Resolve no name beyond this machine. Each process of the service loads this module by PYTHONPATH."""
 
 import socket
 from typing import Any
 
-known = socket.getaddrinfo
+getaddrinfo = socket.getaddrinfo
 
 
-def of_this_machine(host: Any, *args: Any, **options: Any) -> Any:
+def getaddrinfo_of_this_machine(host: Any, *args: Any, **options: Any) -> Any:
+    """Resolve the names of this machine, and refuse all others."""
     if host not in (None, "", "localhost", "127.0.0.1", "::1"):
-        raise socket.gaierror(socket.EAI_NONAME, "Names are not looked up here")
-    return known(host, *args, **options)
+        raise socket.gaierror(socket.EAI_NONAME, "Names of other machines are not resolved here")
+    return getaddrinfo(host, *args, **options)
 
 
-socket.getaddrinfo = of_this_machine
+socket.getaddrinfo = getaddrinfo_of_this_machine

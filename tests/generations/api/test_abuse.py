@@ -1,4 +1,4 @@
-"""Hostile JSON at both entrances: the same clear refusal on both databases, and nothing is kept of it."""
+"""Hostile JSON in both APIs: the same clear refusal on both databases, and nothing is stored."""
 
 import gzip
 import tracemalloc
@@ -11,22 +11,22 @@ from rest_framework.exceptions import ParseError
 from generations.api import json_guard
 from generations.models import Generation
 from tests.support.factories import Caller
-from tests.support.hostile import ENTRANCES, OWN, RIGHT, WIRE, Entrance, check_refused
+from tests.support.hostile import APIS, OWN, RIGHT, WIRE, Api, check_refused
 
 pytestmark = pytest.mark.abuse
 
-both = pytest.mark.parametrize("entrance", ENTRANCES, ids=lambda entrance: entrance.name)
+both = pytest.mark.parametrize("api", APIS, ids=lambda api: api.name)
 
 
 def right(**fields: bytes) -> bytes:
-    """The right create's JSON, with further fields as they are written."""
+    """Return the JSON of a valid create, with further fields as raw JSON."""
     return msgspec.json.encode(RIGHT)[:-1] + b"".join(b', "%b": %b' % (k.encode(), v) for k, v in fields.items()) + b"}"
 
 
 def instead(name: str, value: bytes) -> bytes:
-    """The right create's JSON, with another value of one field."""
-    kept = {known: msgspec.Raw(msgspec.json.encode(given)) for known, given in RIGHT.items()}
-    return msgspec.json.encode({**kept, name: msgspec.Raw(value)})
+    """Return the JSON of a valid create, with another value of one field."""
+    fields = {field: msgspec.Raw(msgspec.json.encode(text)) for field, text in RIGHT.items()}
+    return msgspec.json.encode({**fields, name: msgspec.Raw(value)})
 
 
 NO_JSON = {
@@ -96,14 +96,14 @@ WRONG = {
 
 @both
 @pytest.mark.parametrize("content", NO_JSON.values(), ids=NO_JSON)
-def test_a_body_that_is_no_fit_json_is_refused(alice: Caller, entrance: Entrance, content: bytes) -> None:
-    check_refused(entrance, alice, entrance.send(alice, content))
+def test_a_body_that_is_no_fit_json_is_refused(alice: Caller, api: Api, content: bytes) -> None:
+    check_refused(api, alice, api.send(alice, content))
 
 
 @both
 @pytest.mark.parametrize(("name", "value"), WRONG.values(), ids=WRONG)
-def test_a_field_of_another_kind_is_named(alice: Caller, entrance: Entrance, name: str, value: bytes) -> None:
-    said = check_refused(entrance, alice, entrance.send(alice, instead(name, value)))
+def test_a_field_of_another_kind_is_named(alice: Caller, api: Api, name: str, value: bytes) -> None:
+    said = check_refused(api, alice, api.send(alice, instead(name, value)))
     assert name in said or "The body is not JSON" in said  # a number that is none to the parser
 
 
@@ -122,8 +122,8 @@ def test_a_field_of_another_kind_is_named(alice: Caller, entrance: Entrance, nam
     ],
     ids=range(8),
 )
-def test_a_name_that_is_given_twice_is_named(alice: Caller, entrance: Entrance, body: bytes, name: str) -> None:
-    said = check_refused(entrance, alice, entrance.send(alice, body))
+def test_a_name_that_is_given_twice_is_named(alice: Caller, api: Api, body: bytes, name: str) -> None:
+    said = check_refused(api, alice, api.send(alice, body))
     assert name in said
     assert "twice" in said
 
@@ -134,7 +134,9 @@ def test_the_same_name_in_two_objects_is_no_repetition(alice: Caller) -> None:
 
 
 @pytest.mark.parametrize("value", [b'"\\u0000"', b'{"\\u0000": ["\\u0000"]}', b"9" * 400, b"[" * 90 + b"]" * 90])
-def test_what_novita_does_not_know_is_ignored_by_one_and_refused_by_the_other(alice: Caller, value: bytes) -> None:
+def test_an_unknown_field_is_ignored_by_the_novita_api_and_refused_by_the_native_one(
+    alice: Caller, value: bytes
+) -> None:
     assert "extra" in check_refused(OWN, alice, OWN.send(alice, right(extra=value)))
     assert WIRE.send(alice, right(extra=value)).status_code == 200
 
@@ -143,20 +145,20 @@ def test_what_novita_does_not_know_is_ignored_by_one_and_refused_by_the_other(al
     "prompt", ["\u200d\u200b\ufeff", "\u202eright to left\u2066", "e\u0301", "\ufffe\uffff", "\r\n\t\x1b[2J"]
 )
 @both
-def test_a_strange_prompt_is_kept_as_it_was_sent(alice: Caller, entrance: Entrance, prompt: str) -> None:
-    assert entrance.send(alice, {**RIGHT, "prompt": prompt}).status_code == entrance.accepted
+def test_a_strange_prompt_is_stored_as_it_was_sent(alice: Caller, api: Api, prompt: str) -> None:
+    assert api.send(alice, {**RIGHT, "prompt": prompt}).status_code == api.accepted
     assert Generation.objects.get().prompt == prompt
 
 
 @both
-def test_a_body_over_the_limit_is_refused(alice: Caller, entrance: Entrance, settings: Any) -> None:
+def test_a_body_over_the_limit_is_refused(alice: Caller, api: Api, settings: Any) -> None:
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = len(msgspec.json.encode(RIGHT))
-    check_refused(entrance, alice, entrance.send(alice, right(x=b"1")), 413)
+    check_refused(api, alice, api.send(alice, right(x=b"1")), 413)
 
 
 def test_unknown_fields_are_not_sent_back_at_length(alice: Caller) -> None:
-    told = OWN.send(alice, right(**{f"{number}{'x' * 900}": b"1" for number in range(900)}))
-    check_refused(OWN, alice, told)
+    answer = OWN.send(alice, right(**{f"{number}{'x' * 900}": b"1" for number in range(900)}))
+    check_refused(OWN, alice, answer)
 
 
 @pytest.mark.parametrize("content", [b"[]," * 1_400_000, b'"",' * 1_400_000, b"0," * 2_000_000, b'{"":[' * 800_000])

@@ -1,4 +1,4 @@
-"""Hostile pictures at both entrances: none is decoded, and what is kept of a strange one is what was sent."""
+"""Hostile images in both APIs: none is decoded, and an odd image is stored as it was sent."""
 
 import functools
 import io
@@ -15,13 +15,13 @@ from generations import errors
 from generations.media import image_formats, images
 from generations.models import Generation, InputImage
 from tests.support.factories import Caller
-from tests.support.hostile import ENTRANCES, Entrance, check_refused
+from tests.support.hostile import APIS, Api, check_refused
 from tests.support.images import base64_of, data_uri, image_bytes
 
 pytestmark = [pytest.mark.one_database, pytest.mark.abuse]
 
-# There is no bucket but for the last test: a refused picture is not put anywhere.
-both = pytest.mark.parametrize("entrance", ENTRANCES, ids=lambda entrance: entrance.name)
+# There is no bucket but for the last test: a refused image is stored nowhere.
+both = pytest.mark.parametrize("api", APIS, ids=lambda api: api.name)
 SVG = b"<svg xmlns='http://www.w3.org/2000/svg' width='640' height='360'><script>alert(1)</script></svg>"
 
 
@@ -31,7 +31,7 @@ def chunk(kind: bytes, content: bytes) -> bytes:
 
 @functools.cache
 def png(side: int) -> bytes:
-    """A whole PNG of one bit a pixel, all of them there: a hundred times fewer bytes than pixels."""
+    """Return a complete PNG of one bit a pixel, with a hundred times fewer bytes than pixels."""
     pixels = zlib.compress(bytes(side // 8 + 1) * side, 1)
     header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
@@ -58,7 +58,7 @@ def webp(width: int, height: int) -> bytes:
 
 
 def tiff(fields: dict[int, tuple[int, int, int]], rest: bytes = b"") -> bytes:
-    """A TIFF of these fields: (type, count, value or where the values are)."""
+    """Return a TIFF of these fields: (type, count, value or the offset of the values)."""
     entries = b"".join(struct.pack("<HHII", tag, *field) for tag, field in sorted(fields.items()))
     return b"II*\0" + struct.pack("<IH", 8, len(fields)) + entries + bytes(4) + rest
 
@@ -74,7 +74,7 @@ TOO_LARGE = {
     "bmp 2^31": bmp(2**31 - 1, -(2**31)),
     "tiff 2^32": tiff({256: (4, 1, 2**32 - 1), 257: (4, 1, 2**32 - 1)}),
 }
-NO_PICTURE = {
+NO_IMAGE = {
     "svg": SVG,
     "pdf": image_bytes(kind="PDF"),
     "tga": image_bytes(kind="TGA"),
@@ -99,32 +99,32 @@ CUT_OFF = {
 }
 
 
-def send(entrance: Entrance, caller: Caller, content: bytes) -> Any:
-    return entrance.send(caller, {"image": base64_of(content), "resolution": "480p"})
+def send(api: Api, caller: Caller, content: bytes) -> Any:
+    return api.send(caller, {"image": base64_of(content), "resolution": "480p"})
 
 
 @both
 @pytest.mark.parametrize("content", TOO_LARGE.values(), ids=TOO_LARGE)
-def test_a_bomb_of_pixels_is_refused_by_its_header(alice: Caller, entrance: Entrance, content: bytes) -> None:
-    answer = send(entrance, alice, content)
+def test_a_bomb_of_pixels_is_refused_by_its_header(alice: Caller, api: Api, content: bytes) -> None:
+    answer = send(api, alice, content)
     said = answer.json()
     assert (said.get("code"), said.get("reason")) in [
         ("image_side_too_long", None),
         (400, "IMAGE_EXCEEDS_MAX_RESOLUTION"),
     ]
-    assert "6000" in check_refused(entrance, alice, answer)
+    assert "6000" in check_refused(api, alice, answer)
 
 
 @both
-@pytest.mark.parametrize("content", NO_PICTURE.values(), ids=NO_PICTURE)
-def test_what_is_no_picture_of_the_page_is_refused(alice: Caller, entrance: Entrance, content: bytes) -> None:
-    assert "is not a jpeg" in check_refused(entrance, alice, send(entrance, alice, content))
+@pytest.mark.parametrize("content", NO_IMAGE.values(), ids=NO_IMAGE)
+def test_another_format_than_the_documented_ones_is_refused(alice: Caller, api: Api, content: bytes) -> None:
+    assert "is not a jpeg" in check_refused(api, alice, send(api, alice, content))
 
 
 @both
 @pytest.mark.parametrize("content", CUT_OFF.values(), ids=CUT_OFF)
-def test_a_header_that_leads_nowhere_is_refused(alice: Caller, entrance: Entrance, content: bytes) -> None:
-    assert "cut off" in check_refused(entrance, alice, send(entrance, alice, content))
+def test_a_header_that_leads_nowhere_is_refused(alice: Caller, api: Api, content: bytes) -> None:
+    assert "cut off" in check_refused(api, alice, send(api, alice, content))
 
 
 HEAD, PARTS = image_bytes(kind="GIF")[:781], image_formats.MAX_PARTS
@@ -138,7 +138,7 @@ HEAD, PARTS = image_bytes(kind="GIF")[:781], image_formats.MAX_PARTS
     ],
     ids=["segments", "comments"],
 )
-def test_a_picture_of_too_many_parts_is_not_looked_through(content: bytes) -> None:
+def test_an_image_of_too_many_parts_is_not_parsed_to_its_end(content: bytes) -> None:
     started = time.process_time()
     with pytest.raises((errors.ImageFormatUnknown, errors.ImageIncomplete)):
         images.inspect(content)
@@ -164,9 +164,9 @@ TEXTS = {
 @pytest.mark.parametrize(
     ("field", "text"), [*(("image", text) for text in TEXTS.values()), ("last_image", TEXTS["wide letters"])]
 )
-def test_a_text_that_names_no_picture_is_refused(alice: Caller, entrance: Entrance, field: str, text: str) -> None:
+def test_a_text_that_is_no_image_is_refused(alice: Caller, api: Api, field: str, text: str) -> None:
     body = {"image": "https://example.com/a.jpg", "resolution": "480p", field: text}
-    assert field in check_refused(entrance, alice, entrance.send(alice, body))
+    assert field in check_refused(api, alice, api.send(alice, body))
 
 
 def test_lines_of_one_letter_cost_no_memory() -> None:
@@ -179,7 +179,7 @@ def test_lines_of_one_letter_cost_no_memory() -> None:
 
 
 def polyglot() -> bytes:
-    """A PNG, a page with a script, and a zip, in one."""
+    """Return one file that is a PNG, a page with a script, and a zip."""
     out = io.BytesIO(image_bytes(kind="PNG") + b"<script>alert(document.domain)</script>")
     out.seek(0, io.SEEK_END)
     with zipfile.ZipFile(out, "a") as archive:
@@ -189,19 +189,19 @@ def polyglot() -> bytes:
 
 @both
 @pytest.mark.parametrize("declared", ["png", "svg+xml", "x\r\nX-Injected: 1", "html;charset=utf-7"])
-def test_a_polyglot_is_kept_as_the_picture_it_is_and_served_to_nobody(
-    alice: Caller, bucket: Any, entrance: Entrance, declared: str
+def test_a_polyglot_is_stored_as_the_image_that_it_is_and_never_served(
+    alice: Caller, bucket: Any, api: Api, declared: str
 ) -> None:
     content = polyglot()
     body = {"image": data_uri(content, declared), "resolution": "480p"}
-    assert entrance.send(alice, body).status_code == entrance.accepted
-    kept = InputImage.objects.get()
-    stored = bucket.get_object(Bucket="seedance-tests", Key=kept.key)
+    assert api.send(alice, body).status_code == api.accepted
+    image = InputImage.objects.get()
+    stored = bucket.get_object(Bucket="seedance-tests", Key=image.key)
     assert (stored["ContentType"], stored["Metadata"], stored["Body"].read()) == ("image/png", {}, content)
-    assert (kept.format, kept.key) == ("png", f"inputs/{alice.tenant.pk}/{kept.sha256}")
+    assert (image.format, image.key) == ("png", f"inputs/{alice.tenant.pk}/{image.sha256}")
     g = Generation.objects.get()
     for path in (f"/v1/generations/{g.pk}", f"/v3/async/task-result?task_id={g.pk}", "/v1/generations"):
         answer = alice.http.get(path)
         assert answer["X-Content-Type-Options"] == "nosniff"
         assert "json" in answer["Content-Type"]
-        assert kept.key not in answer.content.decode()
+        assert image.key not in answer.content.decode()

@@ -1,4 +1,4 @@
-"""A database that fails a request: a 503 in the format of the entrance, nothing half recorded, all well after it."""
+"""A database that fails a request: a 503 in the API's format, nothing half recorded, and the next request works."""
 
 from typing import Any
 
@@ -11,23 +11,23 @@ from tenants.db.engine import engine
 from tenants.models import LedgerEntry
 from tests.support.factories import Caller
 
-BODY = {"image": "https://pictures.example.com/a.png", "resolution": "480p", "prompt": "x" * 2000}
-ENTRANCES = ["/v1/generations", "/v3/async/seedance-v1-lite-i2v"]
+BODY = {"image": "https://images.example.com/a.png", "resolution": "480p", "prompt": "x" * 2000}
+APIS = ["/v1/generations", "/v3/async/seedance-v1-lite-i2v"]
 
 
 def assert_unavailable(answer: Any, path: str) -> None:
     assert answer.status_code == 503
     assert answer.headers["Retry-After"] == "5"
-    told = answer.json()
+    payload = answer.json()
     if path.startswith("/v1/"):
-        assert (told["code"], told["status"]) == ("database_unavailable", 503)
+        assert (payload["code"], payload["status"]) == ("database_unavailable", 503)
     else:
-        assert (told["code"], told["reason"]) == (503, "CREATE_TASK_FAILED")
+        assert (payload["code"], payload["reason"]) == (503, "CREATE_TASK_FAILED")
 
 
 @pytest.mark.parametrize("error", [OperationalError("server closed the connection"), InterfaceError("it is closed")])
-@pytest.mark.parametrize("path", ENTRANCES)
-def test_a_lost_database_is_told_and_tried_again(
+@pytest.mark.parametrize("path", APIS)
+def test_a_lost_database_is_a_503_and_is_connected_to_again(
     alice: Caller, monkeypatch: Any, path: str, error: Exception, caplog: Any
 ) -> None:
     def lost(*args: Any) -> None:
@@ -41,7 +41,7 @@ def test_a_lost_database_is_told_and_tried_again(
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("path", ENTRANCES)
+@pytest.mark.parametrize("path", APIS)
 def test_a_disk_that_is_full_loses_nothing_that_was_accepted(alice: Caller, path: str) -> None:
     if connection.vendor != "sqlite":
         pytest.skip("a PostgreSQL whose disk is full needs a disk of its own")

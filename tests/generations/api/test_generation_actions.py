@@ -1,4 +1,4 @@
-"""What a caller does with one generation: cancel, rerun, delete, its events, its video and its poster."""
+"""The actions on one generation: cancel, rerun, delete, list events, fetch video and poster."""
 
 from typing import Any
 
@@ -25,12 +25,12 @@ def post_action(caller: Caller, generation: Generation, name: str, body: Any = N
 def ended(caller: Caller, status: str) -> Generation:
     if status == "cancelled":
         generation = make_generation(caller)
-        assert lifecycle.cancel(generation, "Not wanted.")
+        assert lifecycle.cancel(generation, "Not needed.")
         return generation
     return put_in(caller, status)[0]
 
 
-def test_a_cancel_ends_what_was_not_sent_and_gives_back_its_hold(alice: Caller) -> None:
+def test_a_cancel_before_the_submit_ends_the_generation_and_releases_its_hold(alice: Caller) -> None:
     g = make_generation(alice)
     answer = post_action(alice, g, "cancel")
     assert (answer.status_code, answer.json()["status"]) == (200, "cancelled")
@@ -41,7 +41,7 @@ def test_a_cancel_ends_what_was_not_sent_and_gives_back_its_hold(alice: Caller) 
 
 
 @pytest.mark.parametrize("status", ["submitting", "in_doubt", "running", "copying", "succeeded", "failed"])
-def test_what_was_sent_is_not_cancelled_and_says_why(alice: Caller, status: str) -> None:
+def test_a_generation_that_was_submitted_is_not_cancelled_and_the_answer_says_why(alice: Caller, status: str) -> None:
     g, _ = put_in(alice, status)
     answer = post_action(alice, g, "cancel")
     assert (answer.status_code, answer.json()["code"]) == (409, "not_possible")
@@ -50,16 +50,16 @@ def test_what_was_sent_is_not_cancelled_and_says_why(alice: Caller, status: str)
     assert g.status == status
 
 
-def test_a_rerun_asks_for_the_same_pictures_fields_and_seed(alice: Caller, body: dict[str, Any]) -> None:
-    asked = {
+def test_a_rerun_has_the_same_images_fields_and_seed(alice: Caller, body: dict[str, Any]) -> None:
+    fields = {
         **body,
         "prompt": "a ship",
         "seed": 5,
         "last_image": base64_of(image_bytes(400, 320)),
         "external_id": "one",
     }
-    first = alice.http.post("/v1/generations", {**asked, "metadata": {"a": "b"}}, format="json").json()
-    pictures = InputImage.objects.count()
+    first = alice.http.post("/v1/generations", {**fields, "metadata": {"a": "b"}}, format="json").json()
+    image_count = InputImage.objects.count()
     answer = post_action(alice, Generation.objects.get(), "rerun")
     again = answer.json()
     same = ("model", "prompt", "resolution", "aspect_ratio", "duration", "camera_fixed", "seed", "image", "last_image")
@@ -68,7 +68,7 @@ def test_a_rerun_asks_for_the_same_pictures_fields_and_seed(alice: Caller, body:
     assert {name: again[name] for name in same} == {name: first[name] for name in same}
     assert (again["rerun_of"], again["external_id"], again["metadata"]) == (first["id"], "", {})
     assert again["id"] != first["id"]
-    assert InputImage.objects.count() == pictures
+    assert InputImage.objects.count() == image_count
     assert LedgerEntry.objects.filter(kind="hold").count() == 2
 
 
@@ -85,12 +85,12 @@ def test_a_rerun_takes_another_seed_and_overrides(alice: Caller) -> None:
 @pytest.mark.parametrize("name", ["seed", "image", "resolution", "model", "external_id", "metadata", "webhook_url"])
 def test_null_in_a_rerun_is_not_given(alice: Caller, name: str) -> None:
     facts = {"external_id": "one", "metadata": {"a": "b"}, "webhook_url": "https://hooks.example.com/1"}
-    g = make_generation(alice, image=None, image_url="https://pictures.example.com/a.png", **facts)
+    g = make_generation(alice, image=None, image_url="https://images.example.com/a.png", **facts)
     row = post_action(alice, g, "rerun", {name: None}).json()
     assert (row["seed"], row["external_id"], row["metadata"], row["webhook_url"]) == (g.seed, "", {}, "")
 
 
-def test_a_rerun_is_made_once_for_one_key(alice: Caller) -> None:
+def test_a_rerun_is_created_once_for_one_key(alice: Caller) -> None:
     g, other = (make_generation(alice, image=_stored(alice)) for _ in range(2))
     answers = [post_action(alice, g, "rerun", **{"Idempotency-Key": "k"}) for _ in range(2)]
     assert answers[0].content == answers[1].content
@@ -106,18 +106,18 @@ def test_a_rerun_is_admitted_as_any_create(alice: Caller) -> None:
 
 
 def test_a_rerun_of_a_url_that_was_never_read_reads_it_then(alice: Caller) -> None:
-    g = make_generation(alice, image=None, image_url="https://pictures.example.com/a.png")
-    assert post_action(alice, g, "rerun").json()["image"] == {"url": "https://pictures.example.com/a.png"}
+    g = make_generation(alice, image=None, image_url="https://images.example.com/a.png")
+    assert post_action(alice, g, "rerun").json()["image"] == {"url": "https://images.example.com/a.png"}
 
 
-def test_a_rerun_of_pictures_that_are_gone_says_so(alice: Caller) -> None:
-    g, _ = put_in(alice, "failed")  # its picture was never in this bucket
+def test_a_rerun_of_images_that_were_deleted_is_refused(alice: Caller) -> None:
+    g, _ = put_in(alice, "failed")  # its image was never in this bucket
     answer = post_action(alice, g, "rerun")
     assert (answer.status_code, answer.json()["code"]) == (409, "inputs_gone")
     assert Generation.objects.count() == 1
 
 
-def test_its_events_are_its_life_in_order(alice: Caller) -> None:
+def test_events_are_listed_in_order(alice: Caller) -> None:
     g, _ = put_in(alice, "succeeded")
     events = alice.http.get(f"/v1/generations/{g.pk}/events").json()["events"]
     assert [event["sequence"] for event in events] == [1, 2, 3, 4, 5]
@@ -136,7 +136,7 @@ def test_video_and_poster_lead_to_a_fresh_signed_url(alice: Caller, name: str) -
 
 
 @pytest.mark.parametrize("name", ["video", "poster"])
-def test_without_a_video_it_says_whether_there_will_be_one(alice: Caller, name: str) -> None:
+def test_without_a_video_the_answer_says_whether_there_will_be_one(alice: Caller, name: str) -> None:
     early = alice.http.get(f"/v1/generations/{make_generation(alice).pk}/{name}")
     assert (early.status_code, early.json()["code"]) == (409, "video_not_ready")
     assert 1 <= int(early["Retry-After"]) <= 60
@@ -151,14 +151,14 @@ def delete(caller: Caller, generation: Generation) -> Any:
 
 
 def _stored(caller: Caller, content: bytes = b"abc") -> InputImage:
-    """A picture whose bytes lie in the bucket."""
+    """Return an image whose bytes are in the bucket."""
     image = make_image(caller.tenant, content)
     objects.put(image.key, content, "image/jpeg")
     return image
 
 
 def _done(caller: Caller, *, content: bytes = b"abc") -> Generation:
-    """A success with everything of it in the bucket, a leftover of a copy that died too."""
+    """Return a generation that succeeded, with all its objects and a leftover of a failed copy in the bucket."""
     g, _ = put_in(caller, "succeeded")
     g.image = _stored(caller, content)
     g.video_key, g.poster_key = f"{object_keys.video_prefix(g)}4.mp4", f"{object_keys.video_prefix(g)}4.jpg"
@@ -185,7 +185,7 @@ def test_a_delete_leaves_the_row_and_the_ledger_and_nothing_in_the_bucket(alice:
 
 
 @pytest.mark.parametrize("status", ["queued", "submitting", "in_doubt", "running", "copying"])
-def test_what_is_not_over_is_not_deleted(alice: Caller, status: str) -> None:
+def test_a_generation_that_has_not_ended_is_not_deleted(alice: Caller, status: str) -> None:
     g, _ = put_in(alice, status)
     answer = delete(alice, g)
     assert (answer.status_code, answer.json()["code"]) == (409, "not_possible")
@@ -193,14 +193,14 @@ def test_what_is_not_over_is_not_deleted(alice: Caller, status: str) -> None:
 
 
 @pytest.mark.parametrize("status", ["failed", "cancelled"])
-def test_an_end_without_a_video_can_be_deleted_too(alice: Caller, status: str) -> None:
+def test_a_generation_that_ended_without_a_video_can_be_deleted_too(alice: Caller, status: str) -> None:
     g = ended(alice, status)
     _stored(alice)
     assert delete(alice, g).status_code == 204
     assert objects.list_keys("") == []
 
 
-def test_a_picture_stays_while_another_generation_needs_it(alice: Caller) -> None:
+def test_an_image_stays_while_another_generation_needs_it(alice: Caller) -> None:
     first, second = _done(alice), _done(alice)
     delete(alice, first)
     assert objects.exists(first.image.key)
@@ -208,7 +208,7 @@ def test_a_picture_stays_while_another_generation_needs_it(alice: Caller) -> Non
     assert not objects.exists(first.image.key)
 
 
-def test_a_picture_that_was_given_up_is_stored_anew_under_another_name(alice: Caller, body: dict[str, Any]) -> None:
+def test_an_image_that_was_deleted_is_stored_again_under_another_name(alice: Caller, body: dict[str, Any]) -> None:
     alice.http.post("/v1/generations", body, format="json")
     first = Generation.objects.get()
     lifecycle.cancel(first, "")
@@ -222,7 +222,7 @@ def test_a_picture_that_was_given_up_is_stored_anew_under_another_name(alice: Ca
     assert objects.exists(image.key)
 
 
-def test_a_picture_that_is_given_up_amid_a_create_is_stored_again(
+def test_an_image_that_is_deleted_during_a_create_is_stored_again(
     alice: Caller, body: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice.http.post("/v1/generations", body, format="json")
@@ -242,7 +242,7 @@ def test_a_picture_that_is_given_up_amid_a_create_is_stored_again(
     assert objects.exists(InputImage.objects.get().key)
 
 
-def test_what_s3_does_not_delete_at_once_the_worker_does_later(alice: Caller, settings: Any) -> None:
+def test_an_object_that_s3_does_not_delete_is_deleted_later_by_the_worker(alice: Caller, settings: Any) -> None:
     g = _done(alice)
     there, settings.S3_BUCKET = settings.S3_BUCKET, "no-such-bucket"
     answer = delete(alice, g)

@@ -53,7 +53,7 @@ def test_the_link_to_the_next_page_keeps_the_filters(alice: Caller) -> None:
     assert "Link" not in following
 
 
-def test_a_cursor_is_good_for_its_own_tenant_world_and_list_alone(alice: Caller, bob: Caller, settings: Any) -> None:
+def test_a_cursor_is_valid_for_its_own_tenant_mode_and_list_alone(alice: Caller, bob: Caller, settings: Any) -> None:
     settings.SANDBOX_BASE_URL = "http://127.0.0.1:1"
     for _ in range(2):
         make_generation(alice)
@@ -65,7 +65,7 @@ def test_a_cursor_is_good_for_its_own_tenant_world_and_list_alone(alice: Caller,
         assert alice.http.get("/v1/generations", {"cursor": wrong}).status_code == 400
 
 
-def test_each_filter_finds_its_own(alice: Caller) -> None:
+def test_each_filter_finds_its_generations(alice: Caller) -> None:
     other = alice.with_key()
     plain = make_generation(alice, seed=1)
     failed, _ = put_in(alice, "failed")
@@ -85,7 +85,7 @@ def test_each_filter_finds_its_own(alice: Caller) -> None:
 
 
 def test_metadata_is_filtered_by_in_the_form_that_generated_clients_send(alice: Caller) -> None:
-    """An array of texts, each NAME=VALUE; the value may hold another `=`."""
+    """Generated clients send an array of texts, each NAME=VALUE; a value may hold another `=`."""
     marked = make_generation(alice, metadata={"order": "4711", "team": "a=b"})
     alike = make_generation(alice, metadata={"order": "4711"})
     assert listed(alice, metadata="order=4711") == ids(alike, marked)
@@ -177,7 +177,7 @@ INDEXES = {
 
 @pytest.mark.parametrize("query", INDEXES)
 def test_each_filter_has_an_index_in_the_lists_order(alice: Caller, query: str) -> None:
-    """So that no page, however deep, sorts or passes over rows; `make bench` measures it over a million."""
+    """No page, however deep, sorts or skips rows. `make bench` measures pages over a million rows."""
     if connection.vendor == "postgresql":
         _make_many(alice)
     plan = _plan(alice, query)
@@ -187,11 +187,13 @@ def test_each_filter_has_an_index_in_the_lists_order(alice: Caller, query: str) 
 
 
 def _make_many(caller: Caller) -> None:
-    """Enough that the planner has something to choose by: of an empty table any index is as good."""
-    one = make_generation(caller)
-    known = {field.name: getattr(one, field.name) for field in Generation._meta.concrete_fields if field.name != "id"}
+    """Create enough rows for the planner to choose an index: for an empty table any index is as good."""
+    source = make_generation(caller)
+    values = {
+        field.name: getattr(source, field.name) for field in Generation._meta.concrete_fields if field.name != "id"
+    }
     Generation.objects.bulk_create(
-        Generation(**{**known, "seed": number, "external_id": f"job-{number}", "api_key": None})
+        Generation(**{**values, "seed": number, "external_id": f"job-{number}", "api_key": None})
         for number in range(1000)
     )
     with connection.cursor() as cursor:
@@ -201,9 +203,9 @@ def _make_many(caller: Caller) -> None:
 def _plan(caller: Caller, query: str) -> str:
     request = Request(APIRequestFactory().get(f"/v1/generations?{query}"))
     request.auth = caller.key
-    asked = generation_list.Filters(data=request.query_params)
-    asked.is_valid(raise_exception=True)
-    rows, order = generation_list.filter_rows(request, asked.validated_data)
+    filters = generation_list.Filters(data=request.query_params)
+    filters.is_valid(raise_exception=True)
+    rows, order = generation_list.filter_rows(request, filters.validated_data)
     with connection.cursor() as cursor:
         for wrong in ("seqscan", "bitmapscan", "sort") if connection.vendor == "postgresql" else ():
             cursor.execute(f"SET LOCAL enable_{wrong} = off")  # what its cost model would take for a few rows

@@ -1,4 +1,4 @@
-"""The service's own entrance: create, read, list."""
+"""The native API: create, read and list."""
 
 from typing import Any
 from uuid import uuid4
@@ -29,7 +29,7 @@ def test_a_create_is_202_with_the_row_and_where_to_find_it(alice: Caller, body: 
     assert alice.http.get(answer["Location"]).json() == row
 
 
-def test_what_it_shows_is_what_is_recorded(alice: Caller, body: dict[str, Any]) -> None:
+def test_the_answer_shows_the_recorded_values(alice: Caller, body: dict[str, Any]) -> None:
     row = create(alice, body).json()
     g = Generation.objects.get(pk=row["id"])
     for name in ("model", "resolution", "aspect_ratio", "duration", "camera_fixed", "seed", "seed_source"):
@@ -138,7 +138,7 @@ def test_a_host_that_is_not_ours_is_refused_without_html(db: None, path: str) ->
     assert b"<html" not in answer.content.lower()
 
 
-def test_an_answer_nobody_can_give_is_a_500_in_json_and_tells_nothing(alice: Caller, settings: Any) -> None:
+def test_an_unexpected_error_is_a_500_in_json_without_details(alice: Caller, settings: Any) -> None:
     settings.SIGNED_URL_TTL = "not a number"
     g, _ = put_in(alice, "succeeded")
     answer = alice.http.get(f"/v1/generations/{g.pk}")
@@ -146,7 +146,7 @@ def test_an_answer_nobody_can_give_is_a_500_in_json_and_tells_nothing(alice: Cal
     assert b"not a number" not in answer.content
 
 
-def test_both_entrances_see_the_same_generation(alice: Caller, body: dict[str, Any]) -> None:
+def test_both_apis_see_the_same_generation(alice: Caller, body: dict[str, Any]) -> None:
     task_id = alice.http.post("/v3/async/seedance-v1-lite-i2v", body, format="json").json()["task_id"]
     assert alice.http.get(f"/v1/generations/{task_id}").json()["id"] == task_id
 
@@ -186,7 +186,7 @@ def test_metadata_and_an_external_id_come_back_as_they_were_given(
         ({"webhook_url": "https://example.com/" + "x" * 2000}, "webhook_url"),
     ],
 )
-def test_what_a_caller_adds_is_checked_too(
+def test_external_id_metadata_and_webhook_are_checked_too(
     alice: Caller, body: dict[str, Any], wrong: dict[str, Any], field: str
 ) -> None:
     answer = create(alice, {**body, **wrong})
@@ -195,7 +195,7 @@ def test_what_a_caller_adds_is_checked_too(
     assert not Generation.objects.exists()
 
 
-def test_it_is_told_of_its_end_where_the_caller_says(alice: Caller, body: dict[str, Any]) -> None:
+def test_the_end_is_delivered_to_the_callers_webhook_url(alice: Caller, body: dict[str, Any]) -> None:
     row = create(alice, {**body, "webhook_url": "https://hooks.example.com/a?token=x"}).json()
     assert row["webhook_url"] == "https://hooks.example.com/a?token=x"
     assert Generation.objects.get().webhook_format == "standard"

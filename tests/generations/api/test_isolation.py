@@ -1,4 +1,4 @@
-"""A tenant's key can do nothing with another tenant's rows. The matrix is made from the URL conf: a new route that has
+"""A tenant's key can do nothing with another tenant's rows. The matrix comes from the URL conf: a new route that has
 no row here fails.
 """
 
@@ -18,7 +18,7 @@ from tests.support.factories import Caller, make_generation
 from tests.support.webhooks import make_endpoint, make_failed
 
 Call = Callable[[Any, str], Any]  # (HTTP client, id) -> answer
-STATES, ONCE = ("queued", "running", "succeeded", "failed"), ("kept",)
+STATES, ONCE = ("queued", "running", "succeeded", "failed"), ("stored",)
 
 
 def a_generation(caller: Caller, status: str) -> UUID:
@@ -36,16 +36,16 @@ def a_delivery(caller: Caller, status: str) -> UUID:
 
 @dataclass(frozen=True)
 class OfOne:
-    """A route that names one row by its id: another tenant's is answered as one that nobody has."""
+    """A route that names a row by its id: another tenant's id gets the answer of an unknown id."""
 
     call: Call
-    kept: Callable[[Caller, str], UUID] = a_generation
+    create: Callable[[Caller, str], UUID] = a_generation
     states: Sequence[str] = STATES
 
 
 @dataclass(frozen=True)
 class OfMany:
-    """A route that shows or makes the caller's own: nothing of another tenant may be in its answer, or change."""
+    """A route that shows or creates the caller's own rows: no row of another tenant may be in the answer, or change."""
 
     call: Call
 
@@ -104,7 +104,7 @@ ROUTES: dict[tuple[str, str], OfOne | OfMany] = {
     ("v1/limits", "GET"): OfMany(lambda http, _: http.get("/v1/limits")),
 }
 CREATE_WIRE = "/v3/async/seedance-v1-lite-i2v"
-# Nobody's rows: documents, and the panel, which has users and permissions of its own.
+# No tenant's rows: documents, and the panel, which has users and permissions of its own.
 NOT_OF_TENANTS = (
     *("", "docs", "docs/", "openapi.json", "admin", "admin/second-factor/", "metrics"),
     *("llms.txt", "docs.md", "docs/<slug:name>", "docs/<slug:name>.md"),
@@ -137,46 +137,46 @@ ONE = [route for route, kind in ROUTES.items() if isinstance(kind, OfOne)]
 MANY = [route for route, kind in ROUTES.items() if isinstance(kind, OfMany)]
 
 
-def told(answer: Any) -> tuple[int, bytes, dict[str, str]]:
+def comparable(answer: Any) -> tuple[int, bytes, dict[str, str]]:
     return answer.status_code, answer.content, dict(answer.items())
 
 
 def rows(caller: Caller) -> list[Any]:
-    """All that is kept of a tenant."""
-    kept: list[Any] = [Generation.objects, LedgerEntry.objects, Window.objects]
-    kept += [WebhookEndpoint.objects, WebhookSecret.objects, Delivery.objects]
-    return [list(manager.filter(tenant=caller.tenant).order_by("pk").values()) for manager in kept]
+    """Return all rows of a tenant."""
+    managers: list[Any] = [Generation.objects, LedgerEntry.objects, Window.objects]
+    managers += [WebhookEndpoint.objects, WebhookSecret.objects, Delivery.objects]
+    return [list(manager.filter(tenant=caller.tenant).order_by("pk").values()) for manager in managers]
 
 
 @pytest.mark.parametrize(
     ("route", "status"),
     [pytest.param(route, status, id=" ".join((*route, status))) for route in ONE for status in ROUTES[route].states],
 )
-def test_anothers_id_is_answered_as_one_that_nobody_has(
+def test_another_tenants_id_is_answered_as_an_unknown_one(
     alice: Caller, bob: Caller, bucket: Any, route: tuple[str, str], status: str
 ) -> None:
-    """Mallory has Alice's id and Bob's key: the same bytes and headers as for an id that was never given."""
-    alices = str(ROUTES[route].kept(alice, status))
+    """Mallory has Alice's id and Bob's key, and gets the bytes and headers of an id that never existed."""
+    alices = str(ROUTES[route].create(alice, status))
     before = rows(alice)
     call = ROUTES[route].call
-    answers = [told(call(bob.http, one)) for one in (alices, str(uuid4()), "x", "%00", "")]
+    answers = [comparable(call(bob.http, row_id)) for row_id in (alices, str(uuid4()), "x", "%00", "")]
     assert {answer[0] for answer in answers} <= {404}
     assert all(answer == answers[0] for answer in answers[:4])
     assert rows(alice) == before
-    assert told(call(alice.http, alices))[0] != 404  # it is there, for its own tenant
+    assert comparable(call(alice.http, alices))[0] != 404  # it is there, for its own tenant
 
 
 @pytest.mark.parametrize("route", MANY, ids=" ".join)
-def test_nothing_of_another_tenant_is_told_or_changed(
+def test_nothing_of_another_tenant_is_shown_or_changed(
     alice: Caller, bob: Caller, bucket: Any, route: tuple[str, str]
 ) -> None:
     call = ROUTES[route].call
     call(bob.http, "")  # notes the key's first use
-    empty = told(call(bob.http, ""))
+    empty = comparable(call(bob.http, ""))
     make_endpoint(alice)
     for status in ("queued", "succeeded", "failed"):
         put_in(alice, status)
     make_generation(alice.with_key())
     before = rows(alice)
-    assert told(call(bob.http, "")) == empty
+    assert comparable(call(bob.http, "")) == empty
     assert rows(alice) == before

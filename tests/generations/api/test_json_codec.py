@@ -1,4 +1,4 @@
-"""A picture in a JSON body is a view of what was sent; whatever is not plainly one is decoded as ever."""
+"""An image in a JSON body is a view of the bytes that came. Any other long string is decoded as a text."""
 
 import io
 from typing import Any
@@ -15,8 +15,8 @@ from tests.support.factories import Caller
 from tests.support.images import base64_of, data_uri, image_bytes
 
 LONG = 70_000
-PICTURE = image_bytes(kind="BMP", width=400, height=400)
-RAW = base64_of(PICTURE)
+IMAGE = image_bytes(kind="BMP", width=400, height=400)
+RAW = base64_of(IMAGE)
 
 
 def parsed(content: bytes) -> dict[str, Any]:
@@ -24,12 +24,12 @@ def parsed(content: bytes) -> dict[str, Any]:
     return JSONParser().parse(io.BytesIO(content), "application/json", {"request": request})
 
 
-@pytest.mark.parametrize("text", [RAW, data_uri(PICTURE, "bmp"), data_uri(PICTURE, "bmp").replace("data:", "DATA:")])
+@pytest.mark.parametrize("text", [RAW, data_uri(IMAGE, "bmp"), data_uri(IMAGE, "bmp").replace("data:", "DATA:")])
 def test_base64_and_data_uris_are_views_and_decode_to_the_same(text: str) -> None:
     body = parsed(msgspec.json.encode({"image": text, "last_image": text, "seed": 3}))
     assert [type(body[name]) for name in ("image", "last_image", "seed")] == [memoryview, memoryview, int]
     assert bytes(body["image"]) == bytes(body["last_image"]) == text.encode()
-    assert images.decode(body["image"]) == images.decode(text) == PICTURE
+    assert images.decode(body["image"]) == images.decode(text) == IMAGE
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_base64_and_data_uris_are_views_and_decode_to_the_same(text: str) -> Non
     ],
     ids=lambda body: str(body)[:40],
 )
-def test_what_is_no_picture_in_its_place_is_decoded_as_ever(body: Any) -> None:
+def test_a_long_string_that_is_no_image_in_an_image_field_is_decoded_as_a_text(body: Any) -> None:
     content = msgspec.json.encode(body)
     if isinstance(body, list):
         with pytest.raises(ParseError):
@@ -59,25 +59,25 @@ def test_what_is_no_picture_in_its_place_is_decoded_as_ever(body: Any) -> None:
         assert parsed(content) == body
 
 
-def test_an_escape_in_a_picture_is_understood() -> None:
+def test_an_escape_in_an_image_is_understood() -> None:
     content = msgspec.json.encode({"image": RAW}).replace(b"/", rb"\/")
     assert rb"\/" in content
     assert parsed(content) == {"image": RAW}
 
 
 @pytest.mark.parametrize("broken", [b"?", b"\n", b'{"image": "', b"x" * LONG + b'"'])
-def test_what_is_no_json_around_a_picture_is_refused(broken: bytes) -> None:
+def test_broken_json_around_an_image_is_refused(broken: bytes) -> None:
     with pytest.raises(ParseError):
         parsed(msgspec.json.encode({"image": RAW})[:-1] + broken)
 
 
-@pytest.mark.parametrize("entrance", ["/v1/generations", "/v3/async/seedance-v1-lite-i2v"])
-def test_both_forms_make_one_picture_and_one_request(alice: Caller, bucket: Any, entrance: str) -> None:
+@pytest.mark.parametrize("api", ["/v1/generations", "/v3/async/seedance-v1-lite-i2v"])
+def test_base64_and_data_uri_make_one_image_and_one_request(alice: Caller, bucket: Any, api: str) -> None:
     body = {"resolution": "480p", "image": RAW}
-    first = alice.http.post(entrance, body, format="json", HTTP_IDEMPOTENCY_KEY="k")
+    first = alice.http.post(api, body, format="json", HTTP_IDEMPOTENCY_KEY="k")
     again = alice.http.generic(  # written with an escape, it is decoded as a text
         "POST",
-        entrance,
+        api,
         msgspec.json.encode(body).replace(b"/", rb"\/"),
         content_type="application/json",
         HTTP_IDEMPOTENCY_KEY="k",
@@ -86,11 +86,11 @@ def test_both_forms_make_one_picture_and_one_request(alice: Caller, bucket: Any,
     assert again["Idempotent-Replayed"] == "true"
     image = Generation.objects.get().image
     assert image is not None
-    assert (image.format, image.size) == ("bmp", len(PICTURE))
+    assert (image.format, image.size) == ("bmp", len(IMAGE))
 
 
 @pytest.mark.parametrize("spoilt", ["*", " ", "=", "A"])
-def test_base64_that_breaks_off_amid_is_refused_as_a_picture(alice: Caller, bucket: Any, spoilt: str) -> None:
+def test_base64_that_breaks_off_is_refused_as_an_image(alice: Caller, bucket: Any, spoilt: str) -> None:
     text = RAW[:50_000] + spoilt + RAW[50_000:]
     answer = alice.http.post("/v1/generations", {"resolution": "480p", "image": text}, format="json")
     assert (answer.status_code, answer.json()["code"]) == (400, "image_not_url_or_base64")

@@ -1,4 +1,4 @@
-"""`Prefer: wait=30`: real threads that wait, the one that looks for them, and what a caller may write in the header."""
+"""`Prefer: wait=30`: real threads that wait, the thread that polls for them, and the forms of the header."""
 
 import threading
 import time
@@ -48,7 +48,7 @@ def test_a_hostile_header_takes_no_time() -> None:
     assert time.monotonic() - started < 1
 
 
-def test_without_the_header_nobody_waits() -> None:
+def test_without_the_header_the_answer_comes_at_once() -> None:
     assert long_poll.preferred_seconds(Request(APIRequestFactory().get("/"))) is None
 
 
@@ -56,48 +56,48 @@ def test_the_answer_says_how_long_it_would_have_waited() -> None:
     assert long_poll.headers(60.0) == {"Preference-Applied": "wait=60"}
 
 
-class Looks:
-    """Each query of the thread that looks, as it comes, and the connections it opened."""
+class Polls:
+    """The queries of the polling thread, and the connections that it opened."""
 
     def __init__(self) -> None:
-        self.queries: list[int] = []  # how many generations each asks for
+        self.queries: list[int] = []  # the number of generations in each
         self.opened = 0
-        self.trouble: Exception | None = None
+        self.error: Exception | None = None
         self._came = threading.Condition()
 
-    def opened_one(self, connection: Any, **kwargs: Any) -> None:
+    def count_connection(self, connection: Any, **kwargs: Any) -> None:
         if threading.current_thread().name == "waiting":
             self.opened += 1
             connection.execute_wrappers = [self._run]
 
     def _run(self, execute: Any, sql: str, params: Any, *args: Any) -> Any:
         try:
-            if self.trouble:
-                raise self.trouble
+            if self.error:
+                raise self.error
             return execute(sql, params, *args)
         finally:
             with self._came:
                 self.queries.append(len(params or ()))
                 self._came.notify_all()
 
-    def wait_for(self, *, asked: int = 0, more: int = 1) -> None:
-        """So many queries more, from now on, for as many generations or more."""
+    def wait_for(self, *, generations: int = 0, more: int = 1) -> None:
+        """Wait for `more` further queries of at least so many generations."""
         with self._came:
             seen = len(self.queries)
-            assert self._came.wait_for(lambda: sum(one >= asked for one in self.queries[seen:]) >= more, 10)
+            assert self._came.wait_for(lambda: sum(count >= generations for count in self.queries[seen:]) >= more, 10)
 
 
 @pytest.fixture
-def looks() -> Iterator[Looks]:
-    seen = Looks()
-    connection_created.connect(seen.opened_one)
+def polls() -> Iterator[Polls]:
+    seen = Polls()
+    connection_created.connect(seen.count_connection)
     yield seen
-    connection_created.disconnect(seen.opened_one)
+    connection_created.disconnect(seen.count_connection)
 
 
 @pytest.fixture(autouse=True)
-def _none_is_left(monkeypatch: Any) -> Iterator[None]:
-    """Whatever a test did, nobody waits after it, and the thread that looked has ended."""
+def _check_that_no_request_waits(monkeypatch: Any) -> Iterator[None]:
+    """Check after each test that no request waits, and that the polling thread has ended."""
     monkeypatch.setattr(long_poll, "POLL_INTERVAL_SECONDS", 0.02)
     yield
     assert long_poll._watcher._waiting == {}
@@ -114,7 +114,7 @@ Wait = Callable[..., "Future[tuple[bool, float, Any]]"]
 
 @pytest.fixture
 def wait() -> Iterator[Wait]:
-    """In a thread that has asked the database before, as a request has: did it wait, until when, on which wrapper."""
+    """Wait in a thread that has used the database, as a request has. Return whether it waited, and until when."""
     pool = ThreadPoolExecutor(64)
 
     def run(generation: Generation, seconds: float, wrappers: list[Any]) -> tuple[bool, float]:
@@ -134,30 +134,30 @@ def wait() -> Iterator[Wait]:
 
 
 def end(generation: Generation) -> float:
-    """When it ended."""
+    """End the generation, and return the time of its end."""
     assert lifecycle.cancel(generation, "a test")
     return time.monotonic()
 
 
 @threaded
-def test_who_waits_is_answered_when_it_ends(alice: Caller, looks: Looks, wait: Wait) -> None:
+def test_a_waiting_request_is_answered_when_the_generation_ends(alice: Caller, polls: Polls, wait: Wait) -> None:
     mine, others = make_generation(alice), make_generation(alice)
     answers = [wait(mine), wait(mine), wait(others)]
-    looks.wait_for(asked=2)
+    polls.wait_for(generations=2)
     ended = end(mine)
     for answer in answers[:2]:
         waited, at = answer.result(5)
         assert waited
         assert at - ended < 1
-    looks.wait_for()
+    polls.wait_for()
     assert not answers[2].done()
     end(others)
     assert answers[2].result(5)[0]
-    assert looks.opened == 1
+    assert polls.opened == 1
 
 
 @threaded
-def test_who_waits_is_answered_when_the_time_is_over(alice: Caller, looks: Looks, wait: Wait) -> None:
+def test_a_waiting_request_is_answered_when_the_time_is_over(alice: Caller, polls: Polls, wait: Wait) -> None:
     started = time.monotonic()
     waited, at = wait(make_generation(alice), 0.1).result(5)
     assert waited
@@ -167,14 +167,14 @@ def test_who_waits_is_answered_when_the_time_is_over(alice: Caller, looks: Looks
 
 @threaded
 @one_database
-def test_one_more_than_there_are_places_for_is_answered_at_once(
-    alice: Caller, looks: Looks, wait: Wait, settings: Any
+def test_one_request_more_than_there_are_places_for_is_answered_at_once(
+    alice: Caller, polls: Polls, wait: Wait, settings: Any
 ) -> None:
     settings.WAITERS = 2
     g = make_generation(alice)
     answers = [wait(g), wait(g)]
     while len(long_poll._watcher._waiting) < 2:
-        looks.wait_for()
+        polls.wait_for()
     assert long_poll.wait_until_finished(g.pk, LONG) is False
     end(g)
     assert all(answer.result(5)[0] for answer in answers)
@@ -185,7 +185,7 @@ def test_one_more_than_there_are_places_for_is_answered_at_once(
 
 
 def backends() -> int:
-    """The connections PostgreSQL serves for this test's database."""
+    """Return the number of PostgreSQL's connections to the test's database."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM pg_stat_activity"
@@ -195,77 +195,77 @@ def backends() -> int:
 
 
 @threaded
-def test_who_waits_holds_no_connection(alice: Caller, looks: Looks, wait: Wait) -> None:
+def test_a_waiting_request_holds_no_connection(alice: Caller, polls: Polls, wait: Wait) -> None:
     g = make_generation(alice)
     wrappers: list[Any] = []
     answers = [wait(g, LONG, wrappers) for _ in range(5)]
     ends = time.monotonic() + 5
     while len(wrappers) < 5 or any(wrapper.connection for wrapper in wrappers):
-        looks.wait_for()
+        polls.wait_for()
         assert time.monotonic() < ends
     assert len(long_poll._watcher._waiting) == 5
-    # this test's and that of the thread that looks; a backend outlives its client by a moment
+    # this test's and that of the thread that polls; a backend outlives its client by a moment
     while connection.vendor == "postgresql" and backends() > 2:
-        looks.wait_for()
+        polls.wait_for()
         assert time.monotonic() < ends
     end(g)
     assert all(answer.result(5)[0] for answer in answers)
 
 
 @threaded
-def test_fifty_who_wait_are_one_query_a_look(alice: Caller, looks: Looks, wait: Wait, settings: Any) -> None:
+def test_fifty_waiting_requests_are_one_query_a_poll(alice: Caller, polls: Polls, wait: Wait, settings: Any) -> None:
     settings.WAITERS = 50
     generations = [make_generation(alice) for _ in range(5)]
     answers = [wait(generations[number % 5]) for number in range(50)]
     while len(long_poll._watcher._waiting) < 50:
-        looks.wait_for()
-    looks.wait_for(asked=5)
-    before, started = len(looks.queries), time.monotonic()
-    looks.wait_for(asked=5, more=5)
-    assert len(looks.queries) - before <= (time.monotonic() - started) / long_poll.POLL_INTERVAL_SECONDS + 2
+        polls.wait_for()
+    polls.wait_for(generations=5)
+    before, started = len(polls.queries), time.monotonic()
+    polls.wait_for(generations=5, more=5)
+    assert len(polls.queries) - before <= (time.monotonic() - started) / long_poll.POLL_INTERVAL_SECONDS + 2
     for generation in generations:
         end(generation)
     assert all(answer.result(5)[0] for answer in answers)
-    assert looks.opened == 1
+    assert polls.opened == 1
 
 
 @threaded
-def test_a_database_in_trouble_is_asked_again(
-    alice: Caller, looks: Looks, wait: Wait, monkeypatch: Any, caplog: Any
+def test_the_poll_goes_on_after_a_database_error(
+    alice: Caller, polls: Polls, wait: Wait, monkeypatch: Any, caplog: Any
 ) -> None:
     monkeypatch.setattr(long_poll, "ERROR_INTERVAL_SECONDS", 0.02)
     g, another = make_generation(alice), make_generation(alice)
-    looks.trouble = OperationalError("server closed the connection")
+    polls.error = OperationalError("server closed the connection")
     answer, short = wait(g), wait(another, 0.05)
-    looks.wait_for(more=3)
+    polls.wait_for(more=3)
     assert short.result(5)[0]  # its time was over
-    looks.trouble = None
+    polls.error = None
     end(g)
     assert answer.result(5)[0]
     assert "does not tell what has ended" in caplog.text
-    assert looks.opened >= 3  # each on a fresh connection
+    assert polls.opened >= 3  # each on a fresh connection
 
 
 @threaded
 @one_database
-def test_a_look_that_fails_for_another_reason_is_not_the_last(alice: Caller, looks: Looks, wait: Wait) -> None:
+def test_a_new_thread_polls_after_an_unexpected_error(alice: Caller, polls: Polls, wait: Wait) -> None:
     g = make_generation(alice)
     failed: list[Any] = []
-    looks.trouble = RuntimeError("a mistake of ours")
+    polls.error = RuntimeError("a mistake of ours")
     hook, threading.excepthook = threading.excepthook, failed.append
     try:
         assert wait(g, 0.2).result(5)[0]
     finally:
         threading.excepthook = hook
     assert [one.exc_type for one in failed] == [RuntimeError]
-    looks.trouble = None
+    polls.error = None
     end(g)
     assert wait(g).result(5)[0]
 
 
 @threaded
-def test_none_is_lost_while_the_thread_that_looks_ends_and_begins(alice: Caller, monkeypatch: Any) -> None:
-    """Every one waits for what has ended, so the thread is over again and again just when the next one comes."""
+def test_no_request_is_lost_while_the_polling_thread_ends_and_starts(alice: Caller, monkeypatch: Any) -> None:
+    """Each request waits for a generation that has ended, so the thread ends just when the next request comes."""
     monkeypatch.setattr(long_poll, "POLL_INTERVAL_SECONDS", 0.0)
     g = make_generation(alice)
     end(g)
@@ -281,7 +281,7 @@ def test_none_is_lost_while_the_thread_that_looks_ends_and_begins(alice: Caller,
 
 @threaded
 @one_database
-def test_where_the_machine_has_no_thread_left_nobody_waits(alice: Caller, monkeypatch: Any, caplog: Any) -> None:
+def test_without_a_free_thread_the_answer_comes_at_once(alice: Caller, monkeypatch: Any, caplog: Any) -> None:
     g = make_generation(alice)
 
     def none_left(thread: threading.Thread) -> None:
@@ -297,16 +297,16 @@ def test_where_the_machine_has_no_thread_left_nobody_waits(alice: Caller, monkey
 
 @threaded
 @one_database
-def test_where_the_process_is_to_end_nobody_waits_any_longer(alice: Caller, looks: Looks, wait: Wait) -> None:
+def test_a_process_that_is_to_end_ends_all_waiting(alice: Caller, polls: Polls, wait: Wait) -> None:
     g = make_generation(alice)
     answer = wait(g)
-    looks.wait_for()
+    polls.wait_for()
     long_poll._watcher.stop()
     assert answer.result(5)[0]
     assert long_poll.wait_until_finished(g.pk, LONG) is False
 
 
-def test_within_a_transaction_the_connection_is_kept(alice: Caller, settings: Any) -> None:
+def test_within_a_transaction_the_connection_stays(alice: Caller, settings: Any) -> None:
     assert connection.in_atomic_block
     assert long_poll.wait_until_finished(make_generation(alice).pk, 0.01) is True
     assert Generation.objects.count() == 1

@@ -1,4 +1,4 @@
-"""POST /v1/generations as multipart/form-data: pictures as files, in constant memory."""
+"""POST /v1/generations as multipart/form-data: images as files, in constant memory."""
 
 import io
 import json
@@ -30,16 +30,16 @@ def send_raw(caller: Caller, content: bytes, kind: str = MULTIPART_CONTENT) -> A
     return caller.http.generic("POST", PATH, content, content_type=kind)
 
 
-def test_a_picture_may_come_as_a_file_and_is_kept_as_it_came(alice: Caller) -> None:
+def test_an_image_may_come_as_a_file_and_is_stored_as_it_came(alice: Caller) -> None:
     answer = send(alice, {"image": file(), "last_image": file(image_bytes(400, 320, "PNG")), "resolution": "480p"})
     assert answer.status_code == 202, answer.content
     row = answer.json()
     assert (row["image"]["format"], row["last_image"]["format"]) == ("jpeg", "png")
-    kept = InputImage.objects.get(sha256=row["image"]["sha256"])
-    assert objects.read(kept.key) == image_bytes()
+    image = InputImage.objects.get(sha256=row["image"]["sha256"])
+    assert objects.read(image.key) == image_bytes()
 
 
-def test_its_texts_are_what_json_would_hold(alice: Caller) -> None:
+def test_the_texts_of_a_form_mean_what_json_would_hold(alice: Caller) -> None:
     texts = {"seed": "42", "duration": "10", "camera_fixed": "true", "prompt": "a ship", "external_id": "order-1"}
     labels = {"metadata[order]": "4711", "metadata[team]": "web"}
     row = send(alice, {"image": file(), "resolution": "480p", **texts, **labels}).json()
@@ -49,8 +49,8 @@ def test_its_texts_are_what_json_would_hold(alice: Caller) -> None:
     assert whole["metadata"] == {"order": "4711"}
 
 
-@pytest.mark.parametrize("image", ["https://pictures.example.com/a.png", base64_of(image_bytes())])
-def test_a_picture_may_be_a_text_too(alice: Caller, image: str) -> None:
+@pytest.mark.parametrize("image", ["https://images.example.com/a.png", base64_of(image_bytes())])
+def test_an_image_of_a_form_may_be_a_text_too(alice: Caller, image: str) -> None:
     assert send(alice, {"image": image, "resolution": "480p"}).status_code == 202
 
 
@@ -67,15 +67,15 @@ def test_a_picture_may_be_a_text_too(alice: Caller, image: str) -> None:
         ({"metadata[a]": "\0"}, "metadata"),
         ({"sede": "1"}, "sede"),
         ({"seed": ["1", "2"]}, "seed"),
-        ({"image": [file(), "https://pictures.example.com/a.png"]}, "image"),
+        ({"image": [file(), "https://images.example.com/a.png"]}, "image"),
         ({"prompt": file()}, "prompt"),
-        ({"image": file(b"not a picture")}, "image"),
+        ({"image": file(b"not an image")}, "image"),
         ({"image": file(b"")}, "image"),
         ({"image": file(image_bytes()[:-40])}, "image"),
         ({"last_image": file(image_bytes(200, 200))}, "last_image"),
     ],
 )
-def test_a_wrong_field_is_named_and_nothing_is_made(alice: Caller, wrong: dict[str, Any], field: str) -> None:
+def test_a_wrong_field_is_named_and_nothing_is_created(alice: Caller, wrong: dict[str, Any], field: str) -> None:
     answer = send(alice, {"image": file(), "resolution": "480p", **wrong})
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["field"].startswith(field)
@@ -110,7 +110,7 @@ def test_a_large_file_takes_little_memory(alice: Caller) -> None:
         encode_multipart(BOUNDARY, {"image": [file() for _ in range(101)]}),
     ],
 )
-def test_what_is_no_form_is_a_400(alice: Caller, content: bytes) -> None:
+def test_a_body_that_is_no_form_is_a_400(alice: Caller, content: bytes) -> None:
     answer = send_raw(alice, content)
     assert (answer.status_code, answer["Content-Type"]) == (400, "application/problem+json")
 
@@ -123,7 +123,7 @@ def test_a_form_without_a_boundary_is_refused(alice: Caller, kind: str) -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 200])
-def test_a_form_that_is_cut_off_makes_nothing(alice: Caller, cut: int) -> None:
+def test_a_form_that_is_cut_off_creates_nothing(alice: Caller, cut: int) -> None:
     content = encode_multipart(BOUNDARY, {"resolution": "480p", "image": file()})
     length = str(len(content))
     answer = alice.http.generic("POST", PATH, content[:-cut], content_type=MULTIPART_CONTENT, CONTENT_LENGTH=length)
@@ -131,7 +131,7 @@ def test_a_form_that_is_cut_off_makes_nothing(alice: Caller, cut: int) -> None:
     assert not Generation.objects.exists()
 
 
-def test_the_same_form_with_the_same_key_makes_one(alice: Caller) -> None:
+def test_the_same_form_with_the_same_key_creates_one_generation(alice: Caller) -> None:
     answers = [send(alice, {"image": file(), "resolution": "480p"}, **{"Idempotency-Key": "k"}) for _ in range(2)]
     assert answers[0].content == answers[1].content
     assert answers[1]["Idempotent-Replayed"] == "true"
@@ -139,7 +139,7 @@ def test_the_same_form_with_the_same_key_makes_one(alice: Caller) -> None:
     assert other.status_code == 422
 
 
-def test_novitas_entrance_takes_json_alone(alice: Caller) -> None:
+def test_the_novita_api_takes_json_alone(alice: Caller) -> None:
     answer = alice.http.post("/v3/async/seedance-v1-lite-i2v", {"image": file()}, format="multipart")
     assert (answer.status_code, answer.json()["reason"]) == (415, "INVALID_REQUEST_BODY")
 

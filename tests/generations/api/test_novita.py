@@ -1,4 +1,4 @@
-"""POST /v3/async/seedance-v1-lite-i2v: every row of the endpoint's page, just inside and just outside."""
+"""POST /v3/async/seedance-v1-lite-i2v: each rule of the endpoint's page, just inside and just outside."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ def test_the_smallest_body_gets_a_task_id_and_the_pages_defaults(alice: Caller, 
     assert (g.tenant, g.api_key, g.status) == (alice.tenant, alice.key, "queued")
     assert (g.prompt, g.aspect_ratio, g.duration, g.camera_fixed) == ("", "16:9", 5, False)
     assert (g.seed_source, g.price_micro) == ("drawn", 88_209)
-    assert OrmQ.objects.count() == 1  # the doorbell was rung
+    assert OrmQ.objects.count() == 1  # a wake-up was sent
 
 
 def test_every_field_is_recorded(alice: Caller, body: dict[str, Any]) -> None:
@@ -110,7 +110,7 @@ def test_camera_fixed_is_true_or_false(alice: Caller, body: dict[str, Any], valu
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2**31 - 1])
-def test_a_callers_seed_is_kept(alice: Caller, body: dict[str, Any], seed: int) -> None:
+def test_a_callers_seed_is_recorded(alice: Caller, body: dict[str, Any], seed: int) -> None:
     g = accepted(alice, {**body, "seed": seed})
     assert (g.seed, g.seed_source) == (seed, "caller")
 
@@ -176,7 +176,7 @@ def test_an_image_is_a_text(alice: Caller, body: dict[str, Any], value: Any) -> 
 
 
 def test_text_that_is_neither_url_nor_base64_is_no_image(alice: Caller, body: dict[str, Any]) -> None:
-    assert "Base64" in check_refused(alice, {**body, "image": "C:\\pictures\\a.jpg"}, "INVALID_IMAGE_FORMAT")
+    assert "Base64" in check_refused(alice, {**body, "image": "C:\\images\\a.jpg"}, "INVALID_IMAGE_FORMAT")
 
 
 def test_an_image_by_url_is_left_to_the_worker(alice: Caller, body: dict[str, Any]) -> None:
@@ -189,7 +189,7 @@ def test_a_url_that_will_never_be_read_is_refused_at_once(alice: Caller, body: d
     check_refused(alice, {**body, "image": url})
 
 
-def test_a_picture_is_kept_once_a_tenant_under_its_hash(alice: Caller, bob: Caller, body: dict[str, Any]) -> None:
+def test_an_image_is_stored_once_a_tenant_under_its_hash(alice: Caller, bob: Caller, body: dict[str, Any]) -> None:
     for caller in (alice, alice, bob):
         accepted(caller, body)
     keys = sorted(Generation.objects.values_list("image__key", flat=True).distinct())
@@ -268,11 +268,11 @@ def test_a_store_that_is_down_refuses_for_now_and_creates_nothing(
     assert not Generation.objects.exists()
 
 
-def test_a_webhook_in_extra_is_kept_for_novitas_payload(alice: Caller, body: dict[str, Any], bucket: Any) -> None:
+def test_a_webhook_in_extra_gets_novitas_payload(alice: Caller, body: dict[str, Any], bucket: Any) -> None:
     extra = {"webhook": {"url": "https://hooks.example.com/novita", "test_mode": {"enabled": False}}, "other": 1}
     assert send(alice, {**body, "extra": extra}).status_code == 200
-    kept = Generation.objects.get()
-    assert (kept.webhook_url, kept.webhook_format) == ("https://hooks.example.com/novita", "novita")
+    generation = Generation.objects.get()
+    assert (generation.webhook_url, generation.webhook_format) == ("https://hooks.example.com/novita", "novita")
 
 
 @pytest.mark.parametrize("extra", [None, {}, [], "x", {"webhook": None}, {"webhook": {"url": ""}}])

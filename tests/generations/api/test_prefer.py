@@ -1,4 +1,4 @@
-"""`Prefer: wait` at the views: what the answer is when it ends meanwhile, and when nobody may wait."""
+"""`Prefer: wait` in the views: the answers after a wait, and without a place to wait."""
 
 import threading
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ from generations.models import Generation
 from tests.generations.test_lifecycle import put_in
 from tests.support.factories import Caller, make_generation
 
-BODY = {"image": "https://pictures.example.com/a.png", "resolution": "480p"}
+BODY = {"image": "https://images.example.com/a.png", "resolution": "480p"}
 WAIT = {"Prefer": "wait=20"}
 committed = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
-def _nobody_looks_any_longer(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The thread that looks has ended with the test, and its connection with it."""
+def _wait_for_the_polling_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Wait after each test for the polling thread to end, and its connection with it."""
     monkeypatch.setattr(long_poll, "POLL_INTERVAL_SECONDS", 0.02)
     yield
     for thread in threading.enumerate():
@@ -31,7 +31,7 @@ def _nobody_looks_any_longer(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def cancelled_soon() -> Iterator[None]:
-    """Whatever is queued is cancelled as soon as somebody waits for it."""
+    """Cancel each queued generation as soon as a request waits for it."""
     done = threading.Event()
 
     def cancel() -> None:
@@ -58,7 +58,7 @@ def test_a_create_that_waits_is_answered_with_the_end(alice: Caller, cancelled_s
 
 
 @committed
-def test_asked_again_with_the_same_key_it_waits_for_the_same_one(alice: Caller, cancelled_soon: None) -> None:
+def test_a_repeated_create_waits_for_the_same_generation(alice: Caller, cancelled_soon: None) -> None:
     key = {"Idempotency-Key": "k"}
     first = alice.http.post("/v1/generations", BODY, format="json", headers=key).json()
     assert first["status"] == "queued"
@@ -77,14 +77,14 @@ def test_a_read_that_waits_is_answered_with_the_end(alice: Caller, cancelled_soo
 
 
 @pytest.mark.parametrize("path", ["/v1/generations/{}", "/v3/async/task-result?task_id={}"])
-def test_where_nobody_may_wait_it_is_answered_at_once(alice: Caller, settings: Any, path: str) -> None:
+def test_without_a_place_to_wait_the_answer_comes_at_once(alice: Caller, settings: Any, path: str) -> None:
     settings.WAITERS = 0
     answer = alice.http.get(path.format(make_generation(alice).pk), headers=WAIT)
     assert "Preference-Applied" not in answer
     assert 1 <= int(answer["Retry-After"]) <= 60
 
 
-def test_what_is_over_is_answered_at_once(alice: Caller) -> None:
+def test_a_generation_that_has_ended_is_answered_at_once(alice: Caller) -> None:
     generation, _ = put_in(alice, "failed")
     answer = alice.http.get(f"/v1/generations/{generation.pk}", headers=WAIT)
     assert ("Preference-Applied" in answer, "Retry-After" in answer) == (False, False)

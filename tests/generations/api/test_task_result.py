@@ -1,4 +1,4 @@
-"""GET /v3/async/task-result: each state as Novita's clients know it."""
+"""GET /v3/async/task-result: each status as Novita's clients expect it."""
 
 from typing import Any
 from uuid import uuid4
@@ -27,7 +27,7 @@ def result(caller: Caller, task_id: Any) -> Any:
         ("failed", "TASK_STATUS_FAILED", 0),
     ],
 )
-def test_a_state_is_shown_in_novitas_words(alice: Caller, status: str, wire: str, progress: int) -> None:
+def test_a_status_is_translated_to_novitas(alice: Caller, status: str, wire: str, progress: int) -> None:
     g, _ = put_in(alice, status)
     assert result(alice, g.pk).json() == {
         "extra": {"seed": "7"},
@@ -67,7 +67,7 @@ def test_another_tenants_an_unknown_and_a_malformed_id_are_the_same(alice: Calle
     assert b"TASK_NOT_FOUND" in content
 
 
-def test_reading_costs_no_quota(alice: Caller) -> None:
+def test_reading_a_task_counts_towards_no_limit(alice: Caller) -> None:
     g, _ = put_in(alice, "queued")
     alice.limit(requests_per_minute=0)
     assert result(alice, g.pk).status_code == 200

@@ -1,4 +1,4 @@
-"""Test keys: to the sandbox, for no money, with no live limit used, and out of every live list and bill."""
+"""Test keys: their generations go to the sandbox, cost nothing, use no live limit and are on no live list or bill."""
 
 from datetime import timedelta
 from typing import Any
@@ -10,6 +10,7 @@ from generations import lifecycle
 from generations.models import Generation
 from generations.upstream.novita import client as novita
 from generations.worker import steps
+from generations.worker.poll import poll
 from tenants import actions
 from tenants.errors import NoSandbox
 from tenants.limits import counters
@@ -35,7 +36,7 @@ def tester(alice: Caller, sandbox: Upstream) -> Caller:
     return alice.with_key(test=True)
 
 
-def test_the_keys_text_says_that_it_is_one(tester: Caller) -> None:
+def test_a_test_keys_text_says_that_it_is_one(tester: Caller) -> None:
     assert tester.key_text.startswith("sds_test_")
     assert tester.http.get("/v1/generations").status_code == 200
 
@@ -51,12 +52,12 @@ def test_its_generation_goes_to_the_sandbox_and_never_to_the_live_upstream(
         for generation in claim_due(10):
             steps.advance(generation)
         for generation in Generation.objects.all():
-            steps.poll(generation)
+            poll(generation)
     finally:
         live.stop()
     assert (len(sandbox.submits), len(live.submits)) == (1, 1)
     assert (len(sandbox.polls), len(live.polls)) == (1, 1)
-    assert sandbox.keys == {"Bearer sandbox"}  # the live key is told to nobody else
+    assert sandbox.keys == {"Bearer sandbox"}  # the live key goes to no other service
 
 
 def test_it_costs_nothing_and_takes_none_of_the_tenants_limits(
@@ -74,10 +75,10 @@ def test_it_costs_nothing_and_takes_none_of_the_tenants_limits(
 def test_a_cap_of_its_own_holds_all_the_same(tester: Caller, bucket: Any, body: dict[str, Any]) -> None:
     tester.limit_key(per_day=1)
     assert [tester.http.post("/v1/generations", body, format="json").status_code for _ in range(2)] == [202, 429]
-    shown = tester.http.get("/v1/limits").json()
-    assert shown["test"] is True
-    assert {row["scope"] for row in shown["limits"]} == {"key"}
-    assert next(row["remaining"] for row in shown["limits"] if row["name"] == "per_day") == 0
+    limits = tester.http.get("/v1/limits").json()
+    assert limits["test"] is True
+    assert {row["scope"] for row in limits["limits"]} == {"key"}
+    assert next(row["remaining"] for row in limits["limits"] if row["name"] == "per_day") == 0
 
 
 def test_live_and_test_keys_see_their_own_rows_only(tester: Caller, alice: Caller) -> None:
@@ -90,7 +91,7 @@ def test_live_and_test_keys_see_their_own_rows_only(tester: Caller, alice: Calle
         assert caller.http.get("/v1/usage").json()["total"]["accepted"] == 1
 
 
-def test_no_bill_knows_of_it(tester: Caller, alice: Caller) -> None:
+def test_test_generations_are_on_no_bill(tester: Caller, alice: Caller) -> None:
     make_generation(tester, price_micro=0)
     found = monthly_statement.build(alice.tenant, timezone.now().date())
     assert (found.rows, found.held) == ([], 0)
@@ -111,13 +112,15 @@ def test_the_panel_lists_live_generations_and_tests_when_asked(
     assert str(live.pk) in both
 
 
-def test_without_a_sandbox_no_test_key_is_made(alice: Caller, settings: Any) -> None:
+def test_without_a_sandbox_no_test_key_is_created(alice: Caller, settings: Any) -> None:
     settings.SANDBOX_BASE_URL = ""
     with pytest.raises(NoSandbox, match="SANDBOX_BASE_URL"):
         actions.create_key(ACTOR, alice.tenant, test=True)
 
 
-def test_a_test_key_whose_sandbox_went_away_is_told_so(tester: Caller, settings: Any, body: dict[str, Any]) -> None:
+def test_a_test_key_without_a_sandbox_is_refused_with_no_sandbox(
+    tester: Caller, settings: Any, body: dict[str, Any]
+) -> None:
     settings.SANDBOX_BASE_URL = ""
     answer = tester.http.post("/v1/generations", body, format="json")
     assert (answer.status_code, answer.json()["code"]) == (503, "no_sandbox")

@@ -28,7 +28,7 @@ def usage(caller: Caller, **query: str) -> Any:
     return answer.json()
 
 
-def test_it_counts_what_succeeded_failed_and_still_runs(alice: Caller) -> None:
+def test_usage_counts_succeeded_failed_and_running_generations(alice: Caller) -> None:
     for status in ("succeeded", "succeeded", "failed", "running"):
         put_in(alice, status)
     found = usage(alice)
@@ -48,7 +48,7 @@ def test_it_counts_what_succeeded_failed_and_still_runs(alice: Caller) -> None:
     assert found["rows"] == [{"day": "2026-11-24", **total}]
 
 
-def test_nothing_used_is_a_row_of_none(alice: Caller) -> None:
+def test_without_usage_there_are_no_rows(alice: Caller) -> None:
     found = usage(alice)
     assert found["rows"] == []
     assert (found["total"]["accepted"], found["total"]["usd"], found["total"]["success_rate"]) == (0, "0.000000", None)
@@ -62,7 +62,7 @@ def test_days_are_the_tenants_own(alice: Caller) -> None:
     assert usage(alice, **{"from": "2026-11-24"})["total"]["accepted"] == 1
 
 
-def test_it_groups_by_key_and_by_resolution(alice: Caller) -> None:
+def test_usage_is_grouped_by_key_and_by_resolution(alice: Caller) -> None:
     other = alice.with_key()
     make_generation(alice)
     make_generation(alice, resolution="720p")
@@ -73,7 +73,7 @@ def test_it_groups_by_key_and_by_resolution(alice: Caller) -> None:
     assert by_resolution == {"480p": 1, "720p": 2}
 
 
-def test_both_days_are_within_it(alice: Caller) -> None:
+def test_both_days_are_included(alice: Caller) -> None:
     for day in (9, 10, 11, 12):
         make_generation(alice, created_at=datetime(2026, 11, day, 12, tzinfo=UTC))
     found = usage(alice, **{"from": "2026-11-10", "to": "2026-11-11"})
@@ -107,7 +107,7 @@ def test_the_same_as_csv(alice: Caller, query: dict[str, str], accept: str) -> N
         ({"from": "2026-11-24\0"}, "from"),
     ],
 )
-def test_a_wrong_question_is_named(alice: Caller, query: dict[str, str], field: str) -> None:
+def test_a_wrong_parameter_is_named(alice: Caller, query: dict[str, str], field: str) -> None:
     answer = alice.http.get("/v1/usage", query)
     assert answer.status_code == 400
     assert [one["field"] for one in answer.json()["errors"]] == [field]
@@ -125,6 +125,6 @@ def test_an_error_to_a_reader_of_csv_is_problem_details(alice: Caller) -> None:
     assert answer.json()["code"] == "invalid_request"
 
 
-def test_another_tenants_use_is_not_in_it(alice: Caller, bob: Caller) -> None:
+def test_another_tenants_usage_is_not_included(alice: Caller, bob: Caller) -> None:
     make_generation(alice)
     assert usage(bob)["total"]["accepted"] == 0

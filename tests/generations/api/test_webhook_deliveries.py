@@ -1,4 +1,4 @@
-"""/v1/webhook-deliveries: the log of what was sent, and sending it again."""
+"""/v1/webhook-deliveries: the log of deliveries, and redelivery."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -29,19 +29,19 @@ def listed(caller: Caller, **query: Any) -> list[str]:
     return [row["id"] for row in answer.json()["webhook_deliveries"]]
 
 
-def test_one_is_shown_with_its_attempts_and_its_payload(alice: Caller, receiver: Receiver) -> None:
+def test_a_delivery_has_its_attempts_and_its_payload(alice: Caller, receiver: Receiver) -> None:
     one = make_endpoint(alice, receiver.url)
     g = make_failed(alice)
     receiver.answer = 503
     attempt_all()
-    told = alice.http.get(f"{PATH}/{Delivery.objects.get().pk}").json()
-    [attempt] = told.pop("attempts")
+    payload = alice.http.get(f"{PATH}/{Delivery.objects.get().pk}").json()
+    [attempt] = payload.pop("attempts")
     assert (attempt["outcome"], attempt["status_code"]) == ("throttled", 503)
     assert attempt["milliseconds"] < 5000
-    assert told.pop("payload")["data"]["id"] == str(g.pk)
-    assert told.pop("next_attempt_at") > told["created_at"]
-    assert told == {
-        "id": told["id"],
+    assert payload.pop("payload")["data"]["id"] == str(g.pk)
+    assert payload.pop("next_attempt_at") > payload["created_at"]
+    assert payload == {
+        "id": payload["id"],
         "webhook_id": f"evt_{g.pk.hex}_2",
         "type": "generation.failed",
         "status": "pending",
@@ -50,15 +50,15 @@ def test_one_is_shown_with_its_attempts_and_its_payload(alice: Caller, receiver:
         "url": None,
         "attempt_count": 1,
         "test": False,
-        "created_at": told["created_at"],
+        "created_at": payload["created_at"],
         "finished_at": None,
     }
 
 
-def test_of_a_generations_own_webhook_the_url_is_shown(alice: Caller) -> None:
+def test_a_delivery_to_a_generations_own_webhook_has_its_url(alice: Caller) -> None:
     make_failed(alice, webhook_url="https://example.com/own", webhook_format="novita")
-    told = alice.http.get(f"{PATH}/{Delivery.objects.get().pk}").json()
-    assert (told["url"], told["webhook_endpoint"], told["payload"]) == ("https://example.com/own", None, None)
+    payload = alice.http.get(f"{PATH}/{Delivery.objects.get().pk}").json()
+    assert (payload["url"], payload["webhook_endpoint"], payload["payload"]) == ("https://example.com/own", None, None)
 
 
 def test_the_list_is_newest_first_by_pages(alice: Caller) -> None:
@@ -95,7 +95,7 @@ def test_a_wrong_filter_is_an_error(alice: Caller, query: Any) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_sending_it_again_is_told_and_rings(alice: Caller, receiver: Receiver) -> None:
+def test_a_redelivery_is_accepted_and_wakes_a_worker(alice: Caller, receiver: Receiver) -> None:
     _, secret = endpoints.create(ACTOR, alice.tenant, receiver.url, test=False)
     make_failed(alice)
     attempt_all()
@@ -116,7 +116,7 @@ def test_sending_it_again_is_told_and_rings(alice: Caller, receiver: Receiver) -
     assert (entry.actor, entry.target) == (f"key:{alice.key.prefix}", str(row.pk))
 
 
-def test_to_an_endpoint_that_is_gone_nothing_is_sent_again(alice: Caller) -> None:
+def test_nothing_is_redelivered_to_a_deleted_endpoint(alice: Caller) -> None:
     one = make_endpoint(alice)
     make_failed(alice)
     endpoints.delete(ACTOR, one)

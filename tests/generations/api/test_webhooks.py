@@ -23,10 +23,10 @@ def make(caller: Caller, **body: Any) -> Any:
 def test_a_create_answers_with_the_endpoint_and_its_secret_once(alice: Caller) -> None:
     answer = make(alice, events=["generation.failed"], description="the shop")
     assert answer.status_code == 201
-    told = answer.json()
-    secret = told.pop("secret")
+    payload = answer.json()
+    secret = payload.pop("secret")
     assert secret.startswith("whsec_")
-    assert told == {
+    assert payload == {
         "id": str(WebhookEndpoint.objects.get().pk),
         "url": ENDPOINT_URL,
         "description": "the shop",
@@ -37,10 +37,10 @@ def test_a_create_answers_with_the_endpoint_and_its_secret_once(alice: Caller) -
         "failing_since": None,
         "previous_secret_until": None,
         "test": False,
-        "created_at": told["created_at"],
+        "created_at": payload["created_at"],
     }
-    assert alice.http.get(f"{PATH}/{told['id']}").json() == told
-    assert alice.http.get(PATH).json() == {"webhook_endpoints": [told]}
+    assert alice.http.get(f"{PATH}/{payload['id']}").json() == payload
+    assert alice.http.get(PATH).json() == {"webhook_endpoints": [payload]}
     assert AuditEntry.objects.get(action="create webhook endpoint").actor == f"key:{alice.key.prefix}"
 
 
@@ -80,7 +80,7 @@ def test_a_create_needs_its_url(alice: Caller) -> None:
     assert alice.http.post(PATH, {}, format="json").json()["errors"][0]["field"] == "url"
 
 
-def test_past_the_most_it_is_refused(alice: Caller, monkeypatch: Any) -> None:
+def test_an_endpoint_more_than_the_maximum_is_refused(alice: Caller, monkeypatch: Any) -> None:
     monkeypatch.setattr(endpoints, "MAX_ENDPOINTS", 1)
     assert make(alice).status_code == 201
     answer = make(alice)
@@ -116,7 +116,7 @@ def test_a_wrong_change_changes_nothing(alice: Caller, body: Any) -> None:
     assert one.description == ""
 
 
-def test_what_is_deleted_is_not_there(alice: Caller) -> None:
+def test_a_deleted_endpoint_is_not_found(alice: Caller) -> None:
     path = f"{PATH}/{make_endpoint(alice).pk}"
     assert alice.http.delete(path).status_code == 204
     for answer in (
@@ -139,9 +139,9 @@ def test_a_rotation_gives_a_new_secret_and_says_how_long_the_old_one_is_good(
     answer = alice.http.post(path, {} if hours is None else {"overlap_hours": hours}, format="json")
     assert answer.status_code == status
     if status == 200:
-        told = answer.json()
-        assert told["secret"].startswith("whsec_")
-        assert (told["previous_secret_until"] is None) == (hours == 0)
+        payload = answer.json()
+        assert payload["secret"].startswith("whsec_")
+        assert (payload["previous_secret_until"] is None) == (hours == 0)
 
 
 def test_a_body_is_not_needed_for_a_rotation(alice: Caller) -> None:
@@ -154,9 +154,9 @@ def test_a_test_is_sent_whatever_the_endpoint_names(alice: Caller) -> None:
     answer = alice.http.post(f"{PATH}/{one.pk}/test")
     assert answer.status_code == 202
     row = Delivery.objects.get()
-    told = answer.json()
-    assert (told["id"], told["type"], told["webhook_endpoint"]) == (str(row.pk), "webhook.test", str(one.pk))
-    assert told["status"] == "pending"
+    payload = answer.json()
+    assert (payload["id"], payload["type"], payload["webhook_endpoint"]) == (str(row.pk), "webhook.test", str(one.pk))
+    assert payload["status"] == "pending"
 
 
 def test_a_key_without_the_scope_may_do_nothing_here(alice: Caller) -> None:

@@ -1,32 +1,29 @@
-"""The door to S3 on moto: keys, bytes and errors. Signing is tested where signatures are checked."""
+"""Tests of objects on moto: keys, bytes and errors. An S3 that checks signatures tests signed URLs."""
 
-import threading
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
-from generations.bucket import client, objects
+from generations.bucket import objects
 from generations.bucket.errors import ObjectExists, StorageError
 from generations.outbound.errors import FetchFailed
 
 
-def test_what_is_put_is_read_back(bucket: Any) -> None:
-    objects.put("a/b", b"picture", "image/png")
-    assert objects.read("a/b") == b"picture"
+def test_an_object_is_read_back_as_it_was_put(bucket: Any) -> None:
+    objects.put("a/b", b"content", "image/png")
+    assert objects.read("a/b") == b"content"
     assert objects.list_keys("a/") == ["a/b"]
     assert bucket.head_object(Bucket="seedance-tests", Key="a/b")["ContentType"] == "image/png"
 
 
-def test_an_object_that_is_not_there_is_trouble(bucket: Any) -> None:
+def test_reading_a_missing_object_raises_an_error(bucket: Any) -> None:
     assert objects.list_keys("nothing") == []
     with pytest.raises(StorageError, match="NoSuchKey"):
         objects.read("nothing")
 
 
-def test_a_deleted_object_is_gone(bucket: Any) -> None:
+def test_a_deleted_object_is_not_listed(bucket: Any) -> None:
     objects.put("a", b"x", "image/png")
     objects.delete("a")
     assert objects.list_keys("a") == []
@@ -55,51 +52,7 @@ def test_a_stream_that_breaks_leaves_no_object_and_says_why(bucket: Any) -> None
     assert objects.list_keys("v") == []
 
 
-def test_a_missing_bucket_is_our_trouble_and_not_a_missing_object(bucket: Any, settings: Any) -> None:
+def test_a_missing_bucket_is_an_error_and_not_a_missing_object(bucket: Any, settings: Any) -> None:
     settings.S3_BUCKET = "not-there"
     with pytest.raises(StorageError, match="NoSuchBucket"):
         objects.put("a", b"x", "image/png")
-
-
-def test_the_bucket_is_made_once(bucket: Any, settings: Any) -> None:
-    settings.S3_BUCKET = "made-here"
-    client.ensure_bucket()
-    client.ensure_bucket()
-    assert bucket.head_bucket(Bucket="made-here")
-
-
-def test_a_dead_store_is_trouble_without_a_url_in_its_words(settings: Any) -> None:
-    settings.S3_ENDPOINT_URL = "http://127.0.0.1:9"
-    with pytest.raises(StorageError) as caught:
-        objects.put("a", b"x", "image/png")
-    assert "127.0.0.1" not in str(caught.value)
-    assert not isinstance(caught.value.__cause__, ClientError)
-
-
-def test_threads_that_come_at_once_make_one_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each takes 40 ms and some megabytes; a web process has 32 threads."""
-    made, all_want_one = list[bool](), threading.Barrier(8)
-
-    class Turns:
-        lock = threading.Lock()
-
-        def __enter__(self) -> None:
-            all_want_one.wait(5)
-            self.lock.acquire()
-
-        def __exit__(self, *error: object) -> None:
-            self.lock.release()
-
-    @cache
-    def new_client(process_id: int, endpoint: str) -> object:
-        made.append(Turns.lock.locked())
-        return object()
-
-    monkeypatch.setattr(client, "_lock", Turns())
-    monkeypatch.setattr(client, "_new_client", new_client)
-    threads = [threading.Thread(target=client.get_client) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(5)
-    assert made == [True]

@@ -1,4 +1,4 @@
-"""Signed URLs, on an S3 that checks them."""
+"""Tests of signed URLs on an S3 that checks signatures."""
 
 import time
 import urllib.error
@@ -30,7 +30,7 @@ def url() -> str:
     return signed_urls.sign("videos/v.mp4", content_type="video/mp4", file_name="v.mp4")
 
 
-def test_a_signed_url_gives_the_bytes_with_type_and_file_name(url: str) -> None:
+def test_a_signed_url_returns_the_bytes_with_type_and_file_name(url: str) -> None:
     status, headers, content = get(url)
     assert (status, content) == (200, mp4())
     assert headers["Content-Type"] == "video/mp4"
@@ -64,16 +64,16 @@ def test_an_unsigned_url_is_refused(url: str) -> None:
 def test_a_url_signed_with_another_key_is_refused(url: str, settings: Any) -> None:
     settings.S3_PUBLIC_URL = settings.S3_ENDPOINT_URL.replace("127.0.0.1", "localhost")
     settings.AWS_SECRET_ACCESS_KEY = "another"
-    stranger = signed_urls.sign("videos/v.mp4", content_type="video/mp4", file_name="v.mp4")
-    assert get(stranger)[0] == 403
+    foreign = signed_urls.sign("videos/v.mp4", content_type="video/mp4", file_name="v.mp4")
+    assert get(foreign)[0] == 403
 
 
 def test_an_expired_url_is_refused(url: str, settings: Any) -> None:
     settings.SIGNED_URL_TTL = 1
     short = signed_urls.sign("videos/v.mp4", content_type="video/mp4", file_name="v.mp4")
     assert get(short)[0] == 200
-    ends = time.monotonic() + 10
-    while get(short)[0] == 200 and time.monotonic() < ends:
+    ends_at = time.monotonic() + 10
+    while get(short)[0] == 200 and time.monotonic() < ends_at:
         time.sleep(0.1)
     assert get(short)[0] == 403
 

@@ -1,4 +1,4 @@
-"""Signed URLs are those of botocore's own signer, parameter by parameter."""
+"""Tests that signed URLs equal those of botocore's own signer, parameter by parameter."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -29,7 +29,9 @@ AT = datetime(2026, 2, 28, 23, 59, 59, tzinfo=UTC)
 @pytest.mark.parametrize("answer", ANSWERS)
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("address", ADDRESSES)
-def test_as_botocore_signs(address: str, key: str, answer: dict[str, str], credentials: Any, monkeypatch: Any) -> None:
+def test_a_url_is_signed_as_botocore_signs(
+    address: str, key: str, answer: dict[str, str], credentials: Any, monkeypatch: Any
+) -> None:
     monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda: AT.replace(tzinfo=None))
     request = AWSRequest("GET", address + quote(key, safe="/~"), params=answer)
     S3SigV4QueryAuth(credentials, "s3", "eu-central-1", 3600).add_auth(request)
@@ -40,7 +42,7 @@ def test_as_botocore_signs(address: str, key: str, answer: dict[str, str], crede
     assert len(parse_qs(ours.query)["X-Amz-Signature"][0]) == 64
 
 
-def test_a_secret_that_was_changed_signs_from_then_on() -> None:
+def test_a_changed_secret_signs_from_then_on() -> None:
     first, second = (
         signing.presign(ADDRESSES[0], "k", {}, ReadOnlyCredentials("A", secret, None), "us-east-1", AT, 60)
         for secret in ("one", "two")

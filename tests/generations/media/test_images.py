@@ -1,3 +1,5 @@
+"""Tests of checked images: formats, whole files, sizes and aspect ratios."""
+
 import io
 import struct
 import zlib
@@ -11,7 +13,7 @@ from tests.support.images import base64_of, data_uri, image_bytes
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A whole PNG of that size whose pixels are never written: only a header is read."""
+    """Return a whole PNG of that size without its pixels: only the header is read."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
@@ -21,7 +23,7 @@ def png_header(width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF"])
-def test_each_format_of_the_page_is_taken(kind: str) -> None:
+def test_each_format_of_the_page_is_accepted(kind: str) -> None:
     image = images.inspect(image_bytes(kind=kind))
     assert (image.format, image.width, image.height) == (kind.lower(), 640, 360)
 
@@ -45,19 +47,19 @@ def test_each_format_of_the_page_is_taken(kind: str) -> None:
         ("GIF", "RGB", {"interlace": 1}),
     ],
 )
-def test_common_variants_of_a_format_are_taken(kind: str, mode: str, options: dict[str, object]) -> None:
+def test_common_variants_of_a_format_are_accepted(kind: str, mode: str, options: dict[str, object]) -> None:
     assert images.inspect(image_bytes(kind=kind, mode=mode, **options)).format == kind.lower()
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
-def test_an_animation_is_taken_by_its_first_picture(kind: str) -> None:
+def test_an_animation_is_accepted_by_its_first_image(kind: str) -> None:
     frames = [Image.open(io.BytesIO(image_bytes())), Image.new("RGB", (640, 360), "red")]
     out = io.BytesIO()
     frames[0].save(out, kind, save_all=True, append_images=frames[1:])
     assert images.inspect(out.getvalue()).width == 640
 
 
-def test_a_phones_picture_with_a_second_one_behind_it_is_a_jpeg() -> None:
+def test_a_phones_image_with_a_second_image_after_it_is_a_jpeg() -> None:
     out = io.BytesIO()
     first, second = Image.open(io.BytesIO(image_bytes())), Image.new("RGB", (640, 360))
     first.save(out, "MPO", save_all=True, append_images=[second])
@@ -69,7 +71,7 @@ def test_a_phones_picture_with_a_second_one_behind_it_is_a_jpeg() -> None:
     [
         b"",
         b"GIF",
-        b"not a picture at all" * 100,
+        b"not an image at all " * 100,
         b"<svg xmlns='http://www.w3.org/2000/svg' width='640' height='360'/>",
         image_bytes(kind="PPM"),
         image_bytes(kind="ICO", width=256, height=256),
@@ -90,7 +92,7 @@ def test_a_truncated_image_is_refused(kind: str, share: float) -> None:
         images.inspect(content[: int(len(content) * share)])
 
 
-def test_a_png_with_large_texts_and_profiles_is_taken() -> None:
+def test_a_png_with_large_texts_and_profiles_is_accepted() -> None:
     texts = PngImagePlugin.PngInfo()
     texts.add_text("XML:com.adobe.xmp", "x" * 3_000_000, zip=True)
     assert images.inspect(image_bytes(kind="PNG", pnginfo=texts, icc_profile=b"\0" * 2_000_000)).format == "png"
@@ -116,7 +118,7 @@ def test_the_end_of_a_thumbnail_is_not_the_end_of_a_jpeg() -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(301, 400), (400, 301), (5999, 2400), (2400, 5999)])
-def test_sides_just_inside_are_taken(width: int, height: int) -> None:
+def test_sides_just_inside_the_bounds_are_accepted(width: int, height: int) -> None:
     assert images.inspect(png_header(width, height)).width == width
 
 
@@ -135,17 +137,17 @@ def test_a_longer_side_of_6000_is_too_long(width: int, height: int) -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(1000, 400), (400, 1000)])
-def test_aspects_of_exactly_the_bounds_are_taken(width: int, height: int) -> None:
+def test_aspects_of_exactly_the_bounds_are_accepted(width: int, height: int) -> None:
     assert images.inspect(png_header(width, height)).height == height
 
 
 @pytest.mark.parametrize(("width", "height"), [(1001, 400), (400, 1001)])
-def test_aspects_just_outside_are_refused(width: int, height: int) -> None:
+def test_aspects_just_outside_the_bounds_are_refused(width: int, height: int) -> None:
     with pytest.raises(errors.ImageAspectOutOfRange):
         images.inspect(png_header(width, height))
 
 
-def test_30_mb_are_taken_and_a_byte_more_is_not() -> None:
+def test_30_mb_are_accepted_and_a_byte_more_is_refused() -> None:
     content = image_bytes()
     padded = content + b"\0" * (images.MAX_BYTES - len(content))
     assert images.inspect(padded).width == 640
@@ -159,21 +161,21 @@ def test_30_mb_of_base64_are_decoded_and_more_is_refused_before_it_is() -> None:
         images.decode(base64_of(b"\0" * (images.MAX_BYTES + 3)))
 
 
-def test_raw_base64_data_uri_and_broken_lines_say_the_same() -> None:
+def test_raw_base64_a_data_uri_and_base64_with_line_breaks_are_decoded_alike() -> None:
     content = image_bytes()
     text = base64_of(content)
     lines = "\r\n".join(text[at : at + 76] for at in range(0, len(text), 76))
     assert images.decode(text) == images.decode(data_uri(content)) == images.decode(lines) == content
 
 
-def test_the_declared_type_of_a_data_uri_counts_for_nothing() -> None:
+def test_the_declared_type_of_a_data_uri_is_ignored() -> None:
     assert images.inspect(images.decode(data_uri(image_bytes(kind="PNG"), "jpeg"))).format == "png"
 
 
 @pytest.mark.parametrize(
     "text", ["%%%", "abc", "ünïcode", "data:image/png,plain", "data:image/png;base64,%%%", "a" * 5]
 )
-def test_what_is_no_base64_is_refused(text: str) -> None:
+def test_invalid_base64_is_refused(text: str) -> None:
     with pytest.raises(errors.ImageUnreadable):
         images.decode(text)
 

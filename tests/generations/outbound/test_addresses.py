@@ -1,4 +1,4 @@
-"""Which addresses and URLs are public."""
+"""Tests of the rules by which addresses and URLs are public."""
 
 import ipaddress
 
@@ -27,7 +27,7 @@ def test_an_address_that_is_not_public_is_refused(address: str) -> None:
 
 
 @pytest.mark.parametrize("address", PUBLIC_ADDRESSES)
-def test_a_public_address_is_taken(address: str) -> None:
+def test_a_public_address_is_accepted(address: str) -> None:
     assert addresses.is_public(ipaddress.ip_address(address))
 
 
@@ -89,5 +89,5 @@ def test_a_url_is_refused_by_its_text_alone(url: str) -> None:
         "https://1.example.com/",
     ],
 )
-def test_an_ordinary_url_is_taken(url: str) -> None:
+def test_an_ordinary_url_is_accepted(url: str) -> None:
     assert addresses.check_url(url)

@@ -1,4 +1,4 @@
-"""The guarded fetch: what it refuses, and that it connects to what it checked."""
+"""Tests of the guarded fetch: it refuses private hosts, and connects to the address that it checked."""
 
 import gzip
 import socket
@@ -17,7 +17,7 @@ LIMITS: dict[str, Any] = {"limit": 1_000_000, "deadline": 5.0}
 
 
 def test_a_host_is_refused_if_any_of_its_addresses_is_private(monkeypatch: Any) -> None:
-    """The resolver is the outside system here: its answers are what an attacker chooses."""
+    """The resolver is the outside system here: an attacker chooses its answers."""
     answers = {"mixed.example.com": ["93.184.216.34", "10.0.0.1"], "inner.example.com": ["169.254.169.254"]}
     monkeypatch.setattr(
         socket, "getaddrinfo", lambda host, port, **_: [(0, 0, 0, "", (answer, port)) for answer in answers[host]]
@@ -28,13 +28,13 @@ def test_a_host_is_refused_if_any_of_its_addresses_is_private(monkeypatch: Any) 
 
 
 def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch: Any) -> None:
-    """A name that answers differently the second time is asked only once."""
-    asked: list[str] = []
+    """A name whose second look-up has another answer is looked up only once."""
+    looked_up: list[str] = []
     connected: list[str] = []
 
     def resolve(host: str, port: int, **_: Any) -> list[Any]:
-        asked.append(host)
-        return [(0, 0, 0, "", ("93.184.216.34" if len(asked) == 1 else "127.0.0.1", port))]
+        looked_up.append(host)
+        return [(0, 0, 0, "", ("93.184.216.34" if len(looked_up) == 1 else "127.0.0.1", port))]
 
     def connect(self: Any, host: str, *args: Any, **kwargs: Any) -> Any:
         connected.append(host)
@@ -44,19 +44,19 @@ def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch: Any) -
     monkeypatch.setattr(httpcore.SyncBackend, "connect_tcp", connect)
     with pytest.raises(FetchFailed):
         fetch.read("https://rebinding.example.com/a.png", **LIMITS)
-    assert (asked, connected) == (["rebinding.example.com"], ["93.184.216.34"])
+    assert (looked_up, connected) == (["rebinding.example.com"], ["93.184.216.34"])
 
 
 def test_an_admitted_host_is_read(upstream: Upstream) -> None:
-    upstream.on_video = 200, {"Content-Type": "image/png"}, b"picture"
-    assert fetch.read(f"{upstream.url}/a.png", **LIMITS) == b"picture"
+    upstream.on_video = 200, {"Content-Type": "image/png"}, b"content"
+    assert fetch.read(f"{upstream.url}/a.png", **LIMITS) == b"content"
 
 
 @pytest.mark.parametrize("entry", ["127.0.0.1", "127.0.0.0/8"])
 def test_a_host_or_a_network_may_be_admitted_with_every_port(upstream: Upstream, settings: Any, entry: str) -> None:
     settings.FETCH_ALLOW_HOSTS = [entry]
-    upstream.on_video = 200, {}, b"picture"
-    assert fetch.read(f"{upstream.url}/a.png", **LIMITS) == b"picture"
+    upstream.on_video = 200, {}, b"content"
+    assert fetch.read(f"{upstream.url}/a.png", **LIMITS) == b"content"
 
 
 def test_another_port_of_an_admitted_host_is_refused(upstream: Upstream, settings: Any) -> None:
@@ -65,7 +65,7 @@ def test_another_port_of_an_admitted_host_is_refused(upstream: Upstream, setting
         fetch.read(f"{upstream.url}/a.png", **LIMITS)
 
 
-def test_a_resolver_that_hangs_meets_the_deadline_too(monkeypatch: Any) -> None:
+def test_the_deadline_ends_a_look_up_that_hangs(monkeypatch: Any) -> None:
     answered = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: answered.wait(5) and [])
     started = time.monotonic()
@@ -94,9 +94,9 @@ def test_a_redirect_is_checked_like_the_url_itself(upstream: Upstream, target: s
 
 
 def test_a_good_redirect_is_followed_and_an_endless_one_is_not(upstream: Upstream) -> None:
-    final = 200, {}, b"picture"
+    final = 200, {}, b"content"
     upstream.on_video = lambda handler: final if handler.path == "/b.png" else (302, {"Location": "/b.png"}, b"")
-    assert fetch.read(f"{upstream.url}/a.png", **LIMITS) == b"picture"
+    assert fetch.read(f"{upstream.url}/a.png", **LIMITS) == b"content"
     upstream.on_video = 302, {"Location": "/a.png"}, b""
     with pytest.raises(FetchFailed, match="redirects"):
         fetch.read(f"{upstream.url}/a.png", **LIMITS)
@@ -117,6 +117,7 @@ def test_a_body_of_the_limit_is_read_and_a_byte_more_is_not(upstream: Upstream) 
 
 
 def endless(handler: Any) -> None:
+    """Answer with a body that never ends."""
     handler.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
     try:
         while True:
@@ -141,22 +142,22 @@ def test_a_body_that_ends_before_its_length_is_a_failure(upstream: Upstream) -> 
         fetch.read(f"{upstream.url}/", **LIMITS)
 
 
-def test_a_length_beside_chunks_is_not_believed(upstream: Upstream) -> None:
-    """Chunks are what counts, RFC 9112, 6.3. A PUT of more bytes than its length says is another request to S3."""
+def test_a_length_beside_chunks_is_ignored(upstream: Upstream) -> None:
+    """RFC 9112, 6.3 says that chunks count. With a PUT of more bytes than its length, S3 would read another request."""
 
     def both(handler: Any) -> None:
         handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n")
-        handler.wfile.write(b"7\r\npicture\r\n0\r\n\r\n")
+        handler.wfile.write(b"7\r\ncontent\r\n0\r\n\r\n")
 
     upstream.on_video = both
     with fetch.open_url(f"{upstream.url}/", **LIMITS) as download:
-        assert (download.length, b"".join(download.chunks)) == (None, b"picture")
+        assert (download.length, b"".join(download.chunks)) == (None, b"content")
 
 
 @pytest.mark.parametrize("encoding", ["", "identity"])
-def test_an_encoding_that_is_none_is_read(upstream: Upstream, encoding: str) -> None:
-    upstream.on_video = 200, {"Content-Encoding": encoding}, b"picture"
-    assert fetch.read(f"{upstream.url}/", **LIMITS) == b"picture"
+def test_a_body_without_an_encoding_is_read(upstream: Upstream, encoding: str) -> None:
+    upstream.on_video = 200, {"Content-Encoding": encoding}, b"content"
+    assert fetch.read(f"{upstream.url}/", **LIMITS) == b"content"
 
 
 def test_a_compressed_body_is_refused_before_it_is_inflated(upstream: Upstream) -> None:
@@ -166,7 +167,7 @@ def test_a_compressed_body_is_refused_before_it_is_inflated(upstream: Upstream) 
 
 
 @pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"])
-def test_a_dripping_peer_meets_the_deadline_of_the_whole_exchange(upstream: Upstream, head: bytes) -> None:
+def test_the_deadline_of_the_whole_exchange_ends_a_peer_that_sends_slowly(upstream: Upstream, head: bytes) -> None:
     def drip(handler: Any) -> None:
         try:
             handler.wfile.write(head)

@@ -1,4 +1,4 @@
-"""URLs of a caller, and of the upstream, that lead inside: connects are counted where they would arrive."""
+"""Tests that URLs of a caller or of the upstream reach no private host. Listeners count the connects."""
 
 import ipaddress
 import secrets
@@ -11,6 +11,7 @@ import pytest
 from generations.models import Generation
 from generations.outbound import addresses, fetch
 from generations.outbound.errors import FetchFailed, FetchRefused
+from generations.upstream import outcomes
 from generations.upstream.novita import client as novita
 from tests.faults.copies import Status, assert_nothing_is_served, at_the_upstream, take_step, until_done
 from tests.support.factories import Caller, make_generation
@@ -20,7 +21,7 @@ from tests.support.upstream import Upstream, task
 pytestmark = [pytest.mark.one_database, pytest.mark.abuse]
 
 LIMITS: dict[str, Any] = {"limit": 1_000_000, "deadline": 3.0}
-# Ways to write this machine's port, for {}.
+# Forms of this machine's address; {} stands for the port.
 INSIDE = """
 http://127.0.0.1:{}/ https://127.0.0.1:{}/ http://localhost:{}/ https://LOCALHOST.:{}/ http://127.1:{}/ http://0:{}/
 http://0.0.0.0:{}/ http://2130706433:{}/ http://0x7f000001:{}/ http://0177.0.0.1:{}/ http://127.0.0.1.:{}/
@@ -40,7 +41,7 @@ BROKEN_IN_TWO = [
 
 
 class Listener:
-    """A port that takes every connect, and counts them."""
+    """A port that accepts and counts every connect."""
 
     def __init__(self, address: str, port: int = 0) -> None:
         self.address = address
@@ -49,6 +50,7 @@ class Listener:
         self.port = self._socket.getsockname()[1]
 
     def connects(self) -> int:
+        """Return the number of connects since the last call."""
         count = 0
         try:
             while True:
@@ -63,9 +65,10 @@ class Listener:
 
 @pytest.fixture
 def inside() -> Iterator[Listener]:
-    made = Listener("127.0.0.1")
-    yield made
-    made.close()
+    """Yield a listener of this machine, to which nothing may connect."""
+    listener = Listener("127.0.0.1")
+    yield listener
+    listener.close()
 
 
 def test_the_listener_counts(inside: Listener) -> None:
@@ -84,7 +87,7 @@ def test_a_callers_url_connects_to_nothing_inside(alice: Caller, upstream: Upstr
             url, upstream.on_video = f"{upstream.url}/a.jpg", (302, {"Location": header(url)}, image_bytes())
         g = take_step(make_generation(alice, image=None, image_url=url))
         refused = (Status.FAILED, "image_url_refused")
-        # A header that ends amid the URL leads to what is left of it; one that is no header at all is tried again.
+        # A header that ends within the URL redirects to the rest; an invalid header is a failure that is tried again.
         assert (g.status, g.error_code) == refused or (by == "a redirect" and g.status == Status.QUEUED), text
         assert str(inside.port) not in g.error_message
     assert inside.connects() == 0
@@ -111,20 +114,20 @@ def test_the_upstreams_video_url_connects_to_nothing_inside(
 
 
 def header(url: str) -> str:
-    """As the handler can send it; a line's end in it begins another header."""
+    """Return the URL as text that the handler can send. A line break in the URL begins another header."""
     return url.encode().decode("latin-1")
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"])
 def test_no_proxy_of_the_environment_is_used(upstream: Upstream, inside: Listener, monkeypatch: Any, name: str) -> None:
-    """A proxy would connect wherever it is asked to, past every check of ours."""
+    """A proxy would connect to any host that it is asked for, and so bypass every check."""
     monkeypatch.setenv(name, f"http://127.0.0.1:{inside.port}")
     monkeypatch.delenv("NO_PROXY", raising=False)
     upstream.video(mp4())
     account = novita.account(test=False)
     assert fetch.read(f"{upstream.url}/a.png", **LIMITS) == mp4()
-    assert isinstance(novita.submit(account, "/v3/async/x", {}), novita.Created)
-    assert isinstance(novita.poll(account, "x"), novita.Rendered)
+    assert isinstance(novita.submit(account, "/v3/async/x", {}), outcomes.Created)
+    assert isinstance(novita.get_task(account, "x"), outcomes.Rendered)
     assert inside.connects() == 0
 
 
@@ -135,36 +138,37 @@ def test_another_service_that_an_answer_names_is_not_used(upstream: Upstream, in
     assert inside.connects() == 0
 
 
-# Names, whose answers are what an attacker chooses
+# -- names, for which an attacker chooses the answers
 
 
 @pytest.fixture
 def private() -> Iterator[Listener]:
-    made = Listener(f"127.77.{secrets.randbelow(256)}.{1 + secrets.randbelow(254)}", 8443)
-    yield made
-    made.close()
+    """Yield a listener on a private address."""
+    listener = Listener(f"127.77.{secrets.randbelow(256)}.{1 + secrets.randbelow(254)}", 8443)
+    yield listener
+    listener.close()
 
 
 @pytest.fixture
 def public(monkeypatch: Any) -> Iterator[Listener]:
-    """On a loopback network that the guard is told to take for the Internet."""
+    """Yield a listener on a loopback network that the guard takes for the Internet here."""
     loopback, ours = ipaddress.IPv4Network("127.0.0.0/8"), ipaddress.IPv4Network("127.78.0.0/16")
     others = [network for network in addresses.DENIED_V4 if network != loopback]
     monkeypatch.setattr(addresses, "DENIED_V4", [*others, *loopback.address_exclude(ours)])
-    made = Listener(f"127.78.{secrets.randbelow(256)}.{1 + secrets.randbelow(254)}", 8443)
-    yield made
-    made.close()
+    listener = Listener(f"127.78.{secrets.randbelow(256)}.{1 + secrets.randbelow(254)}", 8443)
+    yield listener
+    listener.close()
 
 
 @pytest.fixture
 def dns(monkeypatch: Any) -> dict[str, list[list[str]]]:
-    """Each name's answers, the last of them for ever; addresses are looked up as ever."""
+    """Return the answers by name: one for each look-up, the last one repeatedly. Addresses resolve as usual."""
     zone: dict[str, list[list[str]]] = {}
-    look = socket.getaddrinfo
+    look_up = socket.getaddrinfo
 
     def resolve(host: str, port: int, *args: Any, **options: Any) -> list[Any]:
         if host not in zone:
-            return look(host, port, *args, **options)
+            return look_up(host, port, *args, **options)
         answers = zone[host]
         addresses = answers.pop(0) if len(answers) > 1 else answers[0]
         return [(0, 0, 0, "", (address, port)) for address in addresses]
@@ -183,10 +187,10 @@ def test_a_public_name_is_connected_to(public: Listener, dns: Any) -> None:
     assert public.connects() == 1
 
 
-def test_a_name_that_turns_private_is_connected_to_where_it_was_checked(
+def test_a_name_that_turns_private_is_connected_to_at_the_checked_address(
     public: Listener, private: Listener, dns: Any
 ) -> None:
-    """With a time to live of 0 each look has another answer: one look is made for a connect, and it is checked."""
+    """With a time to live of 0 each look-up has another answer. A connect makes one look-up and checks its answer."""
     dns["a.example.com"] = [[public.address], [private.address]]
     with pytest.raises(FetchFailed):
         fetch.read(URL, limit=1000, deadline=0.1)
@@ -200,7 +204,7 @@ def test_a_name_that_turns_private_is_connected_to_where_it_was_checked(
 @pytest.mark.parametrize(
     "more", ["{}", "::ffff:{}", "64:ff9b::{}", "fe80::1%lo", "::1", "::", "10.0.0.1", "169.254.169.254"]
 )
-@pytest.mark.parametrize("first", [True, False], ids=["before", "behind"])
+@pytest.mark.parametrize("first", [True, False], ids=["before", "after"])
 def test_one_private_address_among_the_answers_refuses_them_all(
     public: Listener, private: Listener, dns: Any, more: str, first: bool
 ) -> None:

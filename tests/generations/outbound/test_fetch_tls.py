@@ -1,4 +1,4 @@
-"""TLS of the guarded fetch: the connection goes to the checked address, and name and certificate are the host's."""
+"""Tests of TLS in the guarded fetch: it connects to the checked address, with the host's name and certificate."""
 
 import datetime
 import ipaddress
@@ -19,25 +19,27 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from generations.outbound import fetch, transport
 from generations.outbound.errors import FetchFailed
 
-HOST = "picture.example.com"
+HOST = "images.example.com"
 
 
 class Handler(BaseHTTPRequestHandler):
+    """A handler that answers with the Host header of the request."""
+
     def do_GET(self) -> None:
         self.send_response(200)
         self.end_headers()
         self.wfile.write(self.headers["Host"].encode())
 
     def log_message(self, *args: Any) -> None:
-        """Nobody reads it."""
+        """Log nothing."""
 
 
 def certificate(folder: Path, name: x509.GeneralName) -> Path:
-    """A key and a certificate that it signed itself, for that name."""
+    """Write a new key with a self-signed certificate for the name, and return the file."""
     key = ec.generate_private_key(ec.SECP256R1())
     issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "tests")])
     now = datetime.datetime.now(datetime.UTC)
-    made = (
+    signed = (
         x509.CertificateBuilder(issuer, issuer, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
@@ -46,17 +48,17 @@ def certificate(folder: Path, name: x509.GeneralName) -> Path:
     )
     file = folder / "certificate.pem"
     pem, form, plain = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    file.write_bytes(key.private_bytes(pem, form, plain) + made.public_bytes(pem))
+    file.write_bytes(key.private_bytes(pem, form, plain) + signed.public_bytes(pem))
     return file
 
 
 @pytest.fixture
 def server_names(monkeypatch: Any, settings: Any, tmp_path: Path, name: x509.GeneralName) -> Iterator[list[str]]:
     """Serve HOST by TLS with a trusted certificate for `name`. Yield the server names that clients ask for."""
-    file, asked = certificate(tmp_path, name), []
+    file, server_names = certificate(tmp_path, name), []
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
-    context.sni_callback = lambda _, server_name, __: asked.append(server_name)
+    context.sni_callback = lambda _, server_name, __: server_names.append(server_name)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
@@ -67,23 +69,21 @@ def server_names(monkeypatch: Any, settings: Any, tmp_path: Path, name: x509.Gen
     )
     monkeypatch.setattr(certifi, "where", lambda: str(file))
     transport._tls.cache_clear()
-    yield asked
+    yield server_names
     transport._tls.cache_clear()
     server.shutdown()
     server.server_close()
 
 
 @pytest.mark.parametrize("name", [x509.DNSName(HOST)])
-def test_the_server_is_asked_for_the_hosts_name_and_its_certificate_is_believed(
-    server_names: list[str], settings: Any
-) -> None:
+def test_tls_asks_for_the_hosts_name_and_trusts_its_certificate(server_names: list[str], settings: Any) -> None:
     [authority] = settings.FETCH_ALLOW_HOSTS
     assert fetch.read(f"https://{authority}/a.png", limit=1000, deadline=5.0) == authority.encode()
     assert server_names == [HOST]
 
 
 @pytest.mark.parametrize("name", [x509.DNSName("other.example.com"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-def test_a_certificate_for_another_name_or_for_the_address_is_not_believed(
+def test_a_certificate_for_another_name_or_for_the_address_is_not_trusted(
     server_names: list[str], settings: Any
 ) -> None:
     [authority] = settings.FETCH_ALLOW_HOSTS

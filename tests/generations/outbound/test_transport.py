@@ -1,4 +1,4 @@
-"""The HTTP transport: connections that are used again while they are good, one deadline, and one map of errors."""
+"""Tests of the HTTP transport: reuse of connections, the deadline of an exchange, and translated errors."""
 
 import inspect
 import os
@@ -19,19 +19,19 @@ from generations.outbound.errors import FetchFailed
 from generations.outbound.transport import Budget, Pool, exchange
 
 HTTPCORE_ERRORS = [
-    each for each in vars(httpcore).values() if inspect.isclass(each) and issubclass(each, BaseException)
+    value for value in vars(httpcore).values() if inspect.isclass(value) and issubclass(value, BaseException)
 ]
 
 
 class Server(ThreadingHTTPServer):
-    """Counts the connections that it was asked over."""
+    """A server that records its connections and requests."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.opened: list[socket.socket] = []
         self.paths: list[str] = []
         self.headers: Any = None
-        self.let_go = threading.Event()
+        self.may_finish = threading.Event()
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
     def process_request(self, request: Any, client_address: Any) -> None:
@@ -40,6 +40,8 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
+    """A handler whose path says how to answer: long, stuck after three bytes, or last of the connection."""
+
     protocol_version = "HTTP/1.1"
     server: Server
 
@@ -54,27 +56,27 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
         if "stuck" in self.path:
-            self.server.let_go.wait(10)
+            self.server.may_finish.wait(10)
 
     def log_message(self, *args: Any) -> None:
-        """Nobody reads it."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    made = Server()
-    made.daemon_threads = True
-    threading.Thread(target=made.serve_forever, args=(0.01,), daemon=True).start()
-    yield made
-    made.shutdown()
-    made.server_close()
+    server = Server()
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture
 def pool() -> Iterator[Pool]:
-    made = Pool()
-    yield made
-    for connections in made.idle.values():
+    pool = Pool()
+    yield pool
+    for connections in pool.idle.values():
         for connection in connections:
             connection.http.close()
 
@@ -109,14 +111,14 @@ def test_without_a_pool_each_exchange_has_a_connection_of_its_own(server: Server
         ("", "", "/"),
     ],
 )
-def test_a_path_goes_below_that_of_the_url(server: Server, below: str, path: str, target: str) -> None:
+def test_a_path_is_added_to_the_path_of_the_url(server: Server, below: str, path: str, target: str) -> None:
     assert read(server, None, path, below) == b"xxx"
     assert server.paths == [target]
     assert server.headers["Host"] == server.url.removeprefix("http://")
     assert server.headers["User-Agent"] == "seedance-service"
 
 
-def test_exchanges_at_once_have_a_connection_each_and_the_pool_keeps_both(pool: Pool, server: Server) -> None:
+def test_exchanges_at_once_have_a_connection_each_and_the_pool_gets_both_back(pool: Pool, server: Server) -> None:
     with get(server, pool) as first:
         assert read(server, pool) == b"xxx"
         assert b"".join(first.chunks) == b"xxx"
@@ -125,9 +127,9 @@ def test_exchanges_at_once_have_a_connection_each_and_the_pool_keeps_both(pool: 
 
 
 @pytest.mark.parametrize(
-    "how", ["the server says so", "the server has gone", "it was idle for long", "half was read", "the reader failed"]
+    "how", ["the server says so", "the server closed it", "it was idle for long", "half was read", "the reader failed"]
 )
-def test_a_connection_that_is_no_longer_good_is_not_used(
+def test_a_connection_that_cannot_be_used_again_is_not_used(
     pool: Pool, server: Server, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     match how:
@@ -141,7 +143,7 @@ def test_a_connection_that_is_no_longer_good_is_not_used(
             if how == "it was idle for long":
                 monkeypatch.setattr(transport, "MAX_IDLE_SECONDS", 0.0)
             read(server, pool, "/last" if how == "the server says so" else "/a")
-    if how == "the server has gone":
+    if how == "the server closed it":
         server.opened[0].shutdown(socket.SHUT_RDWR)
     assert read(server, pool) == b"xxx"
     assert len(server.opened) == 2
@@ -170,12 +172,12 @@ def test_the_deadline_is_for_the_whole_exchange(pool: Pool, server: Server) -> N
 
 
 @pytest.mark.parametrize("budget", [{"seconds": 0.2}, {"seconds": 60.0, "silence": 0.2}])
-def test_the_deadline_and_the_longest_silence_hold_for_the_body_too(server: Server, budget: Any) -> None:
+def test_the_deadline_and_the_maximum_silence_hold_for_the_body_too(server: Server, budget: Any) -> None:
     with exchange("GET", server.url, {}, Budget(**budget), path="/stuck") as response:
         assert next(response.chunks) == b"xxx"
         with pytest.raises(FetchFailed, match="ReadTimeout"):
             next(response.chunks)
-    server.let_go.set()
+    server.may_finish.set()
 
 
 def test_the_bytes_of_an_answer_are_bounded(server: Server) -> None:
@@ -191,18 +193,18 @@ def test_the_bytes_of_an_answer_are_bounded(server: Server) -> None:
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1", "127.0.0.1", ""])
-def test_another_scheme_is_refused_and_surely_not_sent(url: str) -> None:
+def test_another_scheme_is_refused_and_certainly_not_sent(url: str) -> None:
     assert_fails(url, "UnsupportedProtocol", is_unsent=True)
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:port", "http://[::1", "http://a\nb", "http://" + "a" * 70_000])
-def test_what_is_no_url_is_surely_not_sent(url: str) -> None:
+def test_an_invalid_url_is_certainly_not_sent(url: str) -> None:
     assert_fails(url, "InvalidURL", is_unsent=True)
 
 
 @pytest.mark.parametrize("error", HTTPCORE_ERRORS)
 def test_each_error_of_httpcore_becomes_ours(error: type[Exception]) -> None:
-    """Whatever httpcore comes to define: what is not known to be raised before the first byte may have been sent."""
+    """Errors that httpcore defines later are covered too: unless listed here, bytes may have been sent before."""
     unsent = {"ConnectError", "ConnectTimeout", "UnsupportedProtocol", "LocalProtocolError"}
 
     def resolve(host: str, port: int, timeout: float) -> str:
@@ -211,8 +213,8 @@ def test_each_error_of_httpcore_becomes_ours(error: type[Exception]) -> None:
     assert_fails("http://a", error.__name__, is_unsent=error.__name__ in unsent, resolve=resolve)
 
 
-def test_the_error_of_httpx_is_that_of_its_urls() -> None:
-    """No part of httpx is used that raises another: its client, its transports and its responses are not."""
+def test_only_urls_of_httpx_can_raise_an_error_of_httpx() -> None:
+    """The client, transports and responses of httpx, which raise other errors, are not used."""
     code = [file.read_text() for file in Path(transport.__file__).parent.glob("*.py")]
     used = {name for text in code for name in re.findall(r"\bhttpx\.(\w+)", text)}
     assert used == {"Headers", "InvalidURL", "URL"}

@@ -1,4 +1,4 @@
-"""A webhook secret is in no row, log, panel page or audit entry, and only in the answer that creates the secret."""
+"""No row, log, panel page or audit entry holds a webhook secret. Only the answer that creates a secret shows it."""
 
 import logging
 from typing import Any

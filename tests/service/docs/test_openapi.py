@@ -1,4 +1,4 @@
-"""The OpenAPI document: it is the committed one, it is whole, and what it shows is what it says."""
+"""The OpenAPI document is the committed one, is complete, names its schemas, and has examples that fit."""
 
 import json
 from collections.abc import Iterator
@@ -33,12 +33,14 @@ class Example(NamedTuple):
     value: Any
 
 
-OPERATIONS = [Operation(path, method, one) for path, ones in DOCUMENT["paths"].items() for method, one in ones.items()]
+OPERATIONS = [
+    Operation(path, method, facts) for path, item in DOCUMENT["paths"].items() for method, facts in item.items()
+]
 each = pytest.mark.parametrize("operation", OPERATIONS, ids=str)
 
 
 def resolved(part: Any) -> Any:
-    """What the part refers to within the document, or the part itself."""
+    """Return the part of the document that a reference names, or the part itself if it is no reference."""
     while "$ref" in part:
         _, *names = part["$ref"].split("/")
         part = DOCUMENT
@@ -48,38 +50,39 @@ def resolved(part: Any) -> Any:
 
 
 def responses(operation: Operation) -> dict[str, Any]:
-    return {status: resolved(one) for status, one in operation.facts["responses"].items()}
+    return {status: resolved(answer) for status, answer in operation.facts["responses"].items()}
 
 
 def examples(operation: Operation) -> Iterator[Example]:
-    for one in operation.facts.get("parameters", []):
-        if "example" in one:
-            yield Example(one["schema"], one["example"])
+    for parameter in operation.facts.get("parameters", []):
+        if "example" in parameter:
+            yield Example(parameter["schema"], parameter["example"])
     for part in (operation.facts.get("requestBody", {}), *responses(operation).values()):
         for media in part.get("content", {}).values():
-            yield from (Example(media["schema"], resolved(one)["value"]) for one in media.get("examples", {}).values())
+            values = [resolved(example)["value"] for example in media.get("examples", {}).values()]
+            yield from (Example(media["schema"], value) for value in values)
         for header in map(resolved, part.get("headers", {}).values()):
             yield Example(header["schema"], header["example"])
 
 
 def test_the_committed_document_is_the_one_that_the_code_makes(tmp_path: Path) -> None:
-    """Byte for byte, as `make openapi` writes it: callers generate their clients from the document."""
-    made = tmp_path / "openapi.json"
-    call_command("spectacular", "--format", "openapi-json", "--file", str(made))
-    assert made.read_bytes() == COMMITTED.read_bytes(), "openapi.json is not what the code says: run `make openapi`"
+    """The bytes are those that `make openapi` writes: callers generate their clients from the document."""
+    written = tmp_path / "openapi.json"
+    call_command("spectacular", "--format", "openapi-json", "--file", str(written))
+    assert written.read_bytes() == COMMITTED.read_bytes(), "openapi.json is out of date: run `make openapi`"
 
 
-def test_it_is_valid() -> None:
+def test_the_document_is_valid() -> None:
     validate_schema(DOCUMENT)
     assert DOCUMENT["openapi"].startswith("3.1")
 
 
-def test_every_route_is_in_it() -> None:
-    found = {(f"/{path}".replace("<str:", "{").replace(">", "}"), view) for path, view in routes()}
-    wanted = {
-        (path, method.lower()) for path, view in found if path.startswith(("/v1/", "/v3/")) for method in methods(view)
+def test_every_route_is_in_the_document() -> None:
+    views = {(f"/{path}".replace("<str:", "{").replace(">", "}"), view) for path, view in routes()}
+    expected = {
+        (path, method.lower()) for path, view in views if path.startswith(("/v1/", "/v3/")) for method in methods(view)
     }
-    assert {(one.path, one.method) for one in OPERATIONS} == wanted
+    assert {(operation.path, operation.method) for operation in OPERATIONS} == expected
 
 
 @each
@@ -88,12 +91,12 @@ def test_an_operation_says_what_it_does_and_how_it_can_be_refused(operation: Ope
     assert operation.facts["operationId"]
     assert operation.facts["security"] == [{"apiKey": []}]
     assert len(operation.facts["tags"]) == 1
-    told = responses(operation)
-    assert {"400", "403", "406", "429", "500", "503"} <= set(told)
-    assert ("401" in told) == operation.path.startswith("/v1/")
-    assert ("404" in told) == ("{" in operation.path or "task_id" in str(operation.facts.get("parameters")))
-    assert all(one["description"] for one in told.values())
-    assert all("X-Request-Id" in one["headers"] for one in told.values())
+    answers = responses(operation)
+    assert {"400", "403", "406", "429", "500", "503"} <= set(answers)
+    assert ("401" in answers) == operation.path.startswith("/v1/")
+    assert ("404" in answers) == ("{" in operation.path or "task_id" in str(operation.facts.get("parameters")))
+    assert all(answer["description"] for answer in answers.values())
+    assert all("X-Request-Id" in answer["headers"] for answer in answers.values())
 
 
 @each
@@ -103,33 +106,34 @@ def test_every_body_and_answer_has_an_example(operation: Operation) -> None:
 
 
 @each
-def test_every_example_is_as_its_schema_says(operation: Operation) -> None:
-    for one in examples(operation):
-        where_references_lead = {**one.schema, "components": DOCUMENT["components"]}
-        jsonschema.Draft202012Validator(where_references_lead).validate(one.value)
+def test_every_example_fits_its_schema(operation: Operation) -> None:
+    for example in examples(operation):
+        schema = {**example.schema, "components": DOCUMENT["components"]}
+        jsonschema.Draft202012Validator(schema).validate(example.value)
 
 
-def test_every_code_that_an_answer_can_have_is_of_some_operation() -> None:
-    named = {name for one in OPERATIONS for answer in responses(one).values() for name in _examples_of(answer)}
-    wanted = {name for name, code in error_pages.all_codes().items() if code.problem and code.advice.apis}
-    # The first two: no operation is at that address, or has that method.
-    assert wanted - named == {"not_found", "method_not_allowed", "image_invalid"}
+def test_every_error_code_is_documented_by_some_operation() -> None:
+    answers = [answer for operation in OPERATIONS for answer in responses(operation).values()]
+    documented = {name for answer in answers for name in _examples_of(answer)}
+    expected = {name for name, code in error_pages.all_codes().items() if code.problem and code.advice.apis}
+    # The first two are of no operation: the path, or its method, does not exist.
+    assert expected - documented == {"not_found", "method_not_allowed", "image_invalid"}
 
 
 def _examples_of(answer: dict[str, Any]) -> set[str]:
     return {name for media in answer.get("content", {}).values() for name in media["examples"]}
 
 
-def test_nothing_in_it_refers_to_nothing() -> None:
+def test_every_reference_has_a_target() -> None:
     def references(part: Any) -> Iterator[str]:
         if isinstance(part, dict):
             yield from ([part["$ref"]] if isinstance(part.get("$ref"), str) else [])
             part = list(part.values())
         if isinstance(part, list):
-            for one in part:
-                yield from references(one)
+            for item in part:
+                yield from references(item)
 
-    assert all(resolved({"$ref": one}) for one in set(references(DOCUMENT)))
+    assert all(resolved({"$ref": reference}) for reference in set(references(DOCUMENT)))
 
 
 def _parts(part: Any) -> Iterator[dict[str, Any]]:

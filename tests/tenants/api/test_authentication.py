@@ -60,7 +60,7 @@ def test_a_key_is_taken_with_and_without_bearer(alice: Caller, scheme: str) -> N
     assert http.get("/v1/generations").status_code == 200
 
 
-def test_novitas_wire_says_it_in_novitas_words(db: None) -> None:
+def test_the_novita_api_refuses_a_key_in_novitas_format(db: None) -> None:
     answer = with_key("x").get("/v3/async/task-result")
     assert answer.json() == {
         "code": 403,
@@ -70,14 +70,14 @@ def test_novitas_wire_says_it_in_novitas_words(db: None) -> None:
     }
 
 
-def test_the_services_own_api_says_it_as_problem_details(db: None) -> None:
+def test_the_native_api_refuses_a_key_as_problem_details(db: None) -> None:
     answer = with_key("x").get("/v1/generations")
     assert answer["WWW-Authenticate"] == "Bearer"
     assert answer["Content-Type"] == "application/problem+json"
     assert answer.json()["code"] == "invalid_api_key"
 
 
-def test_a_session_of_the_panel_opens_no_door_of_the_api(alice: Caller, admin_client: Any) -> None:
+def test_a_session_of_the_panel_gives_no_access_to_the_api(alice: Caller, admin_client: Any) -> None:
     assert admin_client.get("/v1/generations").status_code == 401
 
 
@@ -96,7 +96,7 @@ def test_a_key_does_only_what_its_scopes_allow(alice: Caller, method: str, path:
     assert getattr(alice.with_key(scopes=[needed]).http, method)(path).status_code != 403
 
 
-def test_the_last_use_is_noted_once_a_minute(alice: Caller, django_assert_num_queries: Any) -> None:
+def test_the_last_use_is_recorded_once_a_minute(alice: Caller, django_assert_num_queries: Any) -> None:
     alice.http.get("/v1/generations")
     noted = ApiKey.objects.get().last_used_at
     assert noted is not None
@@ -126,12 +126,12 @@ def fail_often(http: Any, **headers: str) -> None:
         http.get("/v1/generations", **headers)
 
 
-def test_another_address_is_not_a_guessers_victim(alice: Caller) -> None:
+def test_another_address_is_not_throttled(alice: Caller) -> None:
     fail_often(with_key(key_format.generate().text))
     assert alice.http.get("/v1/generations", REMOTE_ADDR="192.0.2.7").status_code == 200
 
 
-def test_a_caller_that_was_right_before_is_not_either(alice: Caller) -> None:
+def test_a_caller_with_a_good_key_is_not_throttled(alice: Caller) -> None:
     assert alice.http.get("/v1/generations").status_code == 200
     fail_often(with_key(key_format.generate().text))
     assert alice.http.get("/v1/generations").status_code == 200

@@ -1,4 +1,4 @@
-"""GET /v1/limits, and what a create says of them: in headers, and in a refusal in the caller's format."""
+"""GET /v1/limits, and the limits in a create's answer: in headers, and in a refusal in the API's format."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +11,7 @@ from tests.support.factories import Caller, make_generation
 
 pytestmark = pytest.mark.usefixtures("bucket")
 NOW = datetime(2026, 11, 24, 12, 0, 30, tzinfo=UTC)
-ENTRANCES = ["/v1/generations", "/v3/async/seedance-v1-lite-i2v"]
+APIS = ["/v1/generations", "/v3/async/seedance-v1-lite-i2v"]
 
 
 def limits(caller: Caller) -> dict[tuple[str, str], dict[str, Any]]:
@@ -54,7 +54,7 @@ def row(name: str, limit: Any, used: Any, remaining: Any, resets_at: str | None,
 
 
 @time_machine.travel(NOW, tick=False)
-def test_reading_takes_no_quota_however_often(alice: Caller) -> None:
+def test_reading_counts_towards_no_limit(alice: Caller) -> None:
     alice.limit(requests_per_minute=1)
     generation = make_generation(alice)
     before = limits(alice)
@@ -64,7 +64,7 @@ def test_reading_takes_no_quota_however_often(alice: Caller) -> None:
 
 
 @time_machine.travel(NOW, tick=False)
-def test_a_generation_that_fails_gives_back_all_but_the_minute(alice: Caller) -> None:
+def test_a_generation_that_fails_releases_all_but_the_minute(alice: Caller) -> None:
     generation = make_generation(alice)
     lifecycle.fail(generation, "code", "Why.")
     used = {name: entry["used"] for (_, name), entry in limits(alice).items()}
@@ -78,8 +78,8 @@ def test_a_generation_that_fails_gives_back_all_but_the_minute(alice: Caller) ->
     }
 
 
-@pytest.mark.parametrize("path", ENTRANCES)
-def test_a_create_tells_the_tightest_limit(alice: Caller, body: dict[str, Any], path: str) -> None:
+@pytest.mark.parametrize("path", APIS)
+def test_a_create_has_the_tightest_limit_in_its_headers(alice: Caller, body: dict[str, Any], path: str) -> None:
     alice.limit(per_day=10, per_month=1000)
     with time_machine.travel(NOW, tick=False):
         answer = alice.http.post(path, body, format="json")
@@ -87,7 +87,7 @@ def test_a_create_tells_the_tightest_limit(alice: Caller, body: dict[str, Any], 
     assert answer["RateLimit"] == '"per_day";r=9;t=43170'
 
 
-def test_without_limits_a_create_says_nothing_of_them(alice: Caller, body: dict[str, Any]) -> None:
+def test_without_limits_a_create_has_no_limit_headers(alice: Caller, body: dict[str, Any]) -> None:
     assert "RateLimit" not in alice.http.post("/v1/generations", body, format="json")
 
 
@@ -107,20 +107,20 @@ FIELDS = {"seconds_per_month": ("seconds_per_month", 7), "usd_per_month": ("usd_
 def test_a_refusal_says_which_limit_what_is_left_and_when_to_come_back(
     alice: Caller, body: dict[str, Any], name: str, of_key: bool
 ) -> None:
-    limit, left, wanted, seconds = WORDS[name]
+    limit, left, required, seconds = WORDS[name]
     field, value = FIELDS.get(name, (name, 1))
     (alice.limit_key if of_key else alice.limit)(**{field: value})
     money = name == "usd_per_month"
     with time_machine.travel(NOW, tick=False):
         assert alice.http.post("/v1/generations", body, format="json").status_code == 202
-        native, wire = (alice.http.post(path, body, format="json") for path in ENTRANCES)
-    told = native.json()
-    assert (native.status_code, told["code"]) == ((402, "budget_reached") if money else (429, "limit_reached"))
-    assert told["limit"]["name"] == name
-    assert told["limit"]["scope"] == ("key" if of_key else "tenant")
-    shown = (told["limit"]["limit"], told["limit"]["remaining"], told["limit"]["wanted"])
-    assert tuple(map(str, shown)) == (limit, left, wanted)
-    assert f"{left} left" in told["detail"]
+        native, wire = (alice.http.post(path, body, format="json") for path in APIS)
+    payload = native.json()
+    assert (native.status_code, payload["code"]) == ((402, "budget_reached") if money else (429, "limit_reached"))
+    assert payload["limit"]["name"] == name
+    assert payload["limit"]["scope"] == ("key" if of_key else "tenant")
+    amounts = (payload["limit"]["limit"], payload["limit"]["remaining"], payload["limit"]["wanted"])
+    assert tuple(map(str, amounts)) == (limit, left, required)
+    assert f"{left} left" in payload["detail"]
     assert wire.status_code == (400 if money else 429)
     envelope = wire.json()
     assert envelope["reason"] == ("BILLING_BALANCE_NOT_ENOUGH" if money else "RATE_LIMIT_EXCEEDED")
@@ -134,7 +134,7 @@ def test_of_several_full_limits_the_one_that_takes_longest_is_named(alice: Calle
     assert alice.http.post("/v1/generations", body, format="json").json()["limit"]["name"] == "per_day"
 
 
-def test_what_is_refused_leaves_nothing_in_the_bucket(alice: Caller, bucket: Any, body: dict[str, Any]) -> None:
+def test_a_refused_create_leaves_nothing_in_the_bucket(alice: Caller, bucket: Any, body: dict[str, Any]) -> None:
     alice.limit(per_day=0)
     assert alice.http.post("/v1/generations", body, format="json").status_code == 429
     assert bucket.list_objects_v2(Bucket="seedance-tests")["KeyCount"] == 0
