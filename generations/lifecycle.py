@@ -101,7 +101,7 @@ def prepare_inserts(generation: Generation, charges: Sequence[Charge]) -> list[S
         ),
     )
     labels = [_insert_label(label) for label in _build_labels(generation)]
-    return [_insert_generation(generation), *labels, hold, _event_insert(generation, "accepted")]
+    return [_insert_generation(generation), *labels, hold, _build_event_insert(generation, "accepted")]
 
 
 def required_inputs(image_id: int | None, last_image_id: int | None = None) -> tuple[Statement, int]:
@@ -147,7 +147,7 @@ def reschedule(generation: Generation, seconds: float, *, error: str = "", **col
         if updated and error and is_first_failure:
             Event.objects.create(generation=generation, status=generation.status, message=error)
     if updated and error:
-        log.warning("a step came to nothing", action=str(generation.status), why=error, **_log_fields(generation))
+        log.warning("a step came to nothing", action=str(generation.status), why=error, **_build_log_fields(generation))
     return updated
 
 
@@ -195,7 +195,9 @@ def mark_running(generation: Generation, attempt: Attempt, upstream_id: str, sec
         columns: dict[str, Any] = {"due_at": due_at, "upstream_id": upstream_id, "consecutive_failures": 0}
         if _transition(generation, sources, Status.RUNNING, fenced=False, **columns):
             return True
-    log.error("a task is paid for, and its generation is over", upstream_id=upstream_id, **_log_fields(generation))
+    log.error(
+        "a task is paid for, and its generation is over", upstream_id=upstream_id, **_build_log_fields(generation)
+    )
     return False
 
 
@@ -439,12 +441,12 @@ def _update_if_claimed(generation: Generation, **columns: Any) -> bool:
 
 def _record_event(generation: Generation, reason: str) -> None:
     """Store the event now, and write the log entry after the commit."""
-    engine.run(*_event_insert(generation, reason))
+    engine.run(*_build_event_insert(generation, reason))
     status = str(generation.status)
     transaction.on_commit(lambda: log_transition(generation, reason, status))
 
 
-def _event_insert(generation: Generation, reason: str) -> Statement:
+def _build_event_insert(generation: Generation, reason: str) -> Statement:
     """Return the INSERT of an event with the generation's present status."""
     return _insert_event.with_values(generation_id=generation.pk, status=str(generation.status), message=reason)
 
@@ -452,10 +454,10 @@ def _event_insert(generation: Generation, reason: str) -> Statement:
 def log_transition(generation: Generation, reason: str, status: str = Status.QUEUED) -> None:
     """Write the log entry of a transition that is committed."""
     since = int((timezone.now() - generation.created_at).total_seconds() * 1000)
-    log.info("move", action=str(status), **_log_fields(generation), duration_ms=since, why=reason)
+    log.info("move", action=str(status), **_build_log_fields(generation), duration_ms=since, why=reason)
 
 
-def _log_fields(generation: Generation) -> dict[str, Any]:
+def _build_log_fields(generation: Generation) -> dict[str, Any]:
     """Return the fields by which each log entry names the generation."""
     return {"tenant": generation.tenant_id, "generation": str(generation.pk), "seed": generation.seed}
 

@@ -1,12 +1,13 @@
-"""What the queue may call. The names are an interface: messages in flight hold them as text."""
+"""The functions that the queue calls. Their names are an interface: messages and schedules hold them as text."""
 
 from generations import leases
 from generations.ops import pruning
-from generations.worker import loop as sweeping
+from generations.worker import loop
 
 
 def sweep() -> int:
-    return sweeping.run()
+    """Do one worker run. Return the number of steps and deliveries started."""
+    return loop.run()
 
 
 def prune() -> dict[str, int]:

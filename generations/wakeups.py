@@ -1,7 +1,7 @@
-"""The doorbell: it wakes a sweep where none is awake. The only user of django_q.
+"""Wake-ups of the worker, and the slots that limit how many worker runs are awake. The only user of django_q.
 
-The row is the truth and a ring only a hint: losing or doubling one costs a wait, never a video. A sweep frees its slot
-before its last look at the rows, so a ring cannot fall between the two.
+A wake-up is a message in the queue, and only a hint: the rows are the truth. A lost or doubled wake-up costs a wait,
+never a video. A run frees its slot before its last read of the due rows, so no wake-up falls between the two.
 """
 
 import os
@@ -27,93 +27,103 @@ from generations.telemetry.failpoints import failpoint
 log = structlog.stdlib.get_logger(__name__)
 
 SWEEP = "generations.tasks.sweep"  # an interface: messages in flight hold it as text
-QUIET = 0.05  # seconds after a ring in which the others wait
-FREE = datetime(1970, 1, 1, tzinfo=UTC)
+QUIET_SECONDS = 0.05  # after a wake-up; further ones in this process are delayed and sent as one
+FREE = datetime(1970, 1, 1, tzinfo=UTC)  # the end of a lease that nothing holds
 
 
-def ring(*, more: bool = False) -> bool:
-    """Enqueue a sweep, unless one is awake or already called. True where one was enqueued. Never raises.
+def wake_worker(*, more: bool = False) -> bool:
+    """Enqueue a worker run, unless one is awake or on its way. Return whether one was enqueued.
 
-    `more`: unless all that there are slots for are awake, since those that are do not keep up.
+    With `more`, enqueue one unless every slot is taken: the runs that are awake do not keep up.
 
-    What it is rung for is committed, and its caller must hear so: a broker or a database in trouble costs a wait.
+    This never raises. The caller has committed its work and must report that, so an error of the broker or of the
+    database only costs a wait.
     """
-    if not more and _later.coalesce():
+    if not more and _coalescer.coalesce():
         return False
-    return _tried(settings.SWEEP_SLOTS if more else 1)
+    return _try_enqueue(settings.SWEEP_SLOTS if more else 1)
 
 
-def _tried(wanted: int) -> bool:
+def _try_enqueue(max_awake: int) -> bool:
+    """Enqueue a run as `_enqueue` does. Log an error, and return False then."""
     try:
-        return _ring(wanted)
+        return _enqueue(max_awake)
     except Exception:
         log.exception("the ring was lost; the schedule rings within the minute")
         return False
 
 
-class Later:
-    """Of many rings at once in one process the first goes out, and one for all the others QUIET later: a thousand
-    creates a second are not a thousand looks at who is awake. What is committed before a ring is found by it.
+class Coalescer:
+    """Send the first of many wake-ups in one process at once, and one more for all others QUIET_SECONDS later.
+
+    So a thousand creates a second are not a thousand reads of the slots. The later wake-up finds all rows that were
+    committed before it.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._quiet_until, self._promised = 0.0, False
+        self._quiet_until, self._is_scheduled = 0.0, False
 
     def coalesce(self) -> bool:
-        """Let one ring a moment from now stand for this one too. Return False where the caller has to ring at once."""
-        if connection.in_atomic_block:  # its thread would not find what is not committed yet
+        """Cover this wake-up by one that is sent a moment later. Return False if the caller has to send one now."""
+        if connection.in_atomic_block:  # the later thread would not find what is not yet committed
             return False
         with self._lock:
-            if time.monotonic() >= self._quiet_until and not self._promised:
-                self._quiet_until = time.monotonic() + QUIET
+            if time.monotonic() >= self._quiet_until and not self._is_scheduled:
+                self._quiet_until = time.monotonic() + QUIET_SECONDS
                 return False
-            if not self._promised:
+            if not self._is_scheduled:
                 try:
-                    threading.Thread(target=self._ring, name="ring", daemon=True).start()
+                    threading.Thread(target=self._send_later, name="wake-up", daemon=True).start()
                 except RuntimeError:  # the machine has no thread left
                     return False
-                self._promised = True
+                self._is_scheduled = True
             return True
 
-    def _ring(self) -> None:
-        time.sleep(QUIET)
+    def _send_later(self) -> None:
+        """Send the delayed wake-up, in a thread with a connection of its own."""
+        time.sleep(QUIET_SECONDS)
         with self._lock:
-            self._promised, self._quiet_until = False, time.monotonic() + QUIET
-        _tried(1)
-        connection.close()  # this thread's own
+            self._is_scheduled, self._quiet_until = False, time.monotonic() + QUIET_SECONDS
+        _try_enqueue(1)
+        connection.close()
 
 
-_later = Later()
+_coalescer = Coalescer()
 
 
-def _ring(wanted: int) -> bool:
+def _enqueue(max_awake: int) -> bool:
+    """Enqueue a worker run, unless `max_awake` are awake or one is on its way. Return whether one was enqueued."""
     now = timezone.now()
-    # A ring is on its way for a few seconds: what says later was written by a host whose clock was ahead.
-    rung = Q(wake_up_until__gt=now, wake_up_until__lte=now + leases.WAKE_UP_LEASE)
-    if Slot.objects.filter(rung).exists() or Slot.objects.filter(lease_until__gt=now).count() >= wanted:
+    # A wake-up is on its way for some seconds. A later time was written by a host whose clock is ahead.
+    on_its_way = Q(wake_up_until__gt=now, wake_up_until__lte=now + leases.WAKE_UP_LEASE)
+    if Slot.objects.filter(on_its_way).exists() or Slot.objects.filter(lease_until__gt=now).count() >= max_awake:
         return False
     _ensure_slots()
     failpoint("ring_before")
-    if not Slot.objects.filter(~rung, number=1).update(wake_up_until=now + leases.WAKE_UP_LEASE):
+    if not Slot.objects.filter(~on_its_way, number=1).update(wake_up_until=now + leases.WAKE_UP_LEASE):
         return False
     failpoint("ring_claimed")
     async_task(SWEEP)
     return True
 
 
-def ping() -> None:
-    """Raises what the broker's own client raises where it does not answer. Its own `ping` asks nobody for some."""
+def check_broker() -> None:
+    """Ask the broker for something. Raise the error of its client if it does not answer.
+
+    django-q2's own `ping` does not contact every kind of broker.
+    """
     get_broker().queue_size()
 
 
 def has_free_slot() -> bool:
-    now, known = timezone.now(), Slot.objects.filter(number__lte=settings.SWEEP_SLOTS)
-    return known.filter(lease_until__gt=now).count() < settings.SWEEP_SLOTS
+    """Return whether one more worker run could take a slot."""
+    now, slots = timezone.now(), Slot.objects.filter(number__lte=settings.SWEEP_SLOTS)
+    return slots.filter(lease_until__gt=now).count() < settings.SWEEP_SLOTS
 
 
 def take_slot() -> Slot | None:
-    """A free slot, now this process's for `leases.SLOT_LEASE`; None where every one is taken."""
+    """Take a free slot for `leases.SLOT_LEASE`. Return None if every slot is taken."""
     _ensure_slots()
     now, owner = timezone.now(), f"{host()}/{os.getpid()}"
     for slot in Slot.objects.filter(number__lte=settings.SWEEP_SLOTS, lease_until__lte=now).order_by("number"):
@@ -127,34 +137,36 @@ def take_slot() -> Slot | None:
 
 
 def renew_slot(slot: Slot) -> bool:
-    """False where the slot is no longer this sweep's: it was asked to stop, or was thought dead."""
-    mine = Slot.objects.filter(pk=slot.pk, owner=slot.owner)
-    return bool(mine.update(lease_until=timezone.now() + leases.SLOT_LEASE))
+    """Extend the lease of the slot. Return False if the run has lost the slot: it must stop, or seemed dead."""
+    own = Slot.objects.filter(pk=slot.pk, owner=slot.owner)
+    return bool(own.update(lease_until=timezone.now() + leases.SLOT_LEASE))
 
 
 def free_slot(slot: Slot) -> None:
+    """Free the slot, if the run still has it."""
     Slot.objects.filter(pk=slot.pk, owner=slot.owner).update(owner="", lease_until=FREE)
     failpoint("slot_freed")
 
 
 def free_slots_of_this_host() -> int:
-    """Take every slot from this host's sweeps: the request to stop, and the clean-up after a killed worker."""
+    """Free every slot of this host's runs: to stop them, or to clean up after a killed worker. Return the number."""
     return Slot.objects.filter(owner__startswith=f"{host()}/").update(owner="", lease_until=FREE, wake_up_until=FREE)
 
 
 def _ensure_slots() -> None:
-    wanted = range(1, settings.SWEEP_SLOTS + 1)
-    if Slot.objects.filter(number__in=wanted).count() < settings.SWEEP_SLOTS:
+    """Create the rows of SWEEP_SLOTS slots that are not there yet."""
+    numbers = range(1, settings.SWEEP_SLOTS + 1)
+    if Slot.objects.filter(number__in=numbers).count() < settings.SWEEP_SLOTS:
         Slot.objects.bulk_create(
-            [Slot(number=number, lease_until=FREE, wake_up_until=FREE) for number in wanted], ignore_conflicts=True
+            [Slot(number=number, lease_until=FREE, wake_up_until=FREE) for number in numbers], ignore_conflicts=True
         )
 
 
 def ended_before(moment: datetime) -> Any:
-    """Return what django-q2 noted of rings that ended before then."""
+    """Return django-q2's records of wake-ups whose runs ended before that time."""
     return Task.objects.filter(stopped__lt=moment)
 
 
 def host() -> str:
-    """This machine, as slots and workers name it."""
+    """Return the name of this machine, as slots and worker hosts have it."""
     return socket.gethostname()

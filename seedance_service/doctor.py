@@ -96,7 +96,7 @@ def _server() -> Finding:
 
 def of_broker() -> Iterator[Finding]:
     try:
-        wakeups.ping()
+        wakeups.check_broker()
     except Exception as error:  # each broker has a client, and errors, of its own
         fact = f"it does not answer: {type(error).__name__}"
         yield Finding("broker", WRONG, fact, "Set BROKER_URL to a broker that answers, or to orm.")
@@ -149,7 +149,7 @@ def _status(url: str) -> int | str:
 
 def of_upstream() -> Iterator[Finding]:
     try:
-        at = novita.greet(novita.account(test=False))
+        at = novita.check_account(novita.account(test=False))
     except UpstreamError as trouble:
         mend = "Check NOVITA_API_KEY in the upstream's console, and its balance; the panel says when submits pause."
         if "failed" in str(trouble):

@@ -65,6 +65,7 @@ TEMPLATES = [
     }
 ]
 TIME_ZONE = "UTC"
+FORMAT_MODULE_PATH = "seedance_service.panel.formats"  # dates and times in the panel, as ISO 8601 writes them
 USE_I18N = False
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "/static/"
@@ -82,7 +83,7 @@ if DATABASE["ENGINE"].endswith("postgresql"):
     )
     # The statements of each create and poll are planned once per connection: planning takes longer than running them.
     if PREPARED_STATEMENTS:
-        DATABASE["OPTIONS"]["prepare_threshold"] = 5  # uses of a statement; psycopg's own default
+        DATABASE["OPTIONS"]["prepare_threshold"] = 5  # uses of a statement; the driver's own default
 if DATABASE["ENGINE"].endswith("sqlite3"):
     # IMMEDIATE: a deferred transaction that reads first fails at once under writers, busy timeout or not.
     # FULL: a create that was answered with 202 survives a power cut, not only a crash of the process.

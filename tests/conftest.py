@@ -26,7 +26,7 @@ from tests.http_client import Client
 from tests.support.databases import postgres_url
 from tests.support.factories import Caller
 from tests.support.images import base64_of, image_bytes
-from tests.support.programs import stop_for_want_of
+from tests.support.programs import skip_or_fail
 from tests.support.upstream import Upstream
 from tests.support.worker import await_wakeup
 
@@ -75,7 +75,7 @@ def own_database() -> Iterator[str]:
     """Yield the URL of an empty PostgreSQL database of the test's own, for the processes that the test starts."""
     server, name = postgres_url(), f"seedance_test_{os.getpid()}"
     if server is None:
-        stop_for_want_of("PostgreSQL does not answer")
+        skip_or_fail("PostgreSQL does not answer")
     with psycopg.connect(server, autocommit=True) as admin:
         admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         admin.execute(f"CREATE DATABASE {name}")
@@ -103,7 +103,7 @@ def pytest_runtest_teardown() -> None:
 @pytest.fixture(autouse=True)
 def _clear_caches() -> None:
     """Forget the callers, generations and wake-ups of earlier tests."""
-    wakeups._later = wakeups.Later()
+    wakeups._coalescer = wakeups.Coalescer()
     throttle.clear()
     cached_keys.clear()
     eta._cached.clear()

@@ -1,4 +1,4 @@
-"""The HTTP client of the tests: each request goes through the WSGI application, as a web server would hand it on."""
+"""The HTTP client of the tests, which sends each request through the WSGI application, as a web server does."""
 
 import io
 from collections.abc import Iterator
@@ -21,10 +21,10 @@ CSRF_TOKEN_CHARS = 32
 
 
 class Client(APIClient):
-    """Send requests to the service's WSGI application.
+    """A client of the service's WSGI application.
 
-    An exception that the service does not handle is an answer with status 500, as its callers see it. An unsafe request
-    to the panel carries the token that the panel's forms carry, unless `sends_csrf_token` is False.
+    An exception that the service does not handle is an answer with status 500, as callers see it. An unsafe request to
+    the panel carries the CSRF token of the panel's forms, unless `sends_csrf_token` is False.
     """
 
     def __init__(self, *, sends_csrf_token: bool = True, **defaults: Any) -> None:
@@ -34,29 +34,30 @@ class Client(APIClient):
         self._sends_csrf_token = sends_csrf_token
 
     def request(self, **environ: Any) -> Any:
+        """Send a request and return the answer."""
         is_form = environ["PATH_INFO"].startswith(PANEL) and environ["REQUEST_METHOD"] not in SAFE_METHODS
         if is_form and self._sends_csrf_token:
             environ.setdefault("HTTP_X_CSRFTOKEN", self._csrf_token())
         return super().request(**environ)
 
     def _csrf_token(self) -> str:
-        """Return the value of the cookie that a form's token must match. Set the cookie where there is none."""
+        """Return the value of the cookie that a form's token must match. Set the cookie if there is none."""
         if settings.CSRF_COOKIE_NAME not in self.cookies:
             self.cookies[settings.CSRF_COOKIE_NAME] = get_random_string(CSRF_TOKEN_CHARS)
         return self.cookies[settings.CSRF_COOKIE_NAME].value
 
 
 def with_key(key: str) -> Client:
-    """Return a client that sends this API key, and one request id, since tests compare answers."""
+    """Return a client that sends this API key, and always the same request id, since tests compare answers."""
     return Client(HTTP_AUTHORIZATION=f"Bearer {key}", HTTP_X_REQUEST_ID="tests")
 
 
 def _answer(environ: dict[str, Any]) -> HttpResponse:
-    """Call the application, read the whole answer and close it, as a web server does; return what was sent."""
-    if isinstance(environ["wsgi.input"], FakePayload):  # it fails where more is read than was sent; a socket does not
+    """Call the application, read the whole answer and close it, as a web server does. Return the answer."""
+    if isinstance(environ["wsgi.input"], FakePayload):  # unlike a socket, it fails if more is read than was sent
         environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read())
     started: list[tuple[str, list[tuple[str, str]]]] = []
-    with _connection_kept():
+    with _keep_connection():
         answer: Any = wsgi.application(environ, lambda status, headers: started.append((status, headers)))
         try:
             content = b"".join(answer)
@@ -81,7 +82,7 @@ def _answer(environ: dict[str, Any]) -> HttpResponse:
 
 
 @contextmanager
-def _connection_kept() -> Iterator[None]:
+def _keep_connection() -> Iterator[None]:
     """Keep Django from closing the connection around a request: a test is one transaction, or has no database."""
     signals = [request_started, request_finished]
     for signal in signals:

@@ -1,5 +1,5 @@
 """The admin panel's pages of generations, webhooks and workers, and the dashboard."""
 
-from generations.admin import dashboard, generations, seed_log, webhooks, workers
+from generations.admin import dashboard, deliveries, generations, seed_log, webhook_endpoints, workers
 
-__all__ = ["dashboard", "generations", "seed_log", "webhooks", "workers"]
+__all__ = ["dashboard", "deliveries", "generations", "seed_log", "webhook_endpoints", "workers"]

@@ -29,12 +29,12 @@ WARN_WAIT_SECONDS, BAD_WAIT_SECONDS = 60.0, 300.0  # of the longest wait of a du
 CHART_HOURS = 48
 COLOURS = {"accepted": "#3b82f6", "succeeded": "#16a34a", "failed": "#dc2626", "cancelled": "#9ca3af"}
 COLOURS |= {"p50": "#3b82f6", "p95": "#ea580c"}
-SERIES_NAMES = {"p50": "Median"}  # any other series has its key as its name
+SERIES_NAMES = {"p50": "Median", "p95": "95th percentile"}
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One figure of the dashboard, with a note and a colour."""
+    """A figure of the dashboard, with a note and a colour."""
 
     name: str
     figure: Any
@@ -171,7 +171,7 @@ def _list_url(**query: str) -> str:
 
 
 def _coloured(series: Mapping[str, Sequence[float | None]]) -> dict[str, tuple[str, Sequence[float | None]]]:
-    return {SERIES_NAMES.get(key, key): (COLOURS[key], values) for key, values in series.items()}
+    return {SERIES_NAMES.get(key, key.capitalize()): (COLOURS[key], values) for key, values in series.items()}
 
 
 def _round(seconds: float | None) -> float | None:

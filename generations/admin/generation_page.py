@@ -26,7 +26,7 @@ MAX_LISTED_DELIVERIES = 50  # the list of deliveries has all of them
 
 @dataclass(frozen=True)
 class TimelineEntry:
-    """One event of the generation, with the time since the event before."""
+    """An event of the generation, with the time since the event before."""
 
     event: Event
     status: str
@@ -35,7 +35,7 @@ class TimelineEntry:
 
 @dataclass(frozen=True)
 class Image:
-    """One input image as the page shows it."""
+    """An input image as the page shows it."""
 
     title: str
     url: str  # empty if the image is not in the bucket
@@ -154,7 +154,7 @@ def format_status(status: str) -> str:
 
 
 def format_span(span: timedelta) -> str:
-    """Return a span of time as "2.0 s", "3 min 20 s", "5 h 10 min" or "3 d 4 h": right to about a hundredth."""
+    """Return a span of time as text, right to about a hundredth: "2.0 s", "3 min 20 s", "5 h 10 min", "3 d 4 h"."""
     seconds = max(span.total_seconds(), 0.0)
     if seconds < 10:
         return f"{seconds:.1f} s"

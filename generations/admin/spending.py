@@ -1,4 +1,4 @@
-"""What each tenant has spent this month, and what is held for generations in progress, for the dashboard."""
+"""The amounts that each tenant has spent this month, and the amounts held for generations in progress."""
 
 import operator
 from collections import Counter
@@ -53,8 +53,8 @@ def this_month(now: datetime) -> list[Spending]:
 def held_micro(bars: Sequence[Bar]) -> Counter[int]:
     """Return the micro-USD held in each bar's month, by tenant id.
 
-    A hold is open exactly as long as its generation is in progress, and those generations are few and in an index. The
-    ledger would have to be searched for holds without an end.
+    A hold is open exactly as long as its generation is in progress. Those generations are few, and an index holds
+    them; the ledger would have to be searched for holds without an end.
     """
     if not bars:
         return Counter()

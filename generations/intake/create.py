@@ -122,7 +122,7 @@ def _store_and_admit(
         admission.check_capacity(key, record.charges(generation))
     _store_images(generation, checked)
     limit_usage = _admit(generation, checked, [audit_entry(generation)] if audit_entry else [])
-    wakeups.ring()
+    wakeups.wake_worker()
     return Accepted(generation, limit_usage)
 
 
@@ -149,7 +149,7 @@ def _draft(key: ApiKey, request: GenerationRequest) -> Generation:
     seed, seed_source = _choose_seed(request.seed)
     now = timezone.now()
     draft = Generation(
-        id=ids.at(now),
+        id=ids.new_at(now),
         tenant=key.tenant,
         api_key=key,
         test=key.test,

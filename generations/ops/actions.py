@@ -50,14 +50,14 @@ def run_now(actor: Actor, generation: Generation) -> None:
     """Make the next step of a generation due now, although it would be retried later."""
     transition = partial(lifecycle.run_now, generation, INTERRUPTIBLE, f"next step run now by {OPERATORS}")
     _transition(actor, "nudge", generation, transition)
-    wakeups.ring()
+    wakeups.wake_worker()
 
 
 def retry_copy(actor: Actor, generation: Generation) -> None:
     """Start the copy of the video again now, with a new URL from the upstream."""
     transition = partial(lifecycle.run_now, generation, [Status.COPYING], f"copy restarted by {OPERATORS}")
     _transition(actor, "retry copy", generation, transition)
-    wakeups.ring()
+    wakeups.wake_worker()
 
 
 def rerun(actor: Actor, generation: Generation, *, seed: int | None = None) -> Generation:

@@ -13,6 +13,7 @@ from django.utils import timezone
 from generations import lifecycle, wakeups
 from generations.models import Generation
 from generations.telemetry.failpoints import failpoint
+from generations.upstream import outcomes
 from generations.upstream.errors import UpstreamError
 from generations.upstream.novita import client as novita
 from tenants import amounts, audit
@@ -102,7 +103,7 @@ def _resolve(
         changes = {**facts, "usd_at_risk": amounts.format_usd(generation.price_micro)}
         audit.record(actor, f"doubt: {action}", generation.tenant, str(generation.pk), changes)
         failpoint("doubt_before_commit")
-    wakeups.ring()
+    wakeups.wake_worker()
 
 
 def _check_task(generation: Generation, upstream_id: str) -> None:
@@ -115,15 +116,15 @@ def _check_task(generation: Generation, upstream_id: str) -> None:
     if Generation.objects.filter(upstream_id=upstream_id).exclude(pk=generation.pk).exists():
         raise NotPossible(reason="That task belongs to another generation.")
     try:
-        result = novita.poll(novita.account(test=generation.test), upstream_id)
+        result = novita.get_task(novita.account(test=generation.test), upstream_id)
     except UpstreamError as error:
         raise NotPossible(reason=f"The upstream does not show that task: {error}.") from error
     match result:
-        case novita.Rendering():
+        case outcomes.Rendering():
             raise NotPossible(
                 reason="That task is still rendering. The upstream reports its seed at the end: try again then."
             )
-        case novita.Failed(reason):
+        case outcomes.Failed(reason):
             raise NotPossible(reason=f"That task failed ({reason}). Release the generation instead.")
-        case novita.Rendered(seed=seed) if seed not in (None, generation.seed):
+        case outcomes.Rendered(seed=seed) if seed not in (None, generation.seed):
             raise NotPossible(reason=f"That task was made from seed {seed}, this generation from {generation.seed}.")

@@ -1,5 +1,6 @@
-"""How fast submits go to the upstream, over all hosts: UPSTREAM_RPM of them a minute, and no more than
-UPSTREAM_CONCURRENCY of its tasks unfinished at once. Those of test keys go to the sandbox, which has no pace.
+"""Our rate limit at the upstream, over all hosts: UPSTREAM_RPM submits a minute, UPSTREAM_CONCURRENCY unfinished tasks.
+
+Submits of test keys go to the sandbox, which has no limit.
 """
 
 from datetime import datetime, timedelta
@@ -9,64 +10,68 @@ from django.utils import timezone
 
 from generations.models import Generation, Pace
 
-LIVE = "live"
-AHEAD = timedelta(seconds=1)  # how far ahead a moment to send at is given out: two looks of a sweep
-ASK_AGAIN = 2.0  # seconds, where all of the upstream's places are taken
+LIVE = "live"  # the primary key of the one row
+MAX_AHEAD = timedelta(seconds=1)  # a reserved moment is so near: about two iterations of a worker run
+FULL_RETRY_SECONDS = 2.0  # when UPSTREAM_CONCURRENCY is reached
 UNFINISHED = [Generation.Status.SUBMITTING, Generation.Status.RUNNING]
-MANY = 1_000_000
+UNLIMITED = 1_000_000  # submits, more than a worker could start
 
 
-class NotYet(Exception):
-    """There is no room at the upstream; there may be in `seconds`."""
+class RateLimited(Exception):
+    """The upstream takes no submit now. It may take one in `seconds`."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds)
         self.seconds = seconds
 
 
-def room() -> int:
-    """How many it is worth beginning with now. A guess: `take` decides."""
-    found = MANY
+def estimate_capacity() -> int:
+    """Return how many submits are worth starting now. This is an estimate: `reserve` decides."""
+    capacity = UNLIMITED
     if settings.UPSTREAM_RPM:
         now = timezone.now()
         row = Pace.objects.filter(pk=LIVE).first()
-        found = (now + AHEAD - (_next(row, now) if row else now)) // _interval() + 1
-    if settings.UPSTREAM_CONCURRENCY and found:
-        found = min(found, settings.UPSTREAM_CONCURRENCY - _unfinished())
-    return max(found, 0)
+        capacity = (now + MAX_AHEAD - (_next_moment(row, now) if row else now)) // _interval() + 1
+    if settings.UPSTREAM_CONCURRENCY and capacity:
+        capacity = min(capacity, settings.UPSTREAM_CONCURRENCY - _count_unfinished())
+    return max(capacity, 0)
 
 
-def take() -> float:
-    """Seconds to wait before the POST, AHEAD at most. Runs in the transaction that starts the submit, whose row then
-    counts as unfinished. Raises NotYet, which must roll it back.
+def reserve() -> float:
+    """Reserve a moment for a submit. Return the seconds to wait for it, at most MAX_AHEAD. Raise RateLimited.
+
+    The caller must run this in the transaction that starts the submit, whose row then counts as unfinished.
+    RateLimited must roll that transaction back.
     """
     if not (settings.UPSTREAM_RPM or settings.UPSTREAM_CONCURRENCY):
         return 0.0
     now = timezone.now()
     Pace.objects.get_or_create(pk=LIVE, defaults={"free_at": now})
-    row = Pace.objects.select_for_update().get(pk=LIVE)  # one after the other, whatever the host
-    if settings.UPSTREAM_CONCURRENCY and _unfinished() >= settings.UPSTREAM_CONCURRENCY:
-        raise NotYet(ASK_AGAIN)
+    row = Pace.objects.select_for_update().get(pk=LIVE)  # one after the other, on all hosts
+    if settings.UPSTREAM_CONCURRENCY and _count_unfinished() >= settings.UPSTREAM_CONCURRENCY:
+        raise RateLimited(FULL_RETRY_SECONDS)
     if not settings.UPSTREAM_RPM:
         return 0.0
     now = timezone.now()
-    at = _next(row, now)
-    if at > now + AHEAD:
-        raise NotYet((at - now).total_seconds())
-    Pace.objects.filter(pk=LIVE).update(free_at=at + _interval())
-    return (at - now).total_seconds()
+    moment = _next_moment(row, now)
+    if moment > now + MAX_AHEAD:
+        raise RateLimited((moment - now).total_seconds())
+    Pace.objects.filter(pk=LIVE).update(free_at=moment + _interval())
+    return (moment - now).total_seconds()
 
 
-def _next(row: Pace, now: datetime) -> datetime:
-    """The next moment that is free. One that is further off than any is given out is of a host whose clock is ahead."""
-    if row.free_at > now + AHEAD + _interval():
+def _next_moment(row: Pace, now: datetime) -> datetime:
+    """Return the next free moment. A moment too far ahead was written by a host whose clock is ahead: ignore it."""
+    if row.free_at > now + MAX_AHEAD + _interval():
         return now
     return max(row.free_at, now)
 
 
 def _interval() -> timedelta:
+    """Return the time between two submits."""
     return timedelta(minutes=1) / settings.UPSTREAM_RPM
 
 
-def _unfinished() -> int:
+def _count_unfinished() -> int:
+    """Count the live generations that the upstream works on."""
     return Generation.objects.filter(status__in=UNFINISHED, test=False).count()

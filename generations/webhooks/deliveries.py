@@ -132,7 +132,7 @@ def redeliver(delivery: Delivery) -> None:
         attempts=0,
         fencing_token=F("fencing_token") + 1,
     )
-    transaction.on_commit(wakeups.ring)
+    transaction.on_commit(wakeups.wake_worker)
 
 
 def fail_pending(endpoint: WebhookEndpoint) -> None:

@@ -92,7 +92,7 @@ def _store(deliveries: list[Delivery]) -> None:
     """
     if deliveries:
         Delivery.objects.bulk_create(deliveries)
-        transaction.on_commit(wakeups.ring)
+        transaction.on_commit(wakeups.wake_worker)
 
 
 def _build_message(message_id: str, event_type: str, data: dict[str, Any]) -> dict[str, str]:

@@ -69,10 +69,10 @@ def _post(delivery: Delivery) -> tuple[Outcome, fetch.Answer | None]:
         return Outcome.BLOCKED, None
     except FetchFailed:
         return Outcome.UNREACHABLE, None
-    return _outcome(answer.status), answer
+    return _classify(answer.status), answer
 
 
-def _outcome(status: int) -> Outcome:
+def _classify(status: int) -> Outcome:
     """Return the outcome that an HTTP status stands for."""
     if 200 <= status < 300:
         return Outcome.DELIVERED

@@ -33,7 +33,7 @@ def for_delivery(delivery: Delivery) -> list[str]:
     Raise KeyLost if the newest secret can not be decrypted. A previous secret that can not be decrypted is left out.
     """
     row: SigningSecret = delivery.endpoint or ensure_for_tenant(delivery.tenant_id, delivery.test)
-    return [encryption.decrypt(row.secret), *_previous(row)]
+    return [encryption.decrypt(row.secret), *_read_previous(row)]
 
 
 def rotate(row: SigningSecret, until: datetime | None) -> str:
@@ -78,7 +78,7 @@ def reencrypt_all() -> tuple[int, list[str]]:
     return count, lost
 
 
-def _previous(row: SigningSecret) -> Iterator[str]:
+def _read_previous(row: SigningSecret) -> Iterator[str]:
     """Yield the secret before the present one, if that secret still signs and can be decrypted."""
     if row.previous_until is None or row.previous_until <= timezone.now():
         return

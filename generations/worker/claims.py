@@ -1,7 +1,8 @@
-"""Which rows are next. Each that is claimed is this caller's for a lease, and then anybody's again.
+"""Claims of due rows for the worker. A claimed row is the caller's for its lease; afterwards anybody may claim it.
 
-Three lanes, so that a long row of one kind never stands before another: polls, which are many and short; submits, which
-go by tenant; and all the rest. Each lane is one condition; how rows are claimed by it is the database engine's.
+There are three lanes, so that a long step of one kind never delays another kind: polls, which are many and short;
+submits, which take turns by tenant; and all others. Each lane is one condition. How rows are claimed by that condition
+depends on the database, and is in its engine.
 """
 
 from collections import Counter
@@ -19,14 +20,15 @@ from tenants.db.engine import engine
 
 Status = Generation.Status
 
-# What most polls need. The rest is read where one is over: to read all of it for each took a tenth of a worker's time.
-POLLED = {
+# The columns that most polls need. The rest is read when a poll finds an end: reading all of them for each poll took a
+# tenth of a worker's time.
+POLL_COLUMNS = {
     *("id", "tenant_id", "test", "status", "seed", "upstream_id", "traceparent", "progress_percent"),
     *("created_at", "submitted_at", "resumed_at", "due_at", "fencing_token", "consecutive_failures"),
 }
-# Each tenant that has one waiting, with the oldest: read off the index one tenant at a time, so that ten thousand of
-# one cost as much as one.
-WAITING = """
+# Each tenant with a queued row that is due, and when its oldest fell due. The index is read one tenant at a time, so
+# ten thousand rows of one tenant cost as much as one row.
+WAITING_TENANTS = """
 WITH RECURSIVE waiting (tenant_id) AS (
     SELECT MIN(tenant_id) FROM generations_generation WHERE status = 'queued'
     UNION ALL
@@ -40,8 +42,8 @@ SELECT tenant_id, oldest FROM (
     ) AS oldest FROM waiting WHERE tenant_id IS NOT NULL
 ) AS found WHERE oldest IS NOT NULL ORDER BY oldest
 """
-# In words of its own: SQLite finds no partial index by a value that is given apart from the statement.
-OF_A_TENANT = """
+# The status is in the text: SQLite uses no partial index for a value passed as a parameter.
+QUEUED_OF_TENANT = """
 SELECT id FROM generations_generation
  WHERE status = 'queued' AND tenant_id = %s AND due_at <= %s {only} ORDER BY due_at LIMIT %s
 """
@@ -49,70 +51,78 @@ LIVE, QUEUED = Q(status__in=Generation.LIVE), Q(status=Status.QUEUED)
 POLLS, OTHERS = Q(status=Status.RUNNING), Q(status__in=[Status.SUBMITTING, Status.IN_DOUBT, Status.COPYING])
 
 
-def polls(limit: int) -> list[Generation]:
-    """Running rows that are due for a poll, the oldest due first, for POLL_LEASE. They have what is in POLLED."""
-    return _claim(POLLS, limit, leases.POLL_LEASE, POLLED)
+def claim_polls(limit: int) -> list[Generation]:
+    """Claim up to `limit` running rows that are due for a poll, the oldest due first, for POLL_LEASE.
+
+    Only the columns in POLL_COLUMNS are read.
+    """
+    return _claim(POLLS, limit, leases.POLL_LEASE, POLL_COLUMNS)
 
 
-def others(limit: int) -> list[Generation]:
-    """Copies to be tried again, doubts, and submits whose worker was lost, for CLAIM_LEASE."""
+def claim_others(limit: int) -> list[Generation]:
+    """Claim up to `limit` rows for CLAIM_LEASE: copies to be tried again, doubts, and submits whose worker was lost."""
     return _claim(OTHERS, limit, leases.CLAIM_LEASE)
 
 
-def submits(limit: int, busy: Counter[int] | None = None, *, live: bool = True) -> list[Generation]:
-    """Queued rows by turns of their tenants, for CLAIM_LEASE: who has the fewest under way, or waits longest, is next.
+def claim_submits(limit: int, busy: Counter[int] | None = None, *, live: bool = True) -> list[Generation]:
+    """Claim up to `limit` queued rows for CLAIM_LEASE, taking turns by tenant.
 
-    `busy`: how many each tenant has under way. `live`: False where only those of test keys may go.
+    The tenant with the fewest submits in progress is next; of two with equally many, the one that waits longest.
+    `busy` counts each tenant's submits in progress. `live` is False if only rows of test keys may be claimed.
     """
-    now, under_way = timezone.now(), Counter(busy or {})
+    now, in_progress = timezone.now(), Counter(busy or {})
     claimed: list[Generation] = []
-    tenants = _tenants(now) if limit > 0 and is_any_due(now, QUEUED) else []
+    tenants = _read_waiting_tenants(now) if limit > 0 and is_any_due(now, QUEUED) else []
     while tenants and len(claimed) < limit:
-        share = _shares(tenants, under_way, limit - len(claimed))
-        found: list[UUID] = []
-        for tenant_id, count in share.items():
-            rows = _of_tenant(tenant_id, now, count, live=live)
-            found += rows
-            if len(rows) < count:  # it has no more
+        shares = _divide(tenants, in_progress, limit - len(claimed))
+        ids: list[UUID] = []
+        for tenant_id, count in shares.items():
+            tenant_ids = _read_queued_ids(tenant_id, now, count, live=live)
+            ids += tenant_ids
+            if len(tenant_ids) < count:  # the tenant has no more
                 tenants.remove(tenant_id)
-        taken = _claim(QUEUED & Q(pk__in=found), len(found), leases.CLAIM_LEASE)  # those of them that are still due
-        if len(taken) < len(found):  # another sweep took some: what is left is for the next look
+        rows = _claim(QUEUED & Q(pk__in=ids), len(ids), leases.CLAIM_LEASE)  # the rows that are still due
+        if len(rows) < len(ids):  # another worker run took some: the rest is for the next iteration
             tenants = []
-        under_way.update(one.tenant_id for one in taken)
-        claimed += taken
+        in_progress.update(row.tenant_id for row in rows)
+        claimed += rows
     return claimed
 
 
 def is_any_due(before: datetime, lane: Q = LIVE) -> bool:
-    """Return whether a live row, of the lane if one is given, is due by then."""
+    """Return whether a live row, of the lane if there is one, is due by then."""
     return Generation.objects.filter(lane, due_at__lte=before).exists()
 
 
-def _tenants(now: datetime) -> list[int]:
-    """Whose queued rows are due, who waits longest first."""
-    return [tenant_id for tenant_id, _ in engine.run(WAITING, [engine.adapt(now)])]
+def _read_waiting_tenants(now: datetime) -> list[int]:
+    """Return the tenants that have queued rows due, the longest waiting first."""
+    return [tenant_id for tenant_id, _ in engine.run(WAITING_TENANTS, [engine.adapt(now)])]
 
 
-def _shares(tenants: Sequence[int], under_way: Counter[int], limit: int) -> Counter[int]:
-    """How many of each are next: one at a time to who has the fewest, of two to who waits longer."""
-    share: Counter[int] = Counter()
+def _divide(tenants: Sequence[int], in_progress: Counter[int], limit: int) -> Counter[int]:
+    """Return how many of `limit` submits each tenant gets.
+
+    One after the other goes to the tenant with the fewest; of two with equally many, to the one that waits longer.
+    """
+    shares: Counter[int] = Counter()
     for _ in range(limit):
-        share[min(tenants, key=lambda tenant: under_way[tenant] + share[tenant])] += 1
-    return share
+        shares[min(tenants, key=lambda tenant: in_progress[tenant] + shares[tenant])] += 1
+    return shares
 
 
-def _of_tenant(tenant_id: int, now: datetime, limit: int, *, live: bool) -> list[UUID]:
+def _read_queued_ids(tenant_id: int, now: datetime, limit: int, *, live: bool) -> list[UUID]:
+    """Return the ids of up to `limit` due queued rows of a tenant; without `live`, only rows of test keys."""
     only = "" if live else "AND test = TRUE"
-    rows = engine.run(OF_A_TENANT.format(only=only), [tenant_id, engine.adapt(now), limit])
+    rows = engine.run(QUEUED_OF_TENANT.format(only=only), [tenant_id, engine.adapt(now), limit])
     return [Generation._meta.pk.to_python(pk) for (pk,) in rows]
 
 
-def _claim(lane: Q, limit: int, lease: timedelta, names: Collection[str] = ()) -> list[Generation]:
-    """Claim up to `limit` due rows of the lane. `names`: the columns to read; all of them where none is named."""
+def _claim(lane: Q, limit: int, lease: timedelta, columns: Collection[str] = ()) -> list[Generation]:
+    """Claim up to `limit` due rows of the lane. `columns` are read; without them, all columns are read."""
     now = timezone.now()
-    if limit <= 0 or not is_any_due(now, lane):  # most looks find nothing, and need no write lock for it
+    if limit <= 0 or not is_any_due(now, lane):  # most calls find nothing, and need no write lock for that
         return []
-    claimed = engine.claim(Generation.objects.filter(lane, due_at__lte=now), limit, now + lease, names)
+    claimed = engine.claim(Generation.objects.filter(lane, due_at__lte=now), limit, now + lease, columns)
     if claimed:
         failpoint("claim_committed")
     return claimed

@@ -83,7 +83,7 @@ class Supervisor:
         # A killed cluster of this host may have left its slot taken, and its broker may have lost wake-ups.
         _query(wakeups.free_slots_of_this_host)
         _query(worker_hosts.record_start)
-        wakeups.ring()
+        wakeups.wake_worker()
         command = [sys.executable, sys.argv[0], "qcluster"]
         cluster = subprocess.Popen(command, start_new_session=True, preexec_fn=die_with_parent)
         self.cluster = cluster
@@ -166,7 +166,7 @@ def replace_lost_wakeup() -> None:
     """
     lost = timezone.now() - LOST_WAKEUP_AFTER
     if claims.is_any_due(lost) or deliveries.is_any_due(lost):
-        wakeups.ring(more=True)
+        wakeups.wake_worker(more=True)
 
 
 def _query(query: Any, *args: Any) -> Any:

@@ -177,13 +177,13 @@ ADVICE: dict[str, Advice] = {
         RETRY,
         means="The bucket did not answer, and nothing was created. As the `error.code` of a generation: its image "
         "could not be stored or read back within the submit deadline.",
-        message="The service could not read its picture for too long: the bucket does not answer.",
+        message="The service could not read the input image for too long: the bucket does not answer.",
     ),
     "internal_error": Advice(
         "Send the request again, with the same `Idempotency-Key`. If that fails too, give your operators the "
         "`request_id`: the log has the reason.",
         means="The service failed unexpectedly. As the `error.code` of a generation: the service failed at every try.",
-        message="The service could not submit it; its operators can see why.",
+        message="The service could not submit the generation; its operators can see why.",
     ),
     # Why a generation failed
     "upstream_failed": Advice(
@@ -200,7 +200,7 @@ ADVICE: dict[str, Advice] = {
     "upstream_unavailable": Advice(
         CREATE + " Wait until the upstream is back.",
         means="The upstream could not be reached, or accepted nothing, until the submit deadline.",
-        message="The upstream could not be reached, or took nothing, for too long: submits are paused",
+        message="The upstream could not be reached, or accepted nothing, for too long: submits are paused",
     ),
     "upstream_gave_no_result": Advice(
         CREATE,

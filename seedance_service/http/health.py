@@ -99,7 +99,7 @@ CHECKS = {
     check.name: check
     for check in (
         Check("database", _database, "The database does not answer."),
-        Check("broker", wakeups.ping, "The broker does not answer."),
+        Check("broker", wakeups.check_broker, "The broker does not answer."),
         Check("bucket", client.ping, "The bucket can not be reached, or is not there."),
         Check("worker", _worker, "It is not known whether a worker looks."),
     )

@@ -22,7 +22,7 @@ MAX_SELECTED_ROWS = 100  # of one list action; each row is changed in a transact
 
 
 class ActionPage(NamedTuple):
-    """One action of operators: the texts and the form of its page, and the function that performs the action."""
+    """An action of operators: the texts and the form of its page, and the function that performs the action."""
 
     title: str
     description: str  # says what the action will do

@@ -90,15 +90,19 @@ class TenantForm(LimitsForm, ReasonForm, forms.ModelForm):  # type: ignore[type-
     refusal: ClassVar[str] = ""  # why `tenants.actions` refused this request's first attempt
 
     submit_deadline = optional_number(
-        "Seconds that a generation waits for an upstream that accepts no submits. Empty: SUBMIT_DEADLINE.",
+        "How long a generation waits while the upstream accepts no submits. Empty: SUBMIT_DEADLINE.",
+        label="Submit deadline (seconds)",
         minimum=1,
         maximum=actions.MAX_SUBMIT_DEADLINE_SECONDS,
     )
     video_days = optional_number(
-        "Days for which videos are stored. 0: without end. Empty: VIDEO_DAYS.", maximum=actions.MAX_RETENTION_DAYS
+        "How long videos are stored. 0: without end. Empty: VIDEO_DAYS.",
+        label="Video retention (days)",
+        maximum=actions.MAX_RETENTION_DAYS,
     )
     input_days = optional_number(
-        "Days for which input images are stored after their last use. 0: without end. Empty: INPUT_DAYS.",
+        "How long input images are stored after their last use. 0: without end. Empty: INPUT_DAYS.",
+        label="Input image retention (days)",
         maximum=actions.MAX_RETENTION_DAYS,
     )
 

@@ -138,6 +138,9 @@ class ApiKey(Limits):
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True, help_text="Precise to a minute.")
 
+    class Meta:
+        verbose_name = "API key"
+
     def __str__(self) -> str:
         return self.prefix
 

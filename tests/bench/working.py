@@ -164,7 +164,7 @@ def polls_by_httpx() -> list[float]:
     def poll() -> None:
         count = 0
         while time.monotonic() < ends:
-            novita.poll(to, "up-1")
+            novita.get_task(to, "up-1")
             count += 1
         counts.append(count)
 
@@ -180,10 +180,10 @@ def polls(count: int) -> list[float]:
     """A second, of one sweep for which more are due than it can poll."""
     from generations import leases
     from generations.models import Generation
-    from generations.worker import loop, steps
+    from generations.worker import backoff, loop
 
     running(count, 1.0)
-    steps.FIRST_POLL, steps.LONGEST_POLL, leases.RUN_SECONDS = 0.0, 0.0, SWEEP_FOR
+    backoff.MIN_POLL_SECONDS, backoff.MAX_POLL_SECONDS, leases.RUN_SECONDS = 0.0, 0.0, SWEEP_FOR
     taken = loop.run()
     Generation.objects.all().delete()
     return [taken / SWEEP_FOR]
@@ -205,12 +205,12 @@ def lag(count: int, begin: float) -> list[float]:
         for pk, name in Generation.objects.filter(status="succeeded").values_list("pk", "upstream_id")
     }
     assert len(ends) == count, f"{len(ends)} of {count} have ended"
-    told = []
+    medians = []
     for status in ("copying", "succeeded"):
         moves = Event.objects.filter(status=status).values_list("generation", "at")
         took = sorted(at.timestamp() - ends[pk] for pk, at in moves if pk in ends)
-        told += [statistics.median(took), took[int(len(took) * 0.95)]]
-    return told
+        medians += [statistics.median(took), took[int(len(took) * 0.95)]]
+    return medians
 
 
 def claims_of(count: int) -> list[float]:
@@ -225,7 +225,7 @@ def claims_of(count: int) -> list[float]:
         _all_due()
         began, rows = time.perf_counter(), 0
         while rows < 20_000:
-            rows += len(claims.polls(100))
+            rows += len(claims.claim_polls(100))
         return rows / (time.perf_counter() - began)
 
     claimed()
@@ -348,7 +348,7 @@ def _bucket() -> Any:
 
 
 def _reset_peak() -> int:
-    """Bytes resident; the high-water mark begins anew, proc(5)."""
+    """Bytes resident; the high-water mark is reset, proc(5)."""
     Path("/proc/self/clear_refs").write_text("5")
     return _of_status("VmRSS")
 

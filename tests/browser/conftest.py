@@ -1,4 +1,4 @@
-"""A headless Chromium before the whole running product, and a folder for what it saw."""
+"""Fixtures: a headless Chromium, the whole running product, and a folder for screenshots."""
 
 import os
 import re
@@ -15,11 +15,12 @@ from tests.support.running import ROOT, MakeRun, free_port
 
 SCREENSHOTS = Path(os.environ.get("SCREENSHOTS", ROOT / "var" / "screenshots"))
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
-expect.set_options(timeout=15_000)  # milliseconds; a busy machine is no failure
+expect.set_options(timeout=15_000)  # milliseconds; enough for a busy machine
 
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeRun]:
+    """Start the whole product in a folder of its own, and stop it at the end."""
     run = MakeRun(tmp_path_factory.mktemp("var"), free_port(), SIGNED_URL_TTL="3600")
     try:
         yield run.wait_until_ready()
@@ -29,15 +30,16 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeRun]:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
+    """Start a headless Chromium."""
     chromium = find_program("chromium", "chromium-browser", package="chromium")
     with sync_playwright() as playwright:
-        # As root, as CI is, Chromium has no sandbox; what it loads is ours.
+        # CI runs as root, where Chromium has no sandbox; all pages are ours.
         yield playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
 
 
 @pytest.fixture(scope="session")
 def logged_in(service: MakeRun, browser: Browser) -> Any:
-    """The session of one login, for all that need one: its cookies and what the panel keeps in the browser."""
+    """Return the browser state of one login, which all tests share: cookies and local storage."""
     context = browser.new_context(base_url=service.url)
     page = context.new_page()
     Panel(page, service).log_in()
@@ -47,47 +49,53 @@ def logged_in(service: MakeRun, browser: Browser) -> Any:
 
 
 @pytest.fixture
-def opened(service: MakeRun, browser: Browser) -> Iterator[Any]:
-    """Opens a window; at the end, nothing may have gone wrong in any: no error in a console, no script that ran."""
+def open_window(service: MakeRun, browser: Browser) -> Iterator[Any]:
+    """Return a function that opens a window. At the end, no window may have had an error or run a foreign script."""
     contexts: list[BrowserContext] = []
-    wrong: list[str] = []
+    errors: list[str] = []
 
     def open_page(**options: Any) -> Panel:
         context = browser.new_context(base_url=service.url, **{"viewport": DESKTOP, **options})
         contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda message: wrong.extend(_trouble(message)))
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("dialog", lambda dialog: (wrong.append(f"a script ran: {dialog.message}"), dialog.dismiss()))
+        page.on("console", lambda message: errors.extend(_console_errors(message)))
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("dialog", lambda dialog: (errors.append(f"a script ran: {dialog.message}"), dialog.dismiss()))
         return Panel(page, service)
 
     yield open_page
     for context in contexts:
         context.close()
-    assert wrong == []
+    assert errors == []
 
 
 @pytest.fixture
-def panel(opened: Any, logged_in: Any) -> Panel:
-    """Somebody of ops, logged in."""
-    found: Panel = opened(storage_state=logged_in)
-    return found
+def panel(open_window: Any, logged_in: Any) -> Panel:
+    """Open a window in which an operator is logged in."""
+    window: Panel = open_window(storage_state=logged_in)
+    return window
 
 
 @pytest.fixture
-def shoot(request: pytest.FixtureRequest) -> Any:
-    """Keeps a screenshot of the whole page as a build artefact."""
+def take_screenshot(request: pytest.FixtureRequest) -> Any:
+    """Return a function that saves a screenshot of the whole page as a build artefact."""
 
-    def screenshot(page: Page, name: str) -> None:
+    def save(page: Page, name: str) -> None:
         assert re.fullmatch(r"[a-z-]+", name)
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        before = page.viewport_size
+        assert before is not None
+        # As high as the page: bars that stick to the bottom of the window cover nothing.
+        height = page.evaluate("document.documentElement.scrollHeight")
+        page.set_viewport_size({"width": before["width"], "height": max(height, before["height"])})
         page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+        page.set_viewport_size(before)
 
-    return screenshot
+    return save
 
 
-def _trouble(message: ConsoleMessage) -> list[str]:
-    """What is wrong in a console's line. unfold 0.91 names a weight of its font that it does not ship."""
+def _console_errors(message: ConsoleMessage) -> list[str]:
+    """Return the error in a console message, if any. unfold 0.91 asks for a font weight that it does not ship."""
     if message.type != "error" or "Inter-" in str(message.location):
         return []
     return [f"{message.text} at {message.location}"]

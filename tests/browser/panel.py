@@ -1,4 +1,4 @@
-"""The panel as ops people use it: what they see, click and type."""
+"""Drive the panel as an operator does: open pages, click and type."""
 
 import re
 from typing import Any
@@ -17,18 +17,21 @@ LIGHTHOUSE = (ROOT / "deploy" / "demo" / "lighthouse.jpg").read_bytes()
 
 
 class Panel:
+    """A browser window of the panel."""
+
     def __init__(self, page: Page, service: MakeRun) -> None:
         self.page, self.service = page, service
 
     def log_in(self, password: str = "") -> None:
-        user, known = self.service.login()
+        """Log in with the printed user, and the printed password unless another is given."""
+        user, printed = self.service.login()
         self.page.goto("/admin/")
         self.page.get_by_label("Username").fill(user)
-        self.page.get_by_label("Password").fill(password or known)
+        self.page.get_by_label("Password").fill(password or printed)
         self.page.get_by_role("button", name=re.compile("log in", re.IGNORECASE)).click()
 
     def search(self, address: str, term: str) -> Locator:
-        """The rows that are found."""
+        """Search the list and return the rows."""
         self.page.goto(address)
         box = self.page.locator("#searchbar")
         box.fill(term)
@@ -37,26 +40,27 @@ class Panel:
         return self.page.locator("#result_list tbody tr")
 
     def open_generation(self, generation_id: str) -> None:
+        """Open a generation's page."""
         self.page.goto(f"{GENERATIONS}{generation_id}/change/")
 
-    def run_action(self, name: str, reason: str, **typed: str) -> None:
-        """By its button, with a reason, confirmed."""
+    def run_action(self, name: str, reason: str, **values: str) -> None:
+        """Perform the action by its button, with a reason and values for other fields."""
         self.page.get_by_role("link", name=name).first.click()
-        for label, text in typed.items():
+        for label, text in values.items():
             self.page.locator(f"[name={label}]").fill(text)
         self.page.locator("[name=reason]").fill(reason)
         with self.page.expect_navigation():
             self.page.get_by_role("button", name=name).click()
 
-    def make(self, key: str = "", **wanted: Any) -> httpx.Response:
-        """As another service asks for a video."""
-        body = {"image": base64_of(LIGHTHOUSE), "resolution": "480p", **wanted}
+    def create_generation(self, key: str = "", **fields: Any) -> httpx.Response:
+        """Create a generation by the API and return the response."""
+        body = {"image": base64_of(LIGHTHOUSE), "resolution": "480p", **fields}
         headers = {"Authorization": f"Bearer {key or self.service.printed('API key')}"}
         return httpx.post(f"{self.service.url}/v1/generations", json=body, headers=headers, timeout=30)
 
-    def made(self, **wanted: Any) -> dict[str, Any]:
-        """One that has ended."""
-        answer = self.make(**wanted)
-        assert answer.status_code == 202, answer.text
+    def create_finished_generation(self, **fields: Any) -> dict[str, Any]:
+        """Create a generation by the API, wait until it has finished and return it."""
+        response = self.create_generation(**fields)
+        assert response.status_code == 202, response.text
         with self.service.http() as http:
-            return finished(http, answer.json()["id"])
+            return finished(http, response.json()["id"])

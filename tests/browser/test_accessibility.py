@@ -1,4 +1,4 @@
-"""axe-core finds nothing serious on the pages that ops live on, in the light and in the dark."""
+"""axe-core finds no serious fault on the main pages of the panel, in light and in dark mode."""
 
 from typing import Any
 
@@ -12,25 +12,26 @@ SERIOUS = ("serious", "critical")
 
 @pytest.fixture(scope="session")
 def generation(service: Any, browser: Any) -> str:
-    return str(Panel(browser.new_page(), service).made(prompt="The lighthouse", seed=8)["id"])
+    """Create a finished generation and return its id."""
+    return str(Panel(browser.new_page(), service).create_finished_generation(prompt="The lighthouse", seed=8)["id"])
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["dashboard", "list", "detail", "seeds", "tenants", "act"])
-def test_nothing_serious_is_found(opened: Any, logged_in: Any, generation: str, name: str, scheme: str) -> None:
+@pytest.mark.parametrize("name", ["dashboard", "list", "detail", "seeds", "tenants", "action"])
+def test_no_page_has_a_serious_fault(open_window: Any, logged_in: Any, generation: str, name: str, scheme: str) -> None:
     addresses = {
         "dashboard": "/admin/",
         "list": GENERATIONS,
         "detail": f"{GENERATIONS}{generation}/change/",
         "seeds": SEEDS,
         "tenants": TENANTS,
-        "act": f"{GENERATIONS}{generation}/rerun/",
+        "action": f"{GENERATIONS}{generation}/rerun/",
     }
-    panel = opened(storage_state=logged_in, color_scheme=scheme)
-    answer = panel.page.goto(addresses[name])
-    assert answer is not None
-    assert answer.status == 200
-    found = Axe().run(panel.page).response
-    assert found["passes"]  # it has looked
-    faults = [fault for fault in found["violations"] if fault["impact"] in SERIOUS]
+    panel = open_window(storage_state=logged_in, color_scheme=scheme)
+    response = panel.page.goto(addresses[name])
+    assert response is not None
+    assert response.status == 200
+    result = Axe().run(panel.page).response
+    assert result["passes"]  # axe-core has checked the page
+    faults = [fault for fault in result["violations"] if fault["impact"] in SERIOUS]
     assert faults == [], "\n".join(f"{fault['id']}: {node['html']}" for fault in faults for node in fault["nodes"])

@@ -1,4 +1,4 @@
-"""What an ops person does in a day, by the real panel of the real product."""
+"""The daily work of an operator, in the real panel of the real product."""
 
 import re
 import time
@@ -12,27 +12,31 @@ from tests.browser.conftest import PHONE
 from tests.browser.panel import GENERATIONS, SEEDS, TENANTS, Panel
 from tests.story.test_story import finished
 
-OF_GENERATIONS = ("generation", "webhookendpoint", "delivery", "pause", "worker")
+GENERATIONS_MODELS = ("generation", "webhookendpoint", "delivery", "pause", "worker")
 HOSTILE = '<script>alert("ran")</script><img src=x onerror=alert("ran")>'
 
 
 @pytest.fixture(scope="session")
 def video(service: Any, browser: Any) -> dict[str, Any]:
-    """One that succeeded, of a seed that nobody else has."""
+    """Create a generation that succeeded, with a seed of its own."""
     panel = Panel(browser.new_page(), service)
-    return panel.made(seed=20261125, prompt="A lighthouse at dusk", external_id="order-7", metadata={"team": "web"})
+    return panel.create_finished_generation(
+        seed=20261125, prompt="A lighthouse at dusk", external_id="order-7", metadata={"team": "web"}
+    )
 
 
-def test_only_who_knows_the_password_gets_in(opened: Any, shoot: Any) -> None:
-    panel = opened()
+def test_a_login_needs_the_right_password(open_window: Any, take_screenshot: Any) -> None:
+    panel = open_window()
     panel.log_in("not it")
     expect(panel.page.get_by_text("Please enter the correct username and password")).to_be_visible()
-    shoot(panel.page, "login")
+    take_screenshot(panel.page, "login")
     panel.log_in()
     expect(panel.page.locator("#dashboard")).to_be_visible()
 
 
-def test_the_dashboard_says_at_a_glance_whether_all_is_well(panel: Panel, video: dict[str, Any], shoot: Any) -> None:
+def test_the_dashboard_shows_tiles_periods_and_charts(
+    panel: Panel, video: dict[str, Any], take_screenshot: Any
+) -> None:
     page = panel.page
     page.goto("/admin/")
     for name in ("Upstream", "Worker", "Due now", "Longest wait", "In doubt", "Stalled", "Copy retrying"):
@@ -44,33 +48,35 @@ def test_the_dashboard_says_at_a_glance_whether_all_is_well(panel: Panel, video:
         assert box is not None
         assert box["width"] > 200
         assert chart.evaluate("canvas => Chart.getChart(canvas).data.datasets.length") >= 2
-    shoot(page, "dashboard")
+    take_screenshot(page, "dashboard")
 
 
-def test_the_dashboard_reads_itself_again_and_can_be_told_not_to(panel: Panel) -> None:
+def test_the_dashboard_refreshes_itself_until_it_is_paused(panel: Panel) -> None:
     page = panel.page
     page.clock.install()
     page.goto("/admin/")
     page.wait_for_function("Chart.getChart(document.querySelector('canvas.chart'))")
     accepted = page.locator("#periods tr", has_text="Accepted").locator("td").first
     before = int(accepted.inner_text())
-    panel.make(seed=1)
-    with page.expect_response(lambda answer: answer.request.headers.get("x-refresh") == "1"):
+    panel.create_generation(seed=1)
+    with page.expect_response(lambda response: response.request.headers.get("x-refresh") == "1"):
         page.clock.fast_forward(21_000)
     expect(accepted).to_have_text(str(before + 1))
     page.get_by_role("button", name="Pause refreshing").click()
     expect(page.get_by_role("button", name="Resume refreshing")).to_have_attribute("aria-pressed", "true")
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
     page.clock.fast_forward(60_000)
-    assert asked == []
+    assert requests == []
 
 
-def test_a_generation_is_found_by_its_seed_and_its_video_plays(panel: Panel, video: dict[str, Any], shoot: Any) -> None:
+def test_a_generation_is_found_by_its_seed_and_its_video_plays(
+    panel: Panel, video: dict[str, Any], take_screenshot: Any
+) -> None:
     page = panel.page
     rows = panel.search(SEEDS, str(video["seed"]))
     expect(rows).to_have_count(1)
-    shoot(page, "seed-log")
+    take_screenshot(page, "seed-log")
     rows.get_by_role("link", name=video["id"]).click()
     expect(page).to_have_url(re.compile(f"{GENERATIONS}{video['id']}/change/"))
     player = page.locator("video")
@@ -83,13 +89,13 @@ def test_a_generation_is_found_by_its_seed_and_its_video_plays(panel: Panel, vid
     for status in ("Queued", "Submitting", "Running", "Copying", "Succeeded"):
         expect(page.locator("#timeline li", has_text=status)).to_have_count(1)
     expect(page.get_by_text("capture", exact=True)).to_be_visible()
-    shoot(page, "generation")
+    take_screenshot(page, "generation")
 
 
 @pytest.mark.parametrize("term", ["id", "external_id", "sha256"])
-def test_a_generation_is_found_by_what_its_caller_has(panel: Panel, video: dict[str, Any], term: str) -> None:
-    known = {**video, "sha256": video["video"]["sha256"]}
-    rows = panel.search(GENERATIONS, known[term])
+def test_a_generation_is_found_by_any_of_its_names(panel: Panel, video: dict[str, Any], term: str) -> None:
+    names = {**video, "sha256": video["video"]["sha256"]}
+    rows = panel.search(GENERATIONS, names[term])
     expect(rows).to_have_count(1)
     expect(rows).to_contain_text(video["id"])
     panel.page.wait_for_function("document.querySelector('img.panel-poster').naturalWidth > 0")
@@ -105,9 +111,9 @@ def test_the_seed_log_is_exported(panel: Panel, video: dict[str, Any]) -> None:
     assert text.count("\n") == 2
 
 
-def test_a_doubt_is_resolved_by_the_upstreams_task(panel: Panel, shoot: Any) -> None:
+def test_a_generation_in_doubt_is_resolved_by_the_upstreams_task(panel: Panel, take_screenshot: Any) -> None:
     page = panel.page
-    doubtful = panel.make(seed=4711, prompt="The harbour [lose]").json()
+    in_doubt = panel.create_generation(seed=4711, prompt="The harbour [lose]").json()
     page.goto("/admin/")
     tile = page.get_by_role("link", name=re.compile("^In doubt [0-9]"))
     for _ in range(60):
@@ -116,30 +122,30 @@ def test_a_doubt_is_resolved_by_the_upstreams_task(panel: Panel, shoot: Any) -> 
         page.wait_for_timeout(250)
         page.reload()
     tile.click()
-    page.locator("#result_list").get_by_role("link", name=doubtful["id"]).click()
-    expect(page.get_by_text("it may or may not have been paid for")).to_be_visible()
-    shoot(page, "in-doubt")
+    page.locator("#result_list").get_by_role("link", name=in_doubt["id"]).click()
+    expect(page.get_by_text("may or may not have been paid for")).to_be_visible()
+    take_screenshot(page, "in-doubt")
     [task] = [task["id"] for task in panel.service.submits() if task["seed"] == 4711]
-    for _ in range(60):  # while it renders, the upstream does not tell its seed yet
+    for _ in range(60):  # the upstream reports the seed only after rendering
         panel.run_action("Attach upstream task", "its dashboard shows it", upstream_id=task)
         if page.get_by_text("Attach upstream task: done").count():
             break
-        panel.open_generation(doubtful["id"])
+        panel.open_generation(in_doubt["id"])
     else:
         raise AssertionError("the task could not be attached")
     with panel.service.http() as http:
-        assert finished(http, doubtful["id"])["status"] == "succeeded"
+        assert finished(http, in_doubt["id"])["status"] == "succeeded"
     page.goto("/admin/tenants/auditentry/")
     expect(page.locator("#result_list tbody tr").first).to_contain_text("doubt: attach")
-    shoot(page, "audit-log")
+    take_screenshot(page, "audit-log")
 
 
-def test_a_key_is_minted_used_and_revoked(panel: Panel, shoot: Any) -> None:
+def test_a_key_is_created_used_and_revoked(panel: Panel, take_screenshot: Any) -> None:
     page = panel.page
     page.goto(TENANTS)
-    shoot(page, "tenants")
+    take_screenshot(page, "tenants")
     page.locator("#result_list").get_by_role("link", name="demo").click()
-    shoot(page, "tenant")
+    take_screenshot(page, "tenant")
     page.get_by_role("link", name="Create key").first.click()
     page.locator("[name=label]").fill("the shop")
     page.locator("[name=reason]").fill("they asked for one")
@@ -148,20 +154,22 @@ def test_a_key_is_minted_used_and_revoked(panel: Panel, shoot: Any) -> None:
     page.get_by_role("link", name="I have copied it").click()
     row = page.locator("#keys tr", has_text="the shop")
     expect(row).to_contain_text("never")
-    assert panel.make(key, seed=3).status_code == 202
+    assert panel.create_generation(key, seed=3).status_code == 202
     row.get_by_role("link", name="Revoke").click()
     page.locator("[name=reason]").fill("it leaked")
-    page.get_by_role("button", name="Revoke the key").click()
+    page.get_by_role("button", name="Revoke key").click()
     expect(page.locator("#keys tr", has_text="the shop").get_by_role("link", name="Revoke")).to_have_count(0)
     assert key not in page.content()
-    assert panel.make(key, seed=4).status_code == 401  # at once; a read goes by what the process remembers, for 3 s
+    assert (
+        panel.create_generation(key, seed=4).status_code == 401
+    )  # at once; reads use the process's cache for up to 3 s
     ends = time.monotonic() + 4
     while httpx.get(f"{panel.service.url}/v1/limits", headers={"Authorization": f"Bearer {key}"}).status_code != 401:
         assert time.monotonic() < ends
         time.sleep(0.1)
 
 
-def test_a_limit_is_reached_and_seen(panel: Panel, shoot: Any) -> None:
+def test_a_limit_is_reached_and_seen(panel: Panel, take_screenshot: Any) -> None:
     page = panel.page
     page.goto(f"{TENANTS}add/")
     page.locator("[name=name]").fill("small team")
@@ -171,20 +179,22 @@ def test_a_limit_is_reached_and_seen(panel: Panel, shoot: Any) -> None:
     panel.run_action("Create key", "for the trial")
     key = page.locator("#one-time-secret").inner_text()
     page.get_by_role("link", name="I have copied it").click()
-    assert panel.make(key).status_code == 202
-    refused = panel.make(key)
+    assert panel.create_generation(key).status_code == 202
+    refused = panel.create_generation(key)
     assert (refused.status_code, refused.json()["code"]) == (429, "limit_reached")
     page.reload()
     bar = page.get_by_role("progressbar", name="Per day")
     expect(bar).to_have_attribute("aria-valuetext", "1 / 1")
-    shoot(page, "limit-reached")
+    take_screenshot(page, "limit-reached")
     page.goto(TENANTS)
     expect(page.locator("#result_list tr", has_text="small team")).to_contain_text("1 / 1")
 
 
 def test_what_a_caller_wrote_is_text_everywhere(panel: Panel) -> None:
-    """A dialog, or an error in a console, fails the test by `opened`."""
-    row = panel.made(prompt=HOSTILE, external_id=HOSTILE, metadata={HOSTILE[:60]: HOSTILE}, seed=666)
+    """`open_window` fails the test at a dialog or an error in the console."""
+    row = panel.create_finished_generation(
+        prompt=HOSTILE, external_id=HOSTILE, metadata={HOSTILE[:60]: HOSTILE}, seed=666
+    )
     for address in ("/admin/", GENERATIONS, SEEDS, f"{GENERATIONS}{row['id']}/change/", "/admin/generations/delivery/"):
         panel.page.goto(address)
         assert panel.page.locator("img[src=x]").count() == 0
@@ -192,9 +202,9 @@ def test_what_a_caller_wrote_is_text_everywhere(panel: Panel) -> None:
     expect(panel.page.locator("#prompt")).to_have_text(HOSTILE)
 
 
-def test_acts_are_done_with_a_reason_and_never_by_looking(panel: Panel) -> None:
+def test_an_action_needs_a_reason(panel: Panel) -> None:
     page = panel.page
-    row = panel.made(prompt="[fail]", seed=5)
+    row = panel.create_finished_generation(prompt="[fail]", seed=5)
     panel.open_generation(row["id"])
     page.get_by_role("link", name="Run again").first.click()
     page.get_by_role("button", name="Run again").click()
@@ -207,20 +217,20 @@ def test_acts_are_done_with_a_reason_and_never_by_looking(panel: Panel) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_is_readable_on_a_phone_and_in_the_dark(
-    opened: Any, logged_in: Any, video: dict[str, Any], scheme: str, shoot: Any
+    open_window: Any, logged_in: Any, video: dict[str, Any], scheme: str, take_screenshot: Any
 ) -> None:
-    panel = opened(storage_state=logged_in, viewport=PHONE, color_scheme=scheme)
+    panel = open_window(storage_state=logged_in, viewport=PHONE, color_scheme=scheme)
     for name, address in {"dashboard": "/admin/", "generation": f"{GENERATIONS}{video['id']}/change/"}.items():
         panel.page.goto(address)
-        shoot(panel.page, f"phone-{scheme}-{name}")
+        take_screenshot(panel.page, f"phone-{scheme}-{name}")
         wide = panel.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         assert wide <= 0, f"{name} is {wide} pixels wider than the phone"
 
 
-@pytest.mark.parametrize("name", ["apikey", "ledgerentry", "auditentry", *OF_GENERATIONS, "user", "group"])
-def test_each_list_opens(panel: Panel, shoot: Any, name: str) -> None:
-    app = "generations" if name in OF_GENERATIONS else "auth" if name in ("user", "group") else "tenants"
-    answer = panel.page.goto(f"/admin/{app}/{name}/")
-    assert answer is not None
-    assert answer.status == 200
-    shoot(panel.page, f"list-{name}")
+@pytest.mark.parametrize("name", ["apikey", "ledgerentry", "auditentry", *GENERATIONS_MODELS, "user", "group"])
+def test_each_list_opens(panel: Panel, take_screenshot: Any, name: str) -> None:
+    app = "generations" if name in GENERATIONS_MODELS else "auth" if name in ("user", "group") else "tenants"
+    response = panel.page.goto(f"/admin/{app}/{name}/")
+    assert response is not None
+    assert response.status == 200
+    take_screenshot(panel.page, f"list-{name}")

@@ -14,7 +14,7 @@ from generations.admin import action_pages
 from generations.models import DeliveryAttempt, Generation
 from generations.reports import prometheus, worker_hosts
 from generations.telemetry import metrics
-from generations.worker import steps
+from generations.upstream import outcomes
 from seedance_service.docs import tables
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +31,7 @@ LABEL_VALUES = {
     "status": set(Generation.LIVE),
     "state": set(Generation.FINISHED),
     "mode": {metrics.mode(test=test) for test in (False, True)},
-    "outcome": {*steps.OUTCOMES.values(), "trouble", *DeliveryAttempt.Outcome},
+    "outcome": {*outcomes.LABELS.values(), "trouble", *DeliveryAttempt.Outcome},
     "call": {"submit", "poll"},
     "upstream": {"live", "sandbox"},
 }

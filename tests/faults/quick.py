@@ -13,7 +13,7 @@ class Quick(AppConfig):
         from generations.reports import worker_hosts
         from generations.upstream import circuit_breaker
         from generations.webhooks import deliveries
-        from generations.worker import steps, supervisor
+        from generations.worker import backoff, supervisor
 
         leases.CLAIM_LEASE = timedelta(seconds=10)
         leases.POLL_LEASE = timedelta(seconds=4)
@@ -22,10 +22,10 @@ class Quick(AppConfig):
         leases.SUBMIT_CALL_SECONDS, leases.POLL_CALL_SECONDS = 3.0, 2.0
         leases.DOWNLOAD_SECONDS, leases.COPY_RENEWAL_SECONDS = 10.0, 1.0
         leases.SLOT_LEASE, leases.WAKE_UP_LEASE = timedelta(seconds=2), timedelta(seconds=1)
-        circuit_breaker.FIRST, circuit_breaker.LONGEST = 0.2, 1.0
+        circuit_breaker.MIN_PROBE_SECONDS, circuit_breaker.MAX_PROBE_SECONDS = 0.2, 1.0
         leases.PROBE_LEASE = timedelta(seconds=1)  # probes are killed here by the dozen, and others must find out
-        steps.FIRST_POLL, steps.LONGEST_POLL, steps.LONGEST_PAUSE = 0.3, 1.0, 2.0
-        steps.UNEXPECTED_TRIES = 100  # hundreds of faults a minute are expected here
+        backoff.MIN_POLL_SECONDS, backoff.MAX_POLL_SECONDS, backoff.MAX_RETRY_SECONDS = 0.3, 1.0, 2.0
+        backoff.MAX_UNEXPECTED_ERRORS = 100  # hundreds of faults a minute are expected here
         leases.DELIVERY_CALL_SECONDS, leases.DELIVERY_LEASE = 1.0, timedelta(seconds=3)
         deliveries.SCHEDULE = (0.2,) * 100  # hundreds of faults a minute are expected here too
         leases.RUN_SECONDS = 2.5

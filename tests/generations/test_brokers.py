@@ -16,7 +16,7 @@ import redis
 from deploy import stack, waiting
 from tests.story.test_story import finished
 from tests.support.images import base64_of, image_bytes
-from tests.support.programs import stop_for_want_of
+from tests.support.programs import skip_or_fail
 from tests.support.running import MakeRun, free_port
 
 pytestmark = pytest.mark.story
@@ -38,7 +38,7 @@ def from_redis(folder: Path) -> Iterator[dict[str, str]]:
     try:
         client.ping()
     except redis.ConnectionError as error:
-        stop_for_want_of("Redis does not answer", mend=f": {error}")
+        skip_or_fail("Redis does not answer", fix=f": {error}")
     client.flushdb()
     yield {"BROKER_URL": REDIS}
     client.flushdb()

@@ -90,17 +90,17 @@ def test_each_transition_starts_from_its_own_statuses_and_from_no_other(
 def test_a_live_generation_holds_its_price_and_a_failure_releases_it_once(alice: Caller, status: str) -> None:
     g, _ = put_in(alice, status)
     charged = {"in_flight": 1, "per_day": 1, "per_month": 1, "seconds_per_month": 5, "usd_per_month": g.price_micro}
-    assert used(alice) == charged
+    assert read_usage(alice) == charged
     assert lifecycle.fail(g, "code", "Why.")
     assert not lifecycle.fail(g, "code", "Why.")
-    assert used(alice) == dict.fromkeys(charged, 0)
+    assert read_usage(alice) == dict.fromkeys(charged, 0)
     assert ledger_kinds(g) == ["hold", "release"]
 
 
 def test_a_success_captures_the_hold_and_frees_only_the_capacity_in_flight(alice: Caller) -> None:
     g, _ = put_in(alice, "succeeded")
     spent = {"per_day": 1, "per_month": 1, "seconds_per_month": 5, "usd_per_month": g.price_micro}
-    assert used(alice) == {"in_flight": 0, **spent}
+    assert read_usage(alice) == {"in_flight": 0, **spent}
     assert ledger_kinds(g) == ["hold", "capture"]
 
 
@@ -208,7 +208,7 @@ def test_the_schema_refuses_rows_that_cannot_be(alice: Caller, columns: dict[str
         Generation.objects.filter(pk=g.pk).update(**columns)
 
 
-def used(caller: Caller) -> dict[str, int]:
+def read_usage(caller: Caller) -> dict[str, int]:
     """Return what the tenant's usage windows say, after checking that the key's windows say the same."""
     rows = Window.objects.filter(tenant=caller.tenant).exclude(kind="requests_per_minute")
     by_holder = [dict(rows.filter(api_key=holder).values_list("kind", "used")) for holder in (None, caller.key)]

@@ -13,7 +13,7 @@ import pytest
 from generations.catalog import video_models
 from tests.races.racers import CALLERS, Racers
 from tests.support.databases import postgres_url
-from tests.support.programs import stop_for_want_of
+from tests.support.programs import skip_or_fail
 
 LIMIT = 37
 TRIALS = int(os.environ.get("RACE_TRIALS", "5"))
@@ -36,7 +36,7 @@ def racers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         return
     server = postgres_url()
     if server is None:
-        stop_for_want_of("PostgreSQL does not answer")
+        skip_or_fail("PostgreSQL does not answer")
     name = f"races_{os.getpid()}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")

@@ -34,10 +34,10 @@ def examined(*args: str) -> tuple[int, str]:
 def found() -> dict[str, list[dict[str, Any]]]:
     """By name."""
     code, text = examined("--json")
-    told = json.loads(text)
-    assert told["ok"] == (code == 0)
+    body = json.loads(text)
+    assert body["ok"] == (code == 0)
     by_name: dict[str, list[dict[str, Any]]] = {}
-    for finding in told["findings"]:
+    for finding in body["findings"]:
         by_name.setdefault(finding["name"], []).append(finding)
     return by_name
 

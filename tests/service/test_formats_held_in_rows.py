@@ -20,13 +20,13 @@ from django.urls import reverse
 from generations.models import Delivery, Generation, MaintenanceCursor, Pace, Pause, WebhookEndpoint
 from tenants.models import ApiKey, AuditEntry, LedgerEntry
 from tests.generations.test_lifecycle import put_in
-from tests.generations.worker.test_steps import take_a_step, until
 from tests.http_client import Client, with_key
 from tests.support.factories import Caller, make_generation, make_image
 from tests.support.images import mp4
 from tests.support.receiver import run_receiver
 from tests.support.upstream import Upstream, refusal, task
 from tests.support.webhooks import attempt_all, make_endpoint, make_failed
+from tests.support.worker import take_step, take_steps_until
 
 pytestmark = pytest.mark.django_db
 
@@ -72,9 +72,9 @@ def test_objects_in_the_bucket_have_the_names_that_rows_hold(
 ) -> None:
     """Rows hold whole names; IAM policies, rules of the bucket and the search for orphans hold how they begin."""
     assert alice.http.post(CREATES, body, format="json").status_code == 202
-    row = until(Generation.objects.get(), "running")
+    row = take_steps_until(Generation.objects.get(), "running")
     upstream.video(mp4())
-    row = until(row, "succeeded")
+    row = take_steps_until(row, "succeeded")
     tenant, image = alice.tenant.pk, row.image
     assert image is not None
     name = f"videos/{tenant}/{row.created_at:%Y/%m}/{row.pk}-{row.fencing_token}"
@@ -123,13 +123,13 @@ def test_the_upstreams_pause_and_pace_have_their_names(
     upstream.on_submit = refusal(403, "INVALID_API_KEY")
     bucket.put_object(Bucket="seedance-tests", Key=make_image(alice.tenant).key, Body=b"abc")
     for caller in (alice, alice.with_key(test=True)):
-        take_a_step(make_generation(caller))
+        take_step(make_generation(caller))
     assert set(Pause.objects.values_list("upstream", flat=True)) == {"live", "sandbox"}
     assert set(Pace.objects.values_list("upstream", flat=True)) == {"live"}
 
 
 def test_a_session_of_the_panel_says_since_when_and_until_when_it_is_used(db: None) -> None:
-    """Whoever is logged in while a release is replaced stays logged in, and no longer than allowed."""
+    """A user who is logged in while a release is replaced stays logged in, and no longer than allowed."""
     User.objects.create_superuser("olga", password="a-long-enough-password")
     http = Client()
     http.post("/admin/login/", {"username": "olga", "password": "a-long-enough-password"})

@@ -26,7 +26,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.images import base64_of, image_bytes
 from tests.support.programs import find_program
-from tests.support.running import ROOT, TTL, MakeRun, free_port
+from tests.support.running import ROOT, SIGNED_URL_TTL, MakeRun, free_port
 from tests.support.upstream import Upstream
 
 pytestmark = pytest.mark.story
@@ -126,7 +126,7 @@ def test_a_changed_and_an_expired_url_are_really_refused(stack_running: MakeRun)
         assert get(url)[0] == 200
         assert get(url.replace(".mp4?", ".jpg?"))[0] == 403
         assert get(url.replace("Signature=", "Signature=0"))[0] == 403
-        ends = time.monotonic() + TTL + 5
+        ends = time.monotonic() + SIGNED_URL_TTL + 5
         while get(url)[0] == 200 and time.monotonic() < ends:
             time.sleep(0.2)
         assert get(url)[0] == 403

@@ -2,7 +2,10 @@
 
 
 class Clock:
+    """A clock that shows `now`, in seconds."""
+
     now = 0.0
 
     def __call__(self) -> float:
+        """Return the time."""
         return self.now

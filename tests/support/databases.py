@@ -1,4 +1,4 @@
-"""Find the PostgreSQL that the tests may use: `python -m tests.support.databases` prints its URL, or nothing."""
+"""Finds the PostgreSQL that the tests may use: `python -m tests.support.databases` prints the URL, or nothing."""
 
 import os
 import sys
@@ -9,7 +9,10 @@ STANDARD = "postgres://postgres@127.0.0.1:5432/test"  # where a local server is,
 
 
 def postgres_url() -> str | None:
-    """TEST_POSTGRES_URL, or the standard address where a server answers. With REQUIRE_POSTGRES=1, none is an error."""
+    """Return TEST_POSTGRES_URL, or the standard address if a server answers there, or None.
+
+    Exit with an error if TEST_POSTGRES_URL does not answer, or REQUIRE_POSTGRES=1 and no server does.
+    """
     url = os.environ.get("TEST_POSTGRES_URL", STANDARD)
     try:
         psycopg.connect(url, connect_timeout=3).close()
@@ -21,7 +24,7 @@ def postgres_url() -> str | None:
 
 
 if __name__ == "__main__":
-    found = postgres_url()
-    print(found or "", end="")
-    if found is None:
+    server = postgres_url()
+    print(server or "", end="")
+    if server is None:
         print("No PostgreSQL answers here: the tests run on SQLite alone.", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The environment of the tests, set before Django reads its settings. Nothing of the caller's leaks in."""
+"""Sets the environment of the tests before Django reads its settings, and removes the caller's own settings."""
 
 import atexit
 import os
@@ -11,7 +11,7 @@ os.environ.update(
     SECRET_KEY="tests",
     DATABASE_URL=os.environ.get("TEST_DATABASE_URL", "sqlite:///tests.sqlite3"),
     ALLOWED_HOSTS="testserver,localhost,127.0.0.1",
-    NOVITA_BASE_URL="http://127.0.0.1:9",  # nobody: a test that needs an upstream starts one
+    NOVITA_BASE_URL="http://127.0.0.1:9",  # no server: a test that needs an upstream starts one
     NOVITA_API_KEY="upstream-key-of-the-tests",
     S3_BUCKET="seedance-tests",
     AWS_ACCESS_KEY_ID="tests",

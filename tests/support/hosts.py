@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from deploy import stack
-from tests.support.programs import find_program, stop_for_want_of
+from tests.support.programs import find_program, skip_or_fail
 
 
 def ip(*words: str) -> None:
@@ -27,7 +27,7 @@ class Network:
     def __init__(self) -> None:
         find_program("ip", package="iproute2")
         if os.geteuid() != 0:
-            stop_for_want_of("network namespaces need root")
+            skip_or_fail("network namespaces need root")
         number = os.getpid() % 250
         self.bridge, self.subnet = f"sds{os.getpid()}", f"10.77.{number}"
         self.address = f"{self.subnet}.1"

@@ -1,7 +1,7 @@
-"""What a test needs of the machine, and what becomes of the test where the machine lacks it.
+"""Finds programs that a test needs, and skips or fails the test where one is missing.
 
-A developer's machine may lack a program or a server: the test is skipped, and the last lines of the run say why. CI
-installs all that Debian has, so there the same lack fails the test.
+On a developer's machine the test is skipped, and the last lines of the run say why. CI installs all that Debian has, so
+there the test fails.
 """
 
 import os
@@ -16,19 +16,19 @@ import pytest
 def find_program(*names: str, package: str = "") -> str:
     """Return the path of a program that is installed under one of the names, or with the locked Python packages.
 
-    Skip the test where there is none. In CI fail it, if a Debian `package` has the program.
+    Skip the test if there is none. In CI, fail the test if a Debian `package` has the program.
     """
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)])
     for name in names:
-        if found := shutil.which(name, path=path):
-            return found
+        if program := shutil.which(name, path=path):
+            return program
     if package:
-        stop_for_want_of(f"{names[0]} is not installed", mend=f": apt-get install {package}")
+        skip_or_fail(f"{names[0]} is not installed", fix=f": apt-get install {package}")
     pytest.skip(f"{names[0]} is not installed")
 
 
-def stop_for_want_of(reason: str, mend: str = "") -> NoReturn:
-    """Skip the test for the reason; in CI fail it, and say how to mend that."""
+def skip_or_fail(reason: str, fix: str = "") -> NoReturn:
+    """Skip the test for the reason. In CI, fail the test, with the fix in the message."""
     if os.environ.get("CI"):
-        pytest.fail(reason + mend)
+        pytest.fail(reason + fix)
     pytest.skip(reason)

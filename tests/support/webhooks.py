@@ -10,6 +10,7 @@ from generations import lifecycle
 from generations.models import Delivery, Generation, WebhookEndpoint
 from generations.webhooks import endpoints, fair_queue, send
 from tests.support.factories import ACTOR, Caller, make_generation
+from tests.support.receiver import Receiver
 
 ENDPOINT_URL = "https://example.com/hook"  # never called
 
@@ -17,6 +18,25 @@ ENDPOINT_URL = "https://example.com/hook"  # never called
 def make_endpoint(caller: Caller, url: str = ENDPOINT_URL, *, test: bool = False, **columns: Any) -> WebhookEndpoint:
     """Create an endpoint of the caller's tenant."""
     return endpoints.create(ACTOR, caller.tenant, url, test=test, **columns)[0]
+
+
+def create_endpoint(caller: Caller, receiver: Receiver) -> tuple[WebhookEndpoint, str]:
+    """Create an endpoint of the caller's tenant at the receiver. Return the endpoint and its secret."""
+    return endpoints.create(ACTOR, caller.tenant, receiver.url, test=False)
+
+
+def make_backlog(caller: Caller, count: int, **columns: Any) -> None:
+    """Store that many deliveries which have been due for five minutes."""
+    due_at = timezone.now() - timedelta(minutes=5)
+    values = {
+        "tenant": caller.tenant,
+        "test": False,
+        "type": "webhook.test",
+        "body": "{}",
+        "due_at": due_at,
+        **columns,
+    }
+    Delivery.objects.bulk_create([Delivery(message_id=f"evt_{caller.tenant}_{n}", **values) for n in range(count)])
 
 
 def make_failed(caller: Caller, **columns: Any) -> Generation:

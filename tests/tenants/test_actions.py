@@ -1,4 +1,4 @@
-"""What ops do to tenants and keys: each act does what it says, once, and leaves its line in the audit log."""
+"""Operators' actions on tenants and keys take effect once, and write an audit entry."""
 
 from datetime import timedelta
 from functools import partial
@@ -20,21 +20,22 @@ from tests.support.factories import Caller, make_generation
 OPS = Actor(name="olivia", reason="ticket 7")
 
 
-def last() -> AuditEntry:
+def last_entry() -> AuditEntry:
+    """Return the newest audit entry."""
     entry = AuditEntry.objects.order_by("-pk").first()
     assert entry is not None
     return entry
 
 
-def test_each_act_says_who_when_what_and_why(alice: Caller) -> None:
+def test_each_action_records_actor_time_changes_and_reason(alice: Caller) -> None:
     tenant_actions.change_tenant(OPS, alice.tenant, per_day=5)
-    entry = last()
+    entry = last_entry()
     assert (entry.actor, entry.reason, entry.action, entry.target) == ("olivia", "ticket 7", "change tenant", "alice")
     assert entry.changes == {"per_day": [None, 5]}
     assert timezone.now() - entry.at < timedelta(minutes=1)
 
 
-def test_an_act_that_changes_nothing_leaves_no_line(alice: Caller) -> None:
+def test_an_action_that_changes_nothing_leaves_no_entry(alice: Caller) -> None:
     before = AuditEntry.objects.count()
     tenant_actions.change_tenant(OPS, alice.tenant, per_day=None)
     assert AuditEntry.objects.count() == before
@@ -42,11 +43,11 @@ def test_an_act_that_changes_nothing_leaves_no_line(alice: Caller) -> None:
 
 def test_the_new_keys_text_is_in_no_row(alice: Caller) -> None:
     new = tenant_actions.create_key(OPS, alice.tenant, label="ci")
-    assert last().target == new.prefix
+    assert last_entry().target == new.prefix
     assert new.text.rpartition("_")[2] not in str(list(AuditEntry.objects.values()))
 
 
-def test_a_suspended_tenant_creates_nothing_more_and_what_runs_goes_on(alice: Caller) -> None:
+def test_a_suspended_tenant_creates_nothing_more_and_running_generations_finish(alice: Caller) -> None:
     running, _ = put_in(alice, "running")
     tenant_actions.suspend(OPS, alice.tenant)
     with pytest.raises(TenantSuspended):
@@ -59,12 +60,14 @@ def test_a_suspended_tenant_creates_nothing_more_and_what_runs_goes_on(alice: Ca
     assert actions == ["suspend", "resume"]
 
 
-def test_a_suspension_answers_with_its_code(alice: Caller, bucket: Any, body: dict[str, Any]) -> None:
+def test_a_suspended_tenant_is_refused_with_the_code_of_each_api(
+    alice: Caller, bucket: Any, body: dict[str, Any]
+) -> None:
     tenant_actions.suspend(OPS, alice.tenant)
     native = alice.http.post("/v1/generations", body, format="json")
-    wire = alice.http.post("/v3/async/seedance-v1-lite-i2v", body, format="json")
+    novita = alice.http.post("/v3/async/seedance-v1-lite-i2v", body, format="json")
     assert (native.status_code, native.json()["code"]) == (403, "tenant_suspended")
-    assert (wire.status_code, wire.json()["reason"]) == (403, "API_NOT_ALLOWED")
+    assert (novita.status_code, novita.json()["reason"]) == (403, "API_NOT_ALLOWED")
     assert alice.http.get("/v1/generations").status_code == 200
     assert alice.http.get("/v1/limits").json()["suspended"] is True
 
@@ -79,7 +82,7 @@ def test_a_credit_gives_budget_back_and_is_in_the_ledger(alice: Caller) -> None:
 
 
 @pytest.mark.parametrize(("amount", "actor"), [(-90_000, OPS), (0, OPS), (5, Actor(name="olivia"))])
-def test_a_credit_over_what_was_used_or_without_a_reason_is_refused(alice: Caller, amount: int, actor: Actor) -> None:
+def test_a_credit_above_what_was_spent_or_without_a_reason_is_refused(alice: Caller, amount: int, actor: Actor) -> None:
     put_in(alice, "succeeded")
     with pytest.raises(NotPossible):
         tenant_actions.adjust(actor, alice.tenant, amount)
@@ -87,12 +90,12 @@ def test_a_credit_over_what_was_used_or_without_a_reason_is_refused(alice: Calle
 
 
 @pytest.mark.parametrize(
-    "wanted", [{"name": "bob"}, {"name": ""}, {"name": " x"}, {"time_zone": "Mars/Olympus"}, {"time_zone": "../etc"}]
+    "values", [{"name": "bob"}, {"name": ""}, {"name": " x"}, {"time_zone": "Mars/Olympus"}, {"time_zone": "../etc"}]
 )
-def test_what_can_not_be_is_refused_and_changes_nothing(alice: Caller, bob: Caller, wanted: dict[str, str]) -> None:
+def test_a_forbidden_value_is_refused_and_changes_nothing(alice: Caller, bob: Caller, values: dict[str, str]) -> None:
     before = Tenant.objects.values().get(pk=alice.tenant.pk)
     with pytest.raises(NotPossible):
-        tenant_actions.change_tenant(OPS, alice.tenant, **wanted)
+        tenant_actions.change_tenant(OPS, alice.tenant, **values)
     assert Tenant.objects.values().get(pk=alice.tenant.pk) == before
 
 
@@ -101,8 +104,8 @@ def test_a_changed_label_is_checked_like_a_new_one(alice: Caller) -> None:
         tenant_actions.change_key(OPS, alice.key, label="a\nb")
 
 
-def test_a_credit_does_not_eat_what_is_only_held(alice: Caller) -> None:
-    """It may still go back, and must then find what it took."""
+def test_a_credit_does_not_use_up_open_holds(alice: Caller) -> None:
+    """A release has to find in the counter what the hold charged."""
     put_in(alice, "succeeded")
     held = make_generation(alice)
     with pytest.raises(NotPossible):
@@ -117,28 +120,32 @@ def test_an_adjustment_that_no_counter_could_hold_is_refused(alice: Caller) -> N
         tenant_actions.adjust(OPS, alice.tenant, 2**62)
 
 
-def test_a_rolled_key_lives_no_longer_and_has_no_second_cap(alice: Caller) -> None:
+def test_a_rolled_key_expires_no_later_and_has_no_second_limit(alice: Caller) -> None:
     ends = timezone.now() + timedelta(days=1)
     old = alice.with_key(expires_at=ends, limits={"per_day": 2, "in_flight": 5})
     make_generation(old)
     new, _ = tenant_actions.roll_key(OPS, old.key, timedelta(hours=24))
     successor = ApiKey.objects.select_related("tenant").get(prefix=new.prefix)
     assert successor.expires_at == ends
-    left = {one.kind.value: one.remaining for one in counters.usage_for_key(successor, timezone.now()) if one.is_of_key}
-    assert (left["per_day"], left["in_flight"]) == (1, 5)
+    remaining = {
+        usage.kind.value: usage.remaining
+        for usage in counters.usage_for_key(successor, timezone.now())
+        if usage.is_of_key
+    }
+    assert (remaining["per_day"], remaining["in_flight"]) == (1, 5)
     assert reconcile.check(alice.tenant.pk) == []
 
 
-@pytest.mark.parametrize("wanted", [{"scopes": ["everything"]}, {"label": "x" * 101}, {"label": "a\nb"}])
-def test_a_key_that_can_not_be_is_refused(alice: Caller, wanted: dict[str, Any]) -> None:
+@pytest.mark.parametrize("values", [{"scopes": ["everything"]}, {"label": "x" * 101}, {"label": "a\nb"}])
+def test_a_key_with_forbidden_values_is_refused(alice: Caller, values: dict[str, Any]) -> None:
     with pytest.raises(NotPossible):
-        tenant_actions.create_key(OPS, alice.tenant, **wanted)
+        tenant_actions.create_key(OPS, alice.tenant, **values)
 
 
 def test_the_ledger_and_the_audit_are_append_only(alice: Caller) -> None:
     make_generation(alice)
     for model in (LedgerEntry, AuditEntry):
         row, rows = model.objects.order_by("pk")[0], model.objects.all()
-        for actor in (row.save, row.delete, rows.delete, partial(rows.update, reason="x")):
+        for change in (row.save, row.delete, rows.delete, partial(rows.update, reason="x")):
             with pytest.raises(TypeError, match="append-only"):
-                actor()
+                change()

@@ -1,4 +1,4 @@
-"""Each reader finds times in one spelling, and in UTC wherever they come from."""
+"""Times have one format for each kind of reader, and are in UTC whatever their time zone."""
 
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -22,7 +22,7 @@ def test_the_audit_log_and_commands_have_iso_8601_with_an_offset() -> None:
     assert times.iso(WHOLE) == times.iso(AT, "seconds") == "2026-11-02T09:30:00+00:00"
 
 
-def test_people_read_a_date_and_a_time() -> None:
+def test_the_panel_shows_date_and_time() -> None:
     assert times.readable(AT) == "2026-11-02 09:30"
     assert times.readable(AT, "seconds") == "2026-11-02 09:30:00"
     assert times.local(AT, BERLIN) == "2026-11-02 10:30 CET"
@@ -35,5 +35,5 @@ def test_a_time_of_another_zone_is_the_same_instant_in_utc() -> None:
     assert times.readable(there) == times.readable(AT)
 
 
-def test_what_has_not_happened_has_no_time() -> None:
+def test_none_stays_none() -> None:
     assert times.rfc3339(None) is times.iso(None) is None

@@ -1,9 +1,6 @@
-"""The door to the upstream, Novita's asynchronous API. Wire format: https://novita.ai/docs/api-reference/.
+"""Calls to Novita's asynchronous API over HTTP. What the answers mean is in `answers`."""
 
-What the upstream says comes back as one of a few outcomes; only what cannot be understood raises.
-"""
-
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,111 +14,43 @@ from generations.outbound import http_dates, transport
 from generations.outbound.errors import FetchFailed
 from generations.telemetry.failpoints import failpoint
 from generations.upstream.errors import UpstreamError
+from generations.upstream.novita import answers
+from generations.upstream.novita.answers import Answer
+from generations.upstream.outcomes import InDoubt, NotCreated, PollOutcome, SubmitOutcome
 
-LONGEST_WAIT = 300.0  # seconds that a Retry-After may ask for at once
-HEAD, PIECE = 1024, 1024 * 1024  # bytes of a submit's body that are sent first, and then at a time
-NOBODYS = "00000000-0000-0000-0000-000000000000"  # a task's id that no task has
-MAX_ANSWER = 1024 * 1024  # bytes; a real answer has about one thousand
+FIRST_PIECE_BYTES, PIECE_BYTES = 1024, 1024 * 1024  # a submit's body is sent in a short piece, then in long ones
+NO_TASK_ID = "00000000-0000-0000-0000-000000000000"  # the id of no task at all
+MAX_ANSWER_BYTES = 1024 * 1024  # a real answer has about one thousand
 
 idle_connections = transport.Pool()  # for polls, which are many
-
-# The page's table of errors. Content: the caller's, refused for good. Account: ours, and never the caller's fault.
-CONTENT_REASONS = {
-    "INVALID_REQUEST_BODY",
-    "IMAGE_FILE_EXCEEDS_MAX_SIZE",
-    "INVALID_IMAGE_FORMAT",
-    "IMAGE_EXCEEDS_MAX_RESOLUTION",
-    "INVALID_IMAGE_SIZE",
-    "ILLEGAL_PROMPT",
-    "ILLEGAL_IMAGE_CONTENT",
-}
-ACCOUNT_REASONS = {
-    "BILLING_BALANCE_NOT_ENOUGH",
-    "NOT_ENOUGH_BALANCE",
-    "BILLING_AUTH_FAILED",
-    "MISSING_API_KEY",
-    "INVALID_API_KEY",
-    "FEATURE_NOT_ALLOWED",
-    "API_NOT_ALLOWED",
-    "NEED_REAL_NAME_VERIFY",
-    "API_NOT_FOUND",
-}
-# Named as "not created", but nobody documents whether they were billed: never sent again.
-BROKEN_REASONS = {"CREATE_TASK_FAILED", "BILLING_FAILED", "TASK_FAILED"}
-
-
-@dataclass(frozen=True)
-class Created:
-    upstream_id: str
-
-
-@dataclass(frozen=True)
-class NotCreated:
-    """Surely not created, and not the caller's fault: may be sent again."""
-
-    reason: str
-    retry_after: float | None = None  # seconds
-
-
-@dataclass(frozen=True)
-class Refused:
-    """Refused for good."""
-
-    reason: str
-    message: str
-    ours: bool = False  # it fails all the same, but not for its content: others would fare no better
-
-
-@dataclass(frozen=True)
-class InDoubt:
-    """It may or may not have been created: never sent again by itself."""
-
-    reason: str
-
-
-@dataclass(frozen=True)
-class Rendering:
-    progress_percent: int
-
-
-@dataclass(frozen=True)
-class Rendered:
-    video_url: str  # signed, lives about an hour
-    seed: int | None  # as the upstream reports it
-
-
-@dataclass(frozen=True)
-class Failed:
-    reason: str
-
-
-Submitted = Created | NotCreated | Refused | InDoubt
-Polled = Rendering | Rendered | Failed
 
 
 @dataclass(frozen=True)
 class Account:
-    """Where to send, and as whom."""
+    """The upstream's address, and our API key there."""
 
     base_url: str
     api_key: str = field(repr=False)
 
 
 def account(*, test: bool) -> Account:
-    """The sandbox for a test, whatever the live upstream is; its key is never the live one."""
+    """Return the account for live generations or, for `test`, the sandbox: the live key never goes there."""
     if test:
         return Account(settings.SANDBOX_BASE_URL, settings.SANDBOX_API_KEY)
     return Account(settings.NOVITA_BASE_URL, settings.NOVITA_API_KEY)
 
 
-def submit(to: Account, path: str, body: dict[str, Any]) -> Submitted:
-    """One POST on a fresh connection, without retries and redirects: what it may cost is paid at most once."""
+def submit(to: Account, path: str, body: dict[str, Any]) -> SubmitOutcome:
+    """Send one paid POST, on a new connection, and return its outcome.
+
+    There are no retries and no redirects, so the request is paid for at most once.
+    """
     content = msgspec.json.encode(body)
     headers = {**_headers(to), "Content-Length": str(len(content))}
-    budget, pieces = transport.Budget(leases.SUBMIT_CALL_SECONDS), _in_pieces(content)
+    budget, pieces = transport.Budget(leases.SUBMIT_CALL_SECONDS), _split(content)
     try:
         with transport.exchange("POST", to.base_url, headers, budget, path=path, content=pieces) as response:
-            return _submitted(_read_answer(response))
+            return answers.parse_submit(_read(response))
     except FetchFailed as error:
         if error.is_unsent:
             return NotCreated(f"the upstream can not be reached: {error}")
@@ -129,144 +58,55 @@ def submit(to: Account, path: str, body: dict[str, Any]) -> Submitted:
         return InDoubt(f"the answer was lost: {error}")
 
 
-def _in_pieces(content: bytes) -> Iterator[bytes]:
-    yield content[:HEAD]
+def _split(content: bytes) -> Iterator[bytes]:
+    """Yield the body piece by piece. The first piece is short, for tests that stop a submit half-way."""
+    yield content[:FIRST_PIECE_BYTES]
     failpoint("submit_half_sent")
-    for start in range(HEAD, len(content), PIECE):
-        yield content[start : start + PIECE]
+    for start in range(FIRST_PIECE_BYTES, len(content), PIECE_BYTES):
+        yield content[start : start + PIECE_BYTES]
 
 
-def poll(to: Account, upstream_id: str) -> Polled:
-    """Task Result of one task. Raises UpstreamError where the answer is none: that is "not yet", never a failure."""
-    answer = _asked(to, upstream_id)
-    body = _object(answer)
-    if answer.status != 200:
-        raise UpstreamError(f"the poll was answered with HTTP {answer.status} {_envelope(body)[0]}".strip())
-    return _polled(body)
+def get_task(to: Account, upstream_id: str) -> PollOutcome:
+    """Read a task's state. Raise UpstreamError if there is no clear answer: that means "not yet", never a failure."""
+    return answers.parse_task(_get_task_result(to, upstream_id))
 
 
-def greet(to: Account) -> datetime | None:
-    """Whether it answers and takes our key, by asking for a task that is nobody's: nothing is paid for. Its clock.
+def check_account(to: Account) -> datetime | None:
+    """Check that the upstream answers and accepts our key, by reading a task that does not exist: this costs nothing.
 
-    Raises UpstreamError, with the upstream's own reason where it gave one.
+    Return the time by the upstream's clock, or None if its answer names none. Raise UpstreamError with the upstream's
+    reason, if there is one.
     """
-    answer = _asked(to, NOBODYS)
-    reason, message = _envelope(_object(answer))
-    if answer.status != 200 and reason != "TASK_NOT_FOUND":
-        raise UpstreamError(f"HTTP {answer.status} {reason} {message}".strip())
+    answer = _get_task_result(to, NO_TASK_ID)
+    answers.check_unknown_task(answer)
     return http_dates.parse_date(answer.headers.get("Date", ""))
 
 
-def _asked(to: Account, upstream_id: str) -> "Answer":
-    path, budget = (
-        f"/v3/async/task-result?{urlencode({'task_id': upstream_id})}",
-        transport.Budget(leases.POLL_CALL_SECONDS),
-    )
+def _get_task_result(to: Account, upstream_id: str) -> Answer:
+    """Send the request for a task's result, on a pooled connection. Raise UpstreamError if it fails."""
+    path = f"/v3/async/task-result?{urlencode({'task_id': upstream_id})}"
+    budget = transport.Budget(leases.POLL_CALL_SECONDS)
     try:
         with transport.exchange("GET", to.base_url, _headers(to), budget, path=path, pool=idle_connections) as response:
-            return _read_answer(response)
+            return _read(response)
     except FetchFailed as error:
         raise UpstreamError(f"the poll failed: {error}") from error
 
 
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    headers: Mapping[str, str]
-    content: bytes  # empty where it is none of ours: too long, or compressed, which could be a bomb
-
-
-def _read_answer(response: transport.Response) -> Answer:
+def _read(response: transport.Response) -> Answer:
+    """Read the whole answer, unless it is too long or compressed: then its content is empty."""
     content = bytearray()
     if response.headers.get("Content-Encoding", "").lower() in ("", "identity"):
         for chunk in response.chunks:
             content += chunk
-            if len(content) > MAX_ANSWER:
+            if len(content) > MAX_ANSWER_BYTES:
                 content.clear()
                 break
     return Answer(response.status, response.headers, bytes(content))
 
 
-def _submitted(answer: Answer) -> Submitted:
-    body = _object(answer)
-    reason, message = _envelope(body)
-    if answer.status == 200:
-        upstream_id = body.get("task_id")
-        if isinstance(upstream_id, str) and 0 < len(upstream_id) <= 200 and upstream_id.isprintable():
-            return Created(upstream_id)
-    elif reason and answer.status == 429:
-        wait = http_dates.parse_retry_after(answer.headers.get("Retry-After", ""), LONGEST_WAIT)
-        return NotCreated(f"{reason}: {message}", wait)
-    elif reason in CONTENT_REASONS:
-        return Refused(reason, message)
-    elif reason in BROKEN_REASONS:
-        return Refused(reason, message, ours=True)
-    elif reason in ACCOUNT_REASONS or (reason and answer.status in (401, 403, 404)):
-        return NotCreated(f"{reason}: {message}")
-    elif reason and answer.status in (400, 413, 422):  # one that the page does not name: of this request, as they say
-        return Refused(reason, message)
-    elif answer.status == 404 and b"route not found" in answer.content[:1000].lower():
-        return NotCreated("the upstream no longer has this route")
-    return InDoubt(f"HTTP {answer.status} without an answer that can be understood")
-
-
-def _polled(answer: dict[str, Any]) -> Polled:
-    task = _inner(answer, "task")
-    match task.get("status"):
-        case "TASK_STATUS_SUCCEED":
-            return _rendered(answer)
-        case "TASK_STATUS_FAILED":
-            return Failed(_words(task.get("reason")) or "the upstream gave no reason")
-        case "TASK_STATUS_QUEUED" | "TASK_STATUS_PROCESSING":
-            return Rendering(min(max(_number(task.get("progress_percent")) or 0, 0), 99))
-        case status:
-            raise UpstreamError(f"the task's status is {str(status)[:50]!r}, which is not known here")
-
-
-def _rendered(answer: dict[str, Any]) -> Rendered:
-    videos = answer.get("videos")
-    first = videos[0] if isinstance(videos, list) and videos else None
-    url = first.get("video_url") if isinstance(first, dict) else None
-    if not isinstance(url, str) or not url:
-        raise UpstreamError("the task succeeded, but its answer names no video")
-    return Rendered(url, _number(_inner(answer, "extra").get("seed")))
-
-
-def _number(value: Any) -> int | None:
-    """Numbers come as strings or as numbers."""
-    try:
-        number = int(str(value))
-    except ValueError:
-        return None
-    return number if abs(number) < 2**63 else None
-
-
-def _inner(answer: dict[str, Any], name: str) -> dict[str, Any]:
-    value = answer.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def _envelope(body: dict[str, Any]) -> tuple[str, str]:
-    """(reason, message) of the upstream's error envelope; empty where the body is none."""
-    reason = body.get("reason")
-    return (_words(reason) if isinstance(reason, str) else ""), _words(body.get("message"))
-
-
-def _words(value: Any) -> str:
-    """What the upstream said, as PostgreSQL can store it and a person wants to read it."""
-    return str(value or "").replace("\0", "")[:500]
-
-
-def _object(answer: Answer) -> dict[str, Any]:
-    """The answer's JSON object; an empty one where it is something else, which then says nothing."""
-    try:
-        body = msgspec.json.decode(answer.content)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return {}
-    return body if isinstance(body, dict) else {}
-
-
 def _headers(to: Account) -> dict[str, str]:
+    """Return the headers of every request: our key, and that the answer shall not be compressed."""
     return {
         "Authorization": f"Bearer {to.api_key}",
         "Content-Type": "application/json",

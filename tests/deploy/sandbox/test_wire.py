@@ -12,6 +12,7 @@ import pytest
 
 from deploy import stack, waiting
 from generations.outbound import fetch
+from generations.upstream import outcomes
 from generations.upstream.novita import client as novita
 from tests.generations.media.test_images import png_header
 from tests.support.images import base64_of, data_uri, image_bytes
@@ -47,16 +48,16 @@ def post(sandbox: str, **changes: Any) -> httpx.Response:
     return httpx.post(sandbox + PATH, json=body, headers={"Authorization": "Bearer any"})
 
 
-def rendered(upstream_id: str) -> tuple[novita.Rendered, list[int]]:
+def rendered(upstream_id: str) -> tuple[outcomes.Rendered, list[int]]:
     """The finished task and every progress seen on the way."""
     seen: list[int] = []
     ends = time.monotonic() + 30
     while time.monotonic() < ends:
-        match novita.poll(novita.account(test=False), upstream_id):
-            case novita.Rendering(progress):
+        match novita.get_task(novita.account(test=False), upstream_id):
+            case outcomes.Rendering(progress):
                 seen.append(progress)
                 time.sleep(0.05)
-            case novita.Rendered() as done:
+            case outcomes.Rendered() as done:
                 return done, seen
             case failed:
                 raise AssertionError(failed)
@@ -66,7 +67,7 @@ def rendered(upstream_id: str) -> tuple[novita.Rendered, list[int]]:
 def test_a_task_goes_its_way_and_ends_with_a_video_of_the_table(sandbox: str) -> None:
     body = {"image": data_uri(image_bytes()), "resolution": "480p", "seed": 5, "prompt": "a ship"}
     created = novita.submit(novita.account(test=False), PATH, body)
-    assert isinstance(created, novita.Created)
+    assert isinstance(created, outcomes.Created)
     done, seen = rendered(created.upstream_id)
     assert seen == sorted(seen)
     assert done.seed == 5
@@ -134,11 +135,11 @@ def test_a_picture_whose_pixels_do_not_decode_fails_its_task(sandbox: str) -> No
     upstream_id = post(sandbox, image=base64_of(png_header(400, 400))).json()["task_id"]
     ends = time.monotonic() + 10
     while (
-        isinstance(seen := novita.poll(novita.account(test=False), upstream_id), novita.Rendering)
+        isinstance(seen := novita.get_task(novita.account(test=False), upstream_id), outcomes.Rendering)
         and time.monotonic() < ends
     ):
         time.sleep(0.05)
-    assert isinstance(seen, novita.Failed)
+    assert isinstance(seen, outcomes.Failed)
 
 
 def test_a_prompt_can_ask_for_trouble(sandbox: str) -> None:

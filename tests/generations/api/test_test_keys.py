@@ -10,6 +10,7 @@ from generations import lifecycle
 from generations.models import Generation
 from generations.upstream.novita import client as novita
 from generations.worker import steps
+from generations.worker.poll import poll
 from tenants import actions
 from tenants.errors import NoSandbox
 from tenants.limits import counters
@@ -51,7 +52,7 @@ def test_its_generation_goes_to_the_sandbox_and_never_to_the_live_upstream(
         for generation in claim_due(10):
             steps.advance(generation)
         for generation in Generation.objects.all():
-            steps.poll(generation)
+            poll(generation)
     finally:
         live.stop()
     assert (len(sandbox.submits), len(live.submits)) == (1, 1)

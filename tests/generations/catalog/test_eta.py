@@ -1,4 +1,4 @@
-"""How long it will take yet: from what the last ones of its kind took, and how old this one is."""
+"""Tests of the estimate: from the wait times of the last generations of a kind, and this generation's age."""
 
 import re
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from tests.support.factories import Caller
 
 NOW = datetime(2026, 11, 4, 12, tzinfo=UTC)
 KIND: dict[str, Any] = {"model": "seedance-v1-lite-i2v", "resolution": "480p", "duration": 5, "test": False}
-Ask = Callable[..., int | None]
+Estimate = Callable[..., int | None]
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,7 @@ def clock(monkeypatch: Any) -> Clock:
     return clock
 
 
-def rest(caller: Caller) -> dict[str, Any]:
+def required_fields(caller: Caller) -> dict[str, Any]:
     return {
         "tenant": caller.tenant,
         "seed": 7,
@@ -44,75 +44,77 @@ def rest(caller: Caller) -> dict[str, Any]:
     }
 
 
-def took(caller: Caller, *seconds: float, **facts: Any) -> None:
-    """They succeeded in that many seconds each, the last of them just now."""
+def succeed_in(caller: Caller, *seconds: float, **changes: Any) -> None:
+    """Create generations that succeeded after these seconds, the last of them just now."""
     rows = []
-    for number, one in enumerate(reversed(seconds)):
+    for number, wait in enumerate(reversed(seconds)):
         ended = NOW - timedelta(minutes=number)
-        began = ended - timedelta(seconds=one)
+        began = ended - timedelta(seconds=wait)
         video = {"video_key": "videos/a", "video_size": 1, "video_sha256": "0" * 64}
-        made = {"created_at": began, "finished_at": ended, "status": "succeeded"}
-        rows.append(Generation(**{**rest(caller), **KIND, **made, **video, "upstream_id": str(uuid4()), **facts}))
+        times = {"created_at": began, "finished_at": ended, "status": "succeeded"}
+        rows.append(
+            Generation(**{**required_fields(caller), **KIND, **times, **video, "upstream_id": str(uuid4()), **changes})
+        )
     Generation.objects.bulk_create(rows)
 
 
 @pytest.fixture
-def remaining(alice: Caller) -> Ask:
-    """Of a generation that is so many seconds old."""
+def remaining(alice: Caller) -> Estimate:
+    """Return a function that estimates for a running generation of an age in seconds."""
 
-    def ask(age: float, **facts: Any) -> int | None:
-        made = {"created_at": NOW - timedelta(seconds=age), "status": "running"}
-        return eta.remaining(Generation(**{**rest(alice), **KIND, **made, **facts}))
+    def estimate(age: float, **changes: Any) -> int | None:
+        running = {"created_at": NOW - timedelta(seconds=age), "status": "running"}
+        return eta.remaining(Generation(**{**required_fields(alice), **KIND, **running, **changes}))
 
-    return ask
+    return estimate
 
 
-def test_without_a_history_nothing_is_known(remaining: Ask) -> None:
+def test_without_a_history_there_is_no_estimate(remaining: Estimate) -> None:
     assert [remaining(0), remaining(1000)] == [None, None]
 
 
-def test_it_is_the_median_of_those_that_took_longer_than_its_age(alice: Caller, remaining: Ask) -> None:
-    took(alice, 100, 10, 30, 20, 40)
+def test_the_estimate_is_the_median_of_the_wait_times_above_the_age(alice: Caller, remaining: Estimate) -> None:
+    succeed_in(alice, 100, 10, 30, 20, 40)
     assert remaining(0) == 30
     assert remaining(10) == 25  # 20, 30, 40 and 100 took longer: 35 is their median
     assert remaining(29.5) == 11  # 30, 40 and 100: whole seconds, rounded up
     assert remaining(40) == 60
     assert remaining(99.5) == 1
-    assert remaining(-5) == 30  # made by a host whose clock is ahead
+    assert remaining(-5) == 30  # created by a host whose clock is ahead
 
 
-def test_past_all_of_them_it_is_a_tenth_of_its_age(alice: Caller, remaining: Ask) -> None:
-    took(alice, 1, 2, 3)
+def test_past_all_wait_times_the_estimate_is_a_tenth_of_the_age(alice: Caller, remaining: Estimate) -> None:
+    succeed_in(alice, 1, 2, 3)
     assert [remaining(age) for age in (3, 50, 100, 300, 600, 100_000)] == [1, 5, 10, 30, 60, 60]
 
 
-def test_another_kind_says_nothing_of_it(alice: Caller, bob: Caller, remaining: Ask) -> None:
-    for fact in ({"resolution": "720p"}, {"duration": 10}, {"test": True}, {"model": "another"}):
-        took(alice, 30, **fact)
+def test_other_kinds_do_not_count(alice: Caller, bob: Caller, remaining: Estimate) -> None:
+    for difference in ({"resolution": "720p"}, {"duration": 10}, {"test": True}, {"model": "another"}):
+        succeed_in(alice, 30, **difference)
     assert remaining(0) is None
     assert remaining(0, test=True) == 30
-    took(bob, 12, resolution="1080p")
-    assert remaining(0, resolution="1080p") == 12  # whoever it was made for
+    succeed_in(bob, 12, resolution="1080p")
+    assert remaining(0, resolution="1080p") == 12  # for any tenant
 
 
-def test_only_the_last_hundred_count(alice: Caller, remaining: Ask) -> None:
-    took(alice, *[1000.0] * 60, *[20.0] * 60)
+def test_only_the_last_hundred_count(alice: Caller, remaining: Estimate) -> None:
+    succeed_in(alice, *[1000.0] * 60, *[20.0] * 60)
     assert remaining(0) == 20
     assert remaining(500) == 500  # 40 of the older ones are among the last hundred
 
 
-def test_what_has_ended_and_what_ops_must_settle_has_none(alice: Caller, remaining: Ask) -> None:
-    took(alice, 30)
+def test_finished_generations_and_those_in_doubt_have_no_estimate(alice: Caller, remaining: Estimate) -> None:
+    succeed_in(alice, 30)
     assert remaining(5, status="in_doubt") is None
     assert remaining(5, status="failed", finished_at=NOW) is None
 
 
 def test_a_kind_is_read_once_in_half_a_minute(
-    alice: Caller, remaining: Ask, clock: Clock, django_assert_num_queries: Any
+    alice: Caller, remaining: Estimate, clock: Clock, django_assert_num_queries: Any
 ) -> None:
     with django_assert_num_queries(1):
-        assert [remaining(0) for _ in range(50)] == [None] * 50  # that there is none is known too
-    took(alice, 30)
+        assert [remaining(0) for _ in range(50)] == [None] * 50  # an empty result is cached too
+    succeed_in(alice, 30)
     clock.now = eta.REREAD_SECONDS - 0.1
     with django_assert_num_queries(0):
         assert remaining(0) is None
@@ -123,30 +125,32 @@ def test_a_kind_is_read_once_in_half_a_minute(
         remaining(0, resolution="720p")
 
 
-def test_while_one_reads_the_others_take_what_was_known(alice: Caller, remaining: Ask, clock: Clock) -> None:
-    took(alice, 30)
+def test_while_one_thread_reads_the_others_use_the_times_read_before(
+    alice: Caller, remaining: Estimate, clock: Clock
+) -> None:
+    succeed_in(alice, 30)
     assert remaining(0) == 30
-    took(alice, *[10.0] * 10)
+    succeed_in(alice, *[10.0] * 10)
     clock.now = eta.REREAD_SECONDS
-    meanwhile = []
+    others = []
 
-    def another_comes(execute: Any, *args: Any) -> Any:
-        meanwhile.append(remaining(0))
+    def estimate_while_reading(execute: Any, *args: Any) -> Any:
+        others.append(remaining(0))
         return execute(*args)
 
-    with connection.execute_wrapper(another_comes):
+    with connection.execute_wrapper(estimate_while_reading):
         assert remaining(0) == 10
-    assert meanwhile == [30]
+    assert others == [30]
 
 
-def test_a_database_in_trouble_costs_the_estimate_and_nothing_else(
-    alice: Caller, remaining: Ask, clock: Clock, caplog: Any
+def test_a_database_error_costs_only_the_estimate(
+    alice: Caller, remaining: Estimate, clock: Clock, caplog: Any
 ) -> None:
 
     def lost(*args: Any) -> Any:
         raise OperationalError("server closed the connection")
 
-    took(alice, 30)
+    succeed_in(alice, 30)
     with connection.execute_wrapper(lost):
         assert remaining(0) is None
         assert remaining(0) is None
@@ -158,7 +162,7 @@ def test_a_database_in_trouble_costs_the_estimate_and_nothing_else(
         assert remaining(0) == 30
 
 
-def test_what_is_kept_is_bounded(remaining: Ask, monkeypatch: Any) -> None:
+def test_the_cache_is_bounded(remaining: Estimate, monkeypatch: Any) -> None:
     monkeypatch.setattr(eta, "_cached", LRUCache(3))
     monkeypatch.setattr(eta, "_fresh", TTLCache(3, eta.REREAD_SECONDS))
     for duration in range(10):
@@ -166,11 +170,11 @@ def test_what_is_kept_is_bounded(remaining: Ask, monkeypatch: Any) -> None:
     assert (len(eta._cached), len(eta._fresh)) == (3, 3)
 
 
-def test_it_is_read_by_its_index(alice: Caller) -> None:
-    took(alice, *[30.0] * 10)
+def test_the_query_uses_its_index(alice: Caller) -> None:
+    succeed_in(alice, *[30.0] * 10)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute("SET LOCAL enable_seqscan = off")  # of ten rows every other plan is as good
+            cursor.execute("SET LOCAL enable_seqscan = off")  # for ten rows every other plan is as good
             cursor.execute("SET LOCAL enable_bitmapscan = off")
     plan = eta._last_finished(eta.Kind(**KIND)).explain()
     assert "generation_by_kind" in plan
@@ -178,11 +182,11 @@ def test_it_is_read_by_its_index(alice: Caller) -> None:
 
 
 @pytest.mark.parametrize(
-    ("known", "age", "seconds"),
+    ("estimate", "age", "seconds"),
     [
         *[(1, 5, 1), (0, 5, 1), (45, 5, 45), (60, 5, 60), (4000, 5, 60)],
         *[(None, 0, 2), (None, 19, 2), (None, 50, 5), (None, 3600, 60), (None, 10**6, 60)],
     ],
 )
-def test_to_ask_again_is_worth_it_when_it_may_have_ended(known: int | None, age: float, seconds: int) -> None:
-    assert eta.retry_after(known, age) == seconds
+def test_retry_after_is_the_estimate_or_a_tenth_of_the_age(estimate: int | None, age: float, seconds: int) -> None:
+    assert eta.retry_after(estimate, age) == seconds

@@ -1,4 +1,4 @@
-"""Prices: the formula, or the table of PRICES; and what was promised stays as it was."""
+"""Tests of prices: the formula, or the table of PRICES. A promised price does not change."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def price(resolution: str = "480p", ratio: str = "16:9", duration: int = 5) -> i
         ("1080p", 10, 0.885),
     ],
 )
-def test_without_a_table_it_is_the_model_makers_formula(resolution: str, duration: int, usd: float) -> None:
+def test_without_a_table_the_price_is_the_model_makers_formula(resolution: str, duration: int, usd: float) -> None:
     assert price(resolution, duration=duration) / 1e6 == pytest.approx(usd, abs=0.0006)
 
 
@@ -38,14 +38,14 @@ def test_a_table_overrides_single_prices_and_the_rate(settings: Any) -> None:
     assert price() == 2 * 88_209
 
 
-def test_a_price_change_touches_new_generations_only(
+def test_a_price_change_applies_to_new_generations_only(
     alice: Caller, bucket: Any, body: dict[str, Any], settings: Any
 ) -> None:
     old = alice.http.post("/v1/generations", body, format="json").json()["id"]
     settings.PRICES = '{"seedance-v1-lite-i2v": {"usd": {"480p": {"16:9": {"5": "1"}}}}}'
     new = alice.http.post("/v1/generations", body, format="json").json()["id"]
-    kept = {str(row.pk): row.price_micro for row in Generation.objects.all()}
-    assert kept == {old: 88_209, new: 1_000_000}
+    stored = {str(row.pk): row.price_micro for row in Generation.objects.all()}
+    assert stored == {old: 88_209, new: 1_000_000}
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_a_price_change_touches_new_generations_only(
         '{"seedance-v1-lite-i2v": {"usd": {"480p": {"16:9": {"5": "0.0000001"}}}}}',
     ],
 )
-def test_a_table_that_is_wrong_stops_the_start_with_a_sentence(settings: Any, table: str) -> None:
+def test_an_invalid_table_stops_the_start_with_a_message(settings: Any, table: str) -> None:
     settings.PRICES = table
     with pytest.raises(ImproperlyConfigured, match="PRICES"):
         price()

@@ -1,3 +1,5 @@
+"""Tests of the catalog's data: accepted combinations, pixels, frames and prices."""
+
 import pytest
 
 from generations.catalog import video_models
@@ -6,9 +8,9 @@ MODEL = video_models.SEEDANCE_V1_LITE_I2V
 
 
 def test_there_are_36_combinations_and_each_has_pixels_and_a_price() -> None:
-    every = [(res, ratio, sec) for res in MODEL.resolutions for ratio in MODEL.ratios for sec in MODEL.durations]
-    assert len(every) == 36
-    assert all(MODEL.price_micro(*one) > 0 for one in every)
+    combinations = [(res, ratio, sec) for res in MODEL.resolutions for ratio in MODEL.ratios for sec in MODEL.durations]
+    assert len(combinations) == 36
+    assert all(MODEL.price_micro(*combination) > 0 for combination in combinations)
     assert all(side % 16 == 0 for pair in MODEL.pixels.values() for side in pair)
 
 

@@ -1,3 +1,5 @@
+"""Tests of admission and record: each limit admits exactly its number, and windows start at their times."""
+
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -23,7 +25,7 @@ def test_windows_start_with_the_minute_the_day_and_the_month_in_utc() -> None:
 
 
 @pytest.mark.parametrize("limit", ["requests_per_minute", "in_flight", "per_day", "per_month"])
-def test_the_limit_is_admitted_and_one_more_is_not(alice: Caller, limit: str) -> None:
+def test_as_many_as_the_limit_are_admitted_and_one_more_is_refused(alice: Caller, limit: str) -> None:
     alice.limit(**{limit: 2})
     for _ in range(2):
         make_generation(alice, created_at=NOW)
@@ -33,7 +35,7 @@ def test_the_limit_is_admitted_and_one_more_is_not(alice: Caller, limit: str) ->
     assert set(Window.objects.filter(kind__in=["in_flight", "per_day"]).values_list("used", flat=True)) == {2}
 
 
-def test_money_is_held_before_it_is_spent(alice: Caller) -> None:
+def test_a_held_price_counts_towards_the_budget(alice: Caller) -> None:
     alice.limit(usd_per_month_micro=200_000)
     for _ in range(2):
         make_generation(alice)  # 88,209 micro-USD each
@@ -42,13 +44,13 @@ def test_money_is_held_before_it_is_spent(alice: Caller) -> None:
 
 
 @pytest.mark.parametrize("limit", ["requests_per_minute", "in_flight", "per_day", "usd_per_month_micro"])
-def test_a_limit_of_none_at_all_admits_nothing(alice: Caller, limit: str) -> None:
+def test_a_limit_of_zero_admits_nothing(alice: Caller, limit: str) -> None:
     alice.limit(**{limit: 0})
     with pytest.raises(LimitReached), transaction.atomic():
         make_generation(alice)
 
 
-def test_a_limit_that_was_lowered_holds_for_the_next_admission(alice: Caller) -> None:
+def test_a_lowered_limit_applies_to_the_next_admission(alice: Caller) -> None:
     for _ in range(3):
         make_generation(alice)
     alice.limit(in_flight=3)
@@ -56,20 +58,20 @@ def test_a_limit_that_was_lowered_holds_for_the_next_admission(alice: Caller) ->
         make_generation(alice)
 
 
-def test_a_failed_generation_gives_its_room_back(alice: Caller) -> None:
+def test_a_failed_generation_releases_its_charges(alice: Caller) -> None:
     alice.limit(in_flight=1, per_day=1)
     lifecycle.fail(make_generation(alice), "code", "Why.")
     assert make_generation(alice).status == "queued"
 
 
-def test_one_tenants_use_is_not_anothers(alice: Caller, bob: Caller) -> None:
+def test_each_tenant_has_counters_of_its_own(alice: Caller, bob: Caller) -> None:
     for caller in (alice, bob):
         caller.limit(in_flight=1)
         make_generation(caller)
     assert Generation.objects.count() == 2
 
 
-def test_a_new_month_is_a_new_window(alice: Caller) -> None:
+def test_each_month_has_a_window_of_its_own(alice: Caller) -> None:
     alice.limit(per_month=1)
     make_generation(alice, created_at=datetime(2026, 11, 30, 23, 59, 59, tzinfo=UTC))
     make_generation(alice, created_at=datetime(2026, 12, 1, tzinfo=UTC))

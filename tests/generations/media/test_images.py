@@ -1,3 +1,5 @@
+"""Tests of checked images: formats, whole files, sizes and aspect ratios."""
+
 import io
 import struct
 import zlib

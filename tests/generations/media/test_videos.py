@@ -1,3 +1,5 @@
+"""Tests of checked videos: whole MP4s, their properties and posters."""
+
 import io
 from pathlib import Path
 

@@ -16,6 +16,7 @@ def make_in_doubt(alice: Caller, bucket: Any, upstream: Upstream) -> MakeInDoubt
     """Return a function that loses the answer to a submit, and then lets the worker apply the tenant's policy."""
 
     def make(on_doubt: str = "hold") -> Generation:
+        """Return a generation of alice's after the policy was applied."""
         actions.change_tenant(ACTOR, alice.tenant, on_doubt=on_doubt)
         generation = make_generation(alice, seed=7)
         assert generation.image is not None

@@ -123,6 +123,7 @@ def test_an_action_without_an_audit_entry_is_rolled_back(make_in_doubt: MakeInDo
     g = make_in_doubt()
 
     def fail(*args: Any) -> None:
+        """Fail as a database would that cannot write the entry."""
         raise RuntimeError("no audit")
 
     monkeypatch.setattr(audit, "record", fail)

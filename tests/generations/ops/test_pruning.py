@@ -39,6 +39,7 @@ def test_a_failing_bucket_does_not_stop_the_deletion_of_rows(alice: Caller, sett
     row = make_finished(alice, 40)
 
     def fail(*args: Any, **options: Any) -> Any:
+        """Fail as S3 does during an outage."""
         raise StorageError("S3 does not answer")
 
     with monkeypatch.context() as outage:

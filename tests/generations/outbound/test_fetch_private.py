@@ -11,6 +11,7 @@ import pytest
 from generations.models import Generation
 from generations.outbound import addresses, fetch
 from generations.outbound.errors import FetchFailed, FetchRefused
+from generations.upstream import outcomes
 from generations.upstream.novita import client as novita
 from tests.faults.copies import Status, assert_nothing_is_served, at_the_upstream, take_step, until_done
 from tests.support.factories import Caller, make_generation
@@ -125,8 +126,8 @@ def test_no_proxy_of_the_environment_is_used(upstream: Upstream, inside: Listene
     upstream.video(mp4())
     account = novita.account(test=False)
     assert fetch.read(f"{upstream.url}/a.png", **LIMITS) == mp4()
-    assert isinstance(novita.submit(account, "/v3/async/x", {}), novita.Created)
-    assert isinstance(novita.poll(account, "x"), novita.Rendered)
+    assert isinstance(novita.submit(account, "/v3/async/x", {}), outcomes.Created)
+    assert isinstance(novita.get_task(account, "x"), outcomes.Rendered)
     assert inside.connects() == 0
 
 

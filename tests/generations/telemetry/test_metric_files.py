@@ -55,6 +55,7 @@ def start(folder: Path) -> Iterator[Start]:
     running: list[Process] = []
 
     def start(count: int, role: str = "web") -> Process:
+        """Start a process. Without a role the process counts in memory."""
         env = {**os.environ, "METRICS_DIR": str(folder), "DJANGO_SETTINGS_MODULE": "seedance_service.settings"}
         del env[metric_files.FOLDER_VARIABLE]
         if role:
@@ -166,6 +167,7 @@ def test_a_file_that_is_taken_over_during_a_scrape_is_counted_once(
     merge = MultiProcessCollector.merge
 
     def take_over_and_merge(paths: list[Path]) -> Any:
+        """Rename the old file at the first merge, as a new process would."""
         if old_path.exists():
             old_path.rename(new_path)
         return merge(paths)  # type: ignore[no-untyped-call]

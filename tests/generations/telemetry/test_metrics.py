@@ -9,13 +9,13 @@ from django.db import transaction
 from generations import lifecycle
 from generations.models import Generation
 from tenants import actions
-from tests.generations.worker.test_steps import until
 from tests.support.factories import ACTOR, Caller, make_generation
 from tests.support.images import mp4
 from tests.support.prometheus import TOKEN, Samples, read_samples
 from tests.support.receiver import run_receiver
 from tests.support.upstream import Upstream
 from tests.support.webhooks import attempt_all
+from tests.support.worker import take_steps_until
 
 Growth = Callable[[], Samples]
 
@@ -35,10 +35,10 @@ def test_each_step_of_a_generation_is_counted_and_timed(
 ) -> None:
     with run_receiver(settings) as receiver:
         alice.http.post("/v1/generations", {**body, "webhook_url": "https://a.example/"}, format="json")
-        g = until(Generation.objects.get(), "running")
-        until(g, "running")
+        g = take_steps_until(Generation.objects.get(), "running")
+        take_steps_until(g, "running")
         upstream.video(mp4())
-        until(g, "succeeded")
+        take_steps_until(g, "succeeded")
         g.deliveries.update(url=receiver.url)
         attempt_all()
     alice.limit(per_day=1)

@@ -15,12 +15,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from generations.models import Delivery, Generation
 from generations.telemetry import tracing
-from tests.generations.worker.test_steps import until
 from tests.support.factories import Caller
 from tests.support.images import mp4
 from tests.support.receiver import Receiver, run_receiver
 from tests.support.upstream import Upstream
 from tests.support.webhooks import attempt_all
+from tests.support.worker import take_steps_until
 
 pytestmark = pytest.mark.one_database
 
@@ -36,6 +36,8 @@ class Collector:
         collector = self
 
         class Handler(BaseHTTPRequestHandler):
+            """The handler of export requests."""
+
             def do_POST(self) -> None:
                 content = self.rfile.read(int(self.headers["Content-Length"]))
                 if self.headers.get("Content-Encoding") == "gzip":
@@ -77,12 +79,14 @@ class Collector:
 
 @pytest.fixture
 def receiver(settings: Any) -> Iterator[Receiver]:
+    """Yield a receiver of webhooks."""
     with run_receiver(settings) as receiver:
         yield receiver
 
 
 @pytest.fixture
 def collector(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
+    """Switch traces on, and yield the collector to which they are sent."""
     collector = Collector()
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
     settings.TRACES = True
@@ -109,10 +113,10 @@ def test_one_trace_from_the_create_to_the_webhook(
     created = caller.http.post("/v1/generations", fields, format="json", HTTP_TRACEPARENT=TRACEPARENT)
     assert created.status_code == 202, created.content
     g = Generation.objects.get()
-    assert until(g, "running").upstream_id
-    assert until(g, "running")  # a poll that finds the video rendering
+    assert take_steps_until(g, "running").upstream_id
+    assert take_steps_until(g, "running")  # a poll that finds the video rendering
     upstream.video(mp4())
-    until(g, "succeeded")
+    take_steps_until(g, "succeeded")
     Delivery.objects.update(url=receiver.url)
     attempt_all()
     spans = collector.take_spans()

@@ -1,4 +1,4 @@
-"""Our side's trouble never burns a tenant's job: submits pause, jobs wait with their holds, and go out afterwards."""
+"""An error on our side never fails a generation: submits pause, and generations wait with their holds."""
 
 from datetime import timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from tests.support.worker import claim_due
 
 pytestmark = pytest.mark.one_database
 
-TROUBLES = {
+ACCOUNT_ERRORS = {
     "our key": refusal(403, "INVALID_API_KEY"),
     "our balance": refusal(403, "NOT_ENOUGH_BALANCE"),
     "our rate": refusal(429, "RATE_LIMIT_EXCEEDED"),
@@ -26,46 +26,47 @@ TROUBLES = {
 
 
 @pytest.fixture
-def jobs(alice: Caller, bucket: Any) -> list[Generation]:
+def queued(alice: Caller, bucket: Any) -> list[Generation]:
+    """Return five queued generations with one image."""
     image = make_image(alice.tenant)
     bucket.put_object(Bucket="seedance-tests", Key=image.key, Body=b"abc")
     return [make_generation(alice, image=image) for _ in range(5)]
 
 
-def sweep() -> None:
-    """A step for each row that is due."""
+def take_due_steps() -> None:
+    """Take one step of each row that is due."""
     for generation in claim_due(100):
         steps.advance(generation)
 
 
-@pytest.mark.parametrize("trouble", TROUBLES)
-def test_one_refusal_of_our_account_pauses_all_jobs_and_none_fails(
-    jobs: list[Generation], upstream: Upstream, trouble: str
+@pytest.mark.parametrize("error", ACCOUNT_ERRORS)
+def test_one_refusal_of_our_account_pauses_all_submits_and_fails_none(
+    queued: list[Generation], upstream: Upstream, error: str
 ) -> None:
-    upstream.on_submit = TROUBLES[trouble]
+    upstream.on_submit = ACCOUNT_ERRORS[error]
     start = timezone.now()
     for minute in range(30):
         with time_machine.travel(start + timedelta(minutes=minute), tick=False):
-            sweep()
+            take_due_steps()
     assert set(Generation.objects.values_list("status", flat=True)) == {"queued"}
     assert set(LedgerEntry.objects.values_list("kind", flat=True)) == {"hold"}
-    assert 1 < len(upstream.submits) <= 30  # probes, one at a time; five jobs a minute would be 150
+    assert 1 < len(upstream.submits) <= 30  # probes, one at a time; five submits a minute would be 150
     pause = Pause.objects.get()
     assert pause.upstream == "live"
     upstream.on_submit = lambda handler: as_json({"task_id": f"upstream-{len(upstream.submits)}"})
     for minute in range(30, 40):
         with time_machine.travel(start + timedelta(minutes=minute), tick=False):
-            sweep()
+            take_due_steps()
     assert not Pause.objects.exists()
     assert set(Generation.objects.values_list("status", flat=True)) == {"running"}
     assert Attempt.objects.filter(outcome="created").count() == 5
 
 
-def test_ops_see_the_pause_in_the_upstreams_words(
-    jobs: list[Generation], upstream: Upstream, admin_client: Any, caplog: Any
+def test_operators_see_the_pause_with_the_upstreams_reason(
+    queued: list[Generation], upstream: Upstream, admin_client: Any, caplog: Any
 ) -> None:
     upstream.on_submit = refusal(403, "NOT_ENOUGH_BALANCE")
-    sweep()
+    take_due_steps()
     assert (
         "NOT_ENOUGH_BALANCE: about NOT_ENOUGH_BALANCE" in admin_client.get("/admin/generations/pause/").content.decode()
     )
@@ -74,89 +75,92 @@ def test_ops_see_the_pause_in_the_upstreams_words(
     assert "NOT_ENOUGH_BALANCE: about" in alarm.getMessage()
 
 
-def test_retry_after_is_obeyed(jobs: list[Generation], upstream: Upstream) -> None:
+def test_retry_after_is_obeyed(queued: list[Generation], upstream: Upstream) -> None:
     upstream.on_submit = refusal(429, "RATE_LIMIT_EXCEEDED", **{"Retry-After": "120"})
     with time_machine.travel(timezone.now(), tick=False) as clock:
-        sweep()
+        take_due_steps()
         for _ in range(11):
             clock.shift(10)
-            sweep()
+            take_due_steps()
         assert len(upstream.submits) == 1
         clock.shift(30)
-        sweep()
+        take_due_steps()
         assert len(upstream.submits) == 2
 
 
-def test_an_outage_puts_one_job_in_doubt_and_not_one_after_the_other(
-    jobs: list[Generation], upstream: Upstream
+def test_an_outage_leaves_one_generation_in_doubt_and_not_one_after_the_other(
+    queued: list[Generation], upstream: Upstream
 ) -> None:
     upstream.on_submit = (502, {}, b"bad gateway")
-    sweep()
+    take_due_steps()
     statuses = sorted(Generation.objects.values_list("status", flat=True))
     assert statuses == ["in_doubt", "queued", "queued", "queued", "queued"]
 
 
-def test_past_the_deadline_a_job_fails_with_a_code_and_is_released(
-    jobs: list[Generation], upstream: Upstream, settings: Any
+def test_past_the_deadline_a_generation_fails_with_a_code_and_is_released(
+    queued: list[Generation], upstream: Upstream, settings: Any
 ) -> None:
     upstream.on_submit = refusal(403, "NOT_ENOUGH_BALANCE")
     settings.SUBMIT_DEADLINE = 600
     start = timezone.now()
     for minute in range(14):
         with time_machine.travel(start + timedelta(minutes=minute), tick=False):
-            sweep()
+            take_due_steps()
     assert set(Generation.objects.values_list("status", "error_code")) == {("failed", "upstream_unavailable")}
     assert LedgerEntry.objects.filter(kind="release", reason="upstream_unavailable").count() == 5
 
 
-def test_a_job_that_waited_for_a_dead_worker_is_still_tried(
-    jobs: list[Generation], upstream: Upstream, settings: Any
+def test_a_generation_that_waited_for_a_dead_worker_is_still_submitted(
+    queued: list[Generation], upstream: Upstream, settings: Any
 ) -> None:
     with time_machine.travel(timezone.now() + timedelta(hours=5), tick=False):
-        sweep()
+        take_due_steps()
     assert set(Generation.objects.values_list("status", flat=True)) == {"running"}
 
 
-def test_one_probe_at_a_time_goes_out(db: None) -> None:
+def test_one_probe_at_a_time_is_sent(db: None) -> None:
     circuit_breaker.pause("why", test=False)
     with time_machine.travel(timezone.now() + timedelta(minutes=5), tick=False):
-        waits = [circuit_breaker.wait(test=False) for _ in range(5)]
+        waits = [circuit_breaker.claim_submit(test=False) for _ in range(5)]
         assert waits[0] == 0
         assert all(seconds > 0 for seconds in waits[1:])
     with time_machine.travel(timezone.now() + timedelta(minutes=10), tick=False):
-        assert circuit_breaker.wait(test=False) == 0  # a prober that died is forgotten
+        assert circuit_breaker.claim_submit(test=False) == 0  # a prober that died is forgotten
 
 
-def test_a_job_that_can_not_be_sent_takes_no_probe_from_those_that_can(
-    jobs: list[Generation], upstream: Upstream, bucket: Any, alice: Caller
+def test_a_generation_that_cannot_be_sent_claims_no_probe(
+    queued: list[Generation], upstream: Upstream, bucket: Any, alice: Caller
 ) -> None:
     circuit_breaker.pause("why", test=False)
-    gone = make_generation(alice, image=make_image(alice.tenant, b"it was deleted"))
-    Generation.objects.filter(pk=gone.pk).update(due_at=timezone.now() - timedelta(hours=1))  # it comes first
+    broken = make_generation(alice, image=make_image(alice.tenant, b"it was deleted"))
+    Generation.objects.filter(pk=broken.pk).update(due_at=timezone.now() - timedelta(hours=1))  # the first in the queue
     with time_machine.travel(timezone.now() + timedelta(minutes=2), tick=False):
-        sweep()
+        take_due_steps()
     assert len(upstream.submits) >= 1
     assert not Pause.objects.exists()
 
 
-def test_an_upstream_that_is_broken_pauses_and_does_not_burn_the_queue(
-    jobs: list[Generation], upstream: Upstream
+def test_a_broken_upstream_pauses_submits_and_does_not_fail_the_queue(
+    queued: list[Generation], upstream: Upstream
 ) -> None:
     upstream.on_submit = refusal(500, "CREATE_TASK_FAILED")
-    sweep()
+    take_due_steps()
     assert sorted(Generation.objects.values_list("status", flat=True)) == ["failed", *["queued"] * 4]
     assert "CREATE_TASK_FAILED" in Pause.objects.get().reason
 
 
-def test_a_pause_of_a_host_whose_clock_is_ahead_is_no_longer_than_any(db: None) -> None:
+def test_a_pause_by_a_host_whose_clock_is_ahead_is_cut_to_the_maximum(db: None) -> None:
     with time_machine.travel(timezone.now() + timedelta(hours=1), tick=False):
         circuit_breaker.pause("why", test=False)
-    assert circuit_breaker.wait(test=False) <= circuit_breaker.MOST + circuit_breaker.FIRST
+    assert (
+        circuit_breaker.claim_submit(test=False)
+        <= circuit_breaker.MAX_PAUSE_SECONDS + circuit_breaker.MIN_PROBE_SECONDS
+    )
 
 
-def test_the_sandboxs_trouble_is_not_the_live_upstreams(db: None) -> None:
+def test_a_pause_of_the_sandbox_does_not_pause_the_live_upstream(db: None) -> None:
     circuit_breaker.pause("why", test=True)
-    assert circuit_breaker.wait(test=False) == 0
-    assert circuit_breaker.wait(test=True) > 0
+    assert circuit_breaker.claim_submit(test=False) == 0
+    assert circuit_breaker.claim_submit(test=True) > 0
     circuit_breaker.resume(test=True)
-    assert circuit_breaker.wait(test=True) == 0
+    assert circuit_breaker.claim_submit(test=True) == 0

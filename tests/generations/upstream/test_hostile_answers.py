@@ -1,4 +1,4 @@
-"""What a hostile server may answer: to the guarded fetch, and in the upstream's place. Time and memory stay bounded."""
+"""Hostile answers, to the guarded fetch and in the upstream's place, cost little time and memory."""
 
 import functools
 import gzip
@@ -13,6 +13,7 @@ import pytest
 from generations import leases
 from generations.outbound import fetch
 from generations.outbound.errors import FetchFailed, FetchTooLarge
+from generations.upstream import outcomes
 from generations.upstream.errors import UpstreamError
 from generations.upstream.novita import client as novita
 from tests.support.upstream import Upstream
@@ -20,35 +21,36 @@ from tests.support.upstream import Upstream
 pytestmark = pytest.mark.abuse
 
 DEADLINE = 0.2  # seconds for each exchange here
-WITHIN = 3.0
-MEMORY = 20_000_000  # bytes
+MAX_SECONDS = 3.0
+MAX_BYTES = 20_000_000  # of memory
 
 
 @functools.cache
 def bomb() -> bytes:
-    """64 MB of zeros in 300 kB."""
+    """Return 64 MB of zeros, compressed to 300 kB."""
     return gzip.compress(bytes(64_000_000), 1)
 
 
 def read(server: Upstream) -> Any:
-    """The guarded fetch of a picture or a video."""
+    """Fetch an image or a video, and return the error."""
     with pytest.raises((FetchFailed, FetchTooLarge)) as caught:
         fetch.read(f"{server.url}/a.png", limit=1_000_000, deadline=DEADLINE)
     return caught.value
 
 
 def poll(server: Upstream) -> Any:
+    """Poll a task, and return the error."""
     server.on_poll = server.on_video
     with pytest.raises(UpstreamError) as caught:
-        novita.poll(novita.account(test=False), "upstream-1")
+        novita.get_task(novita.account(test=False), "upstream-1")
     return caught.value
 
 
 def submit(server: Upstream) -> Any:
-    """Whatever it is, a submit whose answer cannot be understood is in doubt, and sent once."""
+    """Submit once. An answer that cannot be understood leaves the submit in doubt."""
     server.on_submit = server.on_video
     outcome = novita.submit(novita.account(test=False), "/v3/async/seedance-v1-lite-i2v", {"seed": 7})
-    assert isinstance(outcome, novita.InDoubt)
+    assert isinstance(outcome, outcomes.InDoubt)
     assert len(server.submits) == 1
     return outcome
 
@@ -61,25 +63,26 @@ def _short_deadlines(monkeypatch: Any) -> None:
 
 @contextmanager
 def bounded() -> Iterator[None]:
+    """Check that the block takes little time and memory."""
     tracemalloc.start()
     started = time.monotonic()
     try:
         yield
-        assert time.monotonic() - started < WITHIN
-        assert tracemalloc.get_traced_memory()[1] < MEMORY
+        assert time.monotonic() - started < MAX_SECONDS
+        assert tracemalloc.get_traced_memory()[1] < MAX_BYTES
     finally:
         tracemalloc.stop()
 
 
-def written(head: bytes, again: bytes = b"", pause: float = 0.0) -> Callable[[Any], None]:
-    """Writes its head, and the rest again and again until the other side has gone."""
+def writer(head: bytes, repeated: bytes = b"", pause: float = 0.0) -> Callable[[Any], None]:
+    """Return an answer that writes its head, then `repeated` for ever, until the client closes the connection."""
 
     def write(handler: Any) -> None:
         handler.close_connection = True
         try:
             handler.wfile.write(head)
-            while again:
-                handler.wfile.write(again)
+            while repeated:
+                handler.wfile.write(repeated)
                 time.sleep(pause)
         except OSError:
             return
@@ -89,28 +92,28 @@ def written(head: bytes, again: bytes = b"", pause: float = 0.0) -> Callable[[An
 
 OK = b"HTTP/1.1 200 OK\r\n"
 HOSTILE = {
-    "a header of 2 MB": written(OK + b"X-Large: " + b"x" * 2_000_000 + b"\r\n\r\n"),
-    "an endless header": written(OK + b"X-Large: ", b"x" * 65_536),
-    "endless headers": written(OK, b"X-Another: 1\r\n" * 1000),
-    "dripped headers": written(OK, b"X-Drip: 1\r\n", 0.02),
-    "a dripped status line": written(b"HTTP/1.1 200 ", b"O", 0.02),
-    "a dripped body": written(OK + b"Content-Length: 100000\r\n\r\n", b" ", 0.02),
-    "a dripped chunk": written(OK + b"Transfer-Encoding: chunked\r\n\r\nffff\r\n", b" ", 0.02),
-    "endless interim answers": written(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100),
-    "dripped interim answers": written(b"", b"HTTP/1.1 100 Continue\r\n\r\n", 0.02),
-    "two lengths": written(OK + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n{}"),
-    "a negative length": written(OK + b"Content-Length: -1\r\n\r\n{}"),
-    "a length of 5000 digits": written(OK + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n{}"),
-    "a wrong chunk": written(OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n"),
-    "an endless chunk extension": written(OK + b"Transfer-Encoding: chunked\r\n\r\n1;", b"x" * 65_536),
-    "endless trailers": written(OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"X-Another: 1\r\n" * 1000),
-    "another transfer encoding": written(OK + b"Transfer-Encoding: gzip\r\n\r\n" + gzip.compress(b"{}")),
-    "a line break in a header": written(OK + b"Location: a\rb\r\nX\0: 1\r\n\r\n{}"),
-    "a NUL in the status line": written(b"HTTP/1.1 200 \0\r\n\r\n{}"),
-    "another protocol": written(b"SSH-2.0-OpenSSH_9.6\r\n"),
-    "HTTP/2": written(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
-    "binary": written(bytes(range(256)) * 100),
-    "nothing": written(b""),
+    "a header of 2 MB": writer(OK + b"X-Large: " + b"x" * 2_000_000 + b"\r\n\r\n"),
+    "an endless header": writer(OK + b"X-Large: ", b"x" * 65_536),
+    "endless headers": writer(OK, b"X-Another: 1\r\n" * 1000),
+    "dripped headers": writer(OK, b"X-Drip: 1\r\n", 0.02),
+    "a dripped status line": writer(b"HTTP/1.1 200 ", b"O", 0.02),
+    "a dripped body": writer(OK + b"Content-Length: 100000\r\n\r\n", b" ", 0.02),
+    "a dripped chunk": writer(OK + b"Transfer-Encoding: chunked\r\n\r\nffff\r\n", b" ", 0.02),
+    "endless interim answers": writer(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100),
+    "dripped interim answers": writer(b"", b"HTTP/1.1 100 Continue\r\n\r\n", 0.02),
+    "two lengths": writer(OK + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n{}"),
+    "a negative length": writer(OK + b"Content-Length: -1\r\n\r\n{}"),
+    "a length of 5000 digits": writer(OK + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n{}"),
+    "a wrong chunk": writer(OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n"),
+    "an endless chunk extension": writer(OK + b"Transfer-Encoding: chunked\r\n\r\n1;", b"x" * 65_536),
+    "endless trailers": writer(OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"X-Another: 1\r\n" * 1000),
+    "another transfer encoding": writer(OK + b"Transfer-Encoding: gzip\r\n\r\n" + gzip.compress(b"{}")),
+    "a line break in a header": writer(OK + b"Location: a\rb\r\nX\0: 1\r\n\r\n{}"),
+    "a NUL in the status line": writer(b"HTTP/1.1 200 \0\r\n\r\n{}"),
+    "another protocol": writer(b"SSH-2.0-OpenSSH_9.6\r\n"),
+    "HTTP/2": writer(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+    "binary": writer(bytes(range(256)) * 100),
+    "nothing": writer(b""),
 }
 
 
@@ -129,13 +132,13 @@ def test_a_hostile_answer_costs_neither_time_nor_memory(upstream: Upstream, exch
 @pytest.mark.parametrize("encoding", ["gzip", "identity, gzip"])
 def test_a_bomb_is_not_inflated(upstream: Upstream, exchange: Any, encoding: str) -> None:
     head = OK + f"Content-Encoding: {encoding}\r\nContent-Length: {len(bomb())}\r\n\r\n".encode()
-    upstream.on_video = written(head + bomb())
+    upstream.on_video = writer(head + bomb())
     with bounded():
         exchange(upstream)
 
 
 @pytest.mark.parametrize("exchange", EXCHANGES)
 def test_an_endless_body_is_not_read_to_its_end(upstream: Upstream, exchange: Any) -> None:
-    upstream.on_video = written(OK + b"\r\n", b" " * 1_000_000)
+    upstream.on_video = writer(OK + b"\r\n", b" " * 1_000_000)
     with bounded():
         exchange(upstream)

@@ -1,4 +1,4 @@
-"""One pace at the upstream, over all workers: submits a minute, and unfinished tasks at once."""
+"""The rate limit at the upstream, over all workers: submits a minute, and unfinished tasks at once."""
 
 import threading
 import time
@@ -15,7 +15,7 @@ from generations.bucket import inputs
 from generations.media.images import inspect
 from generations.models import Event, Generation, Pace
 from generations.upstream import rate_limit
-from generations.worker import claims, loop, steps
+from generations.worker import claims, loop, steps, submit
 from tests.generations.test_lifecycle import put_in
 from tests.support.factories import Caller, make_generation
 from tests.support.images import image_bytes
@@ -25,58 +25,58 @@ pytestmark = pytest.mark.django_db
 Status = Generation.Status
 
 
-def taken() -> float | None:
-    """None where there was no room."""
+def reserve() -> float | None:
+    """Reserve a moment for a submit. Return None if the limit is reached."""
     try:
         with transaction.atomic():
-            return rate_limit.take()
-    except rate_limit.NotYet:
+            return rate_limit.reserve()
+    except rate_limit.RateLimited:
         return None
 
 
-def test_without_a_pace_nothing_is_asked(django_assert_num_queries: Any) -> None:
+def test_without_a_limit_the_database_is_not_queried(django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(0):
-        assert rate_limit.room() >= 1000
-        assert rate_limit.take() == 0.0
+        assert rate_limit.estimate_capacity() >= 1000
+        assert rate_limit.reserve() == 0.0
 
 
-def test_moments_are_given_out_one_after_the_other(settings: Any) -> None:
+def test_moments_are_reserved_one_after_the_other(settings: Any) -> None:
     settings.UPSTREAM_RPM = 240  # one in a quarter of a second
-    assert rate_limit.room() == 5
-    waits = [taken() for _ in range(8)]
-    given = [wait for wait in waits if wait is not None]
-    assert len(given) == 5  # within the second that is looked ahead
-    gaps = [later - earlier for earlier, later in pairwise(given)]
+    assert rate_limit.estimate_capacity() == 5
+    waits = [reserve() for _ in range(8)]
+    reserved = [wait for wait in waits if wait is not None]
+    assert len(reserved) == 5  # within MAX_AHEAD
+    gaps = [later - earlier for earlier, later in pairwise(reserved)]
     assert all(0.1 < gap <= 0.26 for gap in gaps), gaps  # less by what the call itself took
-    assert rate_limit.room() == 0
+    assert rate_limit.estimate_capacity() == 0
 
 
-def test_a_moment_that_is_too_far_off_was_written_by_a_clock_that_is_ahead(settings: Any) -> None:
+def test_a_moment_too_far_ahead_was_written_by_a_wrong_clock_and_is_ignored(settings: Any) -> None:
     settings.UPSTREAM_RPM = 60
     Pace.objects.create(upstream="live", free_at=timezone.now() + timedelta(hours=1))
-    assert rate_limit.room() == 2
-    assert taken() is not None
+    assert rate_limit.estimate_capacity() == 2
+    assert reserve() is not None
 
 
-def test_a_place_is_taken_until_the_upstream_is_done(alice: Caller, settings: Any) -> None:
+def test_a_task_counts_until_the_upstream_has_finished(alice: Caller, settings: Any) -> None:
     settings.UPSTREAM_CONCURRENCY = 2
     rendering = put_in(alice, Status.RUNNING)[0]
     put_in(alice, Status.COPYING)[0]  # the upstream is done with it
     Generation.objects.filter(pk=put_in(alice, Status.RUNNING)[0].pk).update(test=True)
-    assert (rate_limit.room(), taken()) == (1, 0.0)
+    assert (rate_limit.estimate_capacity(), reserve()) == (1, 0.0)
     put_in(alice, Status.SUBMITTING)[0]
-    assert (rate_limit.room(), taken()) == (0, None)
+    assert (rate_limit.estimate_capacity(), reserve()) == (0, None)
     Generation.objects.filter(pk=rendering.pk).update(status=Status.COPYING)
-    assert (rate_limit.room(), taken()) == (1, 0.0)
+    assert (rate_limit.estimate_capacity(), reserve()) == (1, 0.0)
 
 
-def test_without_a_place_it_waits_as_if_nothing_had_been(
+def test_a_submit_over_the_limit_waits_without_a_trace(
     alice: Caller, settings: Any, bucket: Any, upstream: Upstream
 ) -> None:
     settings.UPSTREAM_CONCURRENCY = 1
     put_in(alice, Status.RUNNING)[0]
     waiting = make_generation(alice, image=inputs.store(alice.tenant.pk, inspect(image_bytes())))
-    [claimed] = claims.submits(1)
+    [claimed] = claims.claim_submits(1)
     steps.advance(claimed)
     waiting.refresh_from_db()
     assert (waiting.status, waiting.consecutive_failures, waiting.attempts.count()) == (Status.QUEUED, 0, 0)
@@ -86,20 +86,22 @@ def test_without_a_place_it_waits_as_if_nothing_had_been(
     assert Event.objects.filter(generation=waiting).count() == 1
 
 
-def test_an_hour_of_our_own_queue_fails_nobody(alice: Caller, settings: Any, bucket: Any, upstream: Upstream) -> None:
+def test_waiting_in_our_own_queue_fails_no_generation(
+    alice: Caller, settings: Any, bucket: Any, upstream: Upstream
+) -> None:
     settings.UPSTREAM_CONCURRENCY, settings.SUBMIT_DEADLINE = 1, 60
     put_in(alice, Status.RUNNING)[0]
     waiting = make_generation(alice, image=inputs.store(alice.tenant.pk, inspect(image_bytes())))
     Generation.objects.filter(pk=waiting.pk).update(created_at=timezone.now() - timedelta(hours=2))
-    [claimed] = claims.submits(1)
+    [claimed] = claims.claim_submits(1)
     steps.advance(claimed)
     waiting.refresh_from_db()
     assert waiting.status == Status.QUEUED
 
 
 @pytest.mark.django_db(transaction=True)
-def test_many_workers_take_no_more_than_the_places(alice: Caller, settings: Any) -> None:
-    """With another one's count between a look and a write, as threads of several hosts have it."""
+def test_many_workers_together_stay_within_the_limit(alice: Caller, settings: Any) -> None:
+    """Start 12 submits in 12 threads at once: between the count and the write of one, others count too."""
     settings.UPSTREAM_CONCURRENCY = 3
     queued = [make_generation(alice) for _ in range(12)]
     barrier = threading.Barrier(len(queued))
@@ -107,13 +109,13 @@ def test_many_workers_take_no_more_than_the_places(alice: Caller, settings: Any)
     def start(generation: Generation) -> None:
         barrier.wait()
         try:
-            steps._started(generation)
-        except rate_limit.NotYet:
+            submit._start_attempt(generation)
+        except rate_limit.RateLimited:
             pass
         finally:
             connection.close()
 
-    threads = [threading.Thread(target=start, args=(one,)) for one in queued]
+    threads = [threading.Thread(target=start, args=(generation,)) for generation in queued]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -122,7 +124,7 @@ def test_many_workers_take_no_more_than_the_places(alice: Caller, settings: Any)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_sweep_keeps_the_pace_and_the_order(
+def test_a_worker_run_keeps_the_rate_limit_and_the_order(
     alice: Caller, settings: Any, bucket: Any, upstream: Upstream, monkeypatch: Any
 ) -> None:
     settings.UPSTREAM_RPM = 600  # ten a second
@@ -133,7 +135,7 @@ def test_a_sweep_keeps_the_pace_and_the_order(
         Generation.objects.filter(pk=row.pk).update(due_at=timezone.now() - timedelta(seconds=100 - number))
     started = time.monotonic()
     loop.run()
-    took = time.monotonic() - started
-    assert 8 <= len(upstream.submits) <= took * 10 + 2
+    seconds = time.monotonic() - started
+    assert 8 <= len(upstream.submits) <= seconds * 10 + 2
     sent = list(Generation.objects.exclude(submitted_at=None).values_list("pk", flat=True))
     assert set(sent) == {row.pk for row in rows[: len(sent)]}

@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.utils import timezone
 
@@ -223,31 +222,3 @@ def test_of_many_creates_at_the_same_time_no_more_than_twenty_succeed(alice: Cal
         thread.join()
     assert sorted(outcomes) == ["created"] * 2 + ["refused"] * 3
     assert WebhookEndpoint.objects.count() == endpoints.MAX_ENDPOINTS
-
-
-def test_after_a_change_of_the_key_all_secrets_are_encrypted_by_the_new_key(
-    created: Created, alice: Caller, settings: Any
-) -> None:
-    new, _ = endpoints.rotate_secret(ACTOR, created[0])
-    own, _ = endpoints.rotate_tenant_secret(ACTOR, alice.tenant, test=False)
-    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "another", [settings.SECRET_KEY]
-    call_command("reseal")
-    settings.SECRET_KEY_FALLBACKS = []
-    endpoint = WebhookEndpoint.objects.get()
-    assert signing_secrets.for_delivery(Delivery(endpoint=endpoint)) == [new, created[1]]
-    assert signing_secrets.for_delivery(Delivery(tenant=alice.tenant, test=False))[0] == own
-
-
-def test_a_secret_that_no_key_decrypts_is_named_and_the_others_are_encrypted(
-    created: Created, alice: Caller, settings: Any
-) -> None:
-    old, settings.SECRET_KEY = settings.SECRET_KEY, "another"
-    other = make_endpoint(alice)
-    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "third", ["another"]
-    with pytest.raises(CommandError, match=str(created[0].pk)):
-        call_command("reseal")
-    settings.SECRET_KEY_FALLBACKS = []
-    other.refresh_from_db()
-    assert len(signing_secrets.for_delivery(Delivery(endpoint=other))) == 1
-    settings.SECRET_KEY_FALLBACKS = [old]
-    assert signing_secrets.for_delivery(Delivery(endpoint=created[0])) == [created[1]]

@@ -1,4 +1,4 @@
-"""Who is claimed next, by lane and by tenant, and that no two claims share a row."""
+"""Claims: which rows are next, by lane and by tenant, and that no two claims share a row."""
 
 import threading
 import time
@@ -24,8 +24,8 @@ pytestmark = pytest.mark.django_db
 Status = Generation.Status
 
 
-def copies(row: Generation, count: int, **changed: Any) -> None:
-    """Many like it, each due a moment later than the one before."""
+def insert_copies(row: Generation, count: int, **changed: Any) -> None:
+    """Insert `count` copies of the row, each due a moment later than the one before."""
     first = timezone.now() - timedelta(hours=1)
     Generation.objects.bulk_create(
         [
@@ -44,76 +44,76 @@ def copies(row: Generation, count: int, **changed: Any) -> None:
     )
 
 
-def test_ten_thousand_of_one_tenant_do_not_stand_before_the_first_of_another(alice: Caller, bob: Caller) -> None:
-    copies(make_generation(alice), 10_000)
-    his = make_generation(bob)
-    claimed = claims.submits(8)
-    assert his.pk in {one.pk for one in claimed}
-    assert Counter(one.tenant_id for one in claimed) == {alice.tenant.pk: 7, bob.tenant.pk: 1}
+def test_ten_thousand_rows_of_one_tenant_do_not_delay_the_first_of_another(alice: Caller, bob: Caller) -> None:
+    insert_copies(make_generation(alice), 10_000)
+    bobs = make_generation(bob)
+    claimed = claims.claim_submits(8)
+    assert bobs.pk in {row.pk for row in claimed}
+    assert Counter(row.tenant_id for row in claimed) == {alice.tenant.pk: 7, bob.tenant.pk: 1}
 
 
-def test_who_has_many_under_way_waits_for_those_that_have_none(alice: Caller, bob: Caller) -> None:
-    copies(make_generation(alice), 20)
-    copies(make_generation(bob), 20)
-    claimed = claims.submits(6, Counter({alice.tenant.pk: 4}))
-    assert Counter(one.tenant_id for one in claimed) == {bob.tenant.pk: 5, alice.tenant.pk: 1}
+def test_a_tenant_with_many_in_progress_waits_for_tenants_with_none(alice: Caller, bob: Caller) -> None:
+    insert_copies(make_generation(alice), 20)
+    insert_copies(make_generation(bob), 20)
+    claimed = claims.claim_submits(6, Counter({alice.tenant.pk: 4}))
+    assert Counter(row.tenant_id for row in claimed) == {bob.tenant.pk: 5, alice.tenant.pk: 1}
 
 
-def test_of_one_tenant_the_oldest_due_are_first(alice: Caller) -> None:
-    copies(make_generation(alice), 20)
+def test_the_oldest_due_rows_of_a_tenant_are_first(alice: Caller) -> None:
+    insert_copies(make_generation(alice), 20)
     due = list(Generation.objects.order_by("due_at").values_list("pk", flat=True))
-    assert [one.pk for one in claims.submits(5)] == due[:5]
-    assert [one.pk for one in claims.submits(5)] == due[5:10]
+    assert [row.pk for row in claims.claim_submits(5)] == due[:5]
+    assert [row.pk for row in claims.claim_submits(5)] == due[5:10]
 
 
-def test_without_room_at_the_upstream_only_test_keys_go(alice: Caller) -> None:
+def test_without_capacity_at_the_upstream_only_rows_of_test_keys_are_claimed(alice: Caller) -> None:
     live, test = make_generation(alice), make_generation(alice)
     Generation.objects.filter(pk=test.pk).update(test=True)
-    assert [one.pk for one in claims.submits(5, live=False)] == [test.pk]
-    assert [one.pk for one in claims.submits(5)] == [live.pk]
+    assert [row.pk for row in claims.claim_submits(5, live=False)] == [test.pk]
+    assert [row.pk for row in claims.claim_submits(5)] == [live.pk]
 
 
-def test_each_lane_has_its_own_and_says_what_was_due(alice: Caller) -> None:
+def test_each_lane_claims_its_own_rows_with_the_time_they_fell_due(alice: Caller) -> None:
     running = put_in(alice, Status.RUNNING)[0]
     copying = put_in(alice, Status.COPYING)[0]
     queued = make_generation(alice)
     was_due = timezone.now() - timedelta(seconds=7)
     Generation.objects.update(due_at=was_due)
-    for lane, row, lease in (
-        (claims.polls, running, leases.POLL_LEASE),
-        (claims.others, copying, leases.CLAIM_LEASE),
-        (claims.submits, queued, leases.CLAIM_LEASE),
+    for claim, row, lease in (
+        (claims.claim_polls, running, leases.POLL_LEASE),
+        (claims.claim_others, copying, leases.CLAIM_LEASE),
+        (claims.claim_submits, queued, leases.CLAIM_LEASE),
     ):
-        [one] = lane(10)
-        assert one.pk == row.pk
-        assert one.was_due == was_due
+        [claimed] = claim(10)
+        assert claimed.pk == row.pk
+        assert claimed.was_due == was_due
         row.refresh_from_db()
-        assert (one.fencing_token, one.due_at) == (row.fencing_token, row.due_at)
-        assert one.due_at is not None
-        assert timedelta() < timezone.now() + lease - one.due_at < timedelta(seconds=5)
+        assert (claimed.fencing_token, claimed.due_at) == (row.fencing_token, row.due_at)
+        assert claimed.due_at is not None
+        assert timedelta() < timezone.now() + lease - claimed.due_at < timedelta(seconds=5)
     assert claim_due(10) == []
     assert not claims.is_any_due(timezone.now())
     assert claims.is_any_due(timezone.now() + timedelta(hours=1))
 
 
-def test_a_look_that_finds_nothing_writes_nothing(alice: Caller) -> None:
-    with CaptureQueriesContext(connection) as asked:
+def test_a_claim_that_finds_nothing_writes_nothing(alice: Caller) -> None:
+    with CaptureQueriesContext(connection) as queries:
         assert claim_due(10) == []
-    assert [query["sql"] for query in asked if not query["sql"].startswith("SELECT")] == []
-    assert len(asked) == 3
+    assert [query["sql"] for query in queries if not query["sql"].startswith("SELECT")] == []
+    assert len(queries) == 3
 
 
 @pytest.mark.django_db(transaction=True)
 def test_claims_at_one_moment_share_no_row(alice: Caller) -> None:
-    copies(make_generation(alice), 199)
+    insert_copies(make_generation(alice), 199)
     Generation.objects.update(due_at=timezone.now() - timedelta(seconds=1))
-    barrier, taken, guard = threading.Barrier(4), Counter[Any](), threading.Lock()
+    barrier, counts, guard = threading.Barrier(4), Counter[Any](), threading.Lock()
 
     def claim() -> None:
         barrier.wait()
-        while claimed := claims.submits(7):
+        while claimed := claims.claim_submits(7):
             with guard:
-                taken.update(one.pk for one in claimed)
+                counts.update(row.pk for row in claimed)
         connection.close()
 
     threads = [threading.Thread(target=claim) for _ in range(4)]
@@ -121,51 +121,52 @@ def test_claims_at_one_moment_share_no_row(alice: Caller) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    left = claims.submits(200)  # what one passed over because another had it locked
-    taken.update(one.pk for one in left)
-    assert (len(taken), set(taken.values())) == (200, {1})
+    left = claims.claim_submits(200)  # rows that one thread skipped because another had locked them
+    counts.update(row.pk for row in left)
+    assert (len(counts), set(counts.values())) == (200, {1})
 
 
-def test_many_that_render_on_are_put_off_by_one_write(alice: Caller, monkeypatch: Any) -> None:
-    mine = put_in(alice, Status.RUNNING)[0]
-    copies(mine, 50)
+def test_many_rendering_generations_are_rescheduled_by_one_write(alice: Caller, monkeypatch: Any) -> None:
+    failed = put_in(alice, Status.RUNNING)[0]
+    insert_copies(failed, 50)
     Generation.objects.update(due_at=timezone.now() - timedelta(seconds=1))
-    claimed = claims.polls(100)
+    claimed = claims.claim_polls(100)
     later = timezone.now() + timedelta(seconds=5)
-    [moved] = (one for one in claimed if one.pk == mine.pk)
-    lost = next(one for one in claimed if one.pk != mine.pk)
+    [claimed_failed] = (row for row in claimed if row.pk == failed.pk)
+    lost = next(row for row in claimed if row.pk != failed.pk)
     Generation.objects.filter(pk=lost.pk).update(fencing_token=lost.fencing_token + 1)
-    assert lifecycle.fail(moved, "upstream_failed", "It could not.")
-    seen = [lifecycle.Progress(one.pk, one.fencing_token, later, 42) for one in claimed]
-    asked, run = list[str](), engine.run
-    monkeypatch.setattr(engine, "run", lambda sql, values: asked.append(sql) or run(sql, values))
-    lifecycle.reschedule_many(seen)
-    assert len(asked) == 1
+    assert lifecycle.fail(claimed_failed, "upstream_failed", "It could not.")
+    progresses = [lifecycle.Progress(row.pk, row.fencing_token, later, 42) for row in claimed]
+    statements, run = list[str](), engine.run
+    monkeypatch.setattr(engine, "run", lambda sql, values: statements.append(sql) or run(sql, values))
+    lifecycle.reschedule_many(progresses)
+    assert len(statements) == 1
     assert Generation.objects.filter(due_at=later, progress_percent=42, consecutive_failures=0).count() == 49
     lost.refresh_from_db()
     assert lost.progress_percent != 42
-    assert Generation.objects.get(pk=moved.pk).due_at is None
+    assert Generation.objects.get(pk=failed.pk).due_at is None
     lifecycle.reschedule_many([])
 
 
-@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="how PostgreSQL reads them")
-@pytest.mark.parametrize("lane", [claims.polls, claims.others, claims.submits])
-def test_claims_are_read_off_their_indexes(alice: Caller, lane: Any) -> None:
-    """With many finished rows, and so many waiting that a sort of them would be seen."""
-    copies(put_in(alice, Status.RUNNING)[0], 300)
-    copies(make_generation(alice), 300)
-    copies(put_in(alice, Status.COPYING)[0], 300)
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="how PostgreSQL reads its indexes")
+@pytest.mark.parametrize("lane", [claims.claim_polls, claims.claim_others, claims.claim_submits])
+def test_claims_read_their_indexes_alone(alice: Caller, lane: Any) -> None:
+    """Insert many finished rows, and so many waiting rows that sorting them would show."""
+    insert_copies(put_in(alice, Status.RUNNING)[0], 300)
+    insert_copies(make_generation(alice), 300)
+    insert_copies(put_in(alice, Status.COPYING)[0], 300)
     finished = put_in(alice, Status.SUCCEEDED)[0]
-    copies(finished, 3000, due_at=None)
+    insert_copies(finished, 3000, due_at=None)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE generations_generation")
-        before = _read(cursor)
+        before = _count_table_scans(cursor)
         assert len(lane(5)) == 5
-        read = {name: count - before.get(name, 0) for name, count in _read(cursor).items()}
-    assert read["generations_generation"] == 0, "the table was read whole"
+        read = {name: count - before.get(name, 0) for name, count in _count_table_scans(cursor).items()}
+    assert read["generations_generation"] == 0, "The whole table was read."
 
 
-def _read(cursor: Any) -> dict[str, int]:
+def _count_table_scans(cursor: Any) -> dict[str, int]:
+    """Return how often the table of generations was read whole in this transaction."""
     cursor.execute("SELECT pg_stat_force_next_flush()")
     cursor.execute("SELECT relname, seq_scan FROM pg_stat_xact_user_tables WHERE relname = 'generations_generation'")
     return dict(cursor.fetchall())
@@ -173,7 +174,7 @@ def _read(cursor: Any) -> dict[str, int]:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="a file's locks end with their process")
-def test_a_row_that_a_host_had_locked_when_it_was_cut_off_is_claimed_soon(alice: Caller, monkeypatch: Any) -> None:
+def test_a_row_locked_by_a_host_that_was_cut_off_is_claimed_soon(alice: Caller, monkeypatch: Any) -> None:
     row, _ = put_in(alice, "running")
     Generation.objects.filter(pk=row.pk).update(due_at=timezone.now())
     monkeypatch.setattr(postgresql, "MAX_IDLE_IN_TRANSACTION", timedelta(seconds=0.5))
@@ -182,10 +183,10 @@ def test_a_row_that_a_host_had_locked_when_it_was_cut_off_is_claimed_soon(alice:
     try:
         cut_off.connection.execute("BEGIN")
         cut_off.connection.execute("SELECT 1 FROM generations_generation FOR UPDATE")
-        assert claims.polls(1) == []
+        assert claims.claim_polls(1) == []
         ends = time.monotonic() + 10
-        while not (claimed := claims.polls(1)):
-            assert time.monotonic() < ends, "it is locked for as long as the server believes that somebody is there"
+        while not (claimed := claims.claim_polls(1)):
+            assert time.monotonic() < ends, "The row stays locked while the server waits for the host."
             time.sleep(0.05)
     finally:
         cut_off.close()

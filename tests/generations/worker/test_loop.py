@@ -1,4 +1,4 @@
-"""The loop itself, with real threads: what it takes, when it ends, and that a wake-up cannot be lost."""
+"""A worker run with real threads: the rows it claims, when it ends, and that no wake-up is lost."""
 
 import threading
 import time
@@ -16,6 +16,8 @@ from generations.media.images import inspect
 from generations.models import Generation, Slot, Worker
 from generations.reports import worker_hosts
 from generations.worker import loop
+from generations.worker.poll_batch import PollBatch
+from generations.worker.thread_pool import open_pool
 from tests.generations.test_lifecycle import put_in
 from tests.support.factories import Caller, make_generation
 from tests.support.images import image_bytes, mp4
@@ -28,33 +30,34 @@ Status = Generation.Status
 
 @pytest.fixture
 def generations(alice: Caller, bucket: Any, upstream: Upstream) -> list[Generation]:
+    """Return 20 queued generations with one image."""
     image = inputs.store(alice.tenant.pk, inspect(image_bytes()))
     return [make_generation(alice, image=image) for _ in range(20)]
 
 
-def test_a_sweep_brings_every_generation_to_its_end(generations: list[Generation], upstream: Upstream) -> None:
+def test_a_run_finishes_every_generation(generations: list[Generation], upstream: Upstream) -> None:
     upstream.video(mp4())
-    taken = loop.run()
+    count = loop.run()
     assert set(Generation.objects.values_list("status", flat=True)) == {Status.SUCCEEDED}
     assert len(upstream.submits) == 20
-    assert taken >= 40
+    assert count >= 40
     assert not Slot.objects.filter(lease_until__gt=timezone.now()).exists()
-    assert count_wakeups() == 0  # nothing is live: no successor is rung
+    assert count_wakeups() == 0  # nothing is live: no later run is woken
 
 
-def test_a_sweep_with_nothing_to_do_ends_at_once(db: None) -> None:
+def test_a_run_with_nothing_to_do_ends_at_once(db: None) -> None:
     started = time.monotonic()
     assert loop.run() == 0
     assert time.monotonic() - started < 1
 
 
-def test_a_second_sweep_finds_no_slot_and_ends_at_once(generations: list[Generation], upstream: Upstream) -> None:
+def test_a_second_run_finds_no_slot_and_ends_at_once(generations: list[Generation], upstream: Upstream) -> None:
     assert wakeups.take_slot()
     assert loop.run() == 0
     assert upstream.submits == []
 
 
-def test_a_sweep_whose_time_is_over_rings_its_successor(
+def test_a_run_whose_time_is_over_wakes_the_next(
     generations: list[Generation], upstream: Upstream, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr(leases, "RUN_SECONDS", 0.0)
@@ -63,14 +66,14 @@ def test_a_sweep_whose_time_is_over_rings_its_successor(
     assert count_wakeups() == 1
 
 
-def test_a_row_due_much_later_is_left_to_the_minutes_ring(alice: Caller) -> None:
+def test_a_row_due_much_later_is_left_to_the_schedule(alice: Caller) -> None:
     g = make_generation(alice)
     Generation.objects.filter(pk=g.pk).update(due_at=timezone.now() + timedelta(minutes=5))
     assert loop.run() == 0
     assert count_wakeups() == 0
 
 
-def test_a_sweep_that_is_asked_to_stop_ends_and_rings_nobody(generations: list[Generation], upstream: Upstream) -> None:
+def test_a_run_that_is_asked_to_stop_ends_and_wakes_no_other(generations: list[Generation], upstream: Upstream) -> None:
     polled = threading.Event()
     answer = upstream.on_poll
     upstream.on_poll = lambda handler: (polled.set(), answer)[1]
@@ -83,10 +86,10 @@ def test_a_sweep_that_is_asked_to_stop_ends_and_rings_nobody(generations: list[G
     assert count_wakeups() == 0
 
 
-def test_a_step_that_fails_is_told_and_harms_no_other(
+def test_a_step_that_fails_is_logged_and_harms_no_other(
     generations: list[Generation], upstream: Upstream, caplog: Any
 ) -> None:
-    # The upstream gives every task the same id: the schema lets the first have it.
+    # The upstream gives every task the same id: the schema accepts only the first.
     upstream.on_submit = 200, {}, b'{"task_id": "same"}'
     upstream.video(mp4())
     loop.run()
@@ -95,28 +98,28 @@ def test_a_step_that_fails_is_told_and_harms_no_other(
     assert "a step failed" in caplog.text
 
 
-def test_a_sweep_beats_and_a_restart_is_counted_with_its_reason(
+def test_a_run_records_heartbeats_and_a_restart_is_counted_with_its_reason(
     generations: list[Generation], upstream: Upstream
 ) -> None:
     worker_hosts.record_start()
     upstream.video(mp4())
     loop.run()
     worker_hosts.record_restart("work is due, and none was done for a minute")
-    known = Worker.objects.get(pk=wakeups.host())
-    times = [known.started_at, known.heartbeat_at, known.restarted_at]
+    worker = Worker.objects.get(pk=wakeups.host())
+    times = [worker.started_at, worker.heartbeat_at, worker.restarted_at]
     assert None not in times
     assert times == sorted(times, key=str)
-    assert (known.restarts, known.restart_reason) == (1, "work is due, and none was done for a minute")
+    assert (worker.restarts, worker.restart_reason) == (1, "work is due, and none was done for a minute")
 
 
-def test_a_ring_of_a_host_whose_clock_was_ahead_silences_nobody(alice: Caller) -> None:
+def test_a_wake_up_of_a_host_whose_clock_is_ahead_does_not_prevent_others(alice: Caller) -> None:
     with time_machine.travel(timezone.now() + timedelta(hours=1), tick=False):
-        assert wakeups.ring()
-    wakeups.ring()
+        assert wakeups.wake_worker()
+    wakeups.wake_worker()
     assert count_wakeups() == 2
 
 
-def test_a_generation_that_comes_while_a_sweep_is_awake_needs_no_ring(
+def test_a_generation_created_while_a_run_is_awake_needs_no_wake_up(
     generations: list[Generation], alice: Caller, upstream: Upstream
 ) -> None:
     polled = threading.Event()
@@ -127,7 +130,7 @@ def test_a_generation_that_comes_while_a_sweep_is_awake_needs_no_ring(
     try:
         assert polled.wait(10)
         late = make_generation(alice, image=generations[0].image, seed=4242)
-        assert not wakeups.ring()
+        assert not wakeups.wake_worker()
         ends = time.monotonic() + 5.0
         while time.monotonic() < ends and late.seed not in [submit["seed"] for submit in upstream.submits]:
             time.sleep(0.02)
@@ -137,7 +140,7 @@ def test_a_generation_that_comes_while_a_sweep_is_awake_needs_no_ring(
         thread.join(10)
 
 
-def test_a_sweep_removes_what_a_delete_left_in_the_bucket(alice: Caller, bucket: Any) -> None:
+def test_a_run_deletes_what_a_deletion_left_in_the_bucket(alice: Caller, bucket: Any) -> None:
     g, _ = put_in(alice, "failed")
     Generation.objects.filter(pk=g.pk).update(deleted_at=timezone.now() - timedelta(hours=1))
     objects.put(f"{object_keys.video_prefix(g)}1.mp4", b"left", "video/mp4")
@@ -147,25 +150,23 @@ def test_a_sweep_removes_what_a_delete_left_in_the_bucket(alice: Caller, bucket:
 
 
 @pytest.mark.parametrize("threads", [1, 4, 100], ids=lambda threads: f"{threads} threads")
-def test_who_has_polls_waiting_looks_again_as_soon_as_half_of_those_begun_are_done(
-    threads: int, monkeypatch: Any
-) -> None:
-    monkeypatch.setattr(loop, "SHORT", 30.0)
-    monkeypatch.setattr(loop, "LOOK_EVERY", 30.0)
+def test_with_polls_due_the_next_iteration_comes_when_half_of_the_pool_is_free(threads: int, monkeypatch: Any) -> None:
+    monkeypatch.setattr(loop, "MAX_WAIT_SECONDS", 30.0)
+    monkeypatch.setattr(loop, "ITERATION_SECONDS", 30.0)
     may_end = threading.Semaphore(0)
-    with loop._crew("poll", threads, loop.POLLS_AHEAD * threads, lambda _: may_end.acquire()) as polling:
-        half, rested = loop._batch(polling), threading.Event()
-        polling.begin(range(polling.size - half + 1))  # with one more done there is room for half as many
+    with open_pool("poll", threads, loop.POLLS_PER_THREAD * threads, lambda _: may_end.acquire()) as pool:
+        half, waited = loop._min_claim(pool), threading.Event()
+        pool.start(range(pool.size - half + 1))  # with one more finished, half of the pool is free
 
-        def rest() -> None:
-            loop._rest(set(), polling, loop.PollBatch(), hurry=True)
-            rested.set()
+        def wait() -> None:
+            loop._wait(set(), pool, PollBatch(), want_polls=True)
+            waited.set()
 
-        looking = threading.Thread(target=rest)
-        looking.start()
-        assert not rested.wait(0.2)
+        thread = threading.Thread(target=wait)
+        thread.start()
+        assert not waited.wait(0.2)
         may_end.release()
-        assert rested.wait(10)
-        rest()  # there is room still
-        may_end.release(polling.size)
-        looking.join()
+        assert waited.wait(10)
+        wait()  # half of the pool is still free
+        may_end.release(pool.size)
+        thread.join()

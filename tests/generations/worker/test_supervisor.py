@@ -66,7 +66,7 @@ def test_another_run_is_woken_when_those_awake_do_not_keep_up(alice: Caller, set
     g = make_generation(alice)
     Generation.objects.filter(pk=g.pk).update(due_at=timezone.now() - timedelta(seconds=3))
     assert wakeups.take_slot()
-    assert not wakeups.ring()
+    assert not wakeups.wake_worker()
     supervisor.replace_lost_wakeup()
     assert count_wakeups() == 1
     assert wakeups.take_slot()

@@ -1,4 +1,4 @@
-"""Every list and page of the panel shows the mode of a row as the word "live" or "test", never as an icon."""
+"""Every list and page of the panel shows a row's mode as the word "live" or "test"."""
 
 import re
 from typing import Any

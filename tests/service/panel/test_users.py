@@ -1,4 +1,4 @@
-"""What each role may open and do in the panel: a table, and every address of the panel against it."""
+"""The permissions of each role: every address of the panel is compared with a table."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,57 +14,66 @@ from generations.reports import worker_hosts
 from tenants.models import ApiKey, AuditEntry, LedgerEntry, Tenant
 from tests.http_client import Client
 from tests.support.factories import Caller, make_generation
+from tests.support.panel import log_in
 from tests.support.webhooks import make_endpoint
 
 pytestmark = pytest.mark.one_database
 
-EVERYBODY = ("viewer", "support", "billing", "owner")
-OPS, ACTS, MONEY, OWNER, NOBODY = (
+ALL_ROLES = ("viewer", "support", "billing", "owner")
+GENERATION_READERS, ACTION_ROLES, BILLING_ROLES, OWNER_ROLE, NO_ROLE = (
     ("viewer", "support", "owner"),
     ("support", "owner"),
     ("billing", "owner"),
     ("owner",),
     (),
 )
-AUDIT = ("support", "billing", "owner")
+AUDIT_READERS = ("support", "billing", "owner")
 
-# Which pages of a model each role may open: its list and its rows; Django's own add; all others by name.
+# The roles that may open the pages of each model. "view" is the list and the page of a row; others go by name.
 TABLE: dict[str, dict[str, tuple[str, ...]]] = {
     "generations_generation": {
-        "view": OPS,
-        "video": OPS,
-        "history": AUDIT,
-        **dict.fromkeys(("attach", "resubmit", "release", "give_up", "cancel", "run_now", "retry_copy"), ACTS),
-        **dict.fromkeys(("fail", "rerun", "delete_files"), ACTS),
+        "view": GENERATION_READERS,
+        "video": GENERATION_READERS,
+        "history": AUDIT_READERS,
+        **dict.fromkeys(("attach", "resubmit", "release", "give_up", "cancel", "run_now", "retry_copy"), ACTION_ROLES),
+        **dict.fromkeys(("fail", "rerun", "delete_files"), ACTION_ROLES),
     },
-    "generations_seedrecord": {"view": OPS, "history": OPS, "export": OPS},
+    "generations_seedrecord": {"view": GENERATION_READERS, "history": GENERATION_READERS, "export": GENERATION_READERS},
     "generations_webhookendpoint": {
-        "view": OPS,
-        "history": AUDIT,
-        **dict.fromkeys(("make", "change_endpoint", "rotate", "disable", "enable", "remove"), ACTS),
+        "view": GENERATION_READERS,
+        "history": AUDIT_READERS,
+        **dict.fromkeys(("make", "change_endpoint", "rotate", "disable", "enable", "remove"), ACTION_ROLES),
     },
-    "generations_delivery": {"view": OPS, "history": AUDIT, "redeliver": ACTS},
-    "generations_pause": {"view": OPS, "history": OPS},
-    "generations_worker": {"view": OPS, "history": OPS},
+    "generations_delivery": {"view": GENERATION_READERS, "history": AUDIT_READERS, "redeliver": ACTION_ROLES},
+    "generations_pause": {"view": GENERATION_READERS, "history": GENERATION_READERS},
+    "generations_worker": {"view": GENERATION_READERS, "history": GENERATION_READERS},
     "tenants_tenant": {
-        "view": EVERYBODY,
-        "add": OWNER,
-        "history": AUDIT,
-        "create_key": OWNER,
-        **dict.fromkeys(("adjust", "suspend", "resume"), MONEY),
+        "view": ALL_ROLES,
+        "add": OWNER_ROLE,
+        "history": AUDIT_READERS,
+        "create_key": OWNER_ROLE,
+        **dict.fromkeys(("adjust", "suspend", "resume"), BILLING_ROLES),
     },
-    "tenants_apikey": {"view": EVERYBODY, "history": AUDIT, "change_limits": ACTS, "revoke": ACTS, "roll": OWNER},
-    "tenants_ledgerentry": {"view": MONEY, "history": MONEY},
-    "tenants_auditentry": {"view": AUDIT, "history": AUDIT},
-    "auth_user": {"view": OWNER, "add": OWNER, "history": OWNER, "password_change": OWNER},
-    "auth_group": {"view": OWNER, "history": OWNER},
+    "tenants_apikey": {
+        "view": ALL_ROLES,
+        "history": AUDIT_READERS,
+        "change_limits": ACTION_ROLES,
+        "revoke": ACTION_ROLES,
+        "roll": OWNER_ROLE,
+    },
+    "tenants_ledgerentry": {"view": BILLING_ROLES, "history": BILLING_ROLES},
+    "tenants_auditentry": {"view": AUDIT_READERS, "history": AUDIT_READERS},
+    "auth_user": {"view": OWNER_ROLE, "add": OWNER_ROLE, "history": OWNER_ROLE, "password_change": OWNER_ROLE},
+    "auth_group": {"view": OWNER_ROLE, "history": OWNER_ROLE},
 }
-# Nobody's in particular: of the login, or asked by a page that is open already, for what its user may see.
-OPEN = {"index", "login", "logout", "password_change", "password_change_done", "jsi18n", "view_on_site", "search"}
-OPEN |= {"autocomplete", "app_list", "second_factor"}
+# Pages of the login, and addresses that an open page calls for what its user may see.
+UNCHECKED = {"index", "login", "logout", "password_change", "password_change_done", "jsi18n", "view_on_site", "search"}
+UNCHECKED |= {"autocomplete", "app_list", "second_factor"}
 
 
 def names() -> Iterator[str]:
+    """Yield the names of all addresses under /admin/."""
+
     def walk(patterns: Any, path: str = "") -> Iterator[tuple[str | None, str]]:
         for pattern in patterns:
             here = path + str(pattern.pattern)
@@ -77,20 +86,21 @@ def names() -> Iterator[str]:
 
 
 def allowed(name: str) -> tuple[str, ...]:
+    """Return the roles that may open the address by the table."""
     [model] = [model for model in TABLE if name.startswith(f"{model}_")]
     page = name.removeprefix(f"{model}_")
-    known = TABLE[model]
+    roles = TABLE[model]
     if page in ("changelist", "change"):
-        return known["view"]
+        return roles["view"]
     if page in ("add", "delete"):
-        return known.get(page, NOBODY)
-    return known[page]
+        return roles.get(page, NO_ROLE)
+    return roles[page]
 
 
 @pytest.fixture
 def rows(alice: Caller, bucket: Any) -> dict[str, Any]:
-    """One of each, by the names of its pages."""
-    User.objects.create_user("somebody")
+    """Return one row of each model, by the prefix of the names of its pages."""
+    User.objects.create_user("another")
     g = make_generation(alice)
     facts = {
         "upstream_id": "up",
@@ -102,12 +112,12 @@ def rows(alice: Caller, bucket: Any) -> dict[str, Any]:
     }
     Generation.objects.filter(pk=g.pk).update(status="succeeded", due_at=None, **facts)
     endpoint = make_endpoint(alice)
-    kept = {"tenant": alice.tenant, "test": False, "type": "generation.succeeded", "due_at": timezone.now()}
-    Delivery.objects.create(endpoint=endpoint, message_id="evt_1", **kept)
+    columns = {"tenant": alice.tenant, "test": False, "type": "generation.succeeded", "due_at": timezone.now()}
+    Delivery.objects.create(endpoint=endpoint, message_id="evt_1", **columns)
     Pause.objects.create(upstream="live", since=timezone.now(), probe_at=timezone.now(), reason="no balance")
     worker_hosts.record_heartbeat()
-    found: list[Any] = [model._default_manager.order_by("pk").last() for model in MODELS]
-    return {f"{row._meta.app_label}_{row._meta.model_name}": row for row in found}
+    latest: list[Any] = [model._default_manager.order_by("pk").last() for model in MODELS]
+    return {f"{row._meta.app_label}_{row._meta.model_name}": row for row in latest}
 
 
 MODELS: list[Any] = [Generation, SeedRecord, WebhookEndpoint, Delivery, Pause, Worker]
@@ -115,38 +125,37 @@ MODELS += [Tenant, ApiKey, LedgerEntry, AuditEntry, User, Group]
 
 
 def member(role: str) -> Client:
+    """Return an HTTP client of a new staff user with the role."""
     user = User.objects.create_user(role, is_staff=True)
     user.groups.add(Group.objects.get(name=role))
-    http = Client()
-    http.force_login(user)
-    return http
+    return log_in(user)
 
 
-@pytest.mark.parametrize("role", EVERYBODY)
-def test_each_page_opens_to_whom_the_table_says(rows: dict[str, Any], role: str) -> None:
+@pytest.mark.parametrize("role", ALL_ROLES)
+def test_each_page_opens_to_the_roles_of_the_table(rows: dict[str, Any], role: str) -> None:
     http, wrong = member(role), []
     rows["auth_user"] = User.objects.get(username=role)
-    for name in sorted(set(names()) - OPEN):
+    for name in sorted(set(names()) - UNCHECKED):
         model = next(model for model in TABLE if name.startswith(f"{model}_"))
         has_row = not name.endswith(("_changelist", "_add", "_export", "_make"))
-        answer = http.get(reverse(f"admin:{name}", args=[rows[model].pk] if has_row else []))
-        if answer.status_code == 302 and answer["Location"].startswith("/admin/"):
-            answer = http.get(answer["Location"])
-        is_open = answer.status_code in (200, 302)
-        assert is_open or answer.status_code in (403, 404), name
+        response = http.get(reverse(f"admin:{name}", args=[rows[model].pk] if has_row else []))
+        if response.status_code == 302 and response["Location"].startswith("/admin/"):
+            response = http.get(response["Location"])
+        is_open = response.status_code in (200, 302)
+        assert is_open or response.status_code in (403, 404), name
         if is_open != (role in allowed(name)):
             wrong.append(name)
     assert wrong == []
 
 
-def test_the_table_has_each_page_of_the_panel() -> None:
-    for name in set(names()) - OPEN:
+def test_the_table_has_every_page_of_the_panel() -> None:
+    for name in set(names()) - UNCHECKED:
         allowed(name)
     assert {f"{model._meta.app_label}_{model._meta.model_name}" for model in admin.site._registry} == set(TABLE)
 
 
 @pytest.mark.parametrize(
-    ("role", "seen", "hidden"),
+    ("role", "visible", "hidden"),
     [
         ("viewer", {"Generations", "Seed log", "Workers", "Tenants"}, {"Ledger", "Audit log", "Users"}),
         ("support", {"Generations", "Deliveries", "Audit log"}, {"Ledger", "Users"}),
@@ -154,10 +163,10 @@ def test_the_table_has_each_page_of_the_panel() -> None:
         ("owner", {"Generations", "Ledger", "Users", "Roles"}, set()),
     ],
 )
-def test_the_sidebar_names_what_the_role_may_see(db: None, role: str, seen: set[str], hidden: set[str]) -> None:
+def test_the_sidebar_links_to_what_the_role_may_view(db: None, role: str, visible: set[str], hidden: set[str]) -> None:
     context = member(role).get("/admin/").context
     titles = {item["title"] for group in context["sidebar_navigation"] for item in group["items"]}
-    assert seen <= titles
+    assert visible <= titles
     assert not titles & hidden
 
 
@@ -172,7 +181,7 @@ def test_billing_reads_no_prompt(rows: dict[str, Any]) -> None:
         assert "a secret of the caller" not in http.get(path).content.decode()
 
 
-def test_an_owner_gives_roles_and_nothing_more(db: None) -> None:
+def test_an_owner_assigns_roles_and_nothing_more(db: None) -> None:
     http = member("owner")
     owner = User.objects.get(username="owner")
     form = {"username": "owner", "is_active": "on", "is_staff": "on", "date_joined_0": "2026-01-01"}
@@ -195,5 +204,5 @@ def test_an_owner_changes_no_superuser(db: None, page: str) -> None:
 
 
 def test_no_page_opens_what_a_queue_or_a_second_factor_holds(db: None) -> None:
-    shown = {model._meta.app_label for model in admin.site._registry}
-    assert shown == {"auth", "tenants", "generations"}
+    app_labels = {model._meta.app_label for model in admin.site._registry}
+    assert app_labels == {"auth", "tenants", "generations"}

@@ -108,7 +108,7 @@ def test_no_template_needs_an_inline_style_or_script() -> None:
 
 
 def test_a_browser_may_send_the_panels_own_forms(client: Client) -> None:
-    """With no-referrer a browser would send `Origin: null`, which the CSRF check refuses."""
+    """A browser sends `Origin: null` under the policy no-referrer, and the CSRF check refuses that."""
     assert client.get("/admin/login/")["Referrer-Policy"] == "same-origin"
 
 

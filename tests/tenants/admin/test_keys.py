@@ -14,7 +14,7 @@ from tests.support.panel import log_in_staff
 from tests.tenants.admin.forms import KEY, SCOPES, SCRIPT, address, audit_entries, create_key, limits_form
 
 
-def test_a_new_key_works_and_is_shown_once(
+def test_a_new_key_works_and_appears_on_one_page_only(
     admin_client: Client, alice: Caller, caplog: pytest.LogCaptureFixture
 ) -> None:
     response = create_key(admin_client, alice.tenant, label="batch", per_day="7", usd_per_month="0.5")

@@ -76,7 +76,7 @@ def test_a_taken_name_or_a_missing_reason_creates_no_tenant(admin_client: Client
     assert [tenant.name for tenant in Tenant.objects.all()] == ["alice"]
 
 
-def test_a_refusal_of_the_action_is_shown_on_the_form(admin_client: Client, alice: Caller) -> None:
+def test_the_form_shows_why_the_action_was_refused(admin_client: Client, alice: Caller) -> None:
     response = admin_client.post(address("tenant_change", alice.tenant), tenant_form(name="zero\u200bwidth"))
     assert "1 to 100 printable characters" in response.content.decode()
 

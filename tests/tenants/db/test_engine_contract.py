@@ -1,4 +1,4 @@
-"""What every engine owes, one suite for all: `make test` runs it against SQLite, `make postgres` against PostgreSQL."""
+"""One suite for every engine: `make test` runs the tests against SQLite, `make postgres` against PostgreSQL."""
 
 import re
 import threading
@@ -28,10 +28,11 @@ INSERT = "INSERT INTO tenants_window (tenant_id, kind, starts_at, used) VALUES (
 
 
 def window(tenant: Tenant, kind: str = "per_day", used: int = 0) -> Statement:
+    """Return the INSERT of a window that starts at NOON."""
     return Statement(INSERT, [tenant.pk, kind, engine.adapt(NOON), used])
 
 
-def test_every_operation_is_answered_by_each_engine() -> None:
+def test_each_engine_implements_every_operation() -> None:
     assert {type(engine)} <= set(ENGINES.values())
     for kind in ENGINES.values():
         assert not kind.__abstractmethods__
@@ -70,7 +71,7 @@ def test_write_is_part_of_a_callers_transaction(alice: Caller) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_write_by_itself_is_kept_at_once(alice: Caller) -> None:
+def test_write_by_itself_is_committed_at_once(alice: Caller) -> None:
     engine.write(*window(alice.tenant))
     connection.close()
     assert Window.objects.get().used == 0
@@ -80,7 +81,7 @@ def test_write_by_itself_is_kept_at_once(alice: Caller) -> None:
 
 
 def plan(tenant: Tenant, **changed: Any) -> Plan:
-    """A window is written, the tenant itself is required and is the holder, and its day's counter is charged."""
+    """Return a plan that writes a window and charges the day's counter. The tenant is required row and holder."""
     parts: dict[str, Any] = {
         "writes": [window(tenant, "in_flight")],
         "required": Statement("SELECT id FROM tenants_tenant WHERE id = %s", [tenant.pk]),
@@ -101,7 +102,8 @@ def plan(tenant: Tenant, **changed: Any) -> Plan:
     return Plan(**{**parts, **changed})
 
 
-def written() -> dict[str, int]:
+def stored_windows() -> dict[str, int]:
+    """Return what is used in each stored window, by kind."""
     return dict(Window.objects.values_list("kind", "used"))
 
 
@@ -118,56 +120,60 @@ REFUSED: list[Callable[[Tenant], dict[str, Any]]] = [
 
 @pytest.mark.parametrize("within", [True, False], ids=["in a caller's transaction", "by itself"])
 class TestPlan:
+    """A plan is committed as a whole, or leaves nothing."""
+
     pytestmark = pytest.mark.django_db(transaction=True)
 
     @pytest.fixture(autouse=True)
     def _day(self, alice: Caller) -> None:
+        """Insert the window of the day."""
         engine.run(*window(alice.tenant))
 
-    def run(self, within: bool, asked: Plan) -> list[Any] | None:
+    def run(self, within: bool, plan: Plan) -> list[Any] | None:
+        """Run the plan by itself, or within a transaction."""
         if not within:
-            return engine.run_plan(asked)
+            return engine.run_plan(plan)
         with transaction.atomic():
-            rows = engine.run_plan(asked)
-            assert engine.run("SELECT 7", []) == [(7,)]  # the caller's transaction goes on
+            rows = engine.run_plan(plan)
+            assert engine.run("SELECT 7", []) == [(7,)]  # the caller's transaction is still usable
         return rows
 
-    def test_is_kept_where_all_holds(self, alice: Caller, within: bool) -> None:
+    def test_is_committed_if_every_condition_holds(self, alice: Caller, within: bool) -> None:
         rows = self.run(within, plan(alice.tenant))
         assert [tuple(row) for row in rows or []] == [("per_day", 1)]
-        assert written() == {"in_flight": 0, "per_day": 1}
+        assert stored_windows() == {"in_flight": 0, "per_day": 1}
 
     @pytest.mark.parametrize("changed", REFUSED)
-    def test_leaves_nothing_where_a_condition_does_not_hold(self, alice: Caller, within: bool, changed: Any) -> None:
+    def test_leaves_nothing_if_a_condition_does_not_hold(self, alice: Caller, within: bool, changed: Any) -> None:
         assert self.run(within, plan(alice.tenant, **changed(alice.tenant))) is None
-        assert written() == {"per_day": 0}
+        assert stored_windows() == {"per_day": 0}
 
-    def test_leaves_nothing_where_a_counter_has_no_capacity(self, alice: Caller, within: bool) -> None:
+    def test_leaves_nothing_if_a_counter_has_no_capacity(self, alice: Caller, within: bool) -> None:
         Window.objects.update(used=2)
         assert self.run(within, plan(alice.tenant)) is None
-        assert written() == {"per_day": 2}
+        assert stored_windows() == {"per_day": 2}
 
-    def test_leaves_nothing_where_a_write_is_refused(self, alice: Caller, within: bool) -> None:
+    def test_leaves_nothing_if_a_write_is_refused(self, alice: Caller, within: bool) -> None:
         with pytest.raises(IntegrityError):
             self.run(within, plan(alice.tenant, writes=[window(alice.tenant, "in_flight"), window(alice.tenant)]))
         connection.close_if_unusable_or_obsolete()
-        assert written() == {"per_day": 0}
+        assert stored_windows() == {"per_day": 0}
 
-    def test_that_comes_after_a_refused_one_is_kept(self, alice: Caller, within: bool) -> None:
+    def test_after_a_refused_plan_is_committed(self, alice: Caller, within: bool) -> None:
         assert self.run(within, plan(alice.tenant, counters_count=2)) is None
         assert self.run(within, plan(alice.tenant)) is not None
-        assert written() == {"in_flight": 0, "per_day": 1}
+        assert stored_windows() == {"in_flight": 0, "per_day": 1}
 
 
 @pytest.mark.django_db(transaction=True)
-def test_plans_at_one_moment_never_take_more_than_there_is(alice: Caller) -> None:
+def test_concurrent_plans_never_exceed_the_capacity(alice: Caller) -> None:
     engine.run(*window(alice.tenant))
-    kept = list[Any]()
+    results = list[Any]()
 
     def run(number: int) -> None:
         writes = [Statement(INSERT, [alice.tenant.pk, f"kind {number}", engine.adapt(NOON), 0])]
         try:
-            kept.append(engine.run_plan(plan(alice.tenant, writes=writes)))
+            results.append(engine.run_plan(plan(alice.tenant, writes=writes)))
         finally:
             connection.close()
 
@@ -176,32 +182,32 @@ def test_plans_at_one_moment_never_take_more_than_there_is(alice: Caller) -> Non
         thread.start()
     for thread in threads:
         thread.join()
-    assert len([rows for rows in kept if rows is not None]) == 2
-    assert written()["per_day"] == 2
-    assert len(written()) == 1 + 2
+    assert len([rows for rows in results if rows is not None]) == 2
+    assert stored_windows()["per_day"] == 2
+    assert len(stored_windows()) == 1 + 2
 
 
 # -- texts and values -----------------------------------------------------------------------------------------------
 
 
-def test_locking_gives_the_same_rows(alice: Caller) -> None:
+def test_with_row_locks_selects_the_same_rows(alice: Caller) -> None:
     with transaction.atomic():
         sql = engine.with_row_locks("SELECT name FROM tenants_tenant WHERE id = %s ORDER BY id")
         assert engine.run(sql, [alice.tenant.pk]) == [("alice",)]
 
 
-def test_table_of_gives_its_rows_back() -> None:
+def test_table_of_rows_returns_its_rows() -> None:
     rows = [(uuid4(), number, NOON + timedelta(days=number), -number) for number in range(5)]
     sql, values = engine.table_of_rows(("uuid", "bigint", "timestamptz", "bigint"), rows)
-    found = engine.run(f"WITH given (id, number, at, other) AS ({sql}) SELECT * FROM given ORDER BY number", values)
-    assert [tuple(row) for row in found] == [tuple(engine.adapt(value) for value in row) for row in rows]
+    table = engine.run(f"WITH sent (id, number, at, other) AS ({sql}) SELECT * FROM sent ORDER BY number", values)
+    assert [tuple(row) for row in table] == [tuple(engine.adapt(value) for value in row) for row in rows]
 
 
 def test_typed_values_compare_as_their_type(alice: Caller) -> None:
     engine.run(*window(alice.tenant))
     row = f"({engine.typed_placeholder('text')}, {engine.typed_placeholder('timestamptz')})"
-    sql = f"WITH given (kind, at) AS (VALUES {row}) SELECT count(*) FROM tenants_window JOIN given "
-    sql += "ON tenants_window.kind = given.kind AND tenants_window.starts_at = given.at"
+    sql = f"WITH sent (kind, at) AS (VALUES {row}) SELECT count(*) FROM tenants_window JOIN sent "
+    sql += "ON tenants_window.kind = sent.kind AND tenants_window.starts_at = sent.at"
     assert engine.run(sql, ["per_day", engine.adapt(NOON)]) == [(1,)]
 
 
@@ -217,14 +223,14 @@ def test_typed_values_compare_as_their_type(alice: Caller) -> None:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_an_adapter_gives_what_the_orm_would_send(field: Any, value: Any) -> None:
+def test_an_adapter_returns_what_the_orm_would_send(field: Any, value: Any) -> None:
     adapt = engine.adapter(field)
     sent = adapt(value) if adapt else value
     target = field.target_field if isinstance(field, ForeignKey) else field
     assert str(sent) == str(target.get_db_prep_save(value, connection))
 
 
-def test_adapt_leaves_alone_what_the_driver_knows() -> None:
+def test_adapt_does_not_change_what_the_driver_accepts() -> None:
     assert [engine.adapt(value) for value in (None, 7, "text")] == [None, 7, "text"]
 
 
@@ -234,7 +240,7 @@ def test_adapt_leaves_alone_what_the_driver_knows() -> None:
 @pytest.mark.parametrize(
     "names", [(), {"id", "due_at", "fencing_token", "status"}], ids=["all columns", "some columns"]
 )
-def test_claim_takes_the_oldest_due_and_counts_their_turn(alice: Caller, names: Any) -> None:
+def test_claim_takes_the_oldest_due_rows_and_increments_their_fencing_token(alice: Caller, names: Any) -> None:
     now = timezone.now()
     rows = [make_generation(alice, image=None, image_url="https://example.com/a.png") for _ in range(4)]
     for number, row in enumerate(rows):
@@ -258,27 +264,28 @@ def test_a_snapshot_sees_one_moment(alice: Caller) -> None:
         assert Window.objects.count() == 0
         other = threading.Thread(target=_write_and_close, args=[alice.tenant])
         other.start()
-        other.join(0.2)  # PostgreSQL has written it by then; SQLite lets it wait
+        other.join(0.2)  # PostgreSQL has written the window by then; SQLite makes the thread wait
         assert Window.objects.count() == 0
     other.join()
     assert Window.objects.count() == 1
 
 
 def _write_and_close(tenant: Tenant) -> None:
+    """Write a window and close the thread's connection."""
     try:
         engine.write(*window(tenant))
     finally:
         connection.close()
 
 
-def test_describe_says_which_database_it_is() -> None:
-    found = engine.describe()
-    assert found.sentence
-    assert found.one_host_only == (found.max_connections is None)
+def test_describe_names_the_database() -> None:
+    description = engine.describe()
+    assert description.sentence
+    assert description.one_host_only == (description.max_connections is None)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_release_connection_closes_it_but_in_a_transaction() -> None:
+def test_release_connection_closes_the_connection_except_in_a_transaction() -> None:
     connection.ensure_connection()
     with transaction.atomic():
         release_connection()
@@ -288,7 +295,7 @@ def test_release_connection_closes_it_but_in_a_transaction() -> None:
 
 
 @pytest.mark.one_database
-def test_the_writer_of_sqlite_is_another_one_for_another_process(monkeypatch: Any) -> None:
+def test_sqlite_has_another_writer_in_another_process(monkeypatch: Any) -> None:
     writer, here = sqlite.Writer(), connection
     monkeypatch.setattr(here, "is_in_memory_db", lambda: False, raising=False)
     first = writer.get(here)
@@ -298,7 +305,7 @@ def test_the_writer_of_sqlite_is_another_one_for_another_process(monkeypatch: An
 
 
 def _cut() -> None:
-    """Cut the connection as a restart of the server does to each that a web process keeps."""
+    """Cut the connection as a restart of the server cuts every pooled connection."""
     connection.ensure_connection()
     info: Any = connection.connection.info
     with psycopg.connect(info.dsn, autocommit=True) as other:
@@ -308,17 +315,19 @@ def _cut() -> None:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="a file is not cut off")
 class TestACutConnection:
-    def test_fails_no_statement_that_comes_first(self) -> None:
+    """A connection that a restart of the server has cut is replaced."""
+
+    def test_fails_no_first_statement(self) -> None:
         _cut()
         assert engine.run("SELECT 7", []) == [(7,)]
 
-    def test_that_the_driver_knows_of_fails_none_either(self) -> None:
+    def test_that_the_driver_has_closed_fails_no_statement(self) -> None:
         connection.ensure_connection()
         pooled: Any = connection.connection
         pooled.close()
         assert engine.run("SELECT 7", []) == [(7,)]
 
-    def test_fails_one_amid_a_transaction_and_none_after_it(self) -> None:
+    def test_fails_a_statement_inside_a_transaction_and_none_after(self) -> None:
         def twice() -> None:
             with transaction.atomic():
                 assert engine.run("SELECT 7", []) == [(7,)]
@@ -331,19 +340,19 @@ class TestACutConnection:
         assert engine.run("SELECT 7", []) == [(7,)]
 
 
-# -- the house ------------------------------------------------------------------------------------------------------
+# -- the other rooms ------------------------------------------------------------------------------------------------
 
 VENDOR_WORDS = re.compile(r"\.vendor\b|connection\.features|\bpsycopg\b|FOR (NO KEY )?UPDATE|SKIP LOCKED|IS_POSTGRESQL")
 PRODUCT = ("seedance_service", "tenants", "generations", "deploy")
 
 
 @pytest.mark.one_database
-def test_nothing_outside_of_this_package_knows_which_database_it_is() -> None:
+def test_no_module_outside_of_this_package_knows_which_database_it_is() -> None:
     files = [file for folder in PRODUCT for file in (Path(settings.BASE_DIR) / folder).rglob("*.py")]
-    asking = {
+    modules = {
         str(file.relative_to(settings.BASE_DIR))
         for file in files
         if "migrations" not in file.parts and file.parent.name != "db" and VENDOR_WORDS.search(file.read_text())
     }
-    assert asking == set()
+    assert modules == set()
     assert len(files) > 150

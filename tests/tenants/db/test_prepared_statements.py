@@ -1,4 +1,4 @@
-"""Statements by hand do what the ORM does; and what is remembered for a moment is remembered for no longer."""
+"""Prepared statements do what the ORM does; delayed wake-ups are sent as one."""
 
 import threading
 import time
@@ -27,6 +27,7 @@ BODY = {"image": "https://example.com/a.png", "resolution": "480p", "metadata": 
 
 
 def columns(row: Model, *but: str) -> dict[str, Any]:
+    """Return the row's columns except those in `but`."""
     return {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields if field.name not in but}
 
 
@@ -51,7 +52,7 @@ def test_an_insert_writes_what_the_orm_writes(alice: Caller, model: type[Model])
     assert made.pk
 
 
-def test_an_insert_takes_the_schemas_word_where_nothing_is_said(alice: Caller) -> None:
+def test_an_insert_uses_the_schemas_default_for_a_column_without_a_value(alice: Caller) -> None:
     facts: dict[str, Any] = {"duration": 5, "seed": 1, "price_micro": 0, "image_url": "https://example.com/a.png"}
     facts |= {"image": make_generation(alice).image, "due_at": timezone.now()}
     generation = Generation(tenant=alice.tenant, api_key=alice.key, **facts)
@@ -60,7 +61,7 @@ def test_an_insert_takes_the_schemas_word_where_nothing_is_said(alice: Caller) -
     assert columns(Generation.objects.get(pk=generation.pk)) == columns(generation)
 
 
-def test_what_the_database_refuses_is_djangos_error(alice: Caller) -> None:
+def test_a_refused_insert_raises_djangos_error(alice: Caller) -> None:
     generation = make_generation(alice)
     with pytest.raises(IntegrityError), transaction.atomic():
         engine.run(*Insert(Generation)(generation))
@@ -69,11 +70,11 @@ def test_what_the_database_refuses_is_djangos_error(alice: Caller) -> None:
 def test_a_select_finds_what_the_orm_finds(alice: Caller, bob: Caller) -> None:
     image = make_generation(alice).image
     g = make_generation(alice, image=image, last_image=None, metadata={"a": "b"}, image_url="https://example.com/ä.png")
-    with CaptureQueriesContext(connection) as asked:
+    with CaptureQueriesContext(connection) as queries:
         [found] = tenant_scope._select_own(g.pk, alice.tenant.pk, False)
         assert found.image == image
         assert found.last_image is None
-    assert len(asked) == 0  # all of it came with the statement itself
+    assert len(queries) == 0  # the statement itself read the images
     assert columns(found) == columns(Generation.objects.get(pk=g.pk))
     assert not found._state.adding
     assert (
@@ -88,14 +89,14 @@ def test_a_select_finds_what_the_orm_finds(alice: Caller, bob: Caller) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_of_many_rings_at_once_the_first_goes_out_and_one_more_for_the_rest(monkeypatch: Any) -> None:
-    monkeypatch.setattr(wakeups, "QUIET", 0.2)
+    monkeypatch.setattr(wakeups, "QUIET_SECONDS", 0.2)
     monkeypatch.setattr(leases, "WAKE_UP_LEASE", timedelta(0))  # each ring that is made goes out
-    assert wakeups.ring()
-    assert [wakeups.ring() for _ in range(50)] == [False] * 50
+    assert wakeups.wake_worker()
+    assert [wakeups.wake_worker() for _ in range(50)] == [False] * 50
     assert OrmQ.objects.count() == 1
     assert count_wakeups() == 2
     time.sleep(0.25)
-    assert wakeups.ring()
+    assert wakeups.wake_worker()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -103,10 +104,10 @@ def test_a_machine_without_threads_puts_no_ring_off(monkeypatch: Any) -> None:
     def no_thread(thread: Any) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(wakeups, "QUIET", 60.0)
+    monkeypatch.setattr(wakeups, "QUIET_SECONDS", 60.0)
     monkeypatch.setattr(leases, "WAKE_UP_LEASE", timedelta(0))
-    assert wakeups.ring()
+    assert wakeups.wake_worker()
     with monkeypatch.context() as full:
         full.setattr(threading.Thread, "start", no_thread)
-        assert [wakeups.ring() for _ in range(2)] == [True, True]  # each by itself
+        assert [wakeups.wake_worker() for _ in range(2)] == [True, True]  # each by itself
     assert OrmQ.objects.count() == 3

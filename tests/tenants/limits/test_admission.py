@@ -1,4 +1,4 @@
-"""An admission is one plan, whichever create of a minute it is, and whatever changes while it runs."""
+"""An admission is one plan, for the first and every later create of a window, and under concurrent changes."""
 
 import threading
 from collections.abc import Callable
@@ -30,29 +30,29 @@ OPS = Actor(name="t")
 
 @pytest.fixture
 def plans(monkeypatch: Any) -> list[bool]:
-    """Whether each plan that was run was kept."""
-    kept, run = list[bool](), engine.run_plan
+    """Record for each plan that is run whether it was committed."""
+    committed, run = list[bool](), engine.run_plan
 
-    def noted(plan: Any) -> Any:
+    def recording(plan: Any) -> Any:
         rows = run(plan)
-        kept.append(rows is not None)
+        committed.append(rows is not None)
         return rows
 
-    monkeypatch.setattr(engine, "run_plan", noted)
-    return kept
+    monkeypatch.setattr(engine, "run_plan", recording)
+    return committed
 
 
 def create(caller: Caller, **changed: Any) -> Any:
+    """Send a create and return the answer."""
     return caller.http.post("/v1/generations", {**BODY, **changed}, format="json")
 
 
 def columns(row: Model, *but: str) -> dict[str, Any]:
+    """Return the row's columns except those in `but`."""
     return {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields if field.name not in but}
 
 
-def test_the_first_create_of_a_window_goes_the_way_of_every_other_and_writes_the_same(
-    alice: Caller, plans: list[bool]
-) -> None:
+def test_the_first_create_of_a_window_writes_the_same_as_every_other(alice: Caller, plans: list[bool]) -> None:
     ids = [create(alice).json()["id"] for _ in range(3)]
     assert plans == [True, True, True]
     rows = [Generation.objects.get(pk=pk) for pk in ids]
@@ -66,7 +66,7 @@ def test_the_first_create_of_a_window_goes_the_way_of_every_other_and_writes_the
     assert Window.objects.get(kind="in_flight", api_key=None).used == 3
 
 
-def test_a_full_window_takes_all_of_it_back(alice: Caller, plans: list[bool]) -> None:
+def test_a_full_window_rolls_everything_back(alice: Caller, plans: list[bool]) -> None:
     Tenant.objects.filter(pk=alice.tenant.pk).update(per_day=2)
     assert [create(alice).status_code for _ in range(4)] == [202, 202, 429, 429]
     assert plans == [True, True, False, False]
@@ -87,41 +87,41 @@ def test_a_full_window_takes_all_of_it_back(alice: Caller, plans: list[bool]) ->
     ],
     ids=["suspended", "revoked", "tenant lowered", "key lowered", "tenant raised", "time zone"],
 )
-def test_a_change_that_comes_after_the_key_was_read_holds_for_the_admission(
+def test_a_change_after_the_key_was_read_takes_effect_in_the_admission(
     alice: Caller, plans: list[bool], monkeypatch: Any, change: Callable[[Caller], Any], status: int
 ) -> None:
     assert create(alice).status_code == 202
-    _just_before_it_is_run(monkeypatch, lambda: change(alice))
+    _change_before_the_plan_runs(monkeypatch, lambda: change(alice))
     assert create(alice).status_code == status
     assert plans == [True, False, *{202: [True], 429: [False]}.get(status, [])]
     assert reconcile.check(alice.tenant.pk) == []
 
 
-def _just_before_it_is_run(monkeypatch: Any, change: Callable[[], Any]) -> None:
-    """Let `change` come between the reading of an admission's key and its plan, once."""
+def _change_before_the_plan_runs(monkeypatch: Any, change: Callable[[], Any]) -> None:
+    """Run `change` between the reading of an admission's key and its plan, once."""
     ensure, done = counters.ensure_windows, list[bool]()
 
-    def changed(*args: Any) -> None:
+    def ensure_and_change(*args: Any) -> None:
         ensure(*args)
         if not done:
             done.append(True)
             change()
 
-    monkeypatch.setattr(counters, "ensure_windows", changed)
+    monkeypatch.setattr(counters, "ensure_windows", ensure_and_change)
 
 
-def test_an_input_image_that_is_given_up_meanwhile_is_stored_again(alice: Caller, plans: list[bool]) -> None:
+def test_an_input_image_that_is_deleted_at_the_same_time_is_stored_again(alice: Caller, plans: list[bool]) -> None:
     body = base64_of(image_bytes())
     assert create(alice, image=body).status_code == 202
-    keep = inputs.store
+    store = inputs.store
 
-    def given_up(*args: Any) -> Any:
-        found = keep(*args)
-        InputImage.objects.filter(pk=found.pk).update(gone_at=timezone.now())
-        inputs.store = keep
-        return found
+    def store_and_delete(*args: Any) -> Any:
+        image = store(*args)
+        InputImage.objects.filter(pk=image.pk).update(gone_at=timezone.now())
+        inputs.store = store
+        return image
 
-    inputs.store = given_up
+    inputs.store = store_and_delete
     answer = create(alice, image=body)
     assert answer.status_code == 202
     image = Generation.objects.get(pk=answer.json()["id"]).image
@@ -130,11 +130,11 @@ def test_an_input_image_that_is_given_up_meanwhile_is_stored_again(alice: Caller
     assert plans == [True, False, True]
 
 
-def test_a_window_that_was_deleted_behind_the_process_is_opened_again(alice: Caller, plans: list[bool]) -> None:
+def test_a_window_that_another_process_deleted_is_inserted_again(alice: Caller, plans: list[bool]) -> None:
     assert create(alice).status_code == 202
     Window.objects.filter(kind="requests_per_minute").delete()
     assert create(alice).status_code == 202
-    assert plans in ([True, False, True], [True, True])  # the second at the turn of a minute
+    assert plans in ([True, False, True], [True, True])  # the second where a new minute began
     assert Window.objects.filter(kind="requests_per_minute", api_key=None, used=1).exists()
 
 
@@ -145,18 +145,18 @@ def test_capacity_that_is_given_back_before_the_reason_is_read_admits(
     first = create(alice).json()["id"]
     read, done = counters.read_used, list[bool]()
 
-    def freed(*args: Any) -> Any:
+    def cancel_first(*args: Any) -> Any:
         if not done:
             done.append(True)
             assert alice.http.post(f"/v1/generations/{first}/cancel").status_code == 200
         return read(*args)
 
-    monkeypatch.setattr(counters, "read_used", freed)
+    monkeypatch.setattr(counters, "read_used", cancel_first)
     assert create(alice).status_code == 202
     assert plans == [True, False, True]
 
 
-def test_a_refusal_without_a_reason_ends_and_says_so(alice: Caller, monkeypatch: Any) -> None:
+def test_a_refusal_without_a_reason_ends_with_an_error(alice: Caller, monkeypatch: Any) -> None:
     runs = list[Any]()
     monkeypatch.setattr(engine, "run_plan", lambda plan: runs.append(plan))
     with pytest.raises(OperationalError, match="refused 10 times"):
@@ -173,7 +173,7 @@ def test_it_is_a_savepoint_of_a_callers_transaction(alice: Caller) -> None:
         make_generation(alice)
         with pytest.raises(LimitReached):
             make_generation(alice)
-        assert Generation.objects.count() == 1  # the transaction goes on
+        assert Generation.objects.count() == 1  # the transaction is still usable
         transaction.set_rollback(True)
     assert Generation.objects.count() == LedgerEntry.objects.count() == 0
 
@@ -183,10 +183,10 @@ def test_an_operators_rerun_is_one_plan_with_its_audit_entry(alice: Caller, plan
     from tenants.models import AuditEntry
 
     source = make_generation(alice, image=None, image_url=BODY["image"])
-    made = actions.rerun(Actor(name="ops", reason="asked for"), source)
+    rerun = actions.rerun(Actor(name="ops", reason="asked for"), source)
     assert plans == [True, True]
     entry = AuditEntry.objects.get(action="generation: rerun")
-    assert (entry.target, entry.changes["made"]) == (str(source.pk), str(made.pk))
+    assert (entry.target, entry.changes["made"]) == (str(source.pk), str(rerun.pk))
     alice.limit(in_flight=2)
     with pytest.raises(LimitReached):
         actions.rerun(Actor(name="ops", reason="once more"), source)
@@ -195,21 +195,24 @@ def test_an_operators_rerun_is_one_plan_with_its_audit_entry(alice: Caller, plan
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL has a writer for each connection")
 class TestOneWriter:
+    """On SQLite all threads of a process write by one connection."""
+
     @pytest.fixture
     def used(self, monkeypatch: Any) -> list[Any]:
-        """The connection of each row of a generation that is written."""
-        used, run_by = list[Any](), engine.run_on
+        """Record the connection that writes each generation's row."""
+        used, run_on = list[Any](), engine.run_on
 
-        def noted(by: Any, sql: str, values: Any) -> Any:
-            rows = run_by(by, sql, values)
+        def recording(by: Any, sql: str, values: Any) -> Any:
+            rows = run_on(by, sql, values)
             if sql.startswith('INSERT INTO "generations_generation"'):
                 used.append(by.connection)
             return rows
 
-        monkeypatch.setattr(engine, "run_on", noted)
+        monkeypatch.setattr(engine, "run_on", recording)
         return used
 
     def create(self, caller: Caller) -> None:
+        """Send a create, and close the connection of a thread."""
         try:
             assert create(caller).status_code == 202
         finally:
@@ -224,11 +227,11 @@ class TestOneWriter:
         for thread in threads:
             thread.join()
         assert len(used) == 1 + 8
-        assert len({id(one) for one in used}) == 1
+        assert len({id(writer) for writer in used}) == 1
         assert connection.connection is not used[0]
         assert Generation.objects.count() == LedgerEntry.objects.count() == 9
 
-    def test_it_is_opened_anew_as_often_as_any(self, alice: Caller, used: list[Any]) -> None:
+    def test_it_is_replaced_when_it_is_older_than_conn_max_age(self, alice: Caller, used: list[Any]) -> None:
         self.create(alice)
         engine._writer.get(connection).close_at = 0.0  # type: ignore[attr-defined]  # older than CONN_MAX_AGE
         self.create(alice)
@@ -236,19 +239,20 @@ class TestOneWriter:
         assert Generation.objects.count() == 2
 
 
-def test_intake_reads_a_changed_key_no_more_often_than_stated(alice: Caller, monkeypatch: Any) -> None:
-    tried = list[Any]()
+def test_intake_reads_a_changed_key_at_most_max_changes_times(alice: Caller, monkeypatch: Any) -> None:
+    attempts = list[Any]()
 
-    def changing(*args: Any) -> Any:
-        tried.append(args)
+    def refuse(*args: Any) -> Any:
+        attempts.append(args)
         raise admission.KeyChanged
 
-    monkeypatch.setattr(admission, "admit", changing)
+    monkeypatch.setattr(admission, "admit", refuse)
     with pytest.raises(admission.KeyChanged):
         create_generation(alice.key, GenerationRequest(**_fields()))
-    assert len(tried) == MAX_RETRIES + 1
+    assert len(attempts) == MAX_RETRIES + 1
 
 
 def _fields() -> dict[str, Any]:
+    """Return the fields of a GenerationRequest."""
     facts = {"image": BODY["image"], "resolution": "480p", "aspect_ratio": "16:9", "duration": 5}
     return {**facts, "prompt": "", "last_image": None, "camera_fixed": False, "seed": 1}

@@ -1,4 +1,4 @@
-"""When windows begin and end: in UTC, or in the tenant's own zone, over changes of its clock too."""
+"""Windows begin and end in the tenant's time zone, also when the clocks change there."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,6 +21,7 @@ BERLIN, AUCKLAND = ZoneInfo("Europe/Berlin"), ZoneInfo("Pacific/Auckland")
 
 
 def at(text: str) -> datetime:
+    """Return a time in UTC."""
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
@@ -40,14 +41,14 @@ def test_a_window_is_the_tenants_own_day_or_month(kind: Kind, zone: ZoneInfo, st
     assert (began, windows.end(kind, began, zone)) == (at(starts), at(ends))
 
 
-def test_what_is_in_flight_has_one_window_for_ever() -> None:
+def test_in_flight_has_one_window_for_ever() -> None:
     assert windows.start(Kind.IN_FLIGHT, at("2026-11-30 23:30"), BERLIN) == windows.EPOCH
     assert windows.end(Kind.IN_FLIGHT, windows.EPOCH, BERLIN) is None
 
 
 @pytest.mark.parametrize("zone", [BERLIN, AUCKLAND, ZoneInfo("America/Sao_Paulo"), ZoneInfo("Africa/Cairo")])
 def test_each_instant_of_two_years_lies_in_one_day_and_one_month(zone: ZoneInfo) -> None:
-    """Windows leave no gap and do not overlap, whatever the clocks do at midnight."""
+    """Windows leave no gap and do not overlap, even where the clocks change at midnight."""
     for kind in (Kind.PER_DAY, Kind.PER_MONTH):
         moment = at("2025-01-01 00:30")
         while moment < at("2027-01-01 00:00"):
@@ -60,7 +61,7 @@ def test_each_instant_of_two_years_lies_in_one_day_and_one_month(zone: ZoneInfo)
 
 
 @pytest.mark.parametrize(("micro", "text"), [(0, "0.000000"), (1, "0.000001"), (12_500_000, "12.500000")])
-def test_money_is_shown_exactly(micro: int, text: str) -> None:
+def test_money_is_formatted_exactly(micro: int, text: str) -> None:
     assert amounts.format_usd(micro) == text
     assert amounts.format_usd(-micro) == (f"-{text}" if micro else text)
     assert amounts.format_usd(2**62 + 1) == "4611686018427.387905"
@@ -74,7 +75,7 @@ def test_a_tenants_day_begins_at_its_own_midnight(alice: Caller) -> None:
     assert Window.objects.filter(kind="per_day", api_key=None, used=1).count() == 2
 
 
-def test_another_time_zone_does_not_begin_a_month_anew(alice: Caller) -> None:
+def test_another_time_zone_does_not_empty_the_month(alice: Caller) -> None:
     alice.limit(per_month=3)
     with time_machine.travel(at("2026-11-30 12:00"), tick=False):
         for _ in range(2):
@@ -89,7 +90,7 @@ def test_another_time_zone_does_not_begin_a_month_anew(alice: Caller) -> None:
         assert set(LedgerEntry.objects.filter(kind="adjust").values_list("amount_micro", flat=True)) == {0}
 
 
-def test_a_day_in_another_zone_counts_what_two_old_days_used_of_it(alice: Caller) -> None:
+def test_a_day_in_another_zone_counts_the_usage_of_both_old_days_that_it_overlaps(alice: Caller) -> None:
     alice.limit(per_day=4)
     for hour in ("2026-11-10 14:00", "2026-11-10 20:00", "2026-11-11 00:10"):
         with time_machine.travel(at(hour), tick=False):
@@ -101,28 +102,28 @@ def test_a_day_in_another_zone_counts_what_two_old_days_used_of_it(alice: Caller
         assert reconcile.check(tenant.pk) == []
 
 
-def test_a_create_under_way_while_the_zone_changes_counts_in_the_new_windows(
+def test_a_create_in_progress_while_the_zone_changes_counts_in_the_new_windows(
     alice: Caller, body: dict[str, Any]
 ) -> None:
-    """The key was read before the change: its charges are made out anew under the lock."""
+    """The key was read before the change, so its charges are computed again under the lock."""
     alice.limit(per_day=1)
     with time_machine.travel(at("2026-11-10 20:00"), tick=False):
         read_before = ApiKey.objects.select_related("tenant").get(pk=alice.key.pk)
         make_generation(alice)
         actions.change_tenant(ACTOR, alice.tenant, time_zone="Pacific/Kiritimati")
         with pytest.raises(LimitReached):
-            create.create_generation(read_before, wanted())
+            create.create_generation(read_before, generation_request())
         alice.limit(per_day=2)
-        assert create.create_generation(read_before, wanted()).generation.status == "queued"
+        assert create.create_generation(read_before, generation_request()).generation.status == "queued"
         assert reconcile.check(alice.tenant.pk) == []
 
 
-def wanted() -> GenerationRequest:
+def generation_request() -> GenerationRequest:
     picture = "https://pictures.example.com/a.png"
     return GenerationRequest(picture, "480p", "16:9", 5, prompt="", last_image=None, camera_fixed=False, seed=1)
 
 
-def test_old_minutes_are_deleted_and_nothing_else_is_missed(alice: Caller) -> None:
+def test_old_minutes_are_deleted_and_the_counters_still_agree_with_the_ledger(alice: Caller) -> None:
     now = at("2026-11-24 12:00")
     for hours in (5, 3, 0):
         with time_machine.travel(now - timedelta(hours=hours), tick=False):

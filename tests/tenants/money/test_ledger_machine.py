@@ -1,5 +1,6 @@
-"""A life of one tenant, drawn at random: after every step the counters are the fold of the ledger, and no limit is
-passed. The model beside it is a few sets and sums.
+"""Random histories of one tenant: after every step the counters agree with the ledger, and no limit is exceeded.
+
+The model that predicts the counters is a few sets and sums.
 """
 
 from collections import Counter
@@ -38,7 +39,9 @@ AMOUNTS = {"seconds_per_month": 5, "usd_per_month_micro": 88_209}
 LIMIT = st.one_of(st.none(), st.integers(0, 4))
 
 
-class Life(RuleBasedStateMachine):
+class History(RuleBasedStateMachine):
+    """What happens to one tenant, beside a model that predicts the counters."""
+
     def __init__(self) -> None:
         super().__init__()
         self.rolled_back = transaction.atomic()
@@ -46,57 +49,64 @@ class Life(RuleBasedStateMachine):
         self.clock = time_machine.travel(START, tick=False)
         self.travel = self.clock.start()
         self.alice = Caller("alice")
-        self.charged: dict[Any, list[windows.Charge]] = {}  # of what was admitted, by id
+        self.charged: dict[Any, list[windows.Charge]] = {}  # of each admitted generation, by id
         self.created: dict[Any, datetime] = {}
-        self.ended: dict[Any, str] = {}  # how it ended, by id
-        self.adjusted: list[tuple[datetime, datetime, int]] = []  # when, of which month, micro-USD
-        self.carried: Counter[tuple[bool, Kind, datetime]] = Counter()  # by a change of time zone
+        self.ended: dict[Any, str] = {}  # capture or release, by id
+        self.adjusted: list[tuple[datetime, datetime, int]] = []  # time, start of the month, micro-USD
+        self.carried: Counter[tuple[bool, Kind, datetime]] = Counter()  # by changes of the time zone
 
     def teardown(self) -> None:
         self.clock.stop()
         transaction.set_rollback(True)
         self.rolled_back.__exit__(None, None, None)
 
-    # What may happen to a tenant.
+    # The steps.
 
     @rule()
     def create(self) -> None:
+        """Create a generation, which is admitted unless a limit is full."""
         expected = self.full()
         try:
             with transaction.atomic():
-                made = make_generation(self.alice, created_at=timezone.now())
+                generation = make_generation(self.alice, created_at=timezone.now())
         except LimitReached:
-            assert expected, "it was refused although there was room"
+            assert expected, "it was refused although every limit had capacity"
             return
         assert not expected, f"it was admitted although {expected} was full"
-        charges = windows.charges(made.price_micro, made.duration, made.created_at, self.alice.tenant.zone)
-        self.charged[made.pk], self.created[made.pk] = charges, made.created_at
+        charges = windows.charges(
+            generation.price_micro, generation.duration, generation.created_at, self.alice.tenant.zone
+        )
+        self.charged[generation.pk], self.created[generation.pk] = charges, generation.created_at
 
-    @precondition(lambda self: self.live())
+    @precondition(lambda self: self.unfinished())
     @rule(pick=st.randoms(use_true_random=False))
     def succeed(self, pick: Any) -> None:
-        g = self.submitted(pick)
+        """Let a generation succeed."""
+        g = self.submit(pick)
         if g.status == "running":
             assert lifecycle.start_copying(g, None)
         assert lifecycle.mark_succeeded(g, VIDEO)
         self.ended[g.pk] = "capture"
 
-    @precondition(lambda self: self.live())
+    @precondition(lambda self: self.unfinished())
     @rule(pick=st.randoms(use_true_random=False))
     def start(self, pick: Any) -> None:
-        self.submitted(pick)
+        """Submit a generation."""
+        self.submit(pick)
 
-    @precondition(lambda self: self.live())
+    @precondition(lambda self: self.unfinished())
     @rule(pick=st.randoms(use_true_random=False))
     def fail(self, pick: Any) -> None:
-        g = self.one_live(pick)
+        """Let a generation fail."""
+        g = self.pick_unfinished(pick)
         assert lifecycle.fail(g, "code", "Why.")
         self.ended[g.pk] = "release"
 
-    @precondition(lambda self: self.live())
+    @precondition(lambda self: self.unfinished())
     @rule(pick=st.randoms(use_true_random=False))
     def cancel(self, pick: Any) -> None:
-        g = self.one_live(pick)
+        """Cancel a generation, which only succeeds before it is submitted."""
+        g = self.pick_unfinished(pick)
         cancelled = lifecycle.cancel(g, "by the caller")
         assert cancelled == (g.pk not in self.ended and self.was_queued(g))
         if cancelled:
@@ -105,6 +115,7 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: self.ended)
     @rule(pick=st.randoms(use_true_random=False))
     def end_twice(self, pick: Any) -> None:
+        """Try to end a generation that has ended."""
         pk = pick.choice(sorted(self.ended))
         g = Generation.objects.get(pk=pk)
         assert not lifecycle.fail(g, "code", "Why.")
@@ -114,14 +125,16 @@ class Life(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(Limits.NAMES), to=LIMIT, of_key=st.booleans())
     def limit(self, name: str, to: int | None, of_key: bool) -> None:
+        """Set a limit of the tenant or of the key."""
         value = None if to is None else to * AMOUNTS.get(name, 1)
         (self.alice.limit_key if of_key else self.alice.limit)(**{name: value})
 
     @rule(amount=st.sampled_from([50_000, -50_000, -88_209]))
     def adjust(self, amount: int) -> None:
+        """Adjust the month's bill; a credit above what was spent is refused."""
         now = timezone.now()
         month = windows.start(Kind.USD_PER_MONTH, now, self.alice.tenant.zone)
-        held = sum(88_209 for pk in self.live() if self.created[pk] >= month)
+        held = sum(88_209 for pk in self.unfinished() if self.created[pk] >= month)
         spent = self.used(Kind.USD_PER_MONTH, month, False) - held
         try:
             actions.adjust(Actor(name="ops", reason="why"), self.alice.tenant, amount)
@@ -132,7 +145,8 @@ class Life(RuleBasedStateMachine):
         self.adjusted.append((now, month, amount))
 
     @rule(name=st.sampled_from(["UTC", "Europe/Berlin", "Pacific/Auckland", "America/Los_Angeles"]))
-    def move_to(self, name: str) -> None:
+    def change_time_zone(self, name: str) -> None:
+        """Change the time zone, which carries usage over into the new windows."""
         now, old, new = timezone.now(), self.alice.tenant.zone, ZoneInfo(name)
         for kind in carry_over.KINDS:
             starts_at = windows.start(kind, now, new)
@@ -144,23 +158,27 @@ class Life(RuleBasedStateMachine):
         self.alice.tenant = self.alice.key.tenant
 
     @rule(step=st.sampled_from([timedelta(seconds=40), timedelta(minutes=1), timedelta(days=1), timedelta(days=31)]))
-    def time_goes_by(self, step: timedelta) -> None:
+    def pass_time(self, step: timedelta) -> None:
+        """Move the clock."""
         self.travel.shift(step)
 
-    # What always holds.
+    # The invariants.
 
     @invariant()
-    def the_counters_are_the_fold_of_the_ledger(self) -> None:
+    def the_counters_agree_with_the_ledger(self) -> None:
+        """`ledger check` finds no difference."""
         assert reconcile.check(self.alice.tenant.pk) == []
 
     @invariant()
-    def the_counters_are_the_models(self) -> None:
+    def the_counters_agree_with_the_model(self) -> None:
+        """Every counter has the value that the model predicts."""
         now = timezone.now()
-        for one in counters.usage_for_key(locks.lock_key(self.alice.key.pk), now):
-            assert one.used == self.used(one.kind, one.starts_at, one.is_of_key), one
+        for usage in counters.usage_for_key(locks.lock_key(self.alice.key.pk), now):
+            assert usage.used == self.used(usage.kind, usage.starts_at, usage.is_of_key), usage
 
     @invariant()
     def each_generation_has_one_hold_and_at_most_one_end(self) -> None:
+        """No generation is charged twice, or settled twice."""
         kinds = LedgerEntry.objects.exclude(kind="adjust").values_list("generation_id", "kind")
         expected = [(pk, "hold") for pk in self.charged] + list(self.ended.items())
         assert sorted(kinds) == sorted(expected)
@@ -168,41 +186,49 @@ class Life(RuleBasedStateMachine):
     # The model.
 
     def used(self, kind: Kind, starts_at: datetime, of_key: bool) -> int:
-        charged = [c for pk in self.kept(kind) for c in self.charged[pk] if (c.kind, c.starts_at) == (kind, starts_at)]
+        """Return what a window's counter should be."""
+        charged = [
+            c for pk in self.charging(kind) for c in self.charged[pk] if (c.kind, c.starts_at) == (kind, starts_at)
+        ]
         money = kind == Kind.USD_PER_MONTH and not of_key
         adjusted = sum(micro for _, month, micro in self.adjusted if money and month == starts_at)
         return sum(c.amount for c in charged) + adjusted + self.carried[of_key, kind, starts_at]
 
     def used_since(self, kind: Kind, since: datetime, of_key: bool) -> int:
+        """Return what was used of a kind from then on, without usage that was carried over."""
         charged = [
-            c for pk in self.kept(kind) for c in self.charged[pk] if c.kind == kind and self.created[pk] >= since
+            c for pk in self.charging(kind) for c in self.charged[pk] if c.kind == kind and self.created[pk] >= since
         ]
         money = kind == Kind.USD_PER_MONTH and not of_key
         return sum(c.amount for c in charged) + sum(micro for at, _, micro in self.adjusted if money and at >= since)
 
-    def kept(self, kind: Kind) -> list[Any]:
-        """The generations whose charge of that kind was not given back."""
-        back = {pk: ledger.RETURNED_KINDS[LedgerEntry.Kind(end)] for pk, end in self.ended.items()}
-        return [pk for pk in self.charged if kind not in back.get(pk, set())]
+    def charging(self, kind: Kind) -> list[Any]:
+        """Return the generations whose charge of that kind was not given back."""
+        returned = {pk: ledger.RETURNED_KINDS[LedgerEntry.Kind(end)] for pk, end in self.ended.items()}
+        return [pk for pk in self.charged if kind not in returned.get(pk, set())]
 
     def full(self) -> str:
-        """The first limit that has no room for one more, of the tenant or of its key."""
+        """Return the first limit without capacity for one more generation, or an empty text."""
         key = locks.lock_key(self.alice.key.pk)
         for charge in windows.charges(88_209, 5, timezone.now(), key.tenant.zone):
             for holder in (key.tenant, key):
-                most, used = windows.limit(holder, charge.kind), self.used(charge.kind, charge.starts_at, holder is key)
-                if most is not None and used + charge.amount > most:
+                limit = windows.limit(holder, charge.kind)
+                used = self.used(charge.kind, charge.starts_at, holder is key)
+                if limit is not None and used + charge.amount > limit:
                     return charge.kind.value
         return ""
 
-    def live(self) -> list[Any]:
+    def unfinished(self) -> list[Any]:
+        """Return the ids of the generations that have not ended."""
         return sorted(set(self.charged) - set(self.ended))
 
-    def one_live(self, pick: Any) -> Generation:
-        return Generation.objects.get(pk=pick.choice(self.live()))
+    def pick_unfinished(self, pick: Any) -> Generation:
+        """Return a random generation that has not ended."""
+        return Generation.objects.get(pk=pick.choice(self.unfinished()))
 
-    def submitted(self, pick: Any) -> Generation:
-        g = self.one_live(pick)
+    def submit(self, pick: Any) -> Generation:
+        """Return a random generation that is submitted and has not ended; submit it if it is queued."""
+        g = self.pick_unfinished(pick)
         if g.status == "queued":
             attempt = lifecycle.start_submitting(g)
             assert attempt is not None
@@ -210,18 +236,19 @@ class Life(RuleBasedStateMachine):
         return g
 
     def was_queued(self, g: Generation) -> bool:
+        """Return whether the generation was never submitted."""
         return not g.attempts.exists()
 
 
 @pytest.mark.django_db
-def test_whatever_happens_the_books_balance_and_no_limit_is_passed() -> None:
+def test_in_every_history_the_books_balance_and_no_limit_is_exceeded() -> None:
     run_state_machine_as_test(
-        Life,
+        History,
         settings=settings(
             max_examples=15,
             stateful_step_count=30,
             deadline=None,
-            derandomize=True,  # the same lives in each run: what fails here fails at home
+            derandomize=True,  # the same histories in each run: what fails in CI fails locally
             database=None,
             phases=[Phase.generate, Phase.shrink],
             suppress_health_check=list(HealthCheck),

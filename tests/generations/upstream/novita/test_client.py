@@ -1,4 +1,4 @@
-"""The upstream's door: what each answer on the wire means."""
+"""Calls to Novita over a socket: the outcome of each answer on the wire."""
 
 import time
 from typing import Any
@@ -6,19 +6,22 @@ from typing import Any
 import pytest
 
 from generations import leases
+from generations.upstream import outcomes
 from generations.upstream.errors import UpstreamError
+from generations.upstream.novita import answers
 from generations.upstream.novita import client as novita
 from tests.support.upstream import Upstream, as_json, refusal, task
 
 PATH = "/v3/async/seedance-v1-lite-i2v"
 
 
-def submit() -> novita.Submitted:
+def submit() -> outcomes.SubmitOutcome:
+    """Submit a request to the scripted upstream."""
     return novita.submit(novita.account(test=False), PATH, {"seed": 7})
 
 
 def test_a_task_id_means_created(upstream: Upstream) -> None:
-    assert submit() == novita.Created("upstream-1")
+    assert submit() == outcomes.Created("upstream-1")
     assert upstream.submits == [{"seed": 7}]
     assert upstream.keys == {"Bearer upstream-key-of-the-tests"}
 
@@ -37,13 +40,13 @@ def test_a_task_id_means_created(upstream: Upstream) -> None:
 )
 def test_the_callers_content_is_refused_for_good(upstream: Upstream, reason: str) -> None:
     upstream.on_submit = refusal(400, reason)
-    assert submit() == novita.Refused(reason, f"about {reason}")
+    assert submit() == outcomes.Refused(reason, f"about {reason}")
 
 
 @pytest.mark.parametrize("reason", ["CREATE_TASK_FAILED", "BILLING_FAILED", "TASK_FAILED"])
 def test_a_broken_create_in_the_envelope_is_not_sent_again(upstream: Upstream, reason: str) -> None:
     upstream.on_submit = refusal(500, reason)
-    assert isinstance(submit(), novita.Refused)
+    assert isinstance(submit(), outcomes.Refused)
 
 
 @pytest.mark.parametrize(
@@ -61,23 +64,23 @@ def test_a_broken_create_in_the_envelope_is_not_sent_again(upstream: Upstream, r
         (429, "RATE_LIMIT_EXCEEDED"),
     ],
 )
-def test_our_accounts_trouble_is_never_the_callers(upstream: Upstream, status: int, reason: str) -> None:
+def test_an_error_of_our_account_is_never_the_callers(upstream: Upstream, status: int, reason: str) -> None:
     upstream.on_submit = refusal(status, reason)
     outcome = submit()
-    assert isinstance(outcome, novita.NotCreated)
+    assert isinstance(outcome, outcomes.NotCreated)
     assert reason in outcome.reason
 
 
 @pytest.mark.parametrize("status", [408, 409, 418, 499])
 def test_a_refusal_that_does_not_say_whether_it_was_created_is_in_doubt(upstream: Upstream, status: int) -> None:
     upstream.on_submit = refusal(status, "SOMETHING_NEW")
-    assert isinstance(submit(), novita.InDoubt)
+    assert isinstance(submit(), outcomes.InDoubt)
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
-def test_a_reason_that_the_page_does_not_name_is_of_that_request_alone(upstream: Upstream, status: int) -> None:
+def test_an_undocumented_reason_concerns_that_request_alone(upstream: Upstream, status: int) -> None:
     upstream.on_submit = refusal(status, "SOMETHING_NEW")
-    assert submit() == novita.Refused("SOMETHING_NEW", "about SOMETHING_NEW")
+    assert submit() == outcomes.Refused("SOMETHING_NEW", "about SOMETHING_NEW")
 
 
 @pytest.mark.parametrize(
@@ -87,40 +90,40 @@ def test_a_reason_that_the_page_does_not_name_is_of_that_request_alone(upstream:
         ("", None),
         ("soon", None),
         ("²", None),
-        ("99999999", novita.LONGEST_WAIT),
-        ("Wed, 21 Oct 2099 07:28:00 GMT", novita.LONGEST_WAIT),
+        ("99999999", answers.MAX_RETRY_AFTER_SECONDS),
+        ("Wed, 21 Oct 2099 07:28:00 GMT", answers.MAX_RETRY_AFTER_SECONDS),
         ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
         ("Mon, 01 Jan 99999 00:00:00 GMT", None),
     ],
 )
-def test_the_upstreams_wish_to_wait_is_known(upstream: Upstream, value: str, seconds: float | None) -> None:
+def test_a_retry_after_is_read_in_every_format(upstream: Upstream, value: str, seconds: float | None) -> None:
     upstream.on_submit = refusal(429, "RATE_LIMIT_EXCEEDED", **{"Retry-After": value.encode().decode("latin-1")})
     outcome = submit()
-    assert isinstance(outcome, novita.NotCreated)
+    assert isinstance(outcome, outcomes.NotCreated)
     assert outcome.retry_after == seconds
 
 
-def test_a_route_that_is_gone_is_our_trouble(upstream: Upstream) -> None:
+def test_a_removed_route_is_not_the_callers_fault(upstream: Upstream) -> None:
     upstream.on_submit = 404, {}, b"404 route not found"
-    assert isinstance(submit(), novita.NotCreated)
+    assert isinstance(submit(), outcomes.NotCreated)
 
 
 @pytest.mark.parametrize("key", ["", "with a\nline"])
-def test_a_key_that_no_header_can_carry_is_surely_not_created(upstream: Upstream, settings: Any, key: str) -> None:
+def test_with_a_key_that_no_header_can_carry_nothing_is_created(upstream: Upstream, settings: Any, key: str) -> None:
     settings.NOVITA_API_KEY = key
-    assert isinstance(submit(), novita.NotCreated)
+    assert isinstance(submit(), outcomes.NotCreated)
     assert upstream.submits == []
 
 
-def test_what_no_database_can_store_is_taken_out_of_the_upstreams_words(upstream: Upstream) -> None:
+def test_a_nul_that_no_database_can_store_is_removed_from_the_upstreams_text(upstream: Upstream) -> None:
     body = {"code": 400, "reason": "ILLEGAL_PROMPT", "message": "a\0b", "metadata": {}}
     upstream.on_submit = as_json(body, 400)
-    assert submit() == novita.Refused("ILLEGAL_PROMPT", "ab")
+    assert submit() == outcomes.Refused("ILLEGAL_PROMPT", "ab")
     upstream.on_poll = task("TASK_STATUS_FAILED", reason="c\0d")
-    assert novita.poll(novita.account(test=False), "upstream-1") == novita.Failed("cd")
+    assert novita.get_task(novita.account(test=False), "upstream-1") == outcomes.Failed("cd")
 
 
-def test_a_poll_that_drips_meets_its_deadline(upstream: Upstream, monkeypatch: Any) -> None:
+def test_a_poll_whose_answer_drips_ends_at_its_time_limit(upstream: Upstream, monkeypatch: Any) -> None:
     monkeypatch.setattr(leases, "POLL_CALL_SECONDS", 0.3)
 
     def drip(handler: Any) -> None:
@@ -135,23 +138,24 @@ def test_a_poll_that_drips_meets_its_deadline(upstream: Upstream, monkeypatch: A
     upstream.on_poll = drip
     started = time.monotonic()
     with pytest.raises(UpstreamError):
-        novita.poll(novita.account(test=False), "upstream-1")
+        novita.get_task(novita.account(test=False), "upstream-1")
     assert time.monotonic() - started < 3
 
 
-def test_a_kept_connection_has_a_new_deadline_with_each_poll(upstream: Upstream, monkeypatch: Any) -> None:
+def test_a_pooled_connection_has_a_new_time_limit_with_each_poll(upstream: Upstream, monkeypatch: Any) -> None:
     monkeypatch.setattr(leases, "POLL_CALL_SECONDS", 0.9)
     for _ in range(3):
-        assert novita.poll(novita.account(test=False), "upstream-1") == novita.Rendering(40)
+        assert novita.get_task(novita.account(test=False), "upstream-1") == outcomes.Rendering(40)
         time.sleep(0.5)
 
 
-def test_a_refused_connection_is_surely_not_created(settings: Any) -> None:
+def test_with_a_refused_connection_nothing_is_created(settings: Any) -> None:
     settings.NOVITA_BASE_URL = "http://127.0.0.1:9"
-    assert isinstance(submit(), novita.NotCreated)
+    assert isinstance(submit(), outcomes.NotCreated)
 
 
 def cut_short(handler: Any) -> None:
+    """Announce 100 bytes, send six and close the connection."""
     handler.wfile.write(b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"task')
     handler.close_connection = True
 
@@ -182,11 +186,11 @@ def cut_short(handler: Any) -> None:
 )
 def test_everything_else_is_in_doubt_and_sent_once(upstream: Upstream, answer: Any) -> None:
     upstream.on_submit = answer
-    assert isinstance(submit(), novita.InDoubt)
+    assert isinstance(submit(), outcomes.InDoubt)
     assert len(upstream.submits) == 1
 
 
-def test_a_submit_that_hangs_meets_its_deadline_and_is_in_doubt(upstream: Upstream, monkeypatch: Any) -> None:
+def test_a_submit_that_hangs_ends_at_its_time_limit_and_is_in_doubt(upstream: Upstream, monkeypatch: Any) -> None:
     monkeypatch.setattr(leases, "SUBMIT_CALL_SECONDS", 0.3)
 
     def hang(handler: Any) -> None:
@@ -195,28 +199,28 @@ def test_a_submit_that_hangs_meets_its_deadline_and_is_in_doubt(upstream: Upstre
             time.sleep(0.02)
 
     upstream.on_submit = hang
-    assert isinstance(submit(), novita.InDoubt)
+    assert isinstance(submit(), outcomes.InDoubt)
 
 
 @pytest.mark.parametrize(
-    ("answer", "seen"),
+    ("answer", "outcome"),
     [
-        (task("TASK_STATUS_QUEUED"), novita.Rendering(0)),
-        (task("TASK_STATUS_PROCESSING", progress=40), novita.Rendering(40)),
-        (task("TASK_STATUS_PROCESSING", progress="55"), novita.Rendering(55)),
-        (task("TASK_STATUS_PROCESSING", progress=100), novita.Rendering(99)),
-        (task("TASK_STATUS_PROCESSING", progress=None), novita.Rendering(0)),
-        (task("TASK_STATUS_SUCCEED", url="https://v", seed="123"), novita.Rendered("https://v", 123)),
-        (task("TASK_STATUS_SUCCEED", url="https://v", seed=123), novita.Rendered("https://v", 123)),
-        (task("TASK_STATUS_SUCCEED", url="https://v"), novita.Rendered("https://v", None)),
-        (task("TASK_STATUS_SUCCEED", url="https://v", seed="x"), novita.Rendered("https://v", None)),
-        (task("TASK_STATUS_SUCCEED", url="https://v", seed="9" * 30), novita.Rendered("https://v", None)),
-        (task("TASK_STATUS_FAILED", reason="no"), novita.Failed("no")),
+        (task("TASK_STATUS_QUEUED"), outcomes.Rendering(0)),
+        (task("TASK_STATUS_PROCESSING", progress=40), outcomes.Rendering(40)),
+        (task("TASK_STATUS_PROCESSING", progress="55"), outcomes.Rendering(55)),
+        (task("TASK_STATUS_PROCESSING", progress=100), outcomes.Rendering(99)),
+        (task("TASK_STATUS_PROCESSING", progress=None), outcomes.Rendering(0)),
+        (task("TASK_STATUS_SUCCEED", url="https://v", seed="123"), outcomes.Rendered("https://v", 123)),
+        (task("TASK_STATUS_SUCCEED", url="https://v", seed=123), outcomes.Rendered("https://v", 123)),
+        (task("TASK_STATUS_SUCCEED", url="https://v"), outcomes.Rendered("https://v", None)),
+        (task("TASK_STATUS_SUCCEED", url="https://v", seed="x"), outcomes.Rendered("https://v", None)),
+        (task("TASK_STATUS_SUCCEED", url="https://v", seed="9" * 30), outcomes.Rendered("https://v", None)),
+        (task("TASK_STATUS_FAILED", reason="no"), outcomes.Failed("no")),
     ],
 )
-def test_a_task_result_is_read_tolerantly(upstream: Upstream, answer: Any, seen: novita.Polled) -> None:
+def test_a_task_result_is_read_tolerantly(upstream: Upstream, answer: Any, outcome: outcomes.PollOutcome) -> None:
     upstream.on_poll = answer
-    assert novita.poll(novita.account(test=False), "upstream-1") == seen
+    assert novita.get_task(novita.account(test=False), "upstream-1") == outcome
     assert upstream.polls == ["upstream-1"]
 
 
@@ -239,20 +243,20 @@ def test_a_task_result_is_read_tolerantly(upstream: Upstream, answer: Any, seen:
         lambda handler: None,
     ],
 )
-def test_whatever_is_no_clear_answer_is_not_yet(upstream: Upstream, answer: Any) -> None:
+def test_an_unclear_answer_to_a_poll_is_not_yet_a_result(upstream: Upstream, answer: Any) -> None:
     upstream.on_poll = answer
     with pytest.raises(UpstreamError):
-        novita.poll(novita.account(test=False), "upstream-1")
+        novita.get_task(novita.account(test=False), "upstream-1")
 
 
-def test_an_upstream_that_is_down_is_not_yet(settings: Any) -> None:
+def test_a_poll_of_an_upstream_that_is_down_is_not_yet_a_result(settings: Any) -> None:
     settings.NOVITA_BASE_URL = "http://127.0.0.1:9"
     with pytest.raises(UpstreamError, match="ConnectError"):
-        novita.poll(novita.account(test=False), "upstream-1")
+        novita.get_task(novita.account(test=False), "upstream-1")
 
 
-def test_a_base_url_that_is_none_is_an_upstream_that_is_down(settings: Any) -> None:
+def test_an_invalid_base_url_is_an_upstream_that_is_down(settings: Any) -> None:
     settings.NOVITA_BASE_URL = "http://[::1"
-    assert isinstance(submit(), novita.NotCreated)
+    assert isinstance(submit(), outcomes.NotCreated)
     with pytest.raises(UpstreamError, match="InvalidURL"):
-        novita.poll(novita.account(test=False), "upstream-1")
+        novita.get_task(novita.account(test=False), "upstream-1")

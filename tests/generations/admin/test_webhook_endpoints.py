@@ -89,19 +89,6 @@ def test_an_endpoint_is_changed_rotated_disabled_enabled_and_deleted(alice: Call
     ]
 
 
-def test_an_operator_redelivers_a_delivery(alice: Caller, operator: Client) -> None:
-    make_endpoint(alice)
-    make_failed(alice)
-    [delivery] = Delivery.objects.all()
-    assert operator.get(address("delivery", "changelist")).status_code == 200
-    assert b"evt_" in operator.get(address("delivery", "change", delivery)).content
-    Delivery.objects.update(status="failed", due_at=None, finished_at=delivery.created_at, attempts=10)
-    operator.post(address("delivery", "redeliver", delivery), REASON)
-    delivery.refresh_from_db()
-    assert (delivery.status, delivery.attempts, delivery.due_at is not None) == ("pending", 0, True)
-    assert audit_entries() == [("redeliver webhook", str(delivery.pk), REASON["reason"])]
-
-
 @pytest.mark.parametrize("name", ["rotate", "disable", "enable", "remove"])
 def test_a_viewer_changes_nothing(alice: Caller, name: str) -> None:
     http, endpoint = log_in_staff("view_webhookendpoint"), make_endpoint(alice)

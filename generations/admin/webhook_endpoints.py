@@ -1,4 +1,4 @@
-"""The panel's pages of webhook endpoints and deliveries, and the actions on both."""
+"""The panel's pages of webhook endpoints, and the actions on an endpoint."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -7,19 +7,19 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from unfold import widgets
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
 
-from generations.admin import destinations, filters
-from generations.models import Delivery, DeliveryAttempt, WebhookEndpoint
+from generations.admin import destinations
+from generations.models import WebhookEndpoint
 from generations.webhooks import endpoints, outbox
 from tenants import times
 from tenants.admin import action_page
 from tenants.admin.action_page import ActionPage, OneTimeSecret
-from tenants.admin.filters import ChoicesFilter, ModeFilter
+from tenants.admin.filters import ModeFilter
 from tenants.admin.forms import ActionForm, HoursField, TextLineField, check_changes
-from tenants.admin.mixins import LongListMixin, ModeMixin, ReadOnlyMixin
+from tenants.admin.mixins import ModeMixin, ReadOnlyMixin
 from tenants.audit import Actor
 from tenants.models import Tenant
 
@@ -139,12 +139,6 @@ DELETE = ActionPage(
     endpoints.delete,
     "danger",
 )
-REDELIVER = ActionPage(
-    "Redeliver",
-    "The same message is sent at once, with the same id. The retry schedule starts again.",
-    ActionForm,
-    endpoints.redeliver,
-)
 
 
 @admin.register(WebhookEndpoint)
@@ -211,51 +205,3 @@ class WebhookEndpointAdmin(action_page.ActionPagesMixin, ModeMixin, ReadOnlyMixi
     def remove(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Serve the page that deletes an endpoint, and return to the list afterwards."""
         return self.serve_action(request, object_id, DELETE, next_url=self.list_url())
-
-
-class AttemptInline(ReadOnlyMixin, TabularInline):
-    """The delivery attempts on a delivery's page."""
-
-    model = DeliveryAttempt
-    fields = ["at", "outcome", "status_code", "milliseconds"]
-
-
-@admin.register(Delivery)
-class DeliveryAdmin(action_page.ActionPagesMixin, ModeMixin, LongListMixin, ReadOnlyMixin, ModelAdmin):
-    """List webhook deliveries, newest first, and offer to redeliver one."""
-
-    list_display = [
-        *("created_at", "tenant", "type", "state", "mode", "short_destination"),
-        *("attempts", "due_at", "finished_at"),
-    ]
-    list_filter = [
-        ("status", ChoicesFilter),
-        filters.EventTypeFilter,
-        ("test", ModeFilter),
-        ("tenant", AutocompleteSelectFilter),
-    ]
-    list_select_related = ["tenant", "endpoint"]
-    search_fields = ["=id", "=message_id", "=generation__id", "=endpoint__id"]
-    fields = [
-        *("id", "message_id", "tenant", "type", "state", "destination", "format", "mode", "generation", "body"),
-        *("created_at", "attempts", "due_at", "finished_at"),
-    ]
-    inlines = [AttemptInline]
-    actions_detail = ["redeliver"]
-
-    @display(description="Status", ordering="status", label={"delivered": "success", "failed": "danger"})
-    def state(self, delivery: Delivery) -> str:
-        """Return the status, coloured if the delivery has finished."""
-        return delivery.status
-
-    @display(description="Destination")
-    def short_destination(self, delivery: Delivery) -> str:
-        """Return the URL of the destination for the list."""
-        return destinations.shorten_url(destinations.destination_of(delivery))
-
-    @display(description="Destination")
-    def destination(self, delivery: Delivery) -> str:
-        """Return the whole URL of the destination as text: a tenant's address must not be a link in the panel."""
-        return destinations.destination_of(delivery)
-
-    redeliver = action_page.button(REDELIVER, "replay")

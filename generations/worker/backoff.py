@@ -1,0 +1,40 @@
+"""When the worker tries a step again, and when it gives up."""
+
+from datetime import timedelta
+
+from django.utils import timezone
+
+from generations import lifecycle
+from generations.models import Generation
+
+# Between two polls. A worker run reads the due rows each 0.4 s, which adds to each interval.
+MIN_POLL_SECONDS, MAX_POLL_SECONDS, STALLED_POLL_SECONDS = 2.0, 14.0, 300.0
+MAX_RETRY_SECONDS = 60.0  # between two attempts of a failed step
+GIVE_UP_AFTER = timedelta(hours=24)  # polls and copies; after the submit
+MAX_IMAGE_ATTEMPTS = 4  # over some 15 s: the generation fails if a caller's server is down for longer
+MAX_UNEXPECTED_ERRORS = 10  # of a queued generation
+
+
+def poll_interval(age: timedelta) -> float:
+    """Return the seconds until the next poll of a task of that age.
+
+    The interval is 2 s in the first minute, then a thirtieth of the age, at most 14 s. A stalled task has 300 s.
+    """
+    if age > lifecycle.STALLED_AFTER:
+        return STALLED_POLL_SECONDS
+    return min(max(age.total_seconds() / 30, MIN_POLL_SECONDS), MAX_POLL_SECONDS)
+
+
+def retry_interval(generation: Generation) -> float:
+    """Return the seconds until a failed step is tried again, doubling with each consecutive failure."""
+    return float(min(2.0 ** min(generation.consecutive_failures + 1, 10), MAX_RETRY_SECONDS))
+
+
+def retry_later(generation: Generation, error: str) -> None:
+    """Reschedule the generation after a step that failed with `error`."""
+    lifecycle.reschedule(generation, retry_interval(generation), error=error)
+
+
+def task_age(generation: Generation) -> timedelta:
+    """Return the time since the task was submitted, or since an operator resolved its doubt."""
+    return timezone.now() - (generation.resumed_at or generation.submitted_at or generation.created_at)

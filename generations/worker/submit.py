@@ -1,0 +1,241 @@
+"""The submit step: send a queued generation to the upstream, which costs money, at most once for each attempt.
+
+An attempt is recorded and committed before a byte is sent. Nothing outside is called within a transaction.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from threading import BoundedSemaphore
+from typing import Any, assert_never
+
+import structlog
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, transaction
+from django.utils import timezone
+
+from generations import errors, leases, lifecycle
+from generations.bucket import inputs
+from generations.bucket.errors import StorageError
+from generations.catalog import video_models
+from generations.media import image_sources
+from generations.models import Attempt, Generation
+from generations.outbound.errors import FetchFailed
+from generations.telemetry import metrics, tracing
+from generations.telemetry.failpoints import failpoint
+from generations.upstream import circuit_breaker, outcomes, rate_limit
+from generations.upstream.novita import client as novita
+from generations.worker import backoff
+from tenants.db.operations import release_connection
+
+LARGE_BYTES = 4 * 1024**2  # of images; a submit's body takes some six times as much memory while it is built
+
+log = structlog.stdlib.get_logger(__name__)
+_large_bodies = BoundedSemaphore(2)  # of 30 MB images at once in one worker: 2 * 2 * 180 MB
+
+
+def submit(generation: Generation) -> None:
+    """Send one attempt, unless it has to wait. The images are read first, since that may fail or take long."""
+    if not load_inputs(generation):
+        return
+    if defer_while_paused(generation, circuit_breaker.seconds_until_submit(test=generation.test)):
+        return
+    with _reserve_memory(generation) as is_reserved:
+        if is_reserved:
+            _send(generation)
+        else:
+            lifecycle.reschedule(generation, backoff.MIN_POLL_SECONDS)
+
+
+def load_inputs(generation: Generation) -> bool:
+    """Read and store the images that were given as URLs. Return whether the generation has all its images.
+
+    If not, the generation has been rescheduled, or has failed.
+    """
+    try:
+        for field in ("image", "last_image"):
+            url = getattr(generation, f"{field}_url")
+            if url and getattr(generation, field) is None:
+                image = inputs.store(generation.tenant_id, image_sources.from_url(url))
+                lifecycle.attach_image(generation, field, image)
+    except errors.BadImage as error:
+        lifecycle.fail(generation, error.code, str(error))
+    except FetchFailed as error:
+        _retry_image(generation, error)
+    except StorageError as error:
+        _retry_storage(generation, error)
+    except lifecycle.InputDeleted:
+        backoff.retry_later(generation, "an input image was deleted with another generation; it is stored again")
+    else:
+        return True
+    return False
+
+
+def _retry_image(generation: Generation, error: FetchFailed) -> None:
+    """Reschedule a generation whose image cannot be fetched, or fail it after MAX_IMAGE_ATTEMPTS."""
+    if generation.consecutive_failures + 1 < backoff.MAX_IMAGE_ATTEMPTS:
+        backoff.retry_later(generation, f"an image could not be read: {error}")
+        return
+    unreachable = errors.ImageUnreachable(reason=error)
+    lifecycle.fail(generation, unreachable.code, str(unreachable))
+
+
+def _retry_storage(generation: Generation, error: StorageError) -> None:
+    """Reschedule a generation whose image the bucket does not store or return, or fail it past its deadline.
+
+    The image may have been deleted for good, so the generation must not wait for ever.
+    """
+    if _is_past_deadline(generation):
+        message = f"The service could not read the input image for too long: {error}."
+        lifecycle.fail(generation, "storage_unavailable", message, sources=[Generation.Status.QUEUED])
+    else:
+        backoff.retry_later(generation, str(error))
+
+
+def defer_while_paused(generation: Generation, seconds: float) -> bool:
+    """Reschedule the generation by `seconds`, or fail it past its deadline. Return False, and do nothing, for 0."""
+    if seconds and not fail_if_overdue(generation):
+        lifecycle.reschedule(generation, seconds)
+    return bool(seconds)
+
+
+def fail_if_overdue(generation: Generation, reason: str = "submits are paused") -> bool:
+    """Fail a queued generation that the upstream has kept waiting past its deadline. Return whether it has failed."""
+    if not _is_past_deadline(generation):
+        return False
+    message = f"The upstream could not be reached, or accepted nothing, for too long: {reason}"
+    return lifecycle.fail(generation, "upstream_unavailable", message, sources=[Generation.Status.QUEUED])
+
+
+def _is_past_deadline(generation: Generation) -> bool:
+    """Return whether the generation has waited in the queue for the tenant's or the service's SUBMIT_DEADLINE."""
+    seconds = generation.tenant.submit_deadline or settings.SUBMIT_DEADLINE
+    return timezone.now() - (generation.resumed_at or generation.created_at) >= timedelta(seconds=seconds)
+
+
+@contextmanager
+def _reserve_memory(generation: Generation) -> Iterator[bool]:
+    """Reserve memory for the generation's images, and yield whether there is enough.
+
+    Submits with large images go two at a time. They wait for MEMORY_WAIT_SECONDS, far less than their lease.
+    """
+    images = [image for image in (generation.image, generation.last_image) if image]
+    if sum(image.size for image in images) <= LARGE_BYTES:
+        yield True
+        return
+    is_reserved = _large_bodies.acquire(timeout=leases.MEMORY_WAIT_SECONDS)
+    try:
+        yield is_reserved
+    finally:
+        if is_reserved:
+            _large_bodies.release()
+
+
+def _send(generation: Generation) -> None:
+    """Build the request, start an attempt, send it at its reserved moment, and record the answer."""
+    if not lifecycle.renew_lease(generation):  # reading the images may have taken most of the lease
+        return
+    try:
+        body = _build_body(generation)
+        started = _start_attempt(generation)
+    except StorageError as error:
+        _retry_storage(generation, error)
+        return
+    except rate_limit.RateLimited as limit:
+        lifecycle.reschedule(generation, limit.seconds)
+        return
+    if started is None:
+        return
+    attempt, wait = started
+    failpoint("submit_recorded")
+    time.sleep(wait)
+    metrics.SUBMITTED.labels(metrics.mode(test=generation.test)).inc()
+    with tracing.start_generation_span("submit", generation) as span, metrics.SUBMIT.time():
+        outcome = novita.submit(novita.account(test=generation.test), video_models.MODELS[generation.model].path, body)
+        span.set_attributes(attempt=attempt.number, outcome=outcomes.LABELS[type(outcome)])
+    metrics.UPSTREAM_CALLS.labels("submit", outcomes.LABELS[type(outcome)]).inc()
+    failpoint("submit_answered")
+    _apply_outcome(generation, attempt, outcome)
+    failpoint("submit_settled")
+
+
+def _build_body(generation: Generation) -> dict[str, Any]:
+    """Return the upstream's request, each field with a concrete value, so that one row makes one request."""
+    body: dict[str, Any] = {
+        "image": inputs.read_data_uri(generation.image) if generation.image else generation.image_url,
+        "prompt": generation.prompt,
+        "resolution": generation.resolution,
+        "aspect_ratio": generation.aspect_ratio,
+        "duration": generation.duration,
+        "camera_fixed": generation.camera_fixed,
+        "seed": generation.seed,
+    }
+    if generation.last_image:
+        body["last_image"] = inputs.read_data_uri(generation.last_image)
+    return body
+
+
+def _start_attempt(generation: Generation) -> tuple[Attempt, float] | None:
+    """Record an attempt, and return it with the seconds until its moment at the upstream. Raise RateLimited.
+
+    Return None if submits are paused, or another worker has the row.
+    """
+    with transaction.atomic():
+        wait = 0.0 if generation.test else rate_limit.reserve()
+        # The breaker comes after the rate limit: a probe that is claimed is also sent.
+        if defer_while_paused(generation, circuit_breaker.claim_submit(test=generation.test)):
+            return None
+        attempt = lifecycle.start_submitting(generation)
+    return (attempt, wait) if attempt else None
+
+
+def _apply_outcome(generation: Generation, attempt: Attempt, outcome: outcomes.SubmitOutcome) -> None:
+    """Record the outcome, and pause or resume submits by it."""
+    # The log comes first: if the database is away for long, operators find here which task to attach.
+    log.info("answer", attempt=attempt.number, generation=str(generation.pk), said=repr(outcome))
+    _record_with_retry(lambda: _record(generation, attempt, outcome))
+    match outcome:
+        case outcomes.Created() | outcomes.Refused(affects_all=False):
+            circuit_breaker.resume(test=generation.test)
+        case outcomes.NotCreated(reason, retry_after):
+            circuit_breaker.pause(reason, test=generation.test, retry_after=retry_after)
+            fail_if_overdue(generation, reason)
+        case outcomes.InDoubt(reason) | outcomes.Refused(reason):
+            # An outage must not put one generation after the other in doubt.
+            circuit_breaker.pause(reason, test=generation.test)
+        case _:
+            assert_never(outcome)
+
+
+def _record(generation: Generation, attempt: Attempt, outcome: outcomes.SubmitOutcome) -> None:
+    """Record the outcome of the attempt by a transition of the generation."""
+    match outcome:
+        case outcomes.Created(upstream_id):
+            lifecycle.mark_running(generation, attempt, upstream_id, backoff.MIN_POLL_SECONDS)
+        case outcomes.NotCreated(reason, retry_after):
+            seconds = max(retry_after or 0, backoff.retry_interval(generation))
+            lifecycle.mark_not_created(generation, attempt, reason, seconds)
+        case outcomes.Refused(reason, message):
+            lifecycle.mark_refused(generation, attempt, reason, message)
+        case outcomes.InDoubt(reason):
+            lifecycle.mark_in_doubt(generation, reason, attempt)
+        case _:
+            assert_never(outcome)
+
+
+def _record_with_retry(record: Callable[[], None]) -> None:
+    """Call `record`, and retry each second for RECORD_ANSWER_SECONDS while the database is away.
+
+    Waiting pays: an answer that is not recorded leaves its generation in doubt.
+    """
+    ends = time.monotonic() + leases.RECORD_ANSWER_SECONDS
+    while True:
+        try:
+            return record()
+        except (OperationalError, InterfaceError):
+            if time.monotonic() > ends:
+                raise
+            log.exception("an answer of the upstream could not be recorded; again in a second")
+            release_connection()
+            time.sleep(1)

@@ -1,0 +1,22 @@
+"""Reads of a generation's task at the upstream, measured and traced, for polls and for copies."""
+
+import time
+
+from generations.models import Generation
+from generations.telemetry import metrics, tracing
+from generations.upstream import outcomes
+from generations.upstream.novita import client as novita
+
+
+def read(generation: Generation) -> outcomes.PollOutcome:
+    """Return the state of the generation's task. Raise UpstreamError if the upstream gives no clear answer."""
+    assert generation.upstream_id is not None  # the schema's rule for a running row
+    started_ns, label = time.time_ns(), "trouble"
+    try:
+        outcome = novita.get_task(novita.account(test=generation.test), generation.upstream_id)
+        label = outcomes.LABELS[type(outcome)]
+        return outcome
+    finally:
+        metrics.UPSTREAM_CALLS.labels("poll", label).inc()
+        if label != "rendering":  # there are many of these, and their spans would say nothing
+            tracing.record_generation_span("poll", generation, started_ns, outcome=label)

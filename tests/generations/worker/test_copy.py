@@ -1,0 +1,159 @@
+"""The copy step, against an upstream on a socket and an S3 in this process."""
+
+import hashlib
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.models import F
+
+from generations import leases, lifecycle
+from generations.bucket import objects
+from generations.models import Generation
+from generations.worker.copy import copy_video
+from tests.support.images import mp4
+from tests.support.upstream import Upstream
+from tests.support.worker import claim, ledger_kinds, take_step
+
+pytestmark = pytest.mark.one_database
+
+Status = Generation.Status
+
+
+def test_a_video_is_copied_verified_and_described(running: Generation, upstream: Upstream) -> None:
+    upstream.video(mp4())
+    g = take_step(running)
+    assert g.status == Status.SUCCEEDED
+    name = f"videos/{g.tenant_id}/{g.created_at:%Y/%m}/{g.pk}-{g.fencing_token}"
+    assert (g.video_key, g.poster_key) == (f"{name}.mp4", f"{name}.jpg")
+    assert (g.video_size, g.video_sha256) == (len(mp4()), hashlib.sha256(mp4()).hexdigest())
+    assert (g.video_codec, g.video_width, g.video_height, g.video_fps) == ("h264", 160, 90, 24.0)
+    assert g.video_duration == pytest.approx(25 / 24)
+    assert objects.read(g.video_key) == mp4()
+    assert objects.read(g.poster_key)[:2] == b"\xff\xd8"
+    assert (g.seed, g.upstream_seed) == (1234, 77)
+    assert ledger_kinds(g) == ["hold", "capture"]
+
+
+def chunked(handler: Any) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    handler.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(mp4()), mp4()))
+
+
+def test_a_video_of_unknown_length_is_copied_too(running: Generation, upstream: Upstream) -> None:
+    upstream.video(mp4())
+    upstream.on_video = chunked
+    g = take_step(running)
+    assert g.status == Status.SUCCEEDED
+    assert objects.read(g.video_key) == mp4()
+
+
+def cut(handler: Any) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(mp4()), mp4()[:-500]))
+    handler.close_connection = True
+
+
+def cut_without_length(handler: Any) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n" + mp4()[:-500])
+    handler.close_connection = True
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        cut,
+        cut_without_length,
+        (200, {}, b""),
+        (200, {"Content-Type": "video/mp4"}, b"<html>expired</html>"),
+        (200, {}, mp4()[: len(mp4()) // 2]),
+        (200, {"Content-Length": "10"}, mp4()),
+        (403, {}, b"expired"),
+        (404, {}, b""),
+        (500, {}, b""),
+        (302, {"Location": "http://10.0.0.1/v.mp4"}, b""),
+        (200, {"Content-Encoding": "gzip"}, b"x"),
+        lambda handler: None,
+    ],
+)
+def test_bytes_that_are_not_the_whole_video_are_never_served(
+    running: Generation, upstream: Upstream, answer: Any
+) -> None:
+    upstream.video(mp4())
+    upstream.on_video = answer
+    g = take_step(running)
+    assert (g.status, g.video_key, g.consecutive_failures) == (Status.COPYING, "", 1)
+    assert objects.list_keys("videos/") == []
+    # A fresh URL, later, and the copy is whole.
+    upstream.on_video = 200, {}, mp4()
+    assert take_step(g).status == Status.SUCCEEDED
+    assert len(upstream.submits) == 1
+
+
+def test_an_object_left_by_a_copy_that_died_is_not_used_as_the_video(running: Generation, upstream: Upstream) -> None:
+    left = f"videos/{running.tenant_id}/{running.created_at:%Y/%m}/{running.pk}-{running.fencing_token}.mp4"
+    objects.put(left, b"half a video", "video/mp4")
+    upstream.video(mp4())
+    g = take_step(running)
+    assert g.status == Status.SUCCEEDED
+    assert objects.read(g.video_key) == mp4()
+    assert left not in objects.list_keys("videos/")
+
+
+def test_a_bucket_that_is_down_delays_a_copy_and_loses_nothing(
+    running: Generation, upstream: Upstream, settings: Any
+) -> None:
+    upstream.video(mp4())
+    settings.S3_BUCKET = "not-there"
+    assert take_step(running).status == Status.COPYING
+    settings.S3_BUCKET = "seedance-tests"
+    assert take_step(running).status == Status.SUCCEEDED
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_copy_that_lost_its_lease_stops_and_leaves_no_object(
+    running: Generation, upstream: Upstream, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(leases, "COPY_RENEWAL_SECONDS", -1.0)  # renew with every chunk
+
+    def steal(handler: Any) -> Any:
+        """Claim the row for another worker, after this worker's copy has begun."""
+        Generation.objects.filter(pk=running.pk).update(fencing_token=F("fencing_token") + 1)
+        connection.close()
+        return 200, {}, mp4()
+
+    upstream.video(mp4())
+    upstream.on_video = steal
+    g = take_step(running)
+    assert g.status == Status.COPYING
+    assert objects.list_keys("videos/") == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_stale_worker_does_not_delete_what_another_has_stored(
+    running: Generation, upstream: Upstream, monkeypatch: Any
+) -> None:
+    """Worker A stalls while it lists older objects; worker B copies and succeeds; then A continues."""
+    upstream.video(mp4())
+    stale = claim(running)
+    assert lifecycle.start_copying(stale, 77)
+    list_keys = objects.list_keys
+
+    def stall(prefix: str) -> list[str]:
+        monkeypatch.setattr(objects, "list_keys", list_keys)
+        assert take_step(running).status == Status.SUCCEEDED
+        return list_keys(prefix)
+
+    monkeypatch.setattr(objects, "list_keys", stall)
+    copy_video(stale, f"{upstream.url}/video.mp4")
+    g = Generation.objects.get(pk=running.pk)
+    assert g.status == Status.SUCCEEDED
+    assert objects.read(g.video_key) == mp4()
+
+
+def test_the_upstreams_url_is_not_logged(running: Generation, upstream: Upstream, caplog: Any) -> None:
+    upstream.video(mp4())
+    upstream.on_video = 403, {}, b""
+    take_step(running)
+    upstream.on_video = 200, {}, mp4()
+    take_step(running)
+    assert "upstreamsecret" not in caplog.text
