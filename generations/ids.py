@@ -14,15 +14,15 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def new() -> UUID:
     """Return a new id of this moment."""
-    return at(datetime.now(UTC))
+    return new_at(datetime.now(UTC))
 
 
-def at(moment: datetime) -> UUID:
+def new_at(moment: datetime) -> UUID:
     """Return a new id of `moment`, with 62 random bits."""
     fraction = moment.microsecond % 1000 * 4096 // 1000  # of the millisecond, in 4096ths
-    return UUID(int=floor(moment).int | fraction << 64 | secrets.randbits(62))
+    return UUID(int=smallest_at(moment).int | fraction << 64 | secrets.randbits(62))
 
 
-def floor(moment: datetime) -> UUID:
+def smallest_at(moment: datetime) -> UUID:
     """Return the smallest id of the millisecond of `moment`."""
     return UUID(int=(moment - EPOCH) // timedelta(milliseconds=1) << 80 | VERSION | VARIANT)

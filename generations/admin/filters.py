@@ -80,7 +80,7 @@ class CreatedFilter(SimpleListFilter):
     def queryset(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
         """Return the rows that were created in the chosen period, or all rows without a choice."""
         period = PERIODS.get(self.value() or "")
-        return rows.filter(pk__gte=ids.floor(timezone.now() - period)) if period else rows
+        return rows.filter(pk__gte=ids.smallest_at(timezone.now() - period)) if period else rows
 
 
 class FixedValuesFilter(SimpleListFilter):

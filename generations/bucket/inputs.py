@@ -83,7 +83,7 @@ def delete_unless_used(image: InputImage) -> None:
     objects.delete(locked.key)
 
 
-def unused(tenant_id: int, before: datetime) -> QuerySet[InputImage]:
+def find_unused(tenant_id: int, before: datetime) -> QuerySet[InputImage]:
     """Return the tenant's images that were stored before `before` and that no recent generation uses.
 
     A generation is recent if it has not finished, or was created at or after `before`.
@@ -99,7 +99,7 @@ def delete_unused(tenant_id: int, ids: Sequence[int], before: datetime) -> list[
         locked = InputImage.objects.filter(pk__in=ids).order_by("pk").select_for_update(skip_locked=True)
         # A create that uses one of these images waits here, and then finds it deleted.
         locked_ids = [image.pk for image in locked]
-        deleted = list(unused(tenant_id, before).filter(pk__in=locked_ids))
+        deleted = list(find_unused(tenant_id, before).filter(pk__in=locked_ids))
         InputImage.objects.filter(pk__in=[image.pk for image in deleted]).update(gone_at=timezone.now())
     objects.delete_many([image.key for image in deleted])
     return deleted

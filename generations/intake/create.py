@@ -149,7 +149,7 @@ def _draft(key: ApiKey, request: GenerationRequest) -> Generation:
     seed, seed_source = _choose_seed(request.seed)
     now = timezone.now()
     draft = Generation(
-        id=ids.at(now),
+        id=ids.new_at(now),
         tenant=key.tenant,
         api_key=key,
         test=key.test,

@@ -7,7 +7,7 @@ import av
 JPEG_QUALITY = 85  # of 100: above it bytes grow and no difference is seen
 
 
-def first_frame(container: av.container.InputContainer) -> bytes:
+def encode_first_frame(container: av.container.InputContainer) -> bytes:
     """Return the first frame of the first video stream as a JPEG.
 
     Moves the container's position. Raise PyAV's errors, or StopIteration if there is no frame.

@@ -66,7 +66,7 @@ def _check_boxes(file: BinaryIO) -> None:
 def _inspect(container: av.container.InputContainer) -> Video:
     """Decode the poster, count the frames and return the properties."""
     stream = container.streams.video[0]
-    poster = posters.first_frame(container)
+    poster = posters.encode_first_frame(container)
     container.seek(0)
     frames = sum(1 for packet in container.demux(stream) if packet.size)
     fps = float(stream.average_rate or 0)

@@ -39,7 +39,7 @@ def delete_videos(run: PruneRun, result: PruneResult) -> None:
 def delete_input_images(run: PruneRun, result: PruneResult) -> None:
     """Delete input images that no generation in progress uses, nor one created since the cutoff (INPUT_DAYS)."""
     for tenant, before in _cutoffs(run, "input_days", settings.INPUT_DAYS):
-        rows = inputs.unused(tenant.pk, before)
+        rows = inputs.find_unused(tenant.pk, before)
         for batch in run.take_batches(rows.order_by("created_at"), result, "size"):
             deleted = inputs.delete_unused(tenant.pk, [image.pk for image in batch], before)
             result.add(image.size for image in deleted)
@@ -71,7 +71,7 @@ def delete_events(run: PruneRun, result: PruneResult) -> None:
 def delete_deliveries(run: PruneRun, result: PruneResult) -> None:
     """Delete webhook deliveries that finished before the cutoff (DELIVERY_DAYS), with their attempts."""
     before = run.cutoff(settings.DELIVERY_DAYS)
-    rows = Delivery.objects.filter(pk__lt=ids.floor(before), finished_at__lt=before).order_by("pk")
+    rows = Delivery.objects.filter(pk__lt=ids.smallest_at(before), finished_at__lt=before).order_by("pk")
     for batch in run.take_batches(rows, result):
         Delivery.objects.filter(pk__in=[delivery.pk for delivery in batch]).delete()
         result.count += len(batch)

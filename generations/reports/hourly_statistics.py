@@ -176,7 +176,7 @@ def group_by_day(hours: Sequence[Hour]) -> dict[datetime, Counts]:
 
 def _count_accepted(start: datetime, end: datetime) -> QuerySet[Any]:
     """Return rows of (hour, test, number of accepted generations)."""
-    rows = Generation.objects.filter(pk__gte=ids.floor(start), pk__lt=ids.floor(end)).order_by()
+    rows = Generation.objects.filter(pk__gte=ids.smallest_at(start), pk__lt=ids.smallest_at(end)).order_by()
     return rows.annotate(hour=TruncHour("created_at", tzinfo=UTC)).values_list("hour", "test").annotate(Count("pk"))
 
 

@@ -1,4 +1,4 @@
-"""Load over kept connections, by bare sockets: what it measures is the server, at a tenth of the cost of a client."""
+"""Load over persistent connections by bare sockets: it measures the server, at a tenth of a client's cost."""
 
 import asyncio
 import os

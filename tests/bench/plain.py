@@ -1,7 +1,7 @@
 """The limits: what the same server does with a constant answer, and with the least that a create and a read have to do.
 
 By hand, without Django: a key's digest is looked up, then one transaction writes the row, its hold, its event and its
-windows where there is room; a read signs two URLs. No field is checked, nothing is logged, counted or rung.
+windows where there is capacity; a read signs two URLs. No field is checked, nothing is logged or counted.
 DATABASE_URL says where.
 """
 
@@ -109,7 +109,7 @@ def open_windows(tenant: int) -> None:
 def create(tenant: int, key: int, body: dict[str, Any]) -> uuid.UUID:
     """The transaction alone."""
     now = datetime.now(UTC)
-    pk = ids.at(now)
+    pk = ids.new_at(now)
     database().write(
         [
             (GENERATION, (pk, tenant, key, now, False, body["prompt"], False, pk.int % 2**31, body["image"], now)),
@@ -135,8 +135,8 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
         return _answered(start_response, json.dumps({"id": str(pk), "status": "queued"}).encode(), "202 Accepted")
     pk = uuid.UUID(environ["PATH_INFO"].rpartition("/")[2])
     status, seed, video_key = database().ask(READ, (pk, tenant))
-    told = {"id": str(pk), "status": status, "seed": seed, "urls": [_signed(video_key), _signed(video_key)]}
-    return _answered(start_response, json.dumps(told).encode())
+    body = {"id": str(pk), "status": status, "seed": seed, "urls": [_signed(video_key), _signed(video_key)]}
+    return _answered(start_response, json.dumps(body).encode())
 
 
 def _answered(start_response: Callable[..., Any], body: bytes, status: str = "200 OK") -> list[bytes]:

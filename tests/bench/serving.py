@@ -30,7 +30,7 @@ from tests.support.databases import postgres_url
 from tests.support.images import image_bytes
 
 SECONDS, ROUNDS = 3.0, 3
-OWN = 12  # characters of a picture's Base64, amid its pixels, that are digits: each is another one
+OWN = 12  # characters of an image's Base64, amid its pixels, that are digits: each is another one
 LIMITS = ("--requests-per-minute", "--in-flight", "--per-day", "--per-month", "--seconds-per-month", "--usd-per-month")
 NAME = "seedance_bench_serving"
 CREATE, READ = {"SQLite": 0.35, "PostgreSQL": 0.45}, 0.40  # the targets, as ratios to the same by hand
@@ -56,8 +56,8 @@ class Site:
         }
         self._run("migrate", "-v0")
         limits = [word for name in LIMITS for word in (name, "100000000")]
-        told = json.loads(self._run("tenant", "create", "bench", *limits, "--json"))
-        self.headers = {"Authorization": f"Bearer {told['api_key']}"}
+        body = json.loads(self._run("tenant", "create", "bench", *limits, "--json"))
+        self.headers = {"Authorization": f"Bearer {body['api_key']}"}
         self.port = stack.free_port(28_000 + os.getpid() % 900)
 
     def _run(self, *command: str) -> str:
@@ -83,7 +83,7 @@ class Site:
         asked = load.request("POST" if body else "GET", path, self.headers, content)
         image_text = body["image"] if body and not body["image"].startswith("https:") else ""
         at = asked.index(image_text.encode()) + len(image_text) - 8 * OWN if image_text else 0
-        count = itertools.count(secrets.randbelow(10**9))  # or it would be kept already
+        count = itertools.count(secrets.randbelow(10**9))  # or it would be stored already
 
         def make() -> bytes:
             return b"%s%012d%s" % (asked[:at], next(count), asked[at + OWN :]) if at else asked
@@ -98,8 +98,9 @@ class Site:
         subprocess.run([sys.executable, "-c", code], env=self.env, check=True)
 
     def settle(self) -> None:
-        """As autovacuum does within a minute, which it is given no time for here: without it nobody knows how many rows
-        there are, and a list sorts all of them."""
+        """Analyze the tables, as autovacuum does within a minute: without it the planner does not know how many rows
+        there are, and a list sorts all of them.
+        """
         if self.url.startswith("postgres"):
             with psycopg.connect(self.url, autocommit=True) as connection:
                 connection.execute("ANALYZE")
@@ -141,7 +142,7 @@ def body(image: str) -> dict[str, Any]:
 
 
 def base64_of(size: int) -> str:
-    """A black picture of about so many bytes: a BMP of a byte a pixel."""
+    """Return a black image of about so many bytes: a BMP of a byte a pixel."""
     side = isqrt(size) // 4 * 4
     return base64.b64encode(image_bytes(kind="BMP", width=side, height=side, mode="L")).decode()
 
@@ -211,8 +212,8 @@ while time.perf_counter() < ends:
     count += 1
 print(count / {SECONDS})
 """
-    told = subprocess.run([sys.executable, "-c", code], env=site.env, check=True, capture_output=True, text=True)
-    return float(told.stdout)
+    body = subprocess.run([sys.executable, "-c", code], env=site.env, check=True, capture_output=True, text=True)
+    return float(body.stdout)
 
 
 def _cpu(process: stack.Process) -> float:
@@ -257,14 +258,14 @@ def memory(s3: dict[str, str]) -> Iterator[Line]:
             asked = load.request("POST", "/v1/generations", site.headers, content)
             seen = load.run(site.port, lambda: asked, connections=8, seconds=0.5)
             time.sleep(2)
-            kept, peak = _memory(web)
+            after, peak = _memory(web)
         statuses = dict(seen.statuses)
         group = "Memory of a web process"
-        more = f"{before:.0f} before; answers {statuses}: LARGE_BODIES=2 are read at once, the rest is told to wait"
+        more = f"{before:.0f} before; answers {statuses}: LARGE_BODIES=2 are read at once, the rest has to wait"
         yield Line(
             group, "eight creates of 30 MB in Base64 at once, peak", peak, "MB", more, None, "", "≤ 600", peak <= 600
         )
-        yield Line(group, "and kept after it", kept, "MB", "", None, "", "≤ 250", kept <= 250)
+        yield Line(group, "and after it", after, "MB", "", None, "", "≤ 250", after <= 250)
 
 
 def _memory(process: stack.Process) -> tuple[float, float]:

@@ -22,14 +22,14 @@ def answer(body: bytes, kind: bytes = b"application/json") -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n" % (kind, len(body)) + body
 
 
-def told(task: dict[str, object], url: str = "") -> bytes:
+def answer_of(task: dict[str, object], url: str = "") -> bytes:
     videos = [{"video_url": url, "video_url_ttl": "3600", "video_type": "mp4"}] if url else []
     return answer(json.dumps({"extra": {"seed": "7"}, "task": task, "videos": videos}).encode())
 
 
 class Server(asyncio.Protocol):
-    processing = told(PROCESSING)
-    done = told({"status": "TASK_STATUS_SUCCEED"}, f"http://127.0.0.1:{PORT}/video.mp4")
+    processing = answer_of(PROCESSING)
+    done = answer_of({"status": "TASK_STATUS_SUCCEED"}, f"http://127.0.0.1:{PORT}/video.mp4")
     video = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -55,7 +55,7 @@ async def main() -> None:
 
 
 def video(size: int) -> bytes:
-    """With a large box behind its pictures."""
+    """Return a video with a large box behind its frames."""
     from tests.support.images import mp4
 
     film = mp4()

@@ -205,12 +205,12 @@ def lag(count: int, begin: float) -> list[float]:
         for pk, name in Generation.objects.filter(status="succeeded").values_list("pk", "upstream_id")
     }
     assert len(ends) == count, f"{len(ends)} of {count} have ended"
-    told = []
+    medians = []
     for status in ("copying", "succeeded"):
         moves = Event.objects.filter(status=status).values_list("generation", "at")
         took = sorted(at.timestamp() - ends[pk] for pk, at in moves if pk in ends)
-        told += [statistics.median(took), took[int(len(took) * 0.95)]]
-    return told
+        medians += [statistics.median(took), took[int(len(took) * 0.95)]]
+    return medians
 
 
 def claims_of(count: int) -> list[float]:
@@ -348,7 +348,7 @@ def _bucket() -> Any:
 
 
 def _reset_peak() -> int:
-    """Bytes resident; the high-water mark begins anew, proc(5)."""
+    """Bytes resident; the high-water mark is reset, proc(5)."""
     Path("/proc/self/clear_refs").write_text("5")
     return _of_status("VmRSS")
 

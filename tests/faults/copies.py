@@ -64,7 +64,7 @@ def objects(s3: Any, generation: Generation) -> dict[str, bytes]:
 
 
 def shown(caller: Caller, generation: Generation) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The generation at each of the two entrances."""
+    """The generation at each of the two APIs."""
     own = caller.http.get(f"/v1/generations/{generation.pk}")
     wire = caller.http.get(f"/v3/async/task-result?task_id={generation.pk}")
     assert (own.status_code, wire.status_code) == (200, 200)

@@ -26,7 +26,7 @@ from tests.faults.database import Postgres, Sqlite
 from tests.faults.upstream import LabUpstream, sha256_of
 from tests.support.images import base64_of, image_bytes
 
-ENTRANCES = ["/v3/async/seedance-v1-lite-i2v", "/v1/generations"]
+APIS = ["/v3/async/seedance-v1-lite-i2v", "/v1/generations"]
 LIMITED_TO = 10  # in flight, of the tenant `limited`
 SWEEPERS = 6
 UPSTREAM_KEY = "upstream-key-of-the-lab"
@@ -237,7 +237,7 @@ class Lab:
         content = f"{self.upstream.url}/picture.png" if call.seed % 5 == 0 else base64_of(image_bytes())
         body: dict[str, Any] = {"image": content, "resolution": "480p", "seed": call.seed}
         body["prompt"] = f"number {call.seed}"
-        path = self.dice.choice(ENTRANCES)
+        path = self.dice.choice(APIS)
         if call.seed % 8:
             hook = f"{self.upstream.url}/hook"
             body |= {"extra": {"webhook": {"url": hook}}} if path.startswith("/v3/") else {"webhook_url": hook}

@@ -18,7 +18,7 @@ import pytest
 
 from deploy import stack, waiting
 from generations.media import images
-from tests.support.hostile import OWN, RIGHT, WIRE, Entrance
+from tests.support.hostile import OWN, RIGHT, WIRE, Api
 from tests.support.images import base64_of, image_bytes
 
 CALLERS = 12
@@ -103,9 +103,9 @@ class Web:
         [line] = [line for line in Path(f"/proc/{worker}/status").read_text().splitlines() if line.startswith("VmHWM")]
         return int(line.split()[1])
 
-    def send(self, entrance: Entrance, body: list[bytes]) -> tuple[int, dict[str, str], Any]:
+    def send(self, api: Api, body: list[bytes]) -> tuple[int, dict[str, str], Any]:
         """(status, headers, body) of a create, which may be answered before it was sent."""
-        head = f"POST {entrance.path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {self.key}\r\nConnection: close\r\n"
+        head = f"POST {api.path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {self.key}\r\nConnection: close\r\n"
         head += f"Content-Type: application/json\r\nContent-Length: {sum(map(len, body))}\r\n\r\n"
         with socket.create_connection(("127.0.0.1", self.port), timeout=60) as connection:
             try:
@@ -154,36 +154,36 @@ def large_body(pictures: int) -> list[bytes]:
 
 
 class Crowd:
-    """All callers, each with a large body, every other one at the other entrance."""
+    """All callers, each with a large body, every other one at the other API."""
 
     def __init__(self, web: Web, pictures: int) -> None:
         self._pool = ThreadPoolExecutor(CALLERS)
         self._asked = [self._pool.submit(web.send, self._entrance(n), large_body(pictures)) for n in range(CALLERS)]
 
-    def _entrance(self, number: int) -> Entrance:
+    def _entrance(self, number: int) -> Api:
         return [OWN, WIRE][number % 2]
 
     def answered(self) -> int:
         return sum(one.done() for one in self._asked)
 
     def accepted(self) -> int:
-        """How many were; the rest was told in its entrance's format when to come back."""
+        """How many were; the rest was told in the API's format when to come back."""
         count = 0
         for number, one in enumerate(self._asked):
-            entrance, (status, headers, body) = self._entrance(number), one.result()
-            if status == entrance.accepted:
+            api, (status, headers, body) = self._entrance(number), one.result()
+            if status == api.accepted:
                 count += 1
             else:
                 assert (status, headers["retry-after"]) == (503, "5")
-                assert body["code"] == ("too_many_large_bodies" if entrance is OWN else 503)
+                assert body["code"] == ("too_many_large_bodies" if api is OWN else 503)
         self._pool.shutdown()
         return count
 
 
-def quickly(web: Web, entrance: Entrance) -> bool:
+def quickly(web: Web, api: Api) -> bool:
     """A small create is accepted at once."""
     started = time.monotonic()
-    return web.send(entrance, [json.dumps(RIGHT).encode()])[0] == entrance.accepted and time.monotonic() - started < 2
+    return web.send(api, [json.dumps(RIGHT).encode()])[0] == api.accepted and time.monotonic() - started < 2
 
 
 def test_many_large_bodies_at_once_are_few_in_memory(web: Web, store: Store) -> None:

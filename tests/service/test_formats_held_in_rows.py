@@ -129,7 +129,7 @@ def test_the_upstreams_pause_and_pace_have_their_names(
 
 
 def test_a_session_of_the_panel_says_since_when_and_until_when_it_is_used(db: None) -> None:
-    """Whoever is logged in while a release is replaced stays logged in, and no longer than allowed."""
+    """A user who is logged in while a release is replaced stays logged in, and no longer than allowed."""
     User.objects.create_superuser("olga", password="a-long-enough-password")
     http = Client()
     http.post("/admin/login/", {"username": "olga", "password": "a-long-enough-password"})

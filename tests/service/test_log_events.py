@@ -1,7 +1,7 @@
 """Events and fields of the log that searches, dashboards and alerts of operators hold as text.
 
-Nobody who holds one is told when it changes, so none changes. A test that fails shows an event or a field that was
-renamed: give its name back. One that is gone for good is taken out here, and named in the change log.
+Their holders do not learn of a change, so no name changes. A test that fails shows a renamed event or field: give
+its name back. A name that is removed for good is removed here too, and named in the change log.
 """
 
 import ast

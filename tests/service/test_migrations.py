@@ -1,7 +1,7 @@
 """Migrations let the release before them go on: expand, fill, and contract a release later.
 
 While hosts are replaced one after the other, both releases work on one schema. So what a release adds may be left out
-by the one before it, what it takes away nobody may use any more, and nothing locks a table that grows.
+by the one before it, what it removes is no longer used, and nothing locks a table that grows.
 """
 
 import importlib
@@ -79,7 +79,7 @@ def _fault(operation: Operation, made: set[str], *, whole: bool) -> str:
                 return "the release before leaves it out: it is null, or has a db_default"
             return "an index or a key on it is made under a lock" if field.db_index and model in GROWING else ""
         case migrations.AlterField():
-            return "may write the table anew, under a lock" if model in GROWING else ""
+            return "may rewrite the table, under a lock" if model in GROWING else ""
         case migrations.SeparateDatabaseAndState():
             return "changes the database" if operation.database_operations else ""
     return "is not known to be harmless"
@@ -97,7 +97,7 @@ def test_a_migration_lets_the_release_before_go_on(app: str, name: str) -> None:
         (migrations.AddField("generation", "new", models.IntegerField(db_index=True, null=True)), "under a lock"),
         (migrations.AddIndex("event", models.Index(fields=["at"], name="x")), "locks a table"),
         (AddIndexOnline("event", models.Index(fields=["at"], name="x")), "atomic"),
-        (migrations.AlterField("ledgerentry", "reason", models.TextField()), "anew"),
+        (migrations.AlterField("ledgerentry", "reason", models.TextField()), "rewrite"),
         (migrations.RenameField("tenant", "name", "title"), "not known"),
         (migrations.RunSQL("SELECT 1"), "not known"),
         (migrations.SeparateDatabaseAndState([migrations.RunSQL("SELECT 1")]), "changes"),

@@ -135,11 +135,11 @@ def test_a_failure_of_ours_is_found_in_the_log_by_it(alice: Caller, settings: An
     g, _ = put_in(alice, "succeeded")
     answer = alice.http.get(f"/v1/generations/{g.pk}", headers={"X-Request-Id": "mine"})
     assert (answer.status_code, answer.json()["request_id"]) == (500, "mine")
-    [told] = [line for line in lines() if line["level"] == "error"]
-    assert told["logger"] == "django.request"
-    assert told["event"].startswith("Internal Server Error")
-    assert told["request_id"] == "mine"
-    assert told["exception"].startswith("Traceback")
+    [entry] = [line for line in lines() if line["level"] == "error"]
+    assert entry["logger"] == "django.request"
+    assert entry["event"].startswith("Internal Server Error")
+    assert entry["request_id"] == "mine"
+    assert entry["exception"].startswith("Traceback")
 
 
 def test_every_line_of_a_request_has_it_and_no_other(alice: Caller, lines: Lines) -> None:
@@ -150,14 +150,14 @@ def test_every_line_of_a_request_has_it_and_no_other(alice: Caller, lines: Lines
     assert len(lines()) >= 3
 
 
-def told(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def entries_of_calls(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [line for line in lines if line["logger"] == "seedance_service.http.middleware"]
 
 
 def test_the_api_has_one_line_for_each_request(alice: Caller, lines: Lines) -> None:
     alice.http.get("/v1/generations?external_id=nobodys-business", headers={"X-Request-Id": "mine"})
     with_key("x").post("/v3/async/seedance-v1-lite-i2v", headers={"X-Request-Id": "other"})
-    own, wire = told(lines())
+    own, wire = entries_of_calls(lines())
     took, also_took = own.pop("duration_ms"), wire.pop("duration_ms")
     assert 0 <= took < 60_000
     assert 0 <= also_took < 60_000
@@ -183,12 +183,12 @@ def test_the_api_has_one_line_for_each_request(alice: Caller, lines: Lines) -> N
 def test_the_documents_have_none(db: None, client: Client, lines: Lines) -> None:
     for path in ("/docs/quickstart", "/llms.txt", "/admin/login/"):
         client.get(path)
-    assert told(lines()) == []
+    assert entries_of_calls(lines()) == []
 
 
 def test_a_hostile_path_is_one_short_line(alice: Caller, lines: Lines) -> None:
     alice.http.get("/v1/a%0d%0aERROR%20forged" + "x" * 10_000)
-    [line] = told(lines())
+    [line] = entries_of_calls(lines())
     assert line["path"].startswith("/v1/a\r\nERROR forged")
     assert len(line["path"]) == MAX_LOGGED_PATH_CHARS
     assert {line["level"] for line in lines()} == {"info", "warning"}
@@ -206,5 +206,5 @@ def test_the_panel_has_a_line_for_whoever_looks_and_none_for_a_page_that_reads_i
     page = f"/admin/generations/generation/{g.pk}/change/"
     admin_client.get(page)
     admin_client.get("/admin/", headers={"X-Refresh": "1"})
-    [line] = told(lines())
+    [line] = entries_of_calls(lines())
     assert (line["event"], line["user"], line["path"], line["status"]) == ("panel", "admin", page, 200)

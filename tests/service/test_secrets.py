@@ -49,7 +49,7 @@ def logged(settings: Any) -> Iterator[list[str]]:
 def after_a_day(
     alice: Caller, body: dict[str, Any], bucket: Any, upstream: Upstream, settings: Any, monkeypatch: Any
 ) -> dict[str, str]:
-    """The secrets, after everything that handles them has worked, failed, and failed in ways that nobody expected."""
+    """The secrets, after everything that handles them has worked, failed, and failed unexpectedly."""
     secrets = {
         "the caller's key": alice.key_text,
         "the upstream's key": settings.NOVITA_API_KEY,
@@ -81,8 +81,8 @@ def after_a_day(
         )
 
     monkeypatch.setattr(create, "_draft", broken)
-    for entrance in (path, "/v3/async/seedance-v1-lite-i2v"):
-        answer = alice.http.post(entrance, body, format="json")
+    for api in (path, "/v3/async/seedance-v1-lite-i2v"):
+        answer = alice.http.post(api, body, format="json")
         assert answer.status_code == 500
         for what, secret in secrets.items():
             assert secret not in answer.content.decode(), what

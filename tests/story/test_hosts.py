@@ -19,7 +19,7 @@ import psycopg
 import pytest
 
 from deploy import stack, waiting
-from tests.deploy.test_deploy import Proxy
+from tests.deploy.test_proxy import Proxy
 from tests.generations.test_brokers import REDIS
 from tests.support.hosts import Host, Network
 from tests.support.images import base64_of, image_bytes

@@ -21,10 +21,11 @@ import boto3
 import httpx
 import psycopg
 import pytest
+from standardwebhooks import WebhookVerificationError
 
 from deploy import stack, waiting
 from tests.support.images import mp4
-from tests.support.receiver import Receiver
+from tests.support.receiver import Post, Receiver
 from tests.support.running import ROOT, free_port
 from tests.support.upstream import Upstream, as_json, task
 
@@ -118,6 +119,7 @@ class Service:
         self.upstream.on_poll = task("TASK_STATUS_SUCCEED", url=f"{self.upstream.url}/video.mp4")
         self.upstream.on_submit = lambda handler: as_json({"task_id": f"upgraded-{len(self.upstream.submits)}"})
         self.port = free_port()
+        self.bucket = f"upgraded-{folder.name[-1]}-{self.port}"
         self.env = {
             "PATH": "/usr/bin:/bin",
             "HOME": str(folder),
@@ -128,7 +130,7 @@ class Service:
             "NOVITA_API_KEY": "upstream-key",
             "SANDBOX_BASE_URL": self.upstream.url,
             "FETCH_ALLOW_HOSTS": f"{self.upstream.host},{self.receiver.host}",
-            "S3_BUCKET": "upgraded",
+            "S3_BUCKET": self.bucket,
             "ALLOWED_HOSTS": "127.0.0.1",
             "PYTHONUNBUFFERED": "1",
             **s3,
@@ -151,10 +153,10 @@ class Service:
             aws_access_key_id=s3["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=s3["AWS_SECRET_ACCESS_KEY"],
         )
-        client.create_bucket(Bucket="upgraded")
+        client.create_bucket(Bucket=self.bucket)
         for key, (content_type, content) in self.manifest["objects"].items():
             body = base64.b64decode(content)
-            client.put_object(Bucket="upgraded", Key=key, Body=body, ContentType=content_type)
+            client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type)
 
     def manage(self, *arguments: str) -> str:
         command = [sys.executable, "manage.py", *arguments]
@@ -228,7 +230,7 @@ def test_a_database_and_a_queue_of_release_0_1_0_are_worked_off(service: Service
 
     assert len(service.upstream.submits) == SUBMITS
     assert service.ask("SELECT 1 FROM generations_pause") == []
-    assert "is what the ledger says" in service.manage("ledger", "check")
+    service.manage("ledger", "check")  # it fails where a counter differs
     unpurged = "SELECT id FROM generations_generation WHERE purged_at IS NULL AND deleted_at IS NOT NULL"
     service.wait_until(lambda: service.ask(unpurged) == [])
 
@@ -236,7 +238,8 @@ def test_a_database_and_a_queue_of_release_0_1_0_are_worked_off(service: Service
     secret, endpoint = service.manifest["endpoint"]["secret"], service.manifest["endpoint"]["id"]
     signed = [post for post in service.receiver.posts if _is_signed_by(post, secret)]
     delivered = service.ask("SELECT endpoint_id FROM generations_delivery WHERE status = 'delivered'")
-    assert 0 < len(signed) <= sum(pk and str(pk).replace("-", "") == endpoint.replace("-", "") for (pk,) in delivered)
+    endpoints = [str(pk).replace("-", "") for (pk,) in delivered]
+    assert 0 < len(signed) <= endpoints.count(endpoint.replace("-", ""))
 
 
 def assert_callers_find_theirs(service: Service) -> None:
@@ -291,9 +294,9 @@ def _is_input_of(service: Service, key: str, pk: str) -> bool:
     return service.ask(f"{sql}'{_plain(service, pk)}'") == [(key,)]
 
 
-def _is_signed_by(post: Any, secret: str) -> bool:
+def _is_signed_by(post: Post, secret: str) -> bool:
     try:
-        post.verified(secret)
-    except Exception:
+        post.verify(secret)
+    except WebhookVerificationError:
         return False
     return True

@@ -1,4 +1,4 @@
-"""What hostile input meets at both entrances: a clear refusal in the entrance's format, and nothing kept of it."""
+"""What hostile input meets at both APIs: a clear refusal in the API's format, and nothing kept of it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ RIGHT = {"image": "https://example.com/a.jpg", "resolution": "480p"}  # a create
 
 
 @dataclass(frozen=True)
-class Entrance:
+class Api:
     name: str
     path: str  # of its create
     accepted: int
@@ -23,13 +23,13 @@ class Entrance:
         return caller.http.generic("POST", self.path, content, **{"content_type": "application/json", **headers})
 
 
-WIRE = Entrance("v3", "/v3/async/seedance-v1-lite-i2v", 200)
-OWN = Entrance("v1", "/v1/generations", 202)
-ENTRANCES = [WIRE, OWN]
+WIRE = Api("v3", "/v3/async/seedance-v1-lite-i2v", 200)
+OWN = Api("v1", "/v1/generations", 202)
+APIS = [WIRE, OWN]
 
 
 def check_format(path: str, answer: Any) -> dict[str, Any]:
-    """The error's body, in the format of the entrance that the path belongs to; never a 500."""
+    """The error's body, in the format of the API that the path belongs to; never a 500."""
     told: dict[str, Any] = answer.json()
     assert 400 <= answer.status_code < 500, (answer.status_code, told)
     if path.startswith("/v3/"):
@@ -42,12 +42,12 @@ def check_format(path: str, answer: Any) -> dict[str, Any]:
     return told
 
 
-def check_refused(entrance: Entrance, caller: Caller, answer: Any, status: int = 400) -> str:
+def check_refused(api: Api, caller: Caller, answer: Any, status: int = 400) -> str:
     """What the refusal says. Nothing was recorded, and the caller's next right request is accepted."""
-    told = check_format(entrance.path, answer)
+    told = check_format(api.path, answer)
     assert answer.status_code == status, told
     assert len(answer.content) < 10_000  # what was sent is not sent back
     assert not Generation.objects.exists()
     assert not LedgerEntry.objects.exists()
-    assert entrance.send(caller, RIGHT).status_code == entrance.accepted
-    return str(told["message" if entrance is WIRE else "detail"])
+    assert api.send(caller, RIGHT).status_code == api.accepted
+    return str(told["message" if api is WIRE else "detail"])

@@ -11,11 +11,11 @@ from rest_framework.exceptions import ParseError
 from generations.api import json_guard
 from generations.models import Generation
 from tests.support.factories import Caller
-from tests.support.hostile import ENTRANCES, OWN, RIGHT, WIRE, Entrance, check_refused
+from tests.support.hostile import APIS, OWN, RIGHT, WIRE, Api, check_refused
 
 pytestmark = pytest.mark.abuse
 
-both = pytest.mark.parametrize("entrance", ENTRANCES, ids=lambda entrance: entrance.name)
+both = pytest.mark.parametrize("api", APIS, ids=lambda api: api.name)
 
 
 def right(**fields: bytes) -> bytes:
@@ -96,14 +96,14 @@ WRONG = {
 
 @both
 @pytest.mark.parametrize("content", NO_JSON.values(), ids=NO_JSON)
-def test_a_body_that_is_no_fit_json_is_refused(alice: Caller, entrance: Entrance, content: bytes) -> None:
-    check_refused(entrance, alice, entrance.send(alice, content))
+def test_a_body_that_is_no_fit_json_is_refused(alice: Caller, api: Api, content: bytes) -> None:
+    check_refused(api, alice, api.send(alice, content))
 
 
 @both
 @pytest.mark.parametrize(("name", "value"), WRONG.values(), ids=WRONG)
-def test_a_field_of_another_kind_is_named(alice: Caller, entrance: Entrance, name: str, value: bytes) -> None:
-    said = check_refused(entrance, alice, entrance.send(alice, instead(name, value)))
+def test_a_field_of_another_kind_is_named(alice: Caller, api: Api, name: str, value: bytes) -> None:
+    said = check_refused(api, alice, api.send(alice, instead(name, value)))
     assert name in said or "The body is not JSON" in said  # a number that is none to the parser
 
 
@@ -122,8 +122,8 @@ def test_a_field_of_another_kind_is_named(alice: Caller, entrance: Entrance, nam
     ],
     ids=range(8),
 )
-def test_a_name_that_is_given_twice_is_named(alice: Caller, entrance: Entrance, body: bytes, name: str) -> None:
-    said = check_refused(entrance, alice, entrance.send(alice, body))
+def test_a_name_that_is_given_twice_is_named(alice: Caller, api: Api, body: bytes, name: str) -> None:
+    said = check_refused(api, alice, api.send(alice, body))
     assert name in said
     assert "twice" in said
 
@@ -145,15 +145,15 @@ def test_an_unknown_field_is_ignored_by_the_novita_api_and_refused_by_the_native
     "prompt", ["\u200d\u200b\ufeff", "\u202eright to left\u2066", "e\u0301", "\ufffe\uffff", "\r\n\t\x1b[2J"]
 )
 @both
-def test_a_strange_prompt_is_stored_as_it_was_sent(alice: Caller, entrance: Entrance, prompt: str) -> None:
-    assert entrance.send(alice, {**RIGHT, "prompt": prompt}).status_code == entrance.accepted
+def test_a_strange_prompt_is_stored_as_it_was_sent(alice: Caller, api: Api, prompt: str) -> None:
+    assert api.send(alice, {**RIGHT, "prompt": prompt}).status_code == api.accepted
     assert Generation.objects.get().prompt == prompt
 
 
 @both
-def test_a_body_over_the_limit_is_refused(alice: Caller, entrance: Entrance, settings: Any) -> None:
+def test_a_body_over_the_limit_is_refused(alice: Caller, api: Api, settings: Any) -> None:
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = len(msgspec.json.encode(RIGHT))
-    check_refused(entrance, alice, entrance.send(alice, right(x=b"1")), 413)
+    check_refused(api, alice, api.send(alice, right(x=b"1")), 413)
 
 
 def test_unknown_fields_are_not_sent_back_at_length(alice: Caller) -> None:

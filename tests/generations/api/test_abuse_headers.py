@@ -12,11 +12,11 @@ import pytest
 
 from seedance_service.logs import RedactingFormatter
 from tests.support.factories import Caller
-from tests.support.hostile import ENTRANCES, OWN, RIGHT, WIRE, Entrance, check_format, check_refused
+from tests.support.hostile import APIS, OWN, RIGHT, WIRE, Api, check_format, check_refused
 
 pytestmark = pytest.mark.abuse
 
-both = pytest.mark.parametrize("entrance", ENTRANCES, ids=lambda entrance: entrance.name)
+both = pytest.mark.parametrize("api", APIS, ids=lambda api: api.name)
 SMALL = msgspec.json.encode(RIGHT)
 
 
@@ -42,9 +42,9 @@ CONTENT_TYPES = [
 
 @both
 @pytest.mark.parametrize("content_type", CONTENT_TYPES, ids=range(len(CONTENT_TYPES)))
-def test_another_content_type_or_charset_is_refused(alice: Caller, entrance: Entrance, content_type: str) -> None:
-    answer = entrance.send(alice, SMALL, content_type=content_type)
-    assert "UTF-8" in check_refused(entrance, alice, answer, 415)
+def test_another_content_type_or_charset_is_refused(alice: Caller, api: Api, content_type: str) -> None:
+    answer = api.send(alice, SMALL, content_type=content_type)
+    assert "UTF-8" in check_refused(api, alice, answer, 415)
 
 
 @pytest.mark.parametrize(
@@ -98,8 +98,8 @@ def test_a_charset_does_not_break_the_query(alice: Caller, charset: str) -> None
     [("gzip", gzip.compress(SMALL + b" " * 10_000_000)), ("gzip", SMALL), ("br", SMALL), ("identity, x", SMALL)],
     ids=range(4),
 )
-def test_an_encoded_body_is_refused(alice: Caller, entrance: Entrance, encoding: str, content: bytes) -> None:
-    check_refused(entrance, alice, entrance.send(alice, content, headers={"Content-Encoding": encoding}), 415)
+def test_an_encoded_body_is_refused(alice: Caller, api: Api, encoding: str, content: bytes) -> None:
+    check_refused(api, alice, api.send(alice, content, headers={"Content-Encoding": encoding}), 415)
 
 
 LENGTHS = {
@@ -117,14 +117,14 @@ LENGTHS = {
 
 @both
 @pytest.mark.parametrize(("length", "status"), LENGTHS.items(), ids=range(len(LENGTHS)))
-def test_a_false_content_length_is_refused(alice: Caller, entrance: Entrance, length: str, status: int) -> None:
-    check_refused(entrance, alice, entrance.send(alice, SMALL, CONTENT_LENGTH=length), status)
+def test_a_false_content_length_is_refused(alice: Caller, api: Api, length: str, status: int) -> None:
+    check_refused(api, alice, api.send(alice, SMALL, CONTENT_LENGTH=length), status)
 
 
 @both
-def test_a_form_without_a_body_is_refused(alice: Caller, entrance: Entrance) -> None:
-    answer = entrance.send(alice, b"", content_type="application/x-www-form-urlencoded", CONTENT_LENGTH="0")
-    check_refused(entrance, alice, answer)
+def test_a_form_without_a_body_is_refused(alice: Caller, api: Api) -> None:
+    answer = api.send(alice, b"", content_type="application/x-www-form-urlencoded", CONTENT_LENGTH="0")
+    check_refused(api, alice, answer)
 
 
 @pytest.mark.parametrize("path", ["/admin/login/", "/admin/", "/v1/usage", "/v3/async/task-result", "/docs"])
@@ -138,7 +138,7 @@ def test_a_large_body_is_read_only_where_images_are_sent(alice: Caller, path: st
 
 
 @both
-def test_all_hostile_keys_get_the_same_answer(alice: Caller, entrance: Entrance) -> None:
+def test_all_hostile_keys_get_the_same_answer(alice: Caller, api: Api) -> None:
     """The values are as a web server passes them on: several headers of one name are joined with commas."""
     key = alice.key_text
     headers = ["", " ", "Bearer", "Bearer \0", "Bearer \xfc\xff", "\0" * 100, "Bearer " + "x" * 1_000_000, key * 20_000]
@@ -150,9 +150,9 @@ def test_all_hostile_keys_get_the_same_answer(alice: Caller, entrance: Entrance)
         "Bearer " + ",x" * 20,
         "sds_live_" + "\xb2" * 62,
     ]
-    answers = [entrance.send(alice, SMALL, HTTP_AUTHORIZATION=header) for header in headers]
+    answers = [api.send(alice, SMALL, HTTP_AUTHORIZATION=header) for header in headers]
     assert len({answer.content for answer in answers}) == 1
-    check_refused(entrance, alice, answers[0], 403 if entrance is WIRE else 401)
+    check_refused(api, alice, answers[0], 403 if api is WIRE else 401)
 
 
 @pytest.mark.parametrize("path", ["/admin/", "/admin/login/", "/v1/generations", "/docs"])
@@ -161,11 +161,11 @@ def test_a_cookie_with_a_nul_is_no_cookie(alice: Caller, path: str) -> None:
 
 
 @both
-def test_a_hostile_address_is_only_an_address(alice: Caller, entrance: Entrance, settings: Any) -> None:
+def test_a_hostile_address_is_only_an_address(alice: Caller, api: Api, settings: Any) -> None:
     settings.PROXY_HOPS = 1
     for address in ("", "\0", "\xff" * 1000, "a," * 10_000, "127.0.0.1\r\nX: 1"):
-        answer = entrance.send(alice, SMALL, HTTP_AUTHORIZATION="x", HTTP_X_FORWARDED_FOR=address)
-        check_format(entrance.path, answer)
+        answer = api.send(alice, SMALL, HTTP_AUTHORIZATION="x", HTTP_X_FORWARDED_FOR=address)
+        check_format(api.path, answer)
 
 
 VALUES = [
@@ -216,21 +216,23 @@ def test_two_thousand_parameters_are_answered_in_json(alice: Caller, path: str) 
 
 
 @both
-def test_a_callers_text_gets_into_no_header_and_no_log_entry(alice: Caller, entrance: Entrance) -> None:
+def test_a_callers_text_gets_into_no_header_and_no_log_entry(alice: Caller, api: Api) -> None:
     out = io.StringIO()
     handler = logging.StreamHandler(out)
     handler.setFormatter(RedactingFormatter("console"))
     logging.getLogger().addHandler(handler)
     try:
         text = "a\r\nX-Injected: 1\nERROR forged"
-        made = entrance.send(alice, {**RIGHT, "prompt": text}, headers={"X-Request-Id": "1\nERROR forged"})
-        refused = entrance.send(alice, {**RIGHT, text: text, "resolution": text})
+        created = api.send(alice, {**RIGHT, "prompt": text}, headers={"X-Request-Id": "1\nERROR forged"})
+        refused = api.send(alice, {**RIGHT, text: text, "resolution": text})
         lost = alice.http.generic("GET", f"/v1/{quote(text)}")
     finally:
         logging.getLogger().removeHandler(handler)
-    assert [answer.status_code for answer in (made, refused, lost)] == [entrance.accepted, 400, 404]
-    assert not any("Injected" in f"{name}{value}" for answer in (made, refused, lost) for name, value in answer.items())
-    assert "X-Injected" not in made
+    assert [answer.status_code for answer in (created, refused, lost)] == [api.accepted, 400, 404]
+    assert not any(
+        "Injected" in f"{name}{value}" for answer in (created, refused, lost) for name, value in answer.items()
+    )
+    assert "X-Injected" not in created
     assert len(out.getvalue().splitlines()) == 6  # two for what was taken, and for each refusal
     # A timestamp of ours begins each, whatever was written.
     assert all("Z" in line.split()[0] and line.split()[0][:2] != "ER" for line in out.getvalue().splitlines())

@@ -15,13 +15,13 @@ from generations import errors
 from generations.media import image_formats, images
 from generations.models import Generation, InputImage
 from tests.support.factories import Caller
-from tests.support.hostile import ENTRANCES, Entrance, check_refused
+from tests.support.hostile import APIS, Api, check_refused
 from tests.support.images import base64_of, data_uri, image_bytes
 
 pytestmark = [pytest.mark.one_database, pytest.mark.abuse]
 
 # There is no bucket but for the last test: a refused image is stored nowhere.
-both = pytest.mark.parametrize("entrance", ENTRANCES, ids=lambda entrance: entrance.name)
+both = pytest.mark.parametrize("api", APIS, ids=lambda api: api.name)
 SVG = b"<svg xmlns='http://www.w3.org/2000/svg' width='640' height='360'><script>alert(1)</script></svg>"
 
 
@@ -99,32 +99,32 @@ CUT_OFF = {
 }
 
 
-def send(entrance: Entrance, caller: Caller, content: bytes) -> Any:
-    return entrance.send(caller, {"image": base64_of(content), "resolution": "480p"})
+def send(api: Api, caller: Caller, content: bytes) -> Any:
+    return api.send(caller, {"image": base64_of(content), "resolution": "480p"})
 
 
 @both
 @pytest.mark.parametrize("content", TOO_LARGE.values(), ids=TOO_LARGE)
-def test_a_bomb_of_pixels_is_refused_by_its_header(alice: Caller, entrance: Entrance, content: bytes) -> None:
-    answer = send(entrance, alice, content)
+def test_a_bomb_of_pixels_is_refused_by_its_header(alice: Caller, api: Api, content: bytes) -> None:
+    answer = send(api, alice, content)
     said = answer.json()
     assert (said.get("code"), said.get("reason")) in [
         ("image_side_too_long", None),
         (400, "IMAGE_EXCEEDS_MAX_RESOLUTION"),
     ]
-    assert "6000" in check_refused(entrance, alice, answer)
+    assert "6000" in check_refused(api, alice, answer)
 
 
 @both
 @pytest.mark.parametrize("content", NO_IMAGE.values(), ids=NO_IMAGE)
-def test_another_format_than_the_documented_ones_is_refused(alice: Caller, entrance: Entrance, content: bytes) -> None:
-    assert "is not a jpeg" in check_refused(entrance, alice, send(entrance, alice, content))
+def test_another_format_than_the_documented_ones_is_refused(alice: Caller, api: Api, content: bytes) -> None:
+    assert "is not a jpeg" in check_refused(api, alice, send(api, alice, content))
 
 
 @both
 @pytest.mark.parametrize("content", CUT_OFF.values(), ids=CUT_OFF)
-def test_a_header_that_leads_nowhere_is_refused(alice: Caller, entrance: Entrance, content: bytes) -> None:
-    assert "cut off" in check_refused(entrance, alice, send(entrance, alice, content))
+def test_a_header_that_leads_nowhere_is_refused(alice: Caller, api: Api, content: bytes) -> None:
+    assert "cut off" in check_refused(api, alice, send(api, alice, content))
 
 
 HEAD, PARTS = image_bytes(kind="GIF")[:781], image_formats.MAX_PARTS
@@ -164,9 +164,9 @@ TEXTS = {
 @pytest.mark.parametrize(
     ("field", "text"), [*(("image", text) for text in TEXTS.values()), ("last_image", TEXTS["wide letters"])]
 )
-def test_a_text_that_is_no_image_is_refused(alice: Caller, entrance: Entrance, field: str, text: str) -> None:
+def test_a_text_that_is_no_image_is_refused(alice: Caller, api: Api, field: str, text: str) -> None:
     body = {"image": "https://example.com/a.jpg", "resolution": "480p", field: text}
-    assert field in check_refused(entrance, alice, entrance.send(alice, body))
+    assert field in check_refused(api, alice, api.send(alice, body))
 
 
 def test_lines_of_one_letter_cost_no_memory() -> None:
@@ -190,11 +190,11 @@ def polyglot() -> bytes:
 @both
 @pytest.mark.parametrize("declared", ["png", "svg+xml", "x\r\nX-Injected: 1", "html;charset=utf-7"])
 def test_a_polyglot_is_stored_as_the_image_that_it_is_and_never_served(
-    alice: Caller, bucket: Any, entrance: Entrance, declared: str
+    alice: Caller, bucket: Any, api: Api, declared: str
 ) -> None:
     content = polyglot()
     body = {"image": data_uri(content, declared), "resolution": "480p"}
-    assert entrance.send(alice, body).status_code == entrance.accepted
+    assert api.send(alice, body).status_code == api.accepted
     image = InputImage.objects.get()
     stored = bucket.get_object(Bucket="seedance-tests", Key=image.key)
     assert (stored["ContentType"], stored["Metadata"], stored["Body"].read()) == ("image/png", {}, content)

@@ -12,7 +12,7 @@ from tenants.models import LedgerEntry
 from tests.support.factories import Caller
 
 BODY = {"image": "https://images.example.com/a.png", "resolution": "480p", "prompt": "x" * 2000}
-ENTRANCES = ["/v1/generations", "/v3/async/seedance-v1-lite-i2v"]
+APIS = ["/v1/generations", "/v3/async/seedance-v1-lite-i2v"]
 
 
 def assert_unavailable(answer: Any, path: str) -> None:
@@ -26,7 +26,7 @@ def assert_unavailable(answer: Any, path: str) -> None:
 
 
 @pytest.mark.parametrize("error", [OperationalError("server closed the connection"), InterfaceError("it is closed")])
-@pytest.mark.parametrize("path", ENTRANCES)
+@pytest.mark.parametrize("path", APIS)
 def test_a_lost_database_is_a_503_and_is_connected_to_again(
     alice: Caller, monkeypatch: Any, path: str, error: Exception, caplog: Any
 ) -> None:
@@ -41,7 +41,7 @@ def test_a_lost_database_is_a_503_and_is_connected_to_again(
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("path", ENTRANCES)
+@pytest.mark.parametrize("path", APIS)
 def test_a_disk_that_is_full_loses_nothing_that_was_accepted(alice: Caller, path: str) -> None:
     if connection.vendor != "sqlite":
         pytest.skip("a PostgreSQL whose disk is full needs a disk of its own")

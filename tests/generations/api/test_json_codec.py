@@ -71,13 +71,13 @@ def test_broken_json_around_an_image_is_refused(broken: bytes) -> None:
         parsed(msgspec.json.encode({"image": RAW})[:-1] + broken)
 
 
-@pytest.mark.parametrize("entrance", ["/v1/generations", "/v3/async/seedance-v1-lite-i2v"])
-def test_base64_and_data_uri_make_one_image_and_one_request(alice: Caller, bucket: Any, entrance: str) -> None:
+@pytest.mark.parametrize("api", ["/v1/generations", "/v3/async/seedance-v1-lite-i2v"])
+def test_base64_and_data_uri_make_one_image_and_one_request(alice: Caller, bucket: Any, api: str) -> None:
     body = {"resolution": "480p", "image": RAW}
-    first = alice.http.post(entrance, body, format="json", HTTP_IDEMPOTENCY_KEY="k")
+    first = alice.http.post(api, body, format="json", HTTP_IDEMPOTENCY_KEY="k")
     again = alice.http.generic(  # written with an escape, it is decoded as a text
         "POST",
-        entrance,
+        api,
         msgspec.json.encode(body).replace(b"/", rb"\/"),
         content_type="application/json",
         HTTP_IDEMPOTENCY_KEY="k",

@@ -12,7 +12,7 @@ from tests.support.images import base64_of
 
 pytestmark = pytest.mark.one_database
 
-ENTRANCES = [("/v1/generations", "too_many_large_bodies"), ("/v3/async/seedance-v1-lite-i2v", 503)]
+APIS = [("/v1/generations", "too_many_large_bodies"), ("/v3/async/seedance-v1-lite-i2v", 503)]
 LARGE = {"image": base64_of(b"x" * 4 * 1024**2), "resolution": "480p"}  # no image: the body is refused once it was read
 SMALL = {"image": base64_of(b"x" * 1024), "resolution": "480p"}
 
@@ -27,7 +27,7 @@ def full() -> Any:
     large_bodies._budget.release(taken)
 
 
-@pytest.mark.parametrize(("path", "code"), ENTRANCES)
+@pytest.mark.parametrize(("path", "code"), APIS)
 def test_one_large_body_too_many_is_refused_in_the_format_of_its_api(
     alice: Caller, full: Any, path: str, code: Any
 ) -> None:
@@ -35,7 +35,7 @@ def test_one_large_body_too_many_is_refused_in_the_format_of_its_api(
     assert (answer.status_code, answer["Retry-After"], answer.json()["code"]) == (503, "5", code)
 
 
-@pytest.mark.parametrize(("path", "code"), ENTRANCES)
+@pytest.mark.parametrize(("path", "code"), APIS)
 def test_small_bodies_do_not_wait_for_large_ones(alice: Caller, full: Any, path: str, code: Any) -> None:
     assert alice.http.post(path, SMALL, format="json").status_code == 400
 

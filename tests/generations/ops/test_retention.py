@@ -105,7 +105,7 @@ def test_an_image_that_a_generation_uses_again_during_the_run_stays(alice: Calle
     image = inputs.store(alice.tenant.pk, inspect(image_bytes()))
     InputImage.objects.update(created_at=days_ago(90))
     before = days_ago(30)
-    assert list(inputs.unused(alice.tenant.pk, before)) == [image]
+    assert list(inputs.find_unused(alice.tenant.pk, before)) == [image]
     make_generation(alice, image=image)
     assert inputs.delete_unused(alice.tenant.pk, [image.pk], before) == []
     assert objects.exists(image.key)
@@ -149,10 +149,10 @@ def test_old_deliveries_are_deleted_with_their_attempts(alice: Caller, settings:
             delivery, deliveries.AttemptResult(DeliveryAttempt.Outcome.DELIVERED, milliseconds=5, status_code=200)
         )
         at = days_ago(days)
-        pk = ids.at(at)
+        pk = ids.new_at(at)
         DeliveryAttempt.objects.filter(delivery=delivery).update(delivery=pk)
         Delivery.objects.filter(pk=delivery.pk).update(id=pk, finished_at=at, created_at=at)
-    Delivery.objects.filter(generation=pending).update(id=ids.at(days_ago(20)))
+    Delivery.objects.filter(generation=pending).update(id=ids.new_at(days_ago(20)))
     assert prune(dry=True)["deliveries"].count == prune()["deliveries"].count == 1
     assert set(Delivery.objects.values_list("generation", flat=True)) == {young.pk, pending.pk}
     assert DeliveryAttempt.objects.get().delivery.generation_id == young.pk

@@ -18,7 +18,7 @@ NOW = datetime(2026, 6, 10, 12, 30, tzinfo=UTC)
 
 def make_at(caller: Caller, at: datetime, status: str = "queued", duration: float = 40.0) -> Generation:
     """Make a generation that was accepted at that time, and that finished `duration` seconds later."""
-    generation = make_generation(caller, id=ids.at(at), created_at=at)
+    generation = make_generation(caller, id=ids.new_at(at), created_at=at)
     if status != "queued":
         columns: dict[str, Any] = {"status": status, "due_at": None, "finished_at": at + timedelta(seconds=duration)}
         if status == "succeeded":

@@ -1,4 +1,4 @@
-"""Every HTTP status that an error can have, at both entrances: JSON in the entrance's format, with a page and an id."""
+"""Every HTTP status that an error can have, at both APIs: JSON in the API's format, with a page and an id."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,10 +10,10 @@ from tenants.models import ApiKey
 from tests.generations.test_lifecycle import put_in
 from tests.http_client import Client, with_key
 from tests.support.factories import ACTOR, Caller
-from tests.support.hostile import ENTRANCES, OWN, RIGHT, Entrance
+from tests.support.hostile import APIS, OWN, RIGHT, Api
 
 pytestmark = pytest.mark.one_database
-both = pytest.mark.parametrize("entrance", ENTRANCES, ids=lambda entrance: entrance.name)
+both = pytest.mark.parametrize("api", APIS, ids=lambda api: api.name)
 READ = {"v1": "/v1/generations/{}", "v3": "/v3/async/task-result?task_id={}"}
 
 
@@ -22,50 +22,50 @@ class Case(NamedTuple):
     code: str
     wire_status: int
     reason: str
-    act: Callable[[Entrance, Caller], Any]
-    header: str = ""  # that it has too
+    act: Callable[[Api, Caller], Any]
+    header: str = ""  # a header that the answer has too
 
 
-def get(entrance: Entrance, caller: Caller, one: Any = "x", **headers: str) -> Any:
-    return caller.http.get(READ[entrance.name].format(one), headers=headers)
+def get(api: Api, caller: Caller, pk: Any = "x", **headers: str) -> Any:
+    return caller.http.get(READ[api.name].format(pk), headers=headers)
 
 
-def without_room(entrance: Entrance, caller: Caller, **limit: int) -> Any:
+def without_capacity(api: Api, caller: Caller, **limit: int) -> Any:
     caller.limit(**limit)
-    return entrance.send(caller, RIGHT)
+    return api.send(caller, RIGHT)
 
 
-def twice_with_one_key(entrance: Entrance, caller: Caller) -> Any:
-    entrance.send(caller, RIGHT, headers={"Idempotency-Key": "1"})
-    return entrance.send(caller, {**RIGHT, "prompt": "another"}, headers={"Idempotency-Key": "1"})
+def twice_with_one_key(api: Api, caller: Caller) -> Any:
+    api.send(caller, RIGHT, headers={"Idempotency-Key": "1"})
+    return api.send(caller, {**RIGHT, "prompt": "another"}, headers={"Idempotency-Key": "1"})
 
 
-def suspended(entrance: Entrance, caller: Caller) -> Any:
+def suspended(api: Api, caller: Caller) -> Any:
     actions.suspend(ACTOR, caller.tenant)
-    return entrance.send(caller, RIGHT)
+    return api.send(caller, RIGHT)
 
 
-def chunked(entrance: Entrance, caller: Caller) -> Any:
-    return entrance.send(caller, b"", CONTENT_LENGTH="", HTTP_TRANSFER_ENCODING="chunked")
+def chunked(api: Api, caller: Caller) -> Any:
+    return api.send(caller, b"", CONTENT_LENGTH="", HTTP_TRANSFER_ENCODING="chunked")
 
 
 BODY, TYPE = "INVALID_REQUEST_BODY", {"content_type": "text/plain"}
 CASES = [
-    Case(400, "parse_error", 400, BODY, lambda entrance, alice: entrance.send(alice, b"{")),
-    Case(400, "invalid_request", 400, BODY, lambda entrance, alice: entrance.send(alice, {**RIGHT, "duration": "5"})),
+    Case(400, "parse_error", 400, BODY, lambda api, alice: api.send(alice, b"{")),
+    Case(400, "invalid_request", 400, BODY, lambda api, alice: api.send(alice, {**RIGHT, "duration": "5"})),
     Case(
         400,
         "image_not_url_or_base64",
         400,
         "INVALID_IMAGE_FORMAT",
-        lambda entrance, alice: entrance.send(alice, {**RIGHT, "image": "!"}),
+        lambda api, alice: api.send(alice, {**RIGHT, "image": "!"}),
     ),
     Case(
         401,
         "invalid_api_key",
         403,
         "INVALID_API_KEY",
-        lambda entrance, alice: with_key("x").get(entrance.path),
+        lambda api, alice: with_key("x").get(api.path),
         "WWW-Authenticate",
     ),
     Case(
@@ -73,7 +73,7 @@ CASES = [
         "budget_reached",
         400,
         "BILLING_BALANCE_NOT_ENOUGH",
-        lambda entrance, alice: without_room(entrance, alice, usd_per_month_micro=0),
+        lambda api, alice: without_capacity(api, alice, usd_per_month_micro=0),
         "Retry-After",
     ),
     Case(
@@ -81,7 +81,7 @@ CASES = [
         "scope_missing",
         403,
         "API_NOT_ALLOWED",
-        lambda entrance, alice: entrance.send(alice.with_key(scopes=[ApiKey.Scope.READ]), RIGHT),
+        lambda api, alice: api.send(alice.with_key(scopes=[ApiKey.Scope.READ]), RIGHT),
     ),
     Case(403, "tenant_suspended", 403, "API_NOT_ALLOWED", suspended),
     Case(404, "generation_not_found", 404, "TASK_NOT_FOUND", get),
@@ -90,84 +90,84 @@ CASES = [
         "not_found",
         404,
         "API_NOT_FOUND",
-        lambda entrance, alice: alice.http.get(f"/{entrance.name}/nothing"),
+        lambda api, alice: alice.http.get(f"/{api.name}/nothing"),
     ),
-    Case(405, "method_not_allowed", 405, BODY, lambda entrance, alice: alice.http.put(entrance.path), "Allow"),
+    Case(405, "method_not_allowed", 405, BODY, lambda api, alice: alice.http.put(api.path), "Allow"),
     Case(
         405,
         "method_not_allowed",
         405,
         BODY,
-        lambda entrance, alice: alice.http.generic("NO-SUCH", READ[entrance.name]),
+        lambda api, alice: alice.http.generic("NO-SUCH", READ[api.name]),
         "Allow",
     ),
-    Case(406, "not_acceptable", 406, BODY, lambda entrance, alice: get(entrance, alice, Accept="text/html")),
+    Case(406, "not_acceptable", 406, BODY, lambda api, alice: get(api, alice, Accept="text/html")),
     Case(411, "length_required", 411, BODY, chunked),
     Case(
         413,
         "body_too_large",
         413,
         BODY,
-        lambda entrance, alice: entrance.send(alice, b"", CONTENT_LENGTH="1000000000000"),
+        lambda api, alice: api.send(alice, b"", CONTENT_LENGTH="1000000000000"),
     ),
-    Case(415, "unsupported_media_type", 415, BODY, lambda entrance, alice: entrance.send(alice, b"{}", **TYPE)),
+    Case(415, "unsupported_media_type", 415, BODY, lambda api, alice: api.send(alice, b"{}", **TYPE)),
     Case(422, "idempotency_key_reused", 422, BODY, twice_with_one_key),
     Case(
         429,
         "limit_reached",
         429,
         "RATE_LIMIT_EXCEEDED",
-        lambda entrance, alice: without_room(entrance, alice, in_flight=0),
+        lambda api, alice: without_capacity(api, alice, in_flight=0),
         "Retry-After",
     ),
 ]
 
 
-def check(entrance: Entrance, answer: Any, case: Case) -> None:
-    told = answer.json()
-    if entrance is OWN:
+def check(api: Api, answer: Any, case: Case) -> None:
+    body = answer.json()
+    if api is OWN:
         assert (answer.status_code, answer["Content-Type"]) == (case.status, "application/problem+json")
-        assert (told["status"], told["code"], told["type"]) == (case.status, case.code, f"/docs/errors/{case.code}")
-        assert told["title"]
-        assert told["detail"]
-        assert told["request_id"] == answer["X-Request-Id"]
-        assert Client().get(told["type"]).status_code == 200
+        assert (body["status"], body["code"], body["type"]) == (case.status, case.code, f"/docs/errors/{case.code}")
+        assert body["title"]
+        assert body["detail"]
+        assert body["request_id"] == answer["X-Request-Id"]
+        assert Client().get(body["type"]).status_code == 200
     else:
         assert (answer.status_code, answer["Content-Type"]) == (case.wire_status, "application/json")
-        assert list(told) == ["code", "reason", "message", "metadata"]
-        assert (told["code"], told["reason"]) == (case.wire_status, case.reason)
-        assert told["metadata"]["request_id"] == answer["X-Request-Id"]
-        assert all(isinstance(value, str) for value in told["metadata"].values())
+        assert list(body) == ["code", "reason", "message", "metadata"]
+        assert (body["code"], body["reason"]) == (case.wire_status, case.reason)
+        assert body["metadata"]["request_id"] == answer["X-Request-Id"]
+        assert all(isinstance(value, str) for value in body["metadata"].values())
     if case.header:
         assert answer[case.header]
 
 
 @both
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.status} {case.code}")
-def test_an_error_is_told_in_the_entrances_format(alice: Caller, entrance: Entrance, case: Case) -> None:
-    check(entrance, case.act(entrance, alice), case)
+def test_an_error_has_the_format_of_its_api(alice: Caller, api: Api, case: Case) -> None:
+    check(api, case.act(api, alice), case)
 
 
 @both
-def test_a_failure_of_ours_is_told_so_too(alice: Caller, entrance: Entrance, settings: Any) -> None:
+def test_an_internal_error_has_the_format_too(alice: Caller, api: Api, settings: Any) -> None:
     settings.S3_PUBLIC_URL = 5  # no URL can be signed with it
     g, _ = put_in(alice, "succeeded")
-    check(entrance, get(entrance, alice, g.pk), Case(500, "internal_error", 500, "INTERNAL_ERROR", get))
+    check(api, get(api, alice, g.pk), Case(500, "internal_error", 500, "INTERNAL_ERROR", get))
 
 
 @both
-def test_so_is_what_is_missing_on_our_side(alice: Caller, entrance: Entrance, settings: Any) -> None:
+def test_a_missing_sandbox_has_the_format_too(alice: Caller, api: Api, settings: Any) -> None:
     settings.SANDBOX_BASE_URL = "https://sandbox.example.com"
     tester = alice.with_key(test=True)
     settings.SANDBOX_BASE_URL = ""
-    check(entrance, entrance.send(tester, RIGHT), Case(503, "no_sandbox", 503, "CREATE_TASK_FAILED", get))
+    check(api, api.send(tester, RIGHT), Case(503, "no_sandbox", 503, "CREATE_TASK_FAILED", get))
 
 
 @both
-def test_a_method_that_is_not_there_is_told_which_are(alice: Caller, entrance: Entrance) -> None:
+def test_an_unknown_method_is_answered_with_the_allowed_ones(alice: Caller, api: Api) -> None:
     """An answer of 405 without Allow is no answer (RFC 9110)."""
     for method in ("PATCH", "PUT", "TRACE", "BREW", "OPTIONS"):
-        allowed = set(alice.http.generic(method, entrance.path)["Allow"].split(", "))
+        allowed = set(alice.http.generic(method, api.path)["Allow"].split(", "))
         assert allowed >= {"POST"}
         assert method not in allowed
 
@@ -221,17 +221,17 @@ ACCEPTED = [
 
 @both
 @pytest.mark.parametrize("accept", ACCEPTED)
-def test_who_accepts_json_by_whatever_name_is_answered(alice: Caller, entrance: Entrance, accept: str) -> None:
+def test_who_accepts_json_by_whatever_name_is_answered(alice: Caller, api: Api, accept: str) -> None:
     g, _ = put_in(alice, "queued")
-    answer = get(entrance, alice, g.pk, Accept=accept)
+    answer = get(api, alice, g.pk, Accept=accept)
     assert (answer.status_code, answer["Content-Type"]) == (200, "application/json")
-    assert get(entrance, alice, Accept=accept).status_code == 404
+    assert get(api, alice, Accept=accept).status_code == 404
 
 
 @both
 @pytest.mark.parametrize("accept", ["text/html", "image/png, text/*", "garbage", "/", ";", "application", "a/b;q=x"])
-def test_who_accepts_no_json_is_refused_in_it(alice: Caller, entrance: Entrance, accept: str) -> None:
-    answer = get(entrance, alice, Accept=accept)
+def test_who_accepts_no_json_is_refused_in_it(alice: Caller, api: Api, accept: str) -> None:
+    answer = get(api, alice, Accept=accept)
     assert (answer.status_code, "json" in answer["Content-Type"]) == (406, True)
     assert answer.json()
 
@@ -247,14 +247,14 @@ def test_a_type_that_is_named_goes_before_that_of_errors(alice: Caller, accept: 
 
 
 def test_an_error_names_the_field_within_a_field(alice: Caller) -> None:
-    told = OWN.send(alice, {**RIGHT, "metadata": {"a": 5, "b": "x" * 513, "c": "right"}}).json()
-    assert [(one["field"], one["code"]) for one in told["errors"]] == [
+    body = OWN.send(alice, {**RIGHT, "metadata": {"a": 5, "b": "x" * 513, "c": "right"}}).json()
+    assert [(one["field"], one["code"]) for one in body["errors"]] == [
         ("metadata.a", "invalid"),
         ("metadata.b", "max_length"),
     ]
-    assert told["detail"].startswith("metadata.a: This must be a string. metadata.b: ")
+    assert body["detail"].startswith("metadata.a: This must be a string. metadata.b: ")
 
 
 def test_novitas_metadata_names_it_too(alice: Caller) -> None:
-    told = ENTRANCES[0].send(alice, {**RIGHT, "extra": {"webhook": 5}, "duration": 7}).json()
-    assert set(told["metadata"]) == {"extra", "duration", "request_id"}
+    body = APIS[0].send(alice, {**RIGHT, "extra": {"webhook": 5}, "duration": 7}).json()
+    assert set(body["metadata"]) == {"extra", "duration", "request_id"}

@@ -168,7 +168,7 @@ def test_trouble_in_a_read_is_answered_in_the_callers_format(
     assert (line["status"], line["key"]) == (status, alice.key.prefix)
 
 
-def test_an_id_of_the_callers_is_told_again_and_a_bad_one_is_not(alice: Caller) -> None:
+def test_a_callers_request_id_is_repeated_and_a_bad_one_is_not(alice: Caller) -> None:
     generation, _ = put_in(alice, "running")
     asked = f"/v1/generations/{generation.pk}"
     assert alice.http.get(asked, HTTP_X_REQUEST_ID="mine-1")["X-Request-Id"] == "mine-1"
@@ -189,8 +189,8 @@ def test_two_creates_are_answered_recorded_and_logged_alike(
     with time_machine.travel(timezone.now(), tick=False):
         first, second = (create(alice, path, body) for _ in range(2))
     own = ("id", "task_id")
-    told = [{name: value for name, value in answer.json().items() if name not in own} for answer in (first, second)]
-    assert told[0] == told[1]
+    bodies = [{name: value for name, value in answer.json().items() if name not in own} for answer in (first, second)]
+    assert bodies[0] == bodies[1]
     both = [dict(answer.headers) for answer in (first, second)]
     for headers, left in zip(both, (99, 98), strict=True):
         assert FIXED.items() <= headers.items()
@@ -429,11 +429,11 @@ def test_a_body_is_released_once_its_request_is_answered(db: None) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_connection_past_its_age_is_closed_by_the_next_request() -> None:
     environ = RequestFactory().get("/v1/nothing").environ
-    for close_at, is_kept in ((time.monotonic() + 60, True), (time.monotonic() - 1, False)):
+    for close_at, stays_open in ((time.monotonic() + 60, True), (time.monotonic() - 1, False)):
         connection.ensure_connection()
         connection.close_at = close_at
         list(wsgi.application({**environ}, lambda status, headers: None))
-        assert (connection.connection is not None) == is_kept
+        assert (connection.connection is not None) == stays_open
 
 
 def test_a_large_body_is_refused_before_its_key_is_looked_at(alice: Caller) -> None:
@@ -442,7 +442,7 @@ def test_a_large_body_is_refused_before_its_key_is_looked_at(alice: Caller) -> N
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "kept"),
+    ("name", "value", "is_readable"),
     [
         ("CONTENT_TYPE", 'application/json; charset="utf-8"', True),
         ("CONTENT_TYPE", "application/json; charset=hex", False),
@@ -452,8 +452,8 @@ def test_a_large_body_is_refused_before_its_key_is_looked_at(alice: Caller) -> N
         ("HTTP_ACCEPT", "a/b," * 300, False),
     ],
 )
-def test_a_header_that_can_not_be_parsed_safely_is_emptied(name: str, value: str, kept: bool) -> None:
+def test_a_header_that_can_not_be_parsed_safely_is_emptied(name: str, value: str, is_readable: bool) -> None:
     for _ in range(2):
         environ = {name: value}
         headers_guard.clear_unreadable(environ)
-        assert environ == {name: value if kept else ""}
+        assert environ == {name: value if is_readable else ""}

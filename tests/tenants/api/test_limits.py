@@ -11,7 +11,7 @@ from tests.support.factories import Caller, make_generation
 
 pytestmark = pytest.mark.usefixtures("bucket")
 NOW = datetime(2026, 11, 24, 12, 0, 30, tzinfo=UTC)
-ENTRANCES = ["/v1/generations", "/v3/async/seedance-v1-lite-i2v"]
+APIS = ["/v1/generations", "/v3/async/seedance-v1-lite-i2v"]
 
 
 def limits(caller: Caller) -> dict[tuple[str, str], dict[str, Any]]:
@@ -78,7 +78,7 @@ def test_a_generation_that_fails_releases_all_but_the_minute(alice: Caller) -> N
     }
 
 
-@pytest.mark.parametrize("path", ENTRANCES)
+@pytest.mark.parametrize("path", APIS)
 def test_a_create_has_the_tightest_limit_in_its_headers(alice: Caller, body: dict[str, Any], path: str) -> None:
     alice.limit(per_day=10, per_month=1000)
     with time_machine.travel(NOW, tick=False):
@@ -113,7 +113,7 @@ def test_a_refusal_says_which_limit_what_is_left_and_when_to_come_back(
     money = name == "usd_per_month"
     with time_machine.travel(NOW, tick=False):
         assert alice.http.post("/v1/generations", body, format="json").status_code == 202
-        native, wire = (alice.http.post(path, body, format="json") for path in ENTRANCES)
+        native, wire = (alice.http.post(path, body, format="json") for path in APIS)
     payload = native.json()
     assert (native.status_code, payload["code"]) == ((402, "budget_reached") if money else (429, "limit_reached"))
     assert payload["limit"]["name"] == name

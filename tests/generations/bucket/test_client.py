@@ -1,0 +1,55 @@
+"""Tests of the S3 clients: one for a process, and errors without URLs."""
+
+import threading
+from functools import cache
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from generations.bucket import client, objects
+from generations.bucket.errors import StorageError
+
+
+def test_the_bucket_is_created_once(bucket: Any, settings: Any) -> None:
+    settings.S3_BUCKET = "created-here"
+    client.ensure_bucket()
+    client.ensure_bucket()
+    assert bucket.head_bucket(Bucket="created-here")
+
+
+def test_the_error_of_an_unreachable_s3_holds_no_url(settings: Any) -> None:
+    settings.S3_ENDPOINT_URL = "http://127.0.0.1:9"
+    with pytest.raises(StorageError) as caught:
+        objects.put("a", b"x", "image/png")
+    assert "127.0.0.1" not in str(caught.value)
+    assert not isinstance(caught.value.__cause__, ClientError)
+
+
+def test_threads_that_arrive_at_once_create_one_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client takes 40 ms and some megabytes, and a web process has 32 threads."""
+    created, all_arrived = list[bool](), threading.Barrier(8)
+
+    class Lock:
+        lock = threading.Lock()
+
+        def __enter__(self) -> None:
+            all_arrived.wait(5)
+            self.lock.acquire()
+
+        def __exit__(self, *error: object) -> None:
+            self.lock.release()
+
+    @cache
+    def new_client(process_id: int, endpoint: str) -> object:
+        created.append(Lock.lock.locked())
+        return object()
+
+    monkeypatch.setattr(client, "_lock", Lock())
+    monkeypatch.setattr(client, "_new_client", new_client)
+    threads = [threading.Thread(target=client.get_client) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(5)
+    assert created == [True]
