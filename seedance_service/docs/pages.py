@@ -36,7 +36,7 @@ View = Callable[..., HttpResponseBase]
 
 
 class Page(NamedTuple):
-    """One page of the documentation."""
+    """A page of the documentation."""
 
     name: str  # under /docs/
     title: str
@@ -45,6 +45,7 @@ class Page(NamedTuple):
 
     @property
     def address(self) -> str:
+        """Return the path of the page's HTML form."""
         return f"/docs/{self.name}"
 
 
