@@ -78,8 +78,10 @@ def _page(name: str, text: str) -> Page:
 
 
 def only_read(view: View) -> View:
-    """Return a view that refuses all methods but GET and HEAD with the API's error, not with Django's page about "
-    "forms."""
+    """Return a view that refuses all methods except GET and HEAD.
+
+    The refusal is the API's error, not Django's page about forms.
+    """
 
     @csrf_exempt
     @functools.wraps(view)
