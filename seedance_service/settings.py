@@ -65,6 +65,7 @@ TEMPLATES = [
     }
 ]
 TIME_ZONE = "UTC"
+FORMAT_MODULE_PATH = "seedance_service.panel.formats"  # dates and times in the panel, as ISO 8601 writes them
 USE_I18N = False
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "/static/"

@@ -21,6 +21,7 @@ from tenants.admin.filters import ChoicesFilter
 from tenants.admin.mixins import LongListMixin, ModeMixin, ReadOnlyMixin, filtered_list_url
 
 Status = Generation.Status
+NO_BREAK = "\u00a0"  # a space at which a narrow column does not break the line
 COLOURS = {
     Status.IN_DOUBT: "warning",
     Status.COPYING: "info",
@@ -43,7 +44,7 @@ class GenerationListAdmin(SearchMixin, LongListMixin, ModeMixin, ReadOnlyMixin, 
     @display(description="Age")
     def age(self, generation: Generation) -> str:
         """Return the time since the generation was created."""
-        return generation_page.format_span(timezone.now() - generation.created_at)
+        return generation_page.format_span(timezone.now() - generation.created_at).replace(" ", NO_BREAK)
 
 
 @admin.register(Generation)
@@ -130,7 +131,7 @@ class GenerationAdmin(action_page.ActionPagesMixin, GenerationListAdmin):
     @display(description="Size")
     def size(self, generation: Generation) -> str:
         """Return resolution, aspect ratio and duration."""
-        return f"{generation.resolution} {generation.aspect_ratio} {generation.duration} s"
+        return f"{generation.resolution} {generation.aspect_ratio} {generation.duration}{NO_BREAK}s"
 
     @display(description="USD")
     def charge(self, generation: Generation) -> str:

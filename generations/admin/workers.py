@@ -17,6 +17,7 @@ class PauseAdmin(ReadOnlyMixin, ModelAdmin):
     """
 
     list_display = ["upstream", "since", "reason", "probes", "probe_at"]
+    list_before_template = "generations/upstream_status.html"
 
 
 @admin.register(Worker)

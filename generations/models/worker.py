@@ -44,6 +44,9 @@ class Pause(models.Model):
     probes = models.PositiveIntegerField(default=0, help_text="Failed test submits since the pause began.")
     probe_at = models.DateTimeField(help_text="When the next test submit may be sent.")
 
+    class Meta:
+        verbose_name, verbose_name_plural = "paused upstream", "upstream status"
+
     def __str__(self) -> str:
         return f"{self.upstream} since {times.readable(self.since)}"
 

@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
 from unfold.admin import ModelAdmin
+from unfold.decorators import display
 
 from tenants import actions, times
 from tenants.admin import action_page, forms
@@ -86,16 +87,21 @@ class ApiKeyAdmin(
 ):
     """List the API keys of all tenants and offer the actions on a key."""
 
-    list_display = ["prefix", "tenant", "label", "mode", "scopes", "last_used_at", "expires_at", "revoked_at"]
+    list_display = ["prefix", "tenant", "label", "mode", "scope_names", "last_used_at", "expires_at", "revoked_at"]
     list_select_related = ["tenant"]
     list_filter = [("test", ModeFilter)]
     search_fields = ["prefix", "label", "tenant__name"]
     fieldsets = [
-        (None, {"fields": ["tenant", "prefix", "label", "mode", "scopes"]}),
+        (None, {"fields": ["tenant", "prefix", "label", "mode", "scope_names"]}),
         ("Key limits", {"fields": forms.LIMIT_FIELDS}),
         ("Times (UTC)", {"fields": ["created_at", "last_used_at", "expires_at", "revoked_at"]}),
     ]
     actions_detail = ["change_limits", "roll", "revoke"]
+
+    @display(description="Scopes")
+    def scope_names(self, key: ApiKey) -> str:
+        """Return the key's scopes, separated by commas."""
+        return ", ".join(key.scopes)
 
     def row_url(self, row: ApiKey) -> str:
         """Return the address of the tenant's page, which shows the outcome of all actions on the tenant's keys."""

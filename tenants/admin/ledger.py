@@ -20,19 +20,24 @@ from tenants.models import ApiKey, LedgerEntry, Tenant
 class LedgerEntryAdmin(EntryTimeMixin, ModeMixin, LongListMixin, ReadOnlyMixin, ModelAdmin):
     """List ledger entries, newest first."""
 
-    list_display = ["time", "tenant", "api_key", "mode", "kind", "item", "usd", "generation_id", "reason"]
+    list_display = ["time", "tenant", "key", "mode", "kind", "item", "usd", "generation_id", "reason"]
     list_select_related = ["tenant", "api_key"]
     list_filter = [("kind", ChoicesFilter), ("test", ModeFilter), ("tenant", AutocompleteSelectFilter)]
     search_fields = ["generation_id"]  # makes Django show the search box; get_search_results does the search
     search_help_text = "Search by generation id, tenant name or key prefix."
     fields = [
-        *("time", "tenant", "api_key", "mode", "kind", "item", "seconds", "usd", "generation_id"),
+        *("time", "tenant", "key", "mode", "kind", "item", "seconds", "usd", "generation_id"),
         *("windows", "reason"),
     ]
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         """Search by one index for each kind of term: all conditions at once would read the whole ledger."""
         return (queryset.filter(_entries_of(search_term.strip())) if search_term else queryset), False
+
+    @display(description="API key")
+    def key(self, entry: LedgerEntry) -> str | None:
+        """Return the prefix of the entry's key, or None if the entry concerns no key."""
+        return entry.api_key.prefix if entry.api_key else None
 
     @display(description="USD")
     def usd(self, entry: LedgerEntry) -> str:

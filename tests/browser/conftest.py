@@ -83,7 +83,13 @@ def take_screenshot(request: pytest.FixtureRequest) -> Any:
     def save(page: Page, name: str) -> None:
         assert re.fullmatch(r"[a-z-]+", name)
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        before = page.viewport_size
+        assert before is not None
+        # As high as the page: bars that stick to the bottom of the window cover nothing.
+        height = page.evaluate("document.documentElement.scrollHeight")
+        page.set_viewport_size({"width": before["width"], "height": max(height, before["height"])})
         page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+        page.set_viewport_size(before)
 
     return save
 

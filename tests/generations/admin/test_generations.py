@@ -87,7 +87,7 @@ def test_a_list_action_names_the_rows_that_it_could_not_change(admin_client: Cli
     assert Generation.objects.filter(status="cancelled").count() == 0
     page = admin_client.post(LIST, {**selected, "reason": "a flood"}, follow=True).content.decode()
     assert "Cancel: done for 1 of 2." in page
-    assert f"{running.pk}: It is running now." in page
+    assert f"{running.pk}: The generation is running now." in page
     assert [row.reason for row in AuditEntry.objects.filter(action="generation: cancel")] == ["a flood"]
     assert Generation.objects.get(pk=waiting.pk).status == "cancelled"
 
