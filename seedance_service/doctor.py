@@ -1,6 +1,6 @@
-"""What a deployer asks first: is everything that the service needs there, as it has to be, and if not, what mends it.
+"""Check everything that the service needs, and say how to fix what is wrong.
 
-Each examination costs no money and leaves nothing behind.
+The checks cost no money and leave nothing behind.
 """
 
 import secrets
@@ -27,84 +27,92 @@ from generations.upstream.novita import client as novita
 from tenants.db.engine import engine
 
 OK, WARNING, WRONG = "ok", "warning", "wrong"
-SKEW, TOO_MUCH = 2.0, 60.0  # seconds between two clocks; leases compare those of hosts, and S3 refuses past 900
-LEAST_DISK = 2 * 1024**3  # bytes: copies whose length is not known go by way of the disk
-CONNECTIONS = 110  # two web processes of 32 threads, one worker with its default threads, and some for people
+# Differences between two clocks. Leases compare the clocks of hosts, and S3 refuses a difference of 900 s.
+MAX_SKEW_SECONDS, MAX_TOLERATED_SKEW_SECONDS = 2.0, 60.0
+MIN_DISK_BYTES = 2 * 1024**3  # a copy of unknown length goes through a file
+MIN_CONNECTIONS = 110  # two web processes of 32 threads, one worker with its default threads, and some for people
 
 
 @dataclass(frozen=True)
 class Finding:
+    """The result of one check."""
+
     name: str
     level: str
     fact: str
-    mend: str = ""  # how, in a sentence
+    fix: str = ""  # a sentence that says how to fix a fault
     milliseconds: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
-        told = {"name": self.name, "level": self.level, "fact": self.fact, "ms": round(self.milliseconds, 1)}
-        return {**told, "mend": self.mend} if self.mend else told
+        """Return the finding for `--json`, where the fix is called `mend`."""
+        body = {"name": self.name, "level": self.level, "fact": self.fact, "ms": round(self.milliseconds, 1)}
+        return {**body, "mend": self.fix} if self.fix else body
 
 
-def examine() -> Iterator[Finding]:
-    """One finding after the other, each with the time it took."""
-    for part in PARTS:
-        began = time.monotonic()
-        for finding in part():
-            yield replace(finding, milliseconds=(time.monotonic() - began) * 1000)
-            began = time.monotonic()
+def run_checks() -> Iterator[Finding]:
+    """Run all checks, and yield their findings with the time that each took."""
+    for check in CHECKS:
+        started = time.monotonic()
+        for finding in check():
+            yield replace(finding, milliseconds=(time.monotonic() - started) * 1000)
+            started = time.monotonic()
 
 
-def of_settings() -> Iterator[Finding]:
-    found = checks.run_checks(include_deployment_checks=True)
-    told = [message for message in found if not message.is_silenced()]
-    for message in told:
+def check_settings() -> Iterator[Finding]:
+    """Run Django's system checks, with those for a deployment."""
+    messages = [message for message in checks.run_checks(include_deployment_checks=True) if not message.is_silenced()]
+    for message in messages:
         level = WRONG if message.level >= checks.ERROR else WARNING
         yield Finding("settings", level, f"{message.id}: {message.msg}", message.hint or "Set it in the environment.")
-    if not told:
+    if not messages:
         yield Finding("settings", OK, "nothing is missing")
 
 
-def of_database() -> Iterator[Finding]:
+def check_database() -> Iterator[Finding]:
+    """Check that the database answers, has all migrations, and suits this deployment."""
     try:
-        yield _migrations()
-        yield _server()
+        yield _check_migrations()
+        yield _check_server()
     except Error as error:
-        mend = "Start the database, and set DATABASE_URL to where it answers."
-        yield Finding("database", WRONG, f"it does not answer: {type(error).__name__}", mend)
+        fix = "Start the database, and set DATABASE_URL to its address."
+        yield Finding("database", WRONG, f"the database does not answer: {type(error).__name__}", fix)
 
 
-def _migrations() -> Finding:
+def _check_migrations() -> Finding:
     executor = MigrationExecutor(connection)
-    left = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    if left:
-        return Finding("database", WRONG, f"{len(left)} migrations are not applied", "Run manage.py migrate.")
-    return Finding("database", OK, "every migration is applied")
+    missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if missing:
+        return Finding("database", WRONG, f"{len(missing)} migrations are not applied", "Run manage.py migrate.")
+    return Finding("database", OK, "all migrations are applied")
 
 
-def _server() -> Finding:
-    found = engine.describe()
-    if found.at and (skewed := _clock("database", found.at)).level != OK:
-        return skewed
-    if found.one_host_only:
-        mend = "Set DATABASE_URL to a PostgreSQL where web and worker are on more than one host."
-        return Finding("database", OK if settings.DEBUG else WARNING, found.sentence, mend)
-    if found.max_connections is not None and found.max_connections < CONNECTIONS:
-        mend = f"Set max_connections to {CONNECTIONS} or more: each thread of a web or worker process keeps one."
-        return Finding("database", WARNING, found.sentence, mend)
-    return Finding("database", OK, found.sentence)
+def _check_server() -> Finding:
+    database = engine.describe()
+    if database.at and (clock := _check_clock("database", database.at)).level != OK:
+        return clock
+    if database.one_host_only:
+        fix = "If web and worker run on more than one host, set DATABASE_URL to a PostgreSQL database."
+        return Finding("database", OK if settings.DEBUG else WARNING, database.sentence, fix)
+    if database.max_connections is not None and database.max_connections < MIN_CONNECTIONS:
+        fix = f"Set max_connections to {MIN_CONNECTIONS} or more: each thread of a web or worker process has a "
+        "connection."
+        return Finding("database", WARNING, database.sentence, fix)
+    return Finding("database", OK, database.sentence)
 
 
-def of_broker() -> Iterator[Finding]:
+def check_broker() -> Iterator[Finding]:
+    """Check that the queue answers."""
     try:
         wakeups.check_broker()
-    except Exception as error:  # each broker has a client, and errors, of its own
-        fact = f"it does not answer: {type(error).__name__}"
+    except Exception as error:  # each broker has its own client with its own errors
+        fact = f"the broker does not answer: {type(error).__name__}"
         yield Finding("broker", WRONG, fact, "Set BROKER_URL to a broker that answers, or to orm.")
     else:
-        yield Finding("broker", OK, "it answers")
+        yield Finding("broker", OK, "the broker answers")
 
 
-def of_bucket() -> Iterator[Finding]:
+def check_bucket() -> Iterator[Finding]:
+    """Check what the service's role may do with the bucket, signed URLs, and the bucket's clock."""
     if not settings.S3_BUCKET:
         yield Finding("bucket", WRONG, "S3_BUCKET is not set", "Set it to a private bucket of your own.")
         return
@@ -113,33 +121,36 @@ def of_bucket() -> Iterator[Finding]:
         at = client.ping()
         for step in self_test.run(key):
             if step == "ListBucket":
-                yield from _signed(key)
-    except StorageError as trouble:
-        mend = f"Give the service's role {step.split()[0]} on that bucket." if step else "Check its name and the keys."
-        yield Finding("bucket", WRONG, f"{step or 'HeadBucket'}: {trouble}", mend)
+                yield from _check_signed_urls(key)
+    except StorageError as error:
+        fix = "Check the bucket's name and the keys."
+        if step:
+            fix = f"Give the service's role {step.split()[0]} on that bucket."
+        yield Finding("bucket", WRONG, f"{step or 'HeadBucket'}: {error}", fix)
         return
-    yield Finding("bucket", OK, "objects can be put, read, listed and deleted, and none is overwritten")
-    yield _clock("bucket", at)
+    yield Finding("bucket", OK, "objects can be put, read, listed and deleted, and are not overwritten")
+    yield _check_clock("bucket", at)
 
 
-def _signed(key: str) -> Iterator[Finding]:
-    """By the way that callers take: over HTTP, where S3_PUBLIC_URL says."""
+def _check_signed_urls(key: str) -> Iterator[Finding]:
+    """Check that a signed URL works over HTTP at S3_PUBLIC_URL, as for callers, and a wrong signature does not."""
     url = signed_urls.sign(key, content_type="text/plain", file_name="doctor")
-    status, other = _status(url), _status(url.replace("Signature=", "Signature=0"))
+    status, status_of_wrong = _status(url), _status(url.replace("Signature=", "Signature=0"))
     if status != 200:
-        mend = "Set S3_PUBLIC_URL to where callers, and this host, reach S3."
-        yield Finding("signed URLs", WRONG, f"one was answered with {status}", mend)
-    elif other == 200:
-        mend = "Use an S3 that checks signatures, and make the bucket private."
-        yield Finding("signed URLs", WRONG, "one with a wrong signature is served too", mend)
+        fix = "Set S3_PUBLIC_URL to an address where callers, and this host, reach S3."
+        yield Finding("signed URLs", WRONG, f"answer to a signed URL: {status}", fix)
+    elif status_of_wrong == 200:
+        fix = "Use an S3 that checks signatures, and make the bucket private."
+        yield Finding("signed URLs", WRONG, "a URL with a wrong signature is served too", fix)
     else:
-        yield Finding("signed URLs", OK, "served, and refused where the signature is wrong")
+        yield Finding("signed URLs", OK, "a signed URL is served, and refused with a wrong signature")
 
 
 def _status(url: str) -> int | str:
+    """Return the HTTP status of a URL, or a sentence if there is no answer."""
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310  # our own URL, http or https
-            return int(answer.status)
+        with urllib.request.urlopen(url, timeout=10) as response:  # noqa: S310  # our own URL, http or https
+            return int(response.status)
     except urllib.error.HTTPError as error:
         error.close()
         return error.code
@@ -147,52 +158,55 @@ def _status(url: str) -> int | str:
         return f"no answer ({type(error).__name__})"
 
 
-def of_upstream() -> Iterator[Finding]:
+def check_upstream() -> Iterator[Finding]:
+    """Check that the upstream answers and accepts the key, by a request that costs nothing, and its clock."""
     try:
         at = novita.check_account(novita.account(test=False))
-    except UpstreamError as trouble:
-        mend = "Check NOVITA_API_KEY in the upstream's console, and its balance; the panel says when submits pause."
-        if "failed" in str(trouble):
-            mend = "Open the way to NOVITA_BASE_URL: a firewall, a proxy or its name may be in it."
-        yield Finding("upstream", WRONG, str(trouble), mend)
+    except UpstreamError as error:
+        fix = "Check NOVITA_API_KEY and the balance in the upstream's console; the panel shows when submits are paused."
+        if "failed" in str(error):
+            fix = "Open the network path to NOVITA_BASE_URL: a firewall, a proxy or the name may be wrong."
+        yield Finding("upstream", WRONG, str(error), fix)
         return
-    yield Finding("upstream", OK, "it answers and takes the key")
-    yield _clock("upstream", at)
+    yield Finding("upstream", OK, "the upstream answers and accepts the key")
+    yield _check_clock("upstream", at)
 
 
-def of_worker() -> Iterator[Finding]:
+def check_worker() -> Iterator[Finding]:
+    """Check that a worker of any host has a recent heartbeat."""
     try:
         age = worker_hosts.latest_heartbeat_age()
     except Error:
-        return  # which of_database has told
+        return  # check_database has reported that
     if age is None or age > worker_hosts.SILENT_AFTER:
-        fact = "none has ever looked" if age is None else f"none has looked for {age.total_seconds():.0f} s"
-        mend = "Start the Procfile's worker; where it runs, its log says what is wrong."
-        yield Finding("worker", WARNING, fact, mend)
+        fact = "no heartbeat yet" if age is None else f"no heartbeat for {age.total_seconds():.0f} s"
+        fix = "Start the Procfile's worker. If it runs, its log says what is wrong."
+        yield Finding("worker", WARNING, fact, fix)
     else:
-        yield Finding("worker", OK, f"one looked {age.total_seconds():.0f} s ago")
+        yield Finding("worker", OK, f"last heartbeat {age.total_seconds():.0f} s ago")
 
 
-def of_disk() -> Iterator[Finding]:
+def check_disk() -> Iterator[Finding]:
+    """Check the free space for copies that go through a file."""
     free = shutil.disk_usage(settings.VAR_DIR if settings.VAR_DIR.exists() else "/").free
     fact = f"{free / 1024**3:.1f} GiB free"
-    if free < LEAST_DISK:
-        yield Finding("disk", WARNING, fact, f"Free some: copies may need {LEAST_DISK // 1024**3} GiB on the way.")
+    if free < MIN_DISK_BYTES:
+        fix = f"Free some space: copies may need {MIN_DISK_BYTES // 1024**3} GiB for a while."
+        yield Finding("disk", WARNING, fact, fix)
     else:
         yield Finding("disk", OK, fact)
 
 
-def _clock(whose: str, at: datetime | None) -> Finding:
-    name = f"clock of the {whose}"
+def _check_clock(owner: str, at: datetime | None) -> Finding:
+    name = f"clock of the {owner}"
     if at is None:
-        return Finding(name, WARNING, "it does not tell the time", "Compare it by hand.")
-    # A header's date has no fractions of a second.
+        return Finding(name, WARNING, "the answer has no time", "Compare the clocks by hand.")
     skew = abs((datetime.now(UTC) - at).total_seconds())
-    fact = f"{skew:.0f} s from this host's"
-    if skew <= SKEW:
+    fact = f"{skew:.0f} s from this host's clock"
+    if skew <= MAX_SKEW_SECONDS:  # the date of an HTTP header has no fractions of a second
         return Finding(name, OK, fact)
-    mend = "Set this host's clock by NTP; leases and signatures depend on it."
-    return Finding(name, WRONG if skew > TOO_MUCH else WARNING, fact, mend)
+    fix = "Set this host's clock by NTP; leases and signatures depend on it."
+    return Finding(name, WRONG if skew > MAX_TOLERATED_SKEW_SECONDS else WARNING, fact, fix)
 
 
-PARTS = (of_settings, of_database, of_broker, of_bucket, of_upstream, of_worker, of_disk)
+CHECKS = (check_settings, check_database, check_broker, check_bucket, check_upstream, check_worker, check_disk)

@@ -1,4 +1,4 @@
-"""`python -m deploy.sandbox --port 8001 --dir var/sandbox`: the sandbox upstream, on loopback unless told."""
+"""Serve the sandbox upstream, on loopback by default: `python -m deploy.sandbox --port 8001 --dir var/sandbox`."""
 
 import argparse
 import os
@@ -9,9 +9,9 @@ from granian.server import Server
 parser = argparse.ArgumentParser(prog="python -m deploy.sandbox", description=__doc__)
 parser.add_argument("--port", type=int, default=8001)
 parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")
-parser.add_argument("--url", help="where the service reaches it; http://127.0.0.1:PORT, if not given")
-parser.add_argument("--dir", default="var/sandbox", help="where tasks and videos are kept")
-parser.add_argument("--seconds", type=float, default=8.0, help="the least time that a task takes")
+parser.add_argument("--url", help="address where the service reaches the sandbox; default http://127.0.0.1:PORT")
+parser.add_argument("--dir", default="var/sandbox", help="folder for tasks and videos")
+parser.add_argument("--seconds", type=float, default=8.0, help="the shortest time that a task takes")
 
 if __name__ == "__main__":
     arguments = parser.parse_args()

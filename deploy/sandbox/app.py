@@ -1,7 +1,7 @@
-"""A local server of Novita's wire format: submit, Task Result, the error envelope and the endpoint page's validation.
+"""Serve Novita's wire format: submit, Task Result, the error envelope and the validation of the endpoint's page.
 
-A prompt that holds [fail] makes a task that fails, one that holds [refuse] is refused as ILLEGAL_PROMPT; of one that
-holds [lose] the task is made, and a proxy's error is all that is answered.
+A prompt controls the sandbox: with [fail] the task fails, with [refuse] it is refused as ILLEGAL_PROMPT, and with
+[lose] the task is created but the answer is a proxy's error.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse
 from django.urls import path
 
 FOLDER = Path(os.environ["SANDBOX_DIR"])
-API_KEY = os.environ.get("SANDBOX_API_KEY", "")  # empty: any key will do
+API_KEY = os.environ.get("SANDBOX_API_KEY", "")  # empty: any key is accepted
 URL_TTL = int(os.environ.get("SANDBOX_URL_TTL", "3600"))  # seconds
 
 settings.configure(
@@ -28,21 +28,21 @@ settings.configure(
     SECRET_KEY=os.environ.get("SANDBOX_SECRET") or os.urandom(16).hex(),
     ALLOWED_HOSTS=["127.0.0.1", "localhost", "[::1]", urlsplit(os.environ["SANDBOX_URL"]).hostname],
     FETCH_ALLOW_HOSTS=[],
-    DELIVERY_THREADS=2,  # it posts nothing, but reads pictures by the same door
+    DELIVERY_THREADS=2,  # the sandbox posts nothing, but the fetch of images reads this setting
     USE_TZ=True,
     MIDDLEWARE=[],
 )
 application = get_wsgi_application()
 
-# Below, because what the service knows of models and pictures is read with Django's settings in place.
-from deploy.sandbox.tasks import Studio, Task
+# These modules of the service read Django's settings, so they are imported after the settings.
+from deploy.sandbox.store import Task, TaskStore
 from generations import errors
 from generations.catalog import video_models
 from generations.media import images
 from generations.outbound import fetch
 from generations.outbound.errors import OutboundError
 
-studio = Studio(FOLDER, float(os.environ.get("SANDBOX_SECONDS", "8")))
+store = TaskStore(FOLDER, float(os.environ.get("SANDBOX_SECONDS", "8")))
 MODEL = video_models.SEEDANCE_V1_LITE_I2V
 IMAGE_REASONS: dict[type[Exception], str] = {
     errors.ImageTooManyBytes: "IMAGE_FILE_EXCEEDS_MAX_SIZE",
@@ -53,67 +53,73 @@ IMAGE_REASONS: dict[type[Exception], str] = {
 
 
 class Refused(Exception):
+    """The sandbox refuses a request; the attributes are those of Novita's error envelope."""
+
     def __init__(self, status: int, reason: str, message: str) -> None:
         super().__init__(message)
         self.status, self.reason = status, reason
 
-    def answer(self) -> JsonResponse:
+    def render(self) -> JsonResponse:
+        """Return the error envelope."""
         body = {"code": self.status, "reason": self.reason, "message": str(self), "metadata": {}}
         return JsonResponse(body, status=self.status)
 
 
 def submit(request: HttpRequest) -> HttpResponse:
+    """Create a task from a valid request."""
     try:
         _authorize(request)
         body = _body(request)
         last = _image(body["last_image"]) if body["last_image"] is not None else None
-        task = studio.accept(_image(body["image"]), last, **_facts(body))
+        task = store.accept(_image(body["image"]), last, **_shot_fields(body))
     except Refused as refused:
-        return refused.answer()
+        return refused.render()
     if "[lose]" in body["prompt"]:
         return HttpResponse("<h1>502 Bad Gateway</h1>", status=502)
     return JsonResponse({"task_id": task.id})
 
 
 def task_result(request: HttpRequest) -> HttpResponse:
+    """Answer with a task's status and, when it has succeeded, the URL of its video."""
     try:
         _authorize(request)
-        task = studio.find(request.GET.get("task_id", ""))
+        task = store.find(request.GET.get("task_id", ""))
         if task is None:
             raise Refused(404, "TASK_NOT_FOUND", "the task is not found")
     except Refused as refused:
-        return refused.answer()
+        return refused.render()
     return JsonResponse(_result(task))
 
 
 def video(request: HttpRequest, task_id: str) -> HttpResponse | FileResponse:
+    """Serve a video to a request with a valid signature."""
     expires = request.GET.get("expires", "")
     signed = hmac.compare_digest(_signature(task_id, expires).encode(), request.GET.get("signature", "").encode())
     if not signed or int(expires) < time.time():
         return HttpResponse("the URL is not valid, or no longer", status=403)
-    return FileResponse(studio.video(task_id).open("rb"), content_type="video/mp4")
+    return FileResponse(store.video(task_id).open("rb"), content_type="video/mp4")
 
 
 def tasks(request: HttpRequest) -> HttpResponse:
-    """Not of the wire: every paid submit, for tests that count them."""
-    return JsonResponse({"tasks": [{"id": task.id, "seed": task.seed} for task in studio.tasks()]})
+    """List every paid submit, for tests that count them. Novita has no such address."""
+    return JsonResponse({"tasks": [{"id": task.id, "seed": task.seed} for task in store.tasks()]})
 
 
 def _authorize(request: HttpRequest) -> None:
-    given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
-    if not given or (API_KEY and not hmac.compare_digest(given.encode(), API_KEY.encode())):
+    key = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+    if not key or (API_KEY and not hmac.compare_digest(key.encode(), API_KEY.encode())):
         raise Refused(403, "INVALID_API_KEY", "the API key is not valid")
 
 
 def _body(request: HttpRequest) -> dict[str, Any]:
     try:
-        given = msgspec.json.decode(request.read())
+        fields = msgspec.json.decode(request.read())
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refused(400, "INVALID_REQUEST_BODY", f"the body is not JSON: {error}") from error
-    if request.method != "POST" or not isinstance(given, dict):
-        raise Refused(400, "INVALID_REQUEST_BODY", "a JSON object is wanted")
+    if request.method != "POST" or not isinstance(fields, dict):
+        raise Refused(400, "INVALID_REQUEST_BODY", "the body must be a JSON object")
     defaults = {"prompt": "", "aspect_ratio": "16:9", "last_image": None, "camera_fixed": False, "duration": 5}
-    body = {**defaults, "image": None, "resolution": None, "seed": video_models.RANDOM_SEED, **given}
+    body = {**defaults, "image": None, "resolution": None, "seed": video_models.RANDOM_SEED, **fields}
     for name, rule in RULES.items():
         if not rule(body[name]):
             raise Refused(400, "INVALID_REQUEST_BODY", f"{name} is not valid")
@@ -146,7 +152,7 @@ def _image(text: str) -> bytes:
         raise Refused(400, "INVALID_REQUEST_BODY", f"the image can not be read: {error}") from error
 
 
-def _facts(body: dict[str, Any]) -> dict[str, Any]:
+def _shot_fields(body: dict[str, Any]) -> dict[str, Any]:
     width, height = MODEL.pixels[body["resolution"], body["aspect_ratio"]]
     drawn = body["seed"] == video_models.RANDOM_SEED
     return {
@@ -160,7 +166,7 @@ def _facts(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _result(task: Task) -> dict[str, Any]:
-    status, progress, reason = studio.state(task)
+    status, progress, reason = store.state(task)
     if "[fail]" in task.prompt and status == "TASK_STATUS_SUCCEED":
         status, progress, reason = "TASK_STATUS_FAILED", 0, "the prompt asked for a failure"
     done = status == "TASK_STATUS_SUCCEED"

@@ -14,7 +14,7 @@ SILENT_AFTER = timedelta(minutes=3)
 
 
 def record_heartbeat() -> None:
-    """Store that a worker run of this host has read the due rows and claimed all that it has threads for."""
+    """Store that a worker run of this host has read the due rows and claimed what its threads can take."""
     _update_this_host(heartbeat_at=timezone.now())
 
 

@@ -21,9 +21,9 @@ registry = CollectorRegistry()  # holds the names only; the values are in the fi
 
 # Upper bounds of the histograms' buckets, in seconds.
 CREATE_BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)  # 30 MB in Base64 take some seconds
-SUBMIT_BUCKETS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120)  # a submit may take 120
+SUBMIT_BUCKETS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120)  # a submit takes 120 at most
 LAG_BUCKETS = (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3.5, 5, 10, 30, 60)  # the worker loop reads due rows every 0.5
-RENDERING_BUCKETS = (5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800, 3600, 14400, 86400)  # it fails after a day
+RENDERING_BUCKETS = (5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800, 3600, 14400, 86400)  # a day at most
 COPY_BUCKETS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 270)  # a copy is aborted after 270
 # Upper bounds in bytes: 100 kB to 500 MB.
 SIZE_BUCKETS = tuple(10.0**power * digit for power in (5, 6, 7, 8) for digit in (1, 2, 5))

@@ -1,4 +1,4 @@
-"""The processes of a local stack: ports that are really theirs, and no process left behind."""
+"""Test the processes of a local stack: they listen on their own ports, and none is left behind."""
 
 import os
 import socket
@@ -17,11 +17,11 @@ SERVER = "import http.server as h; h.HTTPServer(('127.0.0.1', {port}), h.BaseHTT
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """A port on which a stranger listens."""
-    with socket.socket() as stranger:
-        stranger.bind(("127.0.0.1", 0))
-        stranger.listen()
-        yield stranger.getsockname()[1]
+    """Return a port on which another program listens."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield other.getsockname()[1]
 
 
 def python(code: str, logs: Path) -> Process:
@@ -33,14 +33,14 @@ def test_a_taken_port_is_not_free(port: int) -> None:
     assert stack.free_port(port) != port
 
 
-def test_seaweedfs_gets_five_ports_whose_twins_are_free_too() -> None:
+def test_seaweedfs_gets_five_ports_whose_grpc_ports_are_free_too() -> None:
     ports = stack.seaweedfs_ports(20_000, but=20_001)
     assert len(set(ports)) == 5
     assert 20_001 not in ports
     assert all(stack.is_free(port + stack.GRPC_OFFSET) for port in ports)
 
 
-def test_it_waits_for_the_processs_own_answer(tmp_path: Path) -> None:
+def test_a_start_waits_for_the_processs_own_answer(tmp_path: Path) -> None:
     port = stack.free_port(9_000 + os.getpid() % 900)
     process = python(SERVER.format(port=port), tmp_path)
     waiting.until_answers(process, f"http://127.0.0.1:{port}/")
@@ -49,15 +49,15 @@ def test_it_waits_for_the_processs_own_answer(tmp_path: Path) -> None:
     assert process.has_ended()
 
 
-def test_a_strangers_port_is_not_taken_for_the_processs_own(tmp_path: Path, port: int) -> None:
+def test_an_answer_of_another_program_is_not_taken_for_the_processs_own(tmp_path: Path, port: int) -> None:
     process = python("import time; time.sleep(0.5); print('I could not bind')", tmp_path)
     with pytest.raises(StackError, match="I could not bind"):
         waiting.until_answers(process, f"http://127.0.0.1:{port}/")
     stack.stop([process])
 
 
-def test_what_is_started_beside_it_goes_on(tmp_path: Path) -> None:
-    """As the S3 of a whole run of tests does, while one of them starts and stops a process of its own."""
+def test_a_stop_leaves_other_processes_running(tmp_path: Path) -> None:
+    """An S3 of all tests goes on, for example, while one test starts and stops a process of its own."""
     beside, stopped = (python("import time; time.sleep(60)", tmp_path / name) for name in ("beside", "stopped"))
     stack.stop([stopped])
     assert not beside.has_ended()
@@ -65,13 +65,13 @@ def test_what_is_started_beside_it_goes_on(tmp_path: Path) -> None:
     assert beside.has_ended()
 
 
-def test_the_log_of_the_start_before_is_kept(tmp_path: Path) -> None:
+def test_the_log_of_the_start_before_stays(tmp_path: Path) -> None:
     for word in ("first", "second"):
         stack.stop([python(f"print('{word}')", tmp_path)])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["child.log", "child.log.1"]
 
 
-def test_a_process_that_does_not_listen_to_sigterm_is_killed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     stubborn = (
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
     )

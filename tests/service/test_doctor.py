@@ -1,4 +1,4 @@
-"""`manage.py doctor`: what is well, what is not, and what mends it; it spends nothing and leaves nothing behind."""
+"""Test `manage.py doctor`: it reports each fault with a way to fix it, spends nothing and leaves nothing behind."""
 
 import json
 import re
@@ -19,51 +19,53 @@ from generations.reports import worker_hosts
 from tests.support.upstream import Upstream, as_json, refusal
 
 pytestmark = pytest.mark.django_db
-NOBODYS = refusal(404, "TASK_NOT_FOUND")
+UNKNOWN_TASK = refusal(404, "TASK_NOT_FOUND")
 
 
-def examined(*args: str) -> tuple[int, str]:
+def run_doctor(*args: str) -> tuple[int, str]:
+    """Return the exit code and the output of the command."""
     out = StringIO()
     try:
         call_command("doctor", *args, stdout=out)
-    except SystemExit as ended:
-        return int(str(ended.code)), out.getvalue()
+    except SystemExit as error:
+        return int(str(error.code)), out.getvalue()
     return 0, out.getvalue()
 
 
-def found() -> dict[str, list[dict[str, Any]]]:
-    """By name."""
-    code, text = examined("--json")
-    body = json.loads(text)
-    assert body["ok"] == (code == 0)
+def findings_by_name() -> dict[str, list[dict[str, Any]]]:
+    """Return the findings of `doctor --json`."""
+    code, text = run_doctor("--json")
+    output = json.loads(text)
+    assert output["ok"] == (code == 0)
     by_name: dict[str, list[dict[str, Any]]] = {}
-    for finding in body["findings"]:
+    for finding in output["findings"]:
         by_name.setdefault(finding["name"], []).append(finding)
     return by_name
 
 
-def only(name: str) -> tuple[str, str, str]:
-    [finding] = found()[name]
+def finding_of(name: str) -> tuple[str, str, str]:
+    """Return level, fact and fix of the one finding with that name."""
+    [finding] = findings_by_name()[name]
     return finding["level"], finding["fact"], finding.get("mend", "")
 
 
 @pytest.fixture
-def well(real_bucket: None, upstream: Upstream, settings: Any) -> Upstream:
+def healthy(real_bucket: None, upstream: Upstream, settings: Any) -> Upstream:
     settings.SECRET_KEY = "long enough, and of more than five characters: 0123456789"
     settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = True
     worker_hosts.record_heartbeat()
-    upstream.on_poll = NOBODYS
+    upstream.on_poll = UNKNOWN_TASK
     return upstream
 
 
-def test_a_service_that_is_well_is_told_so_and_nothing_is_left_behind(well: Upstream, settings: Any) -> None:
-    code, text = examined()
+def test_a_healthy_service_has_no_fault_and_nothing_is_left_behind(healthy: Upstream, settings: Any) -> None:
+    code, text = run_doctor()
     assert code == 0, text
-    assert {line.split()[0] for line in text.splitlines()} <= {"ok", "warning", "Set"}
+    assert {line.split()[0] for line in text.splitlines()} <= {"ok", "warning", "If"}
     for name in ("database", "broker", "bucket", "signed URLs", "upstream", "worker", "disk", "clock of the bucket"):
         assert f" {name}: " in text
     assert objects.list_keys("doctor/") == []
-    assert well.submits == []
+    assert healthy.submits == []
     assert settings.AWS_SECRET_ACCESS_KEY not in text
 
 
@@ -75,82 +77,82 @@ def test_a_service_that_is_well_is_told_so_and_nothing_is_left_behind(well: Upst
         (as_json({"message": "down"}, 502), "HTTP 502  down"),
     ],
 )
-def test_an_upstream_that_refuses_us_is_told_in_its_own_words(well: Upstream, answer: Any, fact: str) -> None:
-    well.on_poll = answer
-    level, said, mend = only("upstream")
-    assert (level, said) == ("wrong", fact)
-    assert "NOVITA_API_KEY" in mend
+def test_a_refusal_of_the_upstream_is_reported_in_its_own_words(healthy: Upstream, answer: Any, fact: str) -> None:
+    healthy.on_poll = answer
+    level, fact_found, fix = finding_of("upstream")
+    assert (level, fact_found) == ("wrong", fact)
+    assert "NOVITA_API_KEY" in fix
 
 
 @pytest.mark.one_database
-def test_an_upstream_that_can_not_be_reached_is_told(well: Upstream, settings: Any) -> None:
+def test_an_unreachable_upstream_is_reported(healthy: Upstream, settings: Any) -> None:
     settings.NOVITA_BASE_URL = "http://127.0.0.1:9"
-    level, fact, mend = only("upstream")
+    level, fact, fix = finding_of("upstream")
     assert (level, fact) == ("wrong", "the poll failed: ConnectError")
-    assert "NOVITA_BASE_URL" in mend
+    assert "NOVITA_BASE_URL" in fix
 
 
 @pytest.mark.one_database
 @pytest.mark.parametrize(("minutes", "level"), [(0, "ok"), (0.5, "warning"), (5, "wrong"), (-5, "wrong")])
-def test_a_clock_that_goes_wrong_is_told(well: Upstream, minutes: float, level: str) -> None:
+def test_a_wrong_clock_is_reported(healthy: Upstream, minutes: float, level: str) -> None:
     at = datetime.now(UTC) + timedelta(minutes=minutes)
 
     def answer(handler: Any) -> Any:
-        status, headers, content = NOBODYS
+        status, headers, content = UNKNOWN_TASK
         handler.date_time_string = lambda timestamp=None: format_datetime(at, usegmt=True)
         return status, headers, content
 
-    well.on_poll = answer
-    assert only("clock of the upstream")[0] == level
+    healthy.on_poll = answer
+    assert finding_of("clock of the upstream")[0] == level
 
 
 @pytest.mark.one_database
-def test_a_bucket_that_is_not_there_is_told(well: Upstream, settings: Any) -> None:
-    settings.S3_BUCKET = "nobodys-bucket"
-    level, fact, mend = only("bucket")
-    assert (level, mend) == ("wrong", "Check its name and the keys.")
+def test_a_missing_bucket_is_reported(healthy: Upstream, settings: Any) -> None:
+    settings.S3_BUCKET = "missing-bucket"
+    level, fact, fix = finding_of("bucket")
+    assert (level, fix) == ("wrong", "Check the bucket's name and the keys.")
     assert fact.startswith("HeadBucket: ")
     settings.S3_BUCKET = ""
-    assert only("bucket")[1] == "S3_BUCKET is not set"
+    assert finding_of("bucket")[1] == "S3_BUCKET is not set"
 
 
 @pytest.mark.one_database
-def test_callers_that_could_not_reach_the_bucket_are_told(well: Upstream, settings: Any) -> None:
+def test_a_bucket_that_callers_cannot_reach_is_reported(healthy: Upstream, settings: Any) -> None:
     settings.S3_PUBLIC_URL = "http://127.0.0.1:9"
-    level, fact, mend = only("signed URLs")
-    assert (level, fact) == ("wrong", "one was answered with no answer (URLError)")
-    assert "S3_PUBLIC_URL" in mend
+    level, fact, fix = finding_of("signed URLs")
+    assert (level, fact) == ("wrong", "answer to a signed URL: no answer (URLError)")
+    assert "S3_PUBLIC_URL" in fix
 
 
 @pytest.mark.one_database
-def test_an_s3_that_serves_whoever_asks_is_told(well: Upstream, settings: Any) -> None:
-    """The upstream's server stands for one: whatever address it is asked for, it answers 200."""
-    well.on_video = 200, {"Content-Type": "text/plain"}, b"anything"
-    settings.S3_PUBLIC_URL = well.url
-    assert only("signed URLs")[:2] == ("wrong", "one with a wrong signature is served too")
+def test_an_s3_that_ignores_signatures_is_reported(healthy: Upstream, settings: Any) -> None:
+    """The upstream's server plays that S3: it answers 200 at any address."""
+    healthy.on_video = 200, {"Content-Type": "text/plain"}, b"anything"
+    settings.S3_PUBLIC_URL = healthy.url
+    assert finding_of("signed URLs")[:2] == ("wrong", "a URL with a wrong signature is served too")
 
 
-def test_a_migration_that_is_missing_is_told(well: Upstream) -> None:
+def test_a_missing_migration_is_reported(healthy: Upstream) -> None:
     for app, name in MigrationLoader(connection).graph.leaf_nodes("generations"):
         MigrationRecorder(connection).record_unapplied(app, name)
-    assert "migrations are not applied" in str(found()["database"])
-    assert "Run manage.py migrate." in str(found()["database"])
+    assert "migrations are not applied" in str(findings_by_name()["database"])
+    assert "Run manage.py migrate." in str(findings_by_name()["database"])
 
 
 @pytest.mark.one_database
-def test_a_worker_that_does_not_look_is_told(well: Upstream) -> None:
+def test_a_worker_without_a_heartbeat_is_reported(healthy: Upstream) -> None:
     Worker.objects.update(heartbeat_at=datetime.now(UTC) - timedelta(hours=1))
-    level, fact = only("worker")[:2]
+    level, fact = finding_of("worker")[:2]
     assert level == "warning"
-    assert re.fullmatch(r"none has looked for 36\d\d s", fact)  # a slow machine looks a little later
+    assert re.fullmatch(r"no heartbeat for 36\d\d s", fact)  # a slow machine reads a little later
     Worker.objects.all().delete()
-    assert only("worker")[1] == "none has ever looked"
+    assert finding_of("worker")[1] == "no heartbeat yet"
 
 
 @pytest.mark.one_database
-def test_a_setting_that_is_missing_is_told(well: Upstream, settings: Any) -> None:
+def test_a_missing_setting_is_reported(healthy: Upstream, settings: Any) -> None:
     settings.DEBUG = True
     settings.NOVITA_API_KEY = ""
-    facts = " ".join(finding["fact"] for finding in found()["settings"])
+    facts = " ".join(finding["fact"] for finding in findings_by_name()["settings"])
     assert "security.W018" in facts
     assert "generations.W002" in facts

@@ -163,6 +163,7 @@ COMMANDS = {
     "tenant roll": "PREFIX --json --overlap --reason",
     "tenant suspend": "NAME --json --reason",
     "worker": "",
+    "write_docs": "",
 }
 OF_EVERY_COMMAND = {
     option for action in BaseCommand().create_parser("", "")._actions for option in action.option_strings

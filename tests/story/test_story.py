@@ -1,4 +1,4 @@
-"""The whole way with the real processes: `make run`'s web server, worker, sandbox and S3, over real HTTP."""
+"""Test the real processes of `make run` from start to end: web, worker, sandbox and S3, over real HTTP."""
 
 import io
 import json
@@ -30,12 +30,12 @@ from tests.support.running import ROOT, SIGNED_URL_TTL, MakeRun, free_port
 from tests.support.upstream import Upstream
 
 pytestmark = pytest.mark.story
-PICTURE = ROOT / "deploy" / "demo" / "lighthouse.jpg"
+IMAGE = ROOT / "deploy" / "demo" / "lighthouse.jpg"
 
 
 @pytest.fixture(scope="module")
-def pictures() -> Iterator[Upstream]:
-    """A web server of the callers' own, with a picture."""
+def image_server() -> Iterator[Upstream]:
+    """Return a web server of a caller, which serves an image."""
     server = Upstream()
     server.on_video = 200, {"Content-Type": "image/png"}, image_bytes(kind="PNG")
     yield server
@@ -43,8 +43,8 @@ def pictures() -> Iterator[Upstream]:
 
 
 @pytest.fixture(scope="module")
-def stack_running(tmp_path_factory: pytest.TempPathFactory, pictures: Upstream) -> Iterator[MakeRun]:
-    run = MakeRun(tmp_path_factory.mktemp("var"), free_port(), FETCH_ALLOW_HOSTS=pictures.host)
+def stack_running(tmp_path_factory: pytest.TempPathFactory, image_server: Upstream) -> Iterator[MakeRun]:
+    run = MakeRun(tmp_path_factory.mktemp("var"), free_port(), FETCH_ALLOW_HOSTS=image_server.host)
     try:
         yield run.wait_until_ready()
     finally:
@@ -58,7 +58,7 @@ def finished(http: httpx.Client, generation_id: str, within: float = 60) -> dict
         if row["finished_at"]:
             return row
         time.sleep(0.1)
-    raise AssertionError(f"it is still {row['status']}")
+    raise AssertionError(f"the generation is still {row['status']}")
 
 
 def get(url: str) -> tuple[int, bytes]:
@@ -71,7 +71,7 @@ def get(url: str) -> tuple[int, bytes]:
 
 
 def facts(content: bytes) -> tuple[str, int, int, int, float]:
-    """(codec, width, height, frames, frames a second), every frame decoded."""
+    """Decode every frame, and return (codec, width, height, number of frames, frames per second)."""
     with av.open(io.BytesIO(content)) as container:
         stream: Any = container.streams.video[0]
         count = sum(1 for _ in container.decode(stream))
@@ -152,18 +152,18 @@ def test_a_video_has_the_tables_pixels_and_frames(
             "resolution": resolution,
             "aspect_ratio": ratio,
             "duration": duration,
-            "camera_fixed": True,  # as many pixels and frames, rendered sooner
+            "camera_fixed": True,  # the same pixels and frames, rendered faster
         }
         row = finished(http, http.post("/v1/generations", json=body).json()["id"], within=120)
         assert facts(get(row["video"]["url"])[1]) == ("h264", *pixels, 24 * duration + 1, 24.0)
         assert (row["video"]["width"], row["video"]["height"], row["video"]["fps"]) == (*pixels, 24.0)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it leaves its thread pool open
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the client leaves its thread pool open
 @pytest.mark.parametrize("form", ["raw Base64", "URL"])
-def test_the_pypi_novita_client_works_unmodified(stack_running: MakeRun, pictures: Upstream, form: str) -> None:
+def test_the_pypi_novita_client_works_unmodified(stack_running: MakeRun, image_server: Upstream, form: str) -> None:
     client = NovitaClient(stack_running.printed("API key"), base_url=stack_running.url)
-    image = base64_of(image_bytes()) if form == "raw Base64" else f"{pictures.url}/a.png"
+    image = base64_of(image_bytes()) if form == "raw Base64" else f"{image_server.url}/a.png"
     body = {"image": image, "resolution": "480p", "seed": 21, "prompt": form}
     task_id = client._post("/v3/async/seedance-v1-lite-i2v", body)["task_id"]
     result = client.wait_for_task_v3(task_id, wait_for=120)
@@ -177,16 +177,16 @@ def test_the_pypi_novita_client_works_unmodified(stack_running: MakeRun, picture
 
 def test_the_npm_novita_sdk_works_unmodified(stack_running: MakeRun) -> None:
     node = find_program("node", package="nodejs")
-    command = [node, "tests/sdk/drive.cjs", stack_running.url, stack_running.printed("API key"), str(PICTURE)]
+    command = [node, "tests/sdk/drive.cjs", stack_running.url, stack_running.printed("API key"), str(IMAGE)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=90)
     assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
-    assert (said["result"]["task"]["status"], said["result"]["extra"]["seed"]) == ("TASK_STATUS_SUCCEED", "31")
-    assert facts(get(said["result"]["videos"][0]["video_url"])[1])[0] == "h264"
-    assert said["refusal"] == {"code": 404, "reason": "TASK_NOT_FOUND"}
+    output = json.loads(done.stdout)
+    assert (output["result"]["task"]["status"], output["result"]["extra"]["seed"]) == ("TASK_STATUS_SUCCEED", "31")
+    assert facts(get(output["result"]["videos"][0]["video_url"])[1])[0] == "h264"
+    assert output["refusal"] == {"code": 404, "reason": "TASK_NOT_FOUND"}
 
 
-def test_the_same_seed_makes_the_same_video_and_another_one_another(stack_running: MakeRun) -> None:
+def test_the_same_seed_makes_the_same_video_and_another_seed_makes_another(stack_running: MakeRun) -> None:
     with stack_running.http() as http:
         hashes = []
         for seed in (1, 1, 2):
@@ -202,21 +202,19 @@ def test_a_new_generation_is_submitted_within_a_second_of_a_sleeping_worker(stac
         for _ in range(4):
             row = finished(http, http.post("/v1/generations", json=body).json()["id"])
             waits.append(seconds_between(row["created_at"], row["submitted_at"]))
-            time.sleep(1)  # nothing is live: the sweep has gone to sleep
-        assert min(waits) < 1.0, waits  # the least: the machine may be busy with other things
+            time.sleep(1)  # nothing is in progress: the worker run has ended
+        assert min(waits) < 1.0, waits  # the minimum: the machine may be busy with other work
 
 
-def seconds_between(one: str, other: str) -> float:
+def seconds_between(start: str, end: str) -> float:
     from datetime import datetime
 
-    return (datetime.fromisoformat(other) - datetime.fromisoformat(one)).total_seconds()
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
 
 
 def test_one_command_makes_a_video_or_says_why_not(stack_running: MakeRun, tmp_path: Path) -> None:
     out, poster = tmp_path / "v.mp4", tmp_path / "v.jpg"
-    done = stack_running.manage(
-        "generate", str(PICTURE), "--resolution", "480p", "-o", str(out), "--poster", str(poster)
-    )
+    done = stack_running.manage("generate", str(IMAGE), "--resolution", "480p", "-o", str(out), "--poster", str(poster))
     assert done.returncode == 0, done.stderr
     assert "succeeded" in done.stderr
     assert facts(out.read_bytes())[:3] == ("h264", 864, 480)
@@ -231,7 +229,7 @@ def test_one_command_makes_a_video_or_says_why_not(stack_running: MakeRun, tmp_p
         (["--url", "http://127.0.0.1:9"], "does not answer"),
         (["-o", str(tmp_path / "nowhere" / "v.mp4")], "can not be written"),
     ]:
-        done = stack_running.manage("generate", str(PICTURE), "-o", str(tmp_path / "none.mp4"), *wrong)
+        done = stack_running.manage("generate", str(IMAGE), "-o", str(tmp_path / "none.mp4"), *wrong)
         assert done.returncode != 0
         assert sentence in done.stderr
         assert "Traceback" not in done.stderr
@@ -246,9 +244,10 @@ def test_a_chunked_body_is_refused_and_not_taken_for_an_empty_one(stack_running:
 
 
 def test_a_command_beside_make_run_needs_no_environment(stack_running: MakeRun) -> None:
-    made = json.loads(stack_running.manage("tenant", "create", "from the shell", "--json").stdout)
+    tenant = json.loads(stack_running.manage("tenant", "create", "from the shell", "--json").stdout)
     assert (
-        httpx.get(f"{stack_running.url}/v1/generations", headers={"Authorization": made["api_key"]}).status_code == 200
+        httpx.get(f"{stack_running.url}/v1/generations", headers={"Authorization": tenant["api_key"]}).status_code
+        == 200
     )
 
 
@@ -318,9 +317,9 @@ def test_a_killed_worker_finishes_after_a_restart_without_a_second_submit(tmp_pa
         second.stop()
 
 
-def test_counters_begin_anew_when_their_role_starts_and_outlive_the_kills_of_its_processes(tmp_path: Path) -> None:
-    run_before = [tmp_path / "metrics" / role / "counter_999999999.db" for role in ("web", "worker")]
-    for file in run_before:
+def test_counters_start_at_zero_with_their_role_and_outlive_kills_of_its_processes(tmp_path: Path) -> None:
+    files_of_run_before = [tmp_path / "metrics" / role / "counter_999999999.db" for role in ("web", "worker")]
+    for file in files_of_run_before:
         file.parent.mkdir(parents=True)
         key = mmap_key("seedance_submitted", "seedance_submitted_total", ["mode"], ["live"], "")
         with closing(MmapedDict(str(file))) as counters:  # type: ignore[no-untyped-call]
@@ -336,11 +335,11 @@ def test_counters_begin_anew_when_their_role_starts_and_outlive_the_kills_of_its
             assert counted_after_one_more(run, http) == [2] * 4
     finally:
         run.stop()
-    assert not any(file.exists() for file in run_before)
+    assert not any(file.exists() for file in files_of_run_before)
 
 
 def counted_after_one_more(run: MakeRun, http: httpx.Client) -> list[float]:
-    """What web and worker have counted of creates and submits, once one more generation has ended."""
+    """Create one more generation. Return how many creates and submits web and worker have counted."""
     body = {"image": base64_of(image_bytes()), "resolution": "480p"}
     finished(http, http.post("/v1/generations", json=body).json()["id"], within=120)
     counted = scraped(run)
@@ -349,7 +348,7 @@ def counted_after_one_more(run: MakeRun, http: httpx.Client) -> list[float]:
 
 
 def scraped(run: MakeRun) -> dict[str, float]:
-    """The sum of each sample of /metrics over its labels."""
+    """Return the sum of each sample of /metrics over its labels."""
     text = httpx.get(f"{run.url}/metrics", headers={"Authorization": "Bearer a-token"}).raise_for_status().text
     sums = Counter[str]()
     for family in text_string_to_metric_families(text):
@@ -359,9 +358,9 @@ def scraped(run: MakeRun) -> dict[str, float]:
 
 
 def parents(run: MakeRun, command: str) -> dict[int, int]:
-    """The parent of each process with that word in its command line."""
-    found = [pid for pid, line in run.pids().items() if command in line]
-    return {pid: int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) for pid in found}
+    """Return the parent of each process with that word in its command line."""
+    pids = [pid for pid, line in run.pids().items() if command in line]
+    return {pid: int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) for pid in pids}
 
 
 def wait_until_ready_again(run: MakeRun, http: httpx.Client, but: int) -> None:
@@ -406,10 +405,10 @@ def test_with_a_key_of_the_real_upstream_no_sandbox_starts(tmp_path: Path) -> No
     finally:
         run.stop(signal.SIGINT)
         upstream.stop()
-    assert run.pids() == {}  # a Ctrl-C leaves nothing behind, as a SIGTERM does
+    assert run.pids() == {}  # a Ctrl-C leaves no process behind, as a SIGTERM does
 
 
-def test_what_cannot_be_started_is_said_in_a_sentence(stack_running: MakeRun, tmp_path: Path) -> None:
+def test_a_start_that_is_not_possible_ends_with_a_sentence(stack_running: MakeRun, tmp_path: Path) -> None:
     for run, sentence in [
         (MakeRun(tmp_path, stack_running.port), f"Port {stack_running.port} is taken"),
         (MakeRun(tmp_path / "other", stack_running.port, PORT="abc"), "PORT is 'abc'"),

@@ -1,4 +1,4 @@
-"""Is everything that the service needs there, as it has to be? If not, a sentence says what mends it."""
+"""Check everything that the service needs, and print how to fix what is wrong."""
 
 import json
 import sys
@@ -15,29 +15,30 @@ COLOURS = {doctor.OK: "green", doctor.WARNING: "yellow", doctor.WRONG: "bold red
 
 
 class Command(BaseCommand):
-    help = "Examine settings, database, broker, bucket, upstream, clocks, worker and disk; exit 1 where one is wrong."
-    requires_system_checks: list[str] = []  # it runs them itself, and tells what they find
+    help = "Check settings, database, broker, bucket, upstream, clocks, worker and disk; exit with 1 if one is wrong."
+    requires_system_checks: list[str] = []  # the command runs them itself and prints their messages
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        console, found = Console(file=self.stdout, soft_wrap=True), []  # type: ignore[arg-type]  # it can write
-        for finding in doctor.examine():
-            found.append(finding)
+        """Print each finding as soon as its check has ended, or all of them as JSON."""
+        console, findings = Console(file=self.stdout, soft_wrap=True), []  # type: ignore[arg-type]  # stdout can write
+        for finding in doctor.run_checks():
+            findings.append(finding)
             if not options["json"]:
-                _show(console, finding)
-        is_well = all(finding.level != doctor.WRONG for finding in found)
+                _print(console, finding)
+        is_well = all(finding.level != doctor.WRONG for finding in findings)
         if options["json"]:
-            self.stdout.write(json.dumps({"ok": is_well, "findings": [finding.as_json() for finding in found]}))
+            self.stdout.write(json.dumps({"ok": is_well, "findings": [finding.as_json() for finding in findings]}))
         if not is_well:
             sys.exit(1)
 
 
-def _show(console: Console, finding: doctor.Finding) -> None:
+def _print(console: Console, finding: doctor.Finding) -> None:
     line = Text(f"{finding.level:8}", style=COLOURS[finding.level])
     line.append(f" {finding.name}: {finding.fact}", style="default")
     line.append(f"  {finding.milliseconds:.0f} ms", style="dim")
     console.print(line)
-    if finding.mend and finding.level != doctor.OK:
-        console.print(Text(f"         {finding.mend}", style="default"))
+    if finding.fix and finding.level != doctor.OK:
+        console.print(Text(f"         {finding.fix}", style="default"))

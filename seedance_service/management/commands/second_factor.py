@@ -1,4 +1,4 @@
-"""For who has lost an authenticator: the next login sets up another one."""
+"""Remove the second factor of a user who has lost an authenticator."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -14,14 +14,15 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class Command(BaseCommand):
-    help = "Take a user's second factor away; be sure who is asking."
+    help = "Remove a user's second factor. Make sure first who asks for it."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        acts = parser.add_subparsers(dest="action", required=True)
-        reset: ArgumentParser = acts.add_parser("reset", help="the next login sets up another one")
+        actions = parser.add_subparsers(dest="action", required=True)
+        reset: ArgumentParser = actions.add_parser("reset", help="remove it; the next login sets up another one")
         reset.add_argument("user", help="the name that the user logs in with")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """Delete the user's authenticators, and log by whom."""
         name = options["user"]
         user = get_user_model().objects.filter(username=name).first()
         if user is None:

@@ -1,4 +1,4 @@
-"""The sandbox's pictures: that its videos are what the upstream's would be."""
+"""Test that the sandbox's videos are like those of the upstream."""
 
 import io
 import tempfile
@@ -18,14 +18,15 @@ MODEL = video_models.SEEDANCE_V1_LITE_I2V
 
 
 def frames(content: bytes, *numbers: int) -> list[Image.Image]:
+    """Return the frames of a video with those numbers."""
     with av.open(io.BytesIO(content)) as container:
         every = [frame.to_image() for frame in container.decode(video=0)]
     return [every[number] for number in numbers]
 
 
-def difference(one: Image.Image, other: Image.Image) -> float:
-    """Mean difference of a channel, 0 to 255."""
-    return sum(ImageStat.Stat(ImageChops.difference(one, other)).mean) / 3
+def difference(first: Image.Image, second: Image.Image) -> float:
+    """Return the mean difference of a channel, 0 to 255."""
+    return sum(ImageStat.Stat(ImageChops.difference(first, second)).mean) / 3
 
 
 def test_the_same_shot_gives_the_same_bytes() -> None:
@@ -33,12 +34,12 @@ def test_the_same_shot_gives_the_same_bytes() -> None:
 
 
 def test_another_seed_gives_another_move() -> None:
-    assert len({Move.drawn(seed) for seed in range(1000)}) == 1000
-    [one], [other] = frames(render_mp4(seed=1), -1), frames(render_mp4(seed=2), -1)
-    assert difference(one, other) > 2
+    assert len({Move.from_seed(seed) for seed in range(1000)}) == 1000
+    [first], [second] = frames(render_mp4(seed=1), -1), frames(render_mp4(seed=2), -1)
+    assert difference(first, second) > 2
 
 
-def test_the_video_starts_from_the_picture_and_the_camera_moves() -> None:
+def test_the_video_starts_from_the_image_and_the_camera_moves() -> None:
     first, last = frames(render_mp4(), 0, -1)
     start = Image.open(io.BytesIO(image_bytes())).resize((160, 90))
     assert difference(first, start) < 3
@@ -59,7 +60,7 @@ def test_a_video_with_a_last_image_ends_on_it(camera_fixed: bool) -> None:
     assert difference(first, last) > 30
 
 
-def test_a_picture_of_another_shape_is_cropped_at_its_centre() -> None:
+def test_an_image_of_another_shape_is_cropped_at_its_centre() -> None:
     wide = Image.new("RGB", (900, 400), "blue")
     wide.paste("red", (250, 0, 650, 400))
     out = io.BytesIO()
@@ -75,13 +76,13 @@ def test_the_prompt_and_the_seed_are_in_the_files_metadata() -> None:
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "1", "CMYK", "RGBA", "LA"])
-def test_a_picture_of_any_mode_can_be_rendered(mode: str) -> None:
+def test_an_image_of_any_mode_can_be_rendered(mode: str) -> None:
     kind = "TIFF" if mode == "CMYK" else "PNG"
     assert render_mp4(image=image_bytes(kind=kind, mode=mode), frames=2)
 
 
 def test_every_combination_has_the_plan_that_the_page_promises() -> None:
-    """36 combinations; the story renders some of them whole, this one checks pixels and frame counts of all."""
+    """Check pixels and frame counts of all 36 combinations; the story renders some of them completely."""
     for resolution in MODEL.resolutions:
         for ratio in MODEL.ratios:
             width, height = MODEL.pixels[resolution, ratio]
@@ -94,7 +95,7 @@ def test_every_combination_has_the_plan_that_the_page_promises() -> None:
 
 
 @pytest.mark.parametrize(("duration", "count"), [(5, 121), (10, 241)])
-def test_a_whole_length_has_24_frames_a_second_and_one_more(duration: int, count: int) -> None:
+def test_a_complete_video_has_24_frames_a_second_and_one_more(duration: int, count: int) -> None:
     content = render_mp4(frames=MODEL.frames(duration))
     with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
         file.write(content)

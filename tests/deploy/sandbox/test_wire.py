@@ -1,4 +1,4 @@
-"""The sandbox upstream as a server: Novita's wire format, seen through the service's own door and past it."""
+"""Test the sandbox upstream as a server of Novita's wire format, through the service's own client and without it."""
 
 import io
 import time
@@ -49,27 +49,27 @@ def post(sandbox: str, **changes: Any) -> httpx.Response:
 
 
 def rendered(upstream_id: str) -> tuple[outcomes.Rendered, list[int]]:
-    """The finished task and every progress seen on the way."""
-    seen: list[int] = []
+    """Return the finished task and the progress of each poll before it."""
+    progress_values: list[int] = []
     ends = time.monotonic() + 30
     while time.monotonic() < ends:
         match novita.get_task(novita.account(test=False), upstream_id):
             case outcomes.Rendering(progress):
-                seen.append(progress)
+                progress_values.append(progress)
                 time.sleep(0.05)
             case outcomes.Rendered() as done:
-                return done, seen
+                return done, progress_values
             case failed:
                 raise AssertionError(failed)
-    raise AssertionError("it takes too long")
+    raise AssertionError("rendering takes too long")
 
 
 def test_a_task_goes_its_way_and_ends_with_a_video_of_the_table(sandbox: str) -> None:
     body = {"image": data_uri(image_bytes()), "resolution": "480p", "seed": 5, "prompt": "a ship"}
     created = novita.submit(novita.account(test=False), PATH, body)
     assert isinstance(created, outcomes.Created)
-    done, seen = rendered(created.upstream_id)
-    assert seen == sorted(seen)
+    done, progress_values = rendered(created.upstream_id)
+    assert progress_values == sorted(progress_values)
     assert done.seed == 5
     with av.open(io.BytesIO(fetch.read(done.video_url, limit=10**8, deadline=10))) as container:
         stream: Any = container.streams.video[0]
@@ -113,14 +113,14 @@ def test_the_endpoints_rules_are_checked(sandbox: str, wrong: dict[str, Any]) ->
     [
         (png_header(300, 300), "INVALID_IMAGE_SIZE"),
         (png_header(6000, 3000), "IMAGE_EXCEEDS_MAX_RESOLUTION"),
-        (b"no picture", "INVALID_IMAGE_FORMAT"),
+        (b"no image", "INVALID_IMAGE_FORMAT"),
     ],
 )
-def test_pictures_are_checked(sandbox: str, content: bytes, reason: str) -> None:
+def test_images_are_checked(sandbox: str, content: bytes, reason: str) -> None:
     assert post(sandbox, image=base64_of(content)).json()["reason"] == reason
 
 
-def test_a_key_is_wanted(sandbox: str) -> None:
+def test_a_key_is_required(sandbox: str) -> None:
     answer = httpx.get(f"{sandbox}/v3/async/task-result?task_id=x")
     assert (answer.status_code, answer.json()["reason"]) == (403, "INVALID_API_KEY")
 
@@ -131,22 +131,22 @@ def test_an_unknown_task_is_not_found(sandbox: str, task_id: str) -> None:
     assert (answer.status_code, answer.json()["reason"]) == (404, "TASK_NOT_FOUND")
 
 
-def test_a_picture_whose_pixels_do_not_decode_fails_its_task(sandbox: str) -> None:
+def test_an_image_whose_pixels_do_not_decode_fails_its_task(sandbox: str) -> None:
     upstream_id = post(sandbox, image=base64_of(png_header(400, 400))).json()["task_id"]
     ends = time.monotonic() + 10
     while (
-        isinstance(seen := novita.get_task(novita.account(test=False), upstream_id), outcomes.Rendering)
+        isinstance(outcome := novita.get_task(novita.account(test=False), upstream_id), outcomes.Rendering)
         and time.monotonic() < ends
     ):
         time.sleep(0.05)
-    assert isinstance(seen, outcomes.Failed)
+    assert isinstance(outcome, outcomes.Failed)
 
 
-def test_a_prompt_can_ask_for_trouble(sandbox: str) -> None:
+def test_a_prompt_can_ask_for_a_refusal(sandbox: str) -> None:
     assert post(sandbox, prompt="[refuse]").json()["reason"] == "ILLEGAL_PROMPT"
 
 
-def test_it_counts_what_was_paid_for(sandbox: str) -> None:
+def test_the_list_of_tasks_counts_paid_submits(sandbox: str) -> None:
     before = len(httpx.get(f"{sandbox}/sandbox/tasks").json()["tasks"])
     post(sandbox, seed=99)
     post(sandbox, seed=-2)

@@ -261,4 +261,4 @@ def test_a_key_without_the_scope_changes_nothing(alice: Caller) -> None:
     reader = alice.with_key(scopes=["generations:read"])
     g = make_generation(alice)
     answers = [post_action(reader, g, "cancel"), post_action(reader, g, "rerun"), delete(reader, g)]
-    assert [(one.status_code, one.json()["code"]) for one in answers] == [(403, "scope_missing")] * 3
+    assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(403, "scope_missing")] * 3

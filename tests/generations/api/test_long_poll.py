@@ -83,16 +83,24 @@ class Polls:
     def wait_for(self, *, generations: int = 0, more: int = 1) -> None:
         """Wait for `more` further queries of at least so many generations."""
         with self._came:
-            seen = len(self.queries)
-            assert self._came.wait_for(lambda: sum(count >= generations for count in self.queries[seen:]) >= more, 10)
+            before = len(self.queries)
+            assert self._came.wait_for(lambda: sum(count >= generations for count in self.queries[before:]) >= more, 10)
 
 
 @pytest.fixture
 def polls() -> Iterator[Polls]:
-    seen = Polls()
-    connection_created.connect(seen.count_connection)
-    yield seen
-    connection_created.disconnect(seen.count_connection)
+    polls = Polls()
+    connection_created.connect(polls.count_connection)
+    yield polls
+    connection_created.disconnect(polls.count_connection)
+
+
+def join_polling_thread() -> None:
+    """Wait until the polling thread has ended."""
+    for thread in threading.enumerate():
+        if thread.name == "waiting":
+            thread.join(5)
+            assert not thread.is_alive()
 
 
 @pytest.fixture(autouse=True)
@@ -101,10 +109,7 @@ def _check_that_no_request_waits(monkeypatch: Any) -> Iterator[None]:
     monkeypatch.setattr(long_poll, "POLL_INTERVAL_SECONDS", 0.02)
     yield
     assert long_poll._watcher._waiting == {}
-    for thread in threading.enumerate():
-        if thread.name == "waiting":
-            thread.join(5)
-            assert not thread.is_alive()
+    join_polling_thread()
     assert long_poll._watcher._thread is None
     long_poll._watcher.reset()
 
@@ -257,7 +262,7 @@ def test_a_new_thread_polls_after_an_unexpected_error(alice: Caller, polls: Poll
         assert wait(g, 0.2).result(5)[0]
     finally:
         threading.excepthook = hook
-    assert [one.exc_type for one in failed] == [RuntimeError]
+    assert [failure.exc_type for failure in failed] == [RuntimeError]
     polls.error = None
     end(g)
     assert wait(g).result(5)[0]
@@ -310,3 +315,4 @@ def test_within_a_transaction_the_connection_stays(alice: Caller, settings: Any)
     assert connection.in_atomic_block
     assert long_poll.wait_until_finished(make_generation(alice).pk, 0.01) is True
     assert Generation.objects.count() == 1
+    join_polling_thread()  # before the database is closed to this test

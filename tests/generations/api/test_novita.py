@@ -46,9 +46,9 @@ def test_the_smallest_body_gets_a_task_id_and_the_pages_defaults(alice: Caller, 
 
 
 def test_every_field_is_recorded(alice: Caller, body: dict[str, Any]) -> None:
-    given = {"prompt": "a ship", "aspect_ratio": "21:9", "duration": 10, "camera_fixed": True, "seed": 5}
-    g = accepted(alice, {**body, **given, "resolution": "1080p", "last_image": data_uri(image_bytes(400, 400))})
-    assert {name: getattr(g, name) for name in given} == given
+    fields = {"prompt": "a ship", "aspect_ratio": "21:9", "duration": 10, "camera_fixed": True, "seed": 5}
+    g = accepted(alice, {**body, **fields, "resolution": "1080p", "last_image": data_uri(image_bytes(400, 400))})
+    assert {name: getattr(g, name) for name in fields} == fields
     assert (g.resolution, g.seed_source) == ("1080p", "caller")
     assert g.last_image is not None
     assert (g.last_image.width, g.last_image.height) == (400, 400)
@@ -115,9 +115,9 @@ def test_a_callers_seed_is_recorded(alice: Caller, body: dict[str, Any], seed: i
     assert (g.seed, g.seed_source) == (seed, "caller")
 
 
-@pytest.mark.parametrize("given", [{}, {"seed": None}, {"seed": -1}])
-def test_without_a_seed_one_is_drawn(alice: Caller, body: dict[str, Any], given: dict[str, Any]) -> None:
-    seeds = {accepted(alice, {**body, **given}).seed for _ in range(3)}
+@pytest.mark.parametrize("fields", [{}, {"seed": None}, {"seed": -1}])
+def test_without_a_seed_one_is_drawn(alice: Caller, body: dict[str, Any], fields: dict[str, Any]) -> None:
+    seeds = {accepted(alice, {**body, **fields}).seed for _ in range(3)}
     assert len(seeds) == 3
     assert all(0 <= seed < 2**31 for seed in seeds)
 

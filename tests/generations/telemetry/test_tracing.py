@@ -114,7 +114,7 @@ def test_one_trace_from_the_create_to_the_webhook(
     assert created.status_code == 202, created.content
     g = Generation.objects.get()
     assert take_steps_until(g, "running").upstream_id
-    assert take_steps_until(g, "running")  # a look that finds it rendering
+    assert take_steps_until(g, "running")  # a poll that finds the video rendering
     upstream.video(mp4())
     take_steps_until(g, "succeeded")
     Delivery.objects.update(url=receiver.url)

@@ -1,4 +1,4 @@
-"""The sandbox's tasks: files under one folder, so that a restart loses none, and a pool that renders them."""
+"""Store the sandbox's tasks as files, so that a restart loses none, and render them in a pool of threads."""
 
 import functools
 import json
@@ -13,19 +13,21 @@ from typing import Any
 
 from deploy.sandbox.render import Shot, render
 
-QUEUED_SHARE = 0.2  # of the time that a task is said to take
+QUEUED_SHARE = 0.2  # share of a task's shortest time in which it is reported as queued
 
 
 @dataclass(frozen=True)
 class Task(Shot):
+    """One requested video with its id."""
+
     id: str
     created_at: float  # seconds since the epoch
 
 
-class Studio:
-    """Renders one video per core at most, and says of each task how far it is.
+class TaskStore:
+    """All tasks in a folder, and the threads that render them, one per core.
 
-    `seconds` is the least time that a task takes, from its submit to its video.
+    `seconds` is the shortest time that a task takes from its submit to its video.
     """
 
     def __init__(self, folder: Path, seconds: float) -> None:
@@ -37,32 +39,36 @@ class Studio:
         for task in self.tasks():
             if not self.video(task.id).exists():
                 self._waiting.put(task)
-        for _ in range(os.cpu_count() or 1):  # daemons: a stop does not wait for a picture
+        for _ in range(os.cpu_count() or 1):  # daemons: a stop does not wait for a video
             threading.Thread(target=self._work, name="render", daemon=True).start()
 
-    def accept(self, image: bytes, last_image: bytes | None, **facts: Any) -> Task:
-        task = Task(id=secrets.token_hex(16), created_at=time.time(), **facts)
+    def accept(self, image: bytes, last_image: bytes | None, **shot_fields: Any) -> Task:
+        """Store a new task and queue it for rendering."""
+        task = Task(id=secrets.token_hex(16), created_at=time.time(), **shot_fields)
         self._path(task.id, "image").write_bytes(image)
         if last_image:
             self._path(task.id, "last").write_bytes(last_image)
-        _write_whole(self._path(task.id, "json"), json.dumps(asdict(task)).encode())
+        _write_atomically(self._path(task.id, "json"), json.dumps(asdict(task)).encode())
         self._waiting.put(task)
         return task
 
     def tasks(self) -> list[Task]:
+        """Return all tasks, oldest first."""
         files = sorted(self._folder.glob("*.json"))
         return sorted((Task(**json.loads(file.read_text())) for file in files), key=lambda task: task.created_at)
 
     def find(self, task_id: str) -> Task | None:
+        """Return a task, or None if there is no task with that id."""
         path = self._path(task_id, "json")
-        known = len(task_id) == 32 and task_id.isascii() and task_id.isalnum() and path.exists()
-        return Task(**json.loads(path.read_text())) if known else None
+        exists = len(task_id) == 32 and task_id.isascii() and task_id.isalnum() and path.exists()
+        return Task(**json.loads(path.read_text())) if exists else None
 
     def video(self, task_id: str) -> Path:
+        """Return the path of a task's video, which exists only after rendering."""
         return self._path(task_id, "mp4")
 
     def state(self, task: Task) -> tuple[str, int, str]:
-        """(status, progress_percent, reason) as Task Result shows them."""
+        """Return (status, progress_percent, reason) for Task Result."""
         age, queued = time.time() - task.created_at, self._seconds * QUEUED_SHARE
         if task.id in self._failed:
             return "TASK_STATUS_FAILED", 0, self._failed[task.id]
@@ -84,14 +90,14 @@ class Studio:
             report_percent = functools.partial(self._progress.__setitem__, task.id)
             render(task, image.read_bytes(), last_image, unfinished, report_percent)
             unfinished.rename(self.video(task.id))
-        except Exception as error:  # a picture whose pixels do not decode: the task fails, as it would upstream
+        except Exception as error:  # an image whose pixels do not decode: the task fails, as it does upstream
             self._failed[task.id] = f"{type(error).__name__}: {error}"
 
     def _path(self, task_id: str, kind: str) -> Path:
         return self._folder / f"{task_id}.{kind}"
 
 
-def _write_whole(path: Path, content: bytes) -> None:
+def _write_atomically(path: Path, content: bytes) -> None:
     part = path.with_suffix(".new")
     part.write_bytes(content)
     part.rename(path)
