@@ -1,7 +1,7 @@
 """Times as text, in UTC: one format for each kind of reader.
 
-A time that is stored as text and read back (ledger windows, cursors, positions of chores) is in plain `isoformat()`,
-without this module.
+Times that are stored as text and read back do not use this module, but plain `isoformat()`: ledger windows, and cursors
+of pages and of maintenance.
 """
 
 from datetime import UTC, datetime, tzinfo
