@@ -22,7 +22,7 @@ RETIRED: dict[str, tuple[str, tuple[str, ...]]] = {
     "crew": ("thread pool", ()),
     "chore": ("maintenance cursor", ("generations_chore",)),
     "tally": ("hourly statistics", ("generations_tally",)),
-    "api": ("API", ()),
+    "entrance": ("API", ()),
     "entrances": ("APIs", ()),
     "picture": ("image", ("picture.png",)),
     "pictures": ("images", ("pictures.example.com",)),
