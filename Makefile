@@ -12,7 +12,7 @@ help:  ## print this list
 run: .venv/run.stamp  ## start everything on this machine; Ctrl-C stops it
 	@exec $(PY) deploy/run.py
 
-demo: .venv/run.stamp  ## make one video from the shipped picture, into var/
+demo: .venv/run.stamp  ## make one video from the shipped image, into var/
 	@exec $(PY) deploy/run.py --demo
 
 test: .venv/dev.stamp  ## run the tests on SQLite, in two minutes on two cores

@@ -1,5 +1,5 @@
 #!/bin/sh
-# web, worker: that line of deploy/Procfile. migrate: the schema of this release. Anything else is run as it is.
+# Run web or worker as in deploy/Procfile, or migrate to the schema of this release. Run any other command as given.
 set -eu
 cd "$(dirname "$0")/.."
 case "${1:-}" in

@@ -34,7 +34,7 @@ class Stopped(Exception):
 
 
 class Run:
-    """One start of all processes; `processes` holds those that must be stopped."""
+    """A start of all processes; `processes` holds what must be stopped."""
 
     def __init__(self, port: int) -> None:
         self.port, self.processes = port, list[Process]()

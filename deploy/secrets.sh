@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the secrets of compose.yaml in deploy/secrets, where they are not there yet. Nothing of it belongs into git.
+# Create the missing secrets of compose.yaml in deploy/secrets. None of these files belongs in git.
 set -eu
 cd "$(dirname "$0")"
 umask 077
@@ -13,8 +13,8 @@ new aws_access_key_id "$(random 10)"
 new aws_secret_access_key "$(random 20)"
 new s3.json "$(printf '{"identities": [{"name": "service", "credentials": [{"accessKey": "%s", "secretKey": "%s"}], "actions": ["Admin"]}]}' \
     "$(cat secrets/aws_access_key_id)" "$(cat secrets/aws_secret_access_key)")"
-# The sandbox's, until Novita's own is put there.
+# The sandbox's key, until you put Novita's key there.
 new novita_api_key sandbox
-# Compose mounts them as they are here, for processes of another user.
+# Compose mounts these files with their mode, and the processes run as another user.
 chmod 0755 secrets
 chmod 0444 secrets/*

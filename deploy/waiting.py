@@ -10,13 +10,18 @@ from urllib.parse import urlsplit
 from deploy.stack import Process, StackError
 
 MAX_START_SECONDS = 60.0
+PROBE_INTERVAL_SECONDS = 0.05
+READYZ_INTERVAL_SECONDS = 0.25  # /readyz checks every dependency, while two processes still start
 
 
 def until_answers(process: Process, url: str) -> None:
-    """Wait until the process itself answers at a URL, even with an error. Raise StackError if it ends or takes too "
-    "long."""
+    """Wait until the process itself answers at a URL, even with an error.
+
+    Raise StackError if the process ends, or does not answer within MAX_START_SECONDS.
+    """
     port = urlsplit(url).port or 80
-    _wait(process, lambda: process.listens_on(port) and _answers(url), f"does not answer at {url}")
+    failure = f"does not answer at {url}"
+    _wait(process, lambda: process.listens_on(port) and _answers(url), failure, PROBE_INTERVAL_SECONDS)
 
 
 def until_worker_works(worker: Process, url: str) -> None:
@@ -24,17 +29,17 @@ def until_worker_works(worker: Process, url: str) -> None:
 
     deploy/prepare.py has deleted the heartbeat of the start before.
     """
-    _wait(worker, lambda: _has_heartbeat(url), "does not work")
+    _wait(worker, lambda: _has_heartbeat(url), "does not work", READYZ_INTERVAL_SECONDS)
 
 
-def _wait(process: Process, is_ready: Callable[[], bool], failure: str) -> None:
+def _wait(process: Process, is_ready: Callable[[], bool], failure: str, interval: float) -> None:
     ends = time.monotonic() + MAX_START_SECONDS
     while time.monotonic() < ends:
         if process.has_ended():
             raise StackError(f"{process.name} ended at its start. The end of {process.log}:\n{process.log_tail()}")
         if is_ready():
             return
-        time.sleep(0.05)
+        time.sleep(interval)
     raise StackError(f"{process.name} {failure}. The end of {process.log}:\n{process.log_tail()}")
 
 

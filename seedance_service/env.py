@@ -16,7 +16,7 @@ _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
 
 
 class Variable(NamedTuple):
-    """One environment variable as docs/SETTINGS.md describes it."""
+    """An environment variable as docs/SETTINGS.md describes it."""
 
     name: str
     default: str  # "" means that there is no default

@@ -22,6 +22,6 @@ try:
     client.create_clients()
 except StorageError:  # /readyz reports it, and so does every call that needs the bucket
     log.exception("the bucket's clients can not be made")
-long_poll.end_with_the_process()
+long_poll.stop_on_signal()
 gc.collect()
 gc.freeze()  # loaded modules live as long as the process: the collector need not visit them

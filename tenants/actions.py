@@ -1,4 +1,4 @@
-"""What operators do to tenants and keys: one function for each action, in one transaction with its audit entry.
+"""The actions of operators on tenants and keys. Each function is one transaction with an audit entry.
 
 An action on an existing row locks the tenant first: an admission comes wholly before or wholly after the action.
 """
@@ -185,8 +185,10 @@ def _changed_values(row: Model, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _drop_from_cache(row: Model) -> None:
-    """Let this process read the row again: at once, for what follows in the enclosing transaction, and after the
-    commit, since another thread may have read the old row until then."""
+    """Let this process read the row again, now and after the commit.
+
+    What follows in the enclosing transaction needs the new row. Another thread may read the old row until the commit.
+    """
     cached_keys.drop(row)
     transaction.on_commit(partial(cached_keys.drop, row))
 

@@ -1,6 +1,6 @@
 """Row locks of tenants and keys.
 
-Counters change only under the tenant's row lock: an admission comes wholly before or wholly after a changed limit.
+Counters change only under the tenant's row lock. So an admission comes wholly before or wholly after a changed limit.
 """
 
 from tenants.models import ApiKey, Tenant

@@ -1,7 +1,6 @@
 """Times as text, in UTC: one format for each kind of reader.
 
-A time that is stored as text and read back (ledger windows, cursors, positions of chores) is in plain `isoformat()`,
-without this module.
+Ledger windows and cursors, which are stored as text and read back, have plain `isoformat()` instead.
 """
 
 from datetime import UTC, datetime, tzinfo

@@ -18,7 +18,7 @@ QUEUED_SHARE = 0.2  # share of a task's shortest time in which it is reported as
 
 @dataclass(frozen=True)
 class Task(Shot):
-    """One requested video with its id."""
+    """A requested video with its id."""
 
     id: str
     created_at: float  # seconds since the epoch

@@ -1,4 +1,4 @@
-# The one bucket: private, encrypted, spoken to over TLS, and no signed URL of it outlives its time.
+# The only bucket: private, encrypted, reached over TLS; an old signature is refused.
 
 resource "aws_s3_bucket" "videos" {
   bucket = var.bucket
@@ -39,8 +39,8 @@ resource "aws_s3_bucket_versioning" "videos" {
   }
 }
 
-# Only what the service itself can not see: it deletes its objects by its own days (VIDEO_DAYS, INPUT_DAYS), and says so in
-# the row first.
+# Rules only for what the service cannot see. The service deletes its own objects by VIDEO_DAYS and INPUT_DAYS, and records
+# that in the row first.
 resource "aws_s3_bucket_lifecycle_configuration" "videos" {
   bucket = aws_s3_bucket.videos.id
 
@@ -110,7 +110,7 @@ data "aws_iam_policy_document" "bucket" {
     }
   }
 
-  # https://docs.aws.amazon.com/AmazonS3/latest/API/bucket-policy-s3-sigv4-conditions.html: in milliseconds.
+  # https://docs.aws.amazon.com/AmazonS3/latest/API/bucket-policy-s3-sigv4-conditions.html: the age is in milliseconds.
   statement {
     sid       = "NoOldSignature"
     effect    = "Deny"

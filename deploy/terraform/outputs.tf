@@ -1,5 +1,5 @@
 output "settings" {
-  description = "What deploy/env.example names."
+  description = "Values for the settings in deploy/env.example."
   value = {
     S3_BUCKET      = aws_s3_bucket.videos.bucket
     AWS_REGION     = data.aws_region.here.id

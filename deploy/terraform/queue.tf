@@ -1,4 +1,4 @@
-# It carries rings alone: a lost one costs a wait, so nothing is kept for long, and there is no dead letter queue.
+# The queue carries only wake-ups. A lost wake-up costs a wait, so retention is short and there is no dead letter queue.
 resource "aws_sqs_queue" "rings" {
   name                       = var.queue
   message_retention_seconds  = 3600

@@ -1,5 +1,5 @@
-# Two roles. What faces callers can not write a video: it keeps their pictures, signs, and deletes what they delete. The
-# worker writes videos.
+# Two roles. The role that faces callers cannot write a video: it stores input images, signs URLs, and deletes what callers
+# delete. The worker writes videos.
 
 data "aws_iam_policy_document" "web" {
   statement {
@@ -20,7 +20,7 @@ data "aws_iam_policy_document" "web" {
     resources = ["${aws_s3_bucket.videos.arn}/videos/*", "${aws_s3_bucket.videos.arn}/inputs/*"]
   }
 
-  # Also: a missing object is a 404, and not a 403.
+  # ListBucket also makes a missing object a 404 instead of a 403.
   statement {
     sid       = "List"
     actions   = ["s3:ListBucket"]
@@ -69,7 +69,7 @@ data "aws_iam_policy_document" "worker" {
 resource "aws_iam_role" "web" {
   name               = "${var.name}-web"
   assume_role_policy = var.trusted.web
-  # A signed URL dies with the session that signed it.
+  # A signed URL expires with the session that signed it.
   max_session_duration = 43200
   tags                 = var.tags
 }

@@ -10,13 +10,13 @@ variable "queue" {
 }
 
 variable "name" {
-  description = "How the roles' names begin."
+  description = "Prefix of the roles' names."
   type        = string
   default     = "seedance"
 }
 
 variable "signed_url_ttl" {
-  description = "Seconds: SIGNED_URL_TTL. The bucket refuses a URL that was signed longer ago, whatever it says itself."
+  description = "Seconds: SIGNED_URL_TTL. The bucket refuses a URL that was signed longer ago, even if the URL has not expired."
   type        = number
   default     = 3600
 
@@ -27,13 +27,13 @@ variable "signed_url_ttl" {
 }
 
 variable "noncurrent_days" {
-  description = "Days for which what was deleted or overwritten can be had back. Without any a video that its caller deletes is gone at once."
+  description = "Days for which deleted or overwritten objects can be restored. With 0, a video that its caller deletes is lost at once."
   type        = number
   default     = 0
 }
 
 variable "trusted" {
-  description = "Who may take the roles, as a policy document each in JSON: of the cluster's OIDC provider, or of ec2.amazonaws.com."
+  description = "Principals that may assume each role, as a policy document in JSON: the cluster's OIDC provider, or ec2.amazonaws.com."
   type = object({
     web    = string
     worker = string

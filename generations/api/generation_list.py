@@ -91,8 +91,8 @@ Filtered = tuple[QuerySet[Any], Sequence[str]]  # generations, or labels of them
 def page(request: Request) -> pagination.Page[Generation]:
     """Return the page of the caller's generations that the query asks for. Raise ValidationError."""
     filters = fields.validate(Filters, request.query_params)
-    found = pagination.page(request, *filter_rows(request, filters), filters["limit"], filters.get("cursor"))
-    return found._replace(rows=[row.generation if isinstance(row, Label) else row for row in found.rows])
+    current = pagination.page(request, *filter_rows(request, filters), filters["limit"], filters.get("cursor"))
+    return current._replace(rows=[row.generation if isinstance(row, Label) else row for row in current.rows])
 
 
 def filter_rows(request: Request, filters: dict[str, Any]) -> Filtered:

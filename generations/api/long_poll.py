@@ -159,7 +159,7 @@ def wait_until_finished(generation_id: UUID, seconds: float) -> bool:
     return True
 
 
-def end_with_the_process() -> None:
+def stop_on_signal() -> None:
     """End all waiting at SIGTERM or SIGINT: the server ends the process only when every request is answered.
 
     Call this once, in the main thread of a web process. The server sets the signals' handlers itself, later; the wakeup

@@ -63,12 +63,12 @@ def page(request: Request, rows: QuerySet[Row], order: Sequence[str], limit: int
     rows = rows.order_by(*(f"-{name}" for name in order))
     if cursor is not None:
         rows = rows.filter(_after(order, *_read_cursor(request, cursor)))
-    found = list(rows[: limit + 1])
-    if len(found) <= limit:
-        return Page(found, None, {})
-    cursor = cursor_of(request, *(getattr(found[-2], name) for name in order))
+    loaded = list(rows[: limit + 1])
+    if len(loaded) <= limit:
+        return Page(loaded, None, {})
+    cursor = cursor_of(request, *(getattr(loaded[-2], name) for name in order))
     query = urlencode({**dict(request.query_params.lists()), "cursor": cursor}, doseq=True)
-    return Page(found[:-1], cursor, {"Link": f'<{request.path}?{query}>; rel="next"'})
+    return Page(loaded[:-1], cursor, {"Link": f'<{request.path}?{query}>; rel="next"'})
 
 
 def cursor_of(request: Request, time: datetime, pk: UUID) -> str:

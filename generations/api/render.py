@@ -12,7 +12,7 @@ from generations.models import Generation, InputImage
 from tenants import amounts, times
 from tenants.api.base import respond
 
-PLAIN = (
+SAME_NAME = (
     *("status", "progress_percent", "model", "prompt", "resolution", "aspect_ratio", "duration", "camera_fixed"),
     *("seed", "seed_source", "external_id", "metadata", "webhook_url", "test"),
 )
@@ -41,7 +41,7 @@ def as_json(generation: Generation) -> dict[str, Any]:
     served = links.has_video(generation)
     return {
         "id": str(generation.pk),
-        **{name: getattr(generation, name) for name in PLAIN},
+        **{name: getattr(generation, name) for name in SAME_NAME},
         "image": _image(generation.image, generation.image_url),
         "last_image": _image(generation.last_image, generation.last_image_url),
         "rerun_of": str(generation.rerun_of) if generation.rerun_of else None,

@@ -8,8 +8,8 @@ from uuid import UUID
 from generations.catalog import video_models
 from generations.models import Generation, InputImage
 
-# A str is a URL, Base64 or a data URI. A memoryview is Base64 as it lies in the request's body, an mmap is the bytes of
-# an uploaded file, and an InputImage is an image that is stored already.
+# A str is a URL, Base64 or a data URI. A memoryview is Base64 as it lies in the request's body. An mmap is the bytes of
+# an uploaded file. An InputImage is an image that is stored already.
 ImageSource = str | memoryview | mmap | InputImage
 
 IMAGE_FIELDS = ("image", "last_image")

@@ -1,7 +1,7 @@
 """Check that a file is a whole MP4, and read what it holds: codec, pixels, frame rate, duration and poster.
 
-Every box is measured and every packet counted: an MP4 that was cut off still opens and shows its first frame, and a
-download whose Content-Length is too small is cut without an error.
+Every box is measured and every packet is counted, since an MP4 that was cut off still opens and shows its first frame.
+A download whose Content-Length is too small is cut without an error.
 """
 
 import io
@@ -72,8 +72,8 @@ def _inspect(container: av.container.InputContainer) -> Video:
     fps = float(stream.average_rate or 0)
     if not fps:
         raise BadVideo("the MP4 has no frame rate")
-    # A fragmented MP4 announces no frames, or those of its first fragment alone, and the durations that it announces
-    # are off by a frame or more. So an MP4 that ends between two fragments is accepted: nothing in it says how many
+    # A fragmented MP4 announces no frames, or those of its first fragment alone. The durations that it announces are
+    # off by a frame or more. So an MP4 that ends between two fragments is accepted: nothing in it says how many
     # fragments there should be.
     if not frames or frames < stream.frames:
         raise BadVideo(f"the MP4 announces {stream.frames} frames and holds {frames}")

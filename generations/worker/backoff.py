@@ -1,4 +1,4 @@
-"""When the worker tries a step again, and when it gives up."""
+"""Intervals between two attempts of a step, and the limits after which the worker gives up."""
 
 from datetime import timedelta
 
@@ -36,5 +36,5 @@ def retry_later(generation: Generation, error: str) -> None:
 
 
 def task_age(generation: Generation) -> timedelta:
-    """Return the time since the task was submitted, or since an operator resolved its doubt."""
+    """Return the time since the task was submitted, or since an operator resumed it."""
     return timezone.now() - (generation.resumed_at or generation.submitted_at or generation.created_at)

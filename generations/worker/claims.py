@@ -60,7 +60,7 @@ def claim_polls(limit: int) -> list[Generation]:
 
 
 def claim_others(limit: int) -> list[Generation]:
-    """Claim up to `limit` rows for CLAIM_LEASE: copies to be tried again, doubts, and submits whose worker was lost."""
+    """Claim up to `limit` rows for CLAIM_LEASE: failed copies, rows in doubt, and submits whose worker was lost."""
     return _claim(OTHERS, limit, leases.CLAIM_LEASE)
 
 

@@ -30,7 +30,7 @@ SUBMITS = (Generation.Status.QUEUED, Generation.Status.SUBMITTING)
 
 
 class Pools(NamedTuple):
-    """The thread pools of a run: `steps` for submits, copies and doubts."""
+    """The thread pools of a run: `steps` takes submits, copies and rows in doubt."""
 
     steps: ThreadPool
     polls: ThreadPool

@@ -1,4 +1,4 @@
-"""What a child process is asked of at its start. Only the standard library: `make run` is none of Django's."""
+"""The start of child processes. It needs only the standard library, since `make run` works without Django."""
 
 import ctypes
 import signal
@@ -7,5 +7,5 @@ PR_SET_PDEATHSIG = 1  # Linux, prctl(2)
 
 
 def die_with_parent() -> None:
-    """Ask the kernel for a SIGTERM when this process's parent ends: to be a Popen's `preexec_fn`."""
+    """Ask the kernel to send SIGTERM to this process when its parent ends. Pass this as the `preexec_fn` of a Popen."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

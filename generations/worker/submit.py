@@ -101,7 +101,7 @@ def defer_while_paused(generation: Generation, seconds: float) -> bool:
 
 
 def fail_if_overdue(generation: Generation, reason: str = "submits are paused") -> bool:
-    """Fail a queued generation that the upstream has kept waiting past its deadline. Return whether it has failed."""
+    """Fail a queued generation whose deadline is over. Return whether the generation has failed."""
     if not _is_past_deadline(generation):
         return False
     message = f"The upstream could not be reached, or accepted nothing, for too long: {reason}"

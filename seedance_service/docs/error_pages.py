@@ -36,7 +36,7 @@ OTHER_EXCEPTIONS: tuple[Exception, ...] = (
 
 
 class Code(NamedTuple):
-    """One error code with its page's texts."""
+    """An error code with its page's texts."""
 
     name: str
     means: str

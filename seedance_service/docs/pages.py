@@ -36,7 +36,7 @@ View = Callable[..., HttpResponseBase]
 
 
 class Page(NamedTuple):
-    """One page of the documentation."""
+    """A page of the documentation."""
 
     name: str  # under /docs/
     title: str
@@ -45,6 +45,7 @@ class Page(NamedTuple):
 
     @property
     def address(self) -> str:
+        """Return the path of the page's HTML form."""
         return f"/docs/{self.name}"
 
 
@@ -77,8 +78,10 @@ def _page(name: str, text: str) -> Page:
 
 
 def only_read(view: View) -> View:
-    """Return a view that refuses all methods but GET and HEAD with the API's error, not with Django's page about "
-    "forms."""
+    """Return a view that refuses all methods except GET and HEAD.
+
+    The refusal is the API's error, not Django's page about forms.
+    """
 
     @csrf_exempt
     @functools.wraps(view)

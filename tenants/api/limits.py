@@ -25,7 +25,7 @@ class Amount(serializers.JSONField):
 class LimitSchema(serializers.Serializer[Any]):
     name = serializers.ChoiceField(Kind.choices)
     scope = serializers.ChoiceField(
-        ["tenant", "key"], help_text="`tenant`: a limit of all keys together. `key`: a limit of this key alone."
+        ["tenant", "key"], help_text="`tenant`: a limit of all keys together. `key`: a limit of this key alusage."
     )
     limit = Amount(allow_null=True, help_text=f"null: no limit. {AMOUNT}")
     used = Amount(help_text=AMOUNT)
@@ -47,24 +47,26 @@ class LimitsView(ApiView):
     @extend_schema(operation_id="limits", summary="Get limits and current usage", responses=LimitsSchema)
     def get(self, request: Request) -> HttpResponse:
         key = key_of(request)
-        standings = counters.usage_for_key(key, timezone.now())
+        usages = counters.usage_for_key(key, timezone.now())
+        usages = [usage for usage in usages if not usage.is_of_key or usage.limit is not None or key.test]
         return respond(
             {
                 "tenant": key.tenant.name,
                 "time_zone": key.tenant.time_zone,
                 "suspended": key.tenant.suspended_at is not None,
                 "test": key.test,
-                "limits": [render(one) for one in standings if not one.is_of_key or one.limit is not None or key.test],
+                "limits": [render(usage) for usage in usages],
             }
         )
 
 
-def render(one: LimitUsage) -> dict[str, Any]:
+def render(usage: LimitUsage) -> dict[str, Any]:
+    """Return the usage of a limit as an object of the answer."""
     return {
-        "name": one.kind.value,
-        "scope": "key" if one.is_of_key else "tenant",
-        "limit": windows.format_amount(one.kind, one.limit),
-        "used": windows.format_amount(one.kind, one.used),
-        "remaining": windows.format_amount(one.kind, one.remaining),
-        "resets_at": times.rfc3339(one.resets_at, "seconds"),
+        "name": usage.kind.value,
+        "scope": "key" if usage.is_of_key else "tenant",
+        "limit": windows.format_amount(usage.kind, usage.limit),
+        "used": windows.format_amount(usage.kind, usage.used),
+        "remaining": windows.format_amount(usage.kind, usage.remaining),
+        "resets_at": times.rfc3339(usage.resets_at, "seconds"),
     }

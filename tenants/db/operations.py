@@ -61,7 +61,7 @@ class Engine(ABC):
 
     @abstractmethod
     def run_on(self, by: BaseDatabaseWrapper, sql: str, values: Sequence[Any]) -> list[Any]:
-        """Run a statement as `run` does, by the given connection, which may be another thread's."""
+        """Run a statement as `run` does, on the connection `by`, which may be another thread's."""
 
     def write(self, sql: str, values: Sequence[Any]) -> list[Any]:
         """Run one writing statement in a transaction of its own; in a caller's transaction as a part of that."""
@@ -71,8 +71,8 @@ class Engine(ABC):
     def run_plan(self, plan: Plan) -> list[Any] | None:
         """Run the plan and return the rows of its counters.
 
-        Return None, with nothing written, if a required row is missing, the holder is not as expected, or a counter
-        is missing or has no capacity. In a caller's transaction the plan is a savepoint of that.
+        Return None, with nothing written, if a condition does not hold. A required row is missing, the holder is not
+        as expected, or a counter is missing or has no capacity. In a caller's transaction the plan is a savepoint.
         """
 
     @abstractmethod

@@ -1,8 +1,8 @@
 """Implements the operations for SQLite, which lets one connection write at a time.
 
-SQLite waits by sleeping, up to a tenth of a second, while the database may be free and a later writer comes first. Each
-connection also reads again, at its next write, all that other connections have changed. So the threads of a process
-take turns, and write by one connection.
+SQLite waits by sleeping, up to a tenth of a second. In that time the database may be free, or a later writer comes
+first. Each connection also reads again, at its next write, all that other connections have changed. So the threads of
+a process take turns, and write by one connection.
 """
 
 import os

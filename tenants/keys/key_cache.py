@@ -1,4 +1,4 @@
-"""A cache of the API keys that this process read a moment ago, with their tenants, so that a request needs no query.
+"""A cache of the API keys that this process read a moment ago, with their tenants: a request then needs no query.
 
 A change by an operator drops the key from the cache of the operator's own process at once. Every other process serves
 the old key until the cache's entry expires. A create always goes by the key as the database has it at that moment.

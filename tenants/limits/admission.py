@@ -1,9 +1,9 @@
 """Admission: checks all limits, and writes the row, its hold and the counters, all or nothing.
 
 1. `counters.ensure_windows` inserts the windows that this process has not seen yet, before the transaction.
-2. `engine.run_plan` runs one transaction: the caller's INSERTs (row, labels, hold, event, audit entry) and, in this
-   order of locks, the required rows, the key with its tenant, the counters that have capacity. The transaction commits
-   only if no required row is missing, key and tenant are as they were read, and every counter had capacity.
+2. `engine.run_plan` runs one transaction with the caller's INSERTs (row, labels, hold, event, audit entry). The plan
+   locks, in this order, the required rows, the key with its tenant, and the counters that have capacity. The plan
+   commits only if no required row is missing, key and tenant have not changed, and every counter had capacity.
 3. After a rollback, `_raise_reason` reads why and raises. If no reason is left, since a window was missing or capacity
    was given back in between, the plan is run again.
 

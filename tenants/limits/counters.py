@@ -1,8 +1,7 @@
-"""The counters of usage windows, of a tenant and of each of its keys: what was used in a minute, a day, a month, and
-what is in flight.
+"""The counters of usage windows: the amounts that a tenant and each of its keys used, by minute, day and month.
 
-Counters change only inside a transaction that holds the tenant's row lock: an admission comes wholly before or wholly
-after a lowered limit. A window's row is inserted before that transaction, and stays.
+Counters change only inside a transaction that holds the tenant's row lock. So an admission comes wholly before or
+wholly after a lowered limit. A window's row is inserted before that transaction, and stays.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,7 @@
 """Renders the RateLimit and RateLimit-Policy header fields for the tightest limit.
 
-Source: draft-ietf-httpapi-ratelimit-headers-10. `q` is the quota, `w` the window in seconds, `qu` the unit where it is
-not requests; `r` is what remains, `t` the seconds until the window resets.
+Source: draft-ietf-httpapi-ratelimit-headers-10. `q` is the quota, `w` the window in seconds, `qu` the unit if other
+than requests. `r` is the remaining quota, `t` the seconds until the window resets.
 """
 
 from collections.abc import Sequence

@@ -37,7 +37,7 @@ class LimitUsage:
 
     @property
     def remaining(self) -> int | None:
-        """What is left of the limit, never below 0; None without a limit."""
+        """The remaining part of the limit, never below 0; None without a limit."""
         return None if self.limit is None else max(self.limit - self.used, 0)
 
 

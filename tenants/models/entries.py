@@ -44,7 +44,7 @@ class LedgerEntry(AppendOnly):
     """A ledger entry: a hold, capture or release of a generation's price, or an adjustment by an operator."""
 
     class Kind(models.TextChoices):
-        """What the entry does with the amount."""
+        """The kinds of entries."""
 
         HOLD = "hold"
         CAPTURE = "capture"
@@ -91,7 +91,7 @@ class LedgerEntry(AppendOnly):
 
 
 class AuditEntry(AppendOnly):
-    """An audit entry: who did what, when and why. It is written in the transaction of the action."""
+    """An audit entry: the actor, time, action, changes and reason. It is written in the transaction of the action."""
 
     at = models.DateTimeField(default=timezone.now)
     actor = models.CharField(max_length=150, help_text="A user of the panel, shell:NAME, or key:PREFIX.")

@@ -45,7 +45,7 @@ class Limits(models.Model):
 
 @cache
 def time_zone_names() -> set[str]:
-    """Return the names of all time zones, read once: they are hundreds of files."""
+    """Return the names of all time zones, read once from hundreds of files."""
     return available_timezones()
 
 
@@ -59,7 +59,7 @@ class Tenant(Limits):
     """A service or team whose requests, limits and bill are separate from all others."""
 
     class OnDoubt(models.TextChoices):
-        """What happens to a generation in doubt: the upstream's answer to the submission was lost."""
+        """The policies for a generation in doubt, after the upstream's answer to a submission was lost."""
 
         HOLD = "hold", "hold: an operator decides"
         FAIL = "fail", "fail: fail at once and release the hold"
@@ -120,7 +120,7 @@ class ApiKey(Limits):
     """
 
     class Scope(models.TextChoices):
-        """What a key may do."""
+        """The permissions that a key can have."""
 
         WRITE = "generations:write"
         READ = "generations:read"
@@ -146,5 +146,5 @@ class ApiKey(Limits):
 
     @property
     def is_usable(self) -> bool:
-        """Whether the key is neither revoked nor expired."""
+        """True for a key that is neither revoked nor expired."""
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > timezone.now())

@@ -1,6 +1,6 @@
 """Carries usage over into new windows, so that a new time zone or a rolled key does not begin with empty counters.
 
-What is carried over is an adjustment of 0 USD in the ledger: on no bill, and never carried over a second time.
+A carry-over is an adjustment of 0 USD in the ledger. It is on no bill, and is never carried over a second time.
 """
 
 from datetime import datetime

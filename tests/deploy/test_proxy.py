@@ -77,7 +77,7 @@ def test_the_proxy_accepts_large_bodies_only_on_routes_that_take_images(proxied:
 
 
 def test_the_proxy_skips_a_host_that_is_down(proxied: Proxy) -> None:
-    """One of the two hosts is down, as while it is replaced."""
+    """Ask a proxy of which one host is down, as while that host is replaced."""
     assert {httpx.post(f"{proxied.url}/v1/generations", content=b"{}").status_code for _ in range(20)} == {200}
 
 

@@ -16,16 +16,16 @@ parser.add_argument(
     help="of faults, on each database; more, up to four times, where a failpoint needs it",
 )
 parser.add_argument("--database", choices=["sqlite", "postgres"], action="append", help="both, if not given")
-parser.add_argument("--seed", type=int, default=None, help="of the dice; drawn and told, if not given")
+parser.add_argument("--seed", type=int, default=None, help="of the random faults; random and printed, if not given")
 parser.add_argument("--least", type=int, default=1, help="how often each failpoint must be hit")
 parser.add_argument("--keep", type=Path, help="a folder for logs and databases; a temporary one, if not given")
 
 
 def run(database: str, minutes: float, seed: int, least: int, folder: Path) -> bool:
-    """In a process of its own, since Django takes one database."""
+    """Run the lab on one database, in its own process, since Django takes one. Return whether all promises held."""
     pid = os.fork()
     if pid:
-        for number in (signal.SIGTERM, signal.SIGINT):  # what is stopped leaves nothing behind
+        for number in (signal.SIGTERM, signal.SIGINT):  # a stopped lab leaves nothing behind
             signal.signal(number, lambda *_: os.kill(pid, signal.SIGTERM))
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -44,11 +44,11 @@ def run(database: str, minutes: float, seed: int, least: int, folder: Path) -> b
 
         lab.start()
         lab.run()
-        found = report.promises(lab)
-        print(report.text(lab, found), flush=True)
+        promises = report.promises(lab)
+        print(report.text(lab, promises), flush=True)
         if rarely := lab.rarely_hit():
             print(f"  Hit less than {least} times: {rarely}", flush=True)
-        broken = bool(rarely or any(promise.broken for promise in found))
+        broken = bool(rarely or any(promise.broken for promise in promises))
     finally:
         lab.stop()
     sys.stdout.flush()
@@ -56,17 +56,18 @@ def run(database: str, minutes: float, seed: int, least: int, folder: Path) -> b
 
 
 def main() -> int:
-    given = parser.parse_args()
-    seed = secrets.randbelow(10**6) if given.seed is None else given.seed
-    print(f"The seed of the dice: {seed}", flush=True)
-    fine = True
-    for database in given.database or ["sqlite", "postgres"]:
+    """Run the lab on each database. Return the exit status."""
+    options = parser.parse_args()
+    seed = secrets.randbelow(10**6) if options.seed is None else options.seed
+    print(f"The seed of the random faults: {seed}", flush=True)
+    is_fine = True
+    for database in options.database or ["sqlite", "postgres"]:
         with tempfile.TemporaryDirectory(prefix="faults-") as temporary:
-            folder = (given.keep or Path(temporary)) / database
+            folder = (options.keep or Path(temporary)) / database
             folder.mkdir(parents=True)
-            fine &= run(database, given.minutes, seed, given.least, folder)
-    print("Every promise held." if fine else "A PROMISE WAS BROKEN.", flush=True)
-    return 0 if fine else 1
+            is_fine &= run(database, options.minutes, seed, options.least, folder)
+    print("Every promise held." if is_fine else "A PROMISE WAS BROKEN.", flush=True)
+    return 0 if is_fine else 1
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The lab's database, and what is done to it: a SQLite file is locked by somebody, a PostgreSQL is cut and crashes."""
+"""The database of the lab and its faults: a SQLite file is locked, a PostgreSQL server loses connections or crashes."""
 
 import os
 import shutil
@@ -15,6 +15,8 @@ from deploy import stack
 
 
 class Sqlite:
+    """A SQLite file whose write lock is sometimes held."""
+
     name = "SQLite"
 
     def __init__(self, folder: Path) -> None:
@@ -23,7 +25,7 @@ class Sqlite:
         self.faults: Counter[str] = Counter()
 
     def hurt(self, dice: Random) -> None:
-        """Somebody else holds the one write lock for a while."""
+        """Hold the one write lock for a while."""
         self.faults["write lock held"] += 1
         with sqlite3.connect(self._path, timeout=10, isolation_level=None) as connection:
             connection.execute("BEGIN IMMEDIATE")
@@ -32,17 +34,17 @@ class Sqlite:
         connection.close()
 
     def stop(self) -> None:
-        """A file needs none."""
+        """Do nothing: a file needs no stop."""
 
 
 class Postgres:
-    """A server of the lab's own, since it is killed."""
+    """A server of the lab alone, since it is killed."""
 
     name = "PostgreSQL"
 
     def __init__(self, folder: Path) -> None:
-        found = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-        self._bin = str(found[-1]) if found else os.path.dirname(shutil.which("initdb") or "")
+        folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+        self._bin = str(folders[-1]) if folders else os.path.dirname(shutil.which("initdb") or "")
         self._data = folder / "pg"
         self._data.mkdir()
         # PostgreSQL does not run as root.
@@ -61,7 +63,7 @@ class Postgres:
         self._start()
 
     def hurt(self, dice: Random) -> None:
-        """Some connections are cut; now and then the server itself crashes, and recovers."""
+        """Cut some connections, or sometimes crash the server and start it again."""
         if dice.random() < 0.12:
             self.faults["server crash"] += 1
             self._run([f"{self._bin}/pg_ctl", "-D", str(self._data), "-m", "immediate", "-w", "stop"])
@@ -76,13 +78,16 @@ class Postgres:
             )
 
     def _start(self) -> None:
+        """Start the server, and wait until it is ready."""
         log = str(self._data / "log")
         self._run([f"{self._bin}/pg_ctl", "-D", str(self._data), "-l", log, "-w", "start"])
 
     def stop(self) -> None:
+        """Stop the server."""
         self._run([f"{self._bin}/pg_ctl", "-D", str(self._data), "-m", "immediate", "-w", "stop"], check=False)
 
     def _run(self, command: list[str], *, check: bool = True) -> None:
+        """Run a command as the user of PostgreSQL."""
         quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
         if not check:
             quiet["stderr"] = subprocess.DEVNULL

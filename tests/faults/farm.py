@@ -1,6 +1,6 @@
-"""Processes to be killed: sweepers that do what a queue's task does, and people of ops who settle doubts.
+"""Processes that are killed: some do worker runs as the queue's task does, one resolves generations in doubt.
 
-They are forked from one that has loaded everything, so that a killed one is back in no time, and a kill is cheap.
+They are forked from a process that has loaded everything, so a killed process is replaced at once.
 """
 
 import ctypes
@@ -20,7 +20,7 @@ django.setup()
 from django.conf import settings
 from django.db import connections
 
-from generations.media import videos  # noqa: F401  what a sweep will need
+from generations.media import videos  # noqa: F401  a worker run needs it
 from generations.models import Generation
 from generations.ops import in_doubt
 from generations.worker import loop
@@ -31,8 +31,8 @@ log = logging.getLogger("farm")
 OPS = Actor(name="ops of the lab", reason="the upstream's own list was read")
 
 
-def sweeper() -> None:
-    """At work half of the time: in the other half the worker's own cluster has to be rung, and does it."""
+def worker() -> None:
+    """Do worker runs half of the time. In the other half the cluster of the real worker has to be woken and works."""
     if time.time() % 8 < 4:
         time.sleep(0.1)
         return
@@ -40,15 +40,15 @@ def sweeper() -> None:
     time.sleep(random.uniform(0.05, 0.3))
 
 
-def ops() -> None:
-    """Attach what the upstream has; what it has not, send again."""
+def operator() -> None:
+    """Resolve generations in doubt: attach the tasks that the upstream has, and resubmit or fail the others."""
     for generation in Generation.objects.filter(status="in_doubt").select_related("tenant"):
         url = f"{settings.NOVITA_BASE_URL}/lab/tasks?seed={generation.seed}"
         with urllib.request.urlopen(url, timeout=5) as answer:
-            found = json.load(answer)
+            task_ids = json.load(answer)
         try:
-            if found:
-                in_doubt.attach(OPS, generation, found[0])
+            if task_ids:
+                in_doubt.attach(OPS, generation, task_ids[0])
             elif generation.seed % 3:
                 in_doubt.resubmit(OPS, generation)
             else:
@@ -60,7 +60,8 @@ def ops() -> None:
     time.sleep(0.5)
 
 
-def child(work: object) -> int:
+def fork(work: object) -> int:
+    """Fork a process that does the work for ever. Return its id."""
     pid = os.fork()
     if pid:
         return pid
@@ -77,9 +78,10 @@ def child(work: object) -> int:
             connection.close_if_unusable_or_obsolete()
 
 
-def main(sweepers: int) -> None:
-    jobs = [*[sweeper] * sweepers, ops]
-    pids = {child(job): job for job in jobs}
+def main(workers: int) -> None:
+    """Keep `workers` worker processes and one operator alive until SIGTERM."""
+    jobs = [*[worker] * workers, operator]
+    pids = {fork(job): job for job in jobs}
 
     def stop(number: int, frame: object) -> None:
         for pid in pids:
@@ -90,7 +92,7 @@ def main(sweepers: int) -> None:
     while True:
         pid, _ = os.wait()
         job = pids.pop(pid)
-        pids[child(job)] = job
+        pids[fork(job)] = job
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Shorter leases, deadlines and pauses, in their proportions: a lease is still longer than the step that it covers."""
+"""Shorter leases, limits and intervals, in proportion: a lease is still longer than the step that it covers."""
 
 from datetime import timedelta
 
@@ -6,9 +6,12 @@ from django.apps import AppConfig
 
 
 class Quick(AppConfig):
+    """Shorten the times of the service when Django starts."""
+
     name, label = "tests.faults", "faults"
 
     def ready(self) -> None:
+        """Set the shorter times."""
         from generations import leases
         from generations.reports import worker_hosts
         from generations.upstream import circuit_breaker
@@ -23,7 +26,7 @@ class Quick(AppConfig):
         leases.DOWNLOAD_SECONDS, leases.COPY_RENEWAL_SECONDS = 10.0, 1.0
         leases.SLOT_LEASE, leases.WAKE_UP_LEASE = timedelta(seconds=2), timedelta(seconds=1)
         circuit_breaker.MIN_PROBE_SECONDS, circuit_breaker.MAX_PROBE_SECONDS = 0.2, 1.0
-        leases.PROBE_LEASE = timedelta(seconds=1)  # probes are killed here by the dozen, and others must find out
+        leases.PROBE_LEASE = timedelta(seconds=1)  # many probes are killed here, and others must replace them
         backoff.MIN_POLL_SECONDS, backoff.MAX_POLL_SECONDS, backoff.MAX_RETRY_SECONDS = 0.3, 1.0, 2.0
         backoff.MAX_UNEXPECTED_ERRORS = 100  # hundreds of faults a minute are expected here
         leases.DELIVERY_CALL_SECONDS, leases.DELIVERY_LEASE = 1.0, timedelta(seconds=3)

@@ -1,4 +1,4 @@
-"""A real S3 that can be hurt: fixtures for the test files that name this module in `pytest_plugins`."""
+"""Fixtures of a real S3 behind a fault proxy, for test files that name this module in `pytest_plugins`."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,18 +14,21 @@ from tests.faults.proxy import Proxy
 
 
 def in_front_of(seaweed: dict[str, str]) -> Proxy:
+    """Return a proxy in front of the store."""
     return Proxy("127.0.0.1", int(seaweed["S3_ENDPOINT_URL"].rpartition(":")[2]))
 
 
 @pytest.fixture(scope="session")
 def between(seaweed: dict[str, str]) -> Iterator[Proxy]:
-    made = in_front_of(seaweed)
-    yield made
-    made.stop()
+    """Return the proxy between the service and the store."""
+    proxy = in_front_of(seaweed)
+    yield proxy
+    proxy.stop()
 
 
 @pytest.fixture(scope="session")
 def direct(seaweed: dict[str, str]) -> Any:
+    """Return a client of the store that does not go through the proxy."""
     return boto3.client(
         "s3",
         endpoint_url=seaweed["S3_ENDPOINT_URL"],
@@ -37,7 +40,7 @@ def direct(seaweed: dict[str, str]) -> Any:
 
 @pytest.fixture
 def hurt(between: Proxy, real_bucket: None, settings: Any, monkeypatch: Any) -> Iterator[Proxy]:
-    """The proxy, and the service's storage behind it; its second tries come at once, and are never used up."""
+    """Put the proxy before the service's storage. Retries come at once, and are never used up."""
     settings.S3_ENDPOINT_URL = between.url
     monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *args: 0.0)
     monkeypatch.setattr(RetryQuota, "acquire", lambda *args: True)
@@ -48,14 +51,15 @@ def hurt(between: Proxy, real_bucket: None, settings: Any, monkeypatch: Any) -> 
 
 @pytest.fixture(scope="session")
 def stalling(seaweed: dict[str, str]) -> Iterator[Proxy]:
-    made = in_front_of(seaweed)
-    yield made
-    made.stop()
+    """Return the proxy for faults that stall."""
+    proxy = in_front_of(seaweed)
+    yield proxy
+    proxy.stop()
 
 
 @pytest.fixture
 def hanging(hurt: Proxy, stalling: Proxy, settings: Any, monkeypatch: Any) -> Iterator[Proxy]:
-    """Another proxy, and so another client, which waits for a moment only."""
+    """Put another proxy before the storage, and so another client, which waits only a moment."""
     monkeypatch.setattr(client, "READ_TIMEOUT_SECONDS", 0.15)
     monkeypatch.setattr(client, "MAX_ATTEMPTS", 1)
     settings.S3_ENDPOINT_URL = stalling.url

@@ -1,4 +1,4 @@
-"""The whole way on PostgreSQL by each broker, with the real processes; and what a broker loses, the worker finds."""
+"""Videos on PostgreSQL with each broker and the real processes; a lost wake-up is replaced."""
 
 import os
 import sys
@@ -20,7 +20,7 @@ from tests.support.programs import skip_or_fail
 from tests.support.running import MakeRun, free_port
 
 pytestmark = pytest.mark.story
-# A database of Redis for each process of the tests: two of them in one would take each other's rings.
+# A database of Redis for each process of the tests: two processes with one database would take each other's wake-ups.
 NUMBER = 9 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 7
 REDIS = os.environ.get("TEST_REDIS_URL", f"redis://127.0.0.1:6379/{NUMBER}")
 ASLEEP = """
@@ -30,10 +30,12 @@ SELECT 1 FROM generations_worker WHERE beat_at IS NOT NULL
 
 
 def from_orm(folder: Path) -> Iterator[dict[str, str]]:
+    """Use the database as the broker."""
     yield {"BROKER_URL": "orm"}
 
 
 def from_redis(folder: Path) -> Iterator[dict[str, str]]:
+    """Use Redis as the broker."""
     client = redis.from_url(REDIS)
     try:
         client.ping()
@@ -45,6 +47,7 @@ def from_redis(folder: Path) -> Iterator[dict[str, str]]:
 
 
 def from_sqs(folder: Path) -> Iterator[dict[str, str]]:
+    """Use a stand-in for SQS as the broker."""
     port = stack.free_port(25_000 + os.getpid() % 900)
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     server = stack.Process("sqs", command, os.environ, folder)
@@ -56,6 +59,7 @@ def from_sqs(folder: Path) -> Iterator[dict[str, str]]:
 
 @contextmanager
 def running(kind: Any, database: str, folder: Path, **changed: str) -> Iterator[MakeRun]:
+    """Run the service with a broker of that kind."""
     broker = contextmanager(kind)
     with broker(folder) as env:
         run = MakeRun(folder / "var", free_port(), DATABASE_URL=database, SIGNED_URL_TTL="60", **{**env, **changed})
@@ -65,31 +69,34 @@ def running(kind: Any, database: str, folder: Path, **changed: str) -> Iterator[
             run.stop()
 
 
-def asked(http: httpx.Client, seed: int) -> str:
+def create(http: httpx.Client, seed: int) -> str:
+    """Create a generation and return its id."""
     body = {"image": base64_of(image_bytes()), "resolution": "480p", "seed": seed}
     answer = http.post("/v1/generations", json=body)
     assert answer.status_code == 202, answer.text
     return str(answer.json()["id"])
 
 
-def until_asleep(database: str) -> None:
-    """A worker has looked, and no sweep is awake or called."""
-    with psycopg.connect(database, autocommit=True) as look:
+def wait_until_asleep(database: str) -> None:
+    """Wait until a worker has sent a heartbeat, and no worker run is awake or on its way."""
+    with psycopg.connect(database, autocommit=True) as connection:
         ends = time.monotonic() + 20
-        while not look.execute(ASLEEP).fetchone():
-            assert time.monotonic() < ends, "the sweep does not end"
+        while not connection.execute(ASLEEP).fetchone():
+            assert time.monotonic() < ends, "The worker run does not end."
             time.sleep(0.1)
 
 
 @pytest.mark.parametrize("kind", [from_orm, from_redis, from_sqs])
-def test_the_whole_way_by_each_broker(kind: Any, own_database: str, tmp_path: Path) -> None:
+def test_each_broker_wakes_the_worker_for_a_video(kind: Any, own_database: str, tmp_path: Path) -> None:
     with running(kind, own_database, tmp_path) as run, run.http() as http:
         for first in (1, 11):
             started = time.monotonic()
-            rows = [finished(http, one) for one in [asked(http, first + number) for number in range(5)]]
+            rows = [finished(http, pk) for pk in [create(http, first + number) for number in range(5)]]
             assert {row["status"] for row in rows} == {"succeeded"}
             assert time.monotonic() - started < 30
-            until_asleep(own_database)  # the next five find an idle worker, whom only a ring wakes within seconds
+            wait_until_asleep(
+                own_database
+            )  # the next five find an idle worker, which only a wake-up wakes within seconds
         assert len(run.submits()) == 10
         content = httpx.get(rows[0]["video"]["url"]).raise_for_status().content
         assert len(content) == rows[0]["video"]["size"]
@@ -97,23 +104,23 @@ def test_the_whole_way_by_each_broker(kind: Any, own_database: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("kind", [from_redis, from_sqs])
-def test_what_a_broker_loses_is_found(kind: Any, own_database: str, tmp_path: Path) -> None:
-    """Every ring of the web process goes to a broker that is not there."""
+def test_a_wake_up_that_a_broker_loses_is_replaced(kind: Any, own_database: str, tmp_path: Path) -> None:
+    """Send every wake-up of the web process to a broker that does not exist."""
     with running(kind, own_database, tmp_path) as run:
-        gone = {"BROKER_URL": f"redis://127.0.0.1:{stack.free_port(24_000)}/0"}
+        no_broker = {"BROKER_URL": f"redis://127.0.0.1:{stack.free_port(24_000)}/0"}
         port = stack.free_port(run.port + 2)
         local = dict(line.split("=", 1) for line in (run.var / "local.env").read_text().splitlines())
-        env = {**run.env, **local, **gone, "DJANGO_SETTINGS_MODULE": "seedance_service.settings"}
+        env = {**run.env, **local, **no_broker, "DJANGO_SETTINGS_MODULE": "seedance_service.settings"}
         deaf = stack.web(port, run.var / "static", tmp_path / "deaf", env)
         try:
             waiting.until_answers(deaf, f"http://127.0.0.1:{port}/livez")
             headers = {"Authorization": f"Bearer {run.printed('API key')}"}
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as http:
-                until_asleep(own_database)
+                wait_until_asleep(own_database)
                 started = time.monotonic()
-                one = asked(http, 7)
-                assert finished(http, one)["status"] == "succeeded"
-                assert time.monotonic() - started < 30  # by the supervisor, and not by the schedule
+                generation_id = create(http, 7)
+                assert finished(http, generation_id)["status"] == "succeeded"
+                assert time.monotonic() - started < 30  # woken by the supervisor, and not by the schedule
         finally:
             stack.stop([deaf])
         assert "the ring was lost" in deaf.log.read_text()

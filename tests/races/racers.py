@@ -1,6 +1,6 @@
-"""Four processes of many threads, which create at one moment against one database, as web processes do.
+"""Four processes of many threads that create generations at one moment in one database, as web processes do.
 
-Nothing of Django is imported above: each process sets up its own, for the database that it is given.
+This module imports nothing of Django at the top: each process sets up Django for the database of the test.
 """
 
 import multiprocessing
@@ -12,35 +12,35 @@ from typing import Any
 
 PROCESSES, THREADS = 4, 25
 CALLERS = PROCESSES * THREADS
-# PostgreSQL admits 100 connections as it comes; what has none yet waits for one, as a web thread would.
-CONNECTIONS = 20  # a process
-PATIENCE = 120.0  # seconds
+# PostgreSQL accepts 100 connections by default. A thread without one waits for one, as a web thread does.
+CONNECTIONS = 20  # in each process
+MAX_WAIT_SECONDS = 120.0
 BODY = {"image": "https://pictures.example.com/a.png", "resolution": "480p", "aspect_ratio": "16:9", "duration": 5}
 
 
 @dataclass
 class Outcome:
-    """What came of the creates of one process."""
+    """The results of the creates of one process."""
 
     admitted: int = 0
     refused: int = 0
-    failed: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
     used_when_lowered: int | None = None
 
     def __add__(self, other: "Outcome") -> "Outcome":
         lowered = self.used_when_lowered if other.used_when_lowered is None else other.used_when_lowered
-        failed = self.failed + other.failed
-        return Outcome(self.admitted + other.admitted, self.refused + other.refused, failed, lowered)
+        errors = self.errors + other.errors
+        return Outcome(self.admitted + other.admitted, self.refused + other.refused, errors, lowered)
 
 
 class Racers:
-    """The processes, and the barrier that releases all their threads at once."""
+    """The processes, and the barrier that starts all their threads at once."""
 
     def __init__(self, database_url: str) -> None:
         spawn = multiprocessing.get_context("spawn")
         self._pipes: list[Connection] = []
         self._processes = []
-        self._barrier = spawn.Barrier(CALLERS)  # kept: its semaphores are gone once nobody holds it
+        self._barrier = spawn.Barrier(CALLERS)  # a reference is needed: without one its semaphores are deleted
         for _ in range(PROCESSES):
             ours, theirs = spawn.Pipe()
             process = spawn.Process(target=_serve, args=(theirs, self._barrier, database_url), daemon=True)
@@ -49,25 +49,28 @@ class Racers:
             self._processes.append(process)
 
     def race(self, key_id: int, how: str = "intake", lower_to: int | None = None) -> Outcome:
+        """Create in all threads at one moment. `lower_to` lowers the limit of the tenant at the same moment."""
         for pipe in self._pipes:
             pipe.send(("race", key_id, how, lower_to if pipe is self._pipes[0] else None))
         return sum((_answer(pipe) for pipe in self._pipes), Outcome())
 
-    def ask(self, what: str, *args: Any) -> Any:
-        """One of the functions below, called in the first process."""
-        self._pipes[0].send((what, *args))
+    def call(self, name: str, *args: Any) -> Any:
+        """Call a function of `_serve` in the first process, and return its result."""
+        self._pipes[0].send((name, *args))
         return _answer(self._pipes[0])
 
     def stop(self) -> None:
+        """Stop the processes."""
         for pipe in self._pipes:
             pipe.send(("stop",))
         for process in self._processes:
-            process.join(PATIENCE)
+            process.join(MAX_WAIT_SECONDS)
             process.kill()
 
 
 def _answer(pipe: Connection) -> Any:
-    assert pipe.poll(PATIENCE), "a process does not answer"
+    """Return the answer of a process, or raise the error that it sent."""
+    assert pipe.poll(MAX_WAIT_SECONDS), "A process does not answer."
     answer = pipe.recv()
     if isinstance(answer, BaseException):
         raise answer
@@ -75,6 +78,7 @@ def _answer(pipe: Connection) -> Any:
 
 
 def _serve(pipe: Connection, barrier: Any, database_url: str) -> None:
+    """Answer the calls that arrive by the pipe, in a process with its own Django, until "stop"."""
     import tests.support.environment  # noqa: F401 the rest of the environment
 
     os.environ["DATABASE_URL"] = database_url
@@ -90,13 +94,14 @@ def _serve(pipe: Connection, barrier: Any, database_url: str) -> None:
 
 
 def migrate() -> None:
+    """Create the tables."""
     from django.core.management import call_command
 
     call_command("migrate", verbosity=0)
 
 
 def make_tenant(limits: dict[str, int], of_key: bool) -> int:
-    """A new tenant with one key; the limits are the tenant's, or the key's."""
+    """Create a tenant with one key, and return the id of the key. The limits are of the key or of the tenant."""
     import uuid
 
     from tenants import actions, audit
@@ -109,7 +114,7 @@ def make_tenant(limits: dict[str, int], of_key: bool) -> int:
 
 
 def facts(key_id: int) -> dict[str, Any]:
-    """What the race left: generations, the minutes that they were created in, and what the ledger's check finds."""
+    """Count the generations of a race, the minutes in which they were created, and the errors in the ledger."""
     from generations.models import Generation
     from tenants.models import ApiKey
     from tenants.money import reconcile
@@ -121,15 +126,16 @@ def facts(key_id: int) -> dict[str, Any]:
 
 
 def _race(barrier: Any, key_id: int, how: str, lower_to: int | None) -> Outcome:
-    outcome, room, lock = Outcome(), threading.BoundedSemaphore(CONNECTIONS), threading.Lock()
+    """Create once in each thread, all at one moment."""
+    outcome, connections, lock = Outcome(), threading.BoundedSemaphore(CONNECTIONS), threading.Lock()
 
     def call(number: int) -> None:
         from django.db import DatabaseError, connection
 
         from tenants.errors import LimitReached
 
-        barrier.wait(PATIENCE)
-        with room:
+        barrier.wait(MAX_WAIT_SECONDS)
+        with connections:
             try:
                 if lower_to is not None and number == 0:
                     outcome.used_when_lowered = _lower(key_id, lower_to)
@@ -141,7 +147,7 @@ def _race(barrier: Any, key_id: int, how: str, lower_to: int | None) -> Outcome:
                 with lock:
                     outcome.refused += 1
             except (DatabaseError, AssertionError) as error:
-                outcome.failed.append(repr(error))
+                outcome.errors.append(repr(error))
             finally:
                 connection.close()
 
@@ -154,28 +160,29 @@ def _race(barrier: Any, key_id: int, how: str, lower_to: int | None) -> Outcome:
 
 
 def _create(key_id: int, how: str) -> None:
+    """Create a generation as the API does."""
     from generations.intake import create
 
-    create.create_generation(_key(key_id), _wanted())
+    create.create_generation(_key(key_id), _request())
 
 
 def _create_naively(key_id: int, how: str) -> None:
-    """What everybody writes first: count, then insert."""
+    """Create a generation in the naive way: count, then insert."""
     from generations.intake import create
     from generations.models import Generation
     from tenants.errors import LimitReached
 
     key, limit = _key(key_id), int(how)
     if Generation.objects.filter(tenant=key.tenant_id).count() >= limit:
-        raise LimitReached(limit_name="", whose="", limit=0, used=0, left=0, wanted=0, remedy="")
-    generation = create._draft(key, _wanted())
+        raise LimitReached(limit_name="", holder="", limit=0, used=0, remaining=0, required=0, remedy="")
+    generation = create._draft(key, _request())
     generation.image_url = BODY["image"]
     generation.due_at = generation.created_at
     generation.save(force_insert=True)
 
 
 def _lower(key_id: int, to: int) -> int:
-    """Lower the tenant's limit, and tell what was in flight as it became law."""
+    """Lower the tenant's limit, and return how many generations were in flight at that moment."""
     from django.db import transaction
 
     from tenants import actions, audit
@@ -189,12 +196,14 @@ def _lower(key_id: int, to: int) -> int:
 
 
 def _key(key_id: int) -> Any:
+    """Return the key with its tenant."""
     from tenants.models import ApiKey
 
     return ApiKey.objects.select_related("tenant").get(pk=key_id)
 
 
-def _wanted() -> Any:
+def _request() -> Any:
+    """Return the request of every create."""
     from generations.intake.generation_request import GenerationRequest
 
     return GenerationRequest(prompt="", last_image=None, camera_fixed=False, seed=1, **BODY)

@@ -1,6 +1,7 @@
-"""Many callers at one moment, in several processes: with room for L exactly L are admitted, on both databases.
+"""Of many creates at one moment in several processes, exactly as many are admitted as the limit, on both databases.
 
-A naive count, kept as a contrast, over-admits in the same run: the race is real. RACE_TRIALS says how often.
+A naive count admits too many in the same run, which proves that the race is real. RACE_TRIALS is how often each race
+is run.
 """
 
 import os
@@ -31,8 +32,9 @@ CASES = [(limit, of_key) for of_key in (False, True) for limit in LIMITS]
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def racers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Racers]:
+    """Start the processes on a new database."""
     if request.param == "sqlite":
-        yield from _running(f"sqlite:///{tmp_path_factory.mktemp('races') / 'races.sqlite3'}")
+        yield from _run(f"sqlite:///{tmp_path_factory.mktemp('races') / 'races.sqlite3'}")
         return
     server = postgres_url()
     if server is None:
@@ -42,27 +44,28 @@ def racers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         connection.execute(f"CREATE DATABASE {name}")
         try:
-            yield from _running(urlsplit(server)._replace(path=f"/{name}").geturl())
+            yield from _run(urlsplit(server)._replace(path=f"/{name}").geturl())
         finally:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def _running(url: str) -> Iterator[Racers]:
+def _run(url: str) -> Iterator[Racers]:
+    """Start the processes on the database, and create the tables."""
     racers = Racers(url)
     try:
-        racers.ask("migrate")
+        racers.call("migrate")
         yield racers
     finally:
         racers.stop()
 
 
-def exactly(racers: Racers, limit: str, of_key: bool) -> int:
-    """How many were admitted. A race over the turn of a minute had two windows, and is run again."""
+def count_admitted(racers: Racers, limit: str, of_key: bool) -> int:
+    """Run a race and return how many creates were admitted. A race in two minutes had two windows: run it again."""
     while True:
-        key_id = racers.ask("tenant", {limit: LIMITS[limit]}, of_key)
+        key_id = racers.call("tenant", {limit: LIMITS[limit]}, of_key)
         outcome = racers.race(key_id)
-        facts = racers.ask("facts", key_id)
-        assert outcome.failed == []
+        facts = racers.call("facts", key_id)
+        assert outcome.errors == []
         assert outcome.admitted + outcome.refused == CALLERS
         assert (facts["generations"], facts["differences"]) == (outcome.admitted, 0)
         if facts["minutes"] == 1:
@@ -71,22 +74,22 @@ def exactly(racers: Racers, limit: str, of_key: bool) -> int:
 
 @pytest.mark.parametrize(("limit", "of_key"), CASES, ids=[f"{limit}{'-of-key' * of_key}" for limit, of_key in CASES])
 def test_exactly_the_limit_is_admitted(racers: Racers, limit: str, of_key: bool) -> None:
-    assert [exactly(racers, limit, of_key) for _ in range(TRIALS)] == [LIMIT] * TRIALS
+    assert [count_admitted(racers, limit, of_key) for _ in range(TRIALS)] == [LIMIT] * TRIALS
 
 
-def test_a_limit_that_is_lowered_amid_the_race_holds_from_that_moment_on(racers: Racers) -> None:
+def test_a_limit_lowered_during_a_race_holds_from_that_moment_on(racers: Racers) -> None:
     for _ in range(TRIALS):
-        key_id = racers.ask("tenant", {"in_flight": 80}, False)
+        key_id = racers.call("tenant", {"in_flight": 80}, False)
         outcome = racers.race(key_id, lower_to=20)
-        assert outcome.failed == []
+        assert outcome.errors == []
         assert outcome.used_when_lowered is not None
         assert outcome.admitted == max(20, outcome.used_when_lowered)
-        assert racers.ask("facts", key_id)["differences"] == 0
+        assert racers.call("facts", key_id)["differences"] == 0
 
 
 def test_the_race_is_real(racers: Racers) -> None:
-    """The naive count over-admits here, under the very same release."""
-    key_id = racers.ask("tenant", {}, False)
+    """The naive count admits more than the limit, with the same start of the threads."""
+    key_id = racers.call("tenant", {}, False)
     outcome = racers.race(key_id, how=str(LIMIT))
-    assert outcome.failed == []
+    assert outcome.errors == []
     assert outcome.admitted > LIMIT

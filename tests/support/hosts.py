@@ -1,7 +1,7 @@
-"""Hosts for a test: network namespaces with an address and a host's name of their own, on one bridge of this machine.
+"""Hosts for a test: network namespaces, each with an address and a host name, on one bridge of this machine.
 
-What runs in one reaches the machine's PostgreSQL, Redis, S3 and upstream by the bridge's own address, and nothing else;
-a host that is cut off loses all that, as one whose cable is pulled.
+The processes of a host reach only the machine's PostgreSQL, Redis, S3 and upstream, by the address of the bridge. A
+host that is cut off reaches none of them, as if its cable were pulled.
 """
 
 import os
@@ -18,11 +18,12 @@ from tests.support.programs import find_program, skip_or_fail
 
 
 def ip(*words: str) -> None:
+    """Run the `ip` command."""
     subprocess.run(["ip", *words], check=True, capture_output=True)
 
 
 class Network:
-    """A bridge with its own address, and relays from there to ports of the loopback interface."""
+    """A bridge with an address, and relays from that address to ports of the loopback interface."""
 
     def __init__(self) -> None:
         find_program("ip", package="iproute2")
@@ -42,25 +43,27 @@ class Network:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for listener in self._relays:
-            listener.shutdown(socket.SHUT_RDWR)  # whoever waits in it hears of it
+            listener.shutdown(socket.SHUT_RDWR)  # this ends the wait of its thread
             listener.close()
         for host in self.hosts:
             host.remove()
         ip("link", "del", self.bridge)
 
-    def host(self, name: str) -> "Host":
-        made = Host(self, name, len(self.hosts) + 2)
-        self.hosts.append(made)
-        return made
+    def add_host(self, name: str) -> "Host":
+        """Add a host to the network."""
+        host = Host(self, name, len(self.hosts) + 2)
+        self.hosts.append(host)
+        return host
 
     def relay(self, port: int) -> str:
-        """`address:port` at which the hosts reach the machine's own port."""
+        """Relay a port of this machine. Return the `address:port` at which the hosts reach it."""
         listener = socket.create_server((self.address, port))
         self._relays.append(listener)
         threading.Thread(target=self._serve, args=(listener, port), daemon=True).start()
         return f"{self.address}:{port}"
 
     def _serve(self, listener: socket.socket, port: int) -> None:
+        """Relay each connection to the port, until the listener is closed."""
         while True:
             try:
                 near, _ = listener.accept()
@@ -70,6 +73,7 @@ class Network:
 
 
 def _join(near: socket.socket, port: int) -> None:
+    """Relay both directions of a connection to the port."""
     with near, socket.socket() as far:
         try:
             far.connect(("127.0.0.1", port))
@@ -81,18 +85,21 @@ def _join(near: socket.socket, port: int) -> None:
         back.join()
 
 
-def _pipe(one: socket.socket, other: socket.socket) -> None:
+def _pipe(source: socket.socket, target: socket.socket) -> None:
+    """Send what `source` receives to `target`, until the source ends. On an error close both."""
     try:
-        while piece := one.recv(65536):
-            other.sendall(piece)
-        other.shutdown(socket.SHUT_WR)
+        while piece := source.recv(65536):
+            target.sendall(piece)
+        target.shutdown(socket.SHUT_WR)
     except OSError:
-        for end in (one, other):
+        for end in (source, target):
             with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)  # the other direction hears of it too
+                end.shutdown(socket.SHUT_RDWR)  # this ends the other direction too
 
 
 class Host:
+    """A network namespace with an address and a name."""
+
     def __init__(self, network: Network, name: str, number: int) -> None:
         self.name, self.address = name, f"{network.subnet}.{number}"
         self._space, self._link = f"{network.bridge}-{number}", f"v{network.bridge[3:]}-{number}"
@@ -107,17 +114,20 @@ class Host:
             ip("-n", self._space, *words)
 
     def start(self, name: str, command: list[str], env: Mapping[str, str], logs: Path) -> stack.Process:
-        """There, and under its name: no process is between this one and the command."""
-        renamed = ["sh", "-c", 'hostname "$0" && exec "$@"', self.name, *command]
-        there = ["ip", "netns", "exec", self._space, "unshare", "--uts", *renamed]
-        return stack.Process(name, there, env, logs, stop_seconds=20.0)
+        """Start a command on the host and under its name, with no process between this one and the command."""
+        command_with_name = ["sh", "-c", 'hostname "$0" && exec "$@"', self.name, *command]
+        in_namespace = ["ip", "netns", "exec", self._space, "unshare", "--uts", *command_with_name]
+        return stack.Process(name, in_namespace, env, logs, stop_seconds=20.0)
 
     def cut_off(self) -> None:
+        """Cut the host off from the network."""
         ip("link", "set", self._link, "down")
 
-    def join_again(self) -> None:
+    def rejoin(self) -> None:
+        """Connect the host to the network again."""
         ip("link", "set", self._link, "up")
 
     def remove(self) -> None:
+        """Remove the host."""
         ip("link", "del", self._link)  # the other end stays as long as a socket in there has something to send
         ip("netns", "del", self._space)

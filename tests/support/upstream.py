@@ -1,4 +1,4 @@
-"""A scripted upstream on a real socket: it counts every submit it received whole, and answers as it is told."""
+"""A scripted upstream on a real socket: it records each complete submit, and answers as the test sets."""
 
 import json
 import threading
@@ -11,14 +11,17 @@ Answer = tuple[int, dict[str, str], bytes]
 
 
 def as_json(body: Any, status: int = 200, **headers: str) -> Answer:
+    """Return an answer with the body as JSON."""
     return status, {"Content-Type": "application/json", **headers}, json.dumps(body).encode()
 
 
 def refusal(status: int, reason: str, **headers: str) -> Answer:
+    """Return an answer in Novita's error envelope."""
     return as_json({"code": status, "reason": reason, "message": f"about {reason}", "metadata": {}}, status, **headers)
 
 
 def task(status: str, *, seed: Any = None, url: str = "", progress: Any = 0, reason: str = "") -> Answer:
+    """Return the answer to a poll of a task in that status."""
     return as_json(
         {
             "extra": {} if seed is None else {"seed": seed},
@@ -29,7 +32,11 @@ def task(status: str, *, seed: Any = None, url: str = "", progress: Any = 0, rea
 
 
 class Upstream:
-    """`on_submit`, `on_poll` and `on_video` are answers, or functions of the handler that write one themselves."""
+    """An upstream whose answers are set by a test.
+
+    `on_submit`, `on_poll` and `on_video` are answers, or functions that get the handler. Such a function returns an
+    answer, or writes one and returns None.
+    """
 
     def __init__(self) -> None:
         self.submits: list[dict[str, Any]] = []
@@ -45,20 +52,24 @@ class Upstream:
 
     @property
     def host(self) -> str:
+        """Host and port of the server."""
         return self.url.removeprefix("http://")
 
     def video(self, content: bytes, **headers: str) -> None:
-        """From now on every task is done, with this video."""
+        """Let every task be finished from now on, with this video."""
         self.on_video = 200, {"Content-Type": "video/mp4", **headers}, content
         self.on_poll = task(
             "TASK_STATUS_SUCCEED", seed="77", url=f"{self.url}/video.mp4?X-Amz-Signature=upstreamsecret"
         )
 
     def stop(self) -> None:
+        """Stop the server."""
         self._server.shutdown()
         self._server.server_close()
 
     def _handler(upstream) -> type[BaseHTTPRequestHandler]:
+        """Return the class that answers requests for this upstream."""
+
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             disable_nagle_algorithm = True  # a body behind its head would wait 40 ms for the client's acknowledgment
@@ -67,17 +78,18 @@ class Upstream:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 upstream.submits.append(json.loads(body))
                 upstream.keys.add(self.headers["Authorization"])
-                self.give(upstream.on_submit)
+                self.send(upstream.on_submit)
 
             def do_GET(self) -> None:
                 parts = urlsplit(self.path)
                 if parts.path == "/v3/async/task-result":
                     upstream.polls.append(parse_qs(parts.query)["task_id"][0])
-                    self.give(upstream.on_poll)
+                    self.send(upstream.on_poll)
                 else:
-                    self.give(upstream.on_video)
+                    self.send(upstream.on_video)
 
-            def give(self, answer: Answer | Callable[[Any], Answer | None]) -> None:
+            def send(self, answer: Answer | Callable[[Any], Answer | None]) -> None:
+                """Send the answer, or close the connection if there is none."""
                 if callable(answer):
                     answer = answer(self)
                 if answer is None:
@@ -91,6 +103,6 @@ class Upstream:
                 self.wfile.write(body)
 
             def log_message(self, *args: Any) -> None:
-                """A test prints nothing."""
+                """Print nothing."""
 
         return Handler

@@ -1,4 +1,4 @@
-"""What tests do in a worker's place: claim due rows, and read the queue of wake-ups."""
+"""Does a worker's work in a test: claims due rows, takes their steps, and reads the queue of wake-ups."""
 
 import threading
 

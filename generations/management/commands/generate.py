@@ -1,4 +1,7 @@
-"""A caller in one command: through the HTTP API, like every other service, and with nothing but a key."""
+"""The `generate` command: create a video through the HTTP API, as any other caller does, and save it.
+
+The command needs only an API key: it uses neither the database nor the credentials of the bucket.
+"""
 
 import base64
 import hashlib
@@ -15,40 +18,42 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-POLL_EVERY = 1.0  # seconds
+POLL_INTERVAL_SECONDS = 1.0
 FINISHED = ("succeeded", "failed", "cancelled")
-TROUBLE = 60.0  # seconds for which a service that does not answer is asked again
+MAX_OUTAGE_SECONDS = 60.0  # a service that does not answer is tried again for so long
 
 
 class Command(BaseCommand):
-    help = "Make a video from a picture and save it."
+    help = "Create a video from an image and save it."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
+        """Add the fields of a create, and where to save the files."""
         parser.add_argument("image", help="a file or an https URL")
         parser.add_argument("--prompt", default="")
         parser.add_argument("--resolution", default="720p")
         parser.add_argument("--aspect-ratio", default="16:9")
         parser.add_argument("--duration", type=int, default=5, help="seconds")
-        parser.add_argument("--last-image", help="the picture that the video ends on")
+        parser.add_argument("--last-image", help="the image that the video ends on")
         parser.add_argument("--camera-fixed", action="store_true")
-        parser.add_argument("--seed", type=int, help="the same seed and picture make the same video")
+        parser.add_argument("--seed", type=int, help="the same seed and image make the same video")
         parser.add_argument("--url", default=os.environ.get("SEEDANCE_URL", "http://127.0.0.1:8000"))
         parser.add_argument("--key", default=os.environ.get("SEEDANCE_API_KEY", ""))
         parser.add_argument("-o", "--output", type=Path, default=Path("out.mp4"))
         parser.add_argument("--poster", type=Path, help="save the first frame too, as JPEG")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """Create the generation, wait for its end, and save the video. Raise CommandError."""
         for path in (options["output"], options["poster"]):
             if path and not os.access(path.resolve().parent, os.W_OK):
-                raise CommandError(f"{path} can not be written: its folder is not there, or not yours.")
+                raise CommandError(f"{path} can not be written: its folder does not exist, or you may not write there.")
         service = Service(options["url"].rstrip("/"), options["key"])
         generation = service.call("/v1/generations", json.dumps(_body(options)).encode())
         self.stderr.write(f"generation {generation['id']}")
         try:
             generation = _wait(service, generation)
         except KeyboardInterrupt as error:
-            raise CommandError("No longer waited for; the service goes on with it.") from error
+            raise CommandError("Stopped waiting. The service goes on with the generation.") from error
         if generation["status"] != "succeeded":
             raise CommandError(generation["error"]["message"])
         _save(generation, options["output"], options["poster"])
@@ -56,42 +61,44 @@ class Command(BaseCommand):
 
 
 def _wait(service: "Service", generation: dict[str, Any]) -> dict[str, Any]:
+    """Show the progress until the generation has finished. Return its last state."""
     columns = [TextColumn("{task.description:>10}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %")]
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
         task = progress.add_task(generation["status"], total=100)
         while generation["status"] not in FINISHED:
-            time.sleep(POLL_EVERY)
+            time.sleep(POLL_INTERVAL_SECONDS)
             generation = service.get(generation["id"])
             progress.update(task, description=generation["status"], completed=generation["progress_percent"])
     return generation
 
 
 class Service:
-    """The service's own API, as a caller sees it."""
+    """The service's native API."""
 
     def __init__(self, url: str, key: str) -> None:
         self._url, self._key = url, key
 
     def get(self, generation_id: str) -> dict[str, Any]:
-        """Its row. A service that is being restarted is asked again for a while: the generation is durable."""
-        ends = time.monotonic() + TROUBLE
+        """Return a generation. While the service restarts, try again for MAX_OUTAGE_SECONDS, then raise Unreachable."""
+        ends = time.monotonic() + MAX_OUTAGE_SECONDS
         while True:
             try:
                 return self.call(f"/v1/generations/{generation_id}")
             except Unreachable:
                 if time.monotonic() > ends:
                     raise
-                time.sleep(POLL_EVERY)
+                time.sleep(POLL_INTERVAL_SECONDS)
 
     def call(self, path: str, body: bytes | None = None) -> dict[str, Any]:
+        """Send one request and return the JSON of its answer. Raise CommandError, or Unreachable without an answer."""
         headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
         try:
             request = urllib.request.Request(self._url + path, body, headers)
             with urllib.request.urlopen(request, timeout=120) as answer:
-                row: dict[str, Any] = json.load(answer)
-                return row
+                fields: dict[str, Any] = json.load(answer)
+                return fields
         except urllib.error.HTTPError as error:
-            raise CommandError(_sentence(error)) from error
+            raise CommandError(_error_message(error)) from error
         except ValueError as error:
             raise CommandError(f"{self._url} is not the service's URL: {error}") from error
         except OSError as error:
@@ -99,11 +106,11 @@ class Service:
 
 
 class Unreachable(CommandError):
-    """Nobody answers at the service's address."""
+    """No server answers at the service's address."""
 
 
-def _sentence(error: urllib.error.HTTPError) -> str:
-    """The server's own words, where they are problem details."""
+def _error_message(error: urllib.error.HTTPError) -> str:
+    """Return the detail of the problem details, or the HTTP status if the answer has none."""
     try:
         return str(json.load(error)["detail"])
     except (ValueError, KeyError, TypeError):
@@ -111,14 +118,16 @@ def _sentence(error: urllib.error.HTTPError) -> str:
 
 
 def _body(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the body of the create."""
     names = ("prompt", "resolution", "aspect_ratio", "duration", "camera_fixed", "seed")
-    pictures = {"image": _picture(options["image"])}
+    images = {"image": _encode_image(options["image"])}
     if options["last_image"]:
-        pictures["last_image"] = _picture(options["last_image"])
-    return {**pictures, **{name: options[name] for name in names}}
+        images["last_image"] = _encode_image(options["last_image"])
+    return {**images, **{name: options[name] for name in names}}
 
 
-def _picture(text: str) -> str:
+def _encode_image(text: str) -> str:
+    """Return a URL as it is, and the content of a file as Base64. Raise CommandError if the file cannot be read."""
     if text.lower().startswith(("http://", "https://")):
         return text
     try:
@@ -128,9 +137,10 @@ def _picture(text: str) -> str:
 
 
 def _save(generation: dict[str, Any], output: Path, poster: Path | None) -> None:
+    """Save the video, and the poster if there is a path for it. Raise CommandError."""
     content = _download(generation["video"]["url"])
     if hashlib.sha256(content).hexdigest() != generation["video"]["sha256"]:
-        raise CommandError("The video's bytes are not those that the service stored.")
+        raise CommandError("The downloaded video has another SHA-256 than the video that the service stored.")
     try:
         output.write_bytes(content)
         if poster:
@@ -140,9 +150,10 @@ def _save(generation: dict[str, Any], output: Path, poster: Path | None) -> None
 
 
 def _download(url: str) -> bytes:
+    """Return the content behind a signed URL. Raise CommandError."""
     try:
         with urllib.request.urlopen(url, timeout=120) as answer:
             content: bytes = answer.read()
             return content
     except OSError as error:
-        raise CommandError(f"The bucket does not give the file: {error}") from error
+        raise CommandError(f"The file cannot be read from the bucket: {error}") from error

@@ -1,4 +1,4 @@
-"""What Novita's answers mean: from the wire to outcomes. The format: https://novita.ai/docs/api-reference/."""
+"""Parse Novita's answers into outcomes. The wire format is at https://novita.ai/docs/api-reference/."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Calls to Novita's asynchronous API over HTTP. What the answers mean is in `answers`."""
+"""Call Novita's asynchronous API over HTTP. The module `answers` parses its answers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field

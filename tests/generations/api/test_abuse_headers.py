@@ -223,14 +223,16 @@ def test_a_callers_text_gets_into_no_header_and_no_log_entry(alice: Caller, api:
     logging.getLogger().addHandler(handler)
     try:
         text = "a\r\nX-Injected: 1\nERROR forged"
-        made = api.send(alice, {**RIGHT, "prompt": text}, headers={"X-Request-Id": "1\nERROR forged"})
+        created = api.send(alice, {**RIGHT, "prompt": text}, headers={"X-Request-Id": "1\nERROR forged"})
         refused = api.send(alice, {**RIGHT, text: text, "resolution": text})
         lost = alice.http.generic("GET", f"/v1/{quote(text)}")
     finally:
         logging.getLogger().removeHandler(handler)
-    assert [answer.status_code for answer in (made, refused, lost)] == [api.accepted, 400, 404]
-    assert not any("Injected" in f"{name}{value}" for answer in (made, refused, lost) for name, value in answer.items())
-    assert "X-Injected" not in made
+    assert [answer.status_code for answer in (created, refused, lost)] == [api.accepted, 400, 404]
+    assert not any(
+        "Injected" in f"{name}{value}" for answer in (created, refused, lost) for name, value in answer.items()
+    )
+    assert "X-Injected" not in created
     assert len(out.getvalue().splitlines()) == 6  # two for what was taken, and for each refusal
     # A timestamp of ours begins each, whatever was written.
     assert all("Z" in line.split()[0] and line.split()[0][:2] != "ER" for line in out.getvalue().splitlines())

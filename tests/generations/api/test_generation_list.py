@@ -29,16 +29,16 @@ def ids(*generations: Generation) -> list[str]:
 
 def test_pages_follow_each_other_without_a_gap_while_new_ones_come(alice: Caller) -> None:
     mine = [make_generation(alice) for _ in range(7)]
-    seen, query = [], {"limit": "3"}
+    pages, query = [], {"limit": "3"}
     while True:
         body = alice.http.get("/v1/generations", query).json()
-        seen.append([row["id"] for row in body["generations"]])
+        pages.append([row["id"] for row in body["generations"]])
         make_generation(alice)
         if body["next_cursor"] is None:
             break
         query["cursor"] = body["next_cursor"]
     newest = ids(*reversed(mine))
-    assert seen == [newest[:3], newest[3:6], newest[6:]]
+    assert pages == [newest[:3], newest[3:6], newest[6:]]
 
 
 def test_the_link_to_the_next_page_keeps_the_filters(alice: Caller) -> None:

@@ -81,7 +81,9 @@ def test_another_tenants_an_unknown_and_a_malformed_id_are_the_same(alice: Calle
     mallory_has, _ = put_in(alice, "succeeded")
     answers = {
         (answer.status_code, answer.content, answer["Content-Type"])
-        for answer in (bob.http.get(f"/v1/generations/{one}") for one in (mallory_has.pk, uuid4(), "x", "%00", "0"))
+        for answer in (
+            bob.http.get(f"/v1/generations/{row_id}") for row_id in (mallory_has.pk, uuid4(), "x", "%00", "0")
+        )
     }
     [(status, content, kind)] = answers
     assert (status, kind) == (404, "application/problem+json")

@@ -129,8 +129,8 @@ def methods(view: Any) -> list[str]:
 
 
 def test_every_route_of_the_url_conf_is_in_the_matrix() -> None:
-    found = {(path, method) for path, view in routes() if path not in NOT_OF_TENANTS for method in methods(view)}
-    assert found == set(ROUTES)
+    actual = {(path, method) for path, view in routes() if path not in NOT_OF_TENANTS for method in methods(view)}
+    assert actual == set(ROUTES)
 
 
 ONE = [route for route, kind in ROUTES.items() if isinstance(kind, OfOne)]

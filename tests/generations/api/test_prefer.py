@@ -1,11 +1,14 @@
-"""`Prefer: wait` in the views: the answers after a wait, and without a place to wait."""
+"""`Prefer: wait`: the forms of the header, and the answers after a wait and without a place to wait."""
 
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.db import connection
+from rest_framework.request import Request
+from rest_framework.test import APIRequestFactory
 
 from generations import lifecycle
 from generations.api import long_poll
@@ -16,6 +19,40 @@ from tests.support.factories import Caller, make_generation
 BODY = {"image": "https://images.example.com/a.png", "resolution": "480p"}
 WAIT = {"Prefer": "wait=20"}
 committed = pytest.mark.django_db(transaction=True)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        *[("wait=30", 30), ("WAIT=5", 5), (" wait = 7 ", 7), ('wait="12"', 12), ("wait=0", 0), ("wait=007", 7)],
+        *[("wait=61", 60), ("wait=" + "9" * 5000, 60)],
+        *[("respond-async, wait=10", 10), ("wait=10,respond-async", 10), (",,wait=3,,", 3)],
+        *[("wait=20; x=y", 20), ("wait=20;;", 20), ('wait=20;note="a, wait=9"', 20)],
+        *[('note="a, wait=9", wait=4', 4), (r'note="a\", wait=9", wait=4', 4), ("note;wait=9, wait=4", 4)],
+        *[("wait=3, wait=9", 3), ("wait, wait=9", None), ("wait=x, wait=9", None)],
+        *[("", None), ("wait", None), ("wait=", None), ('wait=""', None), ("waits=3", None), ("a wait=3", None)],
+        *[("wait=-1", None), ("wait=+1", None), ("wait=1.5", None), ("wait=1e1", None), ("wait=1_0", None)],
+        *[("wait=3 0", None), ("wait=30s", None), ("wait=3=0", None), ("wait=\u0663", None), ("wait=\xb2", None)],
+        *[('wait="3', None), ('wait=3"', None), ("wait='3'", None), ('note="a, wait=9', None), ('note="\\', None)],
+    ],
+)
+def test_the_header_is_read_as_rfc_7240_has_it(header: str, seconds: float | None) -> None:
+    assert long_poll.preferred_seconds(Request(APIRequestFactory().get("/", headers={"Prefer": header}))) == seconds
+
+
+def test_a_hostile_header_takes_no_time() -> None:
+    started = time.monotonic()
+    for header in ('"' * 60_001, '"\\' * 30_000, '"a' * 30_000, 'a="\\"' * 12_000, "," * 60_000):
+        long_poll.preferred_seconds(Request(APIRequestFactory().get("/", headers={"Prefer": header})))
+    assert time.monotonic() - started < 1
+
+
+def test_without_the_header_the_answer_comes_at_once() -> None:
+    assert long_poll.preferred_seconds(Request(APIRequestFactory().get("/"))) is None
+
+
+def test_the_answer_says_how_long_it_would_have_waited() -> None:
+    assert long_poll.headers(60.0) == {"Preference-Applied": "wait=60"}
 
 
 @pytest.fixture(autouse=True)

@@ -60,7 +60,7 @@ def test_a_success_has_a_signed_url_of_our_bucket(alice: Caller) -> None:
 def test_another_tenants_an_unknown_and_a_malformed_id_are_the_same(alice: Caller, bob: Caller) -> None:
     mallory_has, _ = put_in(alice, "succeeded")
     ids = [mallory_has.pk, uuid4(), "x", "", "1", "\u0000", "%00", "a" * 5000, f"{{{mallory_has.pk}}}"]
-    answers = {(answer.status_code, answer.content) for answer in (result(bob, one) for one in ids)}
+    answers = {(answer.status_code, answer.content) for answer in (result(bob, row_id) for row_id in ids)}
     answers.add((lambda answer: (answer.status_code, answer.content))(bob.http.get("/v3/async/task-result")))
     [(status, content)] = answers
     assert status == 404

@@ -66,7 +66,7 @@ def test_it_costs_nothing_and_takes_none_of_the_tenants_limits(
     alice.limit(requests_per_minute=0, in_flight=0, per_day=0, per_month=0, seconds_per_month=0, usd_per_month_micro=0)
     row = tester.http.post("/v1/generations", body, format="json").json()
     assert (row["test"], row["price_usd"]) == (True, "0.000000")
-    assert {one.used for one in counters.usage_for_tenant(alice.tenant, timezone.now())} == {0}
+    assert {usage.used for usage in counters.usage_for_tenant(alice.tenant, timezone.now())} == {0}
     lifecycle.fail(Generation.objects.get(), "code", "Why.")
     assert reconcile.check(alice.tenant.pk) == []
     assert set(LedgerEntry.objects.values_list("test", "amount_micro")) == {(True, 0)}
@@ -93,8 +93,8 @@ def test_live_and_test_keys_see_their_own_rows_only(tester: Caller, alice: Calle
 
 def test_test_generations_are_on_no_bill(tester: Caller, alice: Caller) -> None:
     make_generation(tester, price_micro=0)
-    found = monthly_statement.build(alice.tenant, timezone.now().date())
-    assert (found.rows, found.held) == ([], 0)
+    statement = monthly_statement.build(alice.tenant, timezone.now().date())
+    assert (statement.rows, statement.held) == ([], 0)
 
 
 def test_the_panel_lists_live_generations_and_tests_when_asked(
@@ -104,9 +104,9 @@ def test_the_panel_lists_live_generations_and_tests_when_asked(
     listed = admin_client.get("/admin/generations/generation/").content.decode()
     assert str(live.pk) in listed
     assert str(tried.pk) not in listed
-    asked = admin_client.get("/admin/generations/generation/?mode=test").content.decode()
-    assert str(tried.pk) in asked
-    assert str(live.pk) not in asked
+    page = admin_client.get("/admin/generations/generation/?mode=test").content.decode()
+    assert str(tried.pk) in page
+    assert str(live.pk) not in page
     both = admin_client.get("/admin/generations/generation/?mode=all").content.decode()
     assert str(tried.pk) in both
     assert str(live.pk) in both

@@ -31,8 +31,13 @@ def usage(caller: Caller, **query: str) -> Any:
 def test_usage_counts_succeeded_failed_and_running_generations(alice: Caller) -> None:
     for status in ("succeeded", "succeeded", "failed", "running"):
         put_in(alice, status)
-    found = usage(alice)
-    assert (found["from"], found["to"], found["group_by"], found["test"]) == ("2026-11-01", "2026-11-24", "day", False)
+    report = usage(alice)
+    assert (report["from"], report["to"], report["group_by"], report["test"]) == (
+        "2026-11-01",
+        "2026-11-24",
+        "day",
+        False,
+    )
     total = {
         "accepted": 4,
         "succeeded": 2,
@@ -44,14 +49,18 @@ def test_usage_counts_succeeded_failed_and_running_generations(alice: Caller) ->
         "held_usd": "0.088209",
         "success_rate": 0.6667,
     }
-    assert found["total"] == total
-    assert found["rows"] == [{"day": "2026-11-24", **total}]
+    assert report["total"] == total
+    assert report["rows"] == [{"day": "2026-11-24", **total}]
 
 
 def test_without_usage_there_are_no_rows(alice: Caller) -> None:
-    found = usage(alice)
-    assert found["rows"] == []
-    assert (found["total"]["accepted"], found["total"]["usd"], found["total"]["success_rate"]) == (0, "0.000000", None)
+    report = usage(alice)
+    assert report["rows"] == []
+    assert (report["total"]["accepted"], report["total"]["usd"], report["total"]["success_rate"]) == (
+        0,
+        "0.000000",
+        None,
+    )
 
 
 def test_days_are_the_tenants_own(alice: Caller) -> None:
@@ -76,8 +85,8 @@ def test_usage_is_grouped_by_key_and_by_resolution(alice: Caller) -> None:
 def test_both_days_are_included(alice: Caller) -> None:
     for day in (9, 10, 11, 12):
         make_generation(alice, created_at=datetime(2026, 11, day, 12, tzinfo=UTC))
-    found = usage(alice, **{"from": "2026-11-10", "to": "2026-11-11"})
-    assert [row["day"] for row in found["rows"]] == ["2026-11-10", "2026-11-11"]
+    report = usage(alice, **{"from": "2026-11-10", "to": "2026-11-11"})
+    assert [row["day"] for row in report["rows"]] == ["2026-11-10", "2026-11-11"]
 
 
 @pytest.mark.parametrize(("query", "accept"), [({"format": "csv"}, "*/*"), ({}, "text/csv")])
@@ -110,7 +119,7 @@ def test_the_same_as_csv(alice: Caller, query: dict[str, str], accept: str) -> N
 def test_a_wrong_parameter_is_named(alice: Caller, query: dict[str, str], field: str) -> None:
     answer = alice.http.get("/v1/usage", query)
     assert answer.status_code == 400
-    assert [one["field"] for one in answer.json()["errors"]] == [field]
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
 
 
 @pytest.mark.parametrize("headers", [{"Accept": "text/csv"}, {"Accept": "*/*"}])

@@ -19,8 +19,8 @@ PATH = "/v1/webhook-deliveries"
 
 @pytest.fixture
 def receiver(settings: Any) -> Iterator[Receiver]:
-    with run_receiver(settings) as made:
-        yield made
+    with run_receiver(settings) as receiver:
+        yield receiver
 
 
 def listed(caller: Caller, **query: Any) -> list[str]:
@@ -30,7 +30,7 @@ def listed(caller: Caller, **query: Any) -> list[str]:
 
 
 def test_a_delivery_has_its_attempts_and_its_payload(alice: Caller, receiver: Receiver) -> None:
-    one = make_endpoint(alice, receiver.url)
+    endpoint = make_endpoint(alice, receiver.url)
     g = make_failed(alice)
     receiver.answer = 503
     attempt_all()
@@ -45,7 +45,7 @@ def test_a_delivery_has_its_attempts_and_its_payload(alice: Caller, receiver: Re
         "webhook_id": f"evt_{g.pk.hex}_2",
         "type": "generation.failed",
         "status": "pending",
-        "webhook_endpoint": str(one.pk),
+        "webhook_endpoint": str(endpoint.pk),
         "generation": str(g.pk),
         "url": None,
         "attempt_count": 1,
@@ -74,13 +74,13 @@ def test_the_list_is_newest_first_by_pages(alice: Caller) -> None:
 
 
 def test_the_list_is_filtered(alice: Caller, bob: Caller) -> None:
-    one, two = make_endpoint(alice), make_endpoint(alice)
+    endpoint, disabled = make_endpoint(alice), make_endpoint(alice)
     theirs = make_endpoint(bob)
     g, other = make_failed(alice), make_failed(alice)
     make_failed(bob)
-    endpoints.disable(ACTOR, two)
+    endpoints.disable(ACTOR, disabled)
     assert len(listed(alice)) == 4
-    assert len(listed(alice, endpoint=one.pk)) == len(listed(alice, generation=g.pk)) == 2
+    assert len(listed(alice, endpoint=endpoint.pk)) == len(listed(alice, generation=g.pk)) == 2
     assert len(listed(alice, status="failed", generation=other.pk)) == 1
     assert len(listed(alice, status="pending")) == 2
     assert listed(alice, status="delivered") == []
@@ -117,9 +117,9 @@ def test_a_redelivery_is_accepted_and_wakes_a_worker(alice: Caller, receiver: Re
 
 
 def test_nothing_is_redelivered_to_a_deleted_endpoint(alice: Caller) -> None:
-    one = make_endpoint(alice)
+    endpoint = make_endpoint(alice)
     make_failed(alice)
-    endpoints.delete(ACTOR, one)
+    endpoints.delete(ACTOR, endpoint)
     row = Delivery.objects.get()
     assert listed(alice) == [str(row.pk)]  # it stays in the log
     answer = alice.http.post(f"{PATH}/{row.pk}/redeliver")

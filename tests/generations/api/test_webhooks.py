@@ -88,11 +88,11 @@ def test_an_endpoint_more_than_the_maximum_is_refused(alice: Caller, monkeypatch
 
 
 def test_a_change_sets_what_is_given_and_leaves_the_rest(alice: Caller) -> None:
-    one = make(alice, events=["generation.failed"], description="old").json()
-    path = f"{PATH}/{one['id']}"
+    created = make(alice, events=["generation.failed"], description="old").json()
+    path = f"{PATH}/{created['id']}"
     answer = alice.http.patch(path, {"description": "new"}, format="json")
     assert answer.status_code == 200
-    assert answer.json() == {**{k: v for k, v in one.items() if k != "secret"}, "description": "new"}
+    assert answer.json() == {**{k: v for k, v in created.items() if k != "secret"}, "description": "new"}
     changed = alice.http.patch(path, {"url": f"{ENDPOINT_URL}/2", "events": []}, format="json").json()
     assert (changed["url"], changed["events"]) == (f"{ENDPOINT_URL}/2", [])
     assert alice.http.patch(path, {}, format="json").json() == changed
@@ -109,11 +109,11 @@ def test_a_change_disables_and_enables(alice: Caller) -> None:
 
 @pytest.mark.parametrize("body", [{"enabled": "no"}, {"enabled": 0}, {"enabled": None}, {"url": ""}, {"id": "x"}])
 def test_a_wrong_change_changes_nothing(alice: Caller, body: Any) -> None:
-    one = make_endpoint(alice)
-    answer = alice.http.patch(f"{PATH}/{one.pk}", {"description": "new", **body}, format="json")
+    endpoint = make_endpoint(alice)
+    answer = alice.http.patch(f"{PATH}/{endpoint.pk}", {"description": "new", **body}, format="json")
     assert answer.status_code == 400
-    one.refresh_from_db()
-    assert one.description == ""
+    endpoint.refresh_from_db()
+    assert endpoint.description == ""
 
 
 def test_a_deleted_endpoint_is_not_found(alice: Caller) -> None:
@@ -130,12 +130,12 @@ def test_a_deleted_endpoint_is_not_found(alice: Caller) -> None:
     assert alice.http.get(PATH).json() == {"webhook_endpoints": []}
 
 
-@pytest.mark.parametrize("path", ["/v1/webhook-secret/rotate", "one"])
+@pytest.mark.parametrize("path", ["/v1/webhook-secret/rotate", "endpoint"])
 @pytest.mark.parametrize(("hours", "status"), [(None, 200), (0, 200), (168, 200), (169, 400), (-1, 400), ("1", 400)])
 def test_a_rotation_gives_a_new_secret_and_says_how_long_the_old_one_is_good(
     alice: Caller, path: str, hours: Any, status: int
 ) -> None:
-    path = path if path != "one" else f"{PATH}/{make_endpoint(alice).pk}/rotate-secret"
+    path = path if path != "endpoint" else f"{PATH}/{make_endpoint(alice).pk}/rotate-secret"
     answer = alice.http.post(path, {} if hours is None else {"overlap_hours": hours}, format="json")
     assert answer.status_code == status
     if status == 200:
@@ -149,20 +149,24 @@ def test_a_body_is_not_needed_for_a_rotation(alice: Caller) -> None:
 
 
 def test_a_test_is_sent_whatever_the_endpoint_names(alice: Caller) -> None:
-    one = make_endpoint(alice, events=["generation.failed"])
+    endpoint = make_endpoint(alice, events=["generation.failed"])
     make_endpoint(alice)
-    answer = alice.http.post(f"{PATH}/{one.pk}/test")
+    answer = alice.http.post(f"{PATH}/{endpoint.pk}/test")
     assert answer.status_code == 202
     row = Delivery.objects.get()
     payload = answer.json()
-    assert (payload["id"], payload["type"], payload["webhook_endpoint"]) == (str(row.pk), "webhook.test", str(one.pk))
+    assert (payload["id"], payload["type"], payload["webhook_endpoint"]) == (
+        str(row.pk),
+        "webhook.test",
+        str(endpoint.pk),
+    )
     assert payload["status"] == "pending"
 
 
 def test_a_key_without_the_scope_may_do_nothing_here(alice: Caller) -> None:
-    one = make_endpoint(alice)
+    endpoint = make_endpoint(alice)
     other = alice.with_key(scopes=["generations:write", "generations:read", "usage:read"]).http
-    path = f"{PATH}/{one.pk}"
+    path = f"{PATH}/{endpoint.pk}"
     for answer in (
         other.get(PATH),
         other.post(PATH, {"url": ENDPOINT_URL}, format="json"),
@@ -192,9 +196,9 @@ def test_a_test_key_sees_endpoints_of_tests_alone(alice: Caller, settings: Any) 
 
 def test_a_list_costs_the_same_however_long(alice: Caller) -> None:
     def queries() -> int:
-        with CaptureQueriesContext(connection) as asked:
+        with CaptureQueriesContext(connection) as queries:
             assert alice.http.get(PATH).status_code == 200
-        return len(asked)
+        return len(queries)
 
     make_endpoint(alice)
     queries()

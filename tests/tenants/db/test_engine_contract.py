@@ -1,4 +1,4 @@
-"""One suite for every engine: `make test` runs the tests against SQLite, `make postgres` against PostgreSQL."""
+"""Every engine passes this one suite: `make test` runs the tests against SQLite, `make postgres` against PostgreSQL."""
 
 import re
 import threading

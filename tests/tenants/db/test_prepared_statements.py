@@ -1,8 +1,5 @@
-"""Prepared statements do what the ORM does; delayed wake-ups are sent as one."""
+"""Prepared statements write and read what the ORM writes and reads."""
 
-import threading
-import time
-from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -11,16 +8,13 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import Model
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from django_q.models import OrmQ
 
-from generations import leases, wakeups
 from generations.api import tenant_scope
 from generations.models import Event, Generation, Label
 from tenants.db.engine import engine
 from tenants.db.prepared_statements import Insert
 from tenants.models import LedgerEntry
 from tests.support.factories import Caller, make_generation
-from tests.support.worker import count_wakeups
 
 pytestmark = pytest.mark.django_db
 BODY = {"image": "https://example.com/a.png", "resolution": "480p", "metadata": {"team": "web", "zone": "ä"}}
@@ -33,7 +27,7 @@ def columns(row: Model, *but: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("model", [Generation, Event, Label, LedgerEntry])
 def test_an_insert_writes_what_the_orm_writes(alice: Caller, model: type[Model]) -> None:
-    made = make_generation(alice, metadata={"team": "web"}, image_url="https://example.com/ä.png")
+    generation = make_generation(alice, metadata={"team": "web"}, image_url="https://example.com/ä.png")
     row = model._default_manager.order_by("pk").last()  # type: ignore[attr-defined]
     assert row is not None
     facts = columns(row, "id")
@@ -45,11 +39,11 @@ def test_an_insert_writes_what_the_orm_writes(alice: Caller, model: type[Model])
         facts |= {"name": "other"}
     twin = model(**facts)
     assert engine.run(*Insert(model)(twin)) == []
-    found = {"pk": facts["id"]} if "id" in facts else {}
-    written = model._default_manager.filter(**found).order_by("pk").last()  # type: ignore[attr-defined]
+    lookup = {"pk": facts["id"]} if "id" in facts else {}
+    written = model._default_manager.filter(**lookup).order_by("pk").last()  # type: ignore[attr-defined]
     assert written is not None
     assert columns(written, "id") == {name: value for name, value in facts.items() if name != "id"}
-    assert made.pk
+    assert generation.pk
 
 
 def test_an_insert_uses_the_schemas_default_for_a_column_without_a_value(alice: Caller) -> None:
@@ -71,43 +65,14 @@ def test_a_select_finds_what_the_orm_finds(alice: Caller, bob: Caller) -> None:
     image = make_generation(alice).image
     g = make_generation(alice, image=image, last_image=None, metadata={"a": "b"}, image_url="https://example.com/ä.png")
     with CaptureQueriesContext(connection) as queries:
-        [found] = tenant_scope._select_own(g.pk, alice.tenant.pk, False)
-        assert found.image == image
-        assert found.last_image is None
+        [selected] = tenant_scope._select_own(g.pk, alice.tenant.pk, False)
+        assert selected.image == image
+        assert selected.last_image is None
     assert len(queries) == 0  # the statement itself read the images
-    assert columns(found) == columns(Generation.objects.get(pk=g.pk))
-    assert not found._state.adding
+    assert columns(selected) == columns(Generation.objects.get(pk=g.pk))
+    assert not selected._state.adding
     assert (
         list(tenant_scope._select_own(g.pk, bob.tenant.pk, False))
         == list(tenant_scope._select_own(g.pk, alice.tenant.pk, True))
         == []
     )
-
-
-# -- what is remembered for a moment --------------------------------------------------------------------------------
-
-
-@pytest.mark.django_db(transaction=True)
-def test_of_many_rings_at_once_the_first_goes_out_and_one_more_for_the_rest(monkeypatch: Any) -> None:
-    monkeypatch.setattr(wakeups, "QUIET_SECONDS", 0.2)
-    monkeypatch.setattr(leases, "WAKE_UP_LEASE", timedelta(0))  # each ring that is made goes out
-    assert wakeups.wake_worker()
-    assert [wakeups.wake_worker() for _ in range(50)] == [False] * 50
-    assert OrmQ.objects.count() == 1
-    assert count_wakeups() == 2
-    time.sleep(0.25)
-    assert wakeups.wake_worker()
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_machine_without_threads_puts_no_ring_off(monkeypatch: Any) -> None:
-    def no_thread(thread: Any) -> None:
-        raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr(wakeups, "QUIET_SECONDS", 60.0)
-    monkeypatch.setattr(leases, "WAKE_UP_LEASE", timedelta(0))
-    assert wakeups.wake_worker()
-    with monkeypatch.context() as full:
-        full.setattr(threading.Thread, "start", no_thread)
-        assert [wakeups.wake_worker() for _ in range(2)] == [True, True]  # each by itself
-    assert OrmQ.objects.count() == 3

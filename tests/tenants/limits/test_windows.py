@@ -83,7 +83,7 @@ def test_another_time_zone_does_not_empty_the_month(alice: Caller) -> None:
         actions.change_tenant(ACTOR, alice.tenant, time_zone="Pacific/Auckland")  # where it is December already
         alice.key = locks.lock_key(alice.key.pk)
         month = next(
-            one for one in counters.usage_for_key(alice.key, at("2026-11-30 12:00")) if one.kind == Kind.PER_MONTH
+            usage for usage in counters.usage_for_key(alice.key, at("2026-11-30 12:00")) if usage.kind == Kind.PER_MONTH
         )
         assert (month.starts_at, month.used, month.remaining) == (at("2026-11-30 11:00"), 2, 1)
         assert reconcile.check(alice.tenant.pk) == []
@@ -97,7 +97,8 @@ def test_a_day_in_another_zone_counts_the_usage_of_both_old_days_that_it_overlap
             make_generation(alice)
     with time_machine.travel(at("2026-11-11 00:30"), tick=False):
         tenant = actions.change_tenant(ACTOR, alice.tenant, time_zone="Asia/Tokyo")
-        day = next(one for one in counters.usage_for_tenant(tenant, at("2026-11-11 00:30")) if one.kind == Kind.PER_DAY)
+        usages = counters.usage_for_tenant(tenant, at("2026-11-11 00:30"))
+        day = next(usage for usage in usages if usage.kind == Kind.PER_DAY)
         assert (day.starts_at, day.used) == (at("2026-11-10 15:00"), 2)
         assert reconcile.check(tenant.pk) == []
 
@@ -119,8 +120,9 @@ def test_a_create_in_progress_while_the_zone_changes_counts_in_the_new_windows(
 
 
 def generation_request() -> GenerationRequest:
-    picture = "https://pictures.example.com/a.png"
-    return GenerationRequest(picture, "480p", "16:9", 5, prompt="", last_image=None, camera_fixed=False, seed=1)
+    """Return a valid request."""
+    image = "https://images.example.com/a.png"
+    return GenerationRequest(image, "480p", "16:9", 5, prompt="", last_image=None, camera_fixed=False, seed=1)
 
 
 def test_old_minutes_are_deleted_and_the_counters_still_agree_with_the_ledger(alice: Caller) -> None:

@@ -40,7 +40,7 @@ LIMIT = st.one_of(st.none(), st.integers(0, 4))
 
 
 class History(RuleBasedStateMachine):
-    """What happens to one tenant, beside a model that predicts the counters."""
+    """A random history of one tenant, with a model that predicts the counters."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,6 +56,7 @@ class History(RuleBasedStateMachine):
         self.carried: Counter[tuple[bool, Kind, datetime]] = Counter()  # by changes of the time zone
 
     def teardown(self) -> None:
+        """Stop the clock and roll everything back."""
         self.clock.stop()
         transaction.set_rollback(True)
         self.rolled_back.__exit__(None, None, None)
