@@ -46,8 +46,8 @@ class NoSandbox(Refusal):
 
 
 class LimitReached(Refusal):
-    """The limit {limit_name} of {holder} is reached: {used} of {limit} used, {remaining} remaining, {required} required.
-    {remedy}"""
+    """The limit {limit_name} of {holder} is reached: {used} of {limit} used, {remaining} remaining,
+    {required} required. {remedy}"""
 
     code = "limit_reached"
 
