@@ -25,7 +25,7 @@ RETIRED: dict[str, tuple[str, tuple[str, ...]]] = {
     "entrance": ("API", ()),
     "entrances": ("APIs", ()),
     "picture": ("image", ("picture.png",)),
-    "pictures": ("images", ("pictures.example.com",)),
+    "pictures": ("images", ("pictures.example.com", '"pictures"')),  # a kind of `prune`, and a column
     "rung": ("woken", ("rung_until",)),
     "doorbell": ("wake-up", ()),
     "let_go": ("release", ()),
