@@ -28,7 +28,7 @@ class IdempotencyKeyReused(Refusal):
 
 
 class InputsGone(Refusal):
-    """Its pictures are no longer in the bucket: they were deleted. Send them again with a new create."""
+    """The input images are no longer in the bucket: they were deleted. Send them again with a new create."""
 
     code = "inputs_gone"
 

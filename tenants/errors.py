@@ -46,15 +46,15 @@ class NoSandbox(Refusal):
 
 
 class LimitReached(Refusal):
-    """The limit {limit_name} of {holder} is reached: {used} of {limit} used, {remaining} left, {required} wanted.
-    {remedy}"""
+    """The limit {limit_name} of {holder} is reached: {used} of {limit} used, {remaining} remaining,
+    {required} required. {remedy}"""
 
     code = "limit_reached"
 
 
 class BudgetReached(LimitReached):
-    """The limit {limit_name} of {holder} is reached: {used} of {limit} USD used or held, {remaining} left,
-    {required} wanted. {remedy}"""
+    """The limit {limit_name} of {holder} is reached: {used} of {limit} USD used or held, {remaining} remaining,
+    {required} required. {remedy}"""
 
     code = "budget_reached"
 

@@ -1,7 +1,6 @@
 """Times as text, in UTC: one format for each kind of reader.
 
-Times that are stored as text and read back do not use this module, but plain `isoformat()`: ledger windows, and cursors
-of pages and of maintenance.
+Ledger windows and cursors, which are stored as text and read back, have plain `isoformat()` instead.
 """
 
 from datetime import UTC, datetime, tzinfo

@@ -22,6 +22,7 @@ from generations.catalog import eta
 from generations.upstream.novita import client as novita
 from tenants.keys.key_cache import cached_keys
 from tenants.keys.throttle import throttle
+from tenants.limits import counters
 from tests.http_client import Client
 from tests.support.databases import postgres_url
 from tests.support.factories import Caller
@@ -102,12 +103,13 @@ def pytest_runtest_teardown() -> None:
 
 @pytest.fixture(autouse=True)
 def _clear_caches() -> None:
-    """Forget the callers, generations and wake-ups of earlier tests."""
+    """Forget the callers, generations, windows and wake-ups of earlier tests, whose rows were rolled back."""
     wakeups._coalescer = wakeups.Coalescer()
     throttle.clear()
     cached_keys.clear()
     eta._cached.clear()
     eta._fresh.clear()
+    counters.forget_open_windows()
 
 
 @pytest.fixture

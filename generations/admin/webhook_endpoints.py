@@ -152,7 +152,7 @@ class WebhookEndpointAdmin(action_page.ActionPagesMixin, ModeMixin, ReadOnlyMixi
     ordering = ["-created_at"]
     fields = [
         *("id", "tenant", "state", "whole_url", "description", "event_types", "mode"),
-        *("failing_since", "disabled_at", "disabled_reason", "previous_until", "created_at"),
+        *("failing_since", "disabled_at", "disabled_reason", "old_secret_until", "created_at"),
     ]
     actions_list = ["make"]
     actions_detail = ["change_endpoint", "rotate", "disable", "enable", "remove"]
@@ -183,6 +183,11 @@ class WebhookEndpointAdmin(action_page.ActionPagesMixin, ModeMixin, ReadOnlyMixi
     def event_types(self, endpoint: WebhookEndpoint) -> str:
         """Return the types of the events that are delivered, or the default in words."""
         return ", ".join(endpoint.events) or f"all except {', '.join(outbox.OPT_IN_TYPES)}"
+
+    @display(description="Old secret signs until")
+    def old_secret_until(self, endpoint: WebhookEndpoint) -> datetime | None:
+        """Return until when the secret before the last rotation signs too, or None if there is no such secret."""
+        return endpoint.previous_until
 
     @display(description="State", label={"enabled": "success", "failing": "warning", "disabled": "danger"})
     def state(self, endpoint: WebhookEndpoint) -> str:

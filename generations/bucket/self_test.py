@@ -22,7 +22,7 @@ def run(key: str) -> Iterator[str]:
         yield "PutObject that refuses to overwrite"
         with suppress(ObjectExists):
             objects.put_stream(key, iter([content]), len(content), CONTENT_TYPE)
-            raise StorageError("S3 overwrote an object although it was told not to (If-None-Match)")
+            raise StorageError("S3 overwrote an object in spite of If-None-Match")
         yield "GetObject"
         if objects.read(key) != content:
             raise StorageError("S3 gave other bytes than were put")

@@ -71,7 +71,7 @@ class Engine(ABC):
     def run_plan(self, plan: Plan) -> list[Any] | None:
         """Run the plan and return the rows of its counters.
 
-        Return None, with nothing written, if a condition does not hold: a required row is missing, the holder is not
+        Return None, with nothing written, if a condition does not hold. A required row is missing, the holder is not
         as expected, or a counter is missing or has no capacity. In a caller's transaction the plan is a savepoint.
         """
 

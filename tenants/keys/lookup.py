@@ -43,6 +43,6 @@ def find_key(text: str) -> ApiKey:
 def record_use(key: ApiKey, now: datetime) -> None:
     """Store when the key was used: at most one write a minute, however many requests and processes there are."""
     if key.last_used_at is None or key.last_used_at < now - USE_RECORDED_EVERY:
-        is_due = Q(last_used_at=None) | Q(last_used_at__lt=now - USE_RECORDED_EVERY)
+        outdated = Q(last_used_at=None) | Q(last_used_at__lt=now - USE_RECORDED_EVERY)
         key.last_used_at = now
-        ApiKey.objects.filter(is_due, pk=key.pk).update(last_used_at=now)
+        ApiKey.objects.filter(outdated, pk=key.pk).update(last_used_at=now)

@@ -1,4 +1,4 @@
-"""What the tests of a copy share: steps as the sweep takes them, and what lies in the bucket and is served."""
+"""Helpers for the tests of copies: take steps as a worker does, and read what is stored and served."""
 
 import hashlib
 import itertools
@@ -11,14 +11,13 @@ from django.utils import timezone
 
 from generations.models import Generation
 from generations.worker import steps
-from tenants.models import LedgerEntry
 from tests.faults.proxy import Answer, AnswerAfter, Fault, LoseAnswer, Proxy, Request, Reset
 from tests.support.factories import Caller, make_generation
-from tests.support.worker import claim_due
+from tests.support.worker import claim_due, ledger_kinds
 
 BUCKET = "seedance-tests"
 Status = Generation.Status
-# What may follow a state in the Event rows; a state's own name again is its first trouble.
+# The statuses that may follow a status in the Event rows. A repeated status is the first error in it.
 NEXT = {
     "queued": {"queued", "submitting", "cancelled", "failed"},
     "submitting": {"running", "in_doubt", "queued", "failed"},
@@ -28,7 +27,7 @@ NEXT = {
 
 
 def at_the_upstream(caller: Caller, **facts: Any) -> Generation:
-    """A generation that is running there."""
+    """Return a generation that the upstream is rendering."""
     made = make_generation(caller)
     facts = {"submitted_at": timezone.now(), "upstream_id": f"upstream-{made.pk}", **facts}
     Generation.objects.filter(pk=made.pk).update(status=Status.RUNNING, **facts)
@@ -36,7 +35,7 @@ def at_the_upstream(caller: Caller, **facts: Any) -> Generation:
 
 
 def claim(generation: Generation) -> Generation:
-    """A worker's turn, as if the last one's lease had run out, before any other row's."""
+    """Claim the row before any other, as if its last lease had run out."""
     due_at = timezone.now() - timedelta(hours=1)
     Generation.objects.filter(pk=generation.pk, due_at__isnull=False).update(due_at=due_at)
     [claimed] = claim_due(1)
@@ -44,26 +43,28 @@ def claim(generation: Generation) -> Generation:
 
 
 def take_step(generation: Generation) -> Generation:
+    """Claim the generation, take its step, and return the generation as it is afterwards."""
     steps.advance(claim(generation))
     return Generation.objects.get(pk=generation.pk)
 
 
 def until_done(generation: Generation) -> Generation:
+    """Take up to five steps, until the generation is no longer copying."""
     for _ in range(5):
         generation = take_step(generation)
         if generation.status != Status.COPYING:
             return generation
-    raise AssertionError("five more turns did not copy it")
+    raise AssertionError("Five more steps did not copy the video.")
 
 
 def objects(s3: Any, generation: Generation) -> dict[str, bytes]:
-    """All that lies in the bucket for it."""
+    """Return all objects of the generation in the bucket."""
     prefix = f"videos/{generation.tenant_id}/{generation.created_at:%Y/%m}/{generation.pk}"
-    found = s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])
-    return {one["Key"]: s3.get_object(Bucket=BUCKET, Key=one["Key"])["Body"].read() for one in found}
+    entries = s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])
+    return {entry["Key"]: s3.get_object(Bucket=BUCKET, Key=entry["Key"])["Body"].read() for entry in entries}
 
 
-def shown(caller: Caller, generation: Generation) -> tuple[dict[str, Any], dict[str, Any]]:
+def read_both(caller: Caller, generation: Generation) -> tuple[dict[str, Any], dict[str, Any]]:
     """The generation at each of the two APIs."""
     own = caller.http.get(f"/v1/generations/{generation.pk}")
     wire = caller.http.get(f"/v3/async/task-result?task_id={generation.pk}")
@@ -71,12 +72,9 @@ def shown(caller: Caller, generation: Generation) -> tuple[dict[str, Any], dict[
     return own.json(), wire.json()
 
 
-def kinds(generation: Generation) -> list[str]:
-    return list(LedgerEntry.objects.filter(generation_id=generation.pk).order_by("id").values_list("kind", flat=True))
-
-
 def assert_nothing_is_served(caller: Caller, generation: Generation) -> None:
-    own, wire = shown(caller, generation)
+    """Check that neither API serves a video or a poster."""
+    own, wire = read_both(caller, generation)
     assert (own["video"], own["poster"], own["expires_at"]) == (None, None, None)
     assert (wire["videos"], wire["images"]) == ([], [])
     assert "X-Amz-Signature" not in f"{own}{wire}"
@@ -84,25 +82,26 @@ def assert_nothing_is_served(caller: Caller, generation: Generation) -> None:
 
 
 def assert_copied(caller: Caller, generation: Generation, content: bytes, s3: Any) -> None:
-    """Exactly these bytes lie there, are what is served, and were paid for once."""
+    """Check that exactly these bytes are stored and served, and were paid for once."""
     assert generation.status == Status.SUCCEEDED
     assert (generation.video_size, generation.video_sha256) == (len(content), hashlib.sha256(content).hexdigest())
     stored = objects(s3, generation)
     assert set(stored) == {generation.video_key, generation.poster_key}
     assert stored[generation.video_key] == content
     assert stored[generation.poster_key].startswith(b"\xff\xd8")
-    own, wire = shown(caller, generation)
+    own, wire = read_both(caller, generation)
     assert own["video"]["sha256"] == generation.video_sha256
     for url in (own["video"]["url"], wire["videos"][0]["video_url"]):
         assert f"{generation.video_key}?" in url
         if url.startswith("http://127.0.0.1"):  # a real store: what a caller gets
             with urllib.request.urlopen(url, timeout=10) as answer:
                 assert answer.read() == content
-    assert kinds(generation) == ["hold", "capture"]
+    assert ledger_kinds(generation) == ["hold", "capture"]
     assert_legal(generation)
 
 
 def assert_legal(generation: Generation) -> None:
+    """Check that each status may follow the one before."""
     states = list(generation.events.order_by("id").values_list("status", flat=True))
     if states[1:2] == ["copying"]:  # put to the upstream by the test itself
         states.insert(1, "running")
@@ -111,7 +110,7 @@ def assert_legal(generation: Generation) -> None:
 
 
 def error(status: int, code: str, **headers: str) -> Answer:
-    """As S3 words it."""
+    """Return an error answer in the format of S3."""
     body = f'<?xml version="1.0"?><Error><Code>{code}</Code><Message>?</Message></Error>'.encode()
     return Answer(status, body, {"Content-Type": "application/xml", **headers})
 
@@ -134,13 +133,16 @@ EVERYWHERE: dict[str, Fault] = {
 
 
 def always(between: Proxy, call: Callable[[Request], bool], fault: Fault) -> None:
+    """Inject the fault into each such call."""
     between.choose = lambda request: fault if call(request) else None
 
 
 def once(between: Proxy, call: Callable[[Request], bool], fault: Fault) -> None:
+    """Inject the fault into the next such call."""
     left = [fault]
     between.choose = lambda request: left.pop() if left and call(request) else None
 
 
 def never(between: Proxy) -> None:
+    """Inject no fault."""
     between.choose = lambda request: None

@@ -1,4 +1,4 @@
-"""The whole service under faults: web, worker, upstream, S3 behind a fault proxy, a database, all hurt for a time."""
+"""The whole service under faults: web, worker, upstream, database, and S3 behind a fault proxy."""
 
 import itertools
 import os
@@ -28,7 +28,7 @@ from tests.support.images import base64_of, image_bytes
 
 APIS = ["/v3/async/seedance-v1-lite-i2v", "/v1/generations"]
 LIMITED_TO = 10  # in flight, of the tenant `limited`
-SWEEPERS = 6
+WORKERS = 6
 UPSTREAM_KEY = "upstream-key-of-the-lab"
 TRIES = 3  # of a create
 GRACE = 10.0  # seconds that a deploy gives a process
@@ -41,31 +41,35 @@ LAID_EVERY = 8.0  # seconds at least: what is killed needs time to come back, or
 
 @dataclass
 class Call:
-    """One create, as its caller knows it."""
+    """A create as the caller knows it."""
 
     tenant: str
     seed: int
-    id: str = ""  # none: no answer came, and it may or may not be there
-    ended: str = ""  # the terminal state that the caller was told
+    id: str = ""  # empty: no answer came, so the generation may exist or not
+    ended: str = ""  # the final status that the caller has read
 
 
 @dataclass
 class Book:
-    """What callers did and saw."""
+    """The calls and results of all callers."""
 
     calls: list[Call] = field(default_factory=list)
     answers: Counter[str] = field(default_factory=Counter)
     own_troubles: Counter[str] = field(default_factory=Counter)  # the lab's, such as a database that it has cut itself
     served: int = 0
-    wrong: list[str] = field(default_factory=list)  # what no caller may ever see
+    wrong: list[str] = field(default_factory=list)  # results that no caller may ever get
     most_in_flight: int = 0
 
     def acked(self) -> list[Call]:
+        """Return the calls that were accepted."""
         return [call for call in self.calls if call.id]
 
 
 class Lab:
-    """`quick`: with shorter leases, a farm of sweepers, and traps; else just as in production."""
+    """The service and its surroundings.
+
+    `quick` is with shorter leases, more worker processes, and traps at failpoints; otherwise all is as in production.
+    """
 
     def __init__(
         self, database: str, seconds: float, seed: int, folder: Path, *, quick: bool = True, least: int = 0
@@ -90,6 +94,7 @@ class Lab:
     # -- the stack ---------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
+        """Start everything, and create the tenants."""
         ports = stack.seaweedfs_ports(28_000 + os.getpid() % 3000)
         access, secret = "lab-access-key", secrets.token_hex(16)
         s3 = self.processes["s3"] = stack.seaweedfs(self.folder / "s3", self.folder / "log", ports, access, secret)
@@ -98,9 +103,11 @@ class Lab:
         self.proxy = proxy.Proxy("127.0.0.1", ports[0])
         port = stack.free_port(31_000 + os.getpid() % 3000)
         self.url = f"http://127.0.0.1:{port}"
-        kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV")}
+        inherited = {
+            name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV")
+        }
         self.env = {
-            **kept,
+            **inherited,
             "DJANGO_SETTINGS_MODULE": "tests.faults.settings" if self.quick else "seedance_service.settings",
             "VAR_DIR": str(self.folder),
             "DATABASE_URL": self.database.url,
@@ -118,7 +125,7 @@ class Lab:
             "ALLOWED_HOSTS": "127.0.0.1",
             "PYTHONUNBUFFERED": "1",
         }
-        self.keys = {"demo": self._prepared()}
+        self.keys = {"demo": self._prepare()}
         self.keys["limited"] = self._tenant("limited", "--in-flight", str(LIMITED_TO))
         self.keys["fails"] = self._tenant("fails", "--on-doubt", "fail")
         self.env["S3_ENDPOINT_URL"] = self.proxy.url
@@ -128,7 +135,7 @@ class Lab:
         web = [str(stack.BIN / "granian"), "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
         web += ["--workers", "2", "--blocking-threads", "8", "--http", "1", "--no-ws", "--respawn-failed-workers"]
         web += ["--respawn-interval", "0.1", "seedance_service.wsgi:application"]
-        farm = [sys.executable, "-m", "tests.faults.farm", str(SWEEPERS)]
+        farm = [sys.executable, "-m", "tests.faults.farm", str(WORKERS)]
         self._starts = {
             "web": lambda: stack.Process("web", web, {**self.env, **stack.malloc_tunables()}, logs),
             "worker": lambda: stack.worker(logs, self.env),
@@ -139,7 +146,8 @@ class Lab:
             self.processes[name] = begin()
         waiting.until_answers(self.processes["web"], f"{self.url}/openapi.json")
 
-    def _prepared(self) -> str:
+    def _prepare(self) -> str:
+        """Run deploy.prepare, and return the API key that it printed."""
         done = subprocess.run(
             [sys.executable, "-m", "deploy.prepare"], cwd=stack.ROOT, env=self.env, capture_output=True, text=True
         )
@@ -147,12 +155,14 @@ class Lab:
         return done.stdout.strip().splitlines()[-1]
 
     def _tenant(self, *args: str) -> str:
+        """Create a tenant, and return its API key."""
         command = [sys.executable, "manage.py", "tenant", "create", *args, "--json"]
         done = subprocess.run(command, cwd=stack.ROOT, env=self.env, capture_output=True, text=True, check=True)
         [key] = re.findall(r'"api_key": "([^"]+)"', done.stdout)
         return str(key)
 
     def stop(self) -> None:
+        """Stop everything."""
         self._over.set()
         with self._guard:
             stack.stop(list(self.processes.values()))
@@ -160,8 +170,8 @@ class Lab:
             self.upstream.stop()
             self.database.stop()
 
-    def _again(self) -> None:
-        """Start again what has ended, as a process manager does."""
+    def _restart(self) -> None:
+        """Restart processes that have ended, as a process manager does."""
         with self._guard:
             for name, begin in self._starts.items():
                 if self.processes[name].has_ended() and not self._over.is_set():
@@ -174,12 +184,12 @@ class Lab:
     # -- what goes on in it ------------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Callers, readers and everything that hurts, for the time; then quiet, until all has ended or time is over."""
+        """Run callers, readers and faults for the time. Then wait without faults until all is finished."""
         hurting = threading.Event()
         self.proxy.choose = self._s3_fault
         loops = [(self.create, 4), (self._read, 2), (self._watch_limit, 1)]
         faults = [self._set_traps, self._kill, self._deploy, self._outage, self._hurt_database]
-        threads = [threading.Thread(daemon=True, target=self.loop, args=(self._again, self._over))]
+        threads = [threading.Thread(daemon=True, target=self.loop, args=(self._restart, self._over))]
         threads += [threading.Thread(daemon=True, target=self.loop, args=(do, hurting)) for do in faults]
         readers = [
             threading.Thread(daemon=True, target=self.loop, args=(do, self._over))
@@ -211,19 +221,20 @@ class Lab:
             thread.join()
 
     def loop(self, do: Callable[[], None], over: threading.Event) -> None:
+        """Call `do` again and again until the event."""
         while not over.is_set():
             try:
                 do()
-            except Exception as error:  # the lab's own trouble must be seen in the report, and not end a fault
+            except Exception as error:  # an error of the lab itself is in the report, and ends no fault
                 self.book.own_troubles[f"{type(error).__name__} in {do.__name__.strip('_')}"] += 1
                 time.sleep(0.5)
 
     def _settled(self) -> float | None:
-        """Seconds until no generation is live and every webhook is told; None where some still is not."""
+        """Return the seconds until all generations are finished and all webhooks delivered; None if some are not."""
         from generations.models import Delivery, Generation
 
         while time.monotonic() - self.quiet_at < SETTLED_WITHIN:
-            with database_look():
+            with short_connection():
                 live = [rows.objects.filter(finished_at=None).exists() for rows in (Generation, Delivery)]
                 if not any(live):
                     return time.monotonic() - self.quiet_at
@@ -231,10 +242,11 @@ class Lab:
         return None
 
     def create(self) -> None:
+        """Create a generation for one of the tenants, and record the answer."""
         tenant = self.dice.choice(list(self.keys))
         call = Call(tenant, next(self._seeds))
         self.book.calls.append(call)
-        content = f"{self.upstream.url}/picture.png" if call.seed % 5 == 0 else base64_of(image_bytes())
+        content = f"{self.upstream.url}/image.png" if call.seed % 5 == 0 else base64_of(image_bytes())
         body: dict[str, Any] = {"image": content, "resolution": "480p", "seed": call.seed}
         body["prompt"] = f"number {call.seed}"
         path = self.dice.choice(APIS)
@@ -242,7 +254,7 @@ class Lab:
             hook = f"{self.upstream.url}/hook"
             body |= {"extra": {"webhook": {"url": hook}}} if path.startswith("/v3/") else {"webhook_url": hook}
         headers = {"Authorization": f"Bearer {self.keys[tenant]}", "Idempotency-Key": f"number {call.seed}"}
-        for _ in range(TRIES):  # a caller that hears nothing asks again, with the same key
+        for _ in range(TRIES):  # a caller without an answer tries again, with the same key
             try:
                 answer = httpx.post(self.url + path, json=body, headers=headers, timeout=30)
                 break
@@ -254,14 +266,14 @@ class Lab:
         replayed = " replayed" if "Idempotent-Replayed" in answer.headers else ""
         self.book.answers[f"create: {answer.status_code}{replayed}"] += 1
         if answer.is_success:
-            told = answer.json()
-            call.id = told.get("id") or told["task_id"]
+            fields = answer.json()
+            call.id = fields.get("id") or fields["task_id"]
         elif answer.status_code not in (429, 503):
             self.book.wrong.append(f"a create was answered with {answer.status_code}: {answer.text[:200]}")
         time.sleep(self.dice.uniform(0.3, 0.9))
 
     def _read(self) -> None:
-        """A caller asks, and believes what it is told: the bytes must be those of its seed, and an end is final."""
+        """Read a generation as its caller: the video must be that of its seed, and a final status must stay."""
         calls = self.book.acked()
         if not calls:
             time.sleep(0.2)
@@ -276,16 +288,17 @@ class Lab:
             return
         self.book.answers[f"read: {answer.status_code}"] += 1
         if answer.is_success:
-            self._check_told(call, answer.json())
+            self._check_row(call, answer.json())
         elif answer.status_code != 503:
             self.book.wrong.append(f"a read of {call.id} was answered with {answer.status_code}: {answer.text[:200]}")
         time.sleep(0.05)
 
-    def _check_told(self, call: Call, row: dict[str, Any]) -> None:
+    def _check_row(self, call: Call, row: dict[str, Any]) -> None:
+        """Compare a row as read with what its caller knows."""
         if row["seed"] != call.seed:
             self.book.wrong.append(f"{call.id} has another seed")
         if call.ended and row["status"] != call.ended:
-            self.book.wrong.append(f"{call.id} was told as {call.ended}, and is {row['status']} now")
+            self.book.wrong.append(f"{call.id} was {call.ended}, and is {row['status']} now")
         first = row["finished_at"] and not call.ended
         if row["finished_at"]:
             call.ended = row["status"]
@@ -293,6 +306,7 @@ class Lab:
             self._check_served(call, row["video"]["url"])
 
     def _check_served(self, call: Call, url: str) -> None:
+        """Compare the served video with the video of the seed."""
         import hashlib
 
         content = httpx.get(url, timeout=30).raise_for_status().content
@@ -301,28 +315,29 @@ class Lab:
             self.book.wrong.append(f"{call.id} was served with wrong bytes ({len(content)})")
 
     def _watch_limit(self) -> None:
+        """Record the highest number of generations in flight of the limited tenant."""
         from generations.models import Generation
 
-        with database_look():
+        with short_connection():
             live = Generation.objects.filter(tenant__name="limited", finished_at=None).count()
         self.book.most_in_flight = max(self.book.most_in_flight, live)
         time.sleep(0.1)
 
     # -- what hurts --------------------------------------------------------------------------------------------------
 
-    def lines(self) -> list[str]:
-        """What sprang: a name, an act and a process each."""
+    def hits(self) -> list[str]:
+        """Return the failpoints that were hit, each with its act and process."""
         return self.log.read_text().splitlines() if self.log.exists() else []
 
     def rarely_hit(self) -> dict[str, int]:
-        """The failpoints that were hit less than `least` times."""
-        hits = Counter(line.split()[0] for line in self.lines())
-        return {name: hits[name] for name in NAMES if hits[name] < self.least}
+        """Return the failpoints that were hit less than `least` times, with their counts."""
+        counts = Counter(line.split()[0] for line in self.hits())
+        return {name: counts[name] for name in NAMES if counts[name] < self.least}
 
     def _set_traps(self) -> None:
-        """A trap at every failpoint, laid again some thirty times in the lab's time; after it, only where one is due.
+        """Set a trap at every failpoint, some thirty times in the time of the lab. After that, set only missing traps.
 
-        The traps at the start of a copy kill most of those that would come by the traps at its end.
+        The traps at the start of a copy kill most copies that would reach the traps at its end.
         """
         over = time.monotonic() > self.ends
         for name in self.rarely_hit() if over else NAMES:
@@ -334,7 +349,7 @@ class Lab:
         time.sleep(max(self.seconds / 32, LAID_EVERY) if not over else 1)
 
     def _kill(self) -> None:
-        """One process, of any kind: killed, or frozen for a while."""
+        """Kill one process of any kind, or freeze it for a while."""
         time.sleep(self.dice.uniform(1.0, 4.0))
         name = self.dice.choice(["web", "worker", "worker", "farm"])
         family = descendants(self.processes[name].pid)
@@ -356,7 +371,7 @@ class Lab:
             return
 
     def _deploy(self) -> None:
-        """A rolling restart: SIGTERM, and SIGKILL ten seconds later for what is still there."""
+        """Restart a process as a deploy does: SIGTERM, and SIGKILL ten seconds later."""
         time.sleep(self.dice.uniform(12, 20))
         name = self.dice.choice(["web", "worker"])
         process = self.processes[name]
@@ -368,7 +383,7 @@ class Lab:
         process.kill()
 
     def _outage(self) -> None:
-        """The upstream, or S3, is not there at all for a while."""
+        """Take the upstream or S3 down for a while."""
         time.sleep(self.dice.uniform(10, 20))
         place = self.dice.choice([self.upstream, self.proxy])
         place.down()
@@ -376,10 +391,12 @@ class Lab:
         place.up()
 
     def _hurt_database(self) -> None:
+        """Inject a fault into the database."""
         time.sleep(self.dice.uniform(5, 12))
         self.database.hurt(self.dice)
 
     def _s3_fault(self, request: proxy.Request) -> Any:
+        """Return a fault for some requests to S3, and None for the others."""
         if self.dice.random() >= 0.08:
             return None
         busy = b"<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>"
@@ -400,20 +417,20 @@ class Lab:
 
 
 def descendants(pid: int) -> set[int]:
-    """Every process below that one."""
-    found: set[int] = set()
+    """Return the ids of all processes below that one."""
+    pids: set[int] = set()
     for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
             children = {int(child) for child in tasks.read_text().split()}
         except OSError:
             continue
-        found |= children.union(*(descendants(child) for child in children))
-    return found
+        pids |= children.union(*(descendants(child) for child in children))
+    return pids
 
 
 @contextmanager
-def database_look() -> Iterator[None]:
-    """A connection for a look, closed after it: the server may be gone at the next."""
+def short_connection() -> Iterator[None]:
+    """Close the connection after the block: the server may be gone before the next use."""
     from django.db import connection
 
     try:

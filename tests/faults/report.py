@@ -1,4 +1,4 @@
-"""What the lab found, by promise: how often it was tried, how often it was broken, and the bound that this leaves."""
+"""The report of the lab: how often each promise was tried and broken, and the bound that this leaves."""
 
 import hashlib
 from collections import Counter
@@ -19,24 +19,27 @@ NEXT = {
     "failed": set(),
     "cancelled": set(),
 }
-# What may fail here: by the upstream's own word, by the policy of a tenant that wants its doubts to fail, or by ops.
+# Failures that may happen here: the upstream said so, or the policy of a tenant, or an operator.
 REASONS = {"upstream_failed", "upstream_refused", "submit_unconfirmed", "not_submitted"}
 
 
 @dataclass
 class Promise:
+    """A promise, how often it was tried, and its violations."""
+
     name: str
     tried: int
     unit: str
     broken: list[str] = field(default_factory=list)
 
     def line(self) -> str:
+        """Return the promise as a line of the report."""
         bound = f"< {3 / self.tried:.2%} each" if self.tried and not self.broken else "-"
         return f"  {self.name:62} {self.tried:>7} {self.unit:18} {len(self.broken):>3} violations   {bound}"
 
 
 def promises(lab: Lab) -> list[Promise]:
-    """Everything is asked of the database, the bucket, the logs, and the upstream's own account."""
+    """Check all promises by the database, the bucket, the logs, and the upstream's own account."""
     from generations.models import Attempt, Event, Generation
     from tenants.models import LedgerEntry, Tenant, Window
     from tenants.money import reconcile
@@ -49,13 +52,13 @@ def promises(lab: Lab) -> list[Promise]:
         entries.setdefault(pk, Counter())[kind] += 1
     ends = {"succeeded": Counter(hold=1, capture=1)}
     attempts = Counter(Attempt.objects.values_list("generation__seed", flat=True))
-    told = Counter(Attempt.objects.filter(outcome="created").values_list("generation__seed", flat=True))
+    recorded = Counter(Attempt.objects.filter(outcome="created").values_list("generation__seed", flat=True))
     finished = [row for row in rows.values() if row.finished_at]
     succeeded = [row for row in finished if row.status == "succeeded"]
     tenants = list(Tenant.objects.all())
     objects, strays = _bucket(lab, {key for row in succeeded for key in (row.video_key, row.poster_key)})
     lab.strays = strays
-    hits = Counter(line.split()[0] for line in lab.lines())
+    hits = Counter(line.split()[0] for line in lab.hits())
     searched, leaks = _leaks(lab)
     wrong = lab.book.wrong
     return [
@@ -66,9 +69,14 @@ def promises(lab: Lab) -> list[Promise]:
             "generations",
             [f"{row} is {row.status}" for row in rows.values() if not row.finished_at],
         ),
-        Promise("G3 an end is final, and every move a legal one", Event.objects.count(), "moves", _illegal(Event)),
         Promise(
-            "G3 what callers were told, and every other answer",
+            "G3 an end is final, and every transition a legal one",
+            Event.objects.count(),
+            "transitions",
+            _illegal(Event),
+        ),
+        Promise(
+            "G3 final statuses that callers have read, and every other answer",
             sum(lab.book.answers.values()),
             "answers",
             [w for w in wrong if "wrong bytes" not in w],
@@ -78,7 +86,7 @@ def promises(lab: Lab) -> list[Promise]:
             sum(upstream.received.values()),
             "POSTs received",
             [f"seed {seed}: {n}" for seed, n in upstream.created.items() if n > 1]
-            + [f"seed {seed}: {n} attempts created" for seed, n in told.items() if n > 1],
+            + [f"seed {seed}: {n} attempts created" for seed, n in recorded.items() if n > 1],
         ),
         Promise(
             "G6 no POST without an attempt on record",
@@ -127,22 +135,22 @@ def promises(lab: Lab) -> list[Promise]:
             ],
         ),
         Promise(
-            "G15 seed and picture are what was asked for",
+            "G15 seed and image are as requested",
             len(succeeded),
             "generations",
             [f"{c.id}: {by_id[c.id].seed}" for c in acked if c.id in by_id and by_id[c.id].seed != c.seed]
             + [str(row) for row in succeeded if upstream.tasks[row.upstream_id or ""].seed != row.seed]
-            + ["a picture that nobody sent"] * upstream.wrong_pictures,
+            + ["an image that no caller sent"] * upstream.wrong_images,
         ),
         Promise(
-            "G22 each end is told, once or more, under one id",
-            sum(upstream.told.values()),
+            "G22 each end is delivered, once or more, under one id",
+            sum(upstream.webhooks.values()),
             "webhooks received",
-            _untold(lab, [row for row in finished if row.webhook_url]),
+            _undelivered(lab, [row for row in finished if row.webhook_url]),
         ),
         Promise("G18 no secret in any log or queue", searched, "bytes searched", leaks),
         Promise(
-            "G25 our side's trouble fails no job",
+            "G25 an error on our side fails no generation",
             len(rows),
             "generations",
             [f"{row}: {row.error_code}" for row in finished if row.error_code and row.error_code not in REASONS],
@@ -151,11 +159,12 @@ def promises(lab: Lab) -> list[Promise]:
     ]
 
 
-def text(lab: Lab, found: list[Promise]) -> str:
+def text(lab: Lab, promises: list[Promise]) -> str:
+    """Return the report as text."""
     from generations.models import Generation, Worker
 
     states = Counter(Generation.objects.values_list("status", "error_code"))
-    hits, acts = (Counter(line.split()[place] for line in lab.lines()) for place in (0, 1))
+    hits, acts = (Counter(line.split()[place] for line in lab.hits()) for place in (0, 1))
     unknown = len(lab.book.calls) - len(lab.book.acked())
     settled = f"{lab.settled_after:.0f} s" if lab.settled_after is not None else "never"
     lines = [
@@ -166,7 +175,7 @@ def text(lab: Lab, found: list[Promise]) -> str:
         f", {lab.book.served} videos served and checked",
         "Generations: " + _counted({f"{s} {code}".strip(): n for (s, code), n in states.items()}),
         "Answers: " + _counted(lab.book.answers),
-        "The lab's own troubles: " + _counted(lab.book.own_troubles),
+        "Errors of the lab itself: " + _counted(lab.book.own_troubles),
         f"Objects in the bucket that belong to no success: {lab.strays}",
         "",
         "Faults injected",
@@ -181,26 +190,26 @@ def text(lab: Lab, found: list[Promise]) -> str:
         *[f"  {name:24} {hits[name]:>5}" for name in NAMES],
         "",
         "Promises (the bound is 3/n, with 95 % confidence)",
-        *[promise.line() for promise in found],
-        *[f"  VIOLATION {promise.name}: {one}" for promise in found for one in promise.broken[:10]],
+        *[promise.line() for promise in promises],
+        *[f"  VIOLATION {promise.name}: {violation}" for promise in promises for violation in promise.broken[:10]],
     ]
     return "\n".join(lines)
 
 
-def _untold(lab: Lab, ends: list[Any]) -> list[str]:
-    """Its one event was written with its end, and has reached the receiver by that id; and nothing else has."""
+def _undelivered(lab: Lab, ends: list[Any]) -> list[str]:
+    """Return ends whose one event has not reached the receiver by its id, and webhooks that belong to no end."""
     from generations.models import Delivery
 
     rows = {row.generation_id: row for row in Delivery.objects.all()}
-    found = [f"{one}: nothing was to be told" for one in ends if one.pk not in rows]
+    found = [f"{row}: no delivery was stored" for row in ends if row.pk not in rows]
     found += [f"{row.generation_id} is {row.status}" for row in rows.values() if row.status != "delivered"]
     ids = {row.message_id for row in rows.values()}
-    found += [f"{one} was not told" for one in ids if not lab.upstream.told[one]]
-    return found + [f"{one} is nobody's" for one in lab.upstream.told if one not in ids]
+    found += [f"{pk} was not delivered" for pk in ids if not lab.upstream.webhooks[pk]]
+    return found + [f"{pk} belongs to no end" for pk in lab.upstream.webhooks if pk not in ids]
 
 
 def _illegal(event: Any) -> list[str]:
-    """An event tells the state that was reached, or, in the same state, a first trouble."""
+    """Return the illegal transitions. An event is a status reached or, if it repeats a status, an error in it."""
     found, last = [], {}
     for pk, status in event.objects.order_by("id").values_list("generation_id", "status"):
         before = last.get(pk)
@@ -211,11 +220,12 @@ def _illegal(event: Any) -> list[str]:
 
 
 def _stays(status: str) -> set[str]:
+    """Return the status if an event may repeat it."""
     return {status} if status in ("queued", "running", "copying") else set()
 
 
 def _bucket(lab: Lab, known: set[str]) -> tuple[dict[str, str], int]:
-    """The SHA-256 of every video there, read past the proxy, and how many objects belong to no success."""
+    """Return the SHA-256 of every stored video, not read by the proxy, and the number of stray objects."""
     import boto3
 
     access, secret = lab.env["AWS_ACCESS_KEY_ID"], lab.env["AWS_SECRET_ACCESS_KEY"]
@@ -232,7 +242,7 @@ def _bucket(lab: Lab, known: set[str]) -> tuple[dict[str, str], int]:
 
 
 def _leaks(lab: Lab) -> tuple[int, list[str]]:
-    """Unique words that may be in no log, and in no task of the queue."""
+    """Search logs and queue for secrets. Return the bytes searched and the secrets found."""
     from django_q.models import Failure, OrmQ, Success
 
     secrets = {"the upstream's key": UPSTREAM_KEY, "the upstream's signature": SECRET, "ours": "X-Amz-Signature="}
@@ -246,5 +256,6 @@ def _leaks(lab: Lab) -> tuple[int, list[str]]:
     return sum(map(len, texts.values())), found
 
 
-def _counted(found: Any) -> str:
-    return ", ".join(f"{name} {n}" for name, n in sorted(found.items(), key=lambda item: -item[1])) or "none"
+def _counted(counts: Any) -> str:
+    """Return the counts as text, the highest first."""
+    return ", ".join(f"{name} {n}" for name, n in sorted(counts.items(), key=lambda item: -item[1])) or "none"

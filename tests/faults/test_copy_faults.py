@@ -23,13 +23,13 @@ from tests.faults.copies import (
     assert_legal,
     assert_nothing_is_served,
     at_the_upstream,
-    kinds,
     objects,
     take_step,
 )
 from tests.support.factories import Caller
 from tests.support.images import image_bytes, mp4
 from tests.support.upstream import Upstream, refusal, task
+from tests.support.worker import ledger_kinds
 
 SHARES = [0.0, 0.01, 0.5, 0.99]
 LIMIT = 1_000_000  # bytes
@@ -224,7 +224,7 @@ def test_urls_that_are_expired_for_good_end_in_a_failure_and_a_release(
     assert_nothing_is_served(alice, g)
     assert_legal(g)
     assert objects(bucket, g) == {}
-    assert kinds(g) == ["hold", "release"]
+    assert ledger_kinds(g) == ["hold", "release"]
 
 
 @pytest.mark.parametrize(

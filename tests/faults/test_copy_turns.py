@@ -17,7 +17,6 @@ from tests.faults.copies import (
     assert_nothing_is_served,
     at_the_upstream,
     claim,
-    kinds,
     objects,
     take_step,
     until_done,
@@ -25,7 +24,7 @@ from tests.faults.copies import (
 from tests.support.factories import Caller
 from tests.support.images import mp4
 from tests.support.upstream import Upstream, refusal, task
-from tests.support.worker import claim_due
+from tests.support.worker import claim_due, ledger_kinds
 
 
 @pytest.fixture
@@ -147,7 +146,7 @@ def test_an_answer_that_comes_after_the_end_changes_nothing(
             assert_copied(alice, g, mp4(), bucket)
         else:
             assert_nothing_is_served(alice, g)
-            assert kinds(g) == ["hold", "release"]
+            assert ledger_kinds(g) == ["hold", "release"]
 
 
 @pytest.mark.parametrize("held", [Status.RUNNING, Status.COPYING])

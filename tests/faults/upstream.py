@@ -1,6 +1,6 @@
-"""An upstream with a ledger of its own: what it created, for which seed, and how often. It answers by dice.
+"""An upstream with random faults that records which tasks it created, for which seed, and how often.
 
-It is the webhooks' receiver too, and keeps what it was told.
+It is also the receiver of webhooks, and records them.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ HOOKS = ["hook 500", "hook 429", "hook reset", "hook hang", "hook redirect"]
 VIDEOS = ["cut", "too short", "html", "empty", "403", "500", "reset", "chunked cut", "compressed", "slow"]
 
 
-PICTURES = {data_uri(image_bytes()), data_uri(image_bytes(kind="PNG"), "png")}  # what callers send
+IMAGES = {data_uri(image_bytes()), data_uri(image_bytes(kind="PNG"), "png")}  # what callers send
 
 
 @dataclass
@@ -40,26 +40,30 @@ class Task:
 
 
 def video_of(seed: int) -> bytes:
-    """A whole MP4 that is this seed's alone: the rest of it is in a box that players skip."""
+    """Return a whole MP4 that only this seed has: the difference is in a box that players skip."""
     noise = random.Random(seed).randbytes(300_000)
     return mp4() + struct.pack(">I4s", 8 + len(noise), b"free") + noise
 
 
 def sha256_of(seed: int) -> str:
+    """Return the SHA-256 of the video of the seed."""
     return hashlib.sha256(video_of(seed)).hexdigest()
 
 
 class LabUpstream:
-    """`calm` while no fault is wanted. `created` and `received` are by seed: the lab's own account of what was paid."""
+    """The upstream of the lab. While `calm`, it injects no fault.
+
+    `created` and `received` count by seed: they are the lab's own account of what was paid.
+    """
 
     def __init__(self, seed: int) -> None:
         self.calm = False
         self.tasks: dict[str, Task] = {}
         self.created: Counter[int] = Counter()
         self.received: Counter[int] = Counter()  # POSTs whose whole body came
-        self.told: Counter[str] = Counter()  # webhooks by their id
+        self.webhooks: Counter[str] = Counter()  # by their id
         self.faults: Counter[str] = Counter()
-        self.polls = self.videos = self.wrong_pictures = 0
+        self.polls = self.videos = self.wrong_images = 0
         self._dice, self._lock = random.Random(seed), threading.Lock()
         mp4()
         self._server = _Server(("127.0.0.1", 0), _handler(self))
@@ -71,19 +75,20 @@ class LabUpstream:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def down(self) -> None:
-        """Nobody listens: a connection is refused."""
+        """Stop listening: connections are refused."""
         self.faults["outage"] += 1
         self._server.shutdown()
         self._server.server_close()
 
     def up(self) -> None:
+        """Listen again."""
         self._server = _Server(("127.0.0.1", self.port), _handler(self))
         self._serve()
 
     stop = down
 
     def draw(self, chance: float, kinds: list[str]) -> str:
-        """One of the kinds, or "" where all goes well."""
+        """Draw a fault of one of the kinds. Return "" for no fault."""
         with self._lock:
             if self.calm or self._dice.random() >= chance:
                 return ""
@@ -92,6 +97,7 @@ class LabUpstream:
             return kind
 
     def create(self, seed: int) -> Task:
+        """Create a task."""
         with self._lock:
             self.created[seed] += 1
             seconds, fails = self._dice.uniform(0.2, 1.5), self._dice.random() < 0.04
@@ -100,6 +106,7 @@ class LabUpstream:
             return task
 
     def of_seed(self, seed: int) -> list[Task]:
+        """Return the tasks of the seed."""
         with self._lock:
             return [task for task in self.tasks.values() if task.seed == seed]
 
@@ -108,7 +115,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads, allow_reuse_address, request_queue_size = True, True, 200
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that was killed is what the lab is for."""
+        """Print nothing: the lab kills clients."""
 
 
 def _handler(lab: LabUpstream) -> type[BaseHTTPRequestHandler]:
@@ -126,13 +133,13 @@ def _handler(lab: LabUpstream) -> type[BaseHTTPRequestHandler]:
                 self.rfile.read(length // 2)
                 return self.reset()
             body = self.rfile.read(length)
-            if len(body) < length:  # who sent it was killed amid: it is no request
+            if len(body) < length:  # the sender was killed: this is no whole request
                 return None
-            wanted = json.loads(body)
-            seed = wanted["seed"]
+            request = json.loads(body)
+            seed = request["seed"]
             lab.received[seed] += 1
-            if wanted["image"] not in PICTURES:
-                lab.wrong_pictures += 1
+            if request["image"] not in IMAGES:
+                lab.wrong_images += 1
             match kind:
                 case "hang before":
                     return time.sleep(HANG)
@@ -165,11 +172,11 @@ def _handler(lab: LabUpstream) -> type[BaseHTTPRequestHandler]:
             return self.give(200, answer)
 
         def hook(self) -> None:
-            """It is told before its answer is lost."""
+            """Record a webhook, then answer it, or lose the answer."""
             length = int(self.headers["Content-Length"])
             if len(self.rfile.read(length)) < length:
                 return None
-            lab.told[self.headers["webhook-id"]] += 1
+            lab.webhooks[self.headers["webhook-id"]] += 1
             match lab.draw(0.2, HOOKS):
                 case "hook 500":
                     return self.give(500, b"oops")
@@ -191,7 +198,7 @@ def _handler(lab: LabUpstream) -> type[BaseHTTPRequestHandler]:
                     self.poll(query["task_id"])
                 case "/lab/tasks":
                     self.give(200, json.dumps([task.id for task in lab.of_seed(int(query["seed"]))]).encode())
-                case "/picture.png":
+                case "/image.png":
                     self.give(200, image_bytes(kind="PNG"), kind="image/png")
                 case _:
                     self.video(int(parts.path.removeprefix("/videos/")), query)
@@ -295,12 +302,12 @@ def _handler(lab: LabUpstream) -> type[BaseHTTPRequestHandler]:
                 self.close_connection = True
 
         def reset(self) -> None:
-            """RST instead of an answer."""
+            """Reset the connection in place of an answer."""
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
             self.close_connection = True
 
         def log_message(self, *args: Any) -> None:
-            """The lab's report tells."""
+            """Print nothing: the report has it."""
 
     return Handler

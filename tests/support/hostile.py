@@ -1,4 +1,4 @@
-"""What hostile input meets at both APIs: a clear refusal in the API's format, and nothing kept of it."""
+"""Hostile input at both APIs gets a clear refusal in the API's format, and leaves nothing behind."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -30,24 +30,24 @@ APIS = [WIRE, OWN]
 
 def check_format(path: str, answer: Any) -> dict[str, Any]:
     """The error's body, in the format of the API that the path belongs to; never a 500."""
-    told: dict[str, Any] = answer.json()
-    assert 400 <= answer.status_code < 500, (answer.status_code, told)
+    body: dict[str, Any] = answer.json()
+    assert 400 <= answer.status_code < 500, (answer.status_code, body)
     if path.startswith("/v3/"):
         assert answer["Content-Type"] == "application/json"
-        assert list(told) == ["code", "reason", "message", "metadata"]
-        assert (told["code"], bool(told["reason"]), bool(told["message"])) == (answer.status_code, True, True)
+        assert list(body) == ["code", "reason", "message", "metadata"]
+        assert (body["code"], bool(body["reason"]), bool(body["message"])) == (answer.status_code, True, True)
     else:
         assert answer["Content-Type"] == "application/problem+json"
-        assert (told["status"], bool(told["code"]), bool(told["detail"])) == (answer.status_code, True, True)
-    return told
+        assert (body["status"], bool(body["code"]), bool(body["detail"])) == (answer.status_code, True, True)
+    return body
 
 
 def check_refused(api: Api, caller: Caller, answer: Any, status: int = 400) -> str:
     """What the refusal says. Nothing was recorded, and the caller's next right request is accepted."""
-    told = check_format(api.path, answer)
-    assert answer.status_code == status, told
+    body = check_format(api.path, answer)
+    assert answer.status_code == status, body
     assert len(answer.content) < 10_000  # what was sent is not sent back
     assert not Generation.objects.exists()
     assert not LedgerEntry.objects.exists()
     assert api.send(caller, RIGHT).status_code == api.accepted
-    return str(told["message" if api is WIRE else "detail"])
+    return str(body["message" if api is WIRE else "detail"])

@@ -1,5 +1,6 @@
 """The list of generations is filtered by indexes, and operators act on selected rows with one reason."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -141,3 +142,12 @@ def test_the_list_shows_that_a_test_generation_costs_nothing(
     text = admin_client.get(LIST, {"mode": "test"}).content.decode()
     assert ">test, not charged<" in text
     assert "0.088209" not in text
+
+
+def test_filters_have_plain_headings_and_choices(admin_client: Client) -> None:
+    page = admin_client.get(LIST).content.decode()
+    headings = re.findall(r"<h3[^>]*>\s*(.*?)\s*</h3>", page)
+    assert {"Mode", "Needs attention", "Status", "Resolution", "Created in the last"} <= set(headings)
+    choices = set(re.findall(r'title="([^"]*)" class="block px-3', page))
+    assert {"Live", "Test", "All", "In progress", "Due now", "Stalled", "Copy retrying", "In doubt"} <= choices
+    assert "In Doubt" not in page

@@ -22,10 +22,10 @@ RETIRED: dict[str, tuple[str, tuple[str, ...]]] = {
     "crew": ("thread pool", ()),
     "chore": ("maintenance cursor", ("generations_chore",)),
     "tally": ("hourly statistics", ("generations_tally",)),
-    "api": ("API", ()),
+    "entrance": ("API", ()),
     "entrances": ("APIs", ()),
     "picture": ("image", ("picture.png",)),
-    "pictures": ("images", ("pictures.example.com",)),
+    "pictures": ("images", ("pictures.example.com", '"pictures"')),  # a kind of `prune`, and a column
     "rung": ("woken", ("rung_until",)),
     "doorbell": ("wake-up", ()),
     "let_go": ("release", ()),

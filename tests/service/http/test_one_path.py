@@ -338,8 +338,8 @@ def test_one_whose_answer_can_not_be_made_is_found_in_the_log_by_its_id(
 # -- the path itself ------------------------------------------------------------------------------------------------
 
 
-class Nobody(BasePermission):
-    message = "Nobody may read this."
+class NoCaller(BasePermission):
+    message = "No caller may read this."
 
     def has_permission(self, request: Request, view: Any) -> bool:
         return False
@@ -363,7 +363,7 @@ class ForCallers(Open):
 
 
 class Forbidden(Open):
-    permission_classes = [Nobody]
+    permission_classes = [NoCaller]
 
 
 class Throttled(Open):
@@ -399,7 +399,7 @@ def test_a_views_permissions_and_throttles_take_effect_in_the_callers_format(ali
     assert alice.http.get("/v1/for-callers").json() == {"tenant": "alice"}
     forbidden, throttled = alice.http.get("/v1/forbidden"), alice.http.get("/v1/throttled")
     assert (forbidden.status_code, forbidden["Content-Type"]) == (403, "application/problem+json")
-    assert (forbidden.json()["code"], forbidden.json()["detail"]) == ("permission_denied", "Nobody may read this.")
+    assert (forbidden.json()["code"], forbidden.json()["detail"]) == ("permission_denied", "No caller may read this.")
     assert (throttled.status_code, throttled["Content-Type"]) == (429, "application/problem+json")
     assert (throttled.json()["code"], throttled["Retry-After"]) == ("throttled", "3")
     forbidden, throttled = alice.http.get("/v3/forbidden"), alice.http.get("/v3/throttled")

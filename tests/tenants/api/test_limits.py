@@ -107,7 +107,7 @@ FIELDS = {"seconds_per_month": ("seconds_per_month", 7), "usd_per_month": ("usd_
 def test_a_refusal_says_which_limit_what_is_left_and_when_to_come_back(
     alice: Caller, body: dict[str, Any], name: str, of_key: bool
 ) -> None:
-    limit, left, required, seconds = WORDS[name]
+    limit, remaining, required, seconds = WORDS[name]
     field, value = FIELDS.get(name, (name, 1))
     (alice.limit_key if of_key else alice.limit)(**{field: value})
     money = name == "usd_per_month"
@@ -119,14 +119,14 @@ def test_a_refusal_says_which_limit_what_is_left_and_when_to_come_back(
     assert payload["limit"]["name"] == name
     assert payload["limit"]["scope"] == ("key" if of_key else "tenant")
     amounts = (payload["limit"]["limit"], payload["limit"]["remaining"], payload["limit"]["wanted"])
-    assert tuple(map(str, amounts)) == (limit, left, required)
-    assert f"{left} left" in payload["detail"]
+    assert tuple(map(str, amounts)) == (limit, remaining, required)
+    assert f"{remaining} remaining" in payload["detail"]
     assert wire.status_code == (400 if money else 429)
     envelope = wire.json()
     assert envelope["reason"] == ("BILLING_BALANCE_NOT_ENOUGH" if money else "RATE_LIMIT_EXCEEDED")
-    assert (envelope["metadata"]["name"], envelope["metadata"]["remaining"]) == (name, left)
+    assert (envelope["metadata"]["name"], envelope["metadata"]["remaining"]) == (name, remaining)
     assert native["Retry-After"] == wire["Retry-After"] == str(seconds + (name != "in_flight"))
-    assert f";r={left if not money else 11791}" in native["RateLimit"]
+    assert f";r={remaining if not money else 11791}" in native["RateLimit"]
 
 
 def test_of_several_full_limits_the_one_that_takes_longest_is_named(alice: Caller, body: dict[str, Any]) -> None:
