@@ -70,7 +70,7 @@ class SingleLine(Text):
 
 @extend_schema_field({"type": "string", "format": "image", "minLength": 1})
 class ImageText(serializers.Field[Any, Any, Any, Any]):
-    """An image as URL, Base64 or data URI, as a file of a form, or as a view of Base64 within the body.
+    """An image: a URL, Base64, a data URI, a file of a form, or a view of Base64 within the body.
 
     CharField checks each character, which takes seconds for 40 MB. This field does not.
     """

@@ -112,7 +112,7 @@ def filter_rows(request: Request, filters: dict[str, Any]) -> Filtered:
 
 
 def _key_id(request: Request, prefix: str) -> int:
-    """Return the id of the tenant's key with this prefix, or 0, which no row has, if the tenant has no such key."""
+    """Return the id of the tenant's key with this prefix, or 0, which is no row's id, if there is none."""
     key = key_of(request)
     return ApiKey.objects.filter(tenant=key.tenant_id, prefix=prefix).values_list("pk", flat=True).first() or 0
 

@@ -96,7 +96,7 @@ class OneGeneration(ApiView):
 def wait_until_finished(request: Request, generation: Generation) -> tuple[Generation, dict[str, str]]:
     """Wait as long as the caller prefers, and return the generation as it is then, with the answer's headers.
 
-    Return the generation at once, and no headers, if the caller did not ask to wait or no place to wait is free.
+    Return at once, without headers, if the caller did not ask to wait or no place to wait is free.
     """
     seconds = long_poll.preferred_seconds(request)
     if seconds is None or generation.finished_at or not long_poll.wait_until_finished(generation.pk, seconds):

@@ -136,6 +136,7 @@ class Rerun(NativeCreate):
         fields = super().get_fields()
         for name in (*PLAIN_FIELDS, *IMAGE_FIELDS):
             fields[name].required, fields[name].default, fields[name].allow_null = False, serializers.empty, True
+        fields["seed"].help_text = "Without a seed, the source's seed is used again; -1 draws another."
         return fields
 
     def to_request(self) -> GenerationRequest:

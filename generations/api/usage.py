@@ -54,6 +54,8 @@ class UsageSums(serializers.Serializer[Any]):
 
 
 class UsageLine(UsageSums):
+    """The sums of a day, of a key or of a resolution."""
+
     day = serializers.DateField(required=False)
     key = serializers.CharField(required=False, help_text="A key's prefix.")
     resolution = serializers.CharField(required=False)

@@ -121,7 +121,7 @@ def _kind(schema: Schema, schemas: Schema) -> str:
     """Return what a value may be, in words."""
     if "$ref" in schema:
         resolved = schemas[_name(schema)]
-        return _name(schema) if "properties" in resolved else _kind(resolved, schemas)
+        return _name(schema) if "properties" in resolved else _default(_kind(resolved, schemas), schema)
     for group in ("oneOf", "allOf"):
         if group in schema:
             return _default(" or ".join(_kind(option, schemas) for option in schema[group]), schema)

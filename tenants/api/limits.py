@@ -25,7 +25,7 @@ class Amount(serializers.JSONField):
 class LimitSchema(serializers.Serializer[Any]):
     name = serializers.ChoiceField(Kind.choices)
     scope = serializers.ChoiceField(
-        ["tenant", "key"], help_text="`tenant`: a limit of all keys together. `key`: a limit of this key alusage."
+        ["tenant", "key"], help_text="`tenant`: a limit of all keys together. `key`: a limit of this key alone."
     )
     limit = Amount(allow_null=True, help_text=f"null: no limit. {AMOUNT}")
     used = Amount(help_text=AMOUNT)

@@ -1,4 +1,4 @@
-"""The service as `make run` starts it, with a folder and a port of its own, and an outside server that it may call."""
+"""The service as `make run` starts it, with its own folder and port, and an outside server that it may call."""
 
 import json
 import os
