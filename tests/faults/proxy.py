@@ -1,4 +1,4 @@
-"""A fault proxy that knows HTTP/1.1: it passes each request on as it came, or hurts it as it is told.
+"""A fault proxy that knows HTTP/1.1: it passes each request on unchanged, or injects a fault.
 
 A thread for each client's connection, which has one connection of its own to the target. `counts` says what was done,
 not what was asked for: an answer of ten bytes that is to be cut after a hundred counts as nothing.
@@ -13,26 +13,26 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from tests.faults.wire import LONGEST, PIECE, Head, Over, Wire, bound
+from tests.faults.wire import MAX_SILENCE_SECONDS, PIECE, Head, Over, Wire, bound
 
-LINGER = 2.0  # seconds to read on after an early answer: closing at once would be RST, and the answer could be lost
+LINGER = 2.0  # seconds to go on reading after an early answer: closing at once would send RST and could lose the answer
 
 
 @dataclass(frozen=True)
 class Reset:
-    """RST before anything is forwarded."""
+    """Reset the connection before anything is forwarded."""
 
 
 @dataclass(frozen=True)
 class ResetInBody:
-    """RST to both sides once `after` bytes of the request's body were forwarded."""
+    """Reset both connections after `after` bytes of the request's body."""
 
     after: int
 
 
 @dataclass(frozen=True)
 class Answer:
-    """This instead of forwarding; the request's body is read first."""
+    """Send this answer and forward nothing. The body of the request is read first."""
 
     status: int
     body: bytes = b""
@@ -41,31 +41,31 @@ class Answer:
 
 @dataclass(frozen=True)
 class AnswerAfter(Answer):
-    """Forwarded and done, but the client hears this."""
+    """Forward the request, but send this answer to the client."""
 
 
 @dataclass(frozen=True)
 class LoseAnswer:
-    """Forwarded and done, then RST."""
+    """Forward the request, then reset the connection to the client."""
 
 
 @dataclass(frozen=True)
 class CutAnswer:
-    """The answer's body ends after `after` bytes, cleanly closed."""
+    """End the answer's body after `after` bytes by a clean close."""
 
     after: int
 
 
 @dataclass(frozen=True)
 class ResetAnswer:
-    """RST after so many bytes of the answer's body; the client may lose some of those too."""
+    """Reset the connection after so many bytes of the answer's body. The client may lose some of them too."""
 
     after: int
 
 
 @dataclass(frozen=True)
 class Delay:
-    """A wait before it is forwarded, or with `done` before its answer; a client that leaves meanwhile ends it."""
+    """Wait before the request is forwarded or, with `done`, before its answer. A client that leaves ends the wait."""
 
     seconds: float
     done: bool = False
@@ -73,21 +73,21 @@ class Delay:
 
 @dataclass(frozen=True)
 class Slow:
-    """Both bodies at this pace."""
+    """Limit both bodies to this speed."""
 
     bytes_per_second: int
 
 
 @dataclass(frozen=True)
 class FlipBit:
-    """One bit of the answer's body, or with `asked` of the request's; in its middle where the length is known."""
+    """Flip one bit of the answer's body or, with `asked`, of the request's; in the middle if the length is known."""
 
     asked: bool = False
 
 
 @dataclass(frozen=True)
 class Late:
-    """RST, as if it had never come; it is forwarded once `release` is set, and `done` once the target has answered."""
+    """Reset the connection at once, but forward the request after `release` is set. `done` is set after the answer."""
 
     release: threading.Event = field(default_factory=threading.Event)
     done: threading.Event = field(default_factory=threading.Event)
@@ -104,13 +104,13 @@ class Request:
 
 
 class Proxy:
-    """`choose` is called once a request, by many threads at once."""
+    """The proxy. Many threads call `choose`, once for each request, for its fault."""
 
     def __init__(self, host: str, port: int) -> None:
         self.target, self.choose = (host, port), self._choose_nothing
         self.counts: Counter[str] = Counter()
         self._lock, self._connections = threading.Lock(), set[Connection]()
-        self._place = bound(0)  # never listens: while the proxy is down, nobody else gets its port
+        self._place = bound(0)  # never listens: no other process gets the port while the proxy is down
         self.port: int = self._place.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._listener: socket.socket | None = None
@@ -130,7 +130,7 @@ class Proxy:
             self._accepting.start()
 
     def down(self) -> None:
-        """Connections that are open break, and new ones are refused."""
+        """Break open connections, and refuse new ones."""
         if self._listener is not None:
             self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept
             self._accepting.join()
@@ -169,7 +169,7 @@ class Proxy:
 
 
 class Connection:
-    """One client's: its requests one after the other."""
+    """The connection of one client, with one request after the other."""
 
     def __init__(self, proxy: Proxy, client: socket.socket) -> None:
         self._proxy, self._client, self._target = proxy, Wire(client), None
@@ -179,7 +179,7 @@ class Connection:
     _target: Wire | None
 
     def wake(self) -> None:
-        """Ends what its thread waits for."""
+        """End the wait of its thread."""
         self._ending = True
         for wire in (self._client, self._target):
             if wire:
@@ -200,7 +200,7 @@ class Connection:
             self._proxy.forget(self)
 
     def _exchange(self, request: Head) -> bool:
-        """One request and its answer. True where the connection may serve another."""
+        """Serve one request. Return whether the connection may serve another."""
         fault = self._proxy.choose(Request(*request.words[:2], request.fields))
         if isinstance(fault, Answer) and not isinstance(fault, AnswerAfter):
             self._take_whole(request)
@@ -221,7 +221,7 @@ class Connection:
         return keeps and not early
 
     def _forward_late(self, fault: Late, request: Head) -> None:
-        """Its body is in memory meanwhile: this is for small ones."""
+        """Keep the request in memory and forward it later. This is for small bodies."""
         if request.expects:
             self._client.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         pieces = list(self._client.body(request))
@@ -260,7 +260,7 @@ class Connection:
         return request.keeps
 
     def _forward(self, request: Head, fault: Fault | None) -> Head | None:
-        """Send it on; the answer's head where the target gives it before it has taken the whole body."""
+        """Forward the request. Return the answer's head if the target sends it before it has read the whole body."""
         target = self._open_target()
         target.send(request.raw)
         if request.expects and (answer := self._wait_for_continue(target)):
@@ -291,14 +291,14 @@ class Connection:
 
     def _wait_for_continue(self, target: Wire) -> Head | None:
         if not self._client.buffered:
-            watch = select.poll()  # unlike select, it takes descriptors above 1,023
+            watch = select.poll()  # unlike select, poll accepts descriptors above 1,023
             watch.register(self._client.socket, select.POLLIN)
             watch.register(target.socket, select.POLLIN)
-            watch.poll(LONGEST * 1000)
+            watch.poll(MAX_SILENCE_SECONDS * 1000)
         return self._interim() if target.readable() else None
 
     def _interim(self) -> Head | None:
-        """What the target says while the body is under way: None where it is only "continue"."""
+        """Read an answer that comes before the end of the body. Return None if it is only "continue"."""
         assert self._target
         head = self._target.head()
         if head is None:
@@ -314,7 +314,7 @@ class Connection:
         return head
 
     def _give(self, request: Head, answer: Head, fault: Fault | None) -> bool:
-        """The answer, hurt or not. True where both connections may serve another request."""
+        """Send the answer, with its fault. Return whether both connections may serve another request."""
         assert self._target
         answer.bodiless = request.words[0] == "HEAD" or answer.status in (204, 304)
         pieces = self._target.body(answer, self._piece_size(fault))
@@ -370,7 +370,7 @@ class Connection:
         if self._target and self._target.readable():  # closed by the target while it was idle
             self._leave_target()
         if self._target is None:
-            self._target = Wire(socket.create_connection(self._proxy.target, timeout=LONGEST))
+            self._target = Wire(socket.create_connection(self._proxy.target, timeout=MAX_SILENCE_SECONDS))
         if self._ending:
             raise Over(reset=True)
         return self._target

@@ -1,4 +1,4 @@
-"""A copy whose source is hurt: whatever comes, either the whole video is served or nothing is.
+"""A copy whose source has faults: either the whole video is served, or nothing is.
 
 A bit that flips at the source, before it was hashed, cannot be known by anybody here: no checksum comes with the URL.
 """
@@ -42,7 +42,7 @@ def running(alice: Caller, bucket: Any, upstream: Upstream) -> Generation:
 
 
 def raw(head: bytes, body: bytes) -> Callable[[Any], None]:
-    """An answer byte for byte, and the end of the connection."""
+    """Return an answer that writes these bytes and closes the connection."""
 
     def answer(handler: Any) -> None:
         handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\n" + head + b"\r\n" + body)
@@ -96,7 +96,7 @@ HURT: dict[str, list[Any]] = {
     "20 GB": [raw(b"Content-Length: 20000000000\r\n", mp4())],
     "a byte more than the limit": [(200, {}, mp4() + bytes(LIMIT + 1 - len(mp4())))],
     "without a box": [(200, {}, without(b"moov")), (200, {}, without(b"mdat")), (200, {}, without(b"ftyp"))],
-    "a picture": [(200, {"Content-Type": "video/mp4"}, image_bytes(kind=kind)) for kind in ("JPEG", "GIF", "WEBP")],
+    "an image": [(200, {"Content-Type": "video/mp4"}, image_bytes(kind=kind)) for kind in ("JPEG", "GIF", "WEBP")],
     "no answer": [lambda handler: None],
     "another status": [(status, {}, XML) for status in (204, 304, 403, 404, 410, 416, 429, 500, 503)],
     "a redirect inside": [
@@ -108,7 +108,7 @@ HURT: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize("answers", HURT.values(), ids=HURT)
-def test_what_is_not_the_whole_video_is_never_served(
+def test_an_incomplete_video_is_never_served(
     running: Generation, alice: Caller, upstream: Upstream, bucket: Any, monkeypatch: Any, answers: list[Any]
 ) -> None:
     monkeypatch.setattr(video_transfer, "MAX_VIDEO_BYTES", LIMIT)
@@ -135,7 +135,7 @@ WHOLE = {
 
 
 @pytest.mark.parametrize("answer", WHOLE.values(), ids=WHOLE)
-def test_a_whole_video_is_served_whatever_way_it_came(
+def test_a_whole_video_is_served_however_it_was_sent(
     running: Generation, alice: Caller, upstream: Upstream, bucket: Any, answer: Any
 ) -> None:
     upstream.on_video = answer
@@ -152,7 +152,7 @@ def test_a_video_behind_a_redirect_is_served(
 
 
 @pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\n" + LENGTH])
-def test_a_source_that_drips_meets_the_copys_deadline(
+def test_a_source_that_drips_ends_at_the_time_limit(
     running: Generation, alice: Caller, upstream: Upstream, bucket: Any, monkeypatch: Any, head: bytes
 ) -> None:
     def drip(handler: Any) -> None:
@@ -180,8 +180,8 @@ def test_a_source_that_drips_meets_the_copys_deadline(
 # Expiry
 
 
-def signed_anew(upstream: Upstream, good_from: int) -> list[str]:
-    """Each Task Result names another URL; from the one with this number on they are not expired. Who was asked for."""
+def sign_again(upstream: Upstream, good_from: int) -> list[str]:
+    """Name another URL in each task result. URLs from `good_from` on are valid. Return the paths that are requested."""
     asked: list[str] = []
 
     def result(handler: Any) -> Any:
@@ -196,10 +196,10 @@ def signed_anew(upstream: Upstream, good_from: int) -> list[str]:
     return asked
 
 
-def test_an_expired_url_is_asked_for_once_and_a_fresh_one_is_taken(
+def test_an_expired_url_is_requested_once_and_a_fresh_one_is_used(
     running: Generation, alice: Caller, upstream: Upstream, bucket: Any
 ) -> None:
-    asked = signed_anew(upstream, good_from=2)
+    asked = sign_again(upstream, good_from=2)
     g = take_step(running)
     assert g.status == Status.COPYING
     assert_nothing_is_served(alice, g)
@@ -210,7 +210,7 @@ def test_an_expired_url_is_asked_for_once_and_a_fresh_one_is_taken(
 def test_urls_that_are_expired_for_good_end_in_a_failure_and_a_release(
     running: Generation, alice: Caller, upstream: Upstream, bucket: Any
 ) -> None:
-    asked = signed_anew(upstream, good_from=10**9)
+    asked = sign_again(upstream, good_from=10**9)
     for hours in (0, 1, 23.9):
         with time_machine.travel(timezone.now() + timedelta(hours=hours), tick=False):
             g = take_step(running)
@@ -239,7 +239,7 @@ def test_urls_that_are_expired_for_good_end_in_a_failure_and_a_release(
     ],
     ids=["404", "500", "garbage", "running again", "without a video", "failed after all"],
 )
-def test_a_result_that_is_taken_back_while_it_is_copied_is_waited_for(
+def test_a_result_that_disappears_during_the_copy_is_waited_for(
     running: Generation, alice: Caller, upstream: Upstream, bucket: Any, answer: Any
 ) -> None:
     upstream.on_video = 403, {}, XML
@@ -253,10 +253,10 @@ def test_a_result_that_is_taken_back_while_it_is_copied_is_waited_for(
     assert_copied(alice, take_step(g), mp4(), bucket)
 
 
-def test_a_first_poll_that_is_late_by_an_hour_takes_the_video(
+def test_a_first_poll_that_is_late_by_an_hour_copies_the_video(
     running: Generation, alice: Caller, upstream: Upstream, bucket: Any
 ) -> None:
-    signed_anew(upstream, good_from=1)
+    sign_again(upstream, good_from=1)
     with time_machine.travel(timezone.now() + timedelta(hours=1, minutes=1), tick=False):
         g = take_step(running)
     assert_copied(alice, g, mp4(), bucket)
@@ -265,17 +265,17 @@ def test_a_first_poll_that_is_late_by_an_hour_takes_the_video(
 def test_a_store_that_is_down_for_two_hours_costs_no_video(
     running: Generation, alice: Caller, upstream: Upstream, bucket: Any, settings: Any
 ) -> None:
-    """Each URL lives an hour: what is copied in the end comes from one that was signed after the store came back."""
+    """Each URL is valid for an hour. The copy in the end uses a URL signed after the store came back."""
     settings.S3_BUCKET = "not-there"
     started, g = timezone.now(), running
     for minutes in range(0, 121, 20):
-        signed_anew(upstream, good_from=len(upstream.polls) + 1)
+        sign_again(upstream, good_from=len(upstream.polls) + 1)
         with time_machine.travel(started + timedelta(minutes=minutes), tick=False):
             g = take_step(g)
             assert g.status == Status.COPYING
             assert_nothing_is_served(alice, g)
     settings.S3_BUCKET = BUCKET
-    asked = signed_anew(upstream, good_from=len(upstream.polls) + 1)
+    asked = sign_again(upstream, good_from=len(upstream.polls) + 1)
     with time_machine.travel(started + timedelta(minutes=125), tick=False):
         g = take_step(g)
         assert_copied(alice, g, mp4(), bucket)

@@ -1,4 +1,4 @@
-"""A copy's memory does not grow with its video."""
+"""The memory of a copy does not grow with the size of the video."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -13,15 +13,15 @@ from tests.support.factories import Caller
 from tests.support.images import mp4
 from tests.support.upstream import Upstream
 
-SIZE = 60_000_000  # bytes
-MOST = 25_000_000  # bytes of this process, which is the upstream too
+VIDEO_BYTES = 60_000_000
+MAX_BYTES = 25_000_000  # of this process, which is the upstream too
 CLEAR, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
 
 def video() -> Iterator[bytes]:
-    """A whole MP4, with a large box behind its pictures."""
-    yield mp4() + (SIZE - len(mp4())).to_bytes(4, "big") + b"free"
-    left, zeros = SIZE - len(mp4()) - 8, bytes(65536)
+    """Yield a whole MP4 with a large box behind its frames."""
+    yield mp4() + (VIDEO_BYTES - len(mp4())).to_bytes(4, "big") + b"free"
+    left, zeros = VIDEO_BYTES - len(mp4()) - 8, bytes(65536)
     while left:
         yield zeros[:left]
         left -= min(left, len(zeros))
@@ -43,7 +43,7 @@ def bytes_of(name: str) -> int:
 
 
 @pytest.mark.usefixtures("real_bucket")
-@pytest.mark.parametrize("head", [b"Content-Length: %d\r\n" % SIZE, b""], ids=["with a length", "without one"])
+@pytest.mark.parametrize("head", [b"Content-Length: %d\r\n" % VIDEO_BYTES, b""], ids=["with a length", "without one"])
 def test_sixty_megabytes_are_copied_in_a_few(alice: Caller, upstream: Upstream, head: bytes) -> None:
     upstream.video(b"")
     upstream.on_video = answer(head)
@@ -55,7 +55,7 @@ def test_sixty_megabytes_are_copied_in_a_few(alice: Caller, upstream: Upstream, 
     sha256 = hashlib.sha256()
     for piece in video():
         sha256.update(piece)
-    assert (g.status, g.video_size, g.video_sha256) == (Status.SUCCEEDED, SIZE, sha256.hexdigest())
-    assert grown < MOST
+    assert (g.status, g.video_size, g.video_sha256) == (Status.SUCCEEDED, VIDEO_BYTES, sha256.hexdigest())
+    assert grown < MAX_BYTES
     for key in (g.video_key, g.poster_key):
         objects.delete(key)

@@ -1,4 +1,4 @@
-"""A copy whose bucket is hurt: a real S3 behind a proxy that breaks each of the calls that a copy makes."""
+"""A copy whose bucket has faults: a real S3 behind a proxy that breaks each call of a copy."""
 
 import socket
 import threading
@@ -57,7 +57,7 @@ OF_ITS_OWN: dict[str, list[proxy.Fault]] = {
         error(412, "PreconditionFailed"),
         error(409, "ConditionalRequestConflict"),
         error(400, "RequestTimeout"),
-        proxy.Answer(200),  # and nothing was stored
+        proxy.Answer(200),  # although nothing was stored
     ],
     "get": [
         proxy.CutAnswer(0),
@@ -74,7 +74,7 @@ OF_ITS_OWN: dict[str, list[proxy.Fault]] = {
 
 @pytest.fixture
 def running(alice: Caller, hurt: Proxy, upstream: Upstream, direct: Any) -> Generation:
-    """With what a copy that died in an earlier turn has left."""
+    """Return a generation with objects that an earlier copy left."""
     upstream.video(mp4())
     made = at_the_upstream(alice, fencing_token=5)
     left = f"videos/{made.tenant_id}/{made.created_at:%Y/%m}/{made.pk}-3"
@@ -83,7 +83,7 @@ def running(alice: Caller, hurt: Proxy, upstream: Upstream, direct: Any) -> Gene
     return made
 
 
-def assert_a_turn_is_lost(g: Generation, hurt: Proxy, call: str, fault: Any) -> Generation:
+def assert_the_copy_fails(g: Generation, hurt: Proxy, call: str, fault: Any) -> Generation:
     before, about = hurt.counts[type(fault).__name__], f"{call} {fault}"
     always(hurt, CALLS[call], fault)
     g = take_step(g)
@@ -94,32 +94,32 @@ def assert_a_turn_is_lost(g: Generation, hurt: Proxy, call: str, fault: Any) -> 
 
 
 @pytest.mark.parametrize("fault", EVERYWHERE.values(), ids=EVERYWHERE)
-def test_a_call_that_fails_throughout_a_turn_costs_a_turn_and_no_video(
+def test_a_call_that_fails_throughout_a_copy_costs_a_retry_and_no_video(
     running: Generation, alice: Caller, hurt: Proxy, direct: Any, fault: Any
 ) -> None:
     g = running
     for call in CALLS:
-        g = assert_a_turn_is_lost(g, hurt, call, fault)
+        g = assert_the_copy_fails(g, hurt, call, fault)
     assert_nothing_is_served(alice, g)
     assert_copied(alice, take_step(g), mp4(), direct)
 
 
 @pytest.mark.parametrize("call", OF_ITS_OWN)
-def test_what_only_one_of_the_calls_can_suffer_costs_a_turn_and_no_video(
+def test_a_fault_of_one_kind_of_call_costs_a_retry_and_no_video(
     running: Generation, alice: Caller, hurt: Proxy, direct: Any, call: str
 ) -> None:
     g = running
     for fault in OF_ITS_OWN[call]:
-        g = assert_a_turn_is_lost(g, hurt, call, fault)
+        g = assert_the_copy_fails(g, hurt, call, fault)
     assert_nothing_is_served(alice, g)
     assert_copied(alice, take_step(g), mp4(), direct)
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_a_call_that_fails_once_costs_nothing_where_it_may_be_repeated(
+def test_a_call_that_fails_once_costs_nothing_if_it_may_be_repeated(
     running: Generation, alice: Caller, hurt: Proxy, direct: Any, call: str
 ) -> None:
-    """A stream can not be sent twice, so the video's own PUT costs the turn."""
+    """Retry each call but the PUT of the video: a stream cannot be sent twice, so the copy fails."""
     once(hurt, CALLS[call], proxy.LoseAnswer())
     g = take_step(running)
     assert hurt.counts == {"LoseAnswer": 1}
@@ -141,20 +141,20 @@ def test_a_list_that_is_wrong_deletes_nothing_of_another(
 def test_a_region_that_is_wrong_sends_nothing_to_another_host(
     running: Generation, alice: Caller, hurt: Proxy, direct: Any, monkeypatch: Any
 ) -> None:
-    """botocore follows such answers to the region's own host."""
+    """Answer as S3 does for another region, which botocore would follow to the host of that region."""
     asked: set[str] = set()
     look = socket.getaddrinfo
     monkeypatch.setattr(
         socket, "getaddrinfo", lambda host, *args, **kwargs: asked.add(host) or look(host, *args, **kwargs)
     )
     for name in ("301", "307", "400 of a region"):
-        running = assert_a_turn_is_lost(running, hurt, "list", EVERYWHERE[name])
+        running = assert_the_copy_fails(running, hurt, "list", EVERYWHERE[name])
     assert asked <= {"127.0.0.1"}
     assert_copied(alice, take_step(running), mp4(), direct)
 
 
 @pytest.mark.parametrize("minutes", [-20, 20])
-def test_a_clock_that_is_wrong_costs_turns_and_no_video(
+def test_a_wrong_clock_costs_retries_and_no_video(
     running: Generation, alice: Caller, hurt: Proxy, direct: Any, minutes: int, caplog: Any
 ) -> None:
     with time_machine.travel(timezone.now() + timedelta(minutes=minutes), tick=False):
@@ -180,13 +180,13 @@ def test_a_store_that_refuses_connections_is_waited_for(
 
 
 @pytest.mark.parametrize("done", [False, True], ids=["before it is done", "after it is done"])
-def test_a_call_that_hangs_is_given_up(
+def test_a_call_that_hangs_ends_at_its_timeout(
     running: Generation, alice: Caller, hanging: Proxy, direct: Any, done: bool
 ) -> None:
     g = running
     for call in CALLS if done else ("list", "put", "get"):
-        g = assert_a_turn_is_lost(g, hanging, call, proxy.Delay(30, done=done))
-    g = assert_a_turn_is_lost(g, hanging, "get", proxy.Answer(200, mp4()[:1000], {"Content-Length": str(len(mp4()))}))
+        g = assert_the_copy_fails(g, hanging, call, proxy.Delay(30, done=done))
+    g = assert_the_copy_fails(g, hanging, "get", proxy.Answer(200, mp4()[:1000], {"Content-Length": str(len(mp4()))}))
     assert_nothing_is_served(alice, g)
     assert_copied(alice, until_done(g), mp4(), direct)
 
@@ -195,7 +195,7 @@ def test_a_copy_from_a_slow_store_ends_with_its_time(
     running: Generation, alice: Caller, hurt: Proxy, direct: Any, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr(leases, "COPY_SECONDS", 0.1)
-    g = assert_a_turn_is_lost(running, hurt, "get", proxy.Slow(40_000))
+    g = assert_the_copy_fails(running, hurt, "get", proxy.Slow(40_000))
     assert_nothing_is_served(alice, g)
     monkeypatch.undo()
     assert_copied(alice, take_step(g), mp4(), direct)
@@ -204,10 +204,10 @@ def test_a_copy_from_a_slow_store_ends_with_its_time(
 # What comes late
 
 
-def test_a_delete_that_is_done_late_takes_nothing_that_is_served(
+def test_a_late_delete_deletes_nothing_that_is_served(
     running: Generation, alice: Caller, hurt: Proxy, direct: Any
 ) -> None:
-    """S3 does the first DELETE when its client has long asked again, and another video lies there."""
+    """Let S3 do the first DELETE late, after the retry, when another video is stored."""
     once(hurt, CALLS["delete"], late := proxy.Late())
     g = take_step(running)
     assert g.status == Status.SUCCEEDED
@@ -216,10 +216,10 @@ def test_a_delete_that_is_done_late_takes_nothing_that_is_served(
     assert_copied(alice, g, mp4(), direct)
 
 
-def test_a_put_that_is_done_late_changes_nothing_that_is_served(
+def test_a_late_put_changes_nothing_that_is_served(
     running: Generation, alice: Caller, hurt: Proxy, upstream: Upstream, direct: Any
 ) -> None:
-    """It may leave an object of a turn that is over; nobody is told of it."""
+    """Let S3 do a PUT late. It may leave an object of an older fencing token, which no row names."""
     once(hurt, CALLS["put"], late := proxy.Late())
     g = take_step(running)
     assert g.status == Status.COPYING
@@ -235,7 +235,7 @@ def test_a_put_that_is_done_late_changes_nothing_that_is_served(
 def test_a_worker_that_wakes_after_another_has_finished_leaves_nothing(
     running: Generation, alice: Caller, hurt: Proxy, direct: Any
 ) -> None:
-    """It stalls, with its object stored, until its lease has run out; it wakes when the other one has succeeded."""
+    """Let a worker stall with its object stored until its lease is over, and continue after another has succeeded."""
     for call in ("put", "get", "poster"):
         g = at_the_upstream(alice)
         overtaken = threading.Event()
@@ -254,11 +254,11 @@ def test_a_worker_that_wakes_after_another_has_finished_leaves_nothing(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_nobody_takes_the_row_of_a_copy_that_is_slow(
+def test_no_other_worker_claims_the_row_of_a_slow_copy(
     running: Generation, alice: Caller, upstream: Upstream, hurt: Proxy, direct: Any, monkeypatch: Any
 ) -> None:
-    """Its lease is renewed with the bytes that flow, also on their way from the file to the bucket."""
-    content = mp4() + (8_000_000).to_bytes(4, "big") + b"free" + bytes(7_999_992)  # sockets alone hold 3 MB
+    """Renew the lease while bytes flow, also from the temporary file to the bucket."""
+    content = mp4() + (8_000_000).to_bytes(4, "big") + b"free" + bytes(7_999_992)  # sockets alone buffer 3 MB
     monkeypatch.setattr(leases, "COPY_LEASE", timedelta(seconds=0.7))
     monkeypatch.setattr(leases, "COPY_RENEWAL_SECONDS", 0.0)
     others: list[Any] = []

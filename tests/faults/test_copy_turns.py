@@ -1,4 +1,4 @@
-"""A copy whose worker dies, sleeps or hears its answers late: one video, one capture, and no move that is not one."""
+"""A copy whose worker dies, sleeps or gets answers late leaves one video, one capture and only legal transitions."""
 
 from typing import Any
 
@@ -63,7 +63,7 @@ def test_a_worker_that_dies_in_a_copy_is_followed_by_one_that_succeeds(
 
 
 @pytest.mark.parametrize("before", [Status.RUNNING, Status.COPYING])
-def test_a_worker_that_dies_within_a_move_has_not_moved(
+def test_a_worker_that_dies_within_a_transition_changes_nothing(
     running: Generation, alice: Caller, upstream: Upstream, bucket: Any, settings: Any, before: str
 ) -> None:
     if before == Status.COPYING:
@@ -93,13 +93,13 @@ def test_a_worker_that_dies_after_the_end_changes_nothing(
     assert claim_due(1) == []
 
 
-def test_deaths_at_every_place_one_after_the_other_leave_one_video(
+def test_deaths_at_every_failpoint_one_after_the_other_leave_one_video(
     running: Generation, alice: Caller, upstream: Upstream, bucket: Any, settings: Any
 ) -> None:
     for name in ("copy_started", "copy_reading", "copy_stored", "copy_verified", "finish_before_ledger") * 2:
         settings.FAILPOINT = f"{name}:raise"
         if name == "copy_started" and upstream.polls:
-            continue  # a copy that is tried again starts without it
+            continue  # a retried copy does not pass it
         with pytest.raises(FailpointError, match=name):
             take_step(running)
     settings.FAILPOINT = ""
@@ -120,10 +120,8 @@ LATE = {
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("end", [Status.SUCCEEDED, Status.FAILED])
-def test_an_answer_that_comes_after_the_end_changes_nothing(
-    alice: Caller, upstream: Upstream, bucket: Any, end: str
-) -> None:
-    """One worker's poll is under way while another has the row, polls it too, and brings it to its end."""
+def test_an_answer_after_the_end_changes_nothing(alice: Caller, upstream: Upstream, bucket: Any, end: str) -> None:
+    """Let one worker's poll be in progress while another claims the row, polls too, and finishes."""
     upstream.video(mp4())
     settled = task("TASK_STATUS_FAILED", reason="no") if end == Status.FAILED else upstream.on_poll
     for name, late in LATE.items():
@@ -150,7 +148,9 @@ def test_an_answer_that_comes_after_the_end_changes_nothing(
 
 
 @pytest.mark.parametrize("held", [Status.RUNNING, Status.COPYING])
-def test_a_worker_with_an_old_turn_moves_nothing(alice: Caller, upstream: Upstream, bucket: Any, held: str) -> None:
+def test_a_worker_with_an_old_fencing_token_changes_nothing(
+    alice: Caller, upstream: Upstream, bucket: Any, held: str
+) -> None:
     for late in LATE.values():
         upstream.video(mp4())
         running = at_the_upstream(alice)

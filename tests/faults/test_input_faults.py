@@ -1,4 +1,4 @@
-"""A caller's picture whose bucket is hurt: whatever comes, the upstream gets the very picture once, or nothing yet."""
+"""An input image whose bucket has faults: the upstream gets exactly this image once, or nothing yet."""
 
 from collections.abc import Callable
 from typing import Any
@@ -37,27 +37,29 @@ FAULTS: list[tuple[str, Fault]] = [
 
 
 @pytest.fixture(autouse=True)
-def pictures(hurt: Proxy, upstream: Upstream) -> None:
+def image_behind_url(hurt: Proxy, upstream: Upstream) -> None:
+    """Serve an image behind the URL."""
     upstream.on_video = 200, {}, image_bytes()
 
 
 def assert_sent_once(upstream: Upstream, g: Generation, direct: Any) -> None:
+    """Check that the stored image was sent upstream once."""
     assert g.status == Status.RUNNING
     assert [body["image"] for body in upstream.submits] == [data_uri(image_bytes())]
     assert g.image is not None
     assert direct.get_object(Bucket=BUCKET, Key=g.image.key)["Body"].read() == image_bytes()
 
 
-def test_a_picture_behind_a_url_waits_out_each_fault(
+def test_an_image_behind_a_url_waits_until_each_fault_is_over(
     alice: Caller, upstream: Upstream, hurt: Proxy, direct: Any
 ) -> None:
     g = make_generation(alice, image=None, image_url=f"{upstream.url}/a.jpg")
-    for tries, (call, fault) in enumerate(sorted(FAULTS, key=lambda one: one[0] == "get"), 1):
+    for failures, (call, fault) in enumerate(sorted(FAULTS, key=lambda one: one[0] == "get"), 1):
         before = hurt.counts[type(fault).__name__]
         always(hurt, CALLS[call], fault)
         g = take_step(g)
         assert hurt.counts[type(fault).__name__] > before, f"{call} {fault}"
-        assert (g.status, g.consecutive_failures) == (Status.QUEUED, tries), f"{call} {fault}"
+        assert (g.status, g.consecutive_failures) == (Status.QUEUED, failures), f"{call} {fault}"
         assert (g.image is None) == (call == "put"), f"{call} {fault}"
         assert upstream.submits == []
     never(hurt)
@@ -65,7 +67,7 @@ def test_a_picture_behind_a_url_waits_out_each_fault(
 
 
 @pytest.mark.parametrize("path", ["/v1/generations", "/v3/async/seedance-v1-lite-i2v"])
-def test_a_picture_that_can_not_be_kept_is_accepted_by_nobody_and_may_be_sent_again(
+def test_a_create_whose_image_cannot_be_stored_is_refused_and_may_be_sent_again(
     alice: Caller, upstream: Upstream, hurt: Proxy, direct: Any, path: str
 ) -> None:
     body = {"image": base64_of(image_bytes()), "resolution": "480p", "prompt": "", "duration": 5}
@@ -89,7 +91,7 @@ def test_a_call_that_fails_once_is_repeated_at_once(
     assert hurt.counts == {"LoseAnswer": 1}
 
 
-def test_calls_that_hang_are_given_up(alice: Caller, upstream: Upstream, hanging: Proxy, direct: Any) -> None:
+def test_calls_that_hang_end_at_their_timeout(alice: Caller, upstream: Upstream, hanging: Proxy, direct: Any) -> None:
     g = make_generation(alice, image=None, image_url=f"{upstream.url}/a.jpg")
     for call in CALLS:
         always(hanging, CALLS[call], proxy.Delay(30, done=True))

@@ -1,4 +1,4 @@
-"""Large bodies from many callers at once, at one real web process: few are read, the rest is told to come back."""
+"""Large bodies from many callers at once at one real web process: few are read, and the others must come back later."""
 
 import json
 import os
@@ -22,12 +22,12 @@ from tests.support.hostile import OWN, RIGHT, WIRE, Api
 from tests.support.images import base64_of, image_bytes
 
 CALLERS = 12
-MOST_MEMORY = 800_000  # kB, as docs/SETTINGS.md says of LARGE_BODIES
-UNIQUE = 96  # random bytes, so that no two pictures are the same to the store
+MAX_MEMORY_KB = 800_000  # as docs/SETTINGS.md says of LARGE_BODIES
+UNIQUE = 96  # random bytes, so that no two images are the same to the store
 
 
 class Store:
-    """An S3 that takes every PUT, holds its answer while it is told to, and counts those that are there at once."""
+    """An S3 that accepts every PUT, can hold back the answers, and counts the PUTs in progress."""
 
     def __init__(self) -> None:
         self.free = threading.Event()
@@ -64,13 +64,13 @@ class Store:
                 self.end_headers()
 
             def log_message(self, *args: Any) -> None:
-                """A test prints nothing."""
+                """Print nothing."""
 
         return Handler
 
 
 class Web:
-    """One web process, started as `make run` starts it, on a database of its own."""
+    """A web process, started as `make run` starts it, with its own database."""
 
     def __init__(self, folder: Path, store: Store) -> None:
         self.port = stack.free_port(30_000 + os.getpid() % 20_000)
@@ -97,14 +97,14 @@ class Web:
         command = [sys.executable, "manage.py", *args]
         return subprocess.run(command, cwd=stack.ROOT, env=self.env, capture_output=True, text=True, check=True).stdout
 
-    def most_memory(self) -> int:
-        """The most that the process ever had, in kB."""
+    def max_memory_kb(self) -> int:
+        """Return the highest memory use of the process so far, in kB."""
         [worker] = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         [line] = [line for line in Path(f"/proc/{worker}/status").read_text().splitlines() if line.startswith("VmHWM")]
         return int(line.split()[1])
 
     def send(self, api: Api, body: list[bytes]) -> tuple[int, dict[str, str], Any]:
-        """(status, headers, body) of a create, which may be answered before it was sent."""
+        """Send a create, and return status, headers and body of its answer, which may come before all is sent."""
         head = f"POST {api.path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {self.key}\r\nConnection: close\r\n"
         head += f"Content-Type: application/json\r\nContent-Length: {sum(map(len, body))}\r\n\r\n"
         with socket.create_connection(("127.0.0.1", self.port), timeout=60) as connection:
@@ -112,7 +112,7 @@ class Web:
                 for part in (head.encode(), *body):
                     connection.sendall(part)
             except OSError:
-                pass  # it has answered, and reads no more
+                pass  # the server has answered and reads no more
             received = b"".join(iter(lambda: connection.recv(65_536), b""))
         return parsed(received)
 
@@ -142,23 +142,23 @@ HEAD = image_bytes() + bytes(-len(image_bytes()) % 3)
 REST = base64_of(secrets.token_bytes(images.MAX_BYTES - len(HEAD) - UNIQUE)).encode()
 
 
-def large_picture() -> list[bytes]:
-    """30 MB in Base64, in parts: its rest is the same for all."""
+def large_image() -> list[bytes]:
+    """Return an image of 30 MB in Base64, in parts. All but the first part is the same for all images."""
     return [base64_of(HEAD + secrets.token_bytes(UNIQUE)).encode(), REST]
 
 
-def large_body(pictures: int) -> list[bytes]:
-    """A create of 40 MB, or of 80."""
-    last = [b'", "last_image": "', *large_picture()] if pictures == 2 else []
-    return [b'{"resolution": "480p", "image": "', *large_picture(), *last, b'"}']
+def large_body(image_count: int) -> list[bytes]:
+    """Return the body of a create: 40 MB, or 80 MB with two images."""
+    last = [b'", "last_image": "', *large_image()] if image_count == 2 else []
+    return [b'{"resolution": "480p", "image": "', *large_image(), *last, b'"}']
 
 
 class Crowd:
-    """All callers, each with a large body, every other one at the other API."""
+    """Callers with large bodies, alternating between the two APIs."""
 
-    def __init__(self, web: Web, pictures: int) -> None:
+    def __init__(self, web: Web, image_count: int) -> None:
         self._pool = ThreadPoolExecutor(CALLERS)
-        self._asked = [self._pool.submit(web.send, self._entrance(n), large_body(pictures)) for n in range(CALLERS)]
+        self._asked = [self._pool.submit(web.send, self._entrance(n), large_body(image_count)) for n in range(CALLERS)]
 
     def _entrance(self, number: int) -> Api:
         return [OWN, WIRE][number % 2]
@@ -167,7 +167,7 @@ class Crowd:
         return sum(one.done() for one in self._asked)
 
     def accepted(self) -> int:
-        """How many were; the rest was told in the API's format when to come back."""
+        """Return how many creates were accepted. Check that the others were refused in the format of their API."""
         count = 0
         for number, one in enumerate(self._asked):
             api, (status, headers, body) = self._entrance(number), one.result()
@@ -181,22 +181,22 @@ class Crowd:
 
 
 def quickly(web: Web, api: Api) -> bool:
-    """A small create is accepted at once."""
+    """Return whether a small create is accepted at once."""
     started = time.monotonic()
     return web.send(api, [json.dumps(RIGHT).encode()])[0] == api.accepted and time.monotonic() - started < 2
 
 
 def test_many_large_bodies_at_once_are_few_in_memory(web: Web, store: Store) -> None:
-    crowd = Crowd(web, pictures=1)
+    crowd = Crowd(web, image_count=1)
     ends = time.monotonic() + 15
     while crowd.answered() < CALLERS - 2 and time.monotonic() < ends:
         time.sleep(0.01)
-    assert crowd.answered() == CALLERS - 2  # two are held in the store, and nobody else waits
+    assert crowd.answered() == CALLERS - 2  # the store holds two, and no other caller waits
     assert quickly(web, OWN)
     store.free.set()
     assert crowd.accepted() == 2
-    for pictures in (1, 1, 1, 1, 1, 2, 2):
-        assert Crowd(web, pictures).accepted() >= 1
+    for image_count in (1, 1, 1, 1, 1, 2, 2):
+        assert Crowd(web, image_count).accepted() >= 1
     assert store.most == 2
-    assert web.most_memory() < MOST_MEMORY
+    assert web.max_memory_kb() < MAX_MEMORY_KB
     assert quickly(web, WIRE)

@@ -1,4 +1,4 @@
-"""The fault proxy itself: each of its faults as a client sees it, and that nothing of it stays behind."""
+"""The fault proxy itself: each fault as a client sees it. The proxy leaves no thread behind."""
 
 import socket
 import threading
@@ -16,7 +16,7 @@ BODY = bytes(range(256)) * 40
 
 
 class Target:
-    """Answers what it was sent, with its Host header; `seen` has the bodies that came whole."""
+    """A server that answers with the request's body and Host header. `seen` has the bodies that arrived whole."""
 
     def __init__(self) -> None:
         self.seen: list[bytes] = []
@@ -57,11 +57,11 @@ class Target:
                 return body
 
             def log_message(self, *args: Any) -> None:
-                """A test prints nothing."""
+                """Print nothing."""
 
         class Server(ThreadingHTTPServer):
             def handle_error(self, *args: Any) -> None:
-                """A client that breaks off is what is tested."""
+                """Print nothing: clients that break off are part of the tests."""
 
         self.server = Server(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
@@ -81,7 +81,7 @@ def between(target: Target) -> Iterator[Proxy]:
     made = Proxy("127.0.0.1", target.server.server_address[1])
     yield made
     made.stop()
-    assert threading.active_count() <= before + 1  # the target's own, for a connection kept
+    assert threading.active_count() <= before + 1  # the thread of the target, for an open connection
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_requests_pass_unchanged_over_one_connection(http: httpx.Client, target:
     assert http.put("/x", content=b"").content == b""
 
 
-def test_who_expects_100_continue_hears_it(between: Proxy) -> None:
+def test_a_client_that_expects_100_continue_gets_it(between: Proxy) -> None:
     with socket.create_connection(("127.0.0.1", between.port), timeout=5) as client:
         client.sendall(b"PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
         assert client.recv(1000).startswith(b"HTTP/1.1 100 ")
@@ -166,7 +166,7 @@ def test_one_bit_is_flipped(http: httpx.Client, between: Proxy) -> None:
     assert [i for i in range(len(BODY)) if content[i] != BODY[i]] == [len(BODY) // 2]
 
 
-def test_one_bit_of_what_is_sent_is_flipped(http: httpx.Client, between: Proxy, target: Target) -> None:
+def test_one_bit_of_a_request_is_flipped(http: httpx.Client, between: Proxy, target: Target) -> None:
     once(between, proxy.FlipBit(asked=True))
     http.put("/x", content=BODY)
     [seen] = target.seen
@@ -209,15 +209,15 @@ def test_while_it_is_down_connections_are_refused_and_open_ones_break(http: http
     assert http.put("/x", content=BODY).content == BODY
 
 
-def test_a_target_that_is_gone_is_a_reset(http: httpx.Client, between: Proxy) -> None:
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        between.target = nobody.getsockname()
+def test_a_target_that_is_down_is_a_reset(http: httpx.Client, between: Proxy) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        between.target = silent.getsockname()
         with pytest.raises(httpx.TransportError):
             http.put("/x", content=BODY)
 
 
-def test_stopping_it_ends_what_is_under_way(between: Proxy) -> None:
+def test_stopping_the_proxy_ends_requests_in_progress(between: Proxy) -> None:
     between.choose = lambda request: proxy.Delay(30)
     errors: list[Exception] = []
 

@@ -1,4 +1,4 @@
-"""`Prefer: wait=30` at one real web process: who waits, who does not, and what a stop or a cut connection does."""
+"""`Prefer: wait=30` at one real web process: the waits, the threads left to others, stops and cut connections."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ from tests.support.factories import Caller, make_generation
 
 pytestmark = pytest.mark.django_db(transaction=True)
 WAITERS, CALLERS = 3, 40
-ASLEEP = 1.0  # seconds after which who waits is asleep: nothing tells it from outside
+ASLEEP = 1.0  # seconds after which a waiting request sleeps: nothing shows it from outside
 
 FORK = """
 import os, sys, threading, time, uuid
@@ -38,7 +38,7 @@ with long_poll._watcher._lock:
 
 
 def database_url() -> str:
-    """The tests' own, as another process reaches it."""
+    """Return the URL of the tests' database, as another process reaches it."""
     facts = connection.settings_dict
     if connection.vendor == "sqlite":
         return f"sqlite:///{facts['NAME']}"
@@ -60,7 +60,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 class Web:
-    """One web process, started as `make run` starts it, and its callers."""
+    """A web process, started as `make run` starts it, and its callers."""
 
     def __init__(self, folder: Path) -> None:
         port = stack.free_port(30_000 + os.getpid() % 20_000)
@@ -71,7 +71,7 @@ class Web:
         self._pool = ThreadPoolExecutor(CALLERS)
 
     def read(self, caller: Caller, generation: Generation, *preferences: str) -> tuple[httpx.Response, float]:
-        """The answer, and when it came. Each preference is a header line of its own."""
+        """Return the answer and when it came. Each preference is a header of its own."""
         lines = [("Authorization", f"Bearer {caller.key_text}"), *(("Prefer", one) for one in preferences)]
         answer = httpx.get(f"{self.url}/v1/generations/{generation.pk}", headers=lines, timeout=40)
         return answer, time.monotonic()
@@ -89,7 +89,7 @@ def web(tmp_path: Path) -> Iterator[Web]:
 
 
 def backends() -> list[int]:
-    """What other connections there are to the tests' PostgreSQL."""
+    """Return the ids of the other connections to the tests' database."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
@@ -103,13 +103,13 @@ def assert_waited(answer: httpx.Response, status: str) -> None:
     assert answer.json()["status"] == status
 
 
-def test_who_waits_is_answered_within_a_second_of_the_end(alice: Caller, web: Web) -> None:
+def test_a_waiting_caller_is_answered_within_a_second_of_the_end(alice: Caller, web: Web) -> None:
     g = make_generation(alice)
     answers = [web.waits(alice, g) for _ in range(WAITERS)]
     time.sleep(ASLEEP)
     assert not any(answer.done() for answer in answers)
     if connection.vendor == "postgresql":
-        assert len(backends()) == 1  # of the thread that looks
+        assert len(backends()) == 1  # of the thread that polls
     assert lifecycle.cancel(g, "a test")
     ended = time.monotonic()
     for one in answers:
@@ -118,7 +118,7 @@ def test_who_waits_is_answered_within_a_second_of_the_end(alice: Caller, web: We
         assert at - ended < 1
 
 
-def test_who_waits_leaves_threads_to_the_others(alice: Caller, web: Web) -> None:
+def test_waiting_callers_leave_threads_to_others(alice: Caller, web: Web) -> None:
     g = make_generation(alice)
     asked = [web.waits(alice, g) for _ in range(CALLERS)]
     ends = time.monotonic() + 15
@@ -135,7 +135,7 @@ def test_who_waits_leaves_threads_to_the_others(alice: Caller, web: Web) -> None
     assert sum("Preference-Applied" in one.result(10)[0].headers for one in asked) == WAITERS
 
 
-def test_a_stop_answers_who_waits_and_is_not_held_up(alice: Caller, web: Web) -> None:
+def test_a_stop_answers_waiting_callers_and_is_not_delayed(alice: Caller, web: Web) -> None:
     g = make_generation(alice)
     answers = [web.waits(alice, g) for _ in range(WAITERS)]
     time.sleep(ASLEEP)
@@ -148,7 +148,7 @@ def test_a_stop_answers_who_waits_and_is_not_held_up(alice: Caller, web: Web) ->
     assert time.monotonic() - asked < 3
 
 
-def test_who_waits_outlives_a_database_that_cuts_every_connection(alice: Caller, web: Web) -> None:
+def test_a_wait_survives_a_database_that_cuts_every_connection(alice: Caller, web: Web) -> None:
     if connection.vendor != "postgresql":
         pytest.skip("SQLite has no connection to cut")
     g = make_generation(alice)
@@ -165,7 +165,7 @@ def test_who_waits_outlives_a_database_that_cuts_every_connection(alice: Caller,
     assert "does not tell what has ended" in web.process.log.read_text()
 
 
-def test_a_fork_amid_a_wait_begins_anew(tmp_path: Path) -> None:
+def test_a_fork_during_a_wait_starts_afresh(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", FORK], env=environment(tmp_path), cwd=stack.ROOT, capture_output=True, timeout=60
     )

@@ -1,4 +1,4 @@
-"""Measured, in one run: how long a good tenant's webhooks take alone, and beside ten tenants with bad receivers.
+"""Measure how long the webhooks of a good tenant take alone, and beside ten tenants with bad receivers.
 
 Two tenants each have one that is dead (it accepts and never answers), slow, redirecting, dripping, and flooding; each
 has a hundred deliveries due, and the deadline of an attempt is the real one.
@@ -25,11 +25,11 @@ from tests.support.webhooks import make_endpoint, make_failed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 GOOD, EVERY, BACKLOG = 50, 0.15, 100
-WITHIN = 2.0  # seconds, of 95 in a hundred
+MAX_SECONDS = 2.0  # of 95 in a hundred
 
 
 @contextmanager
-def sweeping() -> Iterator[None]:
+def worker_running() -> Iterator[None]:
     over = threading.Event()
 
     def run() -> None:
@@ -50,7 +50,7 @@ def sweeping() -> Iterator[None]:
 
 
 def delays(caller: Caller, receiver: Receiver) -> list[float]:
-    """Seconds from a move's commit to its webhook's receipt, of moves that come one after the other."""
+    """Return the seconds from the commit of each transition to the receipt of its webhook, sorted."""
     before, moved = len(receiver.posts), {}
     for _ in range(GOOD):
         generation = make_failed(caller)
@@ -58,10 +58,10 @@ def delays(caller: Caller, receiver: Receiver) -> list[float]:
         time.sleep(EVERY)
     posts = receiver.wait_for(before + GOOD, 30)[before:]
     assert len(posts) == GOOD
-    return sorted(max(post.at - moved[post.id], 0.0) for post in posts)  # it may come before we look at the clock
+    return sorted(max(post.at - moved[post.id], 0.0) for post in posts)  # it may arrive before the clock is read
 
 
-def told(name: str, seconds: list[float]) -> str:
+def format_line(name: str, seconds: list[float]) -> str:
     p95 = seconds[int(len(seconds) * 0.95)]
     return f"{name}: p50 {statistics.median(seconds):.3f} s, p95 {p95:.3f} s, longest {seconds[-1]:.3f} s"
 
@@ -106,7 +106,7 @@ def test_bad_receivers_delay_no_other_tenants_webhooks(alice: Caller, settings: 
         good = stack.enter_context(run_receiver(settings))
         receivers = {name: stack.enter_context(run_receiver(settings)) for name in bad}
         make_endpoint(alice, good.url)
-        stack.enter_context(sweeping())
+        stack.enter_context(worker_running())
         stack.callback(over.set)
         alone = delays(alice, good)
         for name, answer in bad.items():
@@ -116,11 +116,11 @@ def test_bad_receivers_delay_no_other_tenants_webhooks(alice: Caller, settings: 
         beside = delays(alice, good)
         tried = {name: len(one.posts) for name, one in receivers.items()}
     print()
-    print(told("alone", alone))
-    print(told("beside ten bad tenants", beside))
-    print(f"POSTs that the bad ones got meanwhile: {tried}, longest attempt: {longest():.1f} s")
+    print(format_line("alone", alone))
+    print(format_line("beside ten bad tenants", beside))
+    print(f"POSTs to bad receivers at the same time: {tried}, longest attempt: {longest():.1f} s")
     assert all(tried.values())
-    assert beside[int(GOOD * 0.95)] < WITHIN
+    assert beside[int(GOOD * 0.95)] < MAX_SECONDS
 
 
 def longest() -> float:

@@ -1,4 +1,4 @@
-"""HTTP/1.1 on a socket, as far as the fault proxy has to know it: heads, and where a body ends."""
+"""HTTP/1.1 on a socket, as far as the fault proxy needs it: heads, and the ends of bodies."""
 
 import select
 import socket
@@ -8,12 +8,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 PIECE = 64 * 1024  # bytes in memory at a time
-LONGEST = 600.0  # seconds that either side may be silent
+MAX_SILENCE_SECONDS = 600.0  # of either side
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends RST and drops what is unsent
 
 
 class Over(Exception):
-    """This connection ends, by RST or by a clean close."""
+    """The connection must end, by RST or by a clean close."""
 
     def __init__(self, *, reset: bool) -> None:
         self.reset = reset
@@ -21,7 +21,7 @@ class Over(Exception):
 
 @dataclass
 class Head:
-    """A start line and its header fields, and by that how the body ends."""
+    """A start line with its header fields, which say how the body ends."""
 
     raw: bytes
     words: list[str]
@@ -48,7 +48,7 @@ class Head:
 
     @property
     def length(self) -> int | None:
-        """Bytes; None where it is chunked or ends with the connection."""
+        """The length of the body in bytes. None if the body is chunked or ends with the connection."""
         if self.bodiless:
             return 0
         if self.chunked or (self.is_answer and "content-length" not in self.fields):
@@ -61,21 +61,21 @@ class Head:
 
     @property
     def keeps(self) -> bool:
-        """Whether the connection is kept after it."""
+        """The connection stays open after the message."""
         ends = self.is_answer and self.length is None and not self.chunked
         return not ends and self.fields.get("connection", "").lower() != "close" and "HTTP/1.0" not in self.words
 
     def framed(self, piece: bytes) -> bytes:
-        """A piece of the body as it goes over the wire; an empty one ends it."""
+        """Return a piece of the body as it is sent. An empty piece ends the body."""
         return b"%x\r\n%s\r\n" % (len(piece), piece) if self.chunked else piece
 
 
 class Wire:
-    """A socket with what was read from it and not yet used."""
+    """A socket with a buffer of bytes that were read and not yet used."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.socket, self._rest = sock, b""
-        sock.settimeout(LONGEST)
+        sock.settimeout(MAX_SILENCE_SECONDS)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.send = sock.sendall
 
@@ -84,24 +84,24 @@ class Wire:
         return bool(self._rest)
 
     def readable(self) -> bool:
-        """There is something to read, if only the end."""
+        """Return whether there is something to read, or the end."""
         watch = select.poll()
         watch.register(self.socket, select.POLLIN)
         return self.buffered or bool(watch.poll(0))
 
     def head(self) -> Head | None:
-        """The next message's head; None where the other side has closed instead."""
+        """Read the head of the next message. Return None if the other side has closed the connection."""
         raw = self._until(b"\r\n\r\n")
         return Head.parsed(raw) if raw else None
 
     def body(self, head: Head, size: int = PIECE) -> Iterator[bytes]:
-        """The body's bytes, without the framing of chunks."""
+        """Yield the bytes of the body, without the framing of chunks."""
         if head.chunked:
             while length := int(self._until(b"\r\n").partition(b";")[0], 16):
                 yield from self._bytes(length, size)
                 self._until(b"\r\n")
             while self._until(b"\r\n") not in (b"\r\n", b""):
-                pass  # trailers, which nobody here sends
+                pass  # trailers, which no program here sends
         else:
             yield from self._bytes(head.length, size)
 
@@ -126,7 +126,7 @@ class Wire:
         return taken + end
 
     def _bytes(self, length: int | None, size: int) -> Iterator[bytes]:
-        """So many bytes, or with None all of them to the end."""
+        """Yield so many bytes or, for None, all bytes to the end."""
         left = length
         while left is None or left > 0:
             most = size if left is None else min(size, left)
@@ -142,6 +142,6 @@ class Wire:
 def bound(port: int) -> socket.socket:
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, PIECE)  # a client that has sent more is told to wait
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, PIECE)  # a client that sends more has to wait
     sock.bind(("127.0.0.1", port))
     return sock
