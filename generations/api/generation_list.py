@@ -66,13 +66,13 @@ class Filters(pagination.Query):
     def to_internal_value(self, data: Any) -> Any:
         values = super().to_internal_value(data)
         try:
-            labels = [(NAME.run_validation(name), VALUE.run_validation(text)) for name, text in _labels_in(data)]
+            labels = [(NAME.run_validation(name), VALUE.run_validation(text)) for name, text in _read_labels(data)]
         except serializers.ValidationError as error:
             raise serializers.ValidationError({"metadata": error.detail}) from error
         return {**values, "metadata": list(dict.fromkeys(labels))}
 
 
-def _labels_in(query: Any) -> list[tuple[str, str]]:
+def _read_labels(query: Any) -> list[tuple[str, str]]:
     """Return the names and values that the query asks for, in both forms. Raise ValidationError."""
     pairs = [text.partition("=") for text in query.getlist("metadata")]
     if not all(separator for _, separator, _ in pairs):
@@ -88,10 +88,10 @@ def _labels_in(query: Any) -> list[tuple[str, str]]:
 Filtered = tuple[QuerySet[Any], Sequence[str]]  # generations, or labels of them, and the columns of the list's order
 
 
-def page(request: Request) -> pagination.Page[Generation]:
+def load_page(request: Request) -> pagination.Page[Generation]:
     """Return the page of the caller's generations that the query asks for. Raise ValidationError."""
     filters = fields.validate(Filters, request.query_params)
-    current = pagination.page(request, *filter_rows(request, filters), filters["limit"], filters.get("cursor"))
+    current = pagination.load_page(request, *filter_rows(request, filters), filters["limit"], filters.get("cursor"))
     return current._replace(rows=[row.generation if isinstance(row, Label) else row for row in current.rows])
 
 

@@ -114,12 +114,12 @@ class Watcher:
     def _poll_until_empty(self) -> None:
         """Poll while any request waits."""
         try:
-            while waiting := self._waiting_or_end():
+            while waiting := self._retire_if_idle():
                 time.sleep(_wake_ended(waiting))
         finally:
             connection.close()
 
-    def _waiting_or_end(self) -> dict[threading.Event, UUID]:
+    def _retire_if_idle(self) -> dict[threading.Event, UUID]:
         """Return the waiting requests. If there are none, give up the thread: the next request starts another."""
         with self._lock:
             if not self._waiting:

@@ -55,7 +55,7 @@ class Page(NamedTuple, Generic[Row]):
     headers: dict[str, str]
 
 
-def page(request: Request, rows: QuerySet[Row], order: Sequence[str], limit: int, cursor: str | None) -> Page[Row]:
+def load_page(request: Request, rows: QuerySet[Row], order: Sequence[str], limit: int, cursor: str | None) -> Page[Row]:
     """Return up to `limit` rows after the cursor, in the descending order of a time and an id.
 
     Raise ValidationError for a cursor of another list.

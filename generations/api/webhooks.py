@@ -175,7 +175,7 @@ class Deliveries(WebhookView):
         query = validate(schemas.Filters, request.query_params)
         filters = {name: query[name] for name in ("endpoint", "generation", "status") if name in query}
         rows = own_deliveries(request).filter(**filters)
-        page = pagination.page(request, rows, pagination.NEWEST_FIRST, query["limit"], query.get("cursor"))
+        page = pagination.load_page(request, rows, pagination.NEWEST_FIRST, query["limit"], query.get("cursor"))
         deliveries = [schemas.render_delivery(row) for row in page.rows]
         return respond({"webhook_deliveries": deliveries, "next_cursor": page.next_cursor}, headers=page.headers)
 

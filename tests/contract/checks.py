@@ -9,7 +9,7 @@ import schemathesis
 DOCUMENT: dict[str, Any] = json.loads((Path(__file__).parents[2] / "openapi.json").read_text())
 
 
-def resolved(part: dict[str, Any]) -> Any:
+def resolve(part: dict[str, Any]) -> Any:
     """Return the part of the document that a reference names, or the part itself if it is no reference."""
     target: Any = DOCUMENT
     for name in part.get("$ref", "").split("/")[1:]:
@@ -24,9 +24,9 @@ def code_of(error: dict[str, Any]) -> str:
 
 def documented_codes(case: Any, status: int) -> set[str]:
     """Return the codes that the document has for this status of the case's operation."""
-    answer = resolved(DOCUMENT["paths"][case.path][case.operation.method.lower()]["responses"].get(str(status), {}))
+    answer = resolve(DOCUMENT["paths"][case.path][case.operation.method.lower()]["responses"].get(str(status), {}))
     examples = [example for media in answer.get("content", {}).values() for example in media["examples"].values()]
-    return {code_of(resolved(example)["value"]) for example in examples}
+    return {code_of(resolve(example)["value"]) for example in examples}
 
 
 @schemathesis.check

@@ -61,7 +61,7 @@ class Head:
 
     @property
     def keeps(self) -> bool:
-        """Whether the connection stays open after the message."""
+        """The connection stays open after the message."""
         ends = self.is_answer and self.length is None and not self.chunked
         return not ends and self.fields.get("connection", "").lower() != "close" and "HTTP/1.0" not in self.words
 

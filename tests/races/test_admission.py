@@ -1,4 +1,4 @@
-"""Of many creates at one moment in several processes, exactly as many are admitted as the limit, on both databases.
+"""Many creates at one moment in several processes: exactly as many are admitted as the limit, on both databases.
 
 A naive count admits too many in the same run, which proves that the race is real. RACE_TRIALS is how often each race
 is run.

@@ -189,17 +189,17 @@ def add(operation: Part) -> None:
             parameter["example"] = PARAMETERS[parameter["name"]]
     for kind, media in operation.get("requestBody", {}).get("content", {}).items():
         if kind == "application/json":  # JSON can not show the files of a form
-            media["examples"] = _named(REQUESTS.get(name, {}))
+            media["examples"] = _as_examples(REQUESTS.get(name, {}))
     for status, answer in operation["responses"].items():
         for kind, media in answer.get("content", {}).items():
-            media["examples"] = _named(dict(_of_kind(kind, ANSWERS.get(name, {}).get(status, {}))))
+            media["examples"] = _as_examples(dict(_of_kind(kind, ANSWERS.get(name, {}).get(status, {}))))
 
 
 def _of_kind(kind: str, values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     return ((name, value) for name, value in values.items() if isinstance(value, str) == (kind == "text/csv"))
 
 
-def _named(values: dict[str, Any]) -> Part:
+def _as_examples(values: dict[str, Any]) -> Part:
     return {
         name.replace(" ", "-").replace("'", ""): {"summary": name, "value": value} for name, value in values.items()
     }

@@ -21,7 +21,7 @@ def post_action(caller: Caller, generation: Generation, name: str, body: Any = N
     return caller.http.post(f"/v1/generations/{generation.pk}/{name}", body, format="json", headers=headers)
 
 
-def ended(caller: Caller, status: str) -> Generation:
+def end_as(caller: Caller, status: str) -> Generation:
     if status == "cancelled":
         generation = make_generation(caller)
         assert lifecycle.cancel(generation, "Not needed.")
@@ -151,7 +151,7 @@ def test_without_a_video_the_answer_says_whether_there_will_be_one(alice: Caller
     assert (early.status_code, early.json()["code"]) == (409, "video_not_ready")
     assert 1 <= int(early["Retry-After"]) <= 60
     for status in ("failed", "cancelled"):
-        never = alice.http.get(f"/v1/generations/{ended(alice, status).pk}/{name}")
+        never = alice.http.get(f"/v1/generations/{end_as(alice, status).pk}/{name}")
         assert (never.status_code, never.json()["code"]) == (409, "no_video")
         assert "Retry-After" not in never
 

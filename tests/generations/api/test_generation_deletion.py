@@ -8,7 +8,7 @@ from generations import lifecycle
 from generations.bucket import object_keys, objects
 from generations.models import Generation, InputImage
 from generations.ops import deletion
-from tests.generations.api.test_generation_actions import delete, ended, post_action, stored_image
+from tests.generations.api.test_generation_actions import delete, end_as, post_action, stored_image
 from tests.generations.test_lifecycle import ledger_kinds, put_in
 from tests.support.factories import Caller
 from tests.support.images import image_bytes
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("bucket")
 ENDED = ["succeeded", "failed", "cancelled"]
 
 
-def succeeded(caller: Caller, *, content: bytes = b"abc") -> Generation:
+def make_success(caller: Caller, *, content: bytes = b"abc") -> Generation:
     """Return a generation that succeeded, with all its objects and a leftover of a failed copy in the bucket."""
     g, _ = put_in(caller, "succeeded")
     g.image = stored_image(caller, content)
@@ -29,7 +29,7 @@ def succeeded(caller: Caller, *, content: bytes = b"abc") -> Generation:
 
 
 def test_a_delete_leaves_the_row_and_the_ledger_and_nothing_in_the_bucket(alice: Caller) -> None:
-    g = succeeded(alice)
+    g = make_success(alice)
     assert delete(alice, g).status_code == 204
     assert objects.list_keys("") == []
     row = alice.http.get(f"/v1/generations/{g.pk}").json()
@@ -54,14 +54,14 @@ def test_a_generation_that_has_not_ended_is_not_deleted(alice: Caller, status: s
 
 @pytest.mark.parametrize("status", ["failed", "cancelled"])
 def test_a_generation_that_ended_without_a_video_can_be_deleted_too(alice: Caller, status: str) -> None:
-    g = ended(alice, status)
+    g = end_as(alice, status)
     stored_image(alice)
     assert delete(alice, g).status_code == 204
     assert objects.list_keys("") == []
 
 
 def test_an_image_stays_while_another_generation_needs_it(alice: Caller) -> None:
-    first, second = succeeded(alice), succeeded(alice)
+    first, second = make_success(alice), make_success(alice)
     delete(alice, first)
     assert objects.exists(first.image.key)
     delete(alice, second)
@@ -103,7 +103,7 @@ def test_an_image_that_is_deleted_during_a_create_is_stored_again(
 
 
 def test_an_object_that_s3_does_not_delete_is_deleted_later_by_the_worker(alice: Caller, settings: Any) -> None:
-    g = succeeded(alice)
+    g = make_success(alice)
     there, settings.S3_BUCKET = settings.S3_BUCKET, "no-such-bucket"
     answer = delete(alice, g)
     assert (answer.status_code, answer.json()["video"]) == (202, None)

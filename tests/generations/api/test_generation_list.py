@@ -17,7 +17,7 @@ from tests.support.factories import Caller, make_generation
 pytestmark = pytest.mark.usefixtures("bucket")
 
 
-def listed(caller: Caller, **query: Any) -> list[str]:
+def list_ids(caller: Caller, **query: Any) -> list[str]:
     answer = caller.http.get("/v1/generations", query)
     assert answer.status_code == 200, answer.content
     return [row["id"] for row in answer.json()["generations"]]
@@ -73,26 +73,26 @@ def test_each_filter_finds_its_generations(alice: Caller) -> None:
     marked = make_generation(alice, seed=4, metadata={"order": "4711", "team": "web"})
     alike = make_generation(alice, seed=5, metadata={"order": "4712"})
     everything = ids(alike, marked, named, failed, plain)
-    assert listed(alice) == listed(alice, model="seedance-v1-lite-i2v") == everything
-    assert listed(alice, status="failed") == ids(failed)
-    assert listed(alice, seed=3) == listed(alice, external_id="order-4711") == listed(alice, key=other.key.prefix)
-    assert listed(alice, seed=3) == ids(named)
-    assert listed(alice, **{"metadata[order]": "4711"}) == ids(marked)
-    assert listed(alice, metadata_key="order") == ids(alike, marked)
-    assert listed(alice, **{"metadata[order]": "4711", "metadata[team]": "app"}) == []
-    assert listed(alice, **{"metadata[order]": "4711", "metadata[team]": "web", "status": "queued"}) == ids(marked)
-    assert listed(alice, external_id="order") == listed(alice, metadata_key="ord") == []
+    assert list_ids(alice) == list_ids(alice, model="seedance-v1-lite-i2v") == everything
+    assert list_ids(alice, status="failed") == ids(failed)
+    assert list_ids(alice, seed=3) == list_ids(alice, external_id="order-4711") == list_ids(alice, key=other.key.prefix)
+    assert list_ids(alice, seed=3) == ids(named)
+    assert list_ids(alice, **{"metadata[order]": "4711"}) == ids(marked)
+    assert list_ids(alice, metadata_key="order") == ids(alike, marked)
+    assert list_ids(alice, **{"metadata[order]": "4711", "metadata[team]": "app"}) == []
+    assert list_ids(alice, **{"metadata[order]": "4711", "metadata[team]": "web", "status": "queued"}) == ids(marked)
+    assert list_ids(alice, external_id="order") == list_ids(alice, metadata_key="ord") == []
 
 
 def test_metadata_is_filtered_by_in_the_form_that_generated_clients_send(alice: Caller) -> None:
     """Generated clients send an array of texts, each NAME=VALUE; a value may hold another `=`."""
     marked = make_generation(alice, metadata={"order": "4711", "team": "a=b"})
     alike = make_generation(alice, metadata={"order": "4711"})
-    assert listed(alice, metadata="order=4711") == ids(alike, marked)
-    assert listed(alice, metadata=["order=4711", "team=a=b"]) == ids(marked)
-    assert listed(alice, **{"metadata": "team=a=b", "metadata[order]": "4711"}) == ids(marked)
-    assert listed(alice, metadata=["order=4711", "order=4711"]) == ids(alike, marked)
-    assert listed(alice, metadata=["order=4711", "order=4712"]) == listed(alice, metadata="team=") == []
+    assert list_ids(alice, metadata="order=4711") == ids(alike, marked)
+    assert list_ids(alice, metadata=["order=4711", "team=a=b"]) == ids(marked)
+    assert list_ids(alice, **{"metadata": "team=a=b", "metadata[order]": "4711"}) == ids(marked)
+    assert list_ids(alice, metadata=["order=4711", "order=4711"]) == ids(alike, marked)
+    assert list_ids(alice, metadata=["order=4711", "order=4712"]) == list_ids(alice, metadata="team=") == []
 
 
 def test_the_link_to_the_next_page_keeps_each_metadata_filter(alice: Caller) -> None:
@@ -109,15 +109,15 @@ def test_a_stretch_of_time_holds_its_first_instant_and_not_its_last(alice: Calle
     microsecond = timedelta(microseconds=1)
     mine = [make_generation(alice, created_at=start + n * microsecond) for n in range(4)]
     after, before = (start + microsecond).isoformat(), (start + 3 * microsecond).isoformat()
-    assert listed(alice, created_after=after, created_before=before) == ids(mine[2], mine[1])
-    assert listed(alice, created_after=before) == ids(mine[3])
-    assert listed(alice, created_before=after) == ids(mine[0])
+    assert list_ids(alice, created_after=after, created_before=before) == ids(mine[2], mine[1])
+    assert list_ids(alice, created_after=before) == ids(mine[3])
+    assert list_ids(alice, created_before=after) == ids(mine[0])
 
 
 def test_another_tenants_key_and_labels_find_nothing(alice: Caller, bob: Caller) -> None:
     make_generation(bob, external_id="x", metadata={"order": "1"})
     for query in ({"key": bob.key.prefix}, {"external_id": "x"}, {"metadata[order]": "1"}, {"metadata_key": "order"}):
-        assert listed(alice, **query) == []
+        assert list_ids(alice, **query) == []
 
 
 @pytest.mark.parametrize(

@@ -19,14 +19,14 @@ IMAGE = image_bytes(kind="BMP", width=400, height=400)
 RAW = base64_of(IMAGE)
 
 
-def parsed(content: bytes) -> dict[str, Any]:
+def parse(content: bytes) -> dict[str, Any]:
     request = RequestFactory().post("/", content, content_type="application/json")
     return JSONParser().parse(io.BytesIO(content), "application/json", {"request": request})
 
 
 @pytest.mark.parametrize("text", [RAW, data_uri(IMAGE, "bmp"), data_uri(IMAGE, "bmp").replace("data:", "DATA:")])
 def test_base64_and_data_uris_are_views_and_decode_to_the_same(text: str) -> None:
-    body = parsed(msgspec.json.encode({"image": text, "last_image": text, "seed": 3}))
+    body = parse(msgspec.json.encode({"image": text, "last_image": text, "seed": 3}))
     assert [type(body[name]) for name in ("image", "last_image", "seed")] == [memoryview, memoryview, int]
     assert bytes(body["image"]) == bytes(body["last_image"]) == text.encode()
     assert images.decode(body["image"]) == images.decode(text) == IMAGE
@@ -54,21 +54,21 @@ def test_a_long_string_that_is_no_image_in_an_image_field_is_decoded_as_a_text(b
     content = msgspec.json.encode(body)
     if isinstance(body, list):
         with pytest.raises(ParseError):
-            parsed(content)
+            parse(content)
     else:
-        assert parsed(content) == body
+        assert parse(content) == body
 
 
 def test_an_escape_in_an_image_is_understood() -> None:
     content = msgspec.json.encode({"image": RAW}).replace(b"/", rb"\/")
     assert rb"\/" in content
-    assert parsed(content) == {"image": RAW}
+    assert parse(content) == {"image": RAW}
 
 
 @pytest.mark.parametrize("broken", [b"?", b"\n", b'{"image": "', b"x" * LONG + b'"'])
 def test_broken_json_around_an_image_is_refused(broken: bytes) -> None:
     with pytest.raises(ParseError):
-        parsed(msgspec.json.encode({"image": RAW})[:-1] + broken)
+        parse(msgspec.json.encode({"image": RAW})[:-1] + broken)
 
 
 @pytest.mark.parametrize("api", ["/v1/generations", "/v3/async/seedance-v1-lite-i2v"])

@@ -19,7 +19,7 @@ def send(caller: Caller, body: Any, path: str = PATH) -> Any:
     return caller.http.generic("POST", path, content, content_type="application/json")
 
 
-def accepted(caller: Caller, body: dict[str, Any]) -> Generation:
+def accept(caller: Caller, body: dict[str, Any]) -> Generation:
     answer = send(caller, body)
     assert answer.status_code == 200, answer.content
     assert list(answer.json()) == ["task_id"]
@@ -36,7 +36,7 @@ def check_refused(caller: Caller, body: Any, reason: str = "INVALID_REQUEST_BODY
 
 
 def test_the_smallest_body_gets_a_task_id_and_the_pages_defaults(alice: Caller, body: dict[str, Any]) -> None:
-    g = accepted(alice, body)
+    g = accept(alice, body)
     assert (g.tenant, g.api_key, g.status) == (alice.tenant, alice.key, "queued")
     assert (g.prompt, g.aspect_ratio, g.duration, g.camera_fixed) == ("", "16:9", 5, False)
     assert (g.seed_source, g.price_micro) == ("drawn", 88_209)
@@ -45,7 +45,7 @@ def test_the_smallest_body_gets_a_task_id_and_the_pages_defaults(alice: Caller, 
 
 def test_every_field_is_recorded(alice: Caller, body: dict[str, Any]) -> None:
     fields = {"prompt": "a ship", "aspect_ratio": "21:9", "duration": 10, "camera_fixed": True, "seed": 5}
-    g = accepted(alice, {**body, **fields, "resolution": "1080p", "last_image": data_uri(image_bytes(400, 400))})
+    g = accept(alice, {**body, **fields, "resolution": "1080p", "last_image": data_uri(image_bytes(400, 400))})
     assert {name: getattr(g, name) for name in fields} == fields
     assert (g.resolution, g.seed_source) == ("1080p", "caller")
     assert g.last_image is not None
@@ -54,17 +54,17 @@ def test_every_field_is_recorded(alice: Caller, body: dict[str, Any]) -> None:
 
 def test_null_is_as_good_as_not_given(alice: Caller, body: dict[str, Any]) -> None:
     nothing = dict.fromkeys(["prompt", "aspect_ratio", "last_image", "camera_fixed", "seed", "duration"])
-    g = accepted(alice, {**body, **nothing})
+    g = accept(alice, {**body, **nothing})
     assert (g.prompt, g.aspect_ratio, g.duration, g.camera_fixed) == ("", "16:9", 5, False)
 
 
 def test_a_field_that_novita_does_not_know_is_ignored(alice: Caller, body: dict[str, Any]) -> None:
-    assert accepted(alice, {**body, "extra": {"webhook": {"url": "https://example.com"}}, "loras": []})
+    assert accept(alice, {**body, "extra": {"webhook": {"url": "https://example.com"}}, "loras": []})
 
 
 @pytest.mark.parametrize("prompt", ["x" * 2000, "é" * 2000, "🚢" * 2000, "", " \n ", "\u202e right to left"])
 def test_a_prompt_of_2000_characters_is_taken_as_it_is(alice: Caller, body: dict[str, Any], prompt: str) -> None:
-    assert accepted(alice, {**body, "prompt": prompt}).prompt == prompt
+    assert accept(alice, {**body, "prompt": prompt}).prompt == prompt
 
 
 @pytest.mark.parametrize("prompt", ["x" * 2001, "🚢" * 2001, 5, ["x"], {"a": 1}, True, "nul \u0000"])
@@ -78,7 +78,7 @@ def test_another_prompt_is_refused(alice: Caller, body: dict[str, Any], prompt: 
 def test_all_36_combinations_are_taken(
     alice: Caller, body: dict[str, Any], resolution: str, ratio: str, duration: int
 ) -> None:
-    g = accepted(alice, {**body, "resolution": resolution, "aspect_ratio": ratio, "duration": duration})
+    g = accept(alice, {**body, "resolution": resolution, "aspect_ratio": ratio, "duration": duration})
     assert (g.resolution, g.aspect_ratio, g.duration) == (resolution, ratio, duration)
 
 
@@ -98,7 +98,7 @@ def test_another_duration_is_refused(alice: Caller, body: dict[str, Any], durati
 
 
 def test_a_whole_number_may_be_written_as_any_json_number(alice: Caller, body: dict[str, Any]) -> None:
-    g = accepted(alice, {**body, "duration": 10.0, "seed": 7.0})
+    g = accept(alice, {**body, "duration": 10.0, "seed": 7.0})
     assert (g.duration, g.seed) == (10, 7)
 
 
@@ -109,13 +109,13 @@ def test_camera_fixed_is_true_or_false(alice: Caller, body: dict[str, Any], valu
 
 @pytest.mark.parametrize("seed", [0, 1, 2**31 - 1])
 def test_a_callers_seed_is_recorded(alice: Caller, body: dict[str, Any], seed: int) -> None:
-    g = accepted(alice, {**body, "seed": seed})
+    g = accept(alice, {**body, "seed": seed})
     assert (g.seed, g.seed_source) == (seed, "caller")
 
 
 @pytest.mark.parametrize("fields", [{}, {"seed": None}, {"seed": -1}])
 def test_without_a_seed_one_is_drawn(alice: Caller, body: dict[str, Any], fields: dict[str, Any]) -> None:
-    seeds = {accepted(alice, {**body, **fields}).seed for _ in range(3)}
+    seeds = {accept(alice, {**body, **fields}).seed for _ in range(3)}
     assert len(seeds) == 3
     assert all(0 <= seed < 2**31 for seed in seeds)
 
@@ -175,7 +175,7 @@ def test_another_method_is_refused(alice: Caller, method: str) -> None:
 
 def test_a_limit_is_refused_with_its_name_and_when_to_come_back(alice: Caller, body: dict[str, Any]) -> None:
     alice.limit(per_day=1)
-    accepted(alice, body)
+    accept(alice, body)
     answer = send(alice, body)
     assert (answer.status_code, answer.json()["reason"]) == (429, "RATE_LIMIT_EXCEEDED")
     assert "per_day" in answer.json()["message"]

@@ -6,7 +6,7 @@ import pytest
 
 from generations.media import images
 from generations.models import Generation
-from tests.generations.api.test_novita import accepted, check_refused
+from tests.generations.api.test_novita import accept, check_refused
 from tests.generations.media.test_images import png_header
 from tests.support.factories import Caller
 from tests.support.images import base64_of, image_bytes
@@ -40,12 +40,12 @@ def test_an_image_outside_the_rules_gets_the_pages_reason(
     ids=["301 pixels", "5999 pixels", "aspect 2.5", "aspect 0.4"],
 )
 def test_an_image_just_inside_the_rules_is_taken(alice: Caller, body: dict[str, Any], content: bytes) -> None:
-    assert accepted(alice, {**body, "image": base64_of(content)}).image is not None
+    assert accept(alice, {**body, "image": base64_of(content)}).image is not None
 
 
 def test_two_images_of_30_mb_in_base64_are_taken(alice: Caller, body: dict[str, Any]) -> None:
     heavy = base64_of(image_bytes() + b"\0" * (images.MAX_BYTES - len(image_bytes())))
-    g = accepted(alice, {**body, "image": heavy, "last_image": heavy})
+    g = accept(alice, {**body, "image": heavy, "last_image": heavy})
     assert g.image is not None
     assert g.image.size == images.MAX_BYTES
 
@@ -60,7 +60,7 @@ def test_text_that_is_neither_url_nor_base64_is_no_image(alice: Caller, body: di
 
 
 def test_an_image_by_url_is_left_to_the_worker(alice: Caller, body: dict[str, Any]) -> None:
-    g = accepted(alice, {**body, "image": "https://example.com/a.jpg"})
+    g = accept(alice, {**body, "image": "https://example.com/a.jpg"})
     assert (g.image, g.image_url) == (None, "https://example.com/a.jpg")
 
 
@@ -71,7 +71,7 @@ def test_a_url_that_will_never_be_read_is_refused_at_once(alice: Caller, body: d
 
 def test_an_image_is_stored_once_a_tenant_under_its_hash(alice: Caller, bob: Caller, body: dict[str, Any]) -> None:
     for caller in (alice, alice, bob):
-        accepted(caller, body)
+        accept(caller, body)
     keys = sorted(Generation.objects.values_list("image__key", flat=True).distinct())
     sha256 = Generation.objects.first().image.sha256  # type: ignore[union-attr]
     assert keys == sorted(f"inputs/{caller.tenant.pk}/{sha256}" for caller in (alice, bob))

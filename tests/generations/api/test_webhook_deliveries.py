@@ -23,7 +23,7 @@ def receiver(settings: Any) -> Iterator[Receiver]:
         yield receiver
 
 
-def listed(caller: Caller, **query: Any) -> list[str]:
+def list_ids(caller: Caller, **query: Any) -> list[str]:
     answer = caller.http.get(PATH, query)
     assert answer.status_code == 200, answer.content
     return [row["id"] for row in answer.json()["webhook_deliveries"]]
@@ -66,11 +66,11 @@ def test_the_list_is_newest_first_by_pages(alice: Caller) -> None:
     for _ in range(5):
         make_failed(alice)
     newest = [str(row.pk) for row in Delivery.objects.order_by("-created_at", "-pk")]
-    assert listed(alice) == newest
+    assert list_ids(alice) == newest
     first = alice.http.get(PATH, {"limit": 2})
     assert [row["id"] for row in first.json()["webhook_deliveries"]] == newest[:2]
     assert 'rel="next"' in first["Link"]
-    assert listed(alice, cursor=first.json()["next_cursor"], limit=3) == newest[2:]
+    assert list_ids(alice, cursor=first.json()["next_cursor"], limit=3) == newest[2:]
 
 
 def test_the_list_is_filtered(alice: Caller, bob: Caller) -> None:
@@ -79,12 +79,12 @@ def test_the_list_is_filtered(alice: Caller, bob: Caller) -> None:
     g, other = make_failed(alice), make_failed(alice)
     make_failed(bob)
     endpoints.disable(ACTOR, disabled)
-    assert len(listed(alice)) == 4
-    assert len(listed(alice, endpoint=endpoint.pk)) == len(listed(alice, generation=g.pk)) == 2
-    assert len(listed(alice, status="failed", generation=other.pk)) == 1
-    assert len(listed(alice, status="pending")) == 2
-    assert listed(alice, status="delivered") == []
-    assert listed(alice, endpoint=theirs.pk) == []
+    assert len(list_ids(alice)) == 4
+    assert len(list_ids(alice, endpoint=endpoint.pk)) == len(list_ids(alice, generation=g.pk)) == 2
+    assert len(list_ids(alice, status="failed", generation=other.pk)) == 1
+    assert len(list_ids(alice, status="pending")) == 2
+    assert list_ids(alice, status="delivered") == []
+    assert list_ids(alice, endpoint=theirs.pk) == []
 
 
 @pytest.mark.parametrize("query", [{"status": "lost"}, {"endpoint": "x"}, {"generation": ""}, {"type": "x"}])
@@ -121,7 +121,7 @@ def test_nothing_is_redelivered_to_a_deleted_endpoint(alice: Caller) -> None:
     make_failed(alice)
     endpoints.delete(ACTOR, endpoint)
     row = Delivery.objects.get()
-    assert listed(alice) == [str(row.pk)]  # it stays in the log
+    assert list_ids(alice) == [str(row.pk)]  # it stays in the log
     answer = alice.http.post(f"{PATH}/{row.pk}/redeliver")
     assert (answer.status_code, answer.json()["code"]) == (409, "not_possible")
 
@@ -131,8 +131,8 @@ def test_a_test_key_sees_deliveries_of_tests_alone(alice: Caller, settings: Any)
     make_endpoint(alice)
     make_failed(alice)
     tests = alice.with_key(test=True)
-    assert listed(tests) == []
+    assert list_ids(tests) == []
     assert tests.http.get(f"{PATH}/{Delivery.objects.get().pk}").status_code == 404
     make_endpoint(tests, test=True)
     make_failed(tests)
-    assert len(listed(tests)) == len(listed(alice)) == 1
+    assert len(list_ids(tests)) == len(list_ids(alice)) == 1

@@ -39,7 +39,7 @@ OPERATIONS = [
 each = pytest.mark.parametrize("operation", OPERATIONS, ids=str)
 
 
-def resolved(part: Any) -> Any:
+def resolve(part: Any) -> Any:
     """Return the part of the document that a reference names, or the part itself if it is no reference."""
     while "$ref" in part:
         _, *names = part["$ref"].split("/")
@@ -50,7 +50,7 @@ def resolved(part: Any) -> Any:
 
 
 def responses(operation: Operation) -> dict[str, Any]:
-    return {status: resolved(answer) for status, answer in operation.facts["responses"].items()}
+    return {status: resolve(answer) for status, answer in operation.facts["responses"].items()}
 
 
 def examples(operation: Operation) -> Iterator[Example]:
@@ -59,9 +59,9 @@ def examples(operation: Operation) -> Iterator[Example]:
             yield Example(parameter["schema"], parameter["example"])
     for part in (operation.facts.get("requestBody", {}), *responses(operation).values()):
         for media in part.get("content", {}).values():
-            values = [resolved(example)["value"] for example in media.get("examples", {}).values()]
+            values = [resolve(example)["value"] for example in media.get("examples", {}).values()]
             yield from (Example(media["schema"], value) for value in values)
-        for header in map(resolved, part.get("headers", {}).values()):
+        for header in map(resolve, part.get("headers", {}).values()):
             yield Example(header["schema"], header["example"])
 
 
@@ -133,7 +133,7 @@ def test_every_reference_has_a_target() -> None:
             for item in part:
                 yield from references(item)
 
-    assert all(resolved({"$ref": reference}) for reference in set(references(DOCUMENT)))
+    assert all(resolve({"$ref": reference}) for reference in set(references(DOCUMENT)))
 
 
 def _parts(part: Any) -> Iterator[dict[str, Any]]:
@@ -178,4 +178,4 @@ def test_an_enum_has_no_null_and_a_list_of_types_no_array(name: str) -> None:
 def test_no_field_of_a_body_has_a_default(operation: Operation) -> None:
     """openapi-typescript requires a field with a default."""
     for media in operation.facts.get("requestBody", {}).get("content", {}).values():
-        assert not [part for part in resolved(media["schema"])["properties"].values() if "default" in part]
+        assert not [part for part in resolve(media["schema"])["properties"].values() if "default" in part]
