@@ -216,6 +216,9 @@ class Generation(models.Model):
             ),
         ]
 
+    def __str__(self) -> str:
+        return str(self.id)
+
     @property
     def has_video(self) -> bool:
         """Return whether there is a video to serve: the generation succeeded, and the video was not removed since."""
@@ -225,9 +228,6 @@ class Generation(models.Model):
     def removed_at(self) -> datetime | None:
         """Return when the video was deleted by its caller or removed for its age; None if it was not."""
         return self.deleted_at or self.expired_at
-
-    def __str__(self) -> str:
-        return str(self.id)
 
 
 class SeedRecord(Generation):
