@@ -23,7 +23,7 @@ TITLE_WORDS = {"api": "API", "url": "URL", "base64": "Base64"}
 
 
 class Problem(NamedTuple):
-    """One error, ready to be rendered in either format."""
+    """An error, ready to be rendered in either format."""
 
     status: int
     code: str
