@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from generations import lifecycle
 from generations.admin.destinations import destination_of, shorten_url
-from generations.bucket import links
+from generations.bucket import signed_urls
 from generations.bucket.errors import StorageError
 from generations.models import Attempt, Delivery, Event, Generation, InputImage
 from tenants import amounts, times
@@ -46,7 +46,7 @@ class Image:
 def page_context(request: HttpRequest, generation: Generation) -> dict[str, Any]:
     """Return the variables of the page's template. Data that the user may not view is not queried."""
     user = request.user
-    has_video = links.has_video(generation)
+    has_video = generation.has_video
     return {
         "generation": generation,
         "status": format_status(generation.status),
@@ -58,7 +58,7 @@ def page_context(request: HttpRequest, generation: Generation) -> dict[str, Any]
         "images": images(generation),
         "attempts": Attempt.objects.filter(generation=generation).order_by("number"),
         "has_video": has_video,
-        "poster_url": sign(links.poster_url, generation) if has_video else "",
+        "poster_url": sign(signed_urls.poster_url, generation) if has_video else "",
         "video_page": reverse("admin:generations_generation_video", args=[generation.pk]),
         "entries": ledger_entries(generation) if user.has_perm("tenants.view_ledgerentry") else None,
         "deliveries": deliveries(generation) if user.has_perm("generations.view_delivery") else None,
@@ -120,7 +120,7 @@ def _image(title: str, image: InputImage | None, source: str) -> Image:
     if image is None:
         return Image(title, "", "Not fetched yet.", source)
     description = f"{image.width} × {image.height}, {image.format}, {image.size:,} bytes, SHA-256 {image.sha256}"
-    return Image(title, "" if image.gone_at else sign(links.image_url, image), description, source)
+    return Image(title, "" if image.gone_at else sign(signed_urls.image_url, image), description, source)
 
 
 def ledger_entries(generation: Generation) -> list[tuple[LedgerEntry, str]]:

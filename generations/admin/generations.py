@@ -14,7 +14,7 @@ from unfold.decorators import display
 from generations.admin import action_pages, filters, generation_page
 from generations.admin.action_pages import PAGES
 from generations.admin.search import SearchMixin
-from generations.bucket import links
+from generations.bucket import signed_urls
 from generations.models import Generation
 from tenants.admin import action_page
 from tenants.admin.filters import ChoicesFilter
@@ -84,9 +84,9 @@ class GenerationAdmin(action_page.ActionPagesMixin, GenerationListAdmin):
         if not self.has_view_permission(request):
             raise Http404
         generation = self.get_object(request, object_id)
-        if generation is None or not links.has_video(generation):
+        if generation is None or not generation.has_video:
             raise Http404
-        url = generation_page.sign(links.video_url, generation)
+        url = generation_page.sign(signed_urls.video_url, generation)
         return HttpResponseRedirect(url) if url else HttpResponse("No URL can be signed for the video.", status=503)
 
     def get_queryset(self, request: HttpRequest) -> Any:
@@ -125,7 +125,7 @@ class GenerationAdmin(action_page.ActionPagesMixin, GenerationListAdmin):
     @display(description="Poster")
     def poster(self, generation: Generation) -> str:
         """Return the first frame of the video as an image, or an empty frame."""
-        url = generation_page.sign(links.poster_url, generation) if links.has_video(generation) else ""
+        url = generation_page.sign(signed_urls.poster_url, generation) if generation.has_video else ""
         return render_to_string("generations/poster.html", {"url": url})
 
     @display(description="Size")

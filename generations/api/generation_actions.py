@@ -11,7 +11,7 @@ from generations.api import create_generation, long_poll, render, tenant_scope
 from generations.api.generations import CreatingView
 from generations.api.request_bodies import Rerun
 from generations.api.response_schemas import EventList, GenerationRow
-from generations.bucket import links
+from generations.bucket import signed_urls
 from generations.errors import NoVideo, VideoDeleted, VideoNotReady
 from generations.models import Generation
 from tenants import times
@@ -70,7 +70,7 @@ class Video(ApiView):
         responses={302: None},
     )
     def get(self, request: Request, generation_id: str) -> HttpResponse:
-        return _redirect(tenant_scope.get_own(request, generation_id), links.video_url)
+        return _redirect(tenant_scope.get_own(request, generation_id), signed_urls.video_url)
 
 
 class Poster(ApiView):
@@ -81,14 +81,14 @@ class Poster(ApiView):
         responses={302: None},
     )
     def get(self, request: Request, generation_id: str) -> HttpResponse:
-        return _redirect(tenant_scope.get_own(request, generation_id), links.poster_url)
+        return _redirect(tenant_scope.get_own(request, generation_id), signed_urls.poster_url)
 
 
 def _redirect(generation: Generation, url: Callable[[Generation], str]) -> HttpResponse:
     """Return a redirect to the signed URL. Raise VideoDeleted, NoVideo or VideoNotReady if there is no video."""
-    if links.has_video(generation):
+    if generation.has_video:
         return respond(status=302, headers={"Location": url(generation)})
-    if removed_at := links.removed_at(generation):
+    if removed_at := generation.removed_at:
         raise VideoDeleted(at=times.rfc3339(removed_at))
     if generation.finished_at:
         raise NoVideo(reason=generation.error_message or f"it was {generation.status}.")

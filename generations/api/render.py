@@ -6,7 +6,7 @@ from typing import Any
 from django.http import HttpResponse
 from django.utils import timezone
 
-from generations.bucket import links, signed_urls
+from generations.bucket import signed_urls
 from generations.catalog import eta
 from generations.models import Generation, InputImage
 from tenants import amounts, times
@@ -38,7 +38,7 @@ def retry_after(generation: Generation) -> dict[str, str]:
 
 def as_json(generation: Generation) -> dict[str, Any]:
     """Return the generation as the body of an answer."""
-    served = links.has_video(generation)
+    served = generation.has_video
     return {
         "id": str(generation.pk),
         **{name: getattr(generation, name) for name in SAME_NAME},
@@ -53,7 +53,7 @@ def as_json(generation: Generation) -> dict[str, Any]:
         "expired_at": times.rfc3339(generation.expired_at),
         "eta": eta.remaining(generation),
         "video": _video(generation) if served else None,
-        "poster": {"url": links.poster_url(generation)} if served else None,
+        "poster": {"url": signed_urls.poster_url(generation)} if served else None,
         "expires_at": times.rfc3339(signed_urls.expires_at()) if served else None,
         "error": _error(generation),
     }
@@ -81,7 +81,7 @@ def _image(image: InputImage | None, url: str) -> dict[str, Any] | None:
 def _video(generation: Generation) -> dict[str, Any]:
     names = ("size", "sha256", "codec", "width", "height", "fps", "duration")
     return {
-        "url": links.video_url(generation),
+        "url": signed_urls.video_url(generation),
         **{name: getattr(generation, f"video_{name}") for name in names},
     }
 

@@ -1,4 +1,4 @@
-"""Signed URLs of the bucket's objects: where they lead, and until when they are valid."""
+"""Signed URLs of videos, posters and input images: their address, file name and time of validity."""
 
 from datetime import datetime, timedelta
 from functools import cache
@@ -11,9 +11,25 @@ from django.utils import timezone
 
 from generations.bucket import signing
 from generations.bucket.client import get_client, translate_errors
+from generations.models import Generation, InputImage
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+
+def video_url(generation: Generation) -> str:
+    """Return a signed URL of the video."""
+    return sign(generation.video_key, content_type="video/mp4", file_name=f"{generation.pk}.mp4")
+
+
+def poster_url(generation: Generation) -> str:
+    """Return a signed URL of the poster."""
+    return sign(generation.poster_key, content_type="image/jpeg", file_name=f"{generation.pk}.jpg")
+
+
+def image_url(image: InputImage) -> str:
+    """Return a signed URL of the input image."""
+    return sign(image.key, content_type=f"image/{image.format}", file_name=f"{image.sha256}.{image.format}")
 
 
 def sign(key: str, *, content_type: str, file_name: str) -> str:

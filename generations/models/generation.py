@@ -219,6 +219,16 @@ class Generation(models.Model):
     def __str__(self) -> str:
         return str(self.id)
 
+    @property
+    def has_video(self) -> bool:
+        """Return whether there is a video to serve: the generation succeeded, and the video was not removed since."""
+        return self.status == self.Status.SUCCEEDED and self.removed_at is None
+
+    @property
+    def removed_at(self) -> datetime | None:
+        """Return when the video was deleted by its caller or removed for its age; None if it was not."""
+        return self.deleted_at or self.expired_at
+
 
 class SeedRecord(Generation):
     """A generation as the seed log lists it."""

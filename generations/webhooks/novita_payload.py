@@ -4,7 +4,7 @@ from typing import Any
 
 from django.conf import settings
 
-from generations.bucket import links
+from generations.bucket import signed_urls
 from generations.models import Generation
 
 Status = Generation.Status
@@ -36,7 +36,7 @@ def render(generation: Generation, eta: int = 0) -> dict[str, Any]:
             "progress_percent": generation.progress_percent,
         },
         "images": [],
-        "videos": [_render_video(generation)] if links.has_video(generation) else [],
+        "videos": [_render_video(generation)] if generation.has_video else [],
         "audios": [],
     }
 
@@ -44,7 +44,7 @@ def render(generation: Generation, eta: int = 0) -> dict[str, Any]:
 def _render_video(generation: Generation) -> dict[str, str]:
     """Return the entry of the video, with a new signed URL."""
     return {
-        "video_url": links.video_url(generation),
+        "video_url": signed_urls.video_url(generation),
         "video_url_ttl": str(settings.SIGNED_URL_TTL),
         "video_type": "mp4",
     }

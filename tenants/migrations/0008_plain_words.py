@@ -1,4 +1,4 @@
-"""Plain words in help texts and choices: a change of state alone, without SQL."""
+"""Plain names, help texts and labels: a change of Django's state alone. No SQL: tables and columns stay."""
 
 import django.db.models.deletion
 from django.db import migrations, models
@@ -210,6 +210,7 @@ class Migration(migrations.Migration):
                         to="tenants.apikey",
                     ),
                 ),
+                migrations.AlterModelOptions(name="apikey", options={"verbose_name": "API key"}),
             ]
         )
     ]

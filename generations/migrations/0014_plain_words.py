@@ -1,14 +1,126 @@
+"""Plain names, help texts and labels: a change of Django's state alone. No SQL: tables and columns stay."""
+
 from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    """Help texts and labels alone: no table changes."""
-
-    dependencies = [("generations", "0015_plain_names_of_statistics_and_workers")]
+    dependencies = [("generations", "0013_retention")]
 
     operations = [
         migrations.SeparateDatabaseAndState(
             state_operations=[
+                migrations.RenameField(model_name="delivery", old_name="turn", new_name="fencing_token"),
+                migrations.AlterField(
+                    model_name="delivery",
+                    name="fencing_token",
+                    field=models.PositiveIntegerField(db_column="turn", default=0, help_text="Grows with each claim."),
+                ),
+                migrations.RenameField(model_name="generation", old_name="tries", new_name="consecutive_failures"),
+                migrations.AlterField(
+                    model_name="generation",
+                    name="consecutive_failures",
+                    field=models.PositiveIntegerField(
+                        db_column="tries", default=0, help_text="Failed tries of the present step in a row."
+                    ),
+                ),
+                migrations.RenameField(model_name="generation", old_name="turn", new_name="fencing_token"),
+                migrations.AlterField(
+                    model_name="generation",
+                    name="fencing_token",
+                    field=models.PositiveIntegerField(
+                        db_column="turn",
+                        default=0,
+                        help_text="Grows with each claim: an outdated worker writes nothing.",
+                    ),
+                ),
+                migrations.AlterModelTable(name="tally", table="generations_tally"),
+                migrations.RenameModel(old_name="Tally", new_name="HourlyStatistics"),
+                migrations.AlterModelOptions(
+                    name="hourlystatistics", options={"verbose_name_plural": "hourly statistics"}
+                ),
+                migrations.AlterField(
+                    model_name="hourlystatistics",
+                    name="hour",
+                    field=models.DateTimeField(help_text="Start of the hour."),
+                ),
+                migrations.RenameField(model_name="hourlystatistics", old_name="took", new_name="duration_histogram"),
+                migrations.AlterField(
+                    model_name="hourlystatistics",
+                    name="duration_histogram",
+                    field=models.JSONField(
+                        db_column="took",
+                        default=list,
+                        help_text="Number of videos in each bucket of hourly_statistics.BUCKET_BOUNDS.",
+                    ),
+                ),
+                migrations.RenameField(model_name="storageuse", old_name="pictures", new_name="images"),
+                migrations.AlterField(
+                    model_name="storageuse",
+                    name="images",
+                    field=models.PositiveBigIntegerField(db_column="pictures", help_text="Bytes."),
+                ),
+                migrations.AlterModelTable(name="chore", table="generations_chore"),
+                migrations.RenameModel(old_name="Chore", new_name="MaintenanceCursor"),
+                migrations.AlterField(
+                    model_name="maintenancecursor",
+                    name="position",
+                    field=models.CharField(
+                        blank=True, help_text="Where the next run continues; empty: at the start.", max_length=1024
+                    ),
+                ),
+                migrations.AlterField(
+                    model_name="maintenancecursor",
+                    name="done_at",
+                    field=models.DateTimeField(help_text="When the job last reached the end.", null=True),
+                ),
+                migrations.RenameField(model_name="slot", old_name="rung_until", new_name="wake_up_until"),
+                migrations.AlterField(
+                    model_name="slot",
+                    name="wake_up_until",
+                    field=models.DateTimeField(
+                        db_column="rung_until",
+                        help_text="A wake-up is in the queue: no other one is needed before this time.",
+                    ),
+                ),
+                migrations.RenameField(model_name="worker", old_name="beat_at", new_name="heartbeat_at"),
+                migrations.AlterField(
+                    model_name="worker",
+                    name="heartbeat_at",
+                    field=models.DateTimeField(
+                        db_column="beat_at",
+                        help_text="When a worker run on this host last read the due rows.",
+                        null=True,
+                    ),
+                ),
+                migrations.AlterField(
+                    model_name="worker",
+                    name="started_at",
+                    field=models.DateTimeField(help_text="Start of the present processes.", null=True),
+                ),
+                migrations.AlterField(
+                    model_name="worker",
+                    name="restarts",
+                    field=models.PositiveIntegerField(
+                        default=0, help_text="Restarts by the supervisor since the host first ran."
+                    ),
+                ),
+                migrations.AlterField(
+                    model_name="pause",
+                    name="reason",
+                    field=models.TextField(help_text="The upstream's own message, if it sent one."),
+                ),
+                migrations.AlterField(
+                    model_name="pause",
+                    name="probes",
+                    field=models.PositiveIntegerField(
+                        default=0, help_text="Failed test submits since the pause began."
+                    ),
+                ),
+                migrations.AlterField(
+                    model_name="pause",
+                    name="probe_at",
+                    field=models.DateTimeField(help_text="When the next test submit may be sent."),
+                ),
                 migrations.AlterField(
                     model_name="delivery",
                     name="attempts",
@@ -231,6 +343,10 @@ class Migration(migrations.Migration):
                     field=models.DateTimeField(
                         help_text="The time of the first failure after the last success.", null=True
                     ),
+                ),
+                migrations.AlterModelOptions(
+                    name="pause",
+                    options={"verbose_name": "paused upstream", "verbose_name_plural": "upstream status"},
                 ),
             ]
         )
