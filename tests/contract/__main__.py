@@ -54,7 +54,8 @@ def main() -> int:
         finally:
             service.stop()
         failures += service.failures()
-    print("\n".join(failures), end="")
+    for failure in failures:
+        print(failure)
     if passed and not failures:
         return 0
     command = f"make contract SEED={options.seed} SECONDS={options.seconds}"

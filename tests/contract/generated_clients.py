@@ -21,6 +21,7 @@ PROGRAMS = stack.ROOT / "tests" / "sdk"
 NODE_MODULES = PROGRAMS / "node_modules"
 PYTHON = stack.ROOT / "var" / "contract" / "openapi-python-client" / "bin" / "python"
 IMAGE = stack.ROOT / "deploy" / "demo" / "lighthouse.jpg"
+MIN_NODE = (20, 19)  # of @hey-api/openapi-ts
 MAX_SECONDS = 300  # for one command; type checking is the longest
 
 
@@ -69,11 +70,14 @@ def run_python(service: Service, folder: Path) -> Iterator[tuple[str, dict[str, 
 
 def run_typescript(service: Service, folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Generate both TypeScript clients, check the types of their programs, and return the programs' outcomes."""
-    node = shutil.which("node")
+    node = find_node()
     if node is None or not (NODE_MODULES / "typescript").is_dir():
+        reason = (
+            f"node {MIN_NODE[0]}.{MIN_NODE[1]} or newer is missing, or the packages that npm installs into tests/sdk"
+        )
         if os.environ.get("CI"):
-            raise ClientError("node, or what npm installs into tests/sdk, is missing. Debian packages: nodejs npm.")
-        print("openapi-fetch, hey-api: skipped, since node or npm is missing")
+            raise ClientError(f"{reason}. Install node with npm, then run `make contract`.")
+        print(f"openapi-fetch, hey-api: skipped, since {reason}")
         return
     folder.mkdir()
     for source in [
@@ -90,6 +94,14 @@ def run_typescript(service: Service, folder: Path) -> Iterator[tuple[str, dict[s
     _run(commands / "tsc", "--project", folder, cwd=folder)
     for client, program in {"openapi-fetch": "openapi_fetch.js", "hey-api": "hey_api.js"}.items():
         yield client, _outcome(service, node, folder / "built" / program, cwd=folder)
+
+
+def find_node() -> str | None:
+    """Return the path of node, or None if there is none or only an older one."""
+    node = shutil.which("node")
+    version = _run(node, "--version", cwd=PROGRAMS) if node else "v0.0.0"
+    major, minor, _ = version.strip().removeprefix("v").split(".", 2)
+    return node if (int(major), int(minor)) >= MIN_NODE else None
 
 
 def _outcome(service: Service, *program: str | Path, cwd: Path, **env: str) -> dict[str, Any]:
