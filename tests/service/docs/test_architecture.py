@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[3]
+MAX_LINES = 250  # of a file of the product
 TEXT = (ROOT / "ARCHITECTURE.md").read_text()
 NAMES = sorted(set(re.findall(r"`([a-z_]+(?:\.[A-Za-z_]+)+)`", TEXT)))
 PATHS = sorted(set(re.findall(r"`(\w[\w/]*(?:/|\.py))`", TEXT)))
@@ -42,3 +43,10 @@ def test_a_path_in_the_architecture_exists(path: str) -> None:
 def test_names_and_paths_are_found() -> None:
     assert len(NAMES) > 40
     assert len(PATHS) > 10
+
+
+def test_a_file_is_short_enough_to_be_read_whole() -> None:
+    folders = ("deploy", "generations", "seedance_service", "tenants")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py") if "migrations" not in path.parts]
+    long = {path.name for path in files if path.read_text().count("\n") > MAX_LINES}
+    assert long == {"lifecycle.py"}
