@@ -13,7 +13,7 @@ from unfold.decorators import action, display
 
 from generations.admin import destinations
 from generations.models import WebhookEndpoint
-from generations.webhooks import endpoints, outbox
+from generations.webhooks import endpoints, outbox, signing_secrets
 from tenants import times
 from tenants.admin import action_page
 from tenants.admin.action_page import ActionPage, OneTimeSecret
@@ -71,9 +71,9 @@ class RotateSecretForm(ActionForm):
 
     overlap = HoursField(
         label="Overlap in hours",
-        initial=endpoints.DEFAULT_OVERLAP // timedelta(hours=1),
+        initial=signing_secrets.DEFAULT_OVERLAP // timedelta(hours=1),
         min_value=0,
-        max_value=endpoints.MAX_OVERLAP // timedelta(hours=1),
+        max_value=signing_secrets.MAX_OVERLAP // timedelta(hours=1),
         help_text="How long both secrets sign.",
     )
 

@@ -11,7 +11,7 @@ from generations.api.fields import Choice, JsonBoolean, JsonInteger, SingleLine,
 from generations.api.request_bodies import MAX_URL_CHARS, Strict
 from generations.models import Delivery, DeliveryAttempt, WebhookEndpoint
 from generations.webhooks import outbox
-from generations.webhooks.endpoints import DEFAULT_OVERLAP, MAX_OVERLAP
+from generations.webhooks.signing_secrets import DEFAULT_OVERLAP, MAX_OVERLAP
 from tenants import times
 
 MAX_OVERLAP_HOURS = MAX_OVERLAP.days * 24

@@ -29,7 +29,6 @@ log = structlog.stdlib.get_logger(__name__)
 MAX_ENDPOINTS = 20  # of a tenant in one mode: each endpoint multiplies the rows that a transition writes
 MAX_WAITING_TESTS = 10  # test events of one endpoint that are not sent yet
 MAX_DESCRIPTION_CHARS = 200  # the column's length
-DEFAULT_OVERLAP, MAX_OVERLAP = timedelta(hours=24), timedelta(days=7)  # while two secrets sign
 DISABLE_AFTER = timedelta(days=5)  # without a successful delivery
 SERVICE = "service"
 FAILED_REASON = "No delivery has succeeded for 5 days."
@@ -110,7 +109,7 @@ def delete(actor: Actor, endpoint: WebhookEndpoint) -> None:
 
 
 def rotate_secret(
-    actor: Actor, endpoint: WebhookEndpoint, overlap: timedelta = DEFAULT_OVERLAP
+    actor: Actor, endpoint: WebhookEndpoint, overlap: timedelta = signing_secrets.DEFAULT_OVERLAP
 ) -> tuple[str, datetime | None]:
     """Replace the endpoint's secret. Return the new secret, which is shown only now, and the end of the overlap.
 
@@ -122,7 +121,7 @@ def rotate_secret(
 
 
 def rotate_tenant_secret(
-    actor: Actor, tenant: Tenant, *, test: bool, overlap: timedelta = DEFAULT_OVERLAP
+    actor: Actor, tenant: Tenant, *, test: bool, overlap: timedelta = signing_secrets.DEFAULT_OVERLAP
 ) -> tuple[str, datetime | None]:
     """Replace the secret that signs deliveries to the own webhooks of generations. Return as `rotate_secret` does."""
     with transaction.atomic():
@@ -181,8 +180,8 @@ def _rotate(
     actor: Actor, action: str, tenant: Tenant, target: str, row: SigningSecret, overlap: timedelta
 ) -> tuple[str, datetime | None]:
     """Replace the row's secret and write the audit entry. Raise NotPossible if the overlap is out of bounds."""
-    if not timedelta(0) <= overlap <= MAX_OVERLAP:
-        raise NotPossible(reason=f"The overlap must be from 0 to {MAX_OVERLAP.days} days.")
+    if not timedelta(0) <= overlap <= signing_secrets.MAX_OVERLAP:
+        raise NotPossible(reason=f"The overlap must be from 0 to {signing_secrets.MAX_OVERLAP.days} days.")
     until = timezone.now() + overlap if overlap else None
     secret = signing_secrets.rotate(row, until)
     audit.record(actor, action, tenant, target, {"overlap_hours": overlap / timedelta(hours=1)})

@@ -7,7 +7,7 @@ secret only when it is created; the database stores the secret encrypted.
 import base64
 import secrets
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from django.db import transaction
@@ -19,6 +19,7 @@ from generations.webhooks import encryption
 
 log = structlog.stdlib.get_logger(__name__)
 
+DEFAULT_OVERLAP, MAX_OVERLAP = timedelta(hours=24), timedelta(days=7)  # while two secrets sign
 SECRET_BYTES = 32  # random bytes; the Standard Webhooks spec allows 24 to 64
 
 
