@@ -95,7 +95,7 @@ clean:  ## remove everything that was installed; var/ with all state stays
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed."; exit 1; }
 	@[ -w . ] || { echo "This folder cannot be written by $$(id -un), so nothing can be installed into .venv."; exit 1; }
 	@echo "Creating .venv ..."
-	@python3 -m venv .venv || { rm -rf .venv; echo "Python's venv is missing; on Debian: apt-get install python3-venv"; exit 1; }
+	@python3 deploy/install.py --create .venv
 
 .venv/run.stamp: requirements/run.txt | .venv/bin/python
 	@echo "Installing requirements/run.txt into .venv; the first time this takes a minute or two."

@@ -1,21 +1,28 @@
 """Install a lock file into this Python's environment and show the progress: `deploy/install.py requirements/run.txt`.
 
-It needs only the standard library. On a terminal the progress is one line; elsewhere a line is printed now and then.
+`deploy/install.py --create .venv` makes an empty environment. Both need only the standard library. On a terminal the
+progress is one line; elsewhere a line is printed now and then. Ctrl-C stops both.
 """
 
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 REDRAW_SECONDS = 0.2  # on a terminal
 LINE_SECONDS = 5.0  # elsewhere
+MAX_STOP_SECONDS = 5.0  # after which a child that Ctrl-C does not end is killed
+STOPPED = 128 + signal.SIGINT  # the exit code after Ctrl-C, as a shell reports it
 MAX_TAIL_LINES = 20  # of pip's output, printed if the installation fails
 PIP = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar=off", "--require-hashes"]
 
@@ -52,11 +59,13 @@ class Progress:
 
 def install(lock: Path) -> int:
     """Install what the lock file names, by its hashes. Return pip's exit code."""
-    progress = Progress(lock, Path(sysconfig.get_path("purelib")))
+    packages = Path(sysconfig.get_path("purelib"))
+    _forget_half_installed(packages)
+    progress = Progress(lock, packages)
     started = time.monotonic()
     command = [*PIP, "-r", str(lock)]
     env = {**os.environ, "PYTHONUNBUFFERED": "1"}  # or pip's lines come in blocks
-    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as pip:
+    with _child(command, env=env) as pip:
         assert pip.stdout
         reader = threading.Thread(target=progress.read, args=(pip.stdout,), daemon=True)
         reader.start()
@@ -66,6 +75,57 @@ def install(lock: Path) -> int:
     else:
         print("The installation failed. The end of pip's output:\n" + "".join(progress.tail), file=sys.stderr)
     return pip.returncode
+
+
+def _forget_half_installed(packages: Path) -> None:
+    """Let pip install those packages again at which an installation was interrupted: it writes RECORD last."""
+    if sys.prefix == sys.base_prefix:
+        return  # not an environment of our own; packages of a distribution have no RECORD
+    for metadata in packages.glob("*.dist-info"):
+        if not (metadata / "RECORD").exists():
+            shutil.rmtree(metadata)
+
+
+def create(folder: Path) -> int:
+    """Create an empty environment in the folder, or leave no folder. Return the exit code of Python's venv."""
+    is_complete = False
+    try:
+        with _child([sys.executable, "-m", "venv", "--clear", str(folder)]) as venv:
+            output, _ = venv.communicate()
+        is_complete = venv.returncode == 0
+    finally:
+        if not is_complete:
+            shutil.rmtree(folder, ignore_errors=True)
+    if not is_complete:
+        print(f"{output}Python's venv is missing; on Debian: apt-get install python3-venv", file=sys.stderr)
+    return venv.returncode
+
+
+@contextmanager
+def _child(command: list[str], env: dict[str, str] | None = None) -> Iterator["subprocess.Popen[str]"]:
+    """Start a child whose group does not get Ctrl-C, and which prints no traceback then. An exception here stops it."""
+    pipe = subprocess.PIPE
+    child = subprocess.Popen(
+        command, env=env, stdout=pipe, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True
+    )
+    with child:
+        try:
+            yield child
+        except BaseException:
+            _stop(child)
+            raise
+
+
+def _stop(child: "subprocess.Popen[str]") -> None:
+    """Stop the child's process group as Ctrl-C does, and kill what is left of the group."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not interrupt the cleaning
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGINT)
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(MAX_STOP_SECONDS)
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
 
 
 def _show(progress: Progress, reader: threading.Thread) -> None:
@@ -78,5 +138,15 @@ def _show(progress: Progress, reader: threading.Thread) -> None:
     print(begin, end="", flush=True)
 
 
+def main(arguments: list[str]) -> int:
+    """Create an environment or install a lock file. Return the exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return create(Path(arguments[1])) if arguments[0] == "--create" else install(Path(arguments[0]))
+    except KeyboardInterrupt:
+        print("\nStopping.", flush=True)
+        return STOPPED
+
+
 if __name__ == "__main__":
-    sys.exit(install(Path(sys.argv[1])))
+    sys.exit(main(sys.argv[1:]))
