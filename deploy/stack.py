@@ -212,7 +212,8 @@ def malloc_tunables() -> dict[str, str]:
 
 def web(port: int, static: Path, logs: Path, env: Mapping[str, str]) -> Process:
     """Start one web process, which also serves the files in `static`."""
-    command = [str(BIN / "granian"), "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
+    # As a module: the first line of .venv/bin/granian names the folder of its installation, which may have moved since.
+    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--workers", "1", "--blocking-threads", "32", "--http", "1", "--no-ws"]
     command += ["--respawn-failed-workers"]  # a worker that the kernel killed must not end the others
     command += ["--static-path-mount", str(static), "seedance_service.wsgi:application"]

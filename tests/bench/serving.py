@@ -69,7 +69,7 @@ class Site:
 
     @contextmanager
     def serving(self, application: str, path: str) -> Iterator[stack.Process]:
-        command = ["taskset", "-c", "0", str(stack.BIN / "granian"), "--interface", "wsgi", "--host", "127.0.0.1"]
+        command = ["taskset", "-c", "0", sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1"]
         command += ["--port", str(self.port), "--workers", "1", "--blocking-threads", "32", "--http", "1", "--no-ws"]
         process = stack.Process("web", [*command, application], {**self.env, **stack.malloc_tunables()}, self.folder)
         try:

@@ -40,6 +40,19 @@ def test_seaweedfs_gets_five_ports_whose_grpc_ports_are_free_too() -> None:
     assert all(stack.is_free(port + stack.GRPC_OFFSET) for port in ports)
 
 
+def test_no_program_of_the_stack_is_a_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first line of a script in .venv/bin names the folder of its installation: a moved checkout cannot run it."""
+    programs = list[str]()
+    monkeypatch.setattr(stack, "Process", lambda name, command, *rest: programs.append(command[0]))
+    env = {"VAR_DIR": str(tmp_path)}
+    stack.seaweedfs(tmp_path / "s3", tmp_path, [1, 2, 3, 4, 5], "key", "secret")
+    stack.sandbox(tmp_path, tmp_path, 6, 0, env)
+    stack.web(7, tmp_path, tmp_path, env)
+    stack.worker(tmp_path, env)
+    assert len(programs) == 4
+    assert [program for program in programs if Path(program).read_bytes()[:2] == b"#!"] == []
+
+
 def test_a_start_waits_for_the_processs_own_answer(tmp_path: Path) -> None:
     port = stack.free_port(9_000 + os.getpid() % 900)
     process = python(SERVER.format(port=port), tmp_path)

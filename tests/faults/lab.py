@@ -132,7 +132,7 @@ class Lab:
         if self.quick:
             self.env |= {"FAILPOINT": f"@{self.traps}", "FAILPOINT_LOG": str(self.log)}
         logs = self.folder / "log"
-        web = [str(stack.BIN / "granian"), "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
+        web = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
         web += ["--workers", "2", "--blocking-threads", "8", "--http", "1", "--no-ws", "--respawn-failed-workers"]
         web += ["--respawn-interval", "0.1", "seedance_service.wsgi:application"]
         farm = [sys.executable, "-m", "tests.faults.farm", str(WORKERS)]

@@ -96,7 +96,7 @@ class Site:
 
     def web(self, host: Host, port: int = 8000, name: str = "web") -> stack.Process:
         """Start a web process on the host."""
-        command = [str(stack.BIN / "granian"), "--interface", "wsgi", "--host", "0.0.0.0", "--port", str(port)]
+        command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "0.0.0.0", "--port", str(port)]
         command += ["--workers", "1", "--blocking-threads", "16", "--http", "1", "--no-ws"]
         return self._start(host, name, [*command, "seedance_service.wsgi:application"])
 
