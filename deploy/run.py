@@ -182,14 +182,26 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     except BlockingIOError:
-        if demo:
-            return _demo({**os.environ, **state.read()})
-        url = state.read().get("SEEDANCE_URL", "")
-        print(f"A `make run` is using {VAR} already ({url}); stop it first.", file=sys.stderr)
-        return 1
+        return run_beside(demo)
     stack.adopt_orphans()
     with lock:
         return _run(demo)
+
+
+def run_beside(demo: bool) -> int:
+    """Make the demo with the service that another `make run` has started or still starts. Return the exit code."""
+    try:
+        if demo:
+            starter = f"The `make run` that uses {VAR}"
+            waiting.until_service_works(lambda: state.read().get("SEEDANCE_URL", ""), starter)
+            return _demo({**os.environ, **state.read()})
+        url = state.read().get("SEEDANCE_URL", "")
+        print(f"A `make run` is using {VAR} already ({url}); stop it first.", file=sys.stderr)
+    except StackError as error:
+        print(error, file=sys.stderr)
+    except Stopped:
+        print("\nStopping.", flush=True)
+    return 1
 
 
 def _run(demo: bool) -> int:

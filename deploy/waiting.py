@@ -32,6 +32,20 @@ def until_worker_works(worker: Process, url: str) -> None:
     _wait(worker, lambda: _has_heartbeat(url), "does not work", READYZ_INTERVAL_SECONDS)
 
 
+def until_service_works(read_url: Callable[[], str], starter: str) -> None:
+    """Wait until the service that `starter` starts has a working worker. Raise StackError if that takes too long.
+
+    `read_url` returns its URL, or an empty text as long as nothing is known.
+    """
+    ends = time.monotonic() + MAX_START_SECONDS
+    while not ((url := read_url()) and _has_heartbeat(f"{url}/readyz")):
+        if time.monotonic() > ends:
+            raise StackError(
+                f"{starter} is still starting, or does not answer{f' at {url}' if url else ''}. Try later."
+            )
+        time.sleep(READYZ_INTERVAL_SECONDS)
+
+
 def _wait(process: Process, is_ready: Callable[[], bool], failure: str, interval: float) -> None:
     ends = time.monotonic() + MAX_START_SECONDS
     while time.monotonic() < ends:
@@ -52,7 +66,10 @@ def _has_heartbeat(url: str) -> bool:
             body = error.read()
     except OSError:
         return False
-    return bool(json.loads(body)["checks"]["worker"]["ok"])
+    try:
+        return bool(json.loads(body)["checks"]["worker"]["ok"])
+    except (ValueError, KeyError, TypeError):  # another program answers
+        return False
 
 
 def _answers(url: str) -> bool:
