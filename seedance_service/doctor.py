@@ -94,8 +94,7 @@ def _check_server() -> Finding:
         fix = "If web and worker run on more than one host, set DATABASE_URL to a PostgreSQL database."
         return Finding("database", OK if settings.DEBUG else WARNING, database.sentence, fix)
     if database.max_connections is not None and database.max_connections < MIN_CONNECTIONS:
-        fix = f"Set max_connections to {MIN_CONNECTIONS} or more: each thread of a web or worker process has a "
-        "connection."
+        fix = f"Set max_connections to {MIN_CONNECTIONS} or more: each thread of web and worker has a connection."
         return Finding("database", WARNING, database.sentence, fix)
     return Finding("database", OK, database.sentence)
 

@@ -79,7 +79,9 @@ class ImageText(serializers.Field[Any, Any, Any, Any]):
         if isinstance(data, mmap | memoryview):
             return data
         if not isinstance(data, str) or not data.strip():
-            raise serializers.ValidationError("This must be a string: a URL, Base64 or a data URI.", code="invalid")
+            raise serializers.ValidationError(
+                "This must be a URL, Base64 or a data URI as a string; in a form, it may be a file.", code="invalid"
+            )
         return data.strip()
 
     def to_representation(self, value: Any) -> Any:

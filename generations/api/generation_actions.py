@@ -20,7 +20,7 @@ from tenants.errors import NotPossible
 
 Status = Generation.Status
 REDIRECTED = OpenApiParameter("Location", str, OpenApiParameter.HEADER, response=[302], description="A signed URL.")
-TOO_LATE = "The generation is {status}: it can be cancelled only until it is sent upstream."
+TOO_LATE = "The generation is {status}. Only a generation that was not yet sent to the upstream can be cancelled."
 
 
 class Cancel(ApiView):

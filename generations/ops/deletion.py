@@ -29,8 +29,9 @@ def delete(generation: Generation) -> bool:
     if not lifecycle.delete(generation):
         generation.refresh_from_db(fields=["status", "deleted_at", "purged_at"])
         if generation.deleted_at is None:
+            status = generation.status
             raise NotPossible(
-                reason=f"The generation is {generation.status}. Cancel it, or wait until it has finished."
+                reason=f"The generation is {status}: wait until it has finished, or cancel it if it is queued."
             )
     return purge(generation)
 

@@ -132,8 +132,8 @@ ADVICE: dict[str, Advice] = {
     ),
     # Requests
     "invalid_request": Advice(
-        "Correct every field that `errors` names; the list is complete. An entry with an empty `field` is about the "
-        "whole request.",
+        "Correct every field that `errors` names. The list is complete, but for the image: it is checked when all "
+        "other fields are right. An entry with an empty `field` is about the whole request.",
         means="A field or a parameter has a value that is not allowed. Each entry of `errors` has the path of a "
         "`field` (such as `metadata.order`), a `detail` to read and a `code` of its own.",
     ),

@@ -26,7 +26,7 @@ class LedgerEntryAdmin(EntryTimeMixin, ModeMixin, LongListMixin, ReadOnlyMixin, 
     search_fields = ["generation_id"]  # makes Django show the search box; get_search_results does the search
     search_help_text = "Search by generation id, tenant name or key prefix."
     fields = [
-        *("time", "tenant", "key", "mode", "kind", "item", "seconds", "usd", "generation_id"),
+        *("time", "tenant", "api_key", "mode", "kind", "item", "seconds", "usd", "generation_id"),
         *("windows", "reason"),
     ]
 

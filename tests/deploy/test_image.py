@@ -91,7 +91,7 @@ print(has_pages_of_its_own(7), has_pages_of_its_own(20), os.environ["GLIBC_TUNAB
 @pytest.mark.parametrize(("environment", "last"), [({}, ""), ({"GLIBC_TUNABLES": "glibc.malloc.check=0"}, "check=0")])
 def test_a_web_process_gives_large_blocks_back_to_the_system(environment: Any, last: str, tmp_path: Path) -> None:
     (tmp_path / "malloc.py").write_text(MALLOC)
-    (tmp_path / "granian").write_text(f"#!/bin/sh\nexec {sys.executable} {tmp_path}/malloc.py\n")
+    (tmp_path / "granian").write_text(f"#!/bin/sh\nexec '{sys.executable}' '{tmp_path}/malloc.py'\n")
     (tmp_path / "granian").chmod(0o755)
     env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "VAR_DIR": str(tmp_path), **environment}
     seven, twenty, tunables = run("sh", str(DEPLOY / "entrypoint.sh"), "web", env=env).split()

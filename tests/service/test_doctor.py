@@ -16,6 +16,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from generations.bucket import objects
 from generations.models import Worker
 from generations.reports import worker_hosts
+from seedance_service import doctor
 from tests.support.upstream import Upstream, as_json, refusal
 
 pytestmark = pytest.mark.django_db
@@ -157,3 +158,9 @@ def test_a_missing_setting_is_reported(healthy: Upstream, settings: Any) -> None
     facts = " ".join(finding["fact"] for finding in findings_by_name()["settings"])
     assert "security.W018" in facts
     assert "generations.W002" in facts
+
+
+def test_a_fix_is_a_whole_sentence(healthy: Upstream, monkeypatch: Any) -> None:
+    monkeypatch.setattr(doctor, "MIN_CONNECTIONS", 10**6)
+    fixes = [finding.get("mend", "") for findings in findings_by_name().values() for finding in findings]
+    assert all(fix == "" or fix.endswith((".", "`", ")")) for fix in fixes), fixes

@@ -31,9 +31,10 @@ def test_no_list_reads_every_row_for_its_filters(admin_client: Client, model: st
 
 def test_the_list_is_filtered(admin_client: Client, alice: Caller, bob: Caller) -> None:
     old, _ = put_in(alice, "running")
-    Generation.objects.filter(pk=old.pk).update(submitted_at=timezone.now() - timedelta(hours=2))
+    later = timezone.now() + timedelta(hours=1)
+    Generation.objects.filter(pk=old.pk).update(submitted_at=timezone.now() - timedelta(hours=2), due_at=later)
     retrying, _ = put_in(bob, "copying")
-    Generation.objects.filter(pk=retrying.pk).update(consecutive_failures=2)
+    Generation.objects.filter(pk=retrying.pk).update(consecutive_failures=2, due_at=later)
     failed, _ = put_in(bob, "failed")
     waiting = make_generation(bob)
     ids = {name: str(g.pk) for name, g in {"old": old, "retrying": retrying, "failed": failed, "due": waiting}.items()}
