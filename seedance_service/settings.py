@@ -172,14 +172,15 @@ def broker(url: str) -> dict[str, Any]:
         case "orm":
             return {"orm": "default"}
         case "redis" | "rediss":
-            return {"redis": url}
+            return {"broker_class": "generations.brokers.redis_server.BoundedRedis", "redis": url}
         case "sqs":
             # The bucket's keys where they are set, or else boto3's own chain. An idle worker waits at SQS for a
             # wake-up: without the wait it would ask, and pay, a dozen times a second.
             keys = {"aws_access_key_id": AWS_ACCESS_KEY_ID, "aws_secret_access_key": AWS_SECRET_ACCESS_KEY}
             keys = {name: value for name, value in keys.items() if value}
             sqs = {"aws_region": parts.hostname, "receive_message_wait_time_seconds": SQS_WAIT, **keys}
-            return {"name": unquote(parts.path.strip("/")), "sqs": sqs}
+            name = unquote(parts.path.strip("/"))
+            return {"broker_class": "generations.brokers.sqs.BoundedSqs", "name": name, "sqs": sqs}
     raise ImproperlyConfigured(f"BROKER_URL is {url!r}; it takes orm, redis://… or sqs://REGION/QUEUE.")
 
 

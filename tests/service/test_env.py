@@ -77,10 +77,14 @@ def test_a_database_url_is_postgresql_or_sqlite(monkeypatch: Any) -> None:
     ("url", "options"),
     [
         ("orm", {"orm": "default"}),
-        ("redis://host:6379/0", {"redis": "redis://host:6379/0"}),
+        (
+            "redis://host:6379/0",
+            {"broker_class": "generations.brokers.redis_server.BoundedRedis", "redis": "redis://host:6379/0"},
+        ),
         (
             "sqs://eu-west-1/wake-ups",
             {
+                "broker_class": "generations.brokers.sqs.BoundedSqs",
                 "name": "wake-ups",
                 "sqs": {
                     "aws_region": "eu-west-1",
