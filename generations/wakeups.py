@@ -95,9 +95,9 @@ class Coalescer:
 
 
 class Sender:
-    """Send wake-ups to a broker in a thread, so that nobody waits for a broker that is slow, silent or away.
+    """Send wake-ups to a broker in a thread, so that no request waits for a broker that is slow, silent or away.
 
-    One is sent at a time. All that are asked for meanwhile are sent as one.
+    One is sent at a time. All that are asked for during that are sent as one.
     """
 
     def __init__(self) -> None:

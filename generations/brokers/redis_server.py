@@ -14,6 +14,9 @@ CONNECT_SECONDS, ANSWER_SECONDS = 1.0, 2.5  # an idle worker waits for a message
 class BoundedRedis(Redis):  # type: ignore[misc]  # django-q2 has no types
     """A broker whose silent server is an error after ANSWER_SECONDS. Options in BROKER_URL go before these limits."""
 
+    def set_stat(self, key: str, value: str, timeout: int) -> None:
+        """Store no statistics of a cluster: nothing reads them, and in an outage each would be an error in the log."""
+
     @staticmethod
     def get_connection(list_key: str | None = None) -> Any:  # noqa: ARG004  django-q2 passes it
         """Return a client, which connects at its first use."""

@@ -69,7 +69,7 @@ class DirectRuns:
 
 
 def does_broker_answer() -> bool:
-    """Return whether the broker answers within BROKER_SECONDS, whatever the client of the broker does meanwhile."""
+    """Return whether the broker answers within BROKER_SECONDS, however long its client would wait."""
     answers = threading.Event()
 
     def ask() -> None:

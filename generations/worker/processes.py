@@ -15,7 +15,7 @@ def die_with_parent() -> None:
 
 
 class StopSignal:
-    """A pipe by which a supervisor tells all processes below its own, also grandchildren, that they are to stop.
+    """A pipe by which a supervisor asks all processes below its own, also grandchildren, to stop.
 
     A signal would not reach them: django-q2's processes have handlers of their own. The end of the supervisor, however
     it comes, says the same as `send`.
@@ -31,7 +31,7 @@ class StopSignal:
         return {"env": {**os.environ, self.VARIABLE: str(self._read)}, "pass_fds": [self._read]}
 
     def send(self) -> None:
-        """Tell every process that has inherited the pipe to stop."""
+        """Ask every process that has inherited the pipe to stop."""
         if self._write >= 0:
             os.close(self._write)
             self._write = -1

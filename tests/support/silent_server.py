@@ -20,7 +20,7 @@ class SilentServer:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for connection in self._connections:
-            connection.close()  # whoever waits for an answer gets an error now
+            connection.close()  # a client that waits for an answer gets an error now
 
     def _accept(self) -> None:
         """Accept connections until the server is closed."""
