@@ -1,156 +1,106 @@
-"""The bytes of the documentation are made once in a process, and are sent as each caller takes them."""
+"""Test that the README, the runbook, the guide and the tables of docs/ say what the code says."""
 
-import gzip
-import threading
-from collections.abc import Iterator
+import ast
+import re
 from pathlib import Path
-from typing import Any
 
 import pytest
-from drf_spectacular.generators import SchemaGenerator
+from django.core.management import get_commands, load_command_class
 
-from seedance_service.docs import pages, reference
-from seedance_service.docs.documents import accepts_gzip
-from seedance_service.docs.openapi import document
-from tests.http_client import Client
+from seedance_service import env
+from seedance_service.docs import tables
 
-pytestmark = pytest.mark.one_database
-COMMITTED = Path(__file__).parents[3] / "openapi.json"
-ADDRESSES = ["/openapi.json", "/llms.txt", "/docs", "/docs.md", "/docs/errors", "/docs/errors.md"]
-ADDRESSES += ["/docs/errors/limit_reached", "/docs/errors/limit_reached.md"]
-each = pytest.mark.parametrize("path", ADDRESSES)
-MADE_ONCE = (document._schema, document._as_json, reference.text)
-MADE_ONCE += (pages._html, pages._markdown, pages._swagger, pages._openapi, pages._llms)
-
-
-@pytest.fixture
-def _nothing_is_made() -> Iterator[None]:
-    for made in MADE_ONCE:
-        made.cache_clear()
-    yield
-    for made in MADE_ONCE:
-        made.cache_clear()
+ROOT = Path(__file__).parents[3]
+README = (ROOT / "README.md").read_text()
+RUNBOOK = (ROOT / "deploy" / "RUNBOOK.md").read_text()
+PROMISES = (ROOT / "tests" / "PROMISES.md").read_text()
+GUIDE = [path.read_text() for path in sorted((ROOT / "seedance_service" / "docs" / "guide").glob("*.md"))]
+DEVELOPMENT = (ROOT / "docs" / "DEVELOPMENT.md").read_text()
+DOCUMENTS = ["README.md", "ARCHITECTURE.md", "deploy/RUNBOOK.md", "docs/DEVELOPMENT.md"]
+DOCUMENTS += [f"docs/{name}" for name in tables.TABLES]
+SETTINGS = sorted(env.documented)
+TEXTS = "\n".join([README, RUNBOOK, DEVELOPMENT, *GUIDE, *(render() for render in tables.TABLES.values())])
 
 
-def get(path: str, **headers: str) -> Any:
-    return Client().get(path, headers=headers)
+def variables_of(path: str) -> set[str]:
+    """Return the first argument of each call of a reader of `env` in a file."""
+    names = set()
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name("env")), args=[ast.Constant(str(name)), *_]):
+                names.add(name)
+    return names
 
 
-def test_the_served_document_is_the_committed_one() -> None:
-    assert get("/openapi.json").content == COMMITTED.read_bytes()
+def sections_of(document: Path) -> set[str]:
+    """Return the anchors of a Markdown file's headings, as GitHub forms them."""
+    titles = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-@pytest.mark.usefixtures("_nothing_is_made")
-def test_the_document_is_made_once_whoever_asks_and_however_many_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """drf-spectacular keeps what it makes in its classes: two threads in it fail."""
-    made: list[int] = []
-    inside = threading.Lock()
-    real: Any = SchemaGenerator.get_schema
-
-    def get_schema(self: Any, *args: Any, **options: Any) -> Any:
-        assert inside.acquire(blocking=False), "two threads make the document"
-        try:
-            made.append(1)
-            return real(self, *args, **options)
-        finally:
-            inside.release()
-
-    monkeypatch.setattr(SchemaGenerator, "get_schema", get_schema)
-    statuses: list[int] = []
-    asked = [*ADDRESSES[:1] * 4, *ADDRESSES[2:4] * 2]
-    threads = [threading.Thread(target=lambda path=path: statuses.append(get(path).status_code)) for path in asked]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert statuses == [200] * len(asked)
-    assert made == [1]
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 170
 
 
-@each
-@pytest.mark.usefixtures("_nothing_is_made")
-def test_no_page_is_made_twice(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = get(path)
-
-    def fails(*args: Any, **options: Any) -> Any:
-        raise AssertionError("made again")
-
-    for where, name in ((pages.MARKDOWN, "render"), (pages, "render_to_string"), (SchemaGenerator, "get_schema")):
-        monkeypatch.setattr(where, name, fails)
-    again = get(path)
-    assert (again.status_code, again.content) == (200, first.content)
+def test_every_setting_that_is_read_is_in_the_table_of_settings() -> None:
+    read = variables_of("seedance_service/operator_settings.py") | variables_of("seedance_service/settings.py")
+    assert len(read) > 50
+    assert read == set(SETTINGS)
+    for name in read:
+        assert f"\n| `{name}` |" in tables.settings()
 
 
-@each
-def test_whoever_has_a_document_is_told_so(path: str) -> None:
-    answer = get(path)
-    for method in ("get", "head"):
-        unchanged = getattr(Client(), method)(path, headers={"If-None-Match": answer["ETag"]})
-        assert (unchanged.status_code, unchanged.content, unchanged["ETag"]) == (304, b"", answer["ETag"])
-        assert unchanged["Vary"] == answer["Vary"]
-        assert "Content-Length" not in unchanged
-    assert get(path, **{"If-None-Match": f'W/{answer["ETag"]}, "other"'}).status_code == 304
-    assert get(path, **{"If-None-Match": '"other"'}).content == answer.content
-    assert answer["Cache-Control"] == "no-cache"
+@pytest.mark.parametrize("variable", env.documented.values(), ids=lambda variable: str(variable.name))
+def test_every_setting_has_a_help_text_of_whole_sentences(variable: env.Variable) -> None:
+    assert len(variable.help) > 10
+    assert variable.help.endswith(".")
 
 
-@each
-def test_a_document_is_compressed_for_those_who_take_it(path: str) -> None:
-    plain, compressed = get(path), get(path, **{"Accept-Encoding": "br, gzip"})
-    assert "Content-Encoding" not in plain
-    assert compressed["Content-Encoding"] == "gzip"
-    assert gzip.decompress(compressed.content) == plain.content
-    assert len(compressed.content) < len(plain.content)
-    assert compressed["ETag"] != plain["ETag"], "two forms of the bytes never share a strong tag"
-    assert "Accept-Encoding" in plain["Vary"]
-    assert compressed["Vary"] == plain["Vary"]
-    assert compressed["Content-Length"] == str(len(compressed.content))
+@pytest.mark.parametrize("name", tables.TABLES)
+def test_a_committed_table_is_what_the_code_says(name: str) -> None:
+    assert (ROOT / "docs" / name).read_text() == tables.TABLES[name](), "run `make docs`"
+
+
+def test_every_variable_of_the_procfile_is_a_documented_setting() -> None:
+    procfile = (ROOT / "deploy" / "Procfile").read_text()
+    assert {*re.findall(r"\$\{([A-Z_]+)", procfile)} - {"GLIBC_TUNABLES"} <= set(SETTINGS)
 
 
 @pytest.mark.parametrize(
-    ("header", "is_accepted"),
-    [
-        ("", False),
-        ("gzip", True),
-        ("GZip", True),
-        ("br, gzip;q=0.5", True),
-        ("gzip ; q=1.0", True),
-        ("gzip;q=0", False),
-        ("gzip; q=0.000", False),
-        ("gzip;q=0.001", True),
-        ("*", True),
-        ("*;q=0", False),
-        ("*, gzip;q=0", False),
-        ("identity", False),
-        ("notgzip", False),
-        (",;=", False),
-    ],
+    "name", re.findall(r"^#? ?([A-Z0-9_]+)=", (ROOT / "deploy/env.example").read_text(), re.MULTILINE)
 )
-def test_gzip_is_sent_to_those_alone_who_accept_it(header: str, is_accepted: bool) -> None:
-    assert accepts_gzip(header) == is_accepted
+def test_every_setting_of_the_example_is_one_that_is_read(name: str) -> None:
+    assert name.removesuffix("_FILE") in SETTINGS
 
 
-@pytest.mark.parametrize(
-    ("accept", "kind"),
-    [
-        ("*/*", "application/vnd.oai.openapi+json"),
-        ("application/json", "application/json"),
-        ("text/html, application/json;q=0.9, */*;q=0.1", "application/json"),
-        ("application/vnd.oai.openapi+json", "application/vnd.oai.openapi+json"),
-    ],
-)
-def test_the_media_type_is_the_one_that_is_preferred(accept: str, kind: str) -> None:
-    answer = get("/openapi.json", Accept=accept)
-    assert (answer["Content-Type"], answer["Vary"]) == (kind, "Accept, Accept-Encoding")
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"manage\.py ([a-z]\w+)", TEXTS))))
+def test_every_command_that_is_named_exists(name: str) -> None:
+    assert load_command_class(get_commands()[name], name)
 
 
-@each
-def test_a_query_changes_nothing(path: str) -> None:
-    assert get(f"{path}?lang=de&version=2&format=yaml").content == get(path).content
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"`make ([a-z]+)", TEXTS))))
+def test_every_make_target_that_is_named_exists(name: str) -> None:
+    assert re.search(rf"^{name}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
 
-@each
-def test_no_session_and_no_cookie_is_needed(path: str, django_assert_num_queries: Any, db: None) -> None:
-    with django_assert_num_queries(0):
-        answer = Client(HTTP_COOKIE="sessionid=x; __Host-sessionid=x").get(path)
-    assert (answer.status_code, answer.cookies) == (200, {})
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_link_to_a_file_or_a_section_leads_somewhere(document: str) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", (ROOT / document).read_text()):
+        file, _, section = link.partition("#")
+        if "://" in link or link.startswith("/"):
+            continue
+        target = (ROOT / document).parent / file if file else ROOT / document
+        assert target.exists(), link
+        assert not section or section in sections_of(target), link
+
+
+def test_the_locks_name_no_place_to_download_from() -> None:
+    for lock in ("requirements/run.txt", "requirements/dev.txt", "tests/contract/openapi-python-client.txt"):
+        assert "://" not in (ROOT / lock).read_text()
+    assert '"resolved"' not in (ROOT / "tests" / "sdk" / "package-lock.json").read_text()
+
+
+@pytest.mark.parametrize("reference", sorted(set(re.findall(r"`([\w/]*test_\w+\.py(?:::\w+)?)`", PROMISES))))
+def test_each_test_that_a_promise_refers_to_exists(reference: str) -> None:
+    file, _, test = reference.partition("::")
+    assert f"def {test}" in (ROOT / "tests" / file).read_text()
