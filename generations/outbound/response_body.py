@@ -15,7 +15,7 @@ from generations.outbound.errors import BodyUndecodable, FetchTooLarge, Outbound
 from generations.outbound.transport import Response
 
 PIECE_BYTES = 64 * 1024  # the most that is unpacked at once
-MAX_COMPRESSIONS = 2  # of one body, one inside the other: more serve nobody but an attacker
+MAX_COMPRESSIONS = 2  # of one body, one inside the other: more would serve an attacker only
 GZIP, DEFLATE = ("gzip", "x-gzip"), "deflate"
 GZIP_START = b"\x1f\x8b"
 ZLIB_WINDOW, GZIP_WINDOW, RAW_WINDOW = 15, 31, -15  # zlib's `wbits` of a zlib, a gzip and a headless stream
@@ -26,7 +26,7 @@ UNREADABLE = set(
 
 
 def read(response: Response, limit: int) -> bytes:
-    """Return the whole body, unpacked. Raise FetchTooLarge or FetchFailed; `received` of either tells what had come."""
+    """Return the whole body, unpacked. Raise FetchTooLarge or FetchFailed; `received` of either is what had come."""
     received = io.BytesIO()  # not a list of chunks: the peer decides how small they are
     try:
         for chunk in _bounded(response.chunks, limit):

@@ -134,7 +134,7 @@ WHOLE = {
     "as binary": (200, {"Content-Type": "binary/octet-stream"}, mp4()),
     "without a type": raw(LENGTH, mp4()),
     "an encoding that is none": (200, {"Content-Encoding": ""}, mp4()),
-    "an encoding that a store kept": (200, {"Content-Encoding": "aws-chunked"}, mp4()),
+    "an encoding that a store keeps": (200, {"Content-Encoding": "aws-chunked"}, mp4()),
     "compressed": (200, {"Content-Encoding": "gzip"}, gzip.compress(mp4())),
     "with a box behind it": (200, {}, mp4() + b"\0\0\0\x10free" + bytes(8)),
 }
