@@ -102,7 +102,7 @@ def test_a_refusal_of_the_upstream_is_reported_in_its_own_words(healthy: Upstrea
 def test_an_unreachable_upstream_is_reported(healthy: Upstream, settings: Any) -> None:
     settings.NOVITA_BASE_URL = "http://127.0.0.1:9"
     level, fact, fix = finding_of("upstream")
-    assert (level, fact) == ("wrong", "the poll failed: ConnectError")
+    assert (level, fact) == ("wrong", "the poll failed: the server refused the connection")
     assert "NOVITA_BASE_URL" in fix
 
 
