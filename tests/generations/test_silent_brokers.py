@@ -9,8 +9,7 @@ import redis
 from botocore.exceptions import BotoCoreError
 from django_q.conf import Conf
 
-from generations import wakeups
-from generations.brokers import redis_server, sqs
+from generations import redis_broker, sqs, wakeups
 from generations.models import Slot
 from generations.worker import direct_runs
 from seedance_service import settings as service_settings
@@ -26,21 +25,26 @@ def silent() -> Iterator[SilentServer]:
         wakeups._sender.finish()
 
 
-def use(monkeypatch: Any, url: str) -> None:
+def use(monkeypatch: Any, settings: Any, url: str) -> None:
     """Use the broker of that BROKER_URL, as a process does that was started with it."""
     options = service_settings.broker(url)
     monkeypatch.setattr(Conf, "ORM", None)
     monkeypatch.setattr(Conf, "BROKER_CLASS", options["broker_class"])
     monkeypatch.setattr(Conf, "REDIS", options.get("redis", {}))
     monkeypatch.setattr(Conf, "SQS", options.get("sqs"))
+    settings.Q_CLUSTER = {**settings.Q_CLUSTER, **options}
     monkeypatch.setattr(wakeups, "_sender", wakeups.Sender())
 
 
 @pytest.fixture(params=["redis", "sqs"])
-def silent_broker(request: Any, silent: SilentServer, monkeypatch: Any) -> SilentServer:
+def silent_broker(request: Any, silent: SilentServer, monkeypatch: Any, settings: Any) -> SilentServer:
     """Use a broker of each kind that never answers."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", f"http://127.0.0.1:{silent.port}")
-    use(monkeypatch, f"redis://127.0.0.1:{silent.port}/0" if request.param == "redis" else "sqs://eu-west-1/wake-ups")
+    use(
+        monkeypatch,
+        settings,
+        f"redis://127.0.0.1:{silent.port}/0" if request.param == "redis" else "sqs://eu-west-1/wake-ups",
+    )
     return silent
 
 
@@ -56,24 +60,24 @@ def test_creates_are_answered_while_the_broker_says_nothing(
     assert [thread.name for thread in threading.enumerate()].count("broker") <= 1
 
 
-def test_no_client_of_a_broker_waits_without_limit(monkeypatch: Any, silent: SilentServer) -> None:
+def test_no_client_of_a_broker_waits_without_limit(monkeypatch: Any, settings: Any, silent: SilentServer) -> None:
     """The limits are shorter here, so that the test is; the client has no others."""
-    monkeypatch.setattr(redis_server, "ANSWER_SECONDS", 0.05)
-    use(monkeypatch, f"redis://127.0.0.1:{silent.port}/0")
+    monkeypatch.setattr(redis_broker, "ANSWER_SECONDS", 0.05)
+    use(monkeypatch, settings, f"redis://127.0.0.1:{silent.port}/0")
     with pytest.raises(redis.TimeoutError):
         wakeups.check_broker()
     monkeypatch.setattr(sqs, "LIMITS", sqs.LIMITS.merge(sqs.Config(read_timeout=0.05)))
     monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", f"http://127.0.0.1:{silent.port}")
-    use(monkeypatch, "sqs://eu-west-1/wake-ups")
+    use(monkeypatch, settings, "sqs://eu-west-1/wake-ups")
     with pytest.raises(BotoCoreError):
         wakeups.check_broker()
 
 
-def test_an_option_of_the_url_goes_before_the_limit(monkeypatch: Any) -> None:
-    use(monkeypatch, "redis://127.0.0.1:1/0?socket_timeout=60")
-    pool = redis_server.BoundedRedis("x").connection.connection_pool
+def test_an_option_of_the_url_goes_before_the_limit(monkeypatch: Any, settings: Any) -> None:
+    use(monkeypatch, settings, "redis://127.0.0.1:1/0?socket_timeout=60")
+    pool = redis_broker.BoundedRedis("x").connection.connection_pool
     assert pool.connection_kwargs["socket_timeout"] == 60
-    assert pool.connection_kwargs["socket_connect_timeout"] == redis_server.CONNECT_SECONDS
+    assert pool.connection_kwargs["socket_connect_timeout"] == redis_broker.CONNECT_SECONDS
 
 
 @pytest.mark.django_db(transaction=True)
