@@ -4,6 +4,8 @@
 class OutboundError(Exception):
     """An HTTP exchange failed, or was refused."""
 
+    received: bytes = b""  # of a body that was to be read whole: what had come, as it came
+
 
 class FetchRefused(OutboundError):
     """The URL, or the address behind it, may not be fetched."""
@@ -19,3 +21,7 @@ class FetchFailed(OutboundError):
     def __init__(self, reason: str, *, is_unsent: bool = False) -> None:
         super().__init__(reason)
         self.is_unsent = is_unsent
+
+
+class BodyUndecodable(FetchFailed):
+    """The body's compression is not read here, or is not what the body's bytes are."""
