@@ -13,10 +13,10 @@ from generations.foreign_text import clean
 from generations.outbound import http_dates
 from generations.upstream.errors import AccountError, UpstreamError, WrongTask
 from generations.upstream.novita import task_ids
-from generations.upstream.novita.json_bodies import Body, decode
+from generations.upstream.novita.json_bodies import decode
 from generations.upstream.outcomes import (
-    CreateFailed,
     Created,
+    CreateFailed,
     Failed,
     InDoubt,
     NotCreated,
@@ -77,7 +77,7 @@ class Answer:
 
     status: int
     headers: Mapping[str, str]
-    content: bytes  # unpacked; empty if it was too long
+    content: bytes  # unpacked, if that is possible
 
 
 def parse_submit(answer: Answer) -> SubmitOutcome:

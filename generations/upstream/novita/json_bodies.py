@@ -1,6 +1,7 @@
 """Decode the JSON of an answer, and notice names that stand twice in one object: a parser drops one of them unseen."""
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,13 +21,12 @@ class Body:
         self.pairs += pairs
         value = dict(pairs)
         if len(value) < len(pairs):
-            names = [name for name, _ in pairs]
-            self.repeated_names += [name for name in value if names.count(name) > 1]
+            self.repeated_names += [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
         return value
 
 
 def decode(content: bytes) -> Body:
-    """Return the content's JSON object, in any of the encodings of Unicode. Its `fields` are empty for anything else."""
+    """Return the content's JSON object, in any encoding of Unicode. Its `fields` are empty for anything else."""
     body = Body()
     try:
         value = json.loads(content, object_pairs_hook=body.collect)

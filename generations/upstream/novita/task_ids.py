@@ -10,7 +10,9 @@ MAX_CHARS = 200  # of an id; the column's
 MAX_SEARCHED_CHARS = 64 * 1024
 # In text that is no JSON: `task_id=…` in a URL, or `"task_id": "…"` in JSON that was cut off behind it. A value without
 # its end, which may be cut off itself, does not count.
-IN_TEXT = re.compile(r"""task[_-]?id["']?\s*[:=]\s*(?:"([^"\\]{1,200})"|'([^'\\]{1,200})'|([\w.:~-]{1,200})(?=[^\w.:~-]))""", re.I)
+IN_TEXT = re.compile(
+    r"""task[_-]?id["']?\s*[:=]\s*(?:"([^"\\]{1,200})"|'([^'\\]{1,200})'|([\w.:~-]{1,200})(?=[^\w.:~-]))""", re.I
+)
 NAMES = ("taskid", "upstreamid")
 
 
