@@ -44,6 +44,7 @@ FAIL_IN_DOUBT_AFTER = timedelta(hours=24)  # the time that operators have to fin
 MAX_CREATE_RETRIES = 3  # after answers that name the task as not created
 NOT_CREATED = "The upstream did not take the generation. It is sent again later."
 CREATE_FAILED = f"The upstream could not create the task, and not at {MAX_CREATE_RETRIES} more tries either."
+ANSWER_LOST = "The upstream's answer was lost, or not understood: it may or may not have accepted the generation."
 TASK_TAKEN = "The upstream named a task that belongs to another generation."
 TASK_SHARED = "The upstream named this generation's task for another one too. The service's operators look into it."
 
@@ -91,6 +92,10 @@ class InputDeleted(Exception):
 
 class TaskTaken(Exception):
     """The upstream's task belongs to another generation already."""
+
+    def __init__(self, upstream_id: str) -> None:
+        super().__init__(upstream_id)
+        self.upstream_id = upstream_id
 
 
 def prepare_inserts(generation: Generation, charges: Sequence[Charge]) -> list[Statement]:
@@ -212,7 +217,7 @@ def mark_running(generation: Generation, attempt: Attempt, upstream_id: str, sec
     except IntegrityError as error:
         if _find_owner(generation, upstream_id) is None:
             raise
-        raise TaskTaken from error
+        raise TaskTaken(upstream_id) from error
     log.error(
         "a task is paid for, and its generation is over", upstream_id=upstream_id, **_build_log_fields(generation)
     )

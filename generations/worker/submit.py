@@ -29,7 +29,7 @@ from generations.upstream.novita import client as novita
 from generations.worker import backoff
 from tenants.db.operations import release_connection
 
-ANSWER_LOST = "The upstream's answer was lost, or not understood: it may or may not have accepted the generation."
+QUEUED = [Generation.Status.QUEUED]
 LARGE_BYTES = 4 * 1024**2  # of images; a submit's body takes some six times as much memory while it is built
 
 log = structlog.stdlib.get_logger(__name__)
@@ -89,8 +89,7 @@ def _retry_storage(generation: Generation, error: StorageError) -> None:
     """
     if _is_past_deadline(generation):
         message = "The service could not read the input image for too long: the bucket does not answer."
-        sources = [Generation.Status.QUEUED]
-        lifecycle.fail(generation, "storage_unavailable", message, detail=str(error), sources=sources)
+        lifecycle.fail(generation, "storage_unavailable", message, detail=str(error), sources=QUEUED)
     else:
         backoff.retry_later(generation, "the bucket does not answer", str(error))
 
@@ -107,8 +106,7 @@ def fail_if_overdue(generation: Generation, reason: str = "submits are paused") 
     if not _is_past_deadline(generation):
         return False
     message = "The upstream could not be reached, or accepted nothing, for too long."
-    sources = [Generation.Status.QUEUED]
-    return lifecycle.fail(generation, "upstream_unavailable", message, detail=reason, sources=sources)
+    return lifecycle.fail(generation, "upstream_unavailable", message, detail=reason, sources=QUEUED)
 
 
 def _is_past_deadline(generation: Generation) -> bool:
@@ -199,10 +197,8 @@ def _apply_outcome(generation: Generation, attempt: Attempt, outcome: outcomes.S
     log.info("answer", attempt=attempt.number, generation=str(generation.pk), said=repr(outcome))
     try:
         _record_with_retry(lambda: _record(generation, attempt, outcome))
-    except lifecycle.TaskTaken:
-        assert isinstance(outcome, outcomes.Created)
-        taken = outcome.upstream_id
-        _record_with_retry(lambda: lifecycle.mark_task_taken(generation, attempt, taken))
+    except lifecycle.TaskTaken as error:
+        _record_with_retry(lambda: lifecycle.mark_task_taken(generation, attempt, error.upstream_id))
         outcome = outcomes.InDoubt(lifecycle.TASK_TAKEN)
     match outcome:
         case outcomes.Created() | outcomes.Refused(affects_all=False):
@@ -228,19 +224,16 @@ def _record(generation: Generation, attempt: Attempt, outcome: outcomes.SubmitOu
         case outcomes.CreateFailed(reason, answer):
             seconds = backoff.retry_interval(generation)
             lifecycle.mark_create_failed(generation, attempt, reason, seconds, answer=answer)
-        case outcomes.Refused(reason, message, is_about_content=is_about_content, answer=answer):
-            lifecycle.mark_refused(
-                generation, attempt, reason, message, is_about_content=is_about_content, answer=answer
-            )
-        case outcomes.InDoubt(reason, upstream_id, answer):
-            lifecycle.mark_in_doubt(
-                generation, ANSWER_LOST, attempt, detail=reason, upstream_id=upstream_id, answer=answer
-            )
+        case outcomes.Refused(reason, message, is_about_content=about):
+            lifecycle.mark_refused(generation, attempt, reason, message, is_about_content=about, answer=outcome.answer)
+        case outcomes.InDoubt(detail):
+            facts = {"detail": detail, "upstream_id": outcome.upstream_id, "answer": outcome.answer}
+            lifecycle.mark_in_doubt(generation, lifecycle.ANSWER_LOST, attempt, **facts)
         case _:
             assert_never(outcome)
 
 
-def _record_with_retry(record: Callable[[], object]) -> None:
+def _record_with_retry(record: Callable[[], object]) -> object:
     """Call `record`, and retry each second for RECORD_ANSWER_SECONDS while the database is away.
 
     Waiting pays: an answer that is not recorded leaves its generation in doubt.
@@ -248,8 +241,7 @@ def _record_with_retry(record: Callable[[], object]) -> None:
     ends = time.monotonic() + leases.RECORD_ANSWER_SECONDS
     while True:
         try:
-            record()
-            return
+            return record()
         except (OperationalError, InterfaceError):
             if time.monotonic() > ends:
                 raise
