@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from threading import BoundedSemaphore
 from typing import Any, assert_never
 
@@ -198,7 +199,7 @@ def _apply_outcome(generation: Generation, attempt: Attempt, outcome: outcomes.S
     try:
         _record_with_retry(lambda: _record(generation, attempt, outcome))
     except lifecycle.TaskTaken as error:
-        _record_with_retry(lambda: lifecycle.mark_task_taken(generation, attempt, error.upstream_id))
+        _record_with_retry(partial(lifecycle.mark_task_taken, generation, attempt, error.upstream_id))
         outcome = outcomes.InDoubt(lifecycle.TASK_TAKEN)
     match outcome:
         case outcomes.Created() | outcomes.Refused(affects_all=False):
@@ -234,10 +235,7 @@ def _record(generation: Generation, attempt: Attempt, outcome: outcomes.SubmitOu
 
 
 def _record_with_retry(record: Callable[[], object]) -> object:
-    """Call `record`, and retry each second for RECORD_ANSWER_SECONDS while the database is away.
-
-    Waiting pays: an answer that is not recorded leaves its generation in doubt.
-    """
+    """Call `record`, and retry each second while the database is away: without a record the submit is in doubt."""
     ends = time.monotonic() + leases.RECORD_ANSWER_SECONDS
     while True:
         try:
