@@ -15,6 +15,8 @@ for name in (
     "DEBUG",
 ):
     os.environ.pop(name, None)
+for name in [name for name in os.environ if name.startswith(("AWS_", "S3_"))]:  # the developer's own credentials too
+    os.environ.pop(name)
 os.environ.update(
     SECRET_KEY="tests",
     DATABASE_URL=os.environ.get("TEST_DATABASE_URL", "sqlite:///tests.sqlite3"),
