@@ -131,7 +131,7 @@ def _admit(
 ) -> list[LimitUsage]:
     """Admit the generation: row, hold and counters are committed together, or nothing is.
 
-    If an input image was deleted since it was stored, store it again and try again. Raise ChangedConcurrently in the end.
+    If an input image was deleted since it was stored, store it again and try again. At last raise ChangedConcurrently.
     """
     for _ in range(MAX_TRIES):
         try:
