@@ -9,14 +9,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 
 from generations import leases, lifecycle
 from generations.bucket import object_keys, objects
 from generations.bucket.errors import StorageError
 from generations.media import videos
+from generations.media.mp4 import BadVideo
 from generations.models import Generation
-from generations.outbound import fetch
+from generations.outbound import addresses, fetch
 from generations.telemetry.failpoints import failpoint
 
 MAX_VIDEO_BYTES = 2 * 1024**3  # a 1080p video of 10 s has about 20 MB
@@ -38,7 +38,7 @@ def run(generation: Generation, video_url: str) -> lifecycle.StoredVideo:
     _delete_older(generation)
     try:
         return _copy(lease, video_url, key, poster_key)
-    except (videos.BadVideo, LeaseLost):
+    except (BadVideo, LeaseLost):
         with suppress(StorageError):  # then the next copy deletes them
             objects.delete(key)
             objects.delete(poster_key)
@@ -48,17 +48,32 @@ def run(generation: Generation, video_url: str) -> lifecycle.StoredVideo:
 def _copy(lease: "CopyLease", video_url: str, key: str, poster_key: str) -> lifecycle.StoredVideo:
     """Download the video into the bucket, verify it there, and store its poster."""
     with (
-        fetch.open_url(video_url, limit=MAX_VIDEO_BYTES, deadline=leases.DOWNLOAD_SECONDS) as download,
+        fetch.open_url(
+            video_url,
+            limit=MAX_VIDEO_BYTES,
+            deadline=leases.DOWNLOAD_SECONDS,
+            admitted=addresses.for_videos(),
+        ) as download,
         _with_length(lease, download) as (chunks, length),
     ):
         sent = HashedChunks(_with_failpoint(lease.guard(chunks)))
         objects.put_stream(key, iter(sent), length, "video/mp4")
     failpoint("copy_stored")
-    facts = asdict(_verify(lease, key, sent))
-    objects.put(poster_key, facts.pop("poster"), "image/jpeg")
+    video = _verify(lease, key, sent)
+    objects.put(poster_key, video.poster, "image/jpeg")
     lease.renew()
     failpoint("copy_verified")
-    return lifecycle.StoredVideo(key=key, size=sent.size, sha256=sent.sha256, poster_key=poster_key, **facts)
+    return lifecycle.StoredVideo(
+        key=key,
+        size=sent.size,
+        sha256=sent.sha256,
+        codec=video.codec,
+        width=video.width,
+        height=video.height,
+        fps=video.fps,
+        duration=video.duration,
+        poster_key=poster_key,
+    )
 
 
 @contextmanager
@@ -84,7 +99,7 @@ def _verify(lease: "CopyLease", key: str, sent: "HashedChunks") -> videos.Video:
         file.writelines(stored)
         file.flush()
         if (stored.size, stored.sha256) != (sent.size, sent.sha256):
-            raise videos.BadVideo(f"The bucket holds {stored.size} bytes that differ from the {sent.size} bytes sent.")
+            raise BadVideo(f"The bucket holds {stored.size} bytes that differ from the {sent.size} bytes sent.")
         return videos.inspect(file.name)
 
 
