@@ -1,6 +1,7 @@
 """Usage: counts, seconds of video and USD of a tenant's generations, by day, key or resolution."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -16,7 +17,7 @@ from tenants.models import Tenant
 
 Status = Generation.Status
 # The counts of an answer, and the statuses that each counts.
-COUNTED = {
+COUNTED: dict[str, Sequence[str]] = {
     "accepted": Status.values,
     "succeeded": [Status.SUCCEEDED],
     "failed": [Status.FAILED],

@@ -24,9 +24,7 @@ PACKAGES = ("django", "djangorestframework", "django-q2", "granian", "psycopg", 
 
 parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
 parser.add_argument("--rows", type=int, default=1_000_000, help="the most generations of the growth")
-parser.add_argument(
-    "--only", action="append", help="web, beside, memory, growth, claims, worker or copies; nothing is written"
-)
+parser.add_argument("--only", action="append", help="a part, such as web; nothing is written")
 
 
 def main() -> int:

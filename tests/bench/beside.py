@@ -1,4 +1,4 @@
-"""What one caller's readers of a page cost others' reads: 16 connections that read, alone and beside 16 of the page's."""
+"""What one caller's readers of a page cost others' reads: 16 connections of reads, alone and beside 16 of the page."""
 
 import tempfile
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from tests.bench import load
 from tests.bench.serving import ROUNDS, Site, body
 from tests.bench.table import Line
 
-PAGES = ("/openapi.json", "/docs", "/docs/errors", "/llms.txt", "/v1/usage", "/v1/limits", "/v1/webhook-endpoints")
+PAGES = ("/openapi.json", "/docs", "/docs/errors", "/llms.txt", "/v1/usage", "/v1/limits")
 MOST = 2.0  # times as long
 
 
