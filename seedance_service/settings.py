@@ -1,4 +1,4 @@
-"""Configure Django and its libraries. What an operator may change is read in operator_settings.py."""
+"""Configure Django and its libraries. What an operator may change: operator_settings.py and bucket_settings.py."""
 
 import os
 import sys
@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 
+from seedance_service.bucket_settings import *  # each of these names is a setting
 from seedance_service.operator_settings import *  # each of these names is a setting
 
 INSTALLED_APPS = [
@@ -182,14 +183,11 @@ def broker(url: str) -> dict[str, Any]:
         case "orm":
             return {"orm": "default"}
         case "redis" | "rediss":
-            return {"redis": url}
+            return {"broker_class": "generations.redis_broker.BoundedRedis", "redis": url}
         case "sqs":
-            # The bucket's keys where they are set, or else boto3's own chain. An idle worker waits at SQS for a
-            # wake-up: without the wait it would ask, and pay, a dozen times a second.
-            keys = {"aws_access_key_id": AWS_ACCESS_KEY_ID, "aws_secret_access_key": AWS_SECRET_ACCESS_KEY}
-            keys = {name: value for name, value in keys.items() if value}
-            sqs = {"aws_region": parts.hostname, "receive_message_wait_time_seconds": SQS_WAIT, **keys}
-            return {"name": unquote(parts.path.strip("/")), "sqs": sqs}
+            # An idle worker waits at SQS for a wake-up: without the wait it would ask, and pay, a dozen times a second.
+            sqs = {"aws_region": parts.hostname, "receive_message_wait_time_seconds": SQS_WAIT}
+            return {"name": unquote(parts.path.strip("/")), "broker_class": "generations.sqs.SqsBroker", "sqs": sqs}
     raise ImproperlyConfigured(f"BROKER_URL is {url!r}; it takes orm, redis://… or sqs://REGION/QUEUE.")
 
 
@@ -210,9 +208,6 @@ Q_CLUSTER = {
     **broker(BROKER_URL),
 }
 
-# The log never holds these values.
-SECRETS_OF_OURS = [SECRET_KEY, *SECRET_KEY_FALLBACKS, METRICS_TOKEN]
-SECRETS_OF_OTHERS = [NOVITA_API_KEY, SANDBOX_API_KEY, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY]
 AUTO_LOG_FORMAT = "console" if sys.stderr.isatty() else "json"
 LOGGING = {
     "version": 1,
@@ -221,7 +216,6 @@ LOGGING = {
         "line": {
             "()": "seedance_service.logs.RedactingFormatter",
             "style": AUTO_LOG_FORMAT if LOG_FORMAT == "auto" else LOG_FORMAT,
-            "secrets": [*SECRETS_OF_OURS, *SECRETS_OF_OTHERS],
         }
     },
     "handlers": {"stderr": {"class": "seedance_service.logs.StreamHandler", "formatter": "line"}},

@@ -148,6 +148,8 @@ COMMANDS = {
     "generate": "IMAGE --aspect-ratio --camera-fixed --duration --key --last-image --output --poster --prompt "
     "--resolution --seed --url -o",
     "ledger": "ACTION --json",
+    "migrate": "APP_LABEL MIGRATION_NAME --check --database --fake --fake-initial --no-input --noinput --plan --prune "
+    "--run-syncdb",
     "prune": "--dry-run --json",
     "reseal": "",
     "second_factor": "",
@@ -163,7 +165,7 @@ COMMANDS = {
     "tenant revoke": "PREFIX --json --reason",
     "tenant roll": "PREFIX --json --overlap --reason",
     "tenant suspend": "NAME --json --reason",
-    "worker": "",
+    "worker": "--once",
     "write_docs": "",
 }
 OF_EVERY_COMMAND = {
