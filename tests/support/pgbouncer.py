@@ -46,7 +46,7 @@ def running(server: str, folder: Path) -> Iterator[str]:
         folder.chmod(0o777)
         for parent in folder.parents[:3]:
             parent.chmod(parent.stat().st_mode | 0o055)
-        command[1:1] = ["-u", "nobody"]
+        command[1:1] = ["-u", "postgres"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     url = parts._replace(netloc=f"{parts.username}@127.0.0.1:{own_port}").geturl()
     try:
