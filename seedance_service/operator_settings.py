@@ -52,7 +52,8 @@ VAR_DIR = env.folder(
 DATABASE: dict[str, Any] = env.database(
     "DATABASE_URL",
     f"sqlite:///{quote(str(VAR_DIR / 'db.sqlite3'))}",
-    help="`postgres://USER:PASSWORD@HOST:5432/NAME` or `sqlite:////PATH`.",
+    help="`postgres://USER:PASSWORD@HOST:5432/NAME` or `sqlite:////PATH`. Escape special characters in the password, "
+    "such as `%2F` for `/`. A socket's folder may be the host: `%2Fvar%2Frun%2Fpostgresql`.",
     default_label="SQLite in `VAR_DIR`",
 )
 PREPARED_STATEMENTS = env.flag(
