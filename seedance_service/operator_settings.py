@@ -100,7 +100,13 @@ PRICES = env.text(
 
 FETCH_ALLOW_HOSTS = env.hosts(
     "FETCH_ALLOW_HOSTS",
-    help="Private places that the service may fetch from, also over http: `host`, `host:port` or `network/bits`.",
+    help="Private places that callers' URLs of images and webhooks may lead to, also over http: `host`, `host:port` or "
+    "`network/bits`. The service's own upstream and bucket need no entry.",
+)
+VIDEO_ALLOW_HOSTS = env.hosts(
+    "VIDEO_ALLOW_HOSTS",
+    help="Private places, beside those, that the upstream's videos may be copied from. `NOVITA_BASE_URL`, "
+    "`SANDBOX_BASE_URL` and `S3_ENDPOINT_URL` need no entry. No caller's URL may lead there.",
 )
 
 # Retention
@@ -141,8 +147,9 @@ WAITERS = env.integer(  # fewer than the 32 threads of a web process: other requ
     "database connection. Further requests are answered at once.",
 )
 PROXY_HOPS = env.integer(
-    "PROXY_HOPS", 0, maximum=10, help="Your own proxies before the web process, whose `X-Forwarded-For` is believed."
+    "PROXY_HOPS", 0, maximum=10, help="Your own proxies before the web process, whose `PROXY_HEADER` is believed."
 )
+PROXY_HEADER = env.text("PROXY_HEADER", "X-Forwarded-For", help="Where your proxies write the address that they saw.")
 env.document("PORT", default="8000", accepts="1 to 65535", help="Port of the web process; the Procfile reads it.")
 env.document("WEB_WORKERS", default="2", accepts="number", help="Web processes of a host; the Procfile reads it.")
 
