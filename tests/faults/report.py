@@ -2,11 +2,13 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from generations.telemetry.failpoints import NAMES
-from tests.faults.lab import LIMITED_TO, UPSTREAM_KEY, Lab
+from tests.faults.lab import ACCESS_KEY, LIMITED_TO, SUBMIT_DEADLINE, UPSTREAM_KEY, Lab
 from tests.faults.upstream import SECRET, sha256_of
 
 NEXT = {
@@ -21,6 +23,8 @@ NEXT = {
 }
 # Failures that may happen here: the upstream said so, or the policy of a tenant, or an operator.
 REASONS = {"upstream_failed", "upstream_refused", "submit_unconfirmed", "not_submitted"}
+# Failures by a deadline.
+DEADLINES = {"upstream_unavailable", "upstream_gave_no_result", "copy_failed", "storage_unavailable"}
 
 
 @dataclass
@@ -155,6 +159,12 @@ def promises(lab: Lab) -> list[Promise]:
             "generations",
             [f"{row}: {row.error_code}" for row in finished if row.error_code and row.error_code not in REASONS],
         ),
+        Promise(
+            "G25 no deadline counts an outage",
+            len(_outlived(lab, rows.values())),
+            "outages outlived",
+            [f"{row}: {row.error_code}" for row in finished if row.error_code in DEADLINES],
+        ),
         Promise("every failpoint was hit", sum(hits.values()), "hits", [name for name in NAMES if not hits[name]]),
     ]
 
@@ -183,6 +193,9 @@ def text(lab: Lab, promises: list[Promise]) -> str:
         "  upstream: " + _counted(lab.upstream.faults),
         "  S3: " + _counted(lab.proxy.counts),
         f"  {lab.database.name}: " + _counted(lab.database.faults),
+        f"  the broker, {lab.broker.name}: " + _counted(lab.broker.faults),
+        "  credentials: " + _counted(lab.agent.faults),
+        "  skipped: " + ("; ".join(filter(None, [*lab.skipped, lab.broker.skipped])) or "none"),
         "  clusters started again by their supervisor: " + str(sum(Worker.objects.values_list("restarts", flat=True))),
         "",
         f"Failpoints: {len([name for name in NAMES if hits[name]])} of {len(NAMES)} hit, {sum(hits.values())} times "
@@ -194,6 +207,17 @@ def text(lab: Lab, promises: list[Promise]) -> str:
         *[f"  VIOLATION {promise.name}: {violation}" for promise in promises for violation in promise.broken[:10]],
     ]
     return "\n".join(lines)
+
+
+def _outlived(lab: Lab, rows: Iterable[Any]) -> list[Any]:
+    """Return the generations that were in the queue for longer than SUBMIT_DEADLINE of an outage, once for each."""
+    least = timedelta(seconds=SUBMIT_DEADLINE)
+    return [
+        row
+        for row in rows
+        for began, ended in lab.long_outages
+        if row.submitted_at and min(row.submitted_at, ended) - max(row.created_at, began) > least
+    ]
 
 
 def _undelivered(lab: Lab, ends: list[Any]) -> list[str]:
@@ -228,8 +252,8 @@ def _bucket(lab: Lab, known: set[str]) -> tuple[dict[str, str], int]:
     """Return the SHA-256 of every stored video, not read by the proxy, and the number of stray objects."""
     import boto3
 
-    access, secret = lab.env["AWS_ACCESS_KEY_ID"], lab.env["AWS_SECRET_ACCESS_KEY"]
-    facts = {"aws_access_key_id": access, "aws_secret_access_key": secret, "region_name": "us-east-1"}
+    facts = {"aws_access_key_id": ACCESS_KEY, "aws_secret_access_key": lab.secrets["S3's secret"]}
+    facts |= {"region_name": "us-east-1"}
     s3 = boto3.client("s3", endpoint_url=lab.s3_url, **facts)
     found, strays = {}, 0
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket="lab", Prefix="videos/"):
@@ -247,7 +271,7 @@ def _leaks(lab: Lab) -> tuple[int, list[str]]:
 
     secrets = {"the upstream's key": UPSTREAM_KEY, "the upstream's signature": SECRET, "ours": "X-Amz-Signature="}
     secrets |= {f"{name}'s key": key for name, key in lab.keys.items()}
-    secrets |= {"S3's secret": lab.env["AWS_SECRET_ACCESS_KEY"], "SECRET_KEY": lab.env["SECRET_KEY"]}
+    secrets |= lab.secrets
     texts = {file.name: file.read_text(errors="replace") for file in (lab.folder / "log").glob("*.log*")}
     texts["the queue"] = "".join(str(task.task) for task in OrmQ.objects.all())
     texts["failed tasks"] = "".join(str(task.result) for task in Failure.objects.all())
