@@ -30,7 +30,9 @@ class Attempt(models.Model):
     number = models.PositiveIntegerField()
     started_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True)
-    outcome = models.CharField(max_length=20, blank=True, help_text="created, not_created, refused or in_doubt.")
+    outcome = models.CharField(
+        max_length=20, blank=True, help_text="created, not_created, not_sent, refused or in_doubt."
+    )
     detail = models.TextField(blank=True)
 
     class Meta:

@@ -19,3 +19,7 @@ class FetchFailed(OutboundError):
     def __init__(self, reason: str, *, is_unsent: bool = False) -> None:
         super().__init__(reason)
         self.is_unsent = is_unsent
+
+
+class FetchNotServed(FetchFailed):
+    """The server answers that it does not serve this URL: HTTP 401, 403, 404 or 410."""

@@ -2,11 +2,11 @@
 
 import time
 
-from generations import lifecycle
+from generations import deadlines, lifecycle
 from generations.bucket.errors import StorageError
 from generations.media.videos import BadVideo
 from generations.models import Generation
-from generations.outbound.errors import OutboundError
+from generations.outbound.errors import FetchNotServed, FetchRefused, OutboundError
 from generations.telemetry import metrics, tracing
 from generations.upstream import outcomes
 from generations.upstream.errors import UpstreamError
@@ -18,12 +18,12 @@ def copy_again(generation: Generation) -> None:
     try:
         outcome = upstream_task.read(generation)
     except UpstreamError as error:
-        _copy_later(generation, str(error))
+        backoff.retry_later(generation, str(error), is_outage=True)
         return
     if isinstance(outcome, outcomes.Rendered):
         copy_video(generation, outcome.video_url)
     else:
-        _copy_later(generation, f"the upstream no longer has the video: {outcome}")
+        _count_refusal(generation, f"the upstream no longer has the video: {outcome}")
 
 
 def copy_video(generation: Generation, video_url: str) -> None:
@@ -36,8 +36,10 @@ def copy_video(generation: Generation, video_url: str) -> None:
         with tracing.start_generation_span("copy", generation) as span:
             video = video_transfer.run(generation, video_url)
             span.set_attributes(bytes=video.size)
-    except (StorageError, BadVideo, OutboundError) as error:
-        _copy_later(generation, f"{type(error).__name__}: {error}")
+    except (BadVideo, FetchRefused, FetchNotServed) as error:
+        _count_refusal(generation, f"{type(error).__name__}: {error}")
+    except (StorageError, OutboundError) as error:
+        backoff.retry_later(generation, f"{type(error).__name__}: {error}", is_outage=True)
     except video_transfer.LeaseLost:
         return
     else:
@@ -47,9 +49,9 @@ def copy_video(generation: Generation, video_url: str) -> None:
         lifecycle.mark_succeeded(generation, video)
 
 
-def _copy_later(generation: Generation, reason: str) -> None:
-    """Reschedule the copy, or fail the generation after GIVE_UP_AFTER."""
-    if backoff.task_age(generation) > backoff.GIVE_UP_AFTER:
+def _count_refusal(generation: Generation, reason: str) -> None:
+    """Reschedule the copy of a video that is not there, or fail the generation if that was said for too long."""
+    if deadlines.is_result_overdue(generation) and generation.consecutive_failures + 1 >= backoff.MIN_COPIES:
         lifecycle.fail(generation, "copy_failed", f"The video could not be stored within a day: {reason}")
     else:
         backoff.retry_later(generation, reason)

@@ -5,7 +5,7 @@ from typing import Any, assert_never
 
 from django.utils import timezone
 
-from generations import lifecycle
+from generations import deadlines, lifecycle
 from generations.models import Generation
 from generations.telemetry import metrics
 from generations.telemetry.failpoints import failpoint
@@ -30,7 +30,8 @@ def poll(generation: Generation, reschedule: Reschedule = lifecycle.reschedule, 
     try:
         outcome = upstream_task.read(generation)
     except UpstreamError as error:
-        _poll_later(generation, lifecycle.reschedule, str(error))
+        interval = backoff.poll_interval(backoff.task_age(generation))
+        lifecycle.reschedule(generation, interval, error=str(error), is_outage=True)
         return
     failpoint("poll_answered")
     if not isinstance(outcome, outcomes.Rendering) and (missing := generation.get_deferred_fields()):
@@ -48,10 +49,11 @@ def poll(generation: Generation, reschedule: Reschedule = lifecycle.reschedule, 
             assert_never(outcome)
 
 
-def _poll_later(generation: Generation, reschedule: Reschedule, error: str = "", **columns: Any) -> None:
-    """Reschedule the generation for its next poll, or fail it after GIVE_UP_AFTER."""
-    age = backoff.task_age(generation)
-    if age > backoff.GIVE_UP_AFTER:
+def _poll_later(generation: Generation, reschedule: Reschedule, **columns: Any) -> None:
+    """Reschedule a generation that is still rendering, or fail it if the upstream has said so for too long."""
+    if generation.outage_since or deadlines.stopped_time(generation):
+        reschedule = lifecycle.reschedule  # which ends the outage
+    elif deadlines.is_result_overdue(generation):
         lifecycle.fail(generation, "upstream_gave_no_result", "The upstream gave no result within a day.")
-    else:
-        reschedule(generation, backoff.poll_interval(age), error=error, **columns)
+        return
+    reschedule(generation, backoff.poll_interval(backoff.task_age(generation)), **columns)
