@@ -1,15 +1,13 @@
 """The deadlines of a generation: what each one counts, and what stops its clock.
 
-| status | measured from | counts | does not count | then |
-|---|---|---|---|---|
-| queued | its own first refused submit | time in which submits went out, and its own were refused | pauses of submits, \
-ordered or not; a suspension; an outage of the bucket; the wait for a place in the queue | `upstream_unavailable` |
-| in_doubt | its submit | all time but pauses in which the upstream refused or did not answer | these pauses | \
-`submit_unconfirmed` |
-| running | its submit, or the operator who found the task | time in which the upstream answered, and had no video | \
-an outage of the upstream; a stop of the workers | `upstream_gave_no_result` |
-| copying | the same | time in which the upstream, or its file host, said that there is no video | an outage of \
-either, or of the bucket | `copy_failed` |
+queued    From its own first refused submit. Counts the time in which submits went out. Then `upstream_unavailable`.
+          Does not count: pauses of submits, ordered or not; a suspension; an outage of the bucket; the wait in line.
+in_doubt  From its submit. Then `submit_unconfirmed`.
+          Does not count: pauses of submits in which the upstream refused our account, or did not answer.
+running   From its submit, or from the operator who found the task. Counts the time in which the upstream answered, and
+          had no video. Then `upstream_gave_no_result`. Does not count: an outage of the upstream; a stop of the workers.
+copying   From the same time. Counts the time in which the upstream, or its file host, said that there is no video. Then
+          `copy_failed`. Does not count: an outage of either, or of the bucket; a stop of the workers.
 
 Two columns hold what does not count: `outage_since`, while it lasts, and `outage_time`, what has ended. An error alone
 ends nothing: a generation fails by a deadline only on an answer that counts.

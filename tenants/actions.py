@@ -124,7 +124,7 @@ def roll_key(actor: Actor, key: ApiKey, overlap: timedelta) -> tuple[key_format.
             raise NotPossible(reason=f"{old.prefix} is revoked. Create a new key instead.")
         now, expires_at = timezone.now(), old.expires_at
         ends = min(filter(None, [expires_at, now + overlap]))
-        save_changes(actor, "roll key", old.tenant, old.prefix, old, {"expires_at": ends})
+        save_changes(actor.without_form(), "roll key", old.tenant, old.prefix, old, {"expires_at": ends})
         facts: dict[str, Any] = {"label": old.label, "scopes": old.scopes, "test": old.test, "limits": old.limits}
         new = create_key(actor, old.tenant, expires_at=expires_at, **facts)
         carry_over.carry_to_key(old, ApiKey.objects.get(prefix=new.prefix), now)

@@ -63,3 +63,7 @@ class NotPossible(Refusal):
     """{reason}"""
 
     code = "not_possible"
+
+
+class DoneBefore(Exception):
+    """The panel's form was sent before, and has acted."""

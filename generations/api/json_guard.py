@@ -12,7 +12,7 @@ from rest_framework.exceptions import ParseError
 
 MAX_BYTES_BETWEEN_STRINGS = 64 * 1024  # a create has two hundred
 MAX_QUOTES = 10_000  # escaped quotes too: a prompt may be 2000 of them
-MAX_NAME_BYTES = 1000
+MAX_NAME_BYTES = 10_000  # as written: an escape takes six of them
 LONG_STRING_BYTES = 64 * 1024  # a longer string is an image, which is ASCII, or is too long for its field
 NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
 NON_ASCII_ESCAPE = re.compile(rb"\\u(?!00[0-7])")  # some encoders write the `+` of Base64 as an escape, within ASCII

@@ -68,7 +68,8 @@ class Create(serializers.Serializer[Any]):
         raise NotImplementedError
 
 
-@extend_schema_field({"$ref": "#/components/schemas/NovitaCreateExtra"})
+# Not `oneOf`: as `extra` may be any value, null fits the schema of the object too.
+@extend_schema_field({"anyOf": [{"$ref": "#/components/schemas/NovitaCreateExtra"}]})
 class Extra(serializers.JSONField):
     """Novita's `extra`: any value. Only the URL of its webhook is read."""
 

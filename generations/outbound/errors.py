@@ -4,6 +4,8 @@
 class OutboundError(Exception):
     """An HTTP exchange failed, or was refused."""
 
+    received: bytes = b""  # of a body that was to be read whole: what had come, as it came
+
 
 class FetchRefused(OutboundError):
     """The URL, or the address behind it, may not be fetched."""
@@ -23,3 +25,7 @@ class FetchFailed(OutboundError):
 
 class FetchNotServed(FetchFailed):
     """The server answers that it does not serve this URL: HTTP 401, 403, 404 or 410."""
+
+
+class BodyUndecodable(FetchFailed):
+    """The body's compression is not read here, or is not what the body's bytes are."""

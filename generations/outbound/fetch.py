@@ -14,7 +14,7 @@ from functools import partial
 import httpx
 from django.conf import settings
 
-from generations.outbound import addresses, http_dates, transport
+from generations.outbound import addresses, http_dates, response_body, transport
 from generations.outbound.errors import FetchFailed, FetchNotServed, FetchTooLarge
 
 MAX_REDIRECTS = 3
@@ -23,7 +23,7 @@ NOT_SERVED = (401, 403, 404, 410)
 MAX_HEAD_BYTES = 32 * 1024  # of an answer to a post; h11 limits one head, but not the number of 1xx answers before it
 MAX_SILENCE_SECONDS = 20.0  # without a byte
 MAX_RETRY_AFTER_SECONDS = 86400.0
-# A compressed body could be a bomb; images and videos gain nothing from compression.
+# Images and videos gain nothing from compression. A store that keeps them compressed sends them so all the same.
 HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
 
 _resolver = ThreadPoolExecutor(32, thread_name_prefix="resolver")
@@ -42,9 +42,9 @@ class Answer:
 
 @dataclass(frozen=True)
 class Download:
-    """The body of an answer, which is read while it arrives."""
+    """The body of an answer, which is read and unpacked while it arrives."""
 
-    length: int | None  # bytes, if the server states them
+    length: int | None  # bytes, if the server states them and the body is not compressed
     chunks: Iterator[bytes]  # may raise FetchFailed or FetchTooLarge
 
 
@@ -58,7 +58,7 @@ def read(url: str, *, limit: int, deadline: float) -> bytes:
 
 @contextmanager
 def open_url(url: str, *, limit: int, deadline: float) -> Iterator[Download]:
-    """Yield the body as a stream of at most `limit` bytes. The whole exchange ends within `deadline` seconds.
+    """Yield the unpacked body, a stream of at most `limit` bytes. The whole exchange ends within `deadline` seconds.
 
     Raise FetchRefused, FetchFailed or FetchTooLarge.
     """
@@ -103,22 +103,12 @@ def _redirect_target(url: httpx.URL, response: transport.Response) -> httpx.URL:
 
 
 def _download(response: transport.Response, limit: int) -> Download:
-    """Return the body of the answer. Raise FetchFailed if it is compressed, FetchTooLarge if its length says so."""
-    if response.headers.get("Content-Encoding", "").lower() not in ("", "identity"):
-        raise FetchFailed("the body is compressed, although no compression was accepted")
-    chunked = "Transfer-Encoding" in response.headers  # then a Content-Length has no meaning: RFC 9112, 6.3
-    stated = "" if chunked else response.headers.get("Content-Length", "")
+    """Return the body of the answer. Raise BodyUndecodable, or FetchTooLarge if its length says so."""
+    chunks = response_body.stream(response, limit)
+    # Beside chunks a Content-Length has no meaning: RFC 9112, 6.3. Of a compressed body it is not the length sought.
+    is_other = "Transfer-Encoding" in response.headers or response_body.compressions(response.headers)
+    stated = "" if is_other else response.headers.get("Content-Length", "")
     length = int(stated) if stated.isascii() and stated.isdecimal() else None
     if length is not None and length > limit:
         raise FetchTooLarge(f"more than {limit} bytes")
-    return Download(length, _bounded(response.chunks, limit))
-
-
-def _bounded(chunks: Iterator[bytes], limit: int) -> Iterator[bytes]:
-    """Yield the chunks. Raise FetchTooLarge once they exceed `limit` bytes."""
-    received = 0
-    for chunk in chunks:
-        received += len(chunk)
-        if received > limit:
-            raise FetchTooLarge(f"more than {limit} bytes")
-        yield chunk
+    return Download(length, chunks)

@@ -12,8 +12,9 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import certifi
 import httpcore
@@ -44,12 +45,18 @@ FOREIGN_ERRORS = (
 Resolve = Callable[[str, int, float], str]  # from host, port and timeout in seconds to the address to connect to
 
 
-class Response(NamedTuple):
+@dataclass
+class Response:
     """The head of an answer, and its body while it arrives."""
 
     status: int
     headers: httpx.Headers
-    chunks: Iterator[bytes]  # of the body; may raise FetchFailed
+    chunks: Iterator[bytes]  # of the body, as it comes; may raise FetchFailed
+    is_discarded: bool = False
+
+    def discard(self) -> None:
+        """Let no later exchange use this answer's connection: what came on it is not to be trusted."""
+        self.is_discarded = True
 
 
 class Budget:
@@ -197,11 +204,12 @@ def exchange(
         response = connection.send(budget, method, path, headers, content)
     except FOREIGN_ERRORS as error:
         raise _translate(error) from error
+    answer = Response(response.status, httpx.Headers(response.headers), _read_chunks(response))
     try:
-        yield Response(response.status, httpx.Headers(response.headers), _read_chunks(response))
+        yield answer
     finally:
         response.close()
-        if pool and connection.http.is_available():
+        if pool and not answer.is_discarded and connection.http.is_available():
             pool.give_back(url, connection)
         else:
             connection.http.close()

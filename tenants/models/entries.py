@@ -96,12 +96,26 @@ class AuditEntry(AppendOnly):
     at = models.DateTimeField(default=timezone.now)
     actor = models.CharField(max_length=150, help_text="A user of the panel, shell:NAME, or key:PREFIX.")
     action = models.CharField(max_length=40)
-    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="audit")
+    tenant = models.ForeignKey(
+        Tenant,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="audit",
+        help_text="Empty for an action that concerns no tenant, or all of them.",
+    )
     target = models.CharField(max_length=200, help_text="Name of the tenant, prefix of the key, or id of the row.")
     changes = models.JSONField(default=dict, help_text="Values before and after the action.")
     reason = models.TextField(blank=True)
+    form_token = models.CharField(
+        max_length=100, null=True, editable=False, help_text="The token of the panel's form: a form acts once."
+    )
 
     class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["form_token"], condition=Q(form_token__isnull=False), name="a_form_acts_once"
+            )
+        ]
         indexes = [models.Index(fields=["tenant", "-at"], name="audit_by_tenant")]
         verbose_name_plural = "audit entries"
 

@@ -53,7 +53,7 @@ class Answer:
 
     status: int
     headers: Mapping[str, str]
-    content: bytes  # empty if it was too long, or compressed: a compressed one could be a bomb
+    content: bytes  # unpacked; empty if it was too long
 
 
 def parse_submit(answer: Answer) -> SubmitOutcome:

@@ -10,8 +10,8 @@ import msgspec
 from django.conf import settings
 
 from generations import leases
-from generations.outbound import http_dates, transport
-from generations.outbound.errors import FetchFailed
+from generations.outbound import http_dates, response_body, transport
+from generations.outbound.errors import BodyUndecodable, FetchFailed, FetchTooLarge
 from generations.telemetry.failpoints import failpoint
 from generations.upstream.errors import UpstreamError
 from generations.upstream.novita import answers
@@ -94,19 +94,18 @@ def _get_task_result(to: Account, upstream_id: str) -> Answer:
 
 
 def _read(response: transport.Response) -> Answer:
-    """Read the whole answer, unless it is too long or compressed: then its content is empty."""
-    content = bytearray()
-    if response.headers.get("Content-Encoding", "").lower() in ("", "identity"):
-        for chunk in response.chunks:
-            content += chunk
-            if len(content) > MAX_ANSWER_BYTES:
-                content.clear()
-                break
-    return Answer(response.status, response.headers, bytes(content))
+    """Read the whole answer. Its content is empty if it is too long, and as it came if it cannot be unpacked."""
+    try:
+        content = response_body.read(response, MAX_ANSWER_BYTES)
+    except FetchTooLarge:
+        content = b""
+    except BodyUndecodable as error:
+        content = error.received
+    return Answer(response.status, response.headers, content)
 
 
 def _headers(to: Account) -> dict[str, str]:
-    """Return the headers of every request: our key, and that the answer shall not be compressed."""
+    """Return the headers of every request: our key, and that the answer need not be compressed."""
     return {
         "Authorization": f"Bearer {to.api_key}",
         "Content-Type": "application/json",

@@ -1,6 +1,7 @@
 """An image in a JSON body is a view of the bytes that came. Any other long string is decoded as a text."""
 
 import io
+import json
 from typing import Any
 
 import msgspec
@@ -57,6 +58,14 @@ def test_a_long_string_that_is_no_image_in_an_image_field_is_decoded_as_a_text(b
             parse(content)
     else:
         assert parse(content) == body
+
+
+def test_an_unknown_name_may_be_long_however_it_is_written() -> None:
+    """Novita's API ignores unknown names, and the OpenAPI document says nothing of their length."""
+    name = "\u00e9" * 1600
+    assert parse(json.dumps({name: 1}).encode()) == parse(msgspec.json.encode({name: 1})) == {name: 1}
+    with pytest.raises(ParseError, match="a name of more than"):
+        parse(msgspec.json.encode({"x" * 10_001: 1}))
 
 
 def test_an_escape_in_an_image_is_understood() -> None:

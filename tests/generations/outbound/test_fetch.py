@@ -1,6 +1,5 @@
 """Tests of the guarded fetch: it refuses private hosts, and connects to the address that it checked."""
 
-import gzip
 import socket
 import threading
 import time
@@ -152,18 +151,6 @@ def test_a_length_beside_chunks_is_ignored(upstream: Upstream) -> None:
     upstream.on_video = both
     with fetch.open_url(f"{upstream.url}/", **LIMITS) as download:
         assert (download.length, b"".join(download.chunks)) == (None, b"content")
-
-
-@pytest.mark.parametrize("encoding", ["", "identity"])
-def test_a_body_without_an_encoding_is_read(upstream: Upstream, encoding: str) -> None:
-    upstream.on_video = 200, {"Content-Encoding": encoding}, b"content"
-    assert fetch.read(f"{upstream.url}/", **LIMITS) == b"content"
-
-
-def test_a_compressed_body_is_refused_before_it_is_inflated(upstream: Upstream) -> None:
-    upstream.on_video = 200, {"Content-Encoding": "gzip"}, gzip.compress(b"\0" * 1_000_000)
-    with pytest.raises(FetchFailed, match="compressed"):
-        fetch.read(f"{upstream.url}/", **LIMITS)
 
 
 @pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"])

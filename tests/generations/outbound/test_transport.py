@@ -127,7 +127,15 @@ def test_exchanges_at_once_have_a_connection_each_and_the_pool_gets_both_back(po
 
 
 @pytest.mark.parametrize(
-    "how", ["the server says so", "the server closed it", "it was idle for long", "half was read", "the reader failed"]
+    "how",
+    [
+        "the server says so",
+        "the server closed it",
+        "it was idle for long",
+        "half was read",
+        "the reader failed",
+        "discarded",
+    ],
 )
 def test_a_connection_that_cannot_be_used_again_is_not_used(
     pool: Pool, server: Server, monkeypatch: pytest.MonkeyPatch, how: str
@@ -139,6 +147,10 @@ def test_a_connection_that_cannot_be_used_again_is_not_used(
         case "the reader failed":
             with pytest.raises(RuntimeError), get(server, pool):
                 raise RuntimeError
+        case "discarded":
+            with get(server, pool) as response:
+                assert list(response.chunks) == [b"xxx"]
+                response.discard()
         case _:
             if how == "it was idle for long":
                 monkeypatch.setattr(transport, "MAX_IDLE_SECONDS", 0.0)

@@ -1,6 +1,8 @@
 """Input images of a submit: read from their URLs, stored, and sent upstream."""
 
+import gzip
 import hashlib
+import zlib
 from datetime import timedelta
 from typing import Any
 
@@ -36,6 +38,18 @@ def test_an_image_behind_a_url_is_stored_and_sent_upstream_as_a_data_uri(
     assert g.image is not None
     assert (g.image.sha256, g.image.key) == (sha256, f"inputs/{g.tenant_id}/{sha256}")
     assert objects.read(g.image.key) == content
+
+
+@pytest.mark.parametrize(
+    ("encoding", "pack"),
+    [("aws-chunked", bytes), ("Identity, AWS-chunked", bytes), ("gzip", gzip.compress), ("deflate", zlib.compress)],
+)
+def test_an_image_may_have_a_content_encoding(by_url: Generation, upstream: Upstream, encoding: str, pack: Any) -> None:
+    upstream.on_video = 200, {"Content-Encoding": encoding}, pack(image_bytes(kind="PNG"))
+    g = take_step(by_url)
+    assert upstream.submits[0]["image"] == data_uri(image_bytes(kind="PNG"), "png")
+    assert g.image is not None
+    assert g.image.size == len(image_bytes(kind="PNG"))
 
 
 def test_first_and_last_images_may_be_the_same(by_url: Generation, upstream: Upstream) -> None:

@@ -174,6 +174,14 @@ def test_an_enum_has_no_null_and_a_list_of_types_no_array(name: str) -> None:
         assert not (isinstance(part.get("type"), list) and ("array" in part["type"] or "items" in part))
 
 
+def test_null_fits_exactly_one_schema_where_it_is_one_of_several() -> None:
+    """A null that fits two schemas of a `oneOf` is invalid."""
+    choices = [part["oneOf"] for part in _parts(DOCUMENT) if {"type": "null"} in part.get("oneOf", [])]
+    assert choices
+    for choice in choices:
+        jsonschema.Draft202012Validator({"oneOf": choice, "components": DOCUMENT["components"]}).validate(None)
+
+
 @each
 def test_no_field_of_a_body_has_a_default(operation: Operation) -> None:
     """openapi-typescript requires a field with a default."""

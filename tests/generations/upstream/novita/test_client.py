@@ -1,6 +1,8 @@
 """Calls to Novita over a socket: the outcome of each answer on the wire."""
 
+import gzip
 import time
+import zlib
 from typing import Any
 
 import pytest
@@ -247,6 +249,28 @@ def test_an_unclear_answer_to_a_poll_is_not_yet_a_result(upstream: Upstream, ans
     upstream.on_poll = answer
     with pytest.raises(UpstreamError):
         novita.get_task(novita.account(test=False), "upstream-1")
+
+
+ENCODINGS = {"aws-chunked": bytes, "Identity": bytes, "utf-8": bytes, "GZIP": gzip.compress, "deflate": zlib.compress}
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_an_answer_may_have_a_content_encoding(upstream: Upstream, encoding: str) -> None:
+    def encoded(answer: Any) -> Any:
+        status, headers, body = answer
+        return status, {**headers, "Content-Encoding": encoding}, ENCODINGS[encoding](body)
+
+    upstream.on_submit = encoded(as_json({"task_id": "upstream-1"}))
+    assert submit() == outcomes.Created("upstream-1")
+    upstream.on_submit = encoded(refusal(400, "ILLEGAL_PROMPT"))
+    assert submit() == outcomes.Refused("ILLEGAL_PROMPT", "about ILLEGAL_PROMPT")
+    upstream.on_poll = encoded(task("TASK_STATUS_PROCESSING", progress=40))
+    assert novita.get_task(novita.account(test=False), "u") == outcomes.Rendering(40)
+
+
+def test_an_answer_that_is_not_compressed_as_it_says_is_read_as_it_is(upstream: Upstream) -> None:
+    upstream.on_submit = as_json({"task_id": "upstream-1"}, **{"Content-Encoding": "gzip"})
+    assert submit() == outcomes.Created("upstream-1")
 
 
 def test_a_poll_of_an_upstream_that_is_down_is_not_yet_a_result(settings: Any) -> None:
