@@ -5,9 +5,10 @@ queued    From its own first refused submit. Counts the time in which submits we
 in_doubt  From its submit. Then `submit_unconfirmed`.
           Does not count: pauses of submits in which the upstream refused our account, or did not answer.
 running   From its submit, or from the operator who found the task. Counts the time in which the upstream answered, and
-          had no video. Then `upstream_gave_no_result`. Does not count: an outage of the upstream; a stop of the workers.
-copying   From the same time. Counts the time in which the upstream, or its file host, said that there is no video. Then
-          `copy_failed`. Does not count: an outage of either, or of the bucket; a stop of the workers.
+          had no video. Then `upstream_gave_no_result`.
+          Does not count: an outage of the upstream; a stop of the workers.
+copying   From the same time. Counts the time in which the upstream, or its file host, said that there is no video.
+          Then `copy_failed`. Does not count: an outage of either, or of the bucket; a stop of the workers.
 
 Two columns hold what does not count: `outage_since`, while it lasts, and `outage_time`, what has ended. An error alone
 ends nothing: a generation fails by a deadline only on an answer that counts.

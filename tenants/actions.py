@@ -15,7 +15,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Model
 from django.utils import timezone
 
-from tenants import amounts, audit, locks, times
+from tenants import amounts, audit, locks, signals, times
 from tenants.audit import Actor
 from tenants.errors import NoSandbox, NotPossible
 from tenants.keys import key_format
@@ -63,14 +63,21 @@ def change_tenant(actor: Actor, tenant: Tenant, **values: Any) -> Tenant:
     return locked
 
 
-def suspend(actor: Actor, tenant: Tenant) -> None:
-    """Refuse the tenant's new generations; running ones finish. Raise NotPossible for a suspended tenant."""
-    _set_suspension(actor, "suspend", tenant, timezone.now())
+def suspend(actor: Actor, tenant: Tenant, *, cancel_queued: bool = False) -> int:
+    """Refuse the tenant's new generations and hold its queued ones; running ones finish.
+
+    `cancel_queued`: also cancel what is queued, of a suspended tenant too. Return how many were cancelled. Raise
+    NotPossible for a tenant that is suspended already.
+    """
+    if not (cancel_queued and Tenant.objects.filter(pk=tenant.pk, suspended_at__isnull=False).exists()):
+        _set_suspension(actor, "suspend", tenant, timezone.now())
+    return _cancel_queued(actor, tenant, None) if cancel_queued else 0
 
 
 def resume(actor: Actor, tenant: Tenant) -> None:
-    """End the tenant's suspension. Raise NotPossible for a tenant that is not suspended."""
+    """End the tenant's suspension; what is queued goes on. Raise NotPossible for a tenant that is not suspended."""
     _set_suspension(actor, "resume", tenant, None)
+    signals.suspension_ended.send(sender=Tenant, tenant=tenant)
 
 
 def create_key(
@@ -131,15 +138,18 @@ def roll_key(actor: Actor, key: ApiKey, overlap: timedelta) -> tuple[key_format.
     return new, ends
 
 
-def revoke_key(actor: Actor, key: ApiKey) -> bool:
-    """Revoke the key for ever. Return False for a key that was revoked before."""
+def revoke_key(actor: Actor, key: ApiKey, *, cancel_queued: bool = False) -> int | None:
+    """Revoke the key for ever. What it has queued goes on, or with `cancel_queued` is cancelled.
+
+    Return how many were cancelled; None for a key that was revoked before, of which nothing is cancelled.
+    """
     with transaction.atomic():
         locked = locks.lock_key(key.pk)
         if locked.revoked_at:
-            return False
+            return None
         revoked = {"revoked_at": timezone.now()}
         save_changes(actor, "revoke key", locked.tenant, locked.prefix, locked, revoked)
-    return True
+    return _cancel_queued(actor, locked.tenant, locked) if cancel_queued else 0
 
 
 def adjust(actor: Actor, tenant: Tenant, amount_micro: int) -> None:
@@ -174,9 +184,16 @@ def _set_suspension(actor: Actor, action: str, tenant: Tenant, at: datetime | No
     """Set since when the tenant is suspended; None ends the suspension."""
     with transaction.atomic():
         locked = locks.lock_tenant(tenant.pk)
+        locks.hold_submits()
         if bool(locked.suspended_at) == bool(at):
             raise NotPossible(reason=f"The tenant is {'suspended already' if at else 'not suspended'}.")
         save_changes(actor, action, locked, locked.name, locked, {"suspended_at": at})
+
+
+def _cancel_queued(actor: Actor, tenant: Tenant, key: ApiKey | None) -> int:
+    """Cancel what the tenant, or its key, has queued, after the action was committed. Return how many."""
+    answers: list[tuple[Any, Any]] = signals.queue_cancelled.send(sender=Tenant, actor=actor, tenant=tenant, key=key)
+    return sum(count for _, count in answers)
 
 
 def _changed_values(row: Model, values: Mapping[str, Any]) -> dict[str, Any]:
