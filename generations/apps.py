@@ -1,6 +1,8 @@
 """The Django app of generations, and the system checks of its settings."""
 
+import ipaddress
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.apps import AppConfig
 from django.conf import settings
@@ -37,6 +39,11 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
         messages.append(
             checks.Warning("S3_BUCKET is not set: no image and no video can be stored.", id="generations.W001")
         )
+    messages += [
+        checks.Warning(f"{name} is an IP address, which no bucket's name can stand before.", id="generations.W004")
+        for name in ("S3_ENDPOINT_URL", "S3_PUBLIC_URL")
+        if settings.S3_ADDRESSING == "virtual" and _has_ip_address(getattr(settings, name))
+    ]
     if not settings.NOVITA_API_KEY:
         messages.append(checks.Warning("NOVITA_API_KEY is not set: the upstream will refuse.", id="generations.W002"))
     if not settings.NOVITA_BASE_URL.startswith(("http://", "https://")):
@@ -48,6 +55,15 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
     except ImproperlyConfigured as error:
         messages.append(checks.Error(str(error), id="generations.E003"))
     return messages
+
+
+def _has_ip_address(url: str) -> bool:
+    """Return whether the URL's host is an IP address."""
+    try:
+        ipaddress.ip_address(urlsplit(url).hostname or "")
+    except ValueError:
+        return False
+    return True
 
 
 def _check_sandbox() -> list[checks.CheckMessage]:

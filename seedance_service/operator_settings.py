@@ -94,27 +94,8 @@ PRICES = env.text(
     help="Prices as JSON instead of the model maker's formula. Usually given as `PRICES_FILE`; see the runbook.",
 )
 
-# The bucket
+# Addresses of others
 
-S3_BUCKET = env.text("S3_BUCKET", help="Private bucket. `make run` without a bucket starts a local SeaweedFS.")
-S3_ENDPOINT_URL = env.text("S3_ENDPOINT_URL", help="Address where the service reaches S3. Empty: AWS.")
-S3_PUBLIC_URL = env.text(
-    "S3_PUBLIC_URL",
-    S3_ENDPOINT_URL,
-    help="Address where callers reach S3: the host in signed URLs.",
-    default_label="`S3_ENDPOINT_URL`",
-)
-S3_REGION = env.text(
-    "AWS_REGION",
-    env.text("AWS_DEFAULT_REGION", "us-east-1", help="Region of the bucket where `AWS_REGION` is not set."),
-    help="Region of the bucket.",
-    default_label="`AWS_DEFAULT_REGION`",
-)
-AWS_ACCESS_KEY_ID = env.text("AWS_ACCESS_KEY_ID", help="Key for the bucket and SQS. Empty: boto3's own chain, a role.")
-AWS_SECRET_ACCESS_KEY = env.text("AWS_SECRET_ACCESS_KEY", help="Secret of that key.")
-SIGNED_URL_TTL = env.integer(
-    "SIGNED_URL_TTL", 3600, minimum=1, maximum=_WEEK, help="Seconds that a signed URL is valid. S3 allows 7 days."
-)
 FETCH_ALLOW_HOSTS = env.hosts(
     "FETCH_ALLOW_HOSTS",
     help="Private places that the service may fetch from, also over http: `host`, `host:port` or `network/bits`.",

@@ -1,4 +1,4 @@
-"""Configure Django and its libraries. What an operator may change is read in operator_settings.py."""
+"""Configure Django and its libraries. What an operator may change: operator_settings.py and bucket_settings.py."""
 
 import os
 import sys
@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 
+from seedance_service.bucket_settings import *  # each of these names is a setting
 from seedance_service.operator_settings import *  # each of these names is a setting
 
 INSTALLED_APPS = [
@@ -174,12 +175,9 @@ def broker(url: str) -> dict[str, Any]:
         case "redis" | "rediss":
             return {"redis": url}
         case "sqs":
-            # The bucket's keys where they are set, or else boto3's own chain. An idle worker waits at SQS for a
-            # wake-up: without the wait it would ask, and pay, a dozen times a second.
-            keys = {"aws_access_key_id": AWS_ACCESS_KEY_ID, "aws_secret_access_key": AWS_SECRET_ACCESS_KEY}
-            keys = {name: value for name, value in keys.items() if value}
-            sqs = {"aws_region": parts.hostname, "receive_message_wait_time_seconds": SQS_WAIT, **keys}
-            return {"name": unquote(parts.path.strip("/")), "sqs": sqs}
+            # An idle worker waits at SQS for a wake-up: without the wait it would ask, and pay, a dozen times a second.
+            sqs = {"aws_region": parts.hostname, "receive_message_wait_time_seconds": SQS_WAIT}
+            return {"name": unquote(parts.path.strip("/")), "broker_class": "generations.sqs.SqsBroker", "sqs": sqs}
     raise ImproperlyConfigured(f"BROKER_URL is {url!r}; it takes orm, redis://… or sqs://REGION/QUEUE.")
 
 
@@ -202,7 +200,8 @@ Q_CLUSTER = {
 
 # The log never holds these values.
 SECRETS_OF_OURS = [SECRET_KEY, *SECRET_KEY_FALLBACKS, METRICS_TOKEN]
-SECRETS_OF_OTHERS = [NOVITA_API_KEY, SANDBOX_API_KEY, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY]
+SECRETS_OF_OTHERS = [NOVITA_API_KEY, SANDBOX_API_KEY, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN]
+SECRETS_OF_OTHERS += [S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY, S3_SESSION_TOKEN]
 AUTO_LOG_FORMAT = "console" if sys.stderr.isatty() else "json"
 LOGGING = {
     "version": 1,

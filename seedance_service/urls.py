@@ -2,7 +2,6 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from seedance_service.docs import pages
 from seedance_service.docs.pages import only_read
 from seedance_service.http import metrics_endpoint
 from seedance_service.panel import second_factor
@@ -14,15 +13,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("admin", only_read(RedirectView.as_view(url="/admin/"))),
     path("metrics", only_read(metrics_endpoint.view), name="metrics"),
-    path("openapi.json", pages.openapi, name="openapi"),
-    path("llms.txt", pages.llms),
-    path("docs", pages.Reference.as_view(url_name="openapi"), name="docs"),
-    path("docs.md", pages.reference_as_markdown),
-    path("docs/", only_read(RedirectView.as_view(url="/docs"))),
-    path("docs/errors/<slug:name>", pages.page, {"of": pages.errors}),
-    path("docs/errors/<slug:name>.md", pages.page_as_markdown, {"of": pages.errors}),
-    path("docs/<slug:name>", pages.page),
-    path("docs/<slug:name>.md", pages.page_as_markdown),
 ]
 handler400 = "seedance_service.errors.views.bad_request"
 handler404 = "seedance_service.errors.views.not_found"

@@ -1,6 +1,8 @@
 """The HTTP client of the tests, which sends each request through the WSGI application, as a web server does."""
 
+import html
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,13 +20,15 @@ from seedance_service.http.connections import check_connection
 PANEL = "/admin/"
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
 CSRF_TOKEN_CHARS = 32
+HIDDEN = ("form_token", "loaded")  # in the panel's forms
 
 
 class Client(APIClient):
     """A client of the service's WSGI application.
 
     An exception that the service does not handle is an answer with status 500, as callers see it. An unsafe request to
-    the panel carries the CSRF token of the panel's forms, unless `sends_csrf_token` is False.
+    the panel carries the CSRF token of the panel's forms, unless `sends_csrf_token` is False. A form is opened before
+    it is posted, and carries what its page hides in it, as in a browser.
     """
 
     def __init__(self, *, sends_csrf_token: bool = True, **defaults: Any) -> None:
@@ -39,6 +43,23 @@ class Client(APIClient):
         if is_form and self._sends_csrf_token:
             environ.setdefault("HTTP_X_CSRFTOKEN", self._csrf_token())
         return super().request(**environ)
+
+    def post(self, path: str, data: Any = None, *args: Any, **options: Any) -> Any:
+        """Post the data; to the panel, with what the form's page hides in it."""
+        if path.startswith(PANEL) and self._sends_csrf_token and isinstance(data, dict):
+            data = {**self.open_form(path, data), **data}
+        return super().post(path, data, *args, **options)
+
+    def open_form(self, path: str, data: dict[str, Any] | None = None) -> dict[str, str]:
+        """Return what the page of a form hides in it. The page of a list's action is the answer to a POST."""
+        if data and "_selected_action" in data:
+            first = {name: data[name] for name in ("action", "_selected_action") if name in data}
+            page = super().post(path, first)
+        else:
+            page = self.get(path)
+        text = page.content.decode(errors="replace")
+        found = {name: re.search(rf'<input[^>]* name="{name}"[^>]* value="([^"]*)"', text) for name in HIDDEN}
+        return {name: html.unescape(match[1]) for name, match in found.items() if match}
 
     def _csrf_token(self) -> str:
         """Return the value of the cookie that a form's token must match. Set the cookie if there is none."""

@@ -18,7 +18,8 @@ from tenants import times
 from tenants.admin import action_page
 from tenants.admin.action_page import ActionPage, OneTimeSecret
 from tenants.admin.filters import ModeFilter
-from tenants.admin.forms import ActionForm, HoursField, TextLineField, check_changes
+from tenants.admin.forms import ActionForm, HoursField, TextLineField
+from tenants.admin.guards import StoredValuesForm, check_changes
 from tenants.admin.mixins import ModeMixin, ReadOnlyMixin
 from tenants.audit import Actor
 from tenants.models import Tenant
@@ -40,7 +41,7 @@ class EndpointForm(ActionForm):
     description = TextLineField(required=False, max_length=200)
 
 
-class ChangeEndpointForm(EndpointForm):
+class ChangeEndpointForm(StoredValuesForm, EndpointForm):
     """Change an endpoint; the form starts with the endpoint's present values."""
 
     def __init__(self, *args: Any, row: WebhookEndpoint, **options: Any) -> None:
@@ -48,7 +49,8 @@ class ChangeEndpointForm(EndpointForm):
         super().__init__(*args, row=row, initial=initial, **options)
 
     def clean(self) -> None:
-        """Refuse a form that changes nothing."""
+        """Refuse a form that changes nothing, or would overwrite what others changed."""
+        self.check_loaded()
         check_changes(self)
 
 
@@ -81,13 +83,13 @@ class RotateSecretForm(ActionForm):
 def create_endpoint(actor: Actor, tenant: Tenant, url: str, **facts: Any) -> OneTimeSecret:
     """Create an endpoint and return its signing secret, to be shown once."""
     _, secret = endpoints.create(actor, tenant, url, **facts)
-    return _one_time(secret, "Reloading this page creates another endpoint.")
+    return _one_time(secret)
 
 
 def rotate_secret(actor: Actor, endpoint: WebhookEndpoint, overlap: timedelta) -> OneTimeSecret:
     """Replace an endpoint's signing secret and return the new secret, to be shown once."""
     secret, old_ends = endpoints.rotate_secret(actor, endpoint, overlap)
-    return _one_time(secret, "Reloading this page creates another secret.", old_ends)
+    return _one_time(secret, old_ends)
 
 
 def disable_endpoint(actor: Actor, endpoint: WebhookEndpoint) -> None:
@@ -95,8 +97,8 @@ def disable_endpoint(actor: Actor, endpoint: WebhookEndpoint) -> None:
     endpoints.disable(actor, endpoint, f"By {actor.name}: {actor.reason}"[:MAX_DISABLED_REASON_CHARS])
 
 
-def _one_time(secret: str, reload_warning: str, old_ends: datetime | None = None) -> OneTimeSecret:
-    warning = f"This secret is shown only once. Copy it now and give it to the tenant. {reload_warning}"
+def _one_time(secret: str, old_ends: datetime | None = None) -> OneTimeSecret:
+    warning = "This secret is shown only once. Copy it now and give it to the tenant: reloading shows it no more."
     note = f"The old secret also signs until {times.readable(old_ends)} UTC." if old_ends else ""
     return OneTimeSecret("New secret", secret, warning, note)
 
@@ -112,6 +114,7 @@ CHANGE = ActionPage(
     "Pending deliveries go to the new URL.",
     ChangeEndpointForm,
     endpoints.change,
+    lock=endpoints.lock,
 )
 ROTATE = ActionPage(
     "Rotate secret",

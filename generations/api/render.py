@@ -38,7 +38,8 @@ def retry_after(generation: Generation) -> dict[str, str]:
 
 def as_json(generation: Generation) -> dict[str, Any]:
     """Return the generation as the body of an answer."""
-    served = generation.has_video
+    video = signed_urls.video_url(generation) if generation.has_video else None
+    poster = signed_urls.poster_url(generation) if generation.has_video else None
     return {
         "id": str(generation.pk),
         **{name: getattr(generation, name) for name in SAME_NAME},
@@ -52,9 +53,9 @@ def as_json(generation: Generation) -> dict[str, Any]:
         "deleted_at": times.rfc3339(generation.deleted_at),
         "expired_at": times.rfc3339(generation.expired_at),
         "eta": eta.remaining(generation),
-        "video": _video(generation) if served else None,
-        "poster": {"url": signed_urls.poster_url(generation)} if served else None,
-        "expires_at": times.rfc3339(signed_urls.expires_at()) if served else None,
+        "video": _video(generation, video) if video else None,
+        "poster": {"url": str(poster)} if poster else None,
+        "expires_at": times.rfc3339(min(video.expires_at, poster.expires_at)) if video and poster else None,
         "error": _error(generation),
     }
 
@@ -78,10 +79,10 @@ def _image(image: InputImage | None, url: str) -> dict[str, Any] | None:
     return {**({"url": url} if url else {}), **stored}
 
 
-def _video(generation: Generation) -> dict[str, Any]:
+def _video(generation: Generation, url: str) -> dict[str, Any]:
     names = ("size", "sha256", "codec", "width", "height", "fps", "duration")
     return {
-        "url": signed_urls.video_url(generation),
+        "url": str(url),  # the encoder takes no other type
         **{name: getattr(generation, f"video_{name}") for name in names},
     }
 

@@ -1,26 +1,27 @@
-"""Check that a file is a whole MP4, and read what it holds: codec, pixels, frame rate, duration and poster.
+"""Check that a file is a whole MP4, and read what a player shows: codec, pixels, frame rate, duration and poster.
 
-Every box is measured and every packet is counted, since an MP4 that was cut off still opens and shows its first frame.
-A download whose Content-Length is too small is cut without an error.
+Edit lists, rotation and the shape of pixels are heeded. Memory is bounded whatever the file says: its tables are
+checked before FFmpeg reads them (`mp4`), and decoders refuse frames above MAX_PIXELS, whichever header names them.
 """
 
-import io
 from dataclasses import dataclass
-from typing import BinaryIO
+from fractions import Fraction
+from typing import Any
 
 import av
 import av.error
 
-from generations.media import posters
+from generations.media import mp4, mp4_tracks, posters
+from generations.media.mp4 import BadVideo
 
-
-class BadVideo(Exception):
-    """The bytes are not a whole MP4 video."""
+MAX_PACKETS_TO_POSTER = 2000  # an edit list may hide this many in front of the first frame that is shown
+MIN_PIXEL_ASPECT, MAX_PIXEL_ASPECT = Fraction(1, 4), Fraction(4)  # others are taken for square pixels
+DECODER_OPTIONS = {"max_pixels": str(mp4_tracks.MAX_PIXELS)}
 
 
 @dataclass(frozen=True)
 class Video:
-    """The properties of a whole MP4."""
+    """What a player shows of a whole MP4."""
 
     codec: str
     width: int
@@ -28,60 +29,91 @@ class Video:
     fps: float
     duration: float  # seconds
     poster: bytes  # JPEG of the first frame
+    frames: int
+    pixels: int  # of a frame as it is stored: a player may stretch it to `width` and `height`
 
 
 def inspect(path: str) -> Video:
     """Return the properties of the MP4 at `path`. Raise BadVideo if it is no MP4, has no frames, or ends too early."""
     with open(path, "rb") as file:
-        _check_boxes(file)
-    try:
-        with av.open(path, format="mp4", metadata_errors="replace") as container:
-            return _inspect(container)
-    except (av.error.FFmpegError, StopIteration, IndexError, ValueError) as error:
-        raise BadVideo(f"the MP4 cannot be read: {type(error).__name__}") from error
+        layout = mp4.read_layout(file)
+        track = mp4_tracks.read_video(layout)
+        view = mp4.View(file, layout)
+        try:
+            with av.open(view, "r", format="mp4", options=DECODER_OPTIONS, metadata_errors="replace") as container:
+                return _inspect(container, track)
+        except (av.error.FFmpegError, IndexError, ValueError) as error:
+            raise BadVideo(f"the MP4 cannot be read: {type(error).__name__}") from error
 
 
-def _check_boxes(file: BinaryIO) -> None:
-    """Raise BadVideo unless the file is a row of whole boxes that begins with ftyp. Source: ISO/IEC 14496-12, 4.2."""
-    ends, start, kind = file.seek(0, io.SEEK_END), 0, b""
-    while start < ends:
-        file.seek(start)
-        header = file.read(16)
-        size, kind = int.from_bytes(header[:4], "big"), header[4:8]
-        if start == 0 and kind != b"ftyp":
-            raise BadVideo("the bytes do not begin as an MP4 does")
-        if size == 1:
-            size = int.from_bytes(header[8:16], "big")
-        elif size == 0 and len(header) >= 8:  # the box reaches to the end of the file
-            return
-        if size < 8 or start + size > ends:
-            raise BadVideo("the MP4 is cut off within a box")
-        start += size
-    if not ends:
-        raise BadVideo("there are no bytes")
-    if kind == b"moof":
-        raise BadVideo("the MP4 is cut off after a fragment's head")
-
-
-def _inspect(container: av.container.InputContainer) -> Video:
-    """Decode the poster, count the frames and return the properties."""
+def _inspect(container: av.container.InputContainer, track: mp4_tracks.Track) -> Video:
+    """Decode the first frame, count the others and return the properties."""
     stream = container.streams.video[0]
-    poster = posters.encode_first_frame(container)
-    container.seek(0)
-    frames = sum(1 for packet in container.demux(stream) if packet.size)
-    fps = float(stream.average_rate or 0)
+    if stream.codec_context is None:
+        raise BadVideo("the MP4's codec is unknown")
+    # One thread: each has frames of its own.
+    stream.codec_context.thread_count, stream.codec_context.options = 1, dict(DECODER_OPTIONS)
+    shown, packets, frame = Extent(), 0, None
+    for packet in container.demux(stream):
+        packets += packet.size > 0
+        shown.add(packet)
+        if frame is None:
+            frame = next(iter(packet.decode()), None)
+            if frame is None and packets > MAX_PACKETS_TO_POSTER:
+                raise BadVideo(f"the MP4 shows no frame among its first {MAX_PACKETS_TO_POSTER}")
+    if frame is None or not shown.frames:
+        raise BadVideo("the MP4 shows no frame")
+    # A fragmented MP4 announces no samples, or those of its first fragment alone.
+    if not track.edited_seconds and packets < track.samples:
+        raise BadVideo(f"the MP4 announces {track.samples} frames and holds {packets}")
+    duration = track.edited_seconds or shown.seconds
+    fps = float(stream.average_rate or (shown.frames / duration if duration else 0))
     if not fps:
         raise BadVideo("the MP4 has no frame rate")
-    # A fragmented MP4 announces no frames, or those of its first fragment alone. The durations that it announces are
-    # off by a frame or more. So an MP4 that ends between two fragments is accepted: nothing in it says how many
-    # fragments there should be.
-    if not frames or frames < stream.frames:
-        raise BadVideo(f"the MP4 announces {stream.frames} frames and holds {frames}")
+    width, height = _shown_size(frame, stream.sample_aspect_ratio)
+    pixels = frame.width * frame.height
+    poster = posters.encode(frame, width, height, track.matrix)
+    if not track.matrix[0]:  # a quarter turn
+        width, height = height, width
     return Video(
-        codec=stream.codec_context.name,
-        width=stream.width,
-        height=stream.height,
+        codec=stream.codec_context.codec.canonical_name,
+        width=width,
+        height=height,
         fps=fps,
-        duration=frames / fps,
+        duration=duration or shown.frames / fps,
         poster=poster,
+        frames=shown.frames,
+        pixels=pixels,
     )
+
+
+class Extent:
+    """The frames that a player shows, and the time from the first to the end of the last."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self._start, self._end = float("inf"), 0.0
+
+    def add(self, packet: "av.Packet[Any]") -> None:
+        """Count the packet, unless it is empty or hidden by an edit list."""
+        if not packet.size or packet.is_discard:
+            return
+        self.frames += 1
+        time = packet.dts if packet.pts is None else packet.pts
+        if time is not None and packet.time_base:
+            self._start = min(self._start, float(time * packet.time_base))
+            self._end = max(self._end, float((time + (packet.duration or 0)) * packet.time_base))
+
+    @property
+    def seconds(self) -> float:
+        """The time from the start of the first frame to the end of the last."""
+        return max(self._end - self._start, 0.0)
+
+
+def _shown_size(frame: av.VideoFrame, aspect: Fraction | None) -> tuple[int, int]:
+    """Return the frame's size with square pixels, enlarged as players do."""
+    if not aspect or not MIN_PIXEL_ASPECT <= aspect <= MAX_PIXEL_ASPECT:
+        return frame.width, frame.height
+    if aspect > 1:
+        return round(frame.width * aspect), frame.height
+    return frame.width, round(frame.height / aspect)

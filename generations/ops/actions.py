@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from generations import lifecycle, wakeups
 from generations.intake import create
@@ -17,7 +17,7 @@ from generations.ops import deletion
 from tenants import amounts, audit
 from tenants.audit import Actor
 from tenants.db.operations import Statement
-from tenants.errors import NotPossible
+from tenants.errors import DoneBefore, NotPossible
 
 Status = Generation.Status
 OPERATORS = "the service's operators"
@@ -72,7 +72,13 @@ def rerun(actor: Actor, generation: Generation, *, seed: int | None = None) -> G
         facts = {"made": str(created.pk), "seed": created.seed, "usd": amounts.format_usd(created.price_micro)}
         return audit.insert_statement(actor, "generation: rerun", generation.tenant, str(generation.pk), facts)
 
-    return create.rerun_generation(generation, seed=generation.seed if seed is None else seed, audit_entry=audit_entry)
+    seed = generation.seed if seed is None else seed
+    try:
+        return create.rerun_generation(generation, seed=seed, audit_entry=audit_entry)
+    except IntegrityError as error:
+        if actor.form_token and audit.find_by_form(actor.form_token):
+            raise DoneBefore from error
+        raise
 
 
 def delete_files(actor: Actor, generation: Generation) -> bool:

@@ -2,13 +2,12 @@
 
 import ipaddress
 import re
-import socket
-from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 from django.conf import settings
 
-from generations.outbound.errors import FetchFailed, FetchRefused
+from generations.outbound.errors import FetchRefused
+from generations.outbound.look_ups import Resolver
 
 MAX_URL_CHARS = 8192  # presigned URLs with a session token have up to 2,000
 PORTS = (443, 8443)
@@ -55,23 +54,14 @@ def check_url(url: str) -> httpx.URL:
     return parts
 
 
-def resolve(resolver: ThreadPoolExecutor, host: str, port: int, timeout: float) -> str:
-    """Return the first address of the host, after a check of all its addresses. Raise FetchRefused or FetchFailed.
-
-    The look-up runs in a thread of `resolver`, because it cannot be interrupted; `timeout` is in seconds.
-    """
-    lookup = resolver.submit(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
-    try:
-        answers = lookup.result(timeout)
-    except (OSError, UnicodeError) as error:  # a timeout is an OSError
-        lookup.cancel()  # has an effect only if the look-up has not begun
-        raise FetchFailed("its host has no address") from error
-    addresses = [ipaddress.ip_address(str(answer[4][0]).partition("%")[0]) for answer in answers]
-    if not _is_admitted(host, port) and not all(is_public(ip) or _is_in_admitted_network(ip) for ip in addresses):
-        raise FetchRefused("its host has an address that is not public")
-    if not addresses:
-        raise FetchFailed("its host has no address")
-    return str(addresses[0])
+def resolve(resolver: Resolver, host: str, port: int, timeout: float) -> list[str]:
+    """Return the addresses that the resolver finds, after a check of each one. Raise FetchRefused or FetchFailed."""
+    found = resolver.look_up(host, port, timeout)
+    if not _is_admitted(host, port):
+        for address in map(ipaddress.ip_address, found):
+            if not is_public(address) and not _is_in_admitted_network(address):
+                raise FetchRefused("its host has an address that is not public")
+    return found
 
 
 def is_public(address: Address) -> bool:

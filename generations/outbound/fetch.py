@@ -6,7 +6,6 @@ checked again; redirects of a post are not followed. The whole exchange has one 
 
 import io
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +15,7 @@ from django.conf import settings
 
 from generations.outbound import addresses, http_dates, response_body, transport
 from generations.outbound.errors import FetchFailed, FetchNotServed, FetchTooLarge
+from generations.outbound.look_ups import Resolver
 
 MAX_REDIRECTS = 3
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -26,10 +26,10 @@ MAX_RETRY_AFTER_SECONDS = 86400.0
 # Images and videos gain nothing from compression. A store that keeps them compressed sends them so all the same.
 HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
 
-_resolver = ThreadPoolExecutor(32, thread_name_prefix="resolver")
+_resolver = Resolver("resolver", 32)
 # Posts have their own pool, so that names which never resolve delay no image. A look-up may outlive its post, by about
 # as long as a post takes: two threads for each post.
-_posts_resolver = ThreadPoolExecutor(2 * settings.DELIVERY_THREADS, thread_name_prefix="posts-resolver")
+_posts_resolver = Resolver("posts-resolver", 2 * settings.DELIVERY_THREADS)
 
 
 @dataclass(frozen=True)

@@ -7,42 +7,29 @@ followed, and nothing is sent twice.
 
 import math
 import os
-import ssl
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-import certifi
 import httpcore
 import httpx
 
+from generations.outbound import connecting, failures
 from generations.outbound.errors import FetchFailed
+from generations.outbound.failures import FOREIGN_ERRORS, AnswerTooLong
+from generations.outbound.look_ups import Resolver
 
 MAX_IDLE_SECONDS = 5.0  # a connection that was unused for longer may have been closed by the peer
 MAX_WRITE_BYTES = 64 * 1024  # at a time: the socket's timeout restarts with every part that it can send
 PORTS = {"http": 80, "https": 443}
 USER_AGENT = ("User-Agent", "seedance-service")
-# These are raised before the first byte of a request is sent, never later: by our own checks, or by the connect.
-UNSENT_ERRORS = (
-    httpx.InvalidURL,
-    httpcore.UnsupportedProtocol,
-    httpcore.LocalProtocolError,
-    httpcore.ConnectError,
-    httpcore.ConnectTimeout,
-)
-FOREIGN_ERRORS = (
-    *UNSENT_ERRORS,
-    httpcore.NetworkError,
-    httpcore.TimeoutException,
-    httpcore.ProtocolError,
-    httpcore.ProxyError,
-    httpcore.ConnectionNotAvailable,
-)
-Resolve = Callable[[str, int, float], str]  # from host, port and timeout in seconds to the address to connect to
+
+# For hosts of the settings. Those of callers and of answers have a pool of their own, which names that never resolve
+# may fill.
+_resolver = Resolver("upstream-resolver", 16)
 
 
 @dataclass
@@ -76,9 +63,9 @@ class Budget:
         return min(left, self._silence)
 
     def bytes_left(self, requested: int) -> int:
-        """Return `requested`, cut to the bytes that may still come. Raise httpcore's ReadError if none may."""
+        """Return `requested`, cut to the bytes that may still come. Raise AnswerTooLong if none may."""
         if self._bytes_left <= 0:
-            raise httpcore.ReadError("as many bytes have come as the whole exchange may have")
+            raise AnswerTooLong
         return int(min(requested, self._bytes_left))
 
     def spend_bytes(self, count: int) -> None:
@@ -86,72 +73,69 @@ class Budget:
         self._bytes_left -= count
 
 
-class DeadlineBackend(httpcore.NetworkBackend):
-    """A network backend that connects to the address that `resolve` returns, within the budget of the exchange."""
-
-    budget: Budget  # of the exchange in progress
-
-    def __init__(self, resolve: Resolve) -> None:
-        self._resolve, self._plain = resolve, httpcore.SyncBackend()
-
-    def connect_tcp(self, host: str, port: int, *args: Any, **kwargs: Any) -> httpcore.NetworkStream:
-        """Resolve the host, connect, and return the stream."""
-        address = self._resolve(host, port, self.budget.seconds_left())
-        return DeadlineStream(self._plain.connect_tcp(address, port, self.budget.seconds_left()), self)
-
-
 class DeadlineStream(httpcore.NetworkStream):
-    """A network stream whose reads and writes take from the backend's budget."""
+    """A network stream whose reads and writes take from the budget of the exchange in progress."""
 
-    def __init__(self, stream: httpcore.NetworkStream, backend: DeadlineBackend) -> None:
-        self._stream, self._backend = stream, backend
+    budget: Budget
+
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream, self.has_ended = stream, False
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        budget = self._backend.budget
-        received = self._stream.read(budget.bytes_left(max_bytes), budget.seconds_left())
-        budget.spend_bytes(len(received))
+        received = self._stream.read(self.budget.bytes_left(max_bytes), self.budget.seconds_left())
+        self.budget.spend_bytes(len(received))
+        self.has_ended = not received
         return received
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         view = memoryview(buffer)
         for start in range(0, len(view), MAX_WRITE_BYTES):
-            self._stream.write(bytes(view[start : start + MAX_WRITE_BYTES]), self._backend.budget.seconds_left())
+            self._stream.write(bytes(view[start : start + MAX_WRITE_BYTES]), self.budget.seconds_left())
 
     def close(self) -> None:
         self._stream.close()
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        stream = self._stream.start_tls(ssl_context, server_hostname, self._backend.budget.seconds_left())
-        return DeadlineStream(stream, self._backend)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
 
 
+class Protocol(httpcore.HTTP11Connection):
+    """httpcore's HTTP on one connection, which also says whether more has come than the answer."""
+
+    def has_surplus(self) -> bool:
+        return self._h11_state.trailing_data != (b"", False)
+
+
 class Connection:
     """A connection to the origin of a URL, for one exchange at a time."""
 
-    def __init__(self, url: str, resolve: Resolve) -> None:
-        """Raise httpx's InvalidURL, or httpcore's UnsupportedProtocol if the URL is neither http nor https."""
-        self._url, self._backend = httpx.URL(url), DeadlineBackend(resolve)
+    def __init__(self, url: str, budget: Budget, resolve: connecting.Resolve) -> None:
+        """Connect. Raise one of FOREIGN_ERRORS, or what `resolve` raises."""
+        self._url = httpx.URL(url)
         scheme = self._url.scheme
         if scheme not in PORTS:
             raise httpcore.UnsupportedProtocol(f"{scheme!r} is neither http nor https")
         origin = httpcore.Origin(self._url.raw_scheme, self._url.raw_host, self._url.port or PORTS[scheme])
-        self.http = httpcore.HTTPConnection(origin, _tls(), MAX_IDLE_SECONDS, network_backend=self._backend)
+        self.stream = DeadlineStream(connecting.connect(origin, resolve, budget.seconds_left))
+        self.http = Protocol(origin, self.stream, MAX_IDLE_SECONDS)
 
     def send(
         self, budget: Budget, method: str, path: str, headers: Mapping[str, str], content: bytes | Iterable[bytes]
     ) -> httpcore.Response:
         """Send one request and return the head of the answer. `path`, with its query, follows the URL's own path."""
-        self._backend.budget = budget
+        self.stream.budget = budget
         url = self._url
         target = url.raw_path.rstrip(b"/") + path.encode("ascii") if path else url.raw_path
         where = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=target)
         head: list[tuple[str | bytes, str | bytes]] = [("Host", url.netloc), USER_AGENT, *headers.items()]
         return self.http.handle_request(httpcore.Request(method, where, headers=head, content=content))
+
+    def is_reusable(self, response: Response) -> bool:
+        """Return whether another request may follow the answer: all of it was read, and nothing came behind it."""
+        # With both headers, another reader may see another end of the answer: RFC 9112, 6.3.
+        is_ambiguous = "Transfer-Encoding" in response.headers and "Content-Length" in response.headers
+        is_trusted = not (response.is_discarded or is_ambiguous)
+        return is_trusted and self.http.is_available() and not self.http.has_surplus()
 
 
 class Pool:
@@ -172,7 +156,7 @@ class Pool:
                 connection = idle.popleft()
             except IndexError:
                 return None
-            if not connection.http.has_expired():
+            if not connection.http.has_expired():  # or readable: what comes unasked answers nothing, and closes it
                 return connection
             connection.http.close()
 
@@ -190,7 +174,7 @@ def exchange(
     *,
     path: str = "",
     content: bytes | Iterable[bytes] = b"",
-    resolve: Resolve = lambda host, *_: host,
+    resolve: connecting.Resolve = _resolver.look_up,
     pool: Pool | None = None,
 ) -> Iterator[Response]:
     """Send one request and yield its answer, whose body has to be read inside the `with` block.
@@ -200,36 +184,34 @@ def exchange(
     `headers` state the length of the content. Raise FetchFailed, and what `resolve` raises.
     """
     try:
-        connection = (pool and pool.take(url)) or Connection(url, resolve)
+        connection = (pool and pool.take(url)) or Connection(url, budget, resolve)
+    except FOREIGN_ERRORS as error:
+        raise failures.translate(error, is_unsent=True) from error
+    try:
         response = connection.send(budget, method, path, headers, content)
     except FOREIGN_ERRORS as error:
-        raise _translate(error) from error
-    answer = Response(response.status, httpx.Headers(response.headers), _read_chunks(response))
+        raise _translate(error, connection) from error
+    answer = Response(response.status, httpx.Headers(response.headers), _read_chunks(response, connection))
     try:
         yield answer
     finally:
         response.close()
-        if pool and not answer.is_discarded and connection.http.is_available():
+        if pool and connection.is_reusable(answer):
             pool.give_back(url, connection)
         else:
             connection.http.close()
 
 
-def _read_chunks(response: httpcore.Response) -> Iterator[bytes]:
+def _read_chunks(response: httpcore.Response, connection: Connection) -> Iterator[bytes]:
     """Yield the body's chunks. Raise FetchFailed."""
     try:
         yield from response.iter_stream()
     except FOREIGN_ERRORS as error:
-        raise _translate(error) from error
+        raise _translate(error, connection) from error
 
 
-def _translate(error: Exception) -> FetchFailed:
-    """Return our error for one of FOREIGN_ERRORS, which no other code knows."""
-    # The error's text may hold the URL, and the URL a signature: only the name of its class is used.
-    return FetchFailed(type(error).__name__, is_unsent=isinstance(error, UNSENT_ERRORS))
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    """Return the TLS context of all connections. It is created once: loading the certificates takes 20 ms."""
-    return ssl.create_default_context(cafile=certifi.where())
+def _translate(error: Exception, connection: Connection) -> FetchFailed:
+    """Return our error for one that an exchange on this connection raised."""
+    # Our own checks raise a LocalProtocolError before the first byte; any other may follow the whole request.
+    is_unsent = isinstance(error, httpcore.LocalProtocolError)
+    return failures.translate(error, is_unsent=is_unsent, has_ended=connection.stream.has_ended)

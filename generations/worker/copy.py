@@ -4,7 +4,7 @@ import time
 
 from generations import deadlines, lifecycle
 from generations.bucket.errors import StorageError
-from generations.media.videos import BadVideo
+from generations.media.mp4 import BadVideo
 from generations.models import Generation
 from generations.outbound.errors import FetchNotServed, FetchRefused, OutboundError
 from generations.telemetry import metrics, tracing

@@ -9,12 +9,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 
 from generations import leases, lifecycle
 from generations.bucket import object_keys, objects
 from generations.bucket.errors import StorageError
 from generations.media import videos
+from generations.media.mp4 import BadVideo
 from generations.models import Generation
 from generations.outbound import fetch
 from generations.telemetry.failpoints import failpoint
@@ -38,7 +38,7 @@ def run(generation: Generation, video_url: str) -> lifecycle.StoredVideo:
     _delete_older(generation)
     try:
         return _copy(lease, video_url, key, poster_key)
-    except (videos.BadVideo, LeaseLost):
+    except (BadVideo, LeaseLost):
         with suppress(StorageError):  # then the next copy deletes them
             objects.delete(key)
             objects.delete(poster_key)
@@ -54,11 +54,21 @@ def _copy(lease: "CopyLease", video_url: str, key: str, poster_key: str) -> life
         sent = HashedChunks(_with_failpoint(lease.guard(chunks)))
         objects.put_stream(key, iter(sent), length, "video/mp4")
     failpoint("copy_stored")
-    facts = asdict(_verify(lease, key, sent))
-    objects.put(poster_key, facts.pop("poster"), "image/jpeg")
+    video = _verify(lease, key, sent)
+    objects.put(poster_key, video.poster, "image/jpeg")
     lease.renew()
     failpoint("copy_verified")
-    return lifecycle.StoredVideo(key=key, size=sent.size, sha256=sent.sha256, poster_key=poster_key, **facts)
+    return lifecycle.StoredVideo(
+        key=key,
+        size=sent.size,
+        sha256=sent.sha256,
+        codec=video.codec,
+        width=video.width,
+        height=video.height,
+        fps=video.fps,
+        duration=video.duration,
+        poster_key=poster_key,
+    )
 
 
 @contextmanager
@@ -84,7 +94,7 @@ def _verify(lease: "CopyLease", key: str, sent: "HashedChunks") -> videos.Video:
         file.writelines(stored)
         file.flush()
         if (stored.size, stored.sha256) != (sent.size, sent.sha256):
-            raise videos.BadVideo(f"The bucket holds {stored.size} bytes that differ from the {sent.size} bytes sent.")
+            raise BadVideo(f"The bucket holds {stored.size} bytes that differ from the {sent.size} bytes sent.")
         return videos.inspect(file.name)
 
 

@@ -9,25 +9,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
-from django.shortcuts import render
-from django.utils.decorators import method_decorator
+from django.template.loader import render_to_string
 from django.utils.safestring import mark_safe
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.vary import vary_on_headers
-from drf_spectacular.utils import extend_schema
-from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularSwaggerView
 from markdown_it import MarkdownIt
-from rest_framework.renderers import TemplateHTMLRenderer
-from rest_framework.request import Request
 
-from seedance_service.docs import error_pages, reference
+from seedance_service.docs import documents, error_pages, reference
+from seedance_service.docs.documents import Document
+from seedance_service.docs.openapi import document
 from seedance_service.errors import views
+from tenants.api import negotiation
 
 GUIDE = Path(__file__).parent / "guide"
 ORDER = ("quickstart", "guarantees", "novita", "generations", "waiting", "webhooks", "idempotency", "limits", "errors")
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
+HTML = "text/html; charset=utf-8"
 # A link to another page; in Markdown it leads to the Markdown form.
 LINK = re.compile(r"\]\((/docs(?:/[\w/-]+)?)(?=[)#])")
 ABOUT = "A gateway to an image-to-video model: an image in, a signed URL of a stored, verified video out."
@@ -94,31 +93,75 @@ def only_read(view: View) -> View:
 
 
 @only_read
-@vary_on_headers("Accept")
 def page(request: HttpRequest, name: str, of: Pages = guide) -> HttpResponseBase:
     """Answer with a page, as Markdown where the Accept header prefers Markdown."""
     document = _get(of(), name)
-    if _prefers_markdown(request):
-        return _markdown(document.text)
-    body = mark_safe(MARKDOWN.render(document.text))  # noqa: S308  HTML in the Markdown is escaped
-    return render(request, "docs/page.html", {"page": document, "body": body, "guide": guide().values()})
+    made = _markdown(document.text) if _prefers_markdown(request) else _html(document)
+    return documents.answer(request, made, vary="Accept")
 
 
 @only_read
 def page_as_markdown(request: HttpRequest, name: str, of: Pages = guide) -> HttpResponseBase:
     """Answer with a page as Markdown."""
-    return _markdown(_get(of(), name).text)
+    return documents.answer(request, _markdown(_get(of(), name).text))
+
+
+@only_read
+def api_reference(request: HttpRequest) -> HttpResponseBase:
+    """Answer with the API reference: Swagger UI, or Markdown where the Accept header prefers Markdown."""
+    made = _markdown(reference.text()) if _prefers_markdown(request) else _swagger()
+    return documents.answer(request, made, vary="Accept")
 
 
 @only_read
 def reference_as_markdown(request: HttpRequest) -> HttpResponseBase:
     """Answer with the API reference as Markdown."""
-    return _markdown(reference.text())
+    return documents.answer(request, _markdown(reference.text()))
 
 
 @only_read
 def llms(request: HttpRequest) -> HttpResponseBase:
     """List all pages with their addresses, in the format of https://llmstxt.org."""
+    return documents.answer(request, _llms())
+
+
+@only_read
+def openapi(request: HttpRequest) -> HttpResponseBase:
+    """Answer with the OpenAPI document, in the media type of the two that the Accept header prefers."""
+    media_type = negotiation.choose(request.META.get("HTTP_ACCEPT", "*/*"), document.MEDIA_TYPES)
+    if media_type is None:
+        return views.not_acceptable(request)
+    return documents.answer(request, _openapi(media_type), vary="Accept")
+
+
+@functools.cache
+def _html(page: Page) -> Document:
+    body = mark_safe(MARKDOWN.render(page.text))  # noqa: S308  HTML in the Markdown is escaped
+    html = render_to_string("docs/page.html", {"page": page, "body": body, "guide": guide().values()})
+    return documents.of(html, HTML)
+
+
+@functools.cache
+def _markdown(text: str) -> Document:
+    """Return a page of this text, whose links lead to the Markdown form of other pages."""
+    return documents.of(LINK.sub(r"](\1.md", text), "text/markdown; charset=utf-8")
+
+
+@functools.cache
+def _swagger() -> Document:
+    """Return the page of Swagger UI, with links to the guide."""
+    swagger: Any = SpectacularSwaggerView(url="/openapi.json")
+    facts = swagger.get(HttpRequest()).data  # of the request it reads parameters that the document does not have
+    return documents.of(render_to_string("docs/reference.html", {**facts, "guide": guide().values()}), HTML)
+
+
+@functools.cache
+def _openapi(media_type: str) -> Document:
+    return documents.of(document.as_json(), media_type)
+
+
+@functools.cache
+def _llms() -> Document:
     sections = {
         "Guide": [_entry(page) for page in guide().values()],
         "API": [
@@ -128,32 +171,7 @@ def llms(request: HttpRequest) -> HttpResponseBase:
         "Optional": [_entry(page) for page in errors().values()],
     }
     parts = [f"## {title}\n\n" + "\n".join(entries) + "\n" for title, entries in sections.items()]
-    text = "\n".join([f"# Seedance Service\n\n> {ABOUT}\n", *parts])
-    return HttpResponse(text, content_type="text/plain; charset=utf-8")
-
-
-openapi = SpectacularJSONAPIView.as_view()  # the OpenAPI document
-
-
-class Reference(SpectacularSwaggerView):
-    """The API reference: Swagger UI, or Markdown where the Accept header prefers Markdown."""
-
-    template_name = "docs/reference.html"
-
-    def perform_content_negotiation(self, request: Request, force: bool = False) -> tuple[Any, str]:
-        """Return HTML in any case; `get` decides about Markdown."""
-        return TemplateHTMLRenderer(), "text/html"
-
-    @extend_schema(exclude=True)
-    @method_decorator(vary_on_headers("Accept"))
-    def get(self, request: Request, *args: Any, **kwargs: Any) -> Any:
-        """Answer with the reference, with links to the guide."""
-        if _prefers_markdown(request):
-            return _markdown(reference.text())
-        swagger: Any = super()
-        answer = swagger.get(request, *args, **kwargs)
-        answer.data["guide"] = guide().values()
-        return answer
+    return documents.of("\n".join([f"# Seedance Service\n\n> {ABOUT}\n", *parts]), "text/plain; charset=utf-8")
 
 
 def _get(pages: dict[str, Page], name: str) -> Page:
@@ -165,10 +183,6 @@ def _get(pages: dict[str, Page], name: str) -> Page:
 def _prefers_markdown(request: Any) -> bool:
     preferred: str | None = request.get_preferred_type(["text/html", "text/markdown"])
     return preferred == "text/markdown"
-
-
-def _markdown(text: str) -> HttpResponse:
-    return HttpResponse(LINK.sub(r"](\1.md", text), content_type="text/markdown; charset=utf-8")
 
 
 def _entry(page: Page) -> str:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from drf_spectacular.generators import SchemaGenerator
+from seedance_service.docs.openapi import document as openapi
 
 Schema = dict[str, Any]
 SECTIONS = {"/v1/": "The service's own API", "/v3/": "Novita's wire format"}
@@ -21,8 +21,7 @@ Each address takes `Authorization: Bearer KEY`. [/openapi.json](/openapi.json) h
 @functools.cache
 def text() -> str:
     """Return the API reference. The text is cached, since only the code changes it."""
-    generator: Any = SchemaGenerator  # drf-spectacular gives it no types
-    document: Schema = generator().get_schema(request=None, public=True)
+    document = openapi.schema()
     paths, components = document["paths"], document["components"]
     parts = [*_operations(paths, components), *_answer_schemas(paths, components["schemas"])]
     return "\n".join([HEAD.format(**document["info"]), *parts])

@@ -7,7 +7,7 @@ from django.utils import timezone
 from rest_framework.exceptions import APIException, UnsupportedMediaType, ValidationError
 
 from generations import errors
-from generations.bucket.errors import StorageError
+from generations.bucket.errors import CannotSign, StorageError
 from seedance_service.errors import field_errors, statuses
 from seedance_service.errors.statuses import Row
 from tenants.api.limits import render as render_limit
@@ -44,6 +44,8 @@ def from_exception(error: Exception) -> Problem | None:
             return _refusal(error)
         case StorageError():
             sentence = "The storage does not answer; nothing was created. Try again."
+            if isinstance(error, CannotSign):  # the generation is there, and so is its video
+                sentence = "No URL of the video can be signed at present. Nothing has changed. Try again."
             row = statuses.TABLE[StorageError]
             return _problem(row, "storage_unavailable", sentence, retry_after=RETRY_AFTER_SECONDS)
         case OperationalError() | InterfaceError():

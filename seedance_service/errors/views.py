@@ -1,6 +1,7 @@
 """Answers to requests that no view answers: Django's handler400, handler404 and handler500, and our middlewares'."""
 
 from django.http import HttpRequest, HttpResponse
+from rest_framework.exceptions import NotAcceptable
 
 from seedance_service.errors import problems, responses
 
@@ -30,6 +31,13 @@ def method_not_allowed(request: HttpRequest) -> HttpResponse:
     answer = _answer(request, "method_not_allowed")
     answer.headers["Allow"] = "GET, HEAD"
     return answer
+
+
+def not_acceptable(request: HttpRequest) -> HttpResponse:
+    """Answer a caller who accepts none of the media types that the address has."""
+    problem = problems.from_exception(NotAcceptable())
+    assert problem is not None
+    return responses.render(problem, is_novita=False)
 
 
 def _answer(request: HttpRequest, code: str) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""Dispatch each request by its path: to the probes, to the API's handler, or to Django's own for all other pages."""
+"""Dispatch each request by its path: to the probes, to the API's handler, or to Django's own for the panel."""
 
 from collections.abc import Iterable
 from typing import Any, cast
@@ -12,7 +12,9 @@ from seedance_service.http.request_body import RequestBody
 
 connections.replace_djangos_receivers()
 api_handler = ApiHandler()
-site_handler = WSGIHandler()  # the panel and the documents, behind the middlewares of settings.py
+site_handler = WSGIHandler()  # the panel, behind the middlewares of settings.py
+# What needs no session: the API, and its documentation.
+SESSIONLESS = (*API_PREFIXES, "/docs", "/openapi.json", "/llms.txt")
 
 
 def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -22,7 +24,7 @@ def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]
         return health.answer(environ, start_response)
     headers_guard.clear_unreadable(environ)
     body = environ["wsgi.input"] = RequestBody(environ["wsgi.input"])
-    handler = api_handler if path.startswith(API_PREFIXES) else site_handler
+    handler = api_handler if path.startswith(SESSIONLESS) else site_handler
     try:
         return _as_list(handler(environ, start_response))
     finally:

@@ -5,6 +5,7 @@ FixedHeaders takes the place of Django's own middlewares, which the API's handle
 
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -103,7 +104,8 @@ class FixedHeaders:
         response = self._get_response(request)
         for name, value in self._headers.items():
             response.headers[name] = value
-        response.headers["Content-Length"] = str(len(response.content))
+        if response.status_code != HTTPStatus.NOT_MODIFIED:  # it has no length of its own (RFC 9110, 8.6)
+            response.headers["Content-Length"] = str(len(response.content))
         return response
 
 

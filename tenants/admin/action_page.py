@@ -4,19 +4,23 @@ A GET changes nothing. The pages themselves lie beside the rows that they change
 """
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from unfold.decorators import action
 
+from tenants import audit, times
 from tenants.admin import forms
+from tenants.admin.guards import Stale, checked_token
 from tenants.admin.mixins import AuditHistoryMixin
 from tenants.audit import Actor
-from tenants.errors import Refusal
+from tenants.errors import DoneBefore, Refusal
 
 MAX_SELECTED_ROWS = 100  # of one list action; each row is changed in a transaction of its own
 
@@ -29,6 +33,8 @@ class ActionPage(NamedTuple):
     form: type[forms.ActionForm]
     action: Callable[..., Any]
     variant: str = "primary"  # the style of the submit button
+    # For a form of stored values: locks the row until the transaction ends, and returns it as it is once locked.
+    lock: Callable[[Any], Any] | None = None
 
 
 class OneTimeSecret(NamedTuple):
@@ -97,14 +103,35 @@ class ActionPagesMixin(AuditHistoryMixin):
         `next_url` is the redirect after success; by default the row's own page.
         """
         form = page.form(request.POST if request.method == "POST" else None, row=row)
+        if done := self.report_done(request, row):
+            return HttpResponseRedirect(done)
         if form.is_valid():
             try:
-                outcome = page.action(actor_of(request, form), *([row] if row else []), **form.arguments())
-            except Refusal as error:
+                outcome = _perform(page, actor_of(request, form), row, form)
+            except (Refusal, Stale, DoneBefore) as error:
+                if done := self.report_done(request, row):  # the same form, sent twice, acted just now
+                    return HttpResponseRedirect(done)
+                if row is not None and isinstance(error, Stale):  # others saved just now: check the form against that
+                    row.refresh_from_db()
+                    return self.serve_page(request, row, page, next_url)
                 form.add_error(None, ValidationError(str(error)))
             else:
                 return self._render_outcome(request, page, row, outcome, next_url)
         return self._render(request, "tenants/action.html", page, row, form=form)
+
+    def report_done(self, request: HttpRequest, row: Model | None) -> str:
+        """Return where to go, with a message, if the form of a POST has acted before; else return an empty string."""
+        token = checked_token(request.POST.get("form_token", ""))
+        entry = audit.find_by_form(token) if token else None
+        if entry is None:
+            return ""
+        at = times.readable(entry.at, "seconds")
+        messages.warning(
+            request,
+            f"This form was sent before. It acted once, at {at} UTC ({entry.action}: {entry.target}), and not again. "
+            "A key or secret that it created was shown then, and is shown no more.",
+        )
+        return self._back_url(row)
 
     def serve_list_action(self, request: HttpRequest, rows: QuerySet[Any], page: ActionPage) -> HttpResponse:
         """Render the form for the selected rows, or perform the action on each row, with one reason for all."""
@@ -119,11 +146,16 @@ class ActionPagesMixin(AuditHistoryMixin):
         self, request: HttpRequest, page: ActionPage, selected: Sequence[Any], form: forms.ActionForm
     ) -> None:
         """Perform the action on each row. A refusal is shown as a warning and does not stop the other rows."""
-        count = 0
+        count, actor = 0, actor_of(request, form)
         for row in selected:
+            form_token = f"{actor.form_token}:{row.pk}"
             try:
-                page.action(actor_of(request, form), row, **form.arguments())
+                if audit.find_by_form(form_token):
+                    raise DoneBefore
+                page.action(replace(actor, form_token=form_token), row, **form.arguments())
                 count += 1
+            except DoneBefore:
+                messages.warning(request, f"{row}: this form was sent before, and acted on the row then.")
             except Refusal as error:
                 messages.warning(request, f"{row}: {error}")
         messages.success(request, f"{page.title}: done for {count} of {len(selected)}.")
@@ -155,5 +187,19 @@ class ActionPagesMixin(AuditHistoryMixin):
 
 
 def actor_of(request: HttpRequest, form: forms.ReasonForm) -> Actor:
-    """Return the logged-in user with the reason from the form."""
-    return Actor(name=request.user.get_username(), reason=form.cleaned_data["reason"])
+    """Return the logged-in user with the reason and the token from the form."""
+    facts = form.cleaned_data
+    return Actor(name=request.user.get_username(), reason=facts["reason"], form_token=facts["form_token"])
+
+
+def _perform(page: ActionPage, actor: Actor, row: Model | None, form: Any) -> Any:
+    """Perform the action and return its outcome. Raise Stale if stored values have changed since the form was checked.
+
+    A form of stored values is compared with the row under its lock, in the transaction of the action.
+    """
+    rows = [] if row is None else [row]
+    if page.lock is None:
+        return page.action(actor, *rows, **form.arguments())
+    with transaction.atomic():
+        form.raise_if_stale(page.form(row=page.lock(row)))
+        return page.action(actor, *rows, **form.arguments())

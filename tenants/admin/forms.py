@@ -10,6 +10,7 @@ from django.utils import timezone
 from unfold import widgets
 
 from tenants import actions, amounts
+from tenants.admin.guards import UNGUARDED_FIELDS, OnceForm, StoredValuesForm, check_changes
 from tenants.models import ApiKey, Limits, Tenant
 
 LIMIT_FIELDS = [*Limits.COUNTS, "usd_per_month"]  # as the forms name the limits
@@ -57,14 +58,14 @@ def optional_number(help_text: str, *, minimum: int = 0, maximum: int = MAX_INTE
     )
 
 
-class ReasonForm(forms.Form):
-    """A form that asks for the reason of an action."""
+class ReasonForm(OnceForm):
+    """A form that asks for the reason of an action, and acts once."""
 
     reason = TextLineField(max_length=MAX_REASON_CHARS, help_text="Recorded in the audit log.")
 
     def arguments(self) -> dict[str, Any]:
         """Return the action's keyword arguments; the actor, the reason and the row are not among them."""
-        return {name: value for name, value in self.cleaned_data.items() if name != "reason"}
+        return {name: value for name, value in self.cleaned_data.items() if name not in UNGUARDED_FIELDS}
 
 
 class LimitsForm(forms.Form):
@@ -84,7 +85,7 @@ class LimitsForm(forms.Form):
         return {**counts, "usd_per_month_micro": None if usd is None else int(usd * amounts.MICRO_PER_USD)}
 
 
-class TenantForm(LimitsForm, ReasonForm, forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+class TenantForm(StoredValuesForm, LimitsForm, ReasonForm, forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
     """Create or change a tenant."""
 
     refusal: ClassVar[str] = ""  # why `tenants.actions` refused this request's first attempt
@@ -122,10 +123,11 @@ class TenantForm(LimitsForm, ReasonForm, forms.ModelForm):  # type: ignore[type-
             self.fields["on_doubt"].choices = ON_DOUBT_CHOICES  # type: ignore[attr-defined]
 
     def clean(self) -> None:
-        """Refuse a form that changes nothing, or that `tenants.actions` has refused."""
+        """Refuse a form that changes nothing, would overwrite others' changes, or was refused by `tenants.actions`."""
         if self.refusal:
             raise ValidationError(self.refusal)
         if self.instance.pk:
+            self.check_loaded()
             check_changes(self)
 
     def arguments(self) -> dict[str, Any]:
@@ -173,14 +175,15 @@ class KeyForm(LimitsForm, ActionForm):
         return {"label": self.cleaned_data["label"], **self.limits()}
 
 
-class ChangeKeyForm(KeyForm):
+class ChangeKeyForm(StoredValuesForm, KeyForm):
     """Change a key; the form starts with the key's present values."""
 
     def __init__(self, *args: Any, row: ApiKey, **options: Any) -> None:
         super().__init__(*args, row=row, initial={"label": row.label, **initial_limits(row)}, **options)
 
     def clean(self) -> None:
-        """Refuse a form that changes nothing."""
+        """Refuse a form that changes nothing, or would overwrite what others changed."""
+        self.check_loaded()
         check_changes(self)
 
 
@@ -237,9 +240,3 @@ def initial_limits(holder: Limits) -> dict[str, Any]:
     micro = holder.usd_per_month_micro
     usd = None if micro is None else Decimal(amounts.format_usd(micro))
     return {**{name: getattr(holder, name) for name in Limits.COUNTS}, "usd_per_month": usd}
-
-
-def check_changes(form: forms.BaseForm) -> None:
-    """Raise ValidationError if only the reason was filled in: no change would leave no audit entry."""
-    if not set(form.changed_data) - {"reason"}:
-        raise ValidationError("No changes.")

@@ -9,7 +9,7 @@ from django.urls import reverse
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
-from tenants import actions, times
+from tenants import actions, locks, times
 from tenants.admin import action_page, forms
 from tenants.admin.action_page import ActionPage, OneTimeSecret
 from tenants.admin.filters import ModeFilter
@@ -19,7 +19,7 @@ from tenants.errors import NotPossible
 from tenants.keys.key_format import NewKey
 from tenants.models import ApiKey, Tenant
 
-SHOWN_ONCE = "This key is shown only once. Copy it now. Reloading this page creates another key."
+SHOWN_ONCE = "This key is shown only once. Copy it now: reloading this page shows it no more."
 
 
 def create_key(actor: Actor, tenant: Tenant, **facts: Any) -> OneTimeSecret:
@@ -54,6 +54,7 @@ CHANGE = ActionPage(
     "The limits apply to this key alone, within the tenant's limits. Empty: no limit.",
     forms.ChangeKeyForm,
     actions.change_key,
+    lock=lambda key: locks.lock_key(key.pk),
 )
 ROLL = ActionPage(
     "Roll key",

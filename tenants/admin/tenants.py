@@ -9,11 +9,12 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.views import ChangeList
 
-from tenants import actions
+from tenants import actions, locks
 from tenants.admin import action_page, forms, keys, usage_bars
 from tenants.admin.action_page import ActionPage
+from tenants.admin.guards import Stale
 from tenants.admin.mixins import UsdLimitMixin, filtered_list_url
-from tenants.errors import Refusal
+from tenants.errors import DoneBefore, Refusal
 from tenants.limits.windows import Kind
 from tenants.models import Tenant
 
@@ -55,7 +56,7 @@ class TenantAdmin(action_page.ActionPagesMixin, keys.CreateKeyPermissionMixin, U
         (None, {"fields": ["name", "time_zone"]}),
         ("Limits", {"fields": forms.LIMIT_FIELDS, "description": "Empty: no limit."}),
         ("Generation policy", {"fields": [*Tenant.GENERATION_POLICY_FIELDS]}),
-        ("Reason", {"fields": ["reason"]}),
+        ("Reason", {"fields": ["reason", "form_token", "loaded"]}),
     ]
     list_display = ["name", "suspended", "in_flight_now", "today", "this_month"]
     search_fields = ["name"]
@@ -100,18 +101,22 @@ class TenantAdmin(action_page.ActionPagesMixin, keys.CreateKeyPermissionMixin, U
         form.refusal = getattr(request, "refusal", "")
         return form
 
-    def changeform_view(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
+    def changeform_view(self, request: HttpRequest, object_id: str | None = None, *args: Any, **options: Any) -> Any:
         """Serve the form. If `tenants.actions` refuses, its transaction is rolled back and the form shows why."""
+        if done := self.report_done(request, self.get_object(request, object_id) if object_id else None):
+            return HttpResponseRedirect(done)
         try:
-            return super().changeform_view(request, *args, **options)
-        except Refusal as error:
-            request.refusal = str(error)  # type: ignore[attr-defined]
-            return super().changeform_view(request, *args, **options)
+            return super().changeform_view(request, object_id, *args, **options)
+        except (Refusal, Stale, DoneBefore) as error:
+            # The next attempt reads the row again, and finds out what is stored by now or that the form has acted.
+            request.refusal = str(error) if isinstance(error, Refusal) else ""  # type: ignore[attr-defined]
+            return self.changeform_view(request, object_id, *args, **options)
 
     def save_model(self, request: HttpRequest, obj: Tenant, form: Any, change: bool) -> None:
         """Create or change the tenant by `tenants.actions`, which writes the audit entry."""
         actor = action_page.actor_of(request, form)
         if change:
+            form.raise_if_stale(type(form)(instance=locks.lock_tenant(obj.pk)))
             actions.change_tenant(actor, obj, **form.arguments())
         else:
             obj.pk = actions.create_tenant(actor, **form.arguments()).pk

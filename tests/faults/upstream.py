@@ -249,7 +249,7 @@ def _handler(lab: LabUpstream) -> type[BaseHTTPRequestHandler]:
                 case "cut":
                     return self.give(200, content[: len(content) // 2], claims=len(content), kind="video/mp4")
                 case "too short":
-                    return self.give(200, content, claims=len(content) // 3, kind="video/mp4")
+                    return self.give(200, content, claims=len(mp4()) // 3, kind="video/mp4")
                 case "html":
                     return self.give(200, b"<html>login</html>", kind="text/html")
                 case "empty":

@@ -41,7 +41,7 @@ def test_threads_that_arrive_at_once_create_one_client(monkeypatch: pytest.Monke
             self.lock.release()
 
     @cache
-    def new_client(process_id: int, endpoint: str) -> object:
+    def new_client(session: Any, endpoint: str, addressing: str) -> object:
         created.append(Lock.lock.locked())
         return object()
 

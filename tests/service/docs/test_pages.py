@@ -110,11 +110,11 @@ def test_each_file_of_the_guide_is_a_page() -> None:
 @pytest.mark.parametrize("path", PATHS)
 def test_a_page_has_two_forms(path: str) -> None:
     html, markdown = get(path), get(f"{path}.md")
-    assert (html["Content-Type"], html["Vary"]) == ("text/html; charset=utf-8", "Accept")
+    assert (html["Content-Type"], html["Vary"]) == ("text/html; charset=utf-8", "Accept, Accept-Encoding")
     assert markdown["Content-Type"] == "text/markdown; charset=utf-8"
     chosen = get(path, Accept="text/markdown")
     assert (chosen.content, chosen["Content-Type"]) == (markdown.content, markdown["Content-Type"])
-    assert chosen["Vary"] == "Accept"
+    assert chosen["Vary"] == "Accept, Accept-Encoding"
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_every_action_requires_the_csrf_token_of_its_form(alice: Caller, admin_u
     [token] = re.findall(
         r'<form method="post" id="action_form".*?name="csrfmiddlewaretoken" value="(.*?)"', page, re.DOTALL
     )
-    form = {"reason": "why", "csrfmiddlewaretoken": token}
+    form = {"reason": "why", "csrfmiddlewaretoken": token, **http.open_form(address("apikey_revoke", alice.key))}
     assert http.post(address("apikey_revoke", alice.key), form).status_code == 302
 
 

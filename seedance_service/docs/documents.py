@@ -1,0 +1,58 @@
+"""Answers whose bytes are made once in a process: the pages of the documentation and the OpenAPI document.
+
+Many may ask for them at any time, without a key. Such an answer costs less than a read of a generation.
+"""
+
+import gzip
+import hashlib
+import re
+from dataclasses import dataclass
+
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.cache import get_conditional_response
+
+MIN_GZIPPED_BYTES = 1000  # below it the bytes fit one packet either way
+REFUSED = re.compile(r"q=0(\.0*)?")
+
+
+@dataclass(frozen=True)
+class Document:
+    """The bytes of an answer, plain and compressed (empty if not worth it), and the digest that names them."""
+
+    content_type: str
+    content: bytes
+    gzipped: bytes
+    digest: str
+
+
+def of(content: str | bytes, content_type: str) -> Document:
+    """Return the document with this content."""
+    content = content.encode() if isinstance(content, str) else content
+    gzipped = gzip.compress(content, mtime=0) if len(content) >= MIN_GZIPPED_BYTES else b""
+    return Document(content_type, content, gzipped, hashlib.sha256(content).hexdigest()[:32])
+
+
+def answer(request: HttpRequest, document: Document, *, vary: str = "") -> HttpResponseBase:
+    """Answer with the document, compressed if the caller takes it; 304 if the caller has it (RFC 9110, 13.1.2).
+
+    `vary` names the header by which the document was chosen, if one did.
+    """
+    is_gzipped = bool(document.gzipped) and accepts_gzip(request.META.get("HTTP_ACCEPT_ENCODING", ""))
+    response = HttpResponse(document.gzipped if is_gzipped else document.content, content_type=document.content_type)
+    response.headers["Vary"] = ", ".join(filter(None, (vary, "Accept-Encoding")))
+    response.headers["Cache-Control"] = "no-cache"  # a cache asks again, by the tag, each time
+    etag = response.headers["ETag"] = f'"{document.digest}{"-gzip" * is_gzipped}"'
+    if is_gzipped:
+        response.headers["Content-Encoding"] = "gzip"
+    return get_conditional_response(request, etag=etag, response=response) or response
+
+
+def accepts_gzip(header: str) -> bool:
+    """Return whether an Accept-Encoding header takes gzip, by name or as `*` (RFC 9110, 12.5.3)."""
+    weights = {}
+    for choice in header.lower().split(","):
+        name, _, weight = choice.partition(";")
+        weights[name.strip()] = weight.replace(" ", "")
+    weight = weights.get("gzip", weights.get("*", "q=0"))
+    return not REFUSED.fullmatch(weight)
