@@ -18,7 +18,7 @@ def share_submits() -> None:
 
 
 def hold_submits() -> None:
-    """Let nobody record an attempt until the transaction ends, which orders a pause or a suspension."""
+    """Let no worker record an attempt until the transaction ends, which orders a pause or a suspension."""
     engine.lock(SUBMITS, shared=False)
 
 

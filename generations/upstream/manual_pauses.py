@@ -1,7 +1,7 @@
 """Pauses of submits that operators order: of all submits, or those of an account, a tenant or a model.
 
-A suspended tenant's submits are held as well. Whoever starts an attempt reads them under the lock of `locks`, which
-whoever orders a pause takes alone: once the pause is committed, no further attempt is recorded.
+A suspended tenant's submits are held as well. A worker that records an attempt reads them under a lock that it shares
+with other workers; an operator's order takes it alone. So no attempt is recorded once the pause is committed.
 """
 
 from django.db.models import Q

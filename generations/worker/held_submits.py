@@ -1,4 +1,4 @@
-"""Submits that wait: operators hold them, or the circuit breaker is open. Whoever ends it lets them go on."""
+"""Submits that wait: operators hold them, or the circuit breaker is open. What ends it lets them go on."""
 
 from django.db.models import Q
 

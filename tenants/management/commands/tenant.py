@@ -131,15 +131,16 @@ class Command(BaseCommand):
         """Revoke a key."""
         key = _find_key(options["prefix"])
         count = actions.revoke_key(self._actor, key, cancel_queued=options["cancel_queued"])
-        row = {"tenant": key.tenant.name, "revoked": key.prefix, "cancelled": count or 0}
-        return row, [f"{key.prefix} is revoked.", *_cancelled_line(count)]
+        row, lines = _cancelled(options, count)
+        return {"tenant": key.tenant.name, "revoked": key.prefix, **row}, [f"{key.prefix} is revoked.", *lines]
 
     def suspend(self, options: dict[str, Any]) -> Output:
         """Suspend a tenant."""
         tenant = _find_tenant(options["name"])
         count = actions.suspend(self._actor, tenant, cancel_queued=options["cancel_queued"])
+        row, lines = _cancelled(options, count)
         sentence = f"{tenant.name} is suspended; running generations finish, and queued ones are held."
-        return {"tenant": tenant.name, "suspended": True, "cancelled": count}, [sentence, *_cancelled_line(count)]
+        return {"tenant": tenant.name, "suspended": True, **row}, [sentence, *lines]
 
     def resume(self, options: dict[str, Any]) -> Output:
         """End a tenant's suspension."""
@@ -193,9 +194,11 @@ def _find_key(text: str) -> ApiKey:
     return key
 
 
-def _cancelled_line(count: int | None) -> list[str]:
-    """Return a line with the number of generations that were cancelled; none for 0."""
-    return [f"{count} queued generations were cancelled, and their holds released."] if count else []
+def _cancelled(options: dict[str, Any], count: int | None) -> Output:
+    """Return how many queued generations were cancelled; nothing without the option --cancel-queued."""
+    if not options["cancel_queued"]:
+        return {}, []
+    return {"cancelled": count or 0}, [f"{count or 0} queued generations were cancelled, and their holds released."]
 
 
 def _file_name(name: str) -> str:

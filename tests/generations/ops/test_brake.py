@@ -265,7 +265,7 @@ def test_the_command_pauses_resumes_lists_and_cancels(queued: list[Generation], 
     assert run("cancel", "--tenant", "alice", "--yes", "--reason", "why") == {"cancelled": 3}
     assert run("resume", "--tenant", "alice", "--reason", "why") == {"paused": False, "released": 0}
     with pytest.raises(CommandError):
-        run("pause", "--tenant", "nobody-of-that-name", "--reason", "why")
+        run("pause", "--tenant", "carol", "--reason", "why")
 
 
 def test_the_tenant_command_cancels_the_queue(queued: list[Generation]) -> None:

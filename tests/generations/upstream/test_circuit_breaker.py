@@ -144,7 +144,7 @@ def test_a_generation_that_is_refused_while_others_are_taken_fails_by_its_deadli
     assert Generation.objects.filter(status="running").count() == 4
 
 
-def test_whoever_resumes_submits_makes_due_what_waited(queued: list[Generation], upstream: Upstream) -> None:
+def test_what_waited_is_due_once_submits_go_on(queued: list[Generation], upstream: Upstream) -> None:
     upstream.on_submit = refusal(429, "RATE_LIMIT_EXCEEDED", **{"Retry-After": "300"})
     with time_machine.travel(timezone.now(), tick=False) as clock:
         take_due_steps()
