@@ -98,7 +98,13 @@ PRICES = env.text(
 
 FETCH_ALLOW_HOSTS = env.hosts(
     "FETCH_ALLOW_HOSTS",
-    help="Private places that the service may fetch from, also over http: `host`, `host:port` or `network/bits`.",
+    help="Private places that callers' URLs of images and webhooks may lead to, also over http: `host`, `host:port` or "
+    "`network/bits`. The service's own upstream and bucket need no entry.",
+)
+VIDEO_ALLOW_HOSTS = env.hosts(
+    "VIDEO_ALLOW_HOSTS",
+    help="Private places, beside those, that the upstream's videos may be copied from. `NOVITA_BASE_URL`, "
+    "`SANDBOX_BASE_URL` and `S3_ENDPOINT_URL` need no entry. No caller's URL may lead there.",
 )
 
 # Retention

@@ -173,7 +173,7 @@ def broker(url: str) -> dict[str, Any]:
         case "orm":
             return {"orm": "default"}
         case "redis" | "rediss":
-            return {"redis": url}
+            return {"broker_class": "generations.redis_broker.BoundedRedis", "redis": url}
         case "sqs":
             # An idle worker waits at SQS for a wake-up: without the wait it would ask, and pay, a dozen times a second.
             sqs = {"aws_region": parts.hostname, "receive_message_wait_time_seconds": SQS_WAIT}

@@ -24,7 +24,7 @@ from generations.media.images import Image
 from generations.models import Generation, InputImage
 from generations.telemetry import metrics, tracing
 from tenants.db.operations import Statement
-from tenants.errors import LimitReached, NoSandbox, TenantSuspended
+from tenants.errors import ChangedConcurrently, LimitReached, NoSandbox, TenantSuspended
 from tenants.limits import admission
 from tenants.limits.windows import LimitUsage
 from tenants.models import ApiKey
@@ -33,7 +33,7 @@ from tenants.models import ApiKey
 CheckedImage = str | Image | InputImage | None
 AuditEntry = Callable[[Generation], Statement]
 
-MAX_RETRIES = 3  # while tenant, key or an input image are changed during one create
+MAX_TRIES = 4  # while an input image is deleted again and again during one create
 COPIED_FIELDS = tuple("prompt resolution aspect_ratio duration camera_fixed external_id metadata rerun_of".split())
 
 
@@ -51,7 +51,7 @@ def create_generation(
 ) -> Accepted:
     """Create a generation and commit it.
 
-    Raise BadImage, LimitReached, TenantSuspended, NoSandbox or StorageError.
+    Raise BadImage, LimitReached, TenantSuspended, InvalidKey, NoSandbox, ChangedConcurrently or StorageError.
     Requests with the same `idempotency_key` return the same generation, however many arrive at once; limits are charged
     once. Raise IdempotencyKeyReused if the key came with another request before.
     """
@@ -131,17 +131,14 @@ def _admit(
 ) -> list[LimitUsage]:
     """Admit the generation: row, hold and counters are committed together, or nothing is.
 
-    If the key or an input image was changed since it was read, read it again and try again.
+    If an input image was deleted since it was stored, store it again and try again. At last raise ChangedConcurrently.
     """
-    for _ in range(MAX_RETRIES):
+    for _ in range(MAX_TRIES):
         try:
             return record.admit_and_record(generation, audit_entries)
-        except admission.KeyChanged:
-            assert generation.api_key is not None
-            generation.api_key = ApiKey.objects.select_related("tenant").get(pk=generation.api_key.pk)
         except admission.RequiredRowMissing:
             _store_images(generation, checked)
-    return record.admit_and_record(generation, audit_entries)
+    raise ChangedConcurrently(retry_after=admission.RETRY_AFTER_SECONDS)
 
 
 def _draft(key: ApiKey, request: GenerationRequest) -> Generation:

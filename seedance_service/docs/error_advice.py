@@ -172,6 +172,7 @@ ADVICE: dict[str, Advice] = {
         "Send the request again after `Retry-After`, or give images as URLs.",
         means="The service is reading as many bodies over 4 MiB as its memory allows. Nothing was recorded.",
     ),
+    "changed_concurrently": Advice(RETRY, facts={"retry_after": 1}),
     "database_unavailable": Advice(RETRY, means="The database did not answer, or not in time."),
     "storage_unavailable": Advice(
         RETRY,

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from unfold import widgets
 
-from tenants import amounts
+from tenants import allowed_values, amounts
 from tenants.admin.guards import UNGUARDED_FIELDS, OnceForm, StoredValuesForm, check_changes
 from tenants.models import ApiKey, Limits, Tenant
 

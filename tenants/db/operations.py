@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -51,6 +51,8 @@ class Description(NamedTuple):
 
 class Engine(ABC):
     """A database: the operations, and those implementations that are the same for both databases."""
+
+    indexes_online: ClassVar[bool]  # whether an index can be made while others write, outside of a transaction
 
     def run(self, sql: str, values: Sequence[Any]) -> list[Any]:
         """Run a statement by this thread's connection and return all of its rows; none where it returns no rows.
@@ -117,6 +119,14 @@ class Engine(ABC):
     @abstractmethod
     def snapshot(self) -> AbstractContextManager[None]:
         """Open a transaction in which all reads see the database as of one moment."""
+
+    @abstractmethod
+    def migration_lock(self, on_wait: Callable[[], None]) -> AbstractContextManager[None]:
+        """Hold the lock that one host at a time has while it migrates this database.
+
+        Call `on_wait` once if another host has the lock, and wait as long as that host migrates. The lock of a host
+        that dies is free at once.
+        """
 
     @abstractmethod
     def describe(self) -> Description:

@@ -5,12 +5,14 @@ first. Each connection also reads again, at its next write, all that other conne
 a process take turns, and write by one connection.
 """
 
+import fcntl
 import os
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -37,6 +39,8 @@ WITHIN = ("SAVEPOINT plan", ["RELEASE plan"], ["ROLLBACK TO plan", "RELEASE plan
 
 class SQLite(Engine):
     """The engine for SQLite."""
+
+    indexes_online = False
 
     def __init__(self) -> None:
         self._writing = threading.Lock()
@@ -140,6 +144,24 @@ class SQLite(Engine):
         """Open a transaction; writes of other connections wait for its end."""
         with transaction.atomic():
             yield
+
+    @contextmanager
+    def migration_lock(self, on_wait: Callable[[], None]) -> Iterator[None]:
+        """Lock the database's folder. SQLite's own locks are on the file, and are lost where a file is closed twice."""
+        here: Any = connections[DEFAULT_DB_ALIAS]
+        if here.is_in_memory_db():
+            yield
+            return
+        folder = os.open(Path(here.settings_dict["NAME"]).resolve().parent, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                on_wait()
+                fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
 
     def describe(self) -> Description:
         return Description("SQLite: right for one host alone", one_host_only=True)

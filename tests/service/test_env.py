@@ -77,7 +77,10 @@ def test_a_database_url_is_postgresql_or_sqlite(monkeypatch: Any) -> None:
     ("url", "options"),
     [
         ("orm", {"orm": "default"}),
-        ("redis://host:6379/0", {"redis": "redis://host:6379/0"}),
+        (
+            "redis://host:6379/0",
+            {"broker_class": "generations.redis_broker.BoundedRedis", "redis": "redis://host:6379/0"},
+        ),
         (
             "sqs://eu-west-1/wake-ups",
             {

@@ -147,6 +147,8 @@ COMMANDS = {
     "generate": "IMAGE --aspect-ratio --camera-fixed --duration --key --last-image --output --poster --prompt "
     "--resolution --seed --url -o",
     "ledger": "ACTION --json",
+    "migrate": "APP_LABEL MIGRATION_NAME --check --database --fake --fake-initial --no-input --noinput --plan --prune "
+    "--run-syncdb",
     "prune": "--dry-run --json",
     "reseal": "",
     "second_factor": "",
@@ -167,7 +169,7 @@ COMMANDS = {
     "tenant revoke": "PREFIX --cancel-queued --json --reason",
     "tenant roll": "PREFIX --json --overlap --reason",
     "tenant suspend": "NAME --cancel-queued --json --reason",
-    "worker": "",
+    "worker": "--once",
     "write_docs": "",
 }
 OF_EVERY_COMMAND = {
