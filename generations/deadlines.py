@@ -17,6 +17,7 @@ ends nothing: a generation fails by a deadline only on an answer that counts.
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from generations.models import Attempt, Generation, Pause
@@ -28,17 +29,19 @@ STOPPED_AFTER = timedelta(minutes=10)  # a step that is later by so much was lat
 
 def is_submit_overdue(generation: Generation) -> bool:
     """Return whether the upstream has refused the queued generation for longer than its SUBMIT_DEADLINE."""
-    first = first_refusal(generation)
+    first = find_refused(generation).first()
+    if first is None or first.finished_at is None:
+        return False
     limit = timedelta(seconds=generation.tenant.submit_deadline or settings.SUBMIT_DEADLINE)
-    return first is not None and _counted(generation, first) >= limit
+    return _counted(generation, first.finished_at) >= limit
 
 
-def first_refusal(generation: Generation) -> datetime | None:
-    """Return when an attempt was first refused since the generation was queued; None if none was."""
-    refused = Attempt.objects.filter(generation=generation.pk, outcome="not_created").order_by("number")
+def find_refused(generation: Generation) -> QuerySet[Attempt]:
+    """Return the generation's attempts since it was queued that created no task, the first one first."""
+    refused = Attempt.objects.filter(generation=generation.pk, outcome__in=["not_created", "create_failed"])
     if generation.resumed_at:
         refused = refused.filter(started_at__gte=generation.resumed_at)
-    return refused.values_list("finished_at", flat=True).first()
+    return refused.order_by("number")
 
 
 def is_result_overdue(generation: Generation) -> bool:

@@ -31,9 +31,12 @@ def retry_interval(generation: Generation) -> float:
     return float(min(2.0 ** min(generation.consecutive_failures + 1, 10), MAX_RETRY_SECONDS))
 
 
-def retry_later(generation: Generation, error: str, *, is_outage: bool = False) -> None:
-    """Reschedule the generation after a step that failed with `error`. `is_outage`: no deadline counts the time."""
-    lifecycle.reschedule(generation, retry_interval(generation), error=error, is_outage=is_outage)
+def retry_later(generation: Generation, error: str, detail: str = "", *, is_outage: bool = False) -> None:
+    """Reschedule the generation after a step that failed with `error`, a text of ours. `detail` is for operators.
+
+    `is_outage`: no deadline counts the time.
+    """
+    lifecycle.reschedule(generation, retry_interval(generation), error=error, detail=detail, is_outage=is_outage)
 
 
 def task_age(generation: Generation) -> timedelta:

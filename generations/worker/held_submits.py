@@ -32,10 +32,14 @@ def resume(*, test: bool) -> None:
 
 
 def fail_if_overdue(generation: Generation, reason: str) -> None:
-    """Fail a queued generation that the upstream has refused for longer than its deadline."""
+    """Fail a queued generation that the upstream has refused for longer than its deadline.
+
+    `reason` is for operators.
+    """
     if deadlines.is_submit_overdue(generation):
-        message = f"The upstream could not be reached, or accepted nothing, for too long: {reason}"
-        lifecycle.fail(generation, "upstream_unavailable", message, sources=[Generation.Status.QUEUED])
+        message = "The upstream could not be reached, or accepted nothing, for too long."
+        queued = [Generation.Status.QUEUED]
+        lifecycle.fail(generation, "upstream_unavailable", message, detail=reason, sources=queued)
 
 
 def _find_hold(generation: Generation) -> tuple[float, str] | None:

@@ -6,6 +6,7 @@ An attempt is recorded and committed before a byte is sent. Nothing outside is c
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from threading import BoundedSemaphore
 from typing import Any, assert_never
 
@@ -27,6 +28,7 @@ from generations.worker import backoff, held_submits
 from tenants import locks
 from tenants.db.operations import release_connection
 
+QUEUED = [Generation.Status.QUEUED]
 LARGE_BYTES = 4 * 1024**2  # of images; a submit's body takes some six times as much memory while it is built
 
 log = structlog.stdlib.get_logger(__name__)
@@ -86,12 +88,12 @@ def retry_storage(generation: Generation, error: StorageError) -> None:
     MAX_MISSING_READS.
     """
     if not isinstance(error, ObjectMissing):
-        backoff.retry_later(generation, str(error), is_outage=True)
+        backoff.retry_later(generation, "the bucket does not answer", str(error), is_outage=True)
     elif generation.consecutive_failures + 1 < backoff.MAX_MISSING_READS:
-        backoff.retry_later(generation, str(error))
+        backoff.retry_later(generation, "the bucket does not have the input image", str(error))
     else:
-        message = f"The service could not read the input image for too long: {error}."
-        lifecycle.fail(generation, "storage_unavailable", message, sources=[Generation.Status.QUEUED])
+        message = "The service could not read the input image for too long: the bucket does not have it."
+        lifecycle.fail(generation, "storage_unavailable", message, detail=str(error), sources=QUEUED)
 
 
 @contextmanager
@@ -183,14 +185,18 @@ def _apply_outcome(generation: Generation, attempt: Attempt, outcome: outcomes.S
     """Record the outcome, and pause or resume submits by it."""
     # The log comes first: if the database is away for long, operators find here which task to attach.
     log.info("answer", attempt=attempt.number, generation=str(generation.pk), said=repr(outcome))
-    _record_with_retry(lambda: _record(generation, attempt, outcome))
+    try:
+        _record_with_retry(lambda: _record(generation, attempt, outcome))
+    except lifecycle.TaskTaken as error:
+        _record_with_retry(partial(lifecycle.mark_task_taken, generation, attempt, error.upstream_id))
+        outcome = outcomes.InDoubt(lifecycle.TASK_TAKEN)
     match outcome:
         case outcomes.Created() | outcomes.Refused(affects_all=False):
             held_submits.resume(test=generation.test)
         case outcomes.NotCreated(reason, retry_after):
             circuit_breaker.pause(reason, test=generation.test, retry_after=retry_after)
             held_submits.fail_if_overdue(generation, reason)
-        case outcomes.InDoubt(reason) | outcomes.Refused(reason):
+        case outcomes.InDoubt(reason) | outcomes.CreateFailed(reason) | outcomes.Refused(reason):
             # An outage must not put one generation after the other in doubt.
             circuit_breaker.pause(reason, test=generation.test)
         case _:
@@ -203,21 +209,22 @@ def _record(generation: Generation, attempt: Attempt, outcome: outcomes.SubmitOu
         case outcomes.Created(upstream_id):
             lifecycle.mark_running(generation, attempt, upstream_id, backoff.MIN_POLL_SECONDS)
         case outcomes.NotCreated(reason):
-            # A Retry-After is the pause's, which may end before.
-            lifecycle.mark_not_created(generation, attempt, reason, backoff.retry_interval(generation))
-        case outcomes.Refused(reason, message):
-            lifecycle.mark_refused(generation, attempt, reason, message)
-        case outcomes.InDoubt(reason):
-            lifecycle.mark_in_doubt(generation, reason, attempt)
+            seconds = backoff.retry_interval(generation)  # a Retry-After is the pause's, which may end before
+            lifecycle.mark_not_created(generation, attempt, reason, seconds, answer=outcome.answer)
+        case outcomes.CreateFailed(reason, answer):
+            seconds = backoff.retry_interval(generation)
+            lifecycle.mark_create_failed(generation, attempt, reason, seconds, answer=answer)
+        case outcomes.Refused(reason, message, is_about_content=about):
+            lifecycle.mark_refused(generation, attempt, reason, message, is_about_content=about, answer=outcome.answer)
+        case outcomes.InDoubt(detail):
+            facts = {"detail": detail, "upstream_id": outcome.upstream_id, "answer": outcome.answer}
+            lifecycle.mark_in_doubt(generation, lifecycle.ANSWER_LOST, attempt, **facts)
         case _:
             assert_never(outcome)
 
 
-def _record_with_retry(record: Callable[[], None]) -> None:
-    """Call `record`, and retry each second for RECORD_ANSWER_SECONDS while the database is away.
-
-    Waiting pays: an answer that is not recorded leaves its generation in doubt.
-    """
+def _record_with_retry(record: Callable[[], object]) -> object:
+    """Call `record`, and retry each second while the database is away: without a record the submit is in doubt."""
     ends = time.monotonic() + leases.RECORD_ANSWER_SECONDS
     while True:
         try:

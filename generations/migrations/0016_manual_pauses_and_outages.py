@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
     """
 
     dependencies = [
-        ("generations", "0014_plain_words"),
+        ("generations", "0015_what_the_upstream_said"),
     ]
 
     operations = [
@@ -19,7 +19,9 @@ class Migration(migrations.Migration):
             model_name="attempt",
             name="outcome",
             field=models.CharField(
-                blank=True, help_text="created, not_created, not_sent, refused or in_doubt.", max_length=20
+                blank=True,
+                help_text="created, not_created, create_failed, not_sent, refused or in_doubt.",
+                max_length=20,
             ),
         ),
         migrations.AddField(
