@@ -61,7 +61,6 @@ RATE_LIMIT = "RATE_LIMIT_EXCEEDED"
 NOT_CREATED_REASONS = {"CREATE_TASK_FAILED", "BILLING_FAILED"}
 # A task that failed may have been created and billed: never sent again.
 TASK_FAILED = "TASK_FAILED"
-TASK_NOT_FOUND = "TASK_NOT_FOUND"
 # Texts that speak of our account there, wherever they stand, and so of nothing that a caller may read.
 ABOUT_ACCOUNT = re.compile(
     r"balance|billing|\bbill|api[ _-]?key|account|quota|credit|payment|invoice|arrears|overdue|recharge|top[ -]?up|"
@@ -140,7 +139,7 @@ def parse_task(answer: Answer, upstream_id: str) -> PollOutcome:
         text = f"the poll was answered with HTTP {answer.status} {reason} {message}".strip()
         is_rate_limit = answer.status == 429 or reason == RATE_LIMIT
         raise AccountError(text, is_rate_limit=is_rate_limit, retry_after=_retry_after(answer))
-    if reason == TASK_NOT_FOUND:
+    if reason == "TASK_NOT_FOUND":
         raise NoVideo("the upstream knows no such task")
     if answer.status != 200 or reason:
         raise UpstreamError(f"the poll was answered with HTTP {answer.status} {reason}".strip())
@@ -166,7 +165,7 @@ def parse_task(answer: Answer, upstream_id: str) -> PollOutcome:
 def check_unknown_task(answer: Answer) -> None:
     """Raise UpstreamError, with the upstream's reason, unless it answers that it has no such task."""
     reason, message = _error_envelope(decode(answer.content).fields)
-    if answer.status != 200 and reason != TASK_NOT_FOUND:
+    if answer.status != 200 and reason != "TASK_NOT_FOUND":
         raise UpstreamError(f"HTTP {answer.status} {reason} {message}".strip())
 
 
@@ -180,10 +179,8 @@ def _check_task_id(task_id: Any, upstream_id: str) -> None:
 def _rendered(fields: dict[str, Any]) -> Rendered:
     """Return the outcome of a task that has succeeded. Raise NoVideo if its answer does not name one video."""
     videos = fields.get("videos")
-    if not isinstance(videos, list) or not videos:
-        raise NoVideo("the task succeeded, but its answer names no video")
-    if len(videos) > 1:
-        raise NoVideo(f"the task succeeded, but its answer names {len(videos)} videos")
+    if not isinstance(videos, list) or len(videos) != 1:
+        raise NoVideo("the task succeeded, but its answer does not name one video")
     video = videos[0] if isinstance(videos[0], dict) else {}
     url, kind = video.get("video_url"), video.get("video_type") or "mp4"
     if not isinstance(url, str) or not _is_http_url(url):
