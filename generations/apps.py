@@ -45,6 +45,7 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
         messages.append(checks.Error("NOVITA_BASE_URL must be an http or https URL.", id="generations.E001"))
     if settings.SANDBOX_BASE_URL:
         messages += _check_sandbox()
+    messages += _check_what_callers_reach()
     try:
         prices.read_table(settings.PRICES)
     except ImproperlyConfigured as error:
@@ -66,8 +67,19 @@ def _check_sandbox() -> list[checks.CheckMessage]:
     if not settings.SANDBOX_BASE_URL.startswith(("http://", "https://")):
         return [checks.Error("SANDBOX_BASE_URL must be an http or https URL.", id="generations.E002")]
     try:
-        addresses.check_url(settings.SANDBOX_BASE_URL)
+        addresses.check_url(settings.SANDBOX_BASE_URL, addresses.for_videos())
     except FetchRefused as error:
-        sentence = f"The sandbox's videos cannot be fetched: {error}. Add its host:port to FETCH_ALLOW_HOSTS."
-        return [checks.Warning(sentence, id="generations.W003")]
+        return [checks.Warning(f"The sandbox's videos cannot be fetched: {error}.", id="generations.W003")]
     return []
+
+
+def _check_what_callers_reach() -> list[checks.CheckMessage]:
+    """Return a message for each of the service's own hosts that URLs of callers may lead to."""
+    return [
+        checks.Warning(
+            f"FETCH_ALLOW_HOSTS lets URLs of callers lead to the host of {name}. The service itself needs no entry.",
+            id="generations.W004",
+        )
+        for name in ("NOVITA_BASE_URL", "SANDBOX_BASE_URL", "S3_ENDPOINT_URL")
+        if addresses.is_open_to_callers(getattr(settings, name))
+    ]
