@@ -3,9 +3,11 @@
 from typing import Any
 
 from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
 from unfold.admin import ModelAdmin
 
 from generations.models import Pause, Worker
+from generations.upstream import poll_pauses
 from tenants.admin.mixins import ReadOnlyMixin
 
 
@@ -18,6 +20,11 @@ class PauseAdmin(ReadOnlyMixin, ModelAdmin):
 
     list_display = ["upstream", "since", "reason", "probes", "probe_at"]
     list_before_template = "generations/upstream_status.html"
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show the list, and above it which upstreams refuse polls."""
+        context = {**(extra_context or {}), "poll_pauses": poll_pauses.find_active()}
+        return super().changelist_view(request, context)
 
 
 @admin.register(Worker)

@@ -6,6 +6,7 @@ from django.utils import timezone
 
 from generations import lifecycle
 from generations.models import Generation
+from generations.upstream import poll_pauses
 
 # Between two polls. A worker run reads the due rows each 0.4 s, which adds to each interval.
 MIN_POLL_SECONDS, MAX_POLL_SECONDS, STALLED_POLL_SECONDS = 2.0, 14.0, 300.0
@@ -15,14 +16,16 @@ MAX_IMAGE_ATTEMPTS = 4  # over some 15 s: the generation fails if a caller's ser
 MAX_UNEXPECTED_ERRORS = 10  # of a queued generation
 
 
-def poll_interval(age: timedelta) -> float:
+def poll_interval(age: timedelta, *, test: bool = False) -> float:
     """Return the seconds until the next poll of a task of that age.
 
-    The interval is 2 s in the first minute, then a thirtieth of the age, at most 14 s. A stalled task has 300 s.
+    The interval is 2 s in the first minute, then a thirtieth of the age, at most 14 s. A stalled task has 300 s. While
+    the upstream asks for fewer polls of the account, the interval is a multiple of that.
     """
     if age > lifecycle.STALLED_AFTER:
         return STALLED_POLL_SECONDS
-    return min(max(age.total_seconds() / 30, MIN_POLL_SECONDS), MAX_POLL_SECONDS)
+    usual = min(max(age.total_seconds() / 30, MIN_POLL_SECONDS), MAX_POLL_SECONDS)
+    return min(usual * poll_pauses.interval_factor(test=test), STALLED_POLL_SECONDS)
 
 
 def retry_interval(generation: Generation) -> float:

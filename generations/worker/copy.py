@@ -8,13 +8,17 @@ from generations.media.mp4 import BadVideo
 from generations.models import Generation
 from generations.outbound.errors import OutboundError
 from generations.telemetry import metrics, tracing
-from generations.upstream import outcomes
+from generations.upstream import outcomes, poll_pauses
 from generations.upstream.errors import UpstreamError
 from generations.worker import backoff, upstream_task, video_transfer
 
 
 def copy_again(generation: Generation) -> None:
     """Copy the video of a generation whose earlier copy failed, from a fresh URL."""
+    poll_pauses.refresh()
+    if seconds := poll_pauses.seconds_left(test=generation.test):
+        lifecycle.reschedule(generation, seconds)
+        return
     try:
         outcome = upstream_task.read(generation)
     except UpstreamError as error:

@@ -58,4 +58,4 @@ def _poll_later(generation: Generation, reschedule: Reschedule, **columns: Any) 
     if age > backoff.GIVE_UP_AFTER:
         lifecycle.fail(generation, "upstream_gave_no_result", "The upstream gave no result within a day.")
     else:
-        reschedule(generation, backoff.poll_interval(age), **columns)
+        reschedule(generation, backoff.poll_interval(age, test=generation.test), **columns)
