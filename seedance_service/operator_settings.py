@@ -145,8 +145,9 @@ WAITERS = env.integer(  # fewer than the 32 threads of a web process: other requ
     "database connection. Further requests are answered at once.",
 )
 PROXY_HOPS = env.integer(
-    "PROXY_HOPS", 0, maximum=10, help="Your own proxies before the web process, whose `X-Forwarded-For` is believed."
+    "PROXY_HOPS", 0, maximum=10, help="Your own proxies before the web process, whose `PROXY_HEADER` is believed."
 )
+PROXY_HEADER = env.text("PROXY_HEADER", "X-Forwarded-For", help="Where your proxies write the address that they saw.")
 env.document("PORT", default="8000", accepts="1 to 65535", help="Port of the web process; the Procfile reads it.")
 env.document("WEB_WORKERS", default="2", accepts="number", help="Web processes of a host; the Procfile reads it.")
 

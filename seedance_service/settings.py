@@ -15,6 +15,7 @@ from seedance_service.operator_settings import *  # each of these names is a set
 INSTALLED_APPS = [
     "unfold",
     "unfold.contrib.filters",
+    "seedance_service",  # before Django's own apps: its `createsuperuser` takes the place of theirs
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -30,7 +31,6 @@ INSTALLED_APPS = [
     "django_otp.plugins.otp_totp",
     "tenants",
     "generations",
-    "seedance_service",  # the templates and the stylesheet of /docs
 ]
 # The panel and the documents use this list; the API has its own list in http/api_handler.py.
 MIDDLEWARE = [
@@ -110,7 +110,8 @@ AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_RESET_ON_SUCCESS = True
-AXES_CLIENT_IP_CALLABLE = "tenants.keys.throttle.client_address"
+AXES_CLIENT_IP_CALLABLE = "tenants.keys.client_address.client_address"
+PROXY_META = "HTTP_" + PROXY_HEADER.upper().replace("-", "_")  # as WSGI names the header
 AXES_LOCKOUT_TEMPLATE = "panel/locked_out.html"
 AXES_DISABLE_ACCESS_LOG = True  # the log records accesses already
 OTP_TOTP_ISSUER = "Seedance Service"
@@ -118,6 +119,15 @@ OTP_TOTP_ISSUER = "Seedance Service"
 # `Origin: null` with the panel's own forms, which Django's CSRF check refuses.
 SECURE_REFERRER_POLICY = "same-origin"
 LOGIN_REDIRECT_URL = "/admin/"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
 
 # bytes; two images of 30 MB in Base64 make 80 MiB, and the rest of a request is small
 DATA_UPLOAD_MAX_MEMORY_SIZE = 81 * 1024 * 1024

@@ -137,6 +137,7 @@ def test_roles_have_the_permissions_that_their_rows_hold(db: None) -> None:
 LIMITS = "--in-flight --per-day --per-month --requests-per-minute --seconds-per-month --usd-per-month"
 POLICY = "--input-days --on-doubt --submit-deadline --video-days"
 COMMANDS = {
+    "createsuperuser": "--database --email --no-input --noinput --username",
     "doctor": "--json",
     "doubt": "",
     "doubt attach": "ID UPSTREAM_ID --attempt --json --reason",
