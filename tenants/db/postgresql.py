@@ -13,7 +13,14 @@ import psycopg
 from django.db import DEFAULT_DB_ALIAS, DataError, connection, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Field, JSONField, QuerySet
-from psycopg.errors import DivisionByZero
+from psycopg.errors import (
+    DiskFull,
+    DivisionByZero,
+    IdleInTransactionSessionTimeout,
+    ReadOnlySqlTransaction,
+    UndefinedColumn,
+    UndefinedTable,
+)
 from psycopg.sql import Literal
 
 from tenants.db.operations import Adapter, Description, Engine, Plan, Row, Statement, database_errors
@@ -141,6 +148,19 @@ class PostgreSQL(Engine):
             if outermost:
                 self.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY", [])
             yield
+
+    def why_no_writes(self) -> str:
+        [[is_standby, read_only]] = self.run("SELECT pg_is_in_recovery(), current_setting('transaction_read_only')", [])
+        if is_standby:
+            return "The database server is a standby, which takes no writes."
+        return "The database is read-only." if read_only == "on" else ""
+
+    def is_refused_write(self, error: Exception) -> bool:
+        return isinstance(error.__cause__, DiskFull | ReadOnlySqlTransaction)
+
+    def is_outage(self, error: Exception) -> bool:
+        older_schema_or_cut = UndefinedTable | UndefinedColumn | IdleInTransactionSessionTimeout
+        return super().is_outage(error) or isinstance(error.__cause__, older_schema_or_cut)
 
     @contextmanager
     def migration_lock(self, on_wait: Callable[[], None]) -> Iterator[None]:

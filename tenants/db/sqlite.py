@@ -7,6 +7,7 @@ a process take turns, and write by one connection.
 
 import fcntl
 import os
+import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from django.db.models import DateField, DateTimeField, F, Field, ForeignKey, JSO
 
 from tenants.db.operations import Adapter, Description, Engine, Plan, Row, Statement, database_errors
 
+MIN_DISK_BYTES = 8 * 1024**2  # a write-ahead log grows to some MB before SQLite starts again at its beginning
 # The statements that begin, commit and roll back a plan: by itself, and within a caller's transaction.
 ALONE = ("BEGIN IMMEDIATE", ["COMMIT"], ["ROLLBACK"])
 WITHIN = ("SAVEPOINT plan", ["RELEASE plan"], ["ROLLBACK TO plan", "RELEASE plan"])
@@ -131,6 +133,22 @@ class SQLite(Engine):
         """Open a transaction; writes of other connections wait for its end."""
         with transaction.atomic():
             yield
+
+    def why_no_writes(self) -> str:
+        here: Any = connections[DEFAULT_DB_ALIAS]
+        if here.is_in_memory_db():
+            return ""
+        path = Path(here.settings_dict["NAME"])
+        if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
+            return "The database's file, or its folder, cannot be written."
+        disk = os.statvfs(path.parent)
+        if disk.f_bavail * disk.f_frsize < MIN_DISK_BYTES:
+            return f"The disk of the database is full: fewer than {MIN_DISK_BYTES >> 20} MiB are free."
+        return ""
+
+    def is_refused_write(self, error: Exception) -> bool:
+        code = getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF  # without the extended code
+        return code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
 
     @contextmanager
     def migration_lock(self, on_wait: Callable[[], None]) -> Iterator[None]:

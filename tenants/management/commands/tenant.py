@@ -155,7 +155,7 @@ class Command(BaseCommand):
         statement = monthly_statement.build(tenant, month)
         path = options["csv"] or Path(f"bill-{_file_name(tenant.name)}-{statement.month:%Y-%m}.csv")
         try:
-            path.write_text(csv_export.render(monthly_statement.COLUMNS, statement.rows), newline="")
+            csv_export.write(path, monthly_statement.COLUMNS, statement.rows)
         except OSError as error:
             raise CommandError(f"{path} can not be written: {error.strerror}") from error
         return output.bill(statement, path)
