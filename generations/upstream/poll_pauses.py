@@ -11,6 +11,7 @@ import structlog
 from django.db.models import F, Q
 from django.utils import timezone
 
+from generations.deadlines import account_name
 from generations.models import PollPause
 from generations.upstream.errors import AccountError
 
@@ -22,7 +23,6 @@ MAX_PAUSE_SECONDS = 300.0  # as long as a Retry-After is obeyed; the clock of th
 MAX_REFUSALS = 4  # each doubles the time between two polls of a task
 CALM_SECONDS = 60.0  # without a refusal; then one of them is forgotten
 REFRESH_SECONDS = 1.0
-LIVE, SANDBOX = "live", "sandbox"
 
 
 class _Known:
@@ -57,19 +57,19 @@ def refresh() -> None:
 
 def seconds_left(*, test: bool) -> float:
     """Return the seconds until polls of the account may go on; 0 if they may now."""
-    pause = _known.pauses.get(_name(test))
+    pause = _known.pauses.get(account_name(test=test))
     return min(max((pause.until - timezone.now()).total_seconds(), 0.0), MAX_PAUSE_SECONDS) if pause else 0.0
 
 
 def interval_factor(*, test: bool) -> float:
     """Return by how much the time between two polls of a task is longer than usual."""
-    pause = _known.pauses.get(_name(test))
+    pause = _known.pauses.get(account_name(test=test))
     return 2.0**pause.refusals if pause else 1.0
 
 
 def record_answer(*, test: bool) -> None:
     """Note that a poll was answered."""
-    _known.answered_at[_name(test)] = time.monotonic()
+    _known.answered_at[account_name(test=test)] = time.monotonic()
 
 
 def record_refusal(error: AccountError, *, test: bool) -> None:
@@ -77,7 +77,7 @@ def record_refusal(error: AccountError, *, test: bool) -> None:
 
     A refusal that is no rate limit, while other polls are answered, is about its own task.
     """
-    name, now = _name(test), timezone.now()
+    name, now = account_name(test=test), timezone.now()
     is_answered = time.monotonic() - _known.answered_at.get(name, float("-inf")) < MIN_SECONDS
     known = _known.pauses.get(name)
     if is_answered and not error.is_rate_limit:
@@ -124,8 +124,3 @@ def _backoff_seconds(refusals: int) -> float:
     """Return the seconds of a pause after so many refusals. Half of it is random: hosts do not go on in step."""
     maximum = min(MIN_SECONDS * 2.0**refusals, MAX_SECONDS)
     return random.uniform(maximum / 2, maximum)  # noqa: S311
-
-
-def _name(test: bool) -> str:
-    """Return the account's name, the primary key of its row."""
-    return SANDBOX if test else LIVE

@@ -41,7 +41,8 @@ class PollBatch:
         if seconds := poll_pauses.seconds_left(test=generation.test):
             # What waited is not polled all at once when the pause ends.
             spread = backoff.poll_interval(backoff.task_age(generation), test=generation.test)
-            lifecycle.reschedule(generation, seconds + random.uniform(0, spread))  # noqa: S311
+            seconds += random.uniform(0, spread)  # noqa: S311
+            lifecycle.reschedule(generation, seconds, is_outage=True)
         else:
             poll(generation, self._reschedule, self._start_copy)
 

@@ -82,6 +82,10 @@ class Engine(ABC):
         """Return the SELECT as one that locks its rows against changes until the transaction ends."""
 
     @abstractmethod
+    def lock(self, name: str, *, shared: bool) -> None:
+        """Lock the name until the caller's transaction ends: alone, or together with others that share it."""
+
+    @abstractmethod
     def table_of_rows(self, types: Sequence[str], rows: Sequence[Sequence[Any]]) -> Statement:
         """Return a query that returns these rows, for a WITH clause. There has to be at least one row.
 

@@ -3,6 +3,7 @@
 import json
 import select
 import time
+import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta
@@ -95,6 +96,10 @@ class PostgreSQL(Engine):
 
     def with_row_locks(self, select: str) -> str:
         return f"{select} FOR NO KEY UPDATE"
+
+    def lock(self, name: str, *, shared: bool) -> None:
+        function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+        self.run(f"SELECT {function}(%s)", [zlib.crc32(name.encode())])
 
     def table_of_rows(self, types: Sequence[str], rows: Sequence[Sequence[Any]]) -> Statement:
         """Return the rows as one array for each column, so that the text is the same for any number of rows."""

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("generations", "0015_what_the_upstream_said")]
+    dependencies = [("generations", "0016_manual_pauses_and_outages")]
 
     operations = [
         migrations.CreateModel(
