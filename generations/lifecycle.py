@@ -39,6 +39,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 Status = Generation.Status
 AWAITING_ANSWER = [Status.SUBMITTING, Status.IN_DOUBT]  # a late answer to the one POST is still accepted
+CAN_BE_GIVEN_BACK = [Status.QUEUED, Status.RUNNING, Status.COPYING, Status.IN_DOUBT]
 STALLED_AFTER = timedelta(hours=1)  # from then on operators see a rendering as stalled, and it is polled rarely
 MAX_CREATE_RETRIES = 3  # after answers that name the task as not created
 NOT_CREATED = "The upstream did not take the generation. It is sent again later."
@@ -249,6 +250,16 @@ def reschedule_many(progresses: Sequence[Progress]) -> None:
     rows = [(progress.id, progress.fencing_token, progress.due_at, progress.progress_percent) for progress in ordered]
     sql, values = engine.table_of_rows(PROGRESS_TYPES, rows)
     engine.run(RESCHEDULE_MANY.format(rows=sql), values)
+
+
+def give_back(generations: Sequence[Generation]) -> None:
+    """Make claimed generations due now for another worker, and refuse what this one still writes of them.
+
+    One that is being submitted is left to its lease, since its answer may come. So are those claimed by another worker.
+    """
+    for generation in generations:
+        row = Generation.objects.filter(pk=generation.pk, fencing_token=generation.fencing_token)
+        row.filter(status__in=CAN_BE_GIVEN_BACK).update(due_at=timezone.now(), fencing_token=F("fencing_token") + 1)
 
 
 def renew_lease(generation: Generation) -> bool:
