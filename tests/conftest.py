@@ -22,6 +22,7 @@ from moto.s3.models import s3_backends
 from deploy import stack, waiting
 from generations import aws, wakeups
 from generations.catalog import eta
+from generations.upstream import poll_pauses
 from generations.upstream.novita import client as novita
 from tenants.db import clock
 from tenants.db.engine import engine
@@ -126,6 +127,7 @@ def _clear_caches() -> None:
     eta._cached.clear()
     eta._fresh.clear()
     counters.forget_open_windows()
+    poll_pauses.forget()
 
 
 @pytest.fixture
