@@ -228,7 +228,7 @@ def _ensure_slots() -> None:
 def repair_schedules() -> int:
     """Make schedules due that a host whose clock was ahead has put off by days. Return how many."""
     latest = timezone.now() + MAX_SCHEDULE_INTERVAL
-    return Schedule.objects.filter(next_run__gt=latest).update(next_run=timezone.now())
+    return int(Schedule.objects.filter(next_run__gt=latest).update(next_run=timezone.now()))
 
 
 def ended_before(moment: datetime) -> Any:
