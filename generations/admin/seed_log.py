@@ -12,8 +12,9 @@ from unfold.decorators import action, display
 from generations.admin import filters
 from generations.admin.generations import GenerationListAdmin
 from generations.models import SeedRecord
-from tenants import csv_export
+from tenants import audit, csv_export
 from tenants.admin.filters import ChoicesFilter
+from tenants.audit import Actor
 
 COLUMNS = (
     *("seed", "seed_source", "upstream_seed", "id", "tenant__name", "external_id", "created_at", "status", "model"),
@@ -73,6 +74,8 @@ class SeedLogAdmin(GenerationListAdmin):
     def export(self, request: HttpRequest) -> HttpResponseBase:
         """Export the rows of the list under the same search and filters, newest first, MAX_EXPORTED_ROWS at most."""
         rows = self.get_changelist_instance(request).get_queryset(request)
+        actor = Actor(name=request.user.get_username())
+        audit.record(actor, "export seed log", None, "seeds.csv", {"filters": request.GET.urlencode()})
         values = rows.order_by("-pk").values_list(*COLUMNS)[:MAX_EXPORTED_ROWS].iterator(chunk_size=1000)
         response = StreamingHttpResponse(csv_export.stream(COLUMNS, values), content_type="text/csv; charset=utf-8")
         response["Content-Disposition"] = 'attachment; filename="seeds.csv"'

@@ -147,13 +147,13 @@ COMMANDS = {
     "doubt resubmit": "ID --attempt --json --reason",
     "generate": "IMAGE --aspect-ratio --camera-fixed --duration --key --last-image --output --poster --prompt "
     "--resolution --seed --url -o",
-    "ledger": "ACTION --json",
+    "ledger": "ACTION --json --reason",
     "migrate": "APP_LABEL MIGRATION_NAME --check --database --fake --fake-initial --no-input --noinput --plan --prune "
     "--run-syncdb",
-    "prune": "--dry-run --json",
-    "reseal": "",
+    "prune": "--dry-run --json --reason",
+    "reseal": "--reason",
     "second_factor": "",
-    "second_factor reset": "USER",
+    "second_factor reset": "USER --reason",
     "tenant": "",
     "tenant adjust": "NAME --json --reason --usd",
     "tenant bill": "NAME --csv --json --month --reason",
