@@ -4,11 +4,10 @@ import os
 import sys
 from datetime import timedelta
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
-from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 
+from seedance_service import url_parts
 from seedance_service.bucket_settings import *  # each of these names is a setting
 from seedance_service.operator_settings import *  # each of these names is a setting
 
@@ -179,17 +178,19 @@ SQS_WAIT = 5  # seconds that one request to SQS waits for a message; a stop wait
 
 def broker(url: str) -> dict[str, Any]:
     """Return django-q2's settings for BROKER_URL: `orm`, `redis://…` or `sqs://REGION/QUEUE`."""
-    parts = urlsplit(url)
-    match parts.scheme or parts.path:
-        case "orm":
-            return {"orm": "default"}
-        case "redis" | "rediss":
+    if url == "orm":
+        return {"orm": "default"}
+    form = "orm, redis://HOST:6379/0 or sqs://REGION/QUEUE"
+    parts = url_parts.split("BROKER_URL", url, form)
+    has_host, name = len(parts.hosts) == 1 and bool(parts.hosts[0]), parts.path.strip("/")
+    match parts.scheme:
+        case "redis" | "rediss" if has_host and (not name or name.isdecimal()):
             return {"broker_class": "generations.redis_broker.BoundedRedis", "redis": url}
-        case "sqs":
+        case "sqs" if has_host and name:
             # An idle worker waits at SQS for a wake-up: without the wait it would ask, and pay, a dozen times a second.
-            sqs = {"aws_region": parts.hostname, "receive_message_wait_time_seconds": SQS_WAIT}
-            return {"name": unquote(parts.path.strip("/")), "broker_class": "generations.sqs.SqsBroker", "sqs": sqs}
-    raise ImproperlyConfigured(f"BROKER_URL is {url!r}; it takes orm, redis://… or sqs://REGION/QUEUE.")
+            sqs = {"aws_region": parts.hosts[0], "receive_message_wait_time_seconds": SQS_WAIT}
+            return {"name": name, "broker_class": "generations.sqs.SqsBroker", "sqs": sqs}
+    raise url_parts.unreadable("BROKER_URL", form)
 
 
 # The queue carries wake-ups of the worker and nothing else: losing or doubling one costs a wait.
