@@ -4,11 +4,11 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from unfold.admin import ModelAdmin
 
 from generations.models import Pause, Worker
-from generations.upstream import circuit_breaker
+from generations.upstream import circuit_breaker, poll_pauses
 from tenants.admin.mixins import ReadOnlyMixin
 
 
@@ -25,6 +25,11 @@ class PauseAdmin(ReadOnlyMixin, ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Pause]:
         """Return the pauses that hold work back."""
         return super().get_queryset(request).filter(pk__in=circuit_breaker.find_holding())
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show the list, and above it which upstreams refuse polls."""
+        context = {**(extra_context or {}), "poll_pauses": poll_pauses.find_active()}
+        return super().changelist_view(request, context)
 
 
 @admin.register(Worker)
