@@ -5,7 +5,7 @@ from argparse import ArgumentParser
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from rich import filesize
 
 from generations.ops import pruning
@@ -37,7 +37,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Prune every kind and print a line for each."""
         dry = options["dry_run"]
-        results = pruning.run(dry=dry)
+        try:
+            results = pruning.run(dry=dry)
+        except pruning.ClocksDiffer as error:
+            raise CommandError(str(error)) from error
         if not dry:
             facts = {result.what: result.count for result in results if result.count}
             audit.record(shell_actor(options["reason"]), "prune", None, "all tenants", facts)
