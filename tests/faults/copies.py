@@ -122,6 +122,7 @@ EVERYWHERE: dict[str, Fault] = {
     "502 of a balancer": Answer(502, b"<html>Bad Gateway</html>", {"Content-Type": "text/html"}),
     "403": error(403, "AccessDenied"),
     "skewed": error(403, "RequestTimeTooSkewed"),
+    "session ended": error(403, "ExpiredToken"),
     "404": error(404, "NoSuchBucket"),
     "301": error(301, "PermanentRedirect", **{"x-amz-bucket-region": "eu-west-1"}),
     "307": error(307, "TemporaryRedirect", Location="http://127.0.0.1:1/"),

@@ -30,9 +30,9 @@ from tests.support.images import base64_of, image_bytes
 
 APIS = ["/v3/async/seedance-v1-lite-i2v", "/v1/generations"]
 LIMITED_TO = 10  # in flight, of the tenant `limited`
-WORKERS = 3  # of the farm whose clock is right
-SKEWED_WORKERS = 2  # of each farm whose clock is ahead or behind
-SUBMIT_DEADLINE = 5  # seconds
+WORKERS = 4  # of the farm whose clock is right
+SKEWED_WORKERS = 1  # of each farm whose clock is ahead or behind
+SUBMIT_DEADLINE = 3  # seconds
 LONG_OUTAGES = ("no balance", "too many", "upstream away", "bucket away")  # each for longer than SUBMIT_DEADLINE
 ACCESS_KEY = "lab-access-key"
 UPSTREAM_KEY = "upstream-key-of-the-lab"
@@ -88,11 +88,12 @@ class Lab:
         self.traps.mkdir()
         self.settled_after: float | None = None
         self.strays = 0  # objects that belong to no success
-        self.long_outages: list[tuple[datetime, datetime]] = []
+        self.outages: list[tuple[datetime, datetime]] = []  # of the upstream or the bucket: from, to
         self.skipped: list[str] = []  # faults for which this machine has not the means
         self._places = threading.Lock()  # one outage at a time
         self._over = threading.Event()
         self._seeds = itertools.count(1)
+        self._long_outages = itertools.cycle(LONG_OUTAGES)
         self.processes: dict[str, stack.Process] = {}
         self._starts: dict[str, Callable[[], stack.Process]] = {}
         self._guard = threading.Lock()
@@ -383,7 +384,7 @@ class Lab:
     def _kill(self) -> None:
         """Kill one process of any kind, or freeze it for a while."""
         time.sleep(self.dice.uniform(1.0, 4.0))
-        name = self.dice.choice(["web", "worker", "worker", *self._farm_names()])
+        name = self.dice.choice(["web", "worker", "worker", self._any_farm()])
         family = descendants(self.processes[name].pid)
         if name == "worker" and self.dice.random() < 0.1:
             family = {self.processes[name].pid}  # the supervisor itself
@@ -418,34 +419,32 @@ class Lab:
         """Take the upstream or S3 down for a while."""
         time.sleep(self.dice.uniform(10, 20))
         place = self.dice.choice([self.upstream, self.proxy])
+        self._hold(place.down, place.up, self.dice.uniform(0.5, 4))
+
+    def _hold(self, begin: Callable[[], None], end: Callable[[], None], seconds: float) -> None:
+        """Let an outage last for so long. There is one at a time."""
         with self._places:
-            place.down()
-            time.sleep(self.dice.uniform(0.5, 4))
-            place.up()
+            began = datetime.now(UTC)
+            begin()
+            time.sleep(seconds)
+            end()
+            self.outages.append((began, datetime.now(UTC)))
 
     def _long_outage(self) -> None:
         """Let the upstream refuse our account, or be away, or the bucket, for longer than SUBMIT_DEADLINE."""
-        time.sleep(self.dice.uniform(8, 16))
-        kind = LONG_OUTAGES[len(self.long_outages) % len(LONG_OUTAGES)]
-        place: Any = {"upstream away": self.upstream, "bucket away": self.proxy}.get(kind)
-        with self._places:
-            began = datetime.now(UTC)
-            self.kills[f"long outage: {kind}"] += 1
-            if place:
-                place.down()
-            else:
-                self.upstream.refuses = kind
-            time.sleep(SUBMIT_DEADLINE * self.dice.uniform(1.3, 1.6))
-            if place:
-                place.up()
-            else:
-                self.upstream.refuses = ""
-            self.long_outages.append((began, datetime.now(UTC)))
+        time.sleep(self.dice.uniform(12, 24))
+        kind = next(self._long_outages)
+        begin, end = {
+            "upstream away": (self.upstream.down, self.upstream.up),
+            "bucket away": (self.proxy.down, self.proxy.up),
+        }.get(kind, (partial(self.upstream.refuse, kind), partial(self.upstream.refuse, "")))
+        self.kills[f"long outage: {kind}"] += 1
+        self._hold(begin, end, SUBMIT_DEADLINE * self.dice.uniform(1.3, 1.6))
 
     def _fill_disk(self) -> None:
         """Fill the disk under one process for a while."""
         time.sleep(self.dice.uniform(4, 10))
-        name = self.dice.choice(["web", "worker", *self._farm_names()])
+        name = self.dice.choice(["web", "worker", self._any_farm()])
         family = sorted(descendants(self.processes[name].pid))
         if not family:  # killed a moment ago
             return
@@ -453,8 +452,8 @@ class Lab:
             self.kills[f"{name}: disk full"] += 1
             time.sleep(self.dice.uniform(0.5, 3))
 
-    def _farm_names(self) -> list[str]:
-        return [name for name in self.processes if name in ("farm", "ahead", "behind")]
+    def _any_farm(self) -> str:
+        return self.dice.choice([name for name in self.processes if name in ("farm", "ahead", "behind")])
 
     def _hurt_broker(self) -> None:
         """Inject a fault into the broker."""

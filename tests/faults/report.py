@@ -59,6 +59,7 @@ def promises(lab: Lab) -> list[Promise]:
     recorded = Counter(Attempt.objects.filter(outcome="created").values_list("generation__seed", flat=True))
     finished = [row for row in rows.values() if row.finished_at]
     succeeded = [row for row in finished if row.status == "succeeded"]
+    refused = [row for row in finished if row.error_code == "upstream_unavailable" and _was_refused(lab, row)]
     tenants = list(Tenant.objects.all())
     objects, strays = _bucket(lab, {key for row in succeeded for key in (row.video_key, row.poster_key)})
     lab.strays = strays
@@ -157,13 +158,17 @@ def promises(lab: Lab) -> list[Promise]:
             "G25 an error on our side fails no generation",
             len(rows),
             "generations",
-            [f"{row}: {row.error_code}" for row in finished if row.error_code and row.error_code not in REASONS],
+            [
+                f"{row}: {row.error_code}"
+                for row in finished
+                if row.error_code and row.error_code not in REASONS and row not in refused
+            ],
         ),
         Promise(
             "G25 no deadline counts an outage",
             len(_outlived(lab, rows.values())),
             "outages outlived",
-            [f"{row}: {row.error_code}" for row in finished if row.error_code in DEADLINES],
+            [f"{row}: {row.error_code}" for row in finished if row.error_code in DEADLINES and row not in refused],
         ),
         Promise("every failpoint was hit", sum(hits.values()), "hits", [name for name in NAMES if not hits[name]]),
     ]
@@ -215,9 +220,19 @@ def _outlived(lab: Lab, rows: Iterable[Any]) -> list[Any]:
     return [
         row
         for row in rows
-        for began, ended in lab.long_outages
+        for began, ended in lab.outages
         if row.submitted_at and min(row.submitted_at, ended) - max(row.created_at, began) > least
     ]
+
+
+def _was_refused(lab: Lab, row: Any) -> bool:
+    """Return whether the upstream has refused the generation for SUBMIT_DEADLINE, without the lab's outages."""
+    from generations import deadlines
+
+    ends = [attempt.finished_at for attempt in deadlines.find_refused(row)]
+    first, last = min(ends), max(ends)
+    away = [max(min(last, ended) - max(first, began), timedelta(0)) for began, ended in lab.outages]
+    return last - first - sum(away, timedelta(0)) >= timedelta(seconds=SUBMIT_DEADLINE)
 
 
 def _undelivered(lab: Lab, ends: list[Any]) -> list[str]:

@@ -61,7 +61,7 @@ class LabUpstream:
 
     def __init__(self, seed: int) -> None:
         self.calm = False
-        self.refuses = ""  # of REFUSALS: what it answers to all submits
+        self._refuses = ""
         self.tasks: dict[str, Task] = {}
         self.created: Counter[int] = Counter()
         self.received: Counter[int] = Counter()  # POSTs whose whole body came
@@ -90,6 +90,14 @@ class LabUpstream:
         self._serve()
 
     stop = down
+
+    def refuse(self, kind: str) -> None:
+        """Answer all submits with this one of REFUSALS from now on; "" for none."""
+        self._refuses = kind
+
+    def refusal(self) -> tuple[int, str] | None:
+        """Return the refusal of our account, if there is one now."""
+        return REFUSALS.get(self._refuses)
 
     def draw(self, chance: float, kinds: list[str]) -> str:
         """Draw a fault of one of the kinds. Return "" for no fault."""
@@ -167,8 +175,8 @@ def _handler(lab: LabUpstream) -> type[BaseHTTPRequestHandler]:
             lab.received[seed] += 1
             if request["image"] not in IMAGES:
                 lab.wrong_images += 1
-            if lab.refuses:
-                return self.refuse(*REFUSALS[lab.refuses], {"Retry-After": "2"})
+            if refusal := lab.refusal():
+                return self.refuse(*refusal, {"Retry-After": "2"})
             match kind:
                 case "hang before":
                     return time.sleep(HANG)
