@@ -83,6 +83,8 @@ def _video(generation: Generation) -> dict[str, Any]:
     return {
         "url": signed_urls.video_url(generation),
         **{name: getattr(generation, f"video_{name}") for name in names},
+        "as_requested": generation.video_as_requested,
+        "differences": generation.video_differences,
     }
 
 

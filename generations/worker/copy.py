@@ -10,7 +10,10 @@ from generations.outbound.errors import OutboundError
 from generations.telemetry import metrics, tracing
 from generations.upstream import outcomes
 from generations.upstream.errors import UpstreamError
-from generations.worker import backoff, upstream_task, video_transfer
+from generations.worker import backoff, comparison, upstream_task, video_transfer
+
+MAX_UNUSABLE_FILES = 5  # within two minutes, and then the generation fails
+UNUSABLE_FILE_SECONDS = 10.0  # before the second file; as much longer before each further one
 
 
 def copy_again(generation: Generation) -> None:
@@ -34,17 +37,39 @@ def copy_video(generation: Generation, video_url: str) -> None:
     try:
         started = time.monotonic()
         with tracing.start_generation_span("copy", generation) as span:
-            video = video_transfer.run(generation, video_url)
-            span.set_attributes(bytes=video.size)
-    except (StorageError, BadVideo, OutboundError) as error:
+            transferred = video_transfer.run(generation, video_url)
+            span.set_attributes(bytes=transferred.stored.size)
+    except BadVideo as error:
+        _refuse_file(generation, error)
+    except (StorageError, OutboundError) as error:
         _copy_later(generation, f"{type(error).__name__}: {error}")
     except video_transfer.LeaseLost:
         return
     else:
         metrics.COPY.observe(time.monotonic() - started)
-        metrics.COPY_BYTES.observe(video.size)
-        metrics.COPIED_BYTES.inc(video.size)
-        lifecycle.mark_succeeded(generation, video)
+        metrics.COPY_BYTES.observe(transferred.stored.size)
+        metrics.COPIED_BYTES.inc(transferred.stored.size)
+        _finish(generation, transferred)
+
+
+def _finish(generation: Generation, transferred: video_transfer.Transferred) -> None:
+    """Deliver the stored video, or fail the generation if the video is far from what was requested."""
+    compared = comparison.compare(generation, transferred.video)
+    mark = lifecycle.mark_mismatched if compared.is_far_off else lifecycle.mark_succeeded
+    mark(generation, transferred.stored, compared.differences)
+
+
+def _refuse_file(generation: Generation, error: BadVideo) -> None:
+    """Reschedule the copy of a file that is no whole video, or fail the generation after MAX_UNUSABLE_FILES of them.
+
+    The upstream may serve another file next time: a page of its proxy is no video either.
+    """
+    files = generation.unusable_files + 1
+    if files >= MAX_UNUSABLE_FILES:
+        lifecycle.fail(generation, "video_unreadable", f"The upstream served no video that can be played: {error}.")
+    else:
+        reason = f"{type(error).__name__}: {error}"
+        lifecycle.reschedule(generation, files * UNUSABLE_FILE_SECONDS, error=reason, unusable_files=files)
 
 
 def _copy_later(generation: Generation, reason: str) -> None:
