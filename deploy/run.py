@@ -81,6 +81,9 @@ class Run:
         self.env.setdefault("SECURE_COOKIES", "off")  # plain http on loopback
 
     def _start_s3(self) -> None:
+        # A developer's own session, and keys for another store, are nothing to the local one.
+        self.env |= dict.fromkeys(("AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_CREDENTIAL_EXPIRATION"), "")
+        self.env |= dict.fromkeys(("S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY", "S3_SESSION_TOKEN"), "")
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             self.env[name] = self._stored.get(name) or secrets.token_hex(16)
         ports = stack.seaweedfs_ports(FIRST_S3_PORT, but=self.port)
@@ -93,9 +96,6 @@ class Run:
         port = stack.free_port(self.port + 1)
         url = f"http://127.0.0.1:{port}"
         self.env |= {"NOVITA_BASE_URL": url, "NOVITA_API_KEY": "sandbox", "SANDBOX_BASE_URL": url}
-        # The guarded fetch may read from the sandbox, and from no other private place of this machine.
-        allowed = os.environ.get("FETCH_ALLOW_HOSTS")
-        self.env["FETCH_ALLOW_HOSTS"] = ",".join(filter(None, [allowed, f"127.0.0.1:{port}"]))
         seconds = float(os.environ.get("SANDBOX_SECONDS", SANDBOX_SECONDS))
         sandbox = self._add(stack.sandbox(VAR / "sandbox", self.logs, port, seconds, self.env))
         waiting.until_answers(sandbox, f"{url}/sandbox/tasks")

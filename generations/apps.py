@@ -1,6 +1,8 @@
 """The Django app of generations, and the system checks of its settings."""
 
+import ipaddress
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.apps import AppConfig
 from django.conf import settings
@@ -10,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from generations.catalog import prices
 from generations.outbound import addresses
 from generations.outbound.errors import FetchRefused
+from tenants import signals
 
 
 class GenerationsConfig(AppConfig):
@@ -18,8 +21,12 @@ class GenerationsConfig(AppConfig):
     name = "generations"
 
     def ready(self) -> None:
-        """Register the system checks."""
+        """Register the system checks, and what follows from an operator's action on a tenant."""
+        from generations.ops import brake  # noqa: PLC0415  # it imports models, which are loaded by now
+
         checks.register(check_settings)
+        signals.suspension_ended.connect(brake.release_tenant)
+        signals.queue_cancelled.connect(brake.cancel_queue)
 
 
 def check_settings(**_: Any) -> list[checks.CheckMessage]:
@@ -32,12 +39,18 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
         messages.append(
             checks.Warning("S3_BUCKET is not set: no image and no video can be stored.", id="generations.W001")
         )
+    messages += [
+        checks.Warning(f"{name} is an IP address, which no bucket's name can stand before.", id="generations.W004")
+        for name in ("S3_ENDPOINT_URL", "S3_PUBLIC_URL")
+        if settings.S3_ADDRESSING == "virtual" and _has_ip_address(getattr(settings, name))
+    ]
     if not settings.NOVITA_API_KEY:
         messages.append(checks.Warning("NOVITA_API_KEY is not set: the upstream will refuse.", id="generations.W002"))
     if not settings.NOVITA_BASE_URL.startswith(("http://", "https://")):
         messages.append(checks.Error("NOVITA_BASE_URL must be an http or https URL.", id="generations.E001"))
     if settings.SANDBOX_BASE_URL:
         messages += _check_sandbox()
+    messages += _check_what_callers_reach()
     try:
         prices.read_table(settings.PRICES)
     except ImproperlyConfigured as error:
@@ -45,13 +58,33 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
     return messages
 
 
+def _has_ip_address(url: str) -> bool:
+    """Return whether the URL's host is an IP address."""
+    try:
+        ipaddress.ip_address(urlsplit(url).hostname or "")
+    except ValueError:
+        return False
+    return True
+
+
 def _check_sandbox() -> list[checks.CheckMessage]:
     """Return a message if the sandbox's URL is malformed, or if videos cannot be fetched from there."""
     if not settings.SANDBOX_BASE_URL.startswith(("http://", "https://")):
         return [checks.Error("SANDBOX_BASE_URL must be an http or https URL.", id="generations.E002")]
     try:
-        addresses.check_url(settings.SANDBOX_BASE_URL)
+        addresses.check_url(settings.SANDBOX_BASE_URL, addresses.for_videos())
     except FetchRefused as error:
-        sentence = f"The sandbox's videos cannot be fetched: {error}. Add its host:port to FETCH_ALLOW_HOSTS."
-        return [checks.Warning(sentence, id="generations.W003")]
+        return [checks.Warning(f"The sandbox's videos cannot be fetched: {error}.", id="generations.W003")]
     return []
+
+
+def _check_what_callers_reach() -> list[checks.CheckMessage]:
+    """Return a message for each of the service's own hosts that URLs of callers may lead to."""
+    return [
+        checks.Warning(
+            f"FETCH_ALLOW_HOSTS lets URLs of callers lead to the host of {name}. The service itself needs no entry.",
+            id="generations.W004",
+        )
+        for name in ("NOVITA_BASE_URL", "SANDBOX_BASE_URL", "S3_ENDPOINT_URL")
+        if addresses.is_open_to_callers(getattr(settings, name))
+    ]

@@ -1,14 +1,16 @@
-"""Wake-ups of the worker, and the slots that limit how many worker runs are awake. The only user of django_q.
+"""Wake-ups of the worker, and the slots that limit how many worker runs are awake. The user of django_q.
 
 A wake-up is a message in the queue, and only a hint: the rows are the truth. A lost or doubled wake-up costs a wait,
 never a video. A run frees its slot before its last read of the due rows, so no wake-up falls between the two.
 """
 
+import atexit
 import os
 import socket
 import threading
 import time
-from datetime import UTC, datetime
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -17,7 +19,8 @@ from django.db import connection
 from django.db.models import Q
 from django.utils import timezone
 from django_q.brokers import get_broker
-from django_q.models import Task
+from django_q.conf import Conf
+from django_q.models import Schedule, Task
 from django_q.tasks import async_task
 
 from generations import leases
@@ -28,6 +31,9 @@ log = structlog.stdlib.get_logger(__name__)
 
 SWEEP = "generations.tasks.sweep"  # an interface: messages in flight hold it as text
 QUIET_SECONDS = 0.05  # after a wake-up; further ones in this process are delayed and sent as one
+MAX_SCHEDULE_INTERVAL = timedelta(hours=2)  # more than the hour of `prune`
+LAST_SEND_SECONDS = 2.0  # for a wake-up on its way to the broker when its process ends
+LOST = "the ring was lost; the schedule rings within the minute"
 FREE = datetime(1970, 1, 1, tzinfo=UTC)  # the end of a lease that nothing holds
 
 
@@ -36,8 +42,8 @@ def wake_worker(*, more: bool = False) -> bool:
 
     With `more`, enqueue one unless every slot is taken: the runs that are awake do not keep up.
 
-    This never raises. The caller has committed its work and must report that, so an error of the broker or of the
-    database only costs a wait.
+    This never raises, and never waits for a broker outside of the database. The caller has committed its work and must
+    report that, so an error of the broker or of the database only costs a wait.
     """
     if not more and _coalescer.coalesce():
         return False
@@ -49,7 +55,7 @@ def _try_enqueue(max_awake: int) -> bool:
     try:
         return _enqueue(max_awake)
     except Exception:
-        log.exception("the ring was lost; the schedule rings within the minute")
+        log.exception(LOST)
         return False
 
 
@@ -89,7 +95,47 @@ class Coalescer:
         connection.close()
 
 
+class Sender:
+    """Send wake-ups to a broker in a thread, so that no request waits for a broker that is slow, silent or away.
+
+    One is sent at a time. All that are asked for during that are sent as one.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._is_asked = False
+
+    def ask(self) -> None:
+        """Send a wake-up soon. Raise RuntimeError if the machine has no thread left."""
+        with self._lock:
+            self._is_asked = True
+            if self._thread is None or not self._thread.is_alive():  # a forked process has not the thread
+                self._thread = threading.Thread(target=self._send, name="broker", daemon=True)
+                self._thread.start()
+
+    def finish(self) -> None:
+        """Wait up to LAST_SEND_SECONDS for what was asked for."""
+        if thread := self._thread:
+            thread.join(LAST_SEND_SECONDS)
+
+    def _send(self) -> None:
+        """Send wake-ups until no other was asked for. This needs no database connection."""
+        while True:
+            with self._lock:
+                if not self._is_asked:
+                    self._thread = None
+                    return
+                self._is_asked = False
+            try:
+                async_task(SWEEP)
+            except Exception:  # each broker has its own client with its own errors
+                log.exception(LOST)
+
+
 _coalescer = Coalescer()
+_sender = Sender()
+atexit.register(_sender.finish)  # a command ends as soon as its work is done
 
 
 def _enqueue(max_awake: int) -> bool:
@@ -104,7 +150,10 @@ def _enqueue(max_awake: int) -> bool:
     if not Slot.objects.filter(~on_its_way, number=1).update(wake_up_until=now + leases.WAKE_UP_LEASE):
         return False
     failpoint("ring_claimed")
-    async_task(SWEEP)
+    if Conf.ORM:  # the database, which has just answered
+        async_task(SWEEP)
+    else:
+        _sender.ask()
     return True
 
 
@@ -125,7 +174,7 @@ def has_free_slot() -> bool:
 def take_slot() -> Slot | None:
     """Take a free slot for `leases.SLOT_LEASE`. Return None if every slot is taken."""
     _ensure_slots()
-    now, owner = timezone.now(), f"{host()}/{os.getpid()}"
+    now, owner = timezone.now(), _owner(os.getpid())
     for slot in Slot.objects.filter(number__lte=settings.SWEEP_SLOTS, lease_until__lte=now).order_by("number"):
         taken = Slot.objects.filter(pk=slot.pk, lease_until__lte=now).update(
             owner=owner, lease_until=now + leases.SLOT_LEASE, wake_up_until=FREE
@@ -148,9 +197,23 @@ def free_slot(slot: Slot) -> None:
     failpoint("slot_freed")
 
 
-def free_slots_of_this_host() -> int:
-    """Free every slot of this host's runs: to stop them, or to clean up after a killed worker. Return the number."""
-    return Slot.objects.filter(owner__startswith=f"{host()}/").update(owner="", lease_until=FREE, wake_up_until=FREE)
+def free_slots_of_this_host(*, but: Collection[int] = ()) -> int:
+    """Free every slot of this host's runs: to stop them, or to clean up after a killed worker. Return the number.
+
+    `but`: the ids of the processes whose runs go on.
+    """
+    slots = Slot.objects.filter(owner__startswith=f"{host()}/").exclude(owner__in=[_owner(pid) for pid in but])
+    return slots.update(owner="", lease_until=FREE, wake_up_until=FREE)
+
+
+def is_run_awake(*, but: Collection[int] = ()) -> bool:
+    """Return whether any host's run has a slot, other than those of this host's processes `but`."""
+    awake = Slot.objects.filter(lease_until__gt=timezone.now())
+    return awake.exclude(owner__in=[_owner(pid) for pid in but]).exists()
+
+
+def _owner(pid: int) -> str:
+    return f"{host()}/{pid}"
 
 
 def _ensure_slots() -> None:
@@ -160,6 +223,12 @@ def _ensure_slots() -> None:
         Slot.objects.bulk_create(
             [Slot(number=number, lease_until=FREE, wake_up_until=FREE) for number in numbers], ignore_conflicts=True
         )
+
+
+def repair_schedules() -> int:
+    """Make schedules due that a host whose clock was ahead has put off by days. Return how many."""
+    latest = timezone.now() + MAX_SCHEDULE_INTERVAL
+    return int(Schedule.objects.filter(next_run__gt=latest).update(next_run=timezone.now()))
 
 
 def ended_before(moment: datetime) -> Any:

@@ -30,6 +30,7 @@ OK, WARNING, WRONG = "ok", "warning", "wrong"
 # Differences between two clocks. Leases compare the clocks of hosts, and S3 refuses a difference of 900 s.
 MAX_SKEW_SECONDS, MAX_TOLERATED_SKEW_SECONDS = 2.0, 60.0
 MIN_DISK_BYTES = 2 * 1024**3  # a copy of unknown length goes through a file
+CHECK_NAME_AND_KEYS = "Check the bucket's name and the keys."
 MIN_CONNECTIONS = 110  # two web processes of 32 threads, one worker with its default threads, and some for people
 
 
@@ -117,18 +118,26 @@ def check_bucket() -> Iterator[Finding]:
         return
     key, step = f"doctor/{secrets.token_hex(16)}", ""
     try:
+        yield _check_credentials()
         at = client.ping()
         for step in self_test.run(key):
             if step == "ListBucket":
                 yield from _check_signed_urls(key)
     except StorageError as error:
-        fix = "Check the bucket's name and the keys."
-        if step:
-            fix = f"Give the service's role {step.split()[0]} on that bucket."
-        yield Finding("bucket", WRONG, f"{step or 'HeadBucket'}: {error}", fix)
+        fact, fix = self_test.explain_refusal(error)
+        otherwise = f"Give the service's role {step.split()[0]} on that bucket." if step else CHECK_NAME_AND_KEYS
+        yield Finding("bucket", WRONG, f"{step or 'HeadBucket'}: {fact}", fix or otherwise)
         return
     yield Finding("bucket", OK, "objects can be put, read, listed and deleted, and are not overwritten")
     yield _check_clock("bucket", at)
+
+
+def _check_credentials() -> Finding:
+    facts = self_test.describe_credentials()
+    if facts.is_shorter:
+        fix = "Signed URLs end with the session: lower SIGNED_URL_TTL, or use credentials that last longer."
+        return Finding("credentials", WARNING, facts.fact, fix)
+    return Finding("credentials", OK, facts.fact)
 
 
 def _check_signed_urls(key: str) -> Iterator[Finding]:

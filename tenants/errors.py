@@ -59,6 +59,13 @@ class BudgetReached(LimitReached):
     code = "budget_reached"
 
 
+class ChangedConcurrently(Refusal):
+    """Limits, the key or an image were changed again and again while the request was admitted; nothing was created.
+    Try again."""
+
+    code = "changed_concurrently"
+
+
 class NotPossible(Refusal):
     """{reason}"""
 

@@ -1,10 +1,12 @@
 """The fixtures of all tests. Alice and Bob are tenants; Mallory has Alice's id and Bob's key."""
 
 import functools
+import itertools
 import os
 import secrets
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,17 +15,23 @@ import boto3
 import moto
 import psycopg
 import pytest
+from botocore.utils import ContainerMetadataFetcher
 from django.contrib.auth.models import User
 from moto.s3.models import s3_backends
 
 from deploy import stack, waiting
-from generations import wakeups
+from generations import aws, wakeups
 from generations.catalog import eta
+from generations.upstream import poll_pauses
 from generations.upstream.novita import client as novita
+from tenants.db import clock
+from tenants.db.engine import engine
 from tenants.keys.key_cache import cached_keys
 from tenants.keys.throttle import throttle
 from tenants.limits import counters
 from tests.http_client import Client
+from tests.support.aws_agent import Agent, Answer
+from tests.support.clock import remember as real_remember
 from tests.support.databases import postgres_url
 from tests.support.factories import Caller
 from tests.support.images import base64_of, image_bytes
@@ -33,10 +41,13 @@ from tests.support.worker import await_wakeup
 
 
 def pytest_configure() -> None:
-    """Hash passwords fast: the slow hash for real ones would take a third of a second of each test of the panel."""
+    """Hash passwords fast, and take any: the slow hash would take a third of a second of each test of the panel."""
     from django.conf import settings
 
+    assert real_remember is clock.remember  # tests of the clock itself use it
+    clock.remember = lambda *_: None  # tests that travel in time take the database's clock with them
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.AUTH_PASSWORD_VALIDATORS = []  # pytest-django's superuser has the password "password"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -102,6 +113,12 @@ def pytest_runtest_teardown() -> None:
 
 
 @pytest.fixture(autouse=True)
+def _clocks_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the database's clock be this host's, also in tests that travel in time."""
+    monkeypatch.setattr(engine, "clock_difference", lambda: timedelta(0))
+
+
+@pytest.fixture(autouse=True)
 def _clear_caches() -> None:
     """Forget the callers, generations, windows and wake-ups of earlier tests, whose rows were rolled back."""
     wakeups._coalescer = wakeups.Coalescer()
@@ -110,6 +127,7 @@ def _clear_caches() -> None:
     eta._cached.clear()
     eta._fresh.clear()
     counters.forget_open_windows()
+    poll_pauses.forget()
 
 
 @pytest.fixture
@@ -206,6 +224,37 @@ def real_bucket(seaweed: dict[str, str], settings: Any) -> None:
     for name, value in seaweed.items():
         setattr(settings, name, value)
     ensure_bucket()
+
+
+@pytest.fixture
+def no_credentials(settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Begin without any credentials of AWS, and with no session of another test."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setattr(ContainerMetadataFetcher, "SLEEP_TIME", 0)
+    for prefix, name in itertools.product(("AWS", "S3"), ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")):
+        setattr(settings, f"{prefix}_{name}", "")
+    aws._new_session.cache_clear()
+    yield
+    aws._new_session.cache_clear()
+
+
+@pytest.fixture
+def agent(no_credentials: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Agent]]:
+    """Yield a function that starts the agent of a container's role, which alone has credentials."""
+    started = list[Agent]()
+
+    def start(*answers: Answer) -> Agent:
+        started.append(Agent(*answers))
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", started[-1].url)
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.stop()
 
 
 @pytest.fixture

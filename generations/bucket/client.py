@@ -1,20 +1,23 @@
-"""The S3 clients of a process, and the bridge by which boto3's errors become ours."""
+"""The S3 clients of a process, how they address the bucket, and the bridge by which boto3's errors become ours."""
 
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, cast
+from urllib.parse import urlsplit
 
 import boto3
+from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 from django.conf import settings
 
-from generations.bucket.errors import ObjectExists, StorageError
+from generations import aws
+from generations.bucket.errors import ObjectExists, ObjectMissing, StorageError
+from generations.foreign_text import clean
 from generations.outbound import http_dates
 
 if TYPE_CHECKING:
@@ -23,17 +26,49 @@ if TYPE_CHECKING:
 # Two attempts stay below a worker step's lease of 90 s: a stalled call must not act after another worker has the row.
 CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, MAX_ATTEMPTS = 5.0, 25.0, 2
 MAX_POOL_CONNECTIONS = 64
+MAX_CODE_CHARS = 100  # of an error's code, which the store or something in front of it chose
+
+Addressing = Literal["path", "virtual"]
+# Stores that are known to take the bucket in the host alone: Alibaba's OSS, Tencent's COS, and TOS.
+VIRTUAL_HOST_DOMAINS = (".aliyuncs.com", ".myqcloud.com", ".myqcloud.com.cn", ".volces.com", ".bytepluses.com")
+# What OSS, COS and TOS answer where the bucket is not in the host:
+# https://www.alibabacloud.com/help/en/oss/support/0003-00000001,
+# https://www.tencentcloud.com/document/product/436/75050.
+PATH_STYLE_REFUSED = ("SecondLevelDomainForbidden", "PathStyleDomainForbidden", "InvalidPathAccess")
 
 _lock = threading.Lock()
 
 
-def get_client(*, public: bool = False) -> "S3Client":
+def get_client(*, public: bool = False, addressing: Addressing | None = None) -> "S3Client":
     """Return this process's client of the endpoint, or of the public endpoint that signed URLs name.
 
-    A new client costs 6 to 9 ms, and creating one is not thread-safe.
+    `addressing` is `path` or `virtual`, and by default what S3_ADDRESSING says. A new client costs 6 to 9 ms, and
+    creating one is not thread-safe.
     """
+    session, credentials = aws.bucket_session()
+    credentials.load()  # outside the lock: an agent may be slow
+    endpoint = settings.S3_PUBLIC_URL if public else settings.S3_ENDPOINT_URL
     with _lock:
-        return _new_client(os.getpid(), settings.S3_PUBLIC_URL if public else settings.S3_ENDPOINT_URL)
+        return _new_client(session, endpoint, addressing or addressing_of(endpoint))
+
+
+def addressing_of(endpoint: str) -> Addressing:
+    """Return `virtual` if the bucket is part of the endpoint's host, `path` if it is the first part of the path.
+
+    With S3_ADDRESSING=auto it is part of the host at AWS and at stores that take nothing else.
+    """
+    if settings.S3_ADDRESSING != "auto":
+        return cast(Addressing, settings.S3_ADDRESSING)
+    host = urlsplit(endpoint).hostname or ""
+    return "virtual" if not endpoint or host.endswith(VIRTUAL_HOST_DOMAINS) else "path"
+
+
+def bucket_url(*, public: bool) -> str:
+    """Return the bucket's URL with its slash, as the client builds it."""
+    endpoint = settings.S3_PUBLIC_URL if public else settings.S3_ENDPOINT_URL
+    session, _ = aws.bucket_session()
+    with _lock:
+        return _bucket_url(session, endpoint, addressing_of(endpoint), settings.S3_BUCKET)
 
 
 def create_clients() -> None:
@@ -53,6 +88,27 @@ def ping() -> datetime | None:
     return http_dates.parse_date(answer["ResponseMetadata"]["HTTPHeaders"].get("date", ""))
 
 
+def explain_refusal() -> tuple[str, str]:
+    """Return S3's error code where HeadBucket fails, and the other way to address the bucket, or "" for each.
+
+    The answer to a HEAD has no body, and so no code. The other way is named if the bucket answers to it, or if the code
+    says so.
+    """
+    code, present = "", addressing_of(settings.S3_ENDPOINT_URL)
+    other: Addressing = "path" if present == "virtual" else "virtual"
+    try:
+        with translate_errors():
+            get_client().list_objects_v2(Bucket=settings.S3_BUCKET, MaxKeys=1)
+    except StorageError as error:
+        code = error.code
+    if present == "path" and code in PATH_STYLE_REFUSED:
+        return code, other
+    with suppress(StorageError), translate_errors():
+        get_client(addressing=other).head_bucket(Bucket=settings.S3_BUCKET)
+        return code, other
+    return code, ""
+
+
 def ensure_bucket() -> None:
     """Create the bucket if it does not exist. Only a local S3 needs this; elsewhere Terraform creates the bucket."""
     with translate_errors(), suppress(get_client().exceptions.BucketAlreadyOwnedByYou):
@@ -65,36 +121,46 @@ def translate_errors() -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
+        code = clean(error.response.get("Error", {}).get("Code", ""), MAX_CODE_CHARS)
         if code == "PreconditionFailed":
             raise ObjectExists(code) from error
-        raise StorageError(f"S3 answered {code or 'an error'} to {error.operation_name}") from error
+        if code == "NoSuchKey":
+            raise ObjectMissing(f"the bucket has no such object ({error.operation_name})", code) from error
+        raise StorageError(f"S3 answered {code or 'an error'} to {error.operation_name}", code) from error
     except (BotoCoreError, ResponseParserError) as error:
         # The error's text may hold a URL, and the URL a signature.
         raise StorageError(type(error).__name__) from error
 
 
 @cache
-def _new_client(process_id: int, endpoint: str) -> "S3Client":
-    """Create a client. The process id is part of the cache's key, since clients must not be shared across a fork."""
-    return boto3.session.Session().client(
-        "s3",
-        endpoint_url=endpoint or None,
-        region_name=settings.S3_REGION,
-        aws_access_key_id=settings.AWS_ACCESS_KEY_ID or None,
-        aws_secret_access_key=settings.AWS_SECRET_ACCESS_KEY or None,
-        config=Config(
-            signature_version="s3v4",
-            s3={
-                "addressing_style": "path" if endpoint else "virtual",
-                "payload_signing_enabled": False,  # a stream cannot be read twice to be signed
-            },
-            # A stream has no checksum before its end; what was stored is read back and hashed instead.
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-            connect_timeout=CONNECT_TIMEOUT_SECONDS,
-            read_timeout=READ_TIMEOUT_SECONDS,
-            retries={"total_max_attempts": MAX_ATTEMPTS, "mode": "standard"},
-            max_pool_connections=MAX_POOL_CONNECTIONS,
-        ),
+def _new_client(session: boto3.session.Session, endpoint: str, addressing: Addressing) -> "S3Client":
+    """Create a client of a session, which belongs to one process and has its credentials."""
+    config = Config(
+        signature_version="s3v4",
+        s3={
+            "addressing_style": addressing,
+            "payload_signing_enabled": False,  # a stream cannot be read twice to be signed
+        },
+        # A stream has no checksum before its end; what was stored is read back and hashed instead.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        read_timeout=READ_TIMEOUT_SECONDS,
+        retries={"total_max_attempts": MAX_ATTEMPTS, "mode": "standard"},
+        max_pool_connections=MAX_POOL_CONNECTIONS,
     )
+    return session.client("s3", endpoint_url=_without_bucket(endpoint, addressing), config=config)
+
+
+@cache
+def _bucket_url(session: boto3.session.Session, endpoint: str, addressing: Addressing, bucket: str) -> str:
+    """Return the bucket's URL. It is the same without credentials, which may be missing for a while."""
+    config = Config(signature_version=UNSIGNED, s3={"addressing_style": addressing})
+    client = session.client("s3", endpoint_url=_without_bucket(endpoint, addressing), config=config)
+    return client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "k"}).removesuffix("k")
+
+
+def _without_bucket(endpoint: str, addressing: Addressing) -> str | None:
+    """Return the endpoint, without the bucket before its host: many stores show their address with the bucket."""
+    prefix = f"://{settings.S3_BUCKET}."
+    return (endpoint.replace(prefix, "://", 1) if addressing == "virtual" else endpoint) or None

@@ -2,8 +2,20 @@
 
 
 class StorageError(Exception):
-    """S3 gave an error, no answer, or other bytes than were stored."""
+    """S3 gave an error, no answer, or other bytes than were stored. `code` is S3's own error code, or ""."""
+
+    def __init__(self, message: str = "", code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ObjectMissing(StorageError):
+    """The bucket answers, and has no object with this key."""
 
 
 class ObjectExists(StorageError):
     """An object with this key exists already, and no object is ever overwritten."""
+
+
+class CannotSign(StorageError):
+    """There are no credentials, or none that are still valid, to sign a URL with."""

@@ -1,76 +1,72 @@
 """Signed URLs of videos, posters and input images: their address, file name and time of validity."""
 
 from datetime import datetime, timedelta
-from functools import cache
-from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
-from botocore.exceptions import NoCredentialsError
+from botocore.exceptions import BotoCoreError
 from django.conf import settings
 from django.utils import timezone
 
-from generations.bucket import signing
-from generations.bucket.client import get_client, translate_errors
+from generations import aws
+from generations.bucket import client, signing
+from generations.bucket.errors import CannotSign
 from generations.models import Generation, InputImage
 
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
+
+class SignedUrl(str):
+    """A signed URL. S3 refuses it from `expires_at` on, which is `ttl` seconds after it was signed."""
+
+    expires_at: datetime
+    ttl: int
 
 
-def video_url(generation: Generation) -> str:
+def video_url(generation: Generation) -> SignedUrl:
     """Return a signed URL of the video."""
     return sign(generation.video_key, content_type="video/mp4", file_name=f"{generation.pk}.mp4")
 
 
-def poster_url(generation: Generation) -> str:
+def poster_url(generation: Generation) -> SignedUrl:
     """Return a signed URL of the poster."""
     return sign(generation.poster_key, content_type="image/jpeg", file_name=f"{generation.pk}.jpg")
 
 
-def image_url(image: InputImage) -> str:
+def image_url(image: InputImage) -> SignedUrl:
     """Return a signed URL of the input image."""
     return sign(image.key, content_type=f"image/{image.format}", file_name=f"{image.sha256}.{image.format}")
 
 
-def sign(key: str, *, content_type: str, file_name: str) -> str:
+def sign(key: str, *, content_type: str, file_name: str) -> SignedUrl:
     """Return a URL that reads the object, signed now and valid for SIGNED_URL_TTL seconds.
 
-    S3 answers with `content_type` and `file_name`. Raise StorageError if there are no credentials.
+    A role's session that ends before is renewed. If its source gives no later one, the URL is valid until that end: S3
+    refuses each URL that an ended session has signed. S3 answers with `content_type` and `file_name`. Raise CannotSign
+    if there are no valid credentials.
     """
-    with translate_errors():
-        client = get_client(public=True)
-        # The client's own method looks up its endpoint and builds a request for each URL, which takes long.
-        credentials = client._request_signer._credentials  # type: ignore[attr-defined]
-        if credentials is None:
-            raise NoCredentialsError
-        response_headers = {
-            "response-content-type": content_type,
-            "response-content-disposition": f"inline; filename={quote(file_name)}",
-        }
-        return signing.presign(
-            _bucket_url(client, settings.S3_BUCKET),
-            key,
-            response_headers,
-            credentials.get_frozen_credentials(),  # a role's credentials change each hour
-            client.meta.region_name,
-            timezone.now(),
-            settings.SIGNED_URL_TTL,
-        )
-
-
-def expires_at() -> datetime:
-    """Return the time until which a URL signed now is valid."""
-    return timezone.now() + timedelta(seconds=settings.SIGNED_URL_TTL)
+    try:
+        session, held = aws.bucket_session()
+        credentials, ends_at = held.current(settings.SIGNED_URL_TTL)
+        bucket_url = client.bucket_url(public=True)
+    except BotoCoreError as error:
+        raise CannotSign(f"no URL can be signed: {type(error).__name__}") from error
+    at = timezone.now().replace(microsecond=0)  # as the URL names it
+    ttl = settings.SIGNED_URL_TTL
+    if ends_at is not None:
+        ttl = min(ttl, int((ends_at - at).total_seconds()))
+    response_headers = {
+        "response-content-type": content_type,
+        "response-content-disposition": f"inline; filename={quote(file_name)}",
+    }
+    # The client's own method looks up its endpoint and builds a request for each URL, which takes long.
+    url = SignedUrl(signing.presign(bucket_url, key, response_headers, credentials, session.region_name, at, ttl))
+    url.ttl, url.expires_at = ttl, at + timedelta(seconds=ttl)
+    return url
 
 
 def public_origin() -> str:
-    """Return the origin of every signed URL: https://bucket.s3.eu-central-1.amazonaws.com, or that of S3_PUBLIC_URL."""
-    parts = urlsplit(sign("any", content_type="", file_name=""))
+    """Return the origin of every signed URL: https://bucket.s3.eu-central-1.amazonaws.com, or that of S3_PUBLIC_URL.
+
+    Raise StorageError if the settings name no address.
+    """
+    with client.translate_errors():
+        parts = urlsplit(client.bucket_url(public=True))
     return f"{parts.scheme}://{parts.netloc}"
-
-
-@cache
-def _bucket_url(client: "S3Client", bucket: str) -> str:
-    """Return the bucket's URL with its slash, as the client builds it."""
-    url = client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "k"})
-    return url.partition("?")[0].removesuffix("k")

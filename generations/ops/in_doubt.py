@@ -10,7 +10,7 @@ from functools import partial
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from generations import lifecycle, wakeups
+from generations import deadlines, lifecycle, wakeups
 from generations.models import Generation
 from generations.telemetry.failpoints import failpoint
 from generations.upstream import outcomes
@@ -28,11 +28,10 @@ NOT_SUBMITTED = "The upstream never accepted the generation, and nothing was pai
 def apply_policy(generation: Generation) -> None:
     """Apply the tenant's policy: fail the generation, submit it a second time, or hold it for an operator.
 
-    A generation that is in doubt for FAIL_IN_DOUBT_AFTER fails under every policy.
+    A generation that is in doubt for deadlines.FAIL_IN_DOUBT_AFTER fails under every policy.
     """
-    assert generation.submitted_at is not None  # only a submitted generation gets in doubt
     policy = generation.tenant.on_doubt
-    if policy == Tenant.OnDoubt.FAIL or timezone.now() >= generation.submitted_at + lifecycle.FAIL_IN_DOUBT_AFTER:
+    if policy == Tenant.OnDoubt.FAIL or timezone.now() >= deadlines.doubt_ends_at(generation):
         # Fail it only if it is still in doubt: since the claim, an operator or a late answer may have resolved it.
         lifecycle.fail(generation, "submit_unconfirmed", UNCONFIRMED, sources=[Generation.Status.IN_DOUBT])
     elif policy == Tenant.OnDoubt.RESUBMIT and generation.resumed_at is None:
@@ -44,6 +43,12 @@ def apply_policy(generation: Generation) -> None:
 def count_attempts(generation: Generation) -> int:
     """Return the number of attempts so far, which is also the number of the attempt that is in doubt."""
     return generation.attempts.count()
+
+
+def find_named_task(generation: Generation) -> str:
+    """Return the task that the answer in doubt names; "" if it names none."""
+    attempt = generation.attempts.order_by("number").last()
+    return attempt.upstream_id if attempt else ""
 
 
 def attach(actor: Actor, generation: Generation, upstream_id: str, *, attempt: int | None = None) -> None:
@@ -113,8 +118,8 @@ def _check_task(generation: Generation, upstream_id: str) -> None:
     """
     if not 0 < len(upstream_id) <= 200 or not upstream_id.isprintable():
         raise NotPossible(reason="An upstream's task id has 1 to 200 printable characters.")
-    if Generation.objects.filter(upstream_id=upstream_id).exclude(pk=generation.pk).exists():
-        raise NotPossible(reason="That task belongs to another generation.")
+    if owner := Generation.objects.filter(upstream_id=upstream_id).exclude(pk=generation.pk).first():
+        raise NotPossible(reason=f"That task belongs to another generation: {owner.pk}.")
     try:
         result = novita.get_task(novita.account(test=generation.test), upstream_id)
     except UpstreamError as error:
@@ -124,7 +129,7 @@ def _check_task(generation: Generation, upstream_id: str) -> None:
             raise NotPossible(
                 reason="That task is still rendering. The upstream reports its seed at the end: try again then."
             )
-        case outcomes.Failed(reason):
+        case outcomes.Failed(reason=reason):
             raise NotPossible(reason=f"That task failed ({reason}). Release the generation instead.")
         case outcomes.Rendered(seed=seed) if seed not in (None, generation.seed):
             raise NotPossible(reason=f"That task was made from seed {seed}, this generation from {generation.seed}.")

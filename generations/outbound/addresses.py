@@ -1,7 +1,12 @@
-"""Check that URLs, hosts and addresses are public, or are private ones that FETCH_ALLOW_HOSTS admits."""
+"""Check that URLs, hosts and addresses are public, or are private ones that the settings admit.
+
+FETCH_ALLOW_HOSTS is for what callers choose: URLs of images and webhooks. The service's own upstream and bucket, and
+what VIDEO_ALLOW_HOSTS names, are admitted for the upstream's videos alone.
+"""
 
 import ipaddress
 import re
+from collections.abc import Collection
 
 import httpx
 from django.conf import settings
@@ -36,8 +41,42 @@ DENIED_NAMES = ("localhost", "local", "internal", "localdomain", "home.arpa", "o
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-def check_url(url: str) -> httpx.URL:
-    """Return the parsed URL. Raise FetchRefused, with the reason, if its text shows that it may not be fetched."""
+def for_callers() -> list[str]:
+    """Return the private hosts, and networks, that URLs of callers may lead to."""
+    return list(settings.FETCH_ALLOW_HOSTS)
+
+
+def for_videos() -> list[str]:
+    """Return the private hosts, and networks, that the upstream's URLs of videos may lead to."""
+    own = filter(None, map(authority, (settings.NOVITA_BASE_URL, settings.SANDBOX_BASE_URL, settings.S3_ENDPOINT_URL)))
+    return [*settings.FETCH_ALLOW_HOSTS, *settings.VIDEO_ALLOW_HOSTS, *own]
+
+
+def authority(url: str) -> str:
+    """Return the URL's host with its port, as the settings name it; nothing if the URL has no host."""
+    try:
+        parts = httpx.URL(url)
+        host = parts.host
+    except (httpx.InvalidURL, ValueError):
+        return ""
+    return f"{_bracketed(host)}:{_port(parts)}".lower() if host else ""
+
+
+def is_open_to_callers(url: str) -> bool:
+    """Return whether FETCH_ALLOW_HOSTS lets URLs of callers lead to the host and port of this URL of the settings."""
+    host, _, port = authority(url).rpartition(":")
+    host, admitted = host.strip("[]"), for_callers()
+    literal = _as_address(host)
+    in_network = literal is not None and _is_in_network(literal, admitted)
+    return bool(host) and (in_network or _is_admitted(host, int(port), admitted))
+
+
+def check_url(url: str, admitted: Collection[str] | None = None) -> httpx.URL:
+    """Return the parsed URL. Raise FetchRefused, with the reason, if its text shows that it may not be fetched.
+
+    `admitted` are private hosts and networks, those `for_callers` unless given.
+    """
+    admitted = for_callers() if admitted is None else admitted
     if len(url) > MAX_URL_CHARS or not (url.isascii() and url.isprintable()) or DENIED_CHARS & set(url):
         raise FetchRefused("it is too long or holds characters that a URL may not have")
     try:
@@ -49,17 +88,17 @@ def check_url(url: str) -> httpx.URL:
         raise FetchRefused("it is not an http or https URL")
     if parts.userinfo or " " in url:
         raise FetchRefused("it holds a user name or a space")
-    if not _is_admitted(host, _port(parts)):
-        _check_public(parts, url)
+    if not _is_admitted(host, _port(parts), admitted):
+        _check_public(parts, url, admitted)
     return parts
 
 
-def resolve(resolver: Resolver, host: str, port: int, timeout: float) -> list[str]:
+def resolve(resolver: Resolver, admitted: Collection[str], host: str, port: int, timeout: float) -> list[str]:
     """Return the addresses that the resolver finds, after a check of each one. Raise FetchRefused or FetchFailed."""
     found = resolver.look_up(host, port, timeout)
-    if not _is_admitted(host, port):
+    if not _is_admitted(host, port, admitted):
         for address in map(ipaddress.ip_address, found):
-            if not is_public(address) and not _is_in_admitted_network(address):
+            if not is_public(address) and not _is_in_network(address, admitted):
                 raise FetchRefused("its host has an address that is not public")
     return found
 
@@ -75,23 +114,28 @@ def _port(url: httpx.URL) -> int:
     return url.port or (443 if url.scheme == "https" else 80)
 
 
-def _is_admitted(host: str, port: int) -> bool:
-    """Return whether FETCH_ALLOW_HOSTS names the host, or the host with its port."""
-    name = f"[{host}]" if ":" in host else host
-    return not {host.lower(), name.lower(), f"{name}:{port}".lower()}.isdisjoint(settings.FETCH_ALLOW_HOSTS)
+def _bracketed(host: str) -> str:
+    """Return the host as it stands in a URL: an IPv6 address has brackets there."""
+    return f"[{host}]" if ":" in host else host
 
 
-def _is_in_admitted_network(address: Address) -> bool:
-    """Return whether the address lies in a network that FETCH_ALLOW_HOSTS names."""
-    networks = [ipaddress.ip_network(entry, strict=False) for entry in settings.FETCH_ALLOW_HOSTS if "/" in entry]
+def _is_admitted(host: str, port: int, admitted: Collection[str]) -> bool:
+    """Return whether `admitted` names the host, or the host with its port."""
+    name = _bracketed(host)
+    return not {host.lower(), name.lower(), f"{name}:{port}".lower()}.isdisjoint(admitted)
+
+
+def _is_in_network(address: Address, admitted: Collection[str]) -> bool:
+    """Return whether the address lies in a network that `admitted` names."""
+    networks = [ipaddress.ip_network(entry, strict=False) for entry in admitted if "/" in entry]
     return any(address in network for network in networks if network.version == address.version)
 
 
-def _check_public(url: httpx.URL, written: str) -> None:
+def _check_public(url: httpx.URL, written: str, admitted: Collection[str]) -> None:
     """Raise FetchRefused unless the URL is https, on a public port, and names a public host."""
     host = url.host.rstrip(".").lower()
     literal = _as_address(host)
-    if literal is not None and _is_in_admitted_network(literal):
+    if literal is not None and _is_in_network(literal, admitted):
         return
     if url.scheme != "https" or _port(url) not in PORTS:
         raise FetchRefused("only https on port 443 or 8443 is read")

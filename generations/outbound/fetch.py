@@ -5,7 +5,7 @@ checked again; redirects of a post are not followed. The whole exchange has one 
 """
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -14,11 +14,12 @@ import httpx
 from django.conf import settings
 
 from generations.outbound import addresses, http_dates, response_body, transport
-from generations.outbound.errors import FetchFailed, FetchTooLarge
+from generations.outbound.errors import FetchFailed, FetchNotServed, FetchTooLarge
 from generations.outbound.look_ups import Resolver
 
 MAX_REDIRECTS = 3
 REDIRECTS = (301, 302, 303, 307, 308)
+NOT_SERVED = (401, 403, 404, 410)
 MAX_HEAD_BYTES = 32 * 1024  # of an answer to a post; h11 limits one head, but not the number of 1xx answers before it
 MAX_SILENCE_SECONDS = 20.0  # without a byte
 MAX_RETRY_AFTER_SECONDS = 86400.0
@@ -56,19 +57,21 @@ def read(url: str, *, limit: int, deadline: float) -> bytes:
 
 
 @contextmanager
-def open_url(url: str, *, limit: int, deadline: float) -> Iterator[Download]:
+def open_url(url: str, *, limit: int, deadline: float, admitted: Collection[str] | None = None) -> Iterator[Download]:
     """Yield the unpacked body, a stream of at most `limit` bytes. The whole exchange ends within `deadline` seconds.
 
-    Raise FetchRefused, FetchFailed or FetchTooLarge.
+    `admitted` are private hosts and networks, those for callers unless given. Raise FetchRefused, FetchFailed or
+    FetchTooLarge.
     """
-    budget, resolve = transport.Budget(deadline, silence=MAX_SILENCE_SECONDS), partial(addresses.resolve, _resolver)
-    target = addresses.check_url(url)
+    admitted = addresses.for_callers() if admitted is None else admitted
+    budget = transport.Budget(deadline, silence=MAX_SILENCE_SECONDS)
+    resolve, target = partial(addresses.resolve, _resolver, admitted), addresses.check_url(url, admitted)
     for _ in range(MAX_REDIRECTS + 1):
         with transport.exchange("GET", str(target), HEADERS, budget, resolve=resolve) as response:
             if response.status == 200:
                 yield _download(response, limit)
                 return
-            target = _redirect_target(target, response)
+            target = _redirect_target(target, response, admitted)
     raise FetchFailed(f"more than {MAX_REDIRECTS} redirects")
 
 
@@ -77,7 +80,10 @@ def post(url: str, content: bytes, headers: Mapping[str, str], *, deadline: floa
 
     `deadline` is in seconds, for the whole exchange. Raise FetchRefused or FetchFailed.
     """
-    target, resolve = str(addresses.check_url(url)), partial(addresses.resolve, _posts_resolver)
+    target, resolve = (
+        str(addresses.check_url(url)),
+        partial(addresses.resolve, _posts_resolver, addresses.for_callers()),
+    )
     budget = transport.Budget(deadline, silence=MAX_SILENCE_SECONDS, max_bytes=MAX_HEAD_BYTES)
     headers = {**headers, "Content-Length": str(len(content))}
     with transport.exchange("POST", target, headers, budget, content=content, resolve=resolve) as response:
@@ -85,9 +91,11 @@ def post(url: str, content: bytes, headers: Mapping[str, str], *, deadline: floa
         return Answer(response.status, wait)
 
 
-def _redirect_target(url: httpx.URL, response: transport.Response) -> httpx.URL:
+def _redirect_target(url: httpx.URL, response: transport.Response, admitted: Collection[str]) -> httpx.URL:
     """Return the checked URL to which the answer redirects. Raise FetchRefused, or FetchFailed if it is no redirect."""
     location = response.headers.get("Location")
+    if response.status in NOT_SERVED:
+        raise FetchNotServed(f"HTTP {response.status}")
     if response.status not in REDIRECTS or location is None:
         raise FetchFailed(f"HTTP {response.status}")
     try:
@@ -96,7 +104,7 @@ def _redirect_target(url: httpx.URL, response: transport.Response) -> httpx.URL:
             target = url.join(target)
     except (httpx.InvalidURL, ValueError) as error:
         raise FetchFailed("it redirects to an invalid URL") from error
-    return addresses.check_url(str(target))
+    return addresses.check_url(str(target), admitted)
 
 
 def _download(response: transport.Response, limit: int) -> Download:

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from django.conf import settings
-
 from generations.bucket import signed_urls
 from generations.models import Generation
 
@@ -43,8 +41,9 @@ def render(generation: Generation, eta: int = 0) -> dict[str, Any]:
 
 def _render_video(generation: Generation) -> dict[str, str]:
     """Return the entry of the video, with a new signed URL."""
+    url = signed_urls.video_url(generation)
     return {
-        "video_url": signed_urls.video_url(generation),
-        "video_url_ttl": str(settings.SIGNED_URL_TTL),
+        "video_url": str(url),
+        "video_url_ttl": str(url.ttl),
         "video_type": "mp4",
     }

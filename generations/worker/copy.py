@@ -2,31 +2,38 @@
 
 import time
 
-from generations import lifecycle
+from generations import deadlines, lifecycle
 from generations.bucket.errors import StorageError
 from generations.media.mp4 import BadVideo
 from generations.models import Generation
-from generations.outbound.errors import OutboundError
+from generations.outbound.errors import FetchNotServed, FetchRefused, OutboundError
 from generations.telemetry import metrics, tracing
-from generations.upstream import outcomes
-from generations.upstream.errors import UpstreamError
+from generations.upstream import outcomes, poll_pauses
+from generations.upstream.errors import NoVideo, UpstreamError
 from generations.worker import backoff, comparison, upstream_task, video_transfer
 
+NOT_STORED = "the video could not be stored"
 MAX_UNUSABLE_FILES = 5  # within two minutes, and then the generation fails
 UNUSABLE_FILE_SECONDS = 10.0  # before the second file; as much longer before each further one
 
 
 def copy_again(generation: Generation) -> None:
     """Copy the video of a generation whose earlier copy failed, from a fresh URL."""
+    poll_pauses.refresh()
+    if seconds := poll_pauses.seconds_left(test=generation.test):
+        lifecycle.reschedule(generation, seconds, is_outage=True)
+        return
     try:
         outcome = upstream_task.read(generation)
+    except NoVideo as error:
+        _count_refusal(generation, str(error))
     except UpstreamError as error:
-        _copy_later(generation, str(error))
-        return
-    if isinstance(outcome, outcomes.Rendered):
-        copy_video(generation, outcome.video_url)
+        backoff.retry_later(generation, NOT_STORED, str(error), is_outage=True)
     else:
-        _copy_later(generation, f"the upstream no longer has the video: {outcome}")
+        if isinstance(outcome, outcomes.Rendered):
+            copy_video(generation, outcome.video_url)
+        else:
+            _count_refusal(generation, f"the upstream no longer has the video: {outcome}")
 
 
 def copy_video(generation: Generation, video_url: str) -> None:
@@ -41,8 +48,10 @@ def copy_video(generation: Generation, video_url: str) -> None:
             span.set_attributes(bytes=transferred.stored.size)
     except BadVideo as error:
         _refuse_file(generation, error)
+    except (FetchRefused, FetchNotServed) as error:
+        _count_refusal(generation, f"{type(error).__name__}: {error}")
     except (StorageError, OutboundError) as error:
-        _copy_later(generation, f"{type(error).__name__}: {error}")
+        backoff.retry_later(generation, NOT_STORED, f"{type(error).__name__}: {error}", is_outage=True)
     except video_transfer.LeaseLost:
         return
     else:
@@ -64,17 +73,21 @@ def _refuse_file(generation: Generation, error: BadVideo) -> None:
 
     The upstream may serve another file next time: a page of its proxy is no video either.
     """
-    files = generation.unusable_files + 1
+    files, reason = generation.unusable_files + 1, f"{type(error).__name__}: {error}"
     if files >= MAX_UNUSABLE_FILES:
-        lifecycle.fail(generation, "video_unreadable", f"The upstream served no video that can be played: {error}.")
+        message = f"The upstream served no video that can be played: {error}."
+        lifecycle.fail(generation, "video_unreadable", message, detail=reason)
     else:
-        reason = f"{type(error).__name__}: {error}"
-        lifecycle.reschedule(generation, files * UNUSABLE_FILE_SECONDS, error=reason, unusable_files=files)
+        seconds = files * UNUSABLE_FILE_SECONDS
+        lifecycle.reschedule(generation, seconds, error=NOT_STORED, detail=reason, unusable_files=files)
 
 
-def _copy_later(generation: Generation, reason: str) -> None:
-    """Reschedule the copy, or fail the generation after GIVE_UP_AFTER."""
-    if backoff.task_age(generation) > backoff.GIVE_UP_AFTER:
-        lifecycle.fail(generation, "copy_failed", f"The video could not be stored within a day: {reason}")
+def _count_refusal(generation: Generation, reason: str) -> None:
+    """Reschedule the copy of a video that is not there, or fail the generation if that was said for too long.
+
+    `reason` is for operators.
+    """
+    if deadlines.is_result_overdue(generation) and generation.consecutive_failures + 1 >= backoff.MIN_COPIES:
+        lifecycle.fail(generation, "copy_failed", "The video could not be stored within a day.", detail=reason)
     else:
-        backoff.retry_later(generation, reason)
+        backoff.retry_later(generation, NOT_STORED, reason)

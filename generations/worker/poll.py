@@ -5,15 +5,16 @@ from typing import Any, assert_never
 
 from django.utils import timezone
 
-from generations import lifecycle
+from generations import deadlines, lifecycle
 from generations.models import Generation
 from generations.telemetry import metrics
 from generations.telemetry.failpoints import failpoint
 from generations.upstream import outcomes
-from generations.upstream.errors import UpstreamError
+from generations.upstream.errors import NoVideo, UpstreamError
 from generations.worker import backoff, upstream_task
 from generations.worker.copy import copy_video
 
+UNCLEAR = "the upstream gave no clear answer about the task"
 Reschedule = Callable[..., Any]  # `lifecycle.reschedule`, or a function that does the same later for many
 Copy = Callable[[Generation, str], Any]  # called with the video's URL
 
@@ -30,28 +31,34 @@ def poll(generation: Generation, reschedule: Reschedule = lifecycle.reschedule, 
     try:
         outcome = upstream_task.read(generation)
     except UpstreamError as error:
-        _poll_later(generation, lifecycle.reschedule, str(error))
+        is_outage = not isinstance(error, NoVideo)
+        _poll_later(generation, lifecycle.reschedule, error=UNCLEAR, detail=str(error), is_outage=is_outage)
         return
     failpoint("poll_answered")
     if not isinstance(outcome, outcomes.Rendering) and (missing := generation.get_deferred_fields()):
         generation.refresh_from_db(fields=missing)
     match outcome:
         case outcomes.Rendering(progress_percent):
-            _poll_later(generation, reschedule, progress_percent=progress_percent)
-        case outcomes.Rendered(video_url, seed):
-            if lifecycle.start_copying(generation, seed):
+            progress = generation.progress_percent if progress_percent is None else progress_percent
+            _poll_later(generation, reschedule, progress_percent=progress)
+        case outcomes.Rendered(video_url, seed, odd):
+            if lifecycle.start_copying(generation, seed, detail=odd):
                 failpoint("copy_started")
                 copy(generation, video_url)
-        case outcomes.Failed(reason):
+        case outcomes.Failed(reason, is_about_content=True):
             lifecycle.fail(generation, "upstream_failed", f"The upstream could not make the video: {reason}")
+        case outcomes.Failed(reason):
+            lifecycle.fail(generation, "upstream_failed", "The upstream could not make the video.", detail=reason)
         case _:
             assert_never(outcome)
 
 
-def _poll_later(generation: Generation, reschedule: Reschedule, error: str = "", **columns: Any) -> None:
-    """Reschedule the generation for its next poll, or fail it after GIVE_UP_AFTER."""
-    age = backoff.task_age(generation)
-    if age > backoff.GIVE_UP_AFTER:
+def _poll_later(generation: Generation, reschedule: Reschedule, **columns: Any) -> None:
+    """Reschedule the generation for its next poll, or fail it if the upstream had no video for too long."""
+    if generation.outage_since or deadlines.stopped_time(generation):
+        reschedule = lifecycle.reschedule  # which ends the outage
+    elif deadlines.is_result_overdue(generation) and not columns.get("is_outage"):
         lifecycle.fail(generation, "upstream_gave_no_result", "The upstream gave no result within a day.")
-    else:
-        reschedule(generation, backoff.poll_interval(age), error=error, **columns)
+        return
+    age = backoff.task_age(generation)
+    reschedule(generation, backoff.poll_interval(age, test=generation.test), **columns)

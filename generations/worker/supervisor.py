@@ -25,7 +25,8 @@ from generations.models import Worker
 from generations.reports import prometheus, worker_hosts
 from generations.webhooks import deliveries
 from generations.worker import claims
-from generations.worker.processes import die_with_parent
+from generations.worker.direct_runs import DirectRuns, does_broker_answer
+from generations.worker.processes import StopSignal, die_with_parent
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -36,6 +37,7 @@ CHECK_INTERVAL_SECONDS = 5.0  # between two checks whether the cluster does its 
 LOST_WAKEUP_AFTER = timedelta(seconds=2)  # a row due for so long, with no worker run awake, has lost its wake-up
 STALL_TIMEOUT = timedelta(seconds=60)  # due rows without progress for so long are no accident
 MIN_CLUSTER_SECONDS = 10.0  # a cluster that ends by itself before that cannot start at all
+BROKER_RETRY_SECONDS = 10.0  # before the cluster is started again, which needs the broker
 
 
 class ClusterCannotStart(Exception):
@@ -48,6 +50,9 @@ class Supervisor:
     def __init__(self) -> None:
         self.stopping = False
         self.cluster: subprocess.Popen[bytes] | None = None
+        self._stop_signal = StopSignal()
+        self._direct_runs = DirectRuns(self._stop_signal)
+        self._next_check = time.monotonic()
 
     def run(self) -> None:
         """Run clusters one after the other until SIGTERM or SIGINT. Raise ClusterCannotStart."""
@@ -63,6 +68,7 @@ class Supervisor:
             if why and not self.stopping:
                 log.error("its whole process group is killed, and started again", why=why)
                 _query(worker_hosts.record_restart, why)
+        self._direct_runs.kill()
 
     def _stop(self, number: int, frame: Any) -> None:
         """Ask the cluster to stop, by the main loop. A second signal changes nothing."""
@@ -76,16 +82,18 @@ class Supervisor:
         """Kill the cluster and end this process at once."""
         if self.cluster:
             _kill_group(self.cluster)
+        self._direct_runs.kill()
         os._exit(1)
 
     def _run_cluster(self) -> str:
         """Run one cluster until it is stopped or has to be restarted. Return why it has to; "" if it was stopped."""
         # A killed cluster of this host may have left its slot taken, and its broker may have lost wake-ups.
-        _query(wakeups.free_slots_of_this_host)
+        _query(self._free_slots)
         _query(worker_hosts.record_start)
         wakeups.wake_worker()
         command = [sys.executable, sys.argv[0], "qcluster"]
-        cluster = subprocess.Popen(command, start_new_session=True, preexec_fn=die_with_parent)
+        inherited = self._stop_signal.inherited()
+        cluster = subprocess.Popen(command, start_new_session=True, preexec_fn=die_with_parent, **inherited)
         self.cluster = cluster
         started = time.monotonic()
         try:
@@ -93,21 +101,49 @@ class Supervisor:
         finally:
             _kill_group(cluster)
         if why and cluster.returncode > 0 and time.monotonic() - started < MIN_CLUSTER_SECONDS:
-            raise ClusterCannotStart(f"The cluster cannot start: it ended by itself with {cluster.returncode}.")
+            if does_broker_answer():
+                raise ClusterCannotStart(f"The cluster cannot start: it ended by itself with {cluster.returncode}.")
+            why = "the broker does not answer"
+            self._work_without_cluster()
         return why
+
+    def _free_slots(self) -> None:
+        """Free the slots of the host's runs that are killed, which are those of the cluster before."""
+        wakeups.free_slots_of_this_host(but=self._direct_runs.pids)
+
+    def _work_without_cluster(self) -> None:
+        """Replace lost wake-ups for BROKER_RETRY_SECONDS: the rows need the broker less than the cluster does."""
+        ends = time.monotonic() + BROKER_RETRY_SECONDS
+        while not self.stopping and time.monotonic() < ends:
+            time.sleep(POLL_INTERVAL_SECONDS)
+            if self._is_check_due():
+                self._replace_lost_wakeup()
+
+    def _is_check_due(self) -> bool:
+        """Return whether CHECK_INTERVAL_SECONDS are over since this last returned True."""
+        if time.monotonic() < self._next_check:
+            return False
+        self._next_check = time.monotonic() + CHECK_INTERVAL_SECONDS
+        return True
+
+    def _replace_lost_wakeup(self) -> None:
+        """Send a wake-up for rows that wait, and start a run of our own once wake-ups bring none."""
+        is_work_waiting = _query(replace_lost_wakeup)
+        if is_work_waiting is not None:
+            _query(lambda: self._direct_runs.observe(is_work_waiting=is_work_waiting))
 
     def watch(self, cluster: "subprocess.Popen[bytes]") -> str:
         """Wait until the cluster is stopped, ends or stalls. Return why it has to be restarted; "" if it was stopped.
 
         A stalled cluster does nothing although work is due.
         """
-        detector, next_check = StallDetector(), time.monotonic()
+        detector = StallDetector()
         while cluster.poll() is None and not self.stopping:
             time.sleep(POLL_INTERVAL_SECONDS)
-            if time.monotonic() < next_check:
+            if not self._is_check_due():
                 continue
-            next_check = time.monotonic() + CHECK_INTERVAL_SECONDS
-            _query(replace_lost_wakeup)
+            self._replace_lost_wakeup()
+            _query(wakeups.repair_schedules)
             stalled = _query(detector.observe)
             if stalled is None:
                 detector.reset()
@@ -120,9 +156,10 @@ class Supervisor:
 
     def _drain(self, cluster: "subprocess.Popen[bytes]") -> None:
         """Ask the cluster to end, and wait up to DRAIN_SECONDS for its steps in progress."""
+        self._stop_signal.send()
         cluster.terminate()  # the main process alone: a signal to the whole group hangs it
         ends = time.monotonic() + DRAIN_SECONDS
-        while cluster.poll() is None and time.monotonic() < ends:
+        while (cluster.poll() is None or self._direct_runs.pids) and time.monotonic() < ends:
             _query(wakeups.free_slots_of_this_host)  # stops worker runs too, also one that has just started
             time.sleep(POLL_INTERVAL_SECONDS)
 
@@ -159,19 +196,23 @@ class StallDetector:
         self._idle_since = None
 
 
-def replace_lost_wakeup() -> None:
+def replace_lost_wakeup() -> bool:
     """Send a wake-up if rows have been due for LOST_WAKEUP_AFTER: a killed run sends none for its successor.
 
-    Without it the schedule would start a run, but only up to a minute and a half later.
+    Return whether there are such rows. Without it the schedule would start a run, but only up to a minute and a half
+    later.
     """
     lost = timezone.now() - LOST_WAKEUP_AFTER
-    if claims.is_any_due(lost) or deliveries.is_any_due(lost):
+    is_work_waiting = claims.is_any_due(lost) or deliveries.is_any_due(lost)
+    if is_work_waiting:
         wakeups.wake_worker(more=True)
+    return is_work_waiting
 
 
 def _query(query: Any, *args: Any) -> Any:
     """Return the query's result, or None if the database fails: the supervisor must outlive the database."""
     try:
+        connection.close_if_unusable_or_obsolete()  # a connection that is opened measures the clocks again
         return query(*args)
     except Error:  # a lost connection is an InterfaceError, which is no DatabaseError
         log.exception("the database does not answer the worker's supervisor")

@@ -17,7 +17,7 @@ from generations.bucket.errors import StorageError
 from generations.media import videos
 from generations.media.mp4 import BadVideo
 from generations.models import Generation
-from generations.outbound import fetch
+from generations.outbound import addresses, fetch
 from generations.telemetry.failpoints import failpoint
 
 MAX_VIDEO_BYTES = 2 * 1024**3  # a 1080p video of 10 s has about 20 MB
@@ -61,7 +61,12 @@ def run(generation: Generation, video_url: str) -> Transferred:
 def _copy(lease: "CopyLease", video_url: str, key: str, poster_key: str) -> Transferred:
     """Download the video into the bucket, verify it there, and store its poster."""
     with (
-        fetch.open_url(video_url, limit=MAX_VIDEO_BYTES, deadline=leases.DOWNLOAD_SECONDS) as download,
+        fetch.open_url(
+            video_url,
+            limit=MAX_VIDEO_BYTES,
+            deadline=leases.DOWNLOAD_SECONDS,
+            admitted=addresses.for_videos(),
+        ) as download,
         _with_length(lease, download) as (chunks, length),
     ):
         sent = HashedChunks(_with_failpoint(lease.guard(chunks)))

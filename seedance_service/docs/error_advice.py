@@ -39,8 +39,7 @@ ADVICE: dict[str, Advice] = {
         "Use a key that has the scope, or ask your operators for such a key.", facts={"scope": "usage:read"}
     ),
     "too_many_failed_authentications": Advice(
-        "Wait for `Retry-After` and correct the key first. A key that worked from this address before is not locked "
-        "out.",
+        "Correct the key: a right key is always let in. With a wrong one, wait for `Retry-After`.",
         facts={"retry_after": 41},
     ),
     "tenant_suspended": Advice("Ask your operators. Reading still works."),
@@ -172,6 +171,7 @@ ADVICE: dict[str, Advice] = {
         "Send the request again after `Retry-After`, or give images as URLs.",
         means="The service is reading as many bodies over 4 MiB as its memory allows. Nothing was recorded.",
     ),
+    "changed_concurrently": Advice(RETRY, facts={"retry_after": 1}),
     "database_unavailable": Advice(RETRY, means="The database did not answer, or not in time."),
     "storage_unavailable": Advice(
         RETRY,
@@ -193,14 +193,14 @@ ADVICE: dict[str, Advice] = {
         message="The upstream could not make the video: the task failed.",
     ),
     "upstream_refused": Advice(
-        "Read the message: it has the upstream's reason, often about the prompt or the image. " + CREATE,
-        means="The upstream checked the task and refused it. Nothing was charged.",
+        "Read the message: where the prompt or the image is the cause, it has the upstream's reason. " + CREATE,
+        means="The upstream refused the task, or could not create it at four tries. Nothing was charged.",
         message="The upstream refused it: ILLEGAL_PROMPT. The prompt is not allowed.",
     ),
     "upstream_unavailable": Advice(
         CREATE + " Wait until the upstream is back.",
         means="The upstream could not be reached, or accepted nothing, until the submit deadline.",
-        message="The upstream could not be reached, or accepted nothing, for too long: submits are paused",
+        message="The upstream could not be reached, or accepted nothing, for too long.",
     ),
     "upstream_gave_no_result": Advice(
         CREATE,
@@ -238,6 +238,6 @@ ADVICE: dict[str, Advice] = {
     "copy_failed": Advice(
         CREATE + " The log has the reason for your operators.",
         means="The upstream made the video, but within a day no complete, verified copy reached the bucket.",
-        message="The video could not be stored within a day: FetchFailed: the exchange did not come to its end.",
+        message="The video could not be stored within a day.",
     ),
 }

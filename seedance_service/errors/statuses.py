@@ -8,6 +8,7 @@ from generations import errors
 from generations.bucket.errors import StorageError
 from tenants.errors import (
     BudgetReached,
+    ChangedConcurrently,
     InvalidKey,
     LimitReached,
     NoSandbox,
@@ -32,6 +33,7 @@ TABLE: dict[type[Exception], Row] = {
     TooManyFailures: Row(429, 429, "RATE_LIMIT_EXCEEDED"),
     TenantSuspended: Row(403, 403, "API_NOT_ALLOWED"),
     NoSandbox: Row(503, 503, "CREATE_TASK_FAILED"),
+    ChangedConcurrently: Row(503, 503, "CREATE_TASK_FAILED"),
     NotPossible: Row(409, 409, "INVALID_REQUEST_BODY"),
     LimitReached: Row(429, 429, "RATE_LIMIT_EXCEEDED"),
     BudgetReached: Row(402, 400, "BILLING_BALANCE_NOT_ENOUGH"),

@@ -9,7 +9,8 @@ from django.db.migrations.operations.base import Operation
 class AddIndexOnline(migrations.AddIndex):
     """Adds an index; on PostgreSQL by CREATE INDEX CONCURRENTLY, which takes no lock that a write waits for.
 
-    The migration needs `atomic = False`. An interrupted one leaves an invalid index, which the next try drops. Source:
+    The migration needs `atomic = False`. An interrupted one leaves an invalid index, which the next try drops. An index
+    that a try before has finished stays. Source:
     https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
     """
 
@@ -18,6 +19,8 @@ class AddIndexOnline(migrations.AddIndex):
     def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         if schema_editor.connection.vendor != "postgresql":
             super().database_forwards(app_label, schema_editor, from_state, to_state)
+            return
+        if _is_valid(schema_editor.connection, self.index.name):
             return
         schema_editor.execute(f'DROP INDEX CONCURRENTLY IF EXISTS "{self.index.name}"')
         model = to_state.apps.get_model(app_label, self.model_name)
@@ -63,6 +66,16 @@ class SetStorage(Operation):
     def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         if schema_editor.connection.vendor == "postgresql":
             schema_editor.execute(f'ALTER TABLE "{self.table}" RESET ({", ".join(self.parameters)})')
+
+
+ONLINE = (AddIndexOnline, RemoveIndexOnline, SetStorage)  # each can be done twice, and none is part of a transaction
+
+
+def _is_valid(connection: Any, name: str) -> bool:
+    """Return whether PostgreSQL has a finished index of that name, in the first schema of the search path."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(quote_ident(%s))", [name])
+        return bool(cursor.fetchone() == (True,))
 
 
 def _drop(schema_editor: Any, model: Any, index: Any) -> None:

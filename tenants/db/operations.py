@@ -8,10 +8,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, NamedTuple, TypeVar
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
-from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Field, Model, QuerySet
 
@@ -52,6 +52,8 @@ class Description(NamedTuple):
 class Engine(ABC):
     """A database: the operations, and those implementations that are the same for both databases."""
 
+    indexes_online: ClassVar[bool]  # whether an index can be made while others write, outside of a transaction
+
     def run(self, sql: str, values: Sequence[Any]) -> list[Any]:
         """Run a statement by this thread's connection and return all of its rows; none where it returns no rows.
 
@@ -78,6 +80,10 @@ class Engine(ABC):
     @abstractmethod
     def with_row_locks(self, select: str) -> str:
         """Return the SELECT as one that locks its rows against changes until the transaction ends."""
+
+    @abstractmethod
+    def lock(self, name: str, *, shared: bool) -> None:
+        """Lock the name until the caller's transaction ends: alone, or together with others that share it."""
 
     @abstractmethod
     def table_of_rows(self, types: Sequence[str], rows: Sequence[Sequence[Any]]) -> Statement:
@@ -111,8 +117,38 @@ class Engine(ABC):
         """Set up a connection that was just opened; receives Django's signal `connection_created`."""
 
     @abstractmethod
+    def clock_difference(self) -> timedelta:
+        """Measure how far the database's clock is ahead of this host's. Zero where there is no server."""
+
+    @abstractmethod
     def snapshot(self) -> AbstractContextManager[None]:
         """Open a transaction in which all reads see the database as of one moment."""
+
+    @abstractmethod
+    def why_no_writes(self) -> str:
+        """Ask the database whether it takes writes at present. Return a sentence that says why not, or "".
+
+        Raise Django's database errors. A full disk of a server shows only when a write fails: see `is_refused_write`.
+        """
+
+    @abstractmethod
+    def is_refused_write(self, error: Exception) -> bool:
+        """Return whether Django's database error says that no write is taken: a full disk, or a read-only database."""
+
+    def is_outage(self, error: Exception) -> bool:
+        """Return whether a statement failed by the database's state, and may succeed later as it is.
+
+        So is a statement on a table or a column that a newer release has not added yet.
+        """
+        return isinstance(error, OperationalError | InterfaceError) or self.is_refused_write(error)
+
+    @abstractmethod
+    def migration_lock(self, on_wait: Callable[[], None]) -> AbstractContextManager[None]:
+        """Hold the lock that one host at a time has while it migrates this database.
+
+        Call `on_wait` once if another host has the lock, and wait as long as that host migrates. The lock of a host
+        that dies is free at once.
+        """
 
     @abstractmethod
     def describe(self) -> Description:

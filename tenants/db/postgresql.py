@@ -2,9 +2,10 @@
 
 import json
 import select
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from datetime import datetime, timedelta
+import zlib
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from typing import Any
 
@@ -12,9 +13,17 @@ import psycopg
 from django.db import DEFAULT_DB_ALIAS, DataError, connection, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Field, JSONField, QuerySet
-from psycopg.errors import DivisionByZero
+from psycopg.errors import (
+    DiskFull,
+    DivisionByZero,
+    IdleInTransactionSessionTimeout,
+    ReadOnlySqlTransaction,
+    UndefinedColumn,
+    UndefinedTable,
+)
 from psycopg.sql import Literal
 
+from tenants.db import clock, postgresql_server
 from tenants.db.operations import Adapter, Description, Engine, Plan, Row, Statement, database_errors
 
 # A host that is cut off from the database cannot close its connections. The server would keep the locks of the host's
@@ -44,6 +53,8 @@ RETURNING {columns}, picked.due_at AS was_due
 
 class PostgreSQL(Engine):
     """The engine for PostgreSQL."""
+
+    indexes_online = True
 
     def run(self, sql: str, values: Sequence[Any]) -> list[Any]:
         here = connections[DEFAULT_DB_ALIAS]  # `connection` would look it up at each attribute
@@ -75,6 +86,10 @@ class PostgreSQL(Engine):
 
     def with_row_locks(self, select: str) -> str:
         return f"{select} FOR NO KEY UPDATE"
+
+    def lock(self, name: str, *, shared: bool) -> None:
+        function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+        self.run(f"SELECT {function}(%s)", [zlib.crc32(name.encode())])
 
     def table_of_rows(self, types: Sequence[str], rows: Sequence[Sequence[Any]]) -> Statement:
         """Return the rows as one array for each column, so that the text is the same for any number of rows."""
@@ -113,12 +128,20 @@ class PostgreSQL(Engine):
         return claimed
 
     def on_connect(self, connection: BaseDatabaseWrapper, **_: Any) -> None:
-        """Let the server end a transaction that is idle for MAX_IDLE_IN_TRANSACTION.
+        """Let the server end a transaction that is idle for MAX_IDLE_IN_TRANSACTION, and read its clock.
 
         The limit is set by a statement, since some poolers refuse parameters of the connection's start.
         """
         milliseconds = MAX_IDLE_IN_TRANSACTION // timedelta(milliseconds=1)
-        connection.connection.execute(f"SET idle_in_transaction_session_timeout = {milliseconds}")
+        asked_at = datetime.now(UTC)
+        set_up = f"SELECT set_config('idle_in_transaction_session_timeout', '{milliseconds}', false), clock_timestamp()"
+        _, at = connection.connection.execute(set_up).fetchone()
+        clock.remember(asked_at, at, datetime.now(UTC))
+
+    def clock_difference(self) -> timedelta:
+        asked_at = datetime.now(UTC)
+        [[at]] = self.run("SELECT clock_timestamp()", [])
+        return clock.difference(asked_at, at, datetime.now(UTC))
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -128,6 +151,22 @@ class PostgreSQL(Engine):
             if outermost:
                 self.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY", [])
             yield
+
+    def why_no_writes(self) -> str:
+        [[is_standby, read_only]] = self.run("SELECT pg_is_in_recovery(), current_setting('transaction_read_only')", [])
+        if is_standby:
+            return "The database server is a standby, which takes no writes."
+        return "The database is read-only." if read_only == "on" else ""
+
+    def is_refused_write(self, error: Exception) -> bool:
+        return isinstance(error.__cause__, DiskFull | ReadOnlySqlTransaction)
+
+    def is_outage(self, error: Exception) -> bool:
+        older_schema_or_cut = UndefinedTable | UndefinedColumn | IdleInTransactionSessionTimeout
+        return super().is_outage(error) or isinstance(error.__cause__, older_schema_or_cut)
+
+    def migration_lock(self, on_wait: Callable[[], None]) -> AbstractContextManager[None]:
+        return postgresql_server.migration_lock(connections[DEFAULT_DB_ALIAS].copy(), on_wait)
 
     def describe(self) -> Description:
         query = "SELECT current_setting('server_version'), current_setting('max_connections')::int, now()"

@@ -13,18 +13,17 @@ A caller tries again only after `KeyChanged` and `RequiredRowMissing`, with what
 from collections.abc import Sequence
 from typing import Any
 
-from django.db import OperationalError
-
 from tenants import times
 from tenants.db.engine import engine
 from tenants.db.operations import Plan, Statement
-from tenants.errors import BudgetReached, InvalidKey, LimitReached, TenantSuspended
+from tenants.errors import BudgetReached, ChangedConcurrently, InvalidKey, LimitReached, TenantSuspended
 from tenants.limits import counters, windows
 from tenants.limits.counters import CounterCharge
 from tenants.limits.windows import Charge, Kind, LimitUsage
 from tenants.models import ApiKey, Limits
 
 MAX_RUNS = 10  # of one plan whose refusal has no reason that can be read afterwards
+RETRY_AFTER_SECONDS = 1  # after ChangedConcurrently: a change takes milliseconds
 
 LIMITS = [(holder, name) for holder in ("tenant", "key") for name in Limits.NAMES]
 # A key and its tenant, with every column that decides an admission.
@@ -48,7 +47,7 @@ def admit(
     """Run `writes` and charge the counters of the key and its tenant. Return the usage of each limit after that.
 
     `required`: a SELECT that has to find `required_count` rows. Raise LimitReached, TenantSuspended, InvalidKey,
-    KeyChanged or RequiredRowMissing, or an error of the database; then nothing is written.
+    ChangedConcurrently, KeyChanged or RequiredRowMissing, or an error of the database; then nothing is written.
     """
     charged = counters.charges_by_holder(key, charges)
     plan = Plan(
@@ -68,11 +67,27 @@ def admit(
             used = counters.used_from_rows(rows)
             return [counter.usage(used[counter.name], key.tenant) for counter in charged]
         _raise_reason(key, charged, plan)
-    raise OperationalError(f"an admission was refused {MAX_RUNS} times, and each time the reason was gone when read")
+    raise ChangedConcurrently(retry_after=RETRY_AFTER_SECONDS)
 
 
 def check_capacity(key: ApiKey, charges: Sequence[Charge]) -> None:
-    """Check the limits without a lock, before any costly work. Raise TenantSuspended or LimitReached."""
+    """Check the limits without a lock, before any costly work. Raise TenantSuspended or LimitReached.
+
+    The key was read some time ago. It refuses nothing that the key as it is now allows.
+    """
+    try:
+        _check_capacity(key, charges)
+    except (TenantSuspended, LimitReached):
+        _check_capacity(read_key(key), charges)
+
+
+def read_key(key: ApiKey) -> ApiKey:
+    """Return the key with its tenant, as the database has them now."""
+    return ApiKey.objects.select_related("tenant").get(pk=key.pk)
+
+
+def _check_capacity(key: ApiKey, charges: Sequence[Charge]) -> None:
+    """Check the limits of the key as it was read. Raise TenantSuspended or LimitReached."""
     if key.tenant.suspended_at:
         raise TenantSuspended
     charged = counters.charges_by_holder(key, charges)
@@ -88,7 +103,7 @@ def _expected(key: ApiKey) -> dict[str, Any]:
 
 def _raise_reason(key: ApiKey, charged: Sequence[CounterCharge], plan: Plan) -> None:
     """Raise the reason why the plan was refused. Return if no reason is left: the plan may be run again."""
-    now = ApiKey.objects.select_related("tenant").get(pk=key.pk)
+    now = read_key(key)
     if now.revoked_at is not None:
         raise InvalidKey
     if now.tenant.suspended_at is not None:

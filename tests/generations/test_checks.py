@@ -22,3 +22,20 @@ def test_complete_settings_have_no_message() -> None:
 def test_a_missing_or_wrong_setting_has_a_message(settings: Any, name: str, value: str, check_id: str) -> None:
     setattr(settings, name, value)
     assert [message.id for message in check_settings()] == [check_id]
+
+
+@pytest.mark.parametrize("entry", ["127.0.0.1", "127.0.0.1:9000", "127.0.0.0/8"])
+def test_a_host_of_the_service_that_callers_can_reach_has_a_message(settings: Any, entry: str) -> None:
+    settings.NOVITA_BASE_URL = "https://api.novita.ai"
+    settings.S3_ENDPOINT_URL, settings.SANDBOX_BASE_URL = "http://127.0.0.1:9000", "http://127.0.0.2:8001"
+    settings.FETCH_ALLOW_HOSTS = [entry]
+    messages = check_settings()
+    assert {message.id for message in messages} == {"generations.W004"}
+    assert len(messages) == (2 if "/" in entry else 1)
+    settings.FETCH_ALLOW_HOSTS = ["127.0.0.1:9001", "media.internal", "10.0.0.0/8"]
+    assert check_settings() == []
+
+
+def test_a_private_sandbox_needs_no_entry(settings: Any) -> None:
+    settings.SANDBOX_BASE_URL = "http://sandbox.internal:8001"
+    assert check_settings() == []

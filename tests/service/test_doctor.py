@@ -17,6 +17,8 @@ from generations.bucket import objects
 from generations.models import Worker
 from generations.reports import worker_hosts
 from seedance_service import doctor
+from tests.support.aws_agent import session_of
+from tests.support.stores import Store
 from tests.support.upstream import Upstream, as_json, refusal
 
 pytestmark = pytest.mark.django_db
@@ -64,7 +66,17 @@ def test_a_healthy_service_has_no_fault_and_nothing_is_left_behind(healthy: Upst
     assert code == 0, text
     findings = [line for line in text.splitlines() if not line.startswith(" ")]  # a fix is indented below its finding
     assert {line.split()[0] for line in findings} <= {"ok", "warning"}
-    for name in ("database", "broker", "bucket", "signed URLs", "upstream", "worker", "disk", "clock of the bucket"):
+    for name in (
+        "database",
+        "broker",
+        "credentials",
+        "bucket",
+        "signed URLs",
+        "upstream",
+        "worker",
+        "disk",
+        "clock of the bucket",
+    ):
         assert f" {name}: " in text
     assert objects.list_keys("doctor/") == []
     assert healthy.submits == []
@@ -116,6 +128,32 @@ def test_a_missing_bucket_is_reported(healthy: Upstream, settings: Any) -> None:
     assert fact.startswith("HeadBucket: ")
     settings.S3_BUCKET = ""
     assert finding_of("bucket")[1] == "S3_BUCKET is not set"
+
+
+@pytest.mark.one_database
+def test_credentials_that_end_before_a_signed_url_are_reported(healthy: Upstream, agent: Any) -> None:
+    agent(session_of(minutes=20))
+    level, fact, fix = finding_of("credentials")
+    assert level == "warning"
+    assert fact.startswith("from the container's role; they end in ")
+    assert "SIGNED_URL_TTL" in fix
+
+
+@pytest.mark.one_database
+def test_missing_credentials_are_reported(healthy: Upstream, no_credentials: None) -> None:
+    level, fact, _ = finding_of("bucket")
+    assert level == "wrong"
+    assert "NoCredentialsError" in fact
+
+
+@pytest.mark.one_database
+def test_a_store_that_takes_the_bucket_elsewhere_is_reported(healthy: Upstream, settings: Any) -> None:
+    one = Store("PathStyleDomainForbidden")
+    settings.S3_ENDPOINT_URL, settings.S3_ADDRESSING = one.url.replace("store.localhost", "127.0.0.1"), "path"
+    level, fact, fix = finding_of("bucket")
+    assert (level, "PathStyleDomainForbidden" in fact) == ("wrong", True)
+    assert fix.startswith("Set S3_ADDRESSING=virtual")
+    one.stop()
 
 
 @pytest.mark.one_database

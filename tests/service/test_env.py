@@ -77,17 +77,16 @@ def test_a_database_url_is_postgresql_or_sqlite(monkeypatch: Any) -> None:
     ("url", "options"),
     [
         ("orm", {"orm": "default"}),
-        ("redis://host:6379/0", {"redis": "redis://host:6379/0"}),
+        (
+            "redis://host:6379/0",
+            {"broker_class": "generations.redis_broker.BoundedRedis", "redis": "redis://host:6379/0"},
+        ),
         (
             "sqs://eu-west-1/wake-ups",
             {
                 "name": "wake-ups",
-                "sqs": {
-                    "aws_region": "eu-west-1",
-                    "receive_message_wait_time_seconds": 5,
-                    "aws_access_key_id": "tests",
-                    "aws_secret_access_key": "tests-secret",
-                },
+                "broker_class": "generations.sqs.SqsBroker",
+                "sqs": {"aws_region": "eu-west-1", "receive_message_wait_time_seconds": 5},
             },
         ),
     ],

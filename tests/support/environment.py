@@ -5,8 +5,18 @@ import os
 import shutil
 import tempfile
 
-for name in ("NOVITA_API_KEY", "S3_ENDPOINT_URL", "S3_PUBLIC_URL", "FETCH_ALLOW_HOSTS", "BROKER_URL", "DEBUG"):
+for name in (
+    "NOVITA_API_KEY",
+    "S3_ENDPOINT_URL",
+    "S3_PUBLIC_URL",
+    "FETCH_ALLOW_HOSTS",
+    "VIDEO_ALLOW_HOSTS",
+    "BROKER_URL",
+    "DEBUG",
+):
     os.environ.pop(name, None)
+for name in [name for name in os.environ if name.startswith(("AWS_", "S3_"))]:  # the developer's own credentials too
+    os.environ.pop(name)
 os.environ.update(
     SECRET_KEY="tests",
     DATABASE_URL=os.environ.get("TEST_DATABASE_URL", "sqlite:///tests.sqlite3"),

@@ -5,7 +5,7 @@ from argparse import ArgumentParser
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from rich import filesize
 
 from generations.ops import pruning
@@ -34,7 +34,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Prune every kind and print a line for each."""
         dry = options["dry_run"]
-        results = pruning.run(dry=dry)
+        try:
+            results = pruning.run(dry=dry)
+        except pruning.ClocksDiffer as error:
+            raise CommandError(str(error)) from error
         if options["json"]:
             self.stdout.write(json.dumps({"dry_run": dry, "pruned": [asdict(result) for result in results]}))
         else:

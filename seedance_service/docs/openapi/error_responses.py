@@ -22,7 +22,7 @@ BODY = ("invalid_request", "parse_error", "unsupported_media_type")
 QUERY = ("invalid_request",)  # of an operation that checks its query
 CREATES = tuple(name for name in ADVICE if name.startswith("image_") and name != "image_invalid")
 CREATES += ("budget_reached", "limit_reached", "tenant_suspended", "no_sandbox", "idempotency_key_reused")
-CREATES += ("storage_unavailable", "too_many_large_bodies")
+CREATES += ("storage_unavailable", "too_many_large_bodies", "changed_concurrently")
 NOT_FOUND = {
     "generation_id": "generation_not_found",
     "task_id": "generation_not_found",

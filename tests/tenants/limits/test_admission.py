@@ -1,22 +1,23 @@
 """An admission is one plan, for the first and every later create of a window, and under concurrent changes."""
 
+import itertools
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import connection, transaction
 from django.db.models import Model
 from django.utils import timezone
 
 from generations.bucket import inputs
-from generations.intake.create import MAX_RETRIES, create_generation
-from generations.intake.generation_request import GenerationRequest
+from generations.intake import create as create_module
+from generations.intake import record
 from generations.models import Event, Generation, InputImage
 from tenants import actions as tenant_actions
 from tenants.audit import Actor
 from tenants.db.engine import engine
-from tenants.errors import LimitReached
+from tenants.errors import ChangedConcurrently, LimitReached
 from tenants.limits import admission, counters
 from tenants.models import LedgerEntry, Tenant, Window
 from tenants.money import reconcile
@@ -159,11 +160,13 @@ def test_capacity_that_is_given_back_before_the_reason_is_read_admits(
 def test_a_refusal_without_a_reason_ends_with_an_error(alice: Caller, monkeypatch: Any) -> None:
     runs = list[Any]()
     monkeypatch.setattr(engine, "run_plan", lambda plan: runs.append(plan))
-    with pytest.raises(OperationalError, match="refused 10 times"):
+    with pytest.raises(ChangedConcurrently):
         make_generation(alice)
     assert len(runs) == admission.MAX_RUNS
     answer = create(alice)
-    assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
+    assert (answer.status_code, answer.json()["code"], answer["Retry-After"]) == (503, "changed_concurrently", "1")
+    novita = alice.http.post("/v3/async/seedance-v1-lite-i2v", {**BODY}, format="json")
+    assert (novita.status_code, novita.json()["reason"], novita["Retry-After"]) == (503, "CREATE_TASK_FAILED", "1")
     assert Generation.objects.count() == LedgerEntry.objects.count() == 0
 
 
@@ -239,20 +242,72 @@ class TestOneWriter:
         assert Generation.objects.count() == 2
 
 
-def test_intake_reads_a_changed_key_at_most_max_changes_times(alice: Caller, monkeypatch: Any) -> None:
-    attempts = list[Any]()
+@pytest.mark.parametrize("image", [BODY["image"], base64_of(image_bytes())], ids=["url", "base64"])
+def test_limits_that_change_before_each_try_are_locked_at_last(
+    alice: Caller, plans: list[bool], monkeypatch: Any, image: str
+) -> None:
+    ensure, limits = counters.ensure_windows, itertools.count(1000)
 
-    def refuse(*args: Any) -> Any:
-        attempts.append(args)
-        raise admission.KeyChanged
+    def ensure_and_change(*args: Any) -> None:
+        ensure(*args)
+        if not connection.in_atomic_block:  # a change by another waits for the lock
+            tenant_actions.change_tenant(OPS, alice.tenant, per_day=next(limits))
 
-    monkeypatch.setattr(admission, "admit", refuse)
-    with pytest.raises(admission.KeyChanged):
-        create_generation(alice.key, GenerationRequest(**_fields()))
-    assert len(attempts) == MAX_RETRIES + 1
+    monkeypatch.setattr(counters, "ensure_windows", ensure_and_change)
+    answer = create(alice, image=image)
+    assert (answer.status_code, plans) == (202, [False] * record.MAX_TRIES + [True])
+    assert Window.objects.get(kind="per_day", api_key=None).used == 1
+    assert "q=1002;" in answer["RateLimit-Policy"]
+    assert reconcile.check(alice.tenant.pk) == []
 
 
-def _fields() -> dict[str, Any]:
-    """Return the fields of a GenerationRequest."""
-    facts = {"image": BODY["image"], "resolution": "480p", "aspect_ratio": "16:9", "duration": 5}
-    return {**facts, "prompt": "", "last_image": None, "camera_fixed": False, "seed": 1}
+def test_an_image_that_is_deleted_before_each_try_is_a_refusal_that_says_so(alice: Caller, plans: list[bool]) -> None:
+    store = inputs.store
+
+    def store_and_delete(*args: Any) -> Any:
+        image = store(*args)
+        InputImage.objects.filter(pk=image.pk).update(gone_at=timezone.now())
+        return image
+
+    inputs.store = store_and_delete
+    try:
+        answer = create(alice, image=base64_of(image_bytes()))
+    finally:
+        inputs.store = store
+    assert (answer.status_code, answer.json()["code"]) == (503, "changed_concurrently")
+    assert plans == [False] * create_module.MAX_TRIES
+    assert not Generation.objects.exists()
+
+
+def test_a_limit_that_was_raised_a_moment_ago_refuses_no_image(alice: Caller) -> None:
+    """Another process has changed the limit: this one still has the key as it was, for some seconds."""
+    alice.limit(per_day=0)
+    assert create(alice, image=base64_of(image_bytes())).status_code == 429
+    Tenant.objects.filter(pk=alice.tenant.pk).update(per_day=1)
+    assert create(alice, image=base64_of(image_bytes())).status_code == 202
+
+
+def test_creates_go_on_while_limits_change_and_names_too(alice: Caller) -> None:
+    statuses, errors = list[int](), list[Exception]()
+
+    def run(act: Callable[[int], Any]) -> None:
+        try:
+            for number in range(12):
+                act(number)
+        except Exception as error:  # a thread's own error would be lost
+            errors.append(error)
+        finally:
+            connection.close()
+
+    def change(number: int) -> None:
+        tenant_actions.change_tenant(OPS, alice.tenant, per_day=1000 + number, name=f"alice {number}")
+        tenant_actions.change_key(OPS, alice.key, per_month=2000 + number, label=f"key {number}")
+
+    acts = [change, *[lambda _: statuses.append(create(alice).status_code)] * 3]
+    threads = [threading.Thread(target=run, args=[act]) for act in acts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (statuses, errors) == ([202] * 36, [])
+    assert reconcile.check(alice.tenant.pk) == []
