@@ -8,6 +8,9 @@
 Each transition is one UPDATE, guarded by the state before it and by the worker's fencing token; the row count is the
 verdict. The event and the ledger entry are in the same transaction. A function returns False, or None, if another
 worker or an operator changed the generation first.
+
+Callers read `reason`, `message` and `error`, so these are sentences of ours. `detail` is for operators alone: what the
+upstream, the bucket or an exception said, as `foreign_text.clean` leaves it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,7 +20,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -38,6 +41,12 @@ Status = Generation.Status
 AWAITING_ANSWER = [Status.SUBMITTING, Status.IN_DOUBT]  # a late answer to the one POST is still accepted
 STALLED_AFTER = timedelta(hours=1)  # from then on operators see a rendering as stalled, and it is polled rarely
 FAIL_IN_DOUBT_AFTER = timedelta(hours=24)  # the time that operators have to find out what the upstream did
+MAX_CREATE_RETRIES = 3  # after answers that name the task as not created
+NOT_CREATED = "The upstream did not take the generation. It is sent again later."
+CREATE_FAILED = f"The upstream could not create the task, and not at {MAX_CREATE_RETRIES} more tries either."
+ANSWER_LOST = "The upstream's answer was lost, or not understood: it may or may not have accepted the generation."
+TASK_TAKEN = "The upstream named a task that belongs to another generation."
+TASK_SHARED = "The upstream named this generation's task for another one too. The service's operators look into it."
 
 # One UPDATE for all generations that are still rendering: one for each poll would be too many writes.
 PROGRESS_TYPES = ("uuid", "bigint", "timestamptz", "bigint")
@@ -79,6 +88,14 @@ class Progress:
 
 class InputDeleted(Exception):
     """An input image of the generation was deleted from the bucket in the meantime."""
+
+
+class TaskTaken(Exception):
+    """The upstream's task belongs to another generation already."""
+
+    def __init__(self, upstream_id: str) -> None:
+        super().__init__(upstream_id)
+        self.upstream_id = upstream_id
 
 
 def prepare_inserts(generation: Generation, charges: Sequence[Charge]) -> list[Statement]:
@@ -131,7 +148,7 @@ def attach_image(generation: Generation, field: str, image: InputImage) -> bool:
         return _update_if_claimed(generation, **{field: image})
 
 
-def reschedule(generation: Generation, seconds: float, *, error: str = "", **columns: Any) -> bool:
+def reschedule(generation: Generation, seconds: float, *, error: str = "", detail: str = "", **columns: Any) -> bool:
     """Make the generation due in `seconds`, without a transition.
 
     `error` says why the present step failed. It counts as a consecutive failure; without it the count is reset.
@@ -145,9 +162,10 @@ def reschedule(generation: Generation, seconds: float, *, error: str = "", **col
             **columns,
         )
         if updated and error and is_first_failure:
-            Event.objects.create(generation=generation, status=generation.status, message=error)
+            Event.objects.create(generation=generation, status=generation.status, message=error, detail=detail)
     if updated and error:
-        log.warning("a step came to nothing", action=str(generation.status), why=error, **_build_log_fields(generation))
+        fields = _build_log_fields(generation)
+        log.warning("a step came to nothing", action=str(generation.status), why=detail or error, **fields)
     return updated
 
 
@@ -186,66 +204,144 @@ def mark_running(generation: Generation, attempt: Attempt, upstream_id: str, sec
     """Record that the upstream has created the task. The first poll is due in `seconds`.
 
     A late answer is accepted too, even if the generation waits for another attempt or has begun that attempt: the task
-    exists and is paid for.
+    exists and is paid for. Raise TaskTaken, and change nothing, if another generation has this task.
     """
     due_at = timezone.now() + timedelta(seconds=seconds)
-    with transaction.atomic():
-        _close_attempt(attempt, "created", upstream_id)
-        sources = [Status.QUEUED, *AWAITING_ANSWER]
-        columns: dict[str, Any] = {"due_at": due_at, "upstream_id": upstream_id, "consecutive_failures": 0}
-        if _transition(generation, sources, Status.RUNNING, fenced=False, **columns):
-            return True
+    sources = [Status.QUEUED, *AWAITING_ANSWER]
+    columns: dict[str, Any] = {"due_at": due_at, "upstream_id": upstream_id, "consecutive_failures": 0}
+    try:
+        with transaction.atomic():
+            _close_attempt(attempt, "created", upstream_id, upstream_id=upstream_id)
+            if _transition(generation, sources, Status.RUNNING, fenced=False, **columns):
+                return True
+    except IntegrityError as error:
+        if _find_owner(generation, upstream_id) is None:
+            raise
+        raise TaskTaken(upstream_id) from error
     log.error(
         "a task is paid for, and its generation is over", upstream_id=upstream_id, **_build_log_fields(generation)
     )
     return False
 
 
-def mark_not_created(generation: Generation, attempt: Attempt, reason: str, seconds: float) -> bool:
+def mark_task_taken(generation: Generation, attempt: Attempt, upstream_id: str) -> bool:
+    """Record that the answer to the POST named another generation's task: whether one was created is unknown.
+
+    The generation is in doubt, and the events of both generations name the other one.
+    """
+    with transaction.atomic():
+        owner = _find_owner(generation, upstream_id)
+        detail = f"task {upstream_id} belongs to generation {owner}"
+        changed = mark_in_doubt(generation, TASK_TAKEN, attempt, detail=detail, upstream_id=upstream_id)
+        if owner:
+            _record_event(owner, TASK_SHARED, f"task {upstream_id} was named for generation {generation} too")
+    log.error("a task was named for two generations", owner=str(owner), **_build_log_fields(generation))
+    return changed
+
+
+def _find_owner(generation: Generation, upstream_id: str) -> Generation | None:
+    """Return another generation than this one that has the upstream's task; None if there is none."""
+    return Generation.objects.filter(upstream_id=upstream_id).exclude(pk=generation.pk).first()
+
+
+def mark_create_failed(
+    generation: Generation, attempt: Attempt, reason: str, seconds: float, *, answer: str = ""
+) -> bool:
+    """Record that a step of the upstream's own failed before the task was created.
+
+    The next attempt is due in `seconds`, but after MAX_CREATE_RETRIES the generation fails.
+    """
+    with transaction.atomic():
+        _close_attempt(attempt, "create_failed", reason, answer=answer)
+        if generation.attempts.filter(outcome="create_failed").count() > MAX_CREATE_RETRIES:
+            sent = generation.submitted_at
+            return fail(
+                generation,
+                "upstream_refused",
+                CREATE_FAILED,
+                detail=reason,
+                sources=AWAITING_ANSWER,
+                fenced=False,
+                last_submitted_at=sent,
+            )
+        return _requeue(generation, reason, seconds)
+
+
+def mark_not_created(
+    generation: Generation, attempt: Attempt, reason: str, seconds: float, *, answer: str = ""
+) -> bool:
     """Record that the upstream has certainly not created the task. The next attempt is due in `seconds`.
 
-    The generation returns to the queue and keeps its hold.
+    The generation returns to the queue and keeps its hold. `reason` is for operators, with the start of the `answer`.
     """
+    with transaction.atomic():
+        _close_attempt(attempt, "not_created", reason, answer=answer)
+        return _requeue(generation, reason, seconds)
+
+
+def _requeue(generation: Generation, detail: str, seconds: float) -> bool:
+    """Return the generation to the queue, with its hold. The next attempt is due in `seconds`."""
     due_at = timezone.now() + timedelta(seconds=seconds)
     columns: dict[str, Any] = {"due_at": due_at, "consecutive_failures": generation.consecutive_failures + 1}
-    with transaction.atomic():
-        _close_attempt(attempt, "not_created", reason)
-        return _transition(
-            generation,
-            AWAITING_ANSWER,
-            Status.QUEUED,
-            reason,
-            fenced=False,
-            last_submitted_at=generation.submitted_at,
-            **columns,
-        )
+    return _transition(
+        generation,
+        AWAITING_ANSWER,
+        Status.QUEUED,
+        NOT_CREATED,
+        detail,
+        fenced=False,
+        last_submitted_at=generation.submitted_at,
+        **columns,
+    )
 
 
-def mark_refused(generation: Generation, attempt: Attempt, reason: str, message: str) -> bool:
-    """Record that the upstream has refused the request for good, and fail the generation."""
+def mark_refused(
+    generation: Generation,
+    attempt: Attempt,
+    reason: str,
+    message: str,
+    *,
+    is_about_content: bool = True,
+    answer: str = "",
+) -> bool:
+    """Record that the upstream has refused the request for good, and fail the generation.
+
+    Callers read the upstream's `reason` and `message` only if these are about the content of the request.
+    """
+    words = f"{reason}: {message}"
+    text = f"The upstream refused it: {reason}. {message}".strip() if is_about_content else "The upstream refused it."
     with transaction.atomic():
-        _close_attempt(attempt, "refused", f"{reason}: {message}")
+        _close_attempt(attempt, "refused", words, answer=answer)
         return fail(
             generation,
             "upstream_refused",
-            f"The upstream refused it: {reason}. {message}".strip(),
+            text,
+            detail="" if is_about_content else words,
             sources=AWAITING_ANSWER,
             fenced=False,
             last_submitted_at=generation.submitted_at,
         )
 
 
-def mark_in_doubt(generation: Generation, reason: str, attempt: Attempt | None = None) -> bool:
+def mark_in_doubt(
+    generation: Generation,
+    reason: str,
+    attempt: Attempt | None = None,
+    *,
+    detail: str = "",
+    upstream_id: str = "",
+    answer: str = "",
+) -> bool:
     """Record that the answer to the POST was lost: the task may have been paid for.
 
     Without `attempt` all open attempts are closed. The generation is due at once for the tenant's policy.
+    `upstream_id` is the task that the `answer` names, if it names one, for an operator to attach.
     """
+    columns: dict[str, Any] = {"due_at": timezone.now(), "consecutive_failures": 0}
     with transaction.atomic():
         for lost in [attempt] if attempt else generation.attempts.filter(finished_at=None):
-            _close_attempt(lost, "in_doubt", reason)
-        changed = _transition(
-            generation, [Status.SUBMITTING], Status.IN_DOUBT, reason, due_at=timezone.now(), consecutive_failures=0
-        )
+            _close_attempt(lost, "in_doubt", detail or reason, upstream_id=upstream_id, answer=answer)
+        changed = _transition(generation, [Status.SUBMITTING], Status.IN_DOUBT, reason, detail, **columns)
     failpoint("doubt_recorded")
     return changed
 
@@ -270,7 +366,7 @@ def resubmit(generation: Generation, reason: str) -> bool:
     return _resolve_in_doubt(generation, Status.QUEUED, reason, columns)
 
 
-def start_copying(generation: Generation, upstream_seed: int | None) -> bool:
+def start_copying(generation: Generation, upstream_seed: int | None, *, detail: str = "") -> bool:
     """Record that the upstream has rendered the video, and take the lease of the copy."""
     columns: dict[str, Any] = {
         "due_at": timezone.now() + leases.COPY_LEASE,
@@ -279,7 +375,7 @@ def start_copying(generation: Generation, upstream_seed: int | None) -> bool:
         "consecutive_failures": 0,
     }
     with transaction.atomic():
-        started = _transition(generation, [Status.RUNNING], Status.COPYING, **columns)
+        started = _transition(generation, [Status.RUNNING], Status.COPYING, "", detail, **columns)
         if started:
             metrics.observe_on_commit(metrics.UPSTREAM, generation.resumed_at or generation.submitted_at)
     return started
@@ -305,15 +401,16 @@ def fail(
     code: str,
     message: str,
     *,
+    detail: str = "",
     sources: Sequence[Status] = Generation.LIVE,
     fenced: bool = True,
     last_submitted_at: datetime | None = None,
 ) -> bool:
     """End the generation without a video, and release the hold. For `fenced` and the rest see `_transition`."""
-    columns = {"error_code": code, "error_message": message}
+    columns: dict[str, Any] = {"error_code": code, "error_message": message, "fenced": fenced}
     with transaction.atomic():
         finished = _finish(
-            generation, sources, Status.FAILED, message, fenced=fenced, last_submitted_at=last_submitted_at, **columns
+            generation, sources, Status.FAILED, message, detail, last_submitted_at=last_submitted_at, **columns
         )
         if finished:
             failpoint("finish_before_ledger")
@@ -387,11 +484,17 @@ def _resolve_in_doubt(generation: Generation, target: Status, reason: str, colum
 
 
 def _finish(
-    generation: Generation, sources: Iterable[Status], target: Status, reason: str = "", **columns: Any
+    generation: Generation,
+    sources: Iterable[Status],
+    target: Status,
+    reason: str = "",
+    detail: str = "",
+    **columns: Any,
 ) -> bool:
     """Move the generation to a final status and count it in the metrics after the commit."""
+    ends: dict[str, Any] = {"due_at": None, "finished_at": timezone.now()}
     with transaction.atomic():
-        finished = _transition(generation, sources, target, reason, due_at=None, finished_at=timezone.now(), **columns)
+        finished = _transition(generation, sources, target, reason, detail, **ends, **columns)
         if finished:
             labels = (metrics.mode(test=generation.test), str(target), columns.get("error_code", ""))
             transaction.on_commit(metrics.FINISHED.labels(*labels).inc)
@@ -403,6 +506,7 @@ def _transition(
     sources: Iterable[Status],
     target: Status,
     reason: str = "",
+    detail: str = "",
     *,
     fenced: bool = True,
     last_submitted_at: datetime | None = None,
@@ -424,7 +528,7 @@ def _transition(
         failpoint("move_before_event")
         for name, value in {"status": target, **columns}.items():
             setattr(generation, name, value)
-        _record_event(generation, reason)
+        _record_event(generation, reason, detail)
         outbox.publish(generation)
     return True
 
@@ -439,16 +543,17 @@ def _update_if_claimed(generation: Generation, **columns: Any) -> bool:
     return True
 
 
-def _record_event(generation: Generation, reason: str) -> None:
+def _record_event(generation: Generation, reason: str, detail: str = "") -> None:
     """Store the event now, and write the log entry after the commit."""
-    engine.run(*_build_event_insert(generation, reason))
+    engine.run(*_build_event_insert(generation, reason, detail))
     status = str(generation.status)
-    transaction.on_commit(lambda: log_transition(generation, reason, status))
+    transaction.on_commit(lambda: log_transition(generation, detail or reason, status))
 
 
-def _build_event_insert(generation: Generation, reason: str) -> Statement:
+def _build_event_insert(generation: Generation, reason: str, detail: str = "") -> Statement:
     """Return the INSERT of an event with the generation's present status."""
-    return _insert_event.with_values(generation_id=generation.pk, status=str(generation.status), message=reason)
+    status = str(generation.status)
+    return _insert_event.with_values(generation_id=generation.pk, status=status, message=reason, detail=detail)
 
 
 def log_transition(generation: Generation, reason: str, status: str = Status.QUEUED) -> None:
@@ -462,6 +567,7 @@ def _build_log_fields(generation: Generation) -> dict[str, Any]:
     return {"tenant": generation.tenant_id, "generation": str(generation.pk), "seed": generation.seed}
 
 
-def _close_attempt(attempt: Attempt, outcome: str, detail: str) -> None:
+def _close_attempt(attempt: Attempt, outcome: str, detail: str, **columns: str) -> None:
     """Record the end of an attempt."""
-    Attempt.objects.filter(pk=attempt.pk).update(finished_at=timezone.now(), outcome=outcome, detail=detail)
+    row = Attempt.objects.filter(pk=attempt.pk)
+    row.update(finished_at=timezone.now(), outcome=outcome, detail=detail, **columns)

@@ -6,43 +6,17 @@ becomes an entry of the same form. Text that looks like a secret, or is a known 
 
 import json
 import logging
-import re
 from collections.abc import Iterable, MutableMapping
 from typing import Any
 
 import structlog
 
+from generations.foreign_text import MIN_SECRET_CHARS, known_secrets, redact
 from seedance_service import request_id
 
-HIDDEN = "[hidden]"
-MIN_SECRET_CHARS = 8  # a shorter secret is a common word, which would be hidden everywhere
 CONTROLS = {code: repr(chr(code))[1:-1] for code in [*range(32), *range(127, 160), 0x2028, 0x2029]}
 FIRST_FIELDS = ("timestamp", "level", "logger", "event")  # of each entry, in this order
-# Each pattern after a text, in lower case, without which it can not match: most entries hold none of these texts.
-PATTERNS = [
-    # The query of any URL may hold a signature.
-    ("://", re.compile(r"(https?://[^\s?'\"<>\\]+)\?[^\s'\"<>\\]+"), rf"\1?{HIDDEN}"),
-    ("x-amz-", re.compile(r"(?i)(X-Amz-(?:Signature|Credential|Security-Token)=)[^\s&'\"\\]+"), rf"\1{HIDDEN}"),
-    ("bearer", re.compile(r"(?i)(Bearer\s+)[^\s'\",}\\]+"), rf"\1{HIDDEN}"),
-    # Our own keys: the prefix stays, which names the key and opens nothing.
-    ("sds_", re.compile(r"(sds_(?:live|test)_[0-9A-Za-z]{12}_)[0-9A-Za-z]+"), rf"\1{HIDDEN}"),
-    ("whsec_", re.compile(r"\bwhsec_[0-9A-Za-z+/=_-]+"), f"whsec_{HIDDEN}"),
-    # A password in a database's or broker's URL.
-    ("://", re.compile(r"(://[^\s:/@'\"\\]*):[^\s/@'\"\\]+@"), rf"\1:{HIDDEN}@"),
-]
-
 Fields = MutableMapping[str, Any]
-
-
-def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """Return the text with all that looks like a secret, and all of `secrets`, hidden."""
-    lowered = text.lower()
-    for mark, pattern, replacement in PATTERNS:
-        if mark in lowered:
-            text = pattern.sub(replacement, text)
-    for secret in secrets:
-        text = text.replace(secret, HIDDEN)
-    return text
 
 
 def _add_request_id(logger: Any, method: str, fields: Fields) -> Fields:
@@ -69,9 +43,10 @@ SHARED: list[Any] = [
 
 
 class RedactingFormatter(structlog.stdlib.ProcessorFormatter):
-    """Format any record as one entry without secrets. `style`: json or console."""
+    """Format any record as one entry without secrets: those in the settings, or `secrets`. `style`: json or console."""
 
-    def __init__(self, style: str = "json", secrets: Iterable[str] = ()) -> None:
+    def __init__(self, style: str = "json", secrets: Iterable[str] | None = None) -> None:
+        secrets = known_secrets() if secrets is None else secrets
         known = {secret for secret in secrets if len(secret) >= MIN_SECRET_CHARS}
         known |= {json.dumps(secret)[1:-1] for secret in known}  # as JSON would write it
         self._secrets = sorted(known, key=len, reverse=True)  # the longest first: a secret may be a part of another

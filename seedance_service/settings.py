@@ -198,10 +198,6 @@ Q_CLUSTER = {
     **broker(BROKER_URL),
 }
 
-# The log never holds these values.
-SECRETS_OF_OURS = [SECRET_KEY, *SECRET_KEY_FALLBACKS, METRICS_TOKEN]
-SECRETS_OF_OTHERS = [NOVITA_API_KEY, SANDBOX_API_KEY, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN]
-SECRETS_OF_OTHERS += [S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY, S3_SESSION_TOKEN]
 AUTO_LOG_FORMAT = "console" if sys.stderr.isatty() else "json"
 LOGGING = {
     "version": 1,
@@ -210,7 +206,6 @@ LOGGING = {
         "line": {
             "()": "seedance_service.logs.RedactingFormatter",
             "style": AUTO_LOG_FORMAT if LOG_FORMAT == "auto" else LOG_FORMAT,
-            "secrets": [*SECRETS_OF_OURS, *SECRETS_OF_OTHERS],
         }
     },
     "handlers": {"stderr": {"class": "seedance_service.logs.StreamHandler", "formatter": "line"}},

@@ -29,8 +29,12 @@ class AttachForm(InDoubtForm):
     upstream_id = TextLineField(
         label="Upstream task id",
         max_length=MAX_UPSTREAM_ID_CHARS,
-        help_text="As the upstream's console shows it.",
+        help_text="As the upstream's console shows it. If the answer named a task, it stands here already.",
     )
+
+    def __init__(self, *args: Any, row: Generation, **options: Any) -> None:
+        super().__init__(*args, row=row, **options)
+        self.initial["upstream_id"] = in_doubt.find_named_task(row)
 
 
 class RerunForm(ActionForm):

@@ -14,7 +14,10 @@ class Event(models.Model):
     generation = models.ForeignKey(Generation, on_delete=models.CASCADE, related_name="events")
     at = models.DateTimeField(default=timezone.now)
     status = models.CharField(max_length=12, choices=Generation.Status.choices, help_text="The status after the event.")
-    message = models.TextField(blank=True)
+    message = models.TextField(blank=True, help_text="A sentence of ours, which callers read.")
+    detail = models.TextField(
+        blank=True, db_default="", help_text="For operators alone: what another system said, without secrets."
+    )
 
     class Meta:
         ordering: ClassVar = ["id"]
@@ -30,8 +33,16 @@ class Attempt(models.Model):
     number = models.PositiveIntegerField()
     started_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True)
-    outcome = models.CharField(max_length=20, blank=True, help_text="created, not_created, refused or in_doubt.")
+    outcome = models.CharField(
+        max_length=20, blank=True, help_text="created, not_created, create_failed, refused or in_doubt."
+    )
     detail = models.TextField(blank=True)
+    upstream_id = models.CharField(
+        max_length=200, blank=True, db_default="", help_text="The task that the answer names, whatever the outcome."
+    )
+    answer = models.TextField(
+        blank=True, db_default="", help_text="The answer, unless it was plain: its start, without secrets."
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["generation", "number"], name="attempts_are_numbered")]

@@ -46,6 +46,12 @@ def count_attempts(generation: Generation) -> int:
     return generation.attempts.count()
 
 
+def find_named_task(generation: Generation) -> str:
+    """Return the task that the answer in doubt names; "" if it names none."""
+    attempt = generation.attempts.order_by("number").last()
+    return attempt.upstream_id if attempt else ""
+
+
 def attach(actor: Actor, generation: Generation, upstream_id: str, *, attempt: int | None = None) -> None:
     """Continue with the task that the upstream created.
 
@@ -113,8 +119,8 @@ def _check_task(generation: Generation, upstream_id: str) -> None:
     """
     if not 0 < len(upstream_id) <= 200 or not upstream_id.isprintable():
         raise NotPossible(reason="An upstream's task id has 1 to 200 printable characters.")
-    if Generation.objects.filter(upstream_id=upstream_id).exclude(pk=generation.pk).exists():
-        raise NotPossible(reason="That task belongs to another generation.")
+    if owner := Generation.objects.filter(upstream_id=upstream_id).exclude(pk=generation.pk).first():
+        raise NotPossible(reason=f"That task belongs to another generation: {owner.pk}.")
     try:
         result = novita.get_task(novita.account(test=generation.test), upstream_id)
     except UpstreamError as error:
@@ -124,7 +130,7 @@ def _check_task(generation: Generation, upstream_id: str) -> None:
             raise NotPossible(
                 reason="That task is still rendering. The upstream reports its seed at the end: try again then."
             )
-        case outcomes.Failed(reason):
+        case outcomes.Failed(reason=reason):
             raise NotPossible(reason=f"That task failed ({reason}). Release the generation instead.")
         case outcomes.Rendered(seed=seed) if seed not in (None, generation.seed):
             raise NotPossible(reason=f"That task was made from seed {seed}, this generation from {generation.seed}.")

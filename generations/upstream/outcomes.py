@@ -1,9 +1,10 @@
 """The outcomes of a call to an upstream, whatever its wire: of a submit, and of a poll.
 
 "Not yet" and "in doubt" are outcomes. Only an answer that cannot be understood, to a poll, raises UpstreamError.
+Their texts are the upstream's, without secrets. Callers read them only where `is_about_content` says so.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,15 @@ class NotCreated:
 
     reason: str
     retry_after: float | None = None  # seconds
+    answer: str = field(default="", compare=False, repr=False)  # as it came, for operators
+
+
+@dataclass(frozen=True)
+class CreateFailed:
+    """A step of the upstream's own has failed before the task was created: it may be sent again a few times."""
+
+    reason: str
+    answer: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -28,6 +38,8 @@ class Refused:
     reason: str
     message: str
     affects_all: bool = False  # the content is not the cause: other requests would be refused as well
+    is_about_content: bool = field(default=True, compare=False)
+    answer: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -35,13 +47,15 @@ class InDoubt:
     """The upstream may or may not have created the task: nothing is sent again by itself."""
 
     reason: str
+    upstream_id: str = ""  # of the task that the answer names, if it names one
+    answer: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True)
 class Rendering:
     """The upstream is still working on the task."""
 
-    progress_percent: int  # 0 to 99
+    progress_percent: int | None  # 0 to 99; None if the upstream does not say
 
 
 @dataclass(frozen=True)
@@ -50,6 +64,7 @@ class Rendered:
 
     video_url: str  # signed, and valid for about an hour
     seed: int | None  # as the upstream reports it
+    odd: str = field(default="", compare=False)  # what of the answer is not understood, and is no reason to wait
 
 
 @dataclass(frozen=True)
@@ -57,15 +72,17 @@ class Failed:
     """The upstream could not make the video."""
 
     reason: str
+    is_about_content: bool = field(default=True, compare=False)
 
 
-SubmitOutcome = Created | NotCreated | Refused | InDoubt
+SubmitOutcome = Created | NotCreated | CreateFailed | Refused | InDoubt
 PollOutcome = Rendering | Rendered | Failed
 
 # The names of outcomes in metrics and traces.
 LABELS: dict[type, str] = {
     Created: "created",
     NotCreated: "not_created",
+    CreateFailed: "create_failed",
     Refused: "refused",
     InDoubt: "in_doubt",
     Rendering: "rendering",

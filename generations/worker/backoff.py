@@ -30,9 +30,9 @@ def retry_interval(generation: Generation) -> float:
     return float(min(2.0 ** min(generation.consecutive_failures + 1, 10), MAX_RETRY_SECONDS))
 
 
-def retry_later(generation: Generation, error: str) -> None:
-    """Reschedule the generation after a step that failed with `error`."""
-    lifecycle.reschedule(generation, retry_interval(generation), error=error)
+def retry_later(generation: Generation, error: str, detail: str = "") -> None:
+    """Reschedule the generation after a step that failed with `error`, a text of ours. `detail` is for operators."""
+    lifecycle.reschedule(generation, retry_interval(generation), error=error, detail=detail)
 
 
 def task_age(generation: Generation) -> timedelta:

@@ -48,8 +48,8 @@ def copy_video(generation: Generation, video_url: str) -> None:
 
 
 def _copy_later(generation: Generation, reason: str) -> None:
-    """Reschedule the copy, or fail the generation after GIVE_UP_AFTER."""
+    """Reschedule the copy, or fail the generation after GIVE_UP_AFTER. `reason` is for operators."""
     if backoff.task_age(generation) > backoff.GIVE_UP_AFTER:
-        lifecycle.fail(generation, "copy_failed", f"The video could not be stored within a day: {reason}")
+        lifecycle.fail(generation, "copy_failed", "The video could not be stored within a day.", detail=reason)
     else:
-        backoff.retry_later(generation, reason)
+        backoff.retry_later(generation, "the video could not be stored", reason)

@@ -14,6 +14,7 @@ from generations.upstream.errors import UpstreamError
 from generations.worker import backoff, upstream_task
 from generations.worker.copy import copy_video
 
+UNCLEAR = "the upstream gave no clear answer about the task"
 Reschedule = Callable[..., Any]  # `lifecycle.reschedule`, or a function that does the same later for many
 Copy = Callable[[Generation, str], Any]  # called with the video's URL
 
@@ -30,28 +31,31 @@ def poll(generation: Generation, reschedule: Reschedule = lifecycle.reschedule, 
     try:
         outcome = upstream_task.read(generation)
     except UpstreamError as error:
-        _poll_later(generation, lifecycle.reschedule, str(error))
+        _poll_later(generation, lifecycle.reschedule, error=UNCLEAR, detail=str(error))
         return
     failpoint("poll_answered")
     if not isinstance(outcome, outcomes.Rendering) and (missing := generation.get_deferred_fields()):
         generation.refresh_from_db(fields=missing)
     match outcome:
         case outcomes.Rendering(progress_percent):
-            _poll_later(generation, reschedule, progress_percent=progress_percent)
-        case outcomes.Rendered(video_url, seed):
-            if lifecycle.start_copying(generation, seed):
+            progress = generation.progress_percent if progress_percent is None else progress_percent
+            _poll_later(generation, reschedule, progress_percent=progress)
+        case outcomes.Rendered(video_url, seed, odd):
+            if lifecycle.start_copying(generation, seed, detail=odd):
                 failpoint("copy_started")
                 copy(generation, video_url)
-        case outcomes.Failed(reason):
+        case outcomes.Failed(reason, is_about_content=True):
             lifecycle.fail(generation, "upstream_failed", f"The upstream could not make the video: {reason}")
+        case outcomes.Failed(reason):
+            lifecycle.fail(generation, "upstream_failed", "The upstream could not make the video.", detail=reason)
         case _:
             assert_never(outcome)
 
 
-def _poll_later(generation: Generation, reschedule: Reschedule, error: str = "", **columns: Any) -> None:
+def _poll_later(generation: Generation, reschedule: Reschedule, **columns: Any) -> None:
     """Reschedule the generation for its next poll, or fail it after GIVE_UP_AFTER."""
     age = backoff.task_age(generation)
     if age > backoff.GIVE_UP_AFTER:
         lifecycle.fail(generation, "upstream_gave_no_result", "The upstream gave no result within a day.")
     else:
-        reschedule(generation, backoff.poll_interval(age), error=error, **columns)
+        reschedule(generation, backoff.poll_interval(age), **columns)

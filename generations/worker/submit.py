@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from threading import BoundedSemaphore
 from typing import Any, assert_never
 
@@ -29,6 +30,7 @@ from generations.upstream.novita import client as novita
 from generations.worker import backoff
 from tenants.db.operations import release_connection
 
+QUEUED = [Generation.Status.QUEUED]
 LARGE_BYTES = 4 * 1024**2  # of images; a submit's body takes some six times as much memory while it is built
 
 log = structlog.stdlib.get_logger(__name__)
@@ -87,10 +89,10 @@ def _retry_storage(generation: Generation, error: StorageError) -> None:
     The image may have been deleted for good, so the generation must not wait for ever.
     """
     if _is_past_deadline(generation):
-        message = f"The service could not read the input image for too long: {error}."
-        lifecycle.fail(generation, "storage_unavailable", message, sources=[Generation.Status.QUEUED])
+        message = "The service could not read the input image for too long: the bucket does not answer."
+        lifecycle.fail(generation, "storage_unavailable", message, detail=str(error), sources=QUEUED)
     else:
-        backoff.retry_later(generation, str(error))
+        backoff.retry_later(generation, "the bucket does not answer", str(error))
 
 
 def defer_while_paused(generation: Generation, seconds: float) -> bool:
@@ -104,8 +106,8 @@ def fail_if_overdue(generation: Generation, reason: str = "submits are paused") 
     """Fail a queued generation whose deadline is over. Return whether the generation has failed."""
     if not _is_past_deadline(generation):
         return False
-    message = f"The upstream could not be reached, or accepted nothing, for too long: {reason}"
-    return lifecycle.fail(generation, "upstream_unavailable", message, sources=[Generation.Status.QUEUED])
+    message = "The upstream could not be reached, or accepted nothing, for too long."
+    return lifecycle.fail(generation, "upstream_unavailable", message, detail=reason, sources=QUEUED)
 
 
 def _is_past_deadline(generation: Generation) -> bool:
@@ -194,14 +196,18 @@ def _apply_outcome(generation: Generation, attempt: Attempt, outcome: outcomes.S
     """Record the outcome, and pause or resume submits by it."""
     # The log comes first: if the database is away for long, operators find here which task to attach.
     log.info("answer", attempt=attempt.number, generation=str(generation.pk), said=repr(outcome))
-    _record_with_retry(lambda: _record(generation, attempt, outcome))
+    try:
+        _record_with_retry(lambda: _record(generation, attempt, outcome))
+    except lifecycle.TaskTaken as error:
+        _record_with_retry(partial(lifecycle.mark_task_taken, generation, attempt, error.upstream_id))
+        outcome = outcomes.InDoubt(lifecycle.TASK_TAKEN)
     match outcome:
         case outcomes.Created() | outcomes.Refused(affects_all=False):
             circuit_breaker.resume(test=generation.test)
         case outcomes.NotCreated(reason, retry_after):
             circuit_breaker.pause(reason, test=generation.test, retry_after=retry_after)
             fail_if_overdue(generation, reason)
-        case outcomes.InDoubt(reason) | outcomes.Refused(reason):
+        case outcomes.InDoubt(reason) | outcomes.CreateFailed(reason) | outcomes.Refused(reason):
             # An outage must not put one generation after the other in doubt.
             circuit_breaker.pause(reason, test=generation.test)
         case _:
@@ -215,20 +221,21 @@ def _record(generation: Generation, attempt: Attempt, outcome: outcomes.SubmitOu
             lifecycle.mark_running(generation, attempt, upstream_id, backoff.MIN_POLL_SECONDS)
         case outcomes.NotCreated(reason, retry_after):
             seconds = max(retry_after or 0, backoff.retry_interval(generation))
-            lifecycle.mark_not_created(generation, attempt, reason, seconds)
-        case outcomes.Refused(reason, message):
-            lifecycle.mark_refused(generation, attempt, reason, message)
-        case outcomes.InDoubt(reason):
-            lifecycle.mark_in_doubt(generation, reason, attempt)
+            lifecycle.mark_not_created(generation, attempt, reason, seconds, answer=outcome.answer)
+        case outcomes.CreateFailed(reason, answer):
+            seconds = backoff.retry_interval(generation)
+            lifecycle.mark_create_failed(generation, attempt, reason, seconds, answer=answer)
+        case outcomes.Refused(reason, message, is_about_content=about):
+            lifecycle.mark_refused(generation, attempt, reason, message, is_about_content=about, answer=outcome.answer)
+        case outcomes.InDoubt(detail):
+            facts = {"detail": detail, "upstream_id": outcome.upstream_id, "answer": outcome.answer}
+            lifecycle.mark_in_doubt(generation, lifecycle.ANSWER_LOST, attempt, **facts)
         case _:
             assert_never(outcome)
 
 
-def _record_with_retry(record: Callable[[], None]) -> None:
-    """Call `record`, and retry each second for RECORD_ANSWER_SECONDS while the database is away.
-
-    Waiting pays: an answer that is not recorded leaves its generation in doubt.
-    """
+def _record_with_retry(record: Callable[[], object]) -> object:
+    """Call `record`, and retry each second while the database is away: without a record the submit is in doubt."""
     ends = time.monotonic() + leases.RECORD_ANSWER_SECONDS
     while True:
         try:

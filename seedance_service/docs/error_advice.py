@@ -194,14 +194,14 @@ ADVICE: dict[str, Advice] = {
         message="The upstream could not make the video: the task failed.",
     ),
     "upstream_refused": Advice(
-        "Read the message: it has the upstream's reason, often about the prompt or the image. " + CREATE,
-        means="The upstream checked the task and refused it. Nothing was charged.",
+        "Read the message: where the prompt or the image is the cause, it has the upstream's reason. " + CREATE,
+        means="The upstream refused the task, or could not create it at four tries. Nothing was charged.",
         message="The upstream refused it: ILLEGAL_PROMPT. The prompt is not allowed.",
     ),
     "upstream_unavailable": Advice(
         CREATE + " Wait until the upstream is back.",
         means="The upstream could not be reached, or accepted nothing, until the submit deadline.",
-        message="The upstream could not be reached, or accepted nothing, for too long: submits are paused",
+        message="The upstream could not be reached, or accepted nothing, for too long.",
     ),
     "upstream_gave_no_result": Advice(
         CREATE,
@@ -227,6 +227,6 @@ ADVICE: dict[str, Advice] = {
     "copy_failed": Advice(
         CREATE + " The log has the reason for your operators.",
         means="The upstream made the video, but within a day no complete, verified copy reached the bucket.",
-        message="The video could not be stored within a day: FetchFailed: the exchange did not come to its end.",
+        message="The video could not be stored within a day.",
     ),
 }

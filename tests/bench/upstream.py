@@ -11,7 +11,8 @@ import sys
 import time
 
 PORT, BEGIN, SPREAD, COUNT, SIZE = int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3]), *map(int, sys.argv[4:6])
-PROCESSING = {"status": "TASK_STATUS_PROCESSING", "progress_percent": 40}
+ASKED = "the-task-that-was-asked-for"  # in a prepared answer; the id takes its place, with spaces behind it
+PROCESSING = {"task_id": ASKED, "status": "TASK_STATUS_PROCESSING", "progress_percent": 40}
 
 
 def done_at(number: int) -> float:
@@ -29,7 +30,7 @@ def answer_of(task: dict[str, object], url: str = "") -> bytes:
 
 class Server(asyncio.Protocol):
     processing = answer_of(PROCESSING)
-    done = answer_of({"status": "TASK_STATUS_SUCCEED"}, f"http://127.0.0.1:{PORT}/video.mp4")
+    done = answer_of({"task_id": ASKED, "status": "TASK_STATUS_SUCCEED"}, f"http://127.0.0.1:{PORT}/video.mp4")
     video = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -45,8 +46,10 @@ class Server(asyncio.Protocol):
     def _answer(self, path: str) -> bytes:
         if path.startswith("/video"):
             return self.video
-        number = int(path.rpartition("-")[2] or 0)
-        return self.done if BEGIN and time.time() >= done_at(number) else self.processing
+        task_id = path.rpartition("=")[2]
+        number = int(task_id.rpartition("-")[2] or 0)
+        prepared = self.done if BEGIN and time.time() >= done_at(number) else self.processing
+        return prepared.replace(f'"{ASKED}"'.encode(), f'"{task_id}"'.ljust(len(ASKED) + 2).encode())
 
 
 async def main() -> None:

@@ -205,6 +205,7 @@ def _handler(lab: LabUpstream) -> type[BaseHTTPRequestHandler]:
 
         def poll(self, task_id: str) -> None:
             lab.polls += 1
+            self.asked = task_id
             match lab.draw(0.12, POLLS):
                 case "404":
                     return self.refuse(404, "TASK_NOT_FOUND")
@@ -236,7 +237,7 @@ def _handler(lab: LabUpstream) -> type[BaseHTTPRequestHandler]:
             self, status: str, *, seed: int | None = None, url: str = "", progress: Any = 0, reason: str = ""
         ) -> None:
             videos = [{"video_url": url, "video_url_ttl": "3600", "video_type": "mp4"}] if url else []
-            task = {"task_id": "t", "status": status, "reason": reason, "progress_percent": progress}
+            task = {"task_id": self.asked, "status": status, "reason": reason, "progress_percent": progress}
             body = {"extra": {} if seed is None else {"seed": str(seed)}, "task": task, "videos": videos}
             self.give(200, json.dumps(body).encode())
 

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 Answer = tuple[int, dict[str, str], bytes]
+ASKED = "the-task-that-was-asked-for"  # in an answer to a poll, it stands for that task's id
 
 
 def as_json(body: Any, status: int = 200, **headers: str) -> Answer:
@@ -20,13 +21,24 @@ def refusal(status: int, reason: str, **headers: str) -> Answer:
     return as_json({"code": status, "reason": reason, "message": f"about {reason}", "metadata": {}}, status, **headers)
 
 
-def task(status: str, *, seed: Any = None, url: str = "", progress: Any = 0, reason: str = "") -> Answer:
-    """Return the answer to a poll of a task in that status."""
+def task(
+    status: str,
+    *,
+    seed: Any = None,
+    url: str = "",
+    progress: Any = 0,
+    reason: str = "",
+    task_id: Any = ASKED,
+    videos: int = 1,
+    video_type: str = "mp4",
+) -> Answer:
+    """Return the answer to a poll of a task in that status: of the task that is asked for, if no other is named."""
+    video = {"video_url": url, "video_url_ttl": "0", "video_type": video_type}
     return as_json(
         {
             "extra": {} if seed is None else {"seed": seed},
-            "task": {"task_id": "u", "status": status, "reason": reason, "progress_percent": progress},
-            "videos": [{"video_url": url, "video_url_ttl": "0", "video_type": "mp4"}] if url else [],
+            "task": {"task_id": task_id, "status": status, "reason": reason, "progress_percent": progress},
+            "videos": [video] * videos if url else [],
         }
     )
 
@@ -83,19 +95,21 @@ class Upstream:
             def do_GET(self) -> None:
                 parts = urlsplit(self.path)
                 if parts.path == "/v3/async/task-result":
-                    upstream.polls.append(parse_qs(parts.query)["task_id"][0])
-                    self.send(upstream.on_poll)
+                    task_id = parse_qs(parts.query)["task_id"][0]
+                    upstream.polls.append(task_id)
+                    self.send(upstream.on_poll, task_id)
                 else:
                     self.send(upstream.on_video)
 
-            def send(self, answer: Answer | Callable[[Any], Answer | None]) -> None:
-                """Send the answer, or close the connection if there is none."""
+            def send(self, answer: Answer | Callable[[Any], Answer | None], task_id: str = ASKED) -> None:
+                """Send the answer, about the task in place of ASKED, or close the connection if there is none."""
                 if callable(answer):
                     answer = answer(self)
                 if answer is None:
                     self.close_connection = True
                     return
                 status, headers, body = answer
+                body = body.replace(ASKED.encode(), task_id.encode())
                 self.send_response(status)
                 for name, value in {"Content-Length": str(len(body)), **headers}.items():
                     self.send_header(name, value)

@@ -62,6 +62,7 @@ class Command(BaseCommand):
         lines = [
             f"{row['id']}  {row['tenant']}  attempt {row['attempt']}  seed {row['seed']}  "
             f"submitted {row['submitted_at']}  {row['usd']} USD at risk"
+            + (f"  the answer names task {row['upstream_id']}" if row["upstream_id"] else "")
             for row in rows
         ]
         return {"in_doubt": rows}, lines or ["No generation is in doubt."]
@@ -89,4 +90,5 @@ def _row_as_json(generation: Generation) -> dict[str, Any]:
         "seed": generation.seed,
         "submitted_at": times.rfc3339(generation.submitted_at, "seconds"),
         "usd": amounts.format_usd(generation.price_micro),
+        "upstream_id": in_doubt.find_named_task(generation),  # "" if the answer names no task
     }

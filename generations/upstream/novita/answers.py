@@ -1,15 +1,22 @@
-"""Parse Novita's answers into outcomes. The wire format is at https://novita.ai/docs/api-reference/."""
+"""Parse Novita's answers into outcomes. The wire format is at https://novita.ai/docs/api-reference/.
 
+What is not plain is never believed: a submit is in doubt then, and a poll has no result yet.
+"""
+
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlsplit
 
-import msgspec
-
+from generations.foreign_text import clean
 from generations.outbound import http_dates
-from generations.upstream.errors import UpstreamError
+from generations.upstream.errors import AccountError, UpstreamError, WrongTask
+from generations.upstream.novita import task_ids
+from generations.upstream.novita.json_bodies import decode
 from generations.upstream.outcomes import (
     Created,
+    CreateFailed,
     Failed,
     InDoubt,
     NotCreated,
@@ -21,6 +28,8 @@ from generations.upstream.outcomes import (
 )
 
 MAX_RETRY_AFTER_SECONDS = 300.0  # a longer Retry-After is cut to this
+MAX_KEPT_HEAD_CHARS, MAX_KEPT_BODY_CHARS = 1000, 4000  # of an answer that operators may have to read
+UNKEPT_HEADERS = {"set-cookie", "server", "connection", "keep-alive", "vary"}
 
 # The documented errors. Content: the caller's fault, refused for good. Account: ours, and never the caller's fault.
 CONTENT_REASONS = {
@@ -29,6 +38,7 @@ CONTENT_REASONS = {
     "INVALID_IMAGE_FORMAT",
     "IMAGE_EXCEEDS_MAX_RESOLUTION",
     "INVALID_IMAGE_SIZE",
+    "IMAGE_NO_FACE_DETECTED",
     "ILLEGAL_PROMPT",
     "ILLEGAL_IMAGE_CONTENT",
 }
@@ -38,13 +48,27 @@ ACCOUNT_REASONS = {
     "BILLING_AUTH_FAILED",
     "MISSING_API_KEY",
     "INVALID_API_KEY",
+    "FAILED_TO_AUTH",
+    "ACCESS_DENY",
     "FEATURE_NOT_ALLOWED",
     "API_NOT_ALLOWED",
     "NEED_REAL_NAME_VERIFY",
     "API_NOT_FOUND",
 }
-# Their names say "not created", but no document says whether they were billed: never sent again.
-BROKEN_REASONS = {"CREATE_TASK_FAILED", "BILLING_FAILED", "TASK_FAILED"}
+ACCOUNT_STATUSES = (401, 402, 403)
+RATE_LIMIT = "RATE_LIMIT_EXCEEDED"
+# Steps of the upstream's own, whose names say that the task was not created.
+NOT_CREATED_REASONS = {"CREATE_TASK_FAILED", "BILLING_FAILED"}
+# A task that failed may have been created and billed: never sent again.
+TASK_FAILED = "TASK_FAILED"
+# Texts that speak of our account there, wherever they stand, and so of nothing that a caller may read.
+ABOUT_ACCOUNT = re.compile(
+    r"balance|billing|\bbill|api[ _-]?key|account|quota|credit|payment|invoice|arrears|overdue|recharge|top[ -]?up|"
+    r"funds|subscription|rate[ _-]?limit|unauthori[sz]ed|authenticat|\[hidden\]",
+    re.IGNORECASE,
+)
+SEED = re.compile(r"-?[0-9]{1,19}")
+PROGRESS = re.compile(r"[0-9]{1,9}(\.[0-9]*)?")
 
 
 @dataclass(frozen=True)
@@ -53,97 +77,174 @@ class Answer:
 
     status: int
     headers: Mapping[str, str]
-    content: bytes  # unpacked; empty if it was too long
+    content: bytes  # unpacked, if that is possible
 
 
 def parse_submit(answer: Answer) -> SubmitOutcome:
-    """Return what the answer to a submit means. An answer that cannot be understood leaves the submit in doubt."""
-    body = _json_object(answer)
-    reason, message = _error_envelope(body)
-    if answer.status == 200:
-        upstream_id = body.get("task_id")
-        if isinstance(upstream_id, str) and 0 < len(upstream_id) <= 200 and upstream_id.isprintable():
-            return Created(upstream_id)
-    elif reason and answer.status == 429:
-        wait = http_dates.parse_retry_after(answer.headers.get("Retry-After", ""), MAX_RETRY_AFTER_SECONDS)
-        return NotCreated(f"{reason}: {message}", wait)
-    elif reason in CONTENT_REASONS:
-        return Refused(reason, message)
-    elif reason in BROKEN_REASONS:
-        return Refused(reason, message, affects_all=True)
-    elif reason in ACCOUNT_REASONS or (reason and answer.status in (401, 403, 404)):
-        return NotCreated(f"{reason}: {message}")
-    elif reason and answer.status in (400, 413, 422):  # undocumented reasons: these statuses blame this request
-        return Refused(reason, message)
-    elif answer.status == 404 and b"route not found" in answer.content[:1000].lower():
+    """Return what the answer to a submit means. An answer that is not plain leaves the submit in doubt.
+
+    Whatever else the answer says, it creates a task if it names one.
+    """
+    body = decode(answer.content)
+    reason, message = _error_envelope(body.fields)
+    named = task_ids.find(body, _kept_text(answer, limited=False))
+    if named:
+        is_plain = [body.fields.get("task_id")] == named and not (reason or body.repeated_names)
+        if is_plain and 200 <= answer.status < 300:
+            return Created(named[0])
+        return in_doubt(answer, f"HTTP {answer.status} {reason} names a task, but not plainly".replace("  ", " "))
+    outcome = _refusal(answer, reason, message)
+    if outcome is None:
+        return in_doubt(answer, f"HTTP {answer.status} without an answer that can be understood")
+    return replace(outcome, answer=_kept_text(answer))
+
+
+def in_doubt(answer: Answer, reason: str) -> InDoubt:
+    """Return the outcome of a submit whose answer is not plain, or not whole, with what may help an operator."""
+    named = task_ids.find(decode(answer.content), _kept_text(answer, limited=False))
+    return InDoubt(reason, named[0] if named else "", _kept_text(answer))
+
+
+def _refusal(answer: Answer, reason: str, message: str) -> NotCreated | CreateFailed | Refused | None:
+    """Return what an answer means that names no task. Return None if it does not say that none was created."""
+    words = f"{reason}: {message}"
+    if 200 <= answer.status < 300:
+        return None
+    if reason and answer.status == 429:
+        return NotCreated(words, _retry_after(answer))
+    if reason in CONTENT_REASONS:
+        return Refused(reason, message, is_about_content=not ABOUT_ACCOUNT.search(message))
+    if reason in NOT_CREATED_REASONS:
+        return CreateFailed(words)
+    if reason == TASK_FAILED:
+        return Refused(reason, message, affects_all=True, is_about_content=False)
+    if reason in ACCOUNT_REASONS or (reason and answer.status in (*ACCOUNT_STATUSES, 404)):
+        return NotCreated(words)
+    if reason and answer.status in (400, 413, 422):  # undocumented reasons: these statuses blame this request
+        return NotCreated(words) if ABOUT_ACCOUNT.search(words) else Refused(reason, message, is_about_content=False)
+    if answer.status == 404 and b"route not found" in answer.content[:1000].lower():
         return NotCreated("the upstream no longer has this route")
-    return InDoubt(f"HTTP {answer.status} without an answer that can be understood")
+    return None
 
 
-def parse_task(answer: Answer) -> PollOutcome:
-    """Return what the answer to a poll means. Raise UpstreamError if it cannot be understood."""
-    body = _json_object(answer)
-    if answer.status != 200:
-        raise UpstreamError(f"the poll was answered with HTTP {answer.status} {_error_envelope(body)[0]}".strip())
-    task = _inner_object(body, "task")
+def parse_task(answer: Answer, upstream_id: str) -> PollOutcome:
+    """Return what the answer to a poll of the task means.
+
+    Raise UpstreamError if it cannot be understood, WrongTask if it is about another task, and AccountError if it is
+    about our account.
+    """
+    body = decode(answer.content)
+    reason, message = _error_envelope(body.fields)
+    if answer.status in (*ACCOUNT_STATUSES, 429) or reason in {*ACCOUNT_REASONS, RATE_LIMIT}:
+        text = f"the poll was answered with HTTP {answer.status} {reason} {message}".strip()
+        is_rate_limit = answer.status == 429 or reason == RATE_LIMIT
+        raise AccountError(text, is_rate_limit=is_rate_limit, retry_after=_retry_after(answer))
+    if answer.status != 200 or reason:
+        raise UpstreamError(f"the poll was answered with HTTP {answer.status} {reason}".strip())
+    task = body.fields.get("task")
+    if not isinstance(task, dict):
+        raise UpstreamError("the answer names no task")
+    _check_task_id(task.get("task_id"), upstream_id)
+    if body.repeated_names:
+        raise UpstreamError(f"the answer gives {clean(body.repeated_names[0], 50)!r} twice")
     match task.get("status"):
         case "TASK_STATUS_SUCCEED":
-            return _rendered(body)
+            return _rendered(body.fields)
         case "TASK_STATUS_FAILED":
-            return Failed(_clean_text(task.get("reason")) or "the upstream gave no reason")
+            if body.fields.get("videos"):
+                raise UpstreamError("the task has failed, but its answer names a video")
+            return _failed(task.get("reason"))
         case "TASK_STATUS_QUEUED" | "TASK_STATUS_PROCESSING":
-            return Rendering(min(max(_parse_number(task.get("progress_percent")) or 0, 0), 99))
+            return Rendering(_parse_progress(task.get("progress_percent")))
         case status:
-            raise UpstreamError(f"the task has an unknown status: {str(status)[:50]!r}")
+            raise UpstreamError(f"the task has an unknown status: {clean(status, 50)!r}")
 
 
 def check_unknown_task(answer: Answer) -> None:
     """Raise UpstreamError, with the upstream's reason, unless it answers that it has no such task."""
-    reason, message = _error_envelope(_json_object(answer))
+    reason, message = _error_envelope(decode(answer.content).fields)
     if answer.status != 200 and reason != "TASK_NOT_FOUND":
         raise UpstreamError(f"HTTP {answer.status} {reason} {message}".strip())
 
 
-def _rendered(body: dict[str, Any]) -> Rendered:
-    """Return the outcome of a task that has succeeded. Raise UpstreamError if its answer names no video."""
-    videos = body.get("videos")
-    first = videos[0] if isinstance(videos, list) and videos else None
-    url = first.get("video_url") if isinstance(first, dict) else None
-    if not isinstance(url, str) or not url:
+def _check_task_id(task_id: Any, upstream_id: str) -> None:
+    """Raise WrongTask unless the answer is about the task that was asked for. Every Task Result names its task."""
+    if task_id != upstream_id:
+        answered = f"the task {clean(task_id, 200)!r}" if task_id else "no task"
+        raise WrongTask(f"the answer is about {answered} in place of {upstream_id!r}")
+
+
+def _rendered(fields: dict[str, Any]) -> Rendered:
+    """Return the outcome of a task that has succeeded. Raise UpstreamError if its answer does not name one video."""
+    videos = fields.get("videos")
+    if not isinstance(videos, list) or not videos:
         raise UpstreamError("the task succeeded, but its answer names no video")
-    return Rendered(url, _parse_number(_inner_object(body, "extra").get("seed")))
+    if len(videos) > 1:
+        raise UpstreamError(f"the task succeeded, but its answer names {len(videos)} videos")
+    video = videos[0] if isinstance(videos[0], dict) else {}
+    url, kind = video.get("video_url"), video.get("video_type") or "mp4"
+    if not isinstance(url, str) or not _is_http_url(url):
+        raise UpstreamError("the task succeeded, but its answer names no video by an http(s) URL")
+    if str(kind).lower().removeprefix("video/") != "mp4":
+        raise UpstreamError(f"the task succeeded, but its video has the type {clean(kind, 50)!r}")
+    extra = fields.get("extra") or {}
+    if not isinstance(extra, dict):
+        return Rendered(url, None, "the answer's `extra` is no object")
+    seed = extra.get("seed")
+    if seed in (None, ""):
+        return Rendered(url, None)
+    parsed = _parse_seed(seed)
+    return Rendered(url, parsed, "" if parsed is not None else f"the answer's seed is no integer: {clean(seed, 50)!r}")
 
 
-def _parse_number(value: Any) -> int | None:
-    """Return an integer that fits 64 bits, sent as a number or as text. Return None for anything else."""
+def _failed(reason: Any) -> Failed:
+    """Return the outcome of a task that has failed. Its reason is the caller's to read unless it is about us."""
+    words = clean(reason or "")
+    return Failed(words or "the upstream gave no reason", is_about_content=not ABOUT_ACCOUNT.search(words))
+
+
+def _is_http_url(text: str) -> bool:
+    """Return whether the text is an http(s) URL with a host."""
     try:
-        number = int(str(value))
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and text.isprintable() and " " not in text
     except ValueError:
+        return False
+
+
+def _parse_seed(value: Any) -> int | None:
+    """Return an integer of 64 bits, sent as a number or as text. Return None for anything else."""
+    if isinstance(value, str) and SEED.fullmatch(value):
+        value = int(value)
+    return value if type(value) is int and abs(value) < 2**63 else None
+
+
+def _parse_progress(value: Any) -> int | None:
+    """Return the progress, 0 to 99, sent as a number or as text. Return None for anything else."""
+    if isinstance(value, str) and PROGRESS.fullmatch(value):
+        value = float(value)
+    if type(value) not in (int, float) or not 0 <= value < 2**63:
         return None
-    return number if abs(number) < 2**63 else None
+    return min(int(value), 99)
 
 
-def _inner_object(body: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return the JSON object of that name. Return an empty one if there is none."""
-    value = body.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def _error_envelope(body: dict[str, Any]) -> tuple[str, str]:
+def _error_envelope(fields: dict[str, Any]) -> tuple[str, str]:
     """Return reason and message of Novita's error envelope. Both are empty if the body is no such envelope."""
-    reason = body.get("reason")
-    return (_clean_text(reason) if isinstance(reason, str) else ""), _clean_text(body.get("message"))
+    reason = fields.get("reason")
+    return (clean(reason) if isinstance(reason, str) else ""), clean(fields.get("message") or "")
 
 
-def _clean_text(value: Any) -> str:
-    """Return the upstream's text without NUL, which PostgreSQL cannot store, and at most 500 characters long."""
-    return str(value or "").replace("\0", "")[:500]
+def _retry_after(answer: Answer) -> float | None:
+    """Return the seconds that the answer asks us to wait; None if it asks for none."""
+    return http_dates.parse_retry_after(answer.headers.get("Retry-After", ""), MAX_RETRY_AFTER_SECONDS)
 
 
-def _json_object(answer: Answer) -> dict[str, Any]:
-    """Return the answer's JSON object. Return an empty one if the answer is anything else."""
-    try:
-        body = msgspec.json.decode(answer.content)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return {}
-    return body if isinstance(body, dict) else {}
+def _kept_text(answer: Answer, *, limited: bool = True) -> str:
+    """Return the answer as text: its status, its headers and the start of its body, without secrets if `limited`."""
+    headers = [(name, value) for name, value in answer.headers.items() if name.lower() not in UNKEPT_HEADERS]
+    body = answer.content.decode(errors="replace")
+    head = "\n".join(f"{name}: {value}" for name, value in headers)
+    if not limited:
+        return f"{head}\n\n{body}"
+    lines = [clean(line) for line in head[:MAX_KEPT_HEAD_CHARS].splitlines()]
+    return "\n".join([f"HTTP {answer.status}", *lines, "", clean(body, MAX_KEPT_BODY_CHARS)])

@@ -1,22 +1,27 @@
 """Call Novita's asynchronous API over HTTP. The module `answers` parses its answers."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
+import structlog
 from django.conf import settings
 
 from generations import leases
 from generations.outbound import http_dates, response_body, transport
-from generations.outbound.errors import BodyUndecodable, FetchFailed, FetchTooLarge
+from generations.outbound.errors import BodyUndecodable, FetchFailed, OutboundError
 from generations.telemetry.failpoints import failpoint
-from generations.upstream.errors import UpstreamError
+from generations.upstream.errors import UpstreamError, WrongTask
 from generations.upstream.novita import answers
 from generations.upstream.novita.answers import Answer
 from generations.upstream.outcomes import InDoubt, NotCreated, PollOutcome, SubmitOutcome
+
+Result = TypeVar("Result")
+
+log = structlog.stdlib.get_logger(__name__)
 
 FIRST_PIECE_BYTES, PIECE_BYTES = 1024, 1024 * 1024  # a submit's body is sent in a short piece, then in long ones
 NO_TASK_ID = "00000000-0000-0000-0000-000000000000"  # the id of no task at all
@@ -50,12 +55,21 @@ def submit(to: Account, path: str, body: dict[str, Any]) -> SubmitOutcome:
     budget, pieces = transport.Budget(leases.SUBMIT_CALL_SECONDS), _split(content)
     try:
         with transport.exchange("POST", to.base_url, headers, budget, path=path, content=pieces) as response:
-            return answers.parse_submit(_read(response))
+            return _parse_submit(response)
     except FetchFailed as error:
         if error.is_unsent:
             return NotCreated(f"the upstream can not be reached: {error}")
         # The same error occurs with the whole POST received and with none of it: its name proves nothing.
         return InDoubt(f"the answer was lost: {error}")
+
+
+def _parse_submit(response: transport.Response) -> SubmitOutcome:
+    """Read the answer to a submit, and return its outcome. What came of an answer that is cut off may name the task."""
+    try:
+        return answers.parse_submit(_read(response))
+    except OutboundError as error:
+        received = Answer(response.status, response.headers, error.received)
+        return answers.in_doubt(received, f"the answer was lost: {error}")
 
 
 def _split(content: bytes) -> Iterator[bytes]:
@@ -68,7 +82,7 @@ def _split(content: bytes) -> Iterator[bytes]:
 
 def get_task(to: Account, upstream_id: str) -> PollOutcome:
     """Read a task's state. Raise UpstreamError if there is no clear answer: that means "not yet", never a failure."""
-    return answers.parse_task(_get_task_result(to, upstream_id))
+    return _get_task_result(to, upstream_id, lambda answer: answers.parse_task(answer, upstream_id))
 
 
 def check_account(to: Account) -> datetime | None:
@@ -77,28 +91,39 @@ def check_account(to: Account) -> datetime | None:
     Return the time by the upstream's clock, or None if its answer names none. Raise UpstreamError with the upstream's
     reason, if there is one.
     """
-    answer = _get_task_result(to, NO_TASK_ID)
-    answers.check_unknown_task(answer)
-    return http_dates.parse_date(answer.headers.get("Date", ""))
+
+    def parse(answer: Answer) -> datetime | None:
+        """Return the answer's date."""
+        answers.check_unknown_task(answer)
+        return http_dates.parse_date(answer.headers.get("Date", ""))
+
+    return _get_task_result(to, NO_TASK_ID, parse)
 
 
-def _get_task_result(to: Account, upstream_id: str) -> Answer:
-    """Send the request for a task's result, on a pooled connection. Raise UpstreamError if it fails."""
+def _get_task_result(to: Account, upstream_id: str, parse: Callable[[Answer], Result]) -> Result:
+    """Ask for a task's result on a pooled connection, and return what `parse` makes of the answer.
+
+    Raise UpstreamError if the request fails. A connection that gave the answer to another request is closed: it may
+    give each later answer to the wrong request.
+    """
     path = f"/v3/async/task-result?{urlencode({'task_id': upstream_id})}"
     budget = transport.Budget(leases.POLL_CALL_SECONDS)
     try:
         with transport.exchange("GET", to.base_url, _headers(to), budget, path=path, pool=idle_connections) as response:
-            return _read(response)
-    except FetchFailed as error:
+            try:
+                return parse(_read(response))
+            except WrongTask as error:
+                response.discard()
+                log.error("an answer is about another task", task=upstream_id, trouble=str(error))
+                raise
+    except OutboundError as error:
         raise UpstreamError(f"the poll failed: {error}") from error
 
 
 def _read(response: transport.Response) -> Answer:
-    """Read the whole answer. Its content is empty if it is too long, and as it came if it cannot be unpacked."""
+    """Read the whole answer, as it came if it cannot be unpacked. Raise FetchFailed or FetchTooLarge."""
     try:
         content = response_body.read(response, MAX_ANSWER_BYTES)
-    except FetchTooLarge:
-        content = b""
     except BodyUndecodable as error:
         content = error.received
     return Answer(response.status, response.headers, content)

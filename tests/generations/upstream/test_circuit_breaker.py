@@ -140,13 +140,17 @@ def test_a_generation_that_cannot_be_sent_claims_no_probe(
     assert not Pause.objects.exists()
 
 
+@pytest.mark.parametrize(("reason", "failed"), [("CREATE_TASK_FAILED", 0), ("TASK_FAILED", 1)])
 def test_a_broken_upstream_pauses_submits_and_does_not_fail_the_queue(
-    queued: list[Generation], upstream: Upstream
+    queued: list[Generation], upstream: Upstream, reason: str, failed: int
 ) -> None:
-    upstream.on_submit = refusal(500, "CREATE_TASK_FAILED")
+    upstream.on_submit = refusal(500, reason)
     take_due_steps()
-    assert sorted(Generation.objects.values_list("status", flat=True)) == ["failed", *["queued"] * 4]
-    assert "CREATE_TASK_FAILED" in Pause.objects.get().reason
+    assert sorted(Generation.objects.values_list("status", flat=True)) == ["failed"] * failed + ["queued"] * (
+        5 - failed
+    )
+    assert len(upstream.submits) == 1
+    assert reason in Pause.objects.get().reason
 
 
 def test_a_pause_by_a_host_whose_clock_is_ahead_is_cut_to_the_maximum(db: None) -> None:

@@ -10,7 +10,7 @@ import time_machine
 from django.db import connection
 from django.utils import timezone
 
-from generations import leases, wakeups
+from generations import leases, lifecycle, wakeups
 from generations.bucket import inputs, object_keys, objects
 from generations.media.images import inspect
 from generations.models import Generation, Slot, Worker
@@ -87,14 +87,21 @@ def test_a_run_that_is_asked_to_stop_ends_and_wakes_no_other(generations: list[G
 
 
 def test_a_step_that_fails_is_logged_and_harms_no_other(
-    generations: list[Generation], upstream: Upstream, caplog: Any
+    generations: list[Generation], upstream: Upstream, caplog: Any, monkeypatch: Any
 ) -> None:
-    # The upstream gives every task the same id: the schema accepts only the first.
-    upstream.on_submit = 200, {}, b'{"task_id": "same"}'
+    first, start_submitting = Generation.objects.earliest("id"), lifecycle.start_submitting
+
+    def start_others(generation: Generation) -> Any:
+        if generation.pk == first.pk:
+            raise RuntimeError("out of order")
+        return start_submitting(generation)
+
+    monkeypatch.setattr(lifecycle, "start_submitting", start_others)
     upstream.video(mp4())
     loop.run()
-    assert Generation.objects.filter(status=Status.SUCCEEDED).count() == 1
-    assert Generation.objects.filter(status=Status.SUBMITTING).count() == 19
+    assert Generation.objects.filter(status=Status.SUCCEEDED).count() == 19
+    first.refresh_from_db()
+    assert first.status == Status.QUEUED
     assert "a step failed" in caplog.text
 
 

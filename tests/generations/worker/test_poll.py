@@ -9,8 +9,9 @@ from django.utils import timezone
 from generations.models import Generation
 from generations.worker import backoff, claims
 from generations.worker.poll import poll
+from tests.support.factories import Caller
 from tests.support.images import mp4
-from tests.support.upstream import Upstream, refusal, task
+from tests.support.upstream import ASKED, Upstream, refusal, task
 from tests.support.worker import due_in, take_step
 
 pytestmark = pytest.mark.one_database
@@ -88,6 +89,46 @@ def test_operators_see_a_failed_poll_in_the_log_and_once_in_the_events(
     assert caplog.text.count("WARNING") >= 3
     assert running.events.count() == events + 1  # the first of a row; the rest are in the log
     assert running.consecutive_failures == 3
+
+
+@pytest.mark.parametrize("of_another", [task("TASK_STATUS_FAILED", reason="no", task_id="upstream-2"), None])
+def test_an_answer_about_another_task_changes_nothing_and_its_connection_is_closed(
+    running: Generation, upstream: Upstream, caplog: Any, alice: Caller, of_another: Any
+) -> None:
+    connections: list[Any] = []
+    if of_another is None:
+        upstream.video(mp4())
+        of_another = 200, {}, upstream.on_poll[2].replace(ASKED.encode(), b"upstream-2")
+
+    def answer(handler: Any) -> Any:
+        connections.append(handler.client_address)
+        return of_another if len(connections) == 2 else task("TASK_STATUS_PROCESSING", progress=7)
+
+    upstream.on_poll = answer
+    states = [(g.status, g.progress_percent) for g in (take_step(running) for _ in range(3))]
+    assert states == [(Status.RUNNING, 7)] * 3
+    assert connections[0] == connections[1] != connections[2]
+    assert "an answer is about another task" in caplog.text
+    assert "upstream-2" not in alice.http.get(f"/v1/generations/{running.pk}/events").content.decode()
+    assert any("upstream-2" in event.detail for event in running.events.all())
+
+
+def test_a_failure_that_is_about_our_account_is_not_told_to_callers(
+    running: Generation, upstream: Upstream, alice: Caller
+) -> None:
+    upstream.on_poll = task("TASK_STATUS_FAILED", reason="account 4711 has no balance")
+    g = take_step(running)
+    assert (g.status, g.error_message) == (Status.FAILED, "The upstream could not make the video.")
+    assert "4711" not in alice.http.get(f"/v1/generations/{g.pk}/events").content.decode()
+    assert any("4711" in event.detail for event in g.events.all())
+
+
+def test_what_is_odd_about_a_finished_task_is_an_event_for_operators(running: Generation, upstream: Upstream) -> None:
+    upstream.video(mp4())
+    upstream.on_poll = task("TASK_STATUS_SUCCEED", url=f"{upstream.url}/video.mp4", seed="the seed")
+    g = take_step(running)
+    assert (g.status, g.upstream_seed) == (Status.SUCCEEDED, None)
+    assert any("the seed" in event.detail for event in g.events.all())
 
 
 def test_a_late_success_is_still_accepted(running: Generation, upstream: Upstream) -> None:

@@ -45,10 +45,16 @@ def test_the_callers_content_is_refused_for_good(upstream: Upstream, reason: str
     assert submit() == outcomes.Refused(reason, f"about {reason}")
 
 
-@pytest.mark.parametrize("reason", ["CREATE_TASK_FAILED", "BILLING_FAILED", "TASK_FAILED"])
-def test_a_broken_create_in_the_envelope_is_not_sent_again(upstream: Upstream, reason: str) -> None:
-    upstream.on_submit = refusal(500, reason)
-    assert isinstance(submit(), outcomes.Refused)
+@pytest.mark.parametrize("status", [500, 502, 503, 400, 409])
+@pytest.mark.parametrize("reason", ["CREATE_TASK_FAILED", "BILLING_FAILED"])
+def test_a_step_that_failed_before_the_create_may_be_sent_again(upstream: Upstream, reason: str, status: int) -> None:
+    upstream.on_submit = refusal(status, reason)
+    assert submit() == outcomes.CreateFailed(f"{reason}: about {reason}")
+
+
+def test_a_task_that_failed_at_once_is_not_sent_again(upstream: Upstream) -> None:
+    upstream.on_submit = refusal(500, "TASK_FAILED")
+    assert submit() == outcomes.Refused("TASK_FAILED", "about TASK_FAILED", affects_all=True)
 
 
 @pytest.mark.parametrize(
@@ -211,12 +217,24 @@ def test_a_submit_that_hangs_ends_at_its_time_limit_and_is_in_doubt(upstream: Up
         (task("TASK_STATUS_PROCESSING", progress=40), outcomes.Rendering(40)),
         (task("TASK_STATUS_PROCESSING", progress="55"), outcomes.Rendering(55)),
         (task("TASK_STATUS_PROCESSING", progress=100), outcomes.Rendering(99)),
-        (task("TASK_STATUS_PROCESSING", progress=None), outcomes.Rendering(0)),
+        (task("TASK_STATUS_PROCESSING", progress=None), outcomes.Rendering(None)),
+        (task("TASK_STATUS_PROCESSING", progress=40.7), outcomes.Rendering(40)),
+        (task("TASK_STATUS_PROCESSING", progress="40.7"), outcomes.Rendering(40)),
+        (task("TASK_STATUS_PROCESSING", progress=-1), outcomes.Rendering(None)),
+        (task("TASK_STATUS_PROCESSING", progress=True), outcomes.Rendering(None)),
+        (task("TASK_STATUS_PROCESSING", progress=float("nan")), outcomes.Rendering(None)),
+        (task("TASK_STATUS_PROCESSING", progress="soon"), outcomes.Rendering(None)),
+        (task("TASK_STATUS_PROCESSING", progress=10**400), outcomes.Rendering(None)),
+        (task("TASK_STATUS_PROCESSING", reason="in the queue"), outcomes.Rendering(0)),
         (task("TASK_STATUS_SUCCEED", url="https://v", seed="123"), outcomes.Rendered("https://v", 123)),
         (task("TASK_STATUS_SUCCEED", url="https://v", seed=123), outcomes.Rendered("https://v", 123)),
         (task("TASK_STATUS_SUCCEED", url="https://v"), outcomes.Rendered("https://v", None)),
         (task("TASK_STATUS_SUCCEED", url="https://v", seed="x"), outcomes.Rendered("https://v", None)),
         (task("TASK_STATUS_SUCCEED", url="https://v", seed="9" * 30), outcomes.Rendered("https://v", None)),
+        (task("TASK_STATUS_SUCCEED", url="https://v", seed=1.0), outcomes.Rendered("https://v", None)),
+        (task("TASK_STATUS_SUCCEED", url="https://v", seed=True), outcomes.Rendered("https://v", None)),
+        (task("TASK_STATUS_SUCCEED", url="https://v", seed="1_2"), outcomes.Rendered("https://v", None)),
+        (task("TASK_STATUS_SUCCEED", url="https://v", seed="-1"), outcomes.Rendered("https://v", -1)),
         (task("TASK_STATUS_FAILED", reason="no"), outcomes.Failed("no")),
     ],
 )
@@ -232,6 +250,12 @@ def test_a_task_result_is_read_tolerantly(upstream: Upstream, answer: Any, outco
         task("TASK_STATUS_UNKNOWN"),
         task("SUCCEEDED"),
         task("TASK_STATUS_SUCCEED"),
+        task("TASK_STATUS_SUCCEED", url="ftp://v"),
+        task("TASK_STATUS_SUCCEED", url="v.mp4"),
+        task("TASK_STATUS_SUCCEED", url="http:///v.mp4"),
+        task("TASK_STATUS_SUCCEED", url="https://v", videos=2),
+        task("TASK_STATUS_SUCCEED", url="https://v", video_type="gif"),
+        task("TASK_STATUS_FAILED", url="https://v"),
         as_json({"task": None}),
         as_json({"task": {"status": ["TASK_STATUS_FAILED"]}}),
         as_json([]),
@@ -264,7 +288,7 @@ def test_an_answer_may_have_a_content_encoding(upstream: Upstream, encoding: str
     assert submit() == outcomes.Created("upstream-1")
     upstream.on_submit = encoded(refusal(400, "ILLEGAL_PROMPT"))
     assert submit() == outcomes.Refused("ILLEGAL_PROMPT", "about ILLEGAL_PROMPT")
-    upstream.on_poll = encoded(task("TASK_STATUS_PROCESSING", progress=40))
+    upstream.on_poll = encoded(task("TASK_STATUS_PROCESSING", progress=40, task_id="u"))
     assert novita.get_task(novita.account(test=False), "u") == outcomes.Rendering(40)
 
 
