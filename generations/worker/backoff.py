@@ -6,12 +6,14 @@ from django.utils import timezone
 
 from generations import lifecycle
 from generations.models import Generation
+from generations.outbound.errors import FetchFailed, FetchNotServed
 
 # Between two polls. A worker run reads the due rows each 0.4 s, which adds to each interval.
 MIN_POLL_SECONDS, MAX_POLL_SECONDS, STALLED_POLL_SECONDS = 2.0, 14.0, 300.0
 MAX_RETRY_SECONDS = 60.0  # between two attempts of a failed step
 GIVE_UP_AFTER = timedelta(hours=24)  # polls and copies; after the submit
 MAX_IMAGE_ATTEMPTS = 4  # over some 15 s: the generation fails if a caller's server is down for longer
+MAX_IMAGE_WAIT = timedelta(hours=1)  # since the create, for an image whose server says each time when to come back
 MAX_UNEXPECTED_ERRORS = 10  # of a queued generation
 
 
@@ -28,6 +30,19 @@ def poll_interval(age: timedelta) -> float:
 def retry_interval(generation: Generation) -> float:
     """Return the seconds until a failed step is tried again, doubling with each consecutive failure."""
     return float(min(2.0 ** min(generation.consecutive_failures + 1, 10), MAX_RETRY_SECONDS))
+
+
+def image_retry_interval(generation: Generation, error: FetchFailed) -> float | None:
+    """Return the seconds until an image that failed with `error` is fetched again; None if it is not.
+
+    It is not if its server will not serve it, and after MAX_IMAGE_ATTEMPTS. A server that says when to come back is
+    asked then, for MAX_IMAGE_WAIT.
+    """
+    is_patient = error.retry_after is not None and task_age(generation) < MAX_IMAGE_WAIT
+    is_exhausted = generation.consecutive_failures + 1 >= MAX_IMAGE_ATTEMPTS and not is_patient
+    if is_exhausted or isinstance(error, FetchNotServed):
+        return None
+    return max(retry_interval(generation), error.retry_after or 0.0)
 
 
 def retry_later(generation: Generation, error: str, detail: str = "") -> None:
