@@ -5,8 +5,8 @@ from seedance_service import env
 MAX_SIGNED_URL_SECONDS = 7 * 86_400  # https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
 
 S3_BUCKET = env.text("S3_BUCKET", help="Private bucket. `make run` without a bucket starts a local SeaweedFS.")
-S3_ENDPOINT_URL = env.text("S3_ENDPOINT_URL", help="Address where the service reaches S3. Empty: AWS.")
-S3_PUBLIC_URL = env.text(
+S3_ENDPOINT_URL = env.http_url("S3_ENDPOINT_URL", help="Address where the service reaches S3. Empty: AWS.")
+S3_PUBLIC_URL = env.http_url(
     "S3_PUBLIC_URL",
     S3_ENDPOINT_URL,
     help="Address where callers reach S3: the host in signed URLs.",

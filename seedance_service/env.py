@@ -9,8 +9,9 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import environ
 from django.core.exceptions import ImproperlyConfigured
+
+from seedance_service import url_parts
 
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
 
@@ -38,9 +39,14 @@ def _read(name: str, default: str) -> str:
     if not path or name in os.environ:
         return os.environ.get(name, default).strip()
     try:
-        return Path(path).read_text().strip()
+        value = Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:
         raise ImproperlyConfigured(f"{name}_FILE names {path}, which cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise ImproperlyConfigured(f"{name}_FILE names {path}, which is not text in UTF-8.") from None
+    if not value:
+        raise ImproperlyConfigured(f"{name}_FILE names {path}, which is empty.")
+    return value
 
 
 def text(name: str, default: str = "", *, help: str, default_label: str | None = None) -> str:
@@ -105,7 +111,9 @@ def hosts(name: str, *, help: str) -> list[str]:
 
 def database(name: str, default: str, *, help: str, default_label: str | None = None) -> dict[str, Any]:
     """Return Django's DATABASES entry for a URL such as postgres://user@host/name or sqlite:////path."""
-    url = text(name, default, help=help, default_label=default_label)
-    if url.partition("://")[0] not in ("postgres", "postgresql", "sqlite"):
-        raise ImproperlyConfigured(f"{name} takes postgres://USER:PASSWORD@HOST:PORT/NAME or sqlite:////PATH.")
-    return dict(environ.Env.db_url_config(url))
+    return url_parts.database(name, text(name, default, help=help, default_label=default_label))
+
+
+def http_url(name: str, default: str = "", *, help: str, default_label: str | None = None) -> str:
+    """Return the http or https URL of another service, without a slash at its end."""
+    return url_parts.check_http(name, text(name, default, help=help, default_label=default_label))

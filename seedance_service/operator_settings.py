@@ -5,6 +5,7 @@ Each setting has a reader, a default, a range and a help text. settings.py takes
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -50,8 +51,9 @@ VAR_DIR = env.folder(
 )
 DATABASE: dict[str, Any] = env.database(
     "DATABASE_URL",
-    f"sqlite:///{VAR_DIR / 'db.sqlite3'}",
-    help="`postgres://USER:PASSWORD@HOST:5432/NAME` or `sqlite:////PATH`.",
+    f"sqlite:///{quote(str(VAR_DIR / 'db.sqlite3'))}",
+    help="`postgres://USER:PASSWORD@HOST:5432/NAME` or `sqlite:////PATH`. Escape special characters in the password, "
+    "such as `%2F` for `/`. A socket's folder may be the host: `%2Fvar%2Frun%2Fpostgresql`.",
     default_label="SQLite in `VAR_DIR`",
 )
 PREPARED_STATEMENTS = env.flag(
@@ -67,7 +69,7 @@ BROKER_URL = env.text(
 
 # The upstream
 
-NOVITA_BASE_URL = env.text("NOVITA_BASE_URL", "https://api.novita.ai", help="Address of the upstream.").rstrip("/")
+NOVITA_BASE_URL = env.http_url("NOVITA_BASE_URL", "https://api.novita.ai", help="Address of the upstream.")
 NOVITA_API_KEY = env.text("NOVITA_API_KEY", help="Key of the upstream. `make run` without a key starts the sandbox.")
 UPSTREAM_RPM = env.integer(
     "UPSTREAM_RPM", 0, maximum=1_000_000, help="Submits per minute over all hosts. More stay queued. 0: no limit."
@@ -83,11 +85,11 @@ SUBMIT_DEADLINE = env.integer(
     help="Seconds that a generation waits for an upstream that does not accept it. Then the generation fails with "
     "`upstream_unavailable` and its hold is released. A tenant may have a value of its own.",
 )
-SANDBOX_BASE_URL = env.text(
+SANDBOX_BASE_URL = env.http_url(
     "SANDBOX_BASE_URL",
     help="Upstream for generations of test keys. Without an address there are no test keys. "
     "`python -m deploy.sandbox --host … --url …` starts one.",
-).rstrip("/")
+)
 SANDBOX_API_KEY = env.text("SANDBOX_API_KEY", "sandbox", help="Key of the sandbox.")
 PRICES = env.text(
     "PRICES",
@@ -145,8 +147,9 @@ WAITERS = env.integer(  # fewer than the 32 threads of a web process: other requ
     "database connection. Further requests are answered at once.",
 )
 PROXY_HOPS = env.integer(
-    "PROXY_HOPS", 0, maximum=10, help="Your own proxies before the web process, whose `X-Forwarded-For` is believed."
+    "PROXY_HOPS", 0, maximum=10, help="Your own proxies before the web process, whose `PROXY_HEADER` is believed."
 )
+PROXY_HEADER = env.text("PROXY_HEADER", "X-Forwarded-For", help="Where your proxies write the address that they saw.")
 env.document("PORT", default="8000", accepts="1 to 65535", help="Port of the web process; the Procfile reads it.")
 env.document("WEB_WORKERS", default="2", accepts="number", help="Web processes of a host; the Procfile reads it.")
 

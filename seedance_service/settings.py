@@ -4,17 +4,17 @@ import os
 import sys
 from datetime import timedelta
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
-from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 
+from seedance_service import url_parts
 from seedance_service.bucket_settings import *  # each of these names is a setting
 from seedance_service.operator_settings import *  # each of these names is a setting
 
 INSTALLED_APPS = [
     "unfold",
     "unfold.contrib.filters",
+    "seedance_service",  # before Django's own apps: its `createsuperuser` takes the place of theirs
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -30,7 +30,6 @@ INSTALLED_APPS = [
     "django_otp.plugins.otp_totp",
     "tenants",
     "generations",
-    "seedance_service",  # the templates and the stylesheet of /docs
 ]
 # The panel and the documents use this list; the API has its own list in http/api_handler.py.
 MIDDLEWARE = [
@@ -110,7 +109,8 @@ AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_RESET_ON_SUCCESS = True
-AXES_CLIENT_IP_CALLABLE = "tenants.keys.throttle.client_address"
+AXES_CLIENT_IP_CALLABLE = "tenants.keys.client_address.client_address"
+PROXY_META = "HTTP_" + PROXY_HEADER.upper().replace("-", "_")  # as WSGI names the header
 AXES_LOCKOUT_TEMPLATE = "panel/locked_out.html"
 AXES_DISABLE_ACCESS_LOG = True  # the log records accesses already
 OTP_TOTP_ISSUER = "Seedance Service"
@@ -118,6 +118,15 @@ OTP_TOTP_ISSUER = "Seedance Service"
 # `Origin: null` with the panel's own forms, which Django's CSRF check refuses.
 SECURE_REFERRER_POLICY = "same-origin"
 LOGIN_REDIRECT_URL = "/admin/"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
 
 # bytes; two images of 30 MB in Base64 make 80 MiB, and the rest of a request is small
 DATA_UPLOAD_MAX_MEMORY_SIZE = 81 * 1024 * 1024
@@ -168,17 +177,19 @@ SQS_WAIT = 5  # seconds that one request to SQS waits for a message; a stop wait
 
 def broker(url: str) -> dict[str, Any]:
     """Return django-q2's settings for BROKER_URL: `orm`, `redis://…` or `sqs://REGION/QUEUE`."""
-    parts = urlsplit(url)
-    match parts.scheme or parts.path:
-        case "orm":
-            return {"orm": "default"}
-        case "redis" | "rediss":
+    if url == "orm":
+        return {"orm": "default"}
+    form = "orm, redis://HOST:6379/0 or sqs://REGION/QUEUE"
+    parts = url_parts.split("BROKER_URL", url, form)
+    has_host, name = len(parts.hosts) == 1 and bool(parts.hosts[0]), parts.path.strip("/")
+    match parts.scheme:
+        case "redis" | "rediss" if has_host and (not name or name.isdecimal()):
             return {"broker_class": "generations.redis_broker.BoundedRedis", "redis": url}
-        case "sqs":
+        case "sqs" if has_host and name:
             # An idle worker waits at SQS for a wake-up: without the wait it would ask, and pay, a dozen times a second.
-            sqs = {"aws_region": parts.hostname, "receive_message_wait_time_seconds": SQS_WAIT}
-            return {"name": unquote(parts.path.strip("/")), "broker_class": "generations.sqs.SqsBroker", "sqs": sqs}
-    raise ImproperlyConfigured(f"BROKER_URL is {url!r}; it takes orm, redis://… or sqs://REGION/QUEUE.")
+            sqs = {"aws_region": parts.hosts[0], "receive_message_wait_time_seconds": SQS_WAIT}
+            return {"name": name, "broker_class": "generations.sqs.SqsBroker", "sqs": sqs}
+    raise url_parts.unreadable("BROKER_URL", form)
 
 
 # The queue carries wake-ups of the worker and nothing else: losing or doubling one costs a wait.

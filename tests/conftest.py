@@ -36,10 +36,11 @@ from tests.support.worker import await_wakeup
 
 
 def pytest_configure() -> None:
-    """Hash passwords fast: the slow hash for real ones would take a third of a second of each test of the panel."""
+    """Hash passwords fast, and take any: the slow hash would take a third of a second of each test of the panel."""
     from django.conf import settings
 
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.AUTH_PASSWORD_VALIDATORS = []  # pytest-django's superuser has the password "password"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

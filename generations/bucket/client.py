@@ -16,7 +16,7 @@ from botocore.parsers import ResponseParserError
 from django.conf import settings
 
 from generations import aws
-from generations.bucket.errors import ObjectExists, StorageError
+from generations.bucket.errors import ObjectExists, ObjectMissing, StorageError
 from generations.outbound import http_dates
 
 if TYPE_CHECKING:
@@ -122,6 +122,8 @@ def translate_errors() -> Iterator[None]:
         code = error.response.get("Error", {}).get("Code", "")
         if code == "PreconditionFailed":
             raise ObjectExists(code) from error
+        if code == "NoSuchKey":
+            raise ObjectMissing(f"the bucket has no such object ({error.operation_name})", code) from error
         raise StorageError(f"S3 answered {code or 'an error'} to {error.operation_name}", code) from error
     except (BotoCoreError, ResponseParserError) as error:
         # The error's text may hold a URL, and the URL a signature.

@@ -5,6 +5,7 @@ class OutboundError(Exception):
     """An HTTP exchange failed, or was refused."""
 
     received: bytes = b""  # of a body that was to be read whole: what had come, as it came
+    retry_after: float | None = None  # seconds after which the server says to come back
 
 
 class FetchRefused(OutboundError):
@@ -18,8 +19,7 @@ class FetchTooLarge(OutboundError):
 class FetchFailed(OutboundError):
     """The exchange did not finish, or the server answered that it does not serve the URL now.
 
-    If `is_unsent`, it is certain that no byte of the request was sent. `retry_after` is the number of seconds after
-    which the server says to come back.
+    If `is_unsent`, it is certain that no byte of the request was sent.
     """
 
     def __init__(self, reason: str, *, is_unsent: bool = False, retry_after: float | None = None) -> None:

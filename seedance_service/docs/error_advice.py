@@ -39,8 +39,7 @@ ADVICE: dict[str, Advice] = {
         "Use a key that has the scope, or ask your operators for such a key.", facts={"scope": "usage:read"}
     ),
     "too_many_failed_authentications": Advice(
-        "Wait for `Retry-After` and correct the key first. A key that worked from this address before is not locked "
-        "out.",
+        "Correct the key: a right key is always let in. With a wrong one, wait for `Retry-After`.",
         facts={"retry_after": 41},
     ),
     "tenant_suspended": Advice("Ask your operators. Reading still works."),

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from django.db import InterfaceError, OperationalError
+from django.db import Error, OperationalError
 from django.utils import timezone
 from rest_framework.exceptions import APIException, UnsupportedMediaType, ValidationError
 
@@ -11,6 +11,7 @@ from generations.bucket.errors import CannotSign, StorageError
 from seedance_service.errors import field_errors, statuses
 from seedance_service.errors.statuses import Row
 from tenants.api.limits import render as render_limit
+from tenants.db.engine import engine
 from tenants.errors import LimitReached, Refusal
 from tenants.limits import ratelimit_headers
 
@@ -48,7 +49,7 @@ def from_exception(error: Exception) -> Problem | None:
                 sentence = "No URL of the video can be signed at present. Nothing has changed. Try again."
             row = statuses.TABLE[StorageError]
             return _problem(row, "storage_unavailable", sentence, retry_after=RETRY_AFTER_SECONDS)
-        case OperationalError() | InterfaceError():
+        case Error() if engine.is_outage(error):
             sentence = "The database does not answer. Try again."
             row = statuses.TABLE[OperationalError]
             return _problem(row, "database_unavailable", sentence, retry_after=RETRY_AFTER_SECONDS)

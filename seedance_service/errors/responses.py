@@ -3,7 +3,7 @@
 from typing import Any
 
 import structlog
-from django.db import InterfaceError, OperationalError
+from django.db import Error
 from django.http import HttpResponse
 
 from generations.bucket.errors import StorageError
@@ -11,6 +11,7 @@ from seedance_service import request_id
 from seedance_service.errors import problems
 from seedance_service.errors.problems import Problem
 from tenants.api.base import respond
+from tenants.db import refused_writes
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -38,7 +39,8 @@ def _log_outage(error: Exception) -> None:
     match error:
         case StorageError():
             log.error("S3 is in trouble", error=str(error))
-        case OperationalError() | InterfaceError():
+        case Error():
+            refused_writes.remember(error)
             log.error("the database is in trouble", error=type(error).__name__)
 
 

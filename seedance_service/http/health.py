@@ -21,6 +21,8 @@ from django.http import HttpResponse, JsonResponse
 from generations import wakeups
 from generations.bucket import client
 from generations.reports import worker_hosts
+from tenants.db import refused_writes, schema
+from tenants.db.engine import engine
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -83,8 +85,16 @@ class Check:
 
 
 def _database() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
+    """Check that the database answers, has the schema of this release, and takes writes."""
+    if missing := schema.missing_migrations():
+        raise Unhealthy(
+            f"The database's schema is older than this release: {len(missing)} migrations are not applied. "
+            "Run manage.py migrate."
+        )
+    if why := engine.why_no_writes():
+        raise Unhealthy(why)
+    if refused_writes.is_recent():
+        raise Unhealthy("The database has just refused a write: its disk is full, or it is read-only.")
 
 
 def _worker() -> None:

@@ -13,6 +13,8 @@ import structlog
 from django import forms
 from django.conf import settings
 from django.contrib import admin
+from django.contrib.auth.models import User
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -67,15 +69,22 @@ def view(request: HttpRequest) -> HttpResponse:
         return HttpResponseRedirect(_next_path(request))
     device = _get_or_create_device(user)
     form = CodeForm(request.POST if request.method == "POST" else None)
-    if form.is_valid() and _accept_code(device, form):
-        return _enter(request, device)
+    if form.is_valid():
+        with transaction.atomic():
+            device = TOTPDevice.objects.select_for_update().get(pk=device.pk)  # of two requests, one uses the code up
+            if _accept_code(device, form):
+                return _enter(request, device)
     return TemplateResponse(request, "panel/second_factor.html", {**_page_context(request, device), "form": form})
 
 
 def _get_or_create_device(user: Any) -> TOTPDevice:
     """Return the user's confirmed device, else an unconfirmed one, which is created if there is none."""
-    existing = TOTPDevice.objects.filter(user=user).order_by("-confirmed", "pk").first()
-    return existing or TOTPDevice.objects.create(user=user, name="panel", confirmed=False)
+    devices = TOTPDevice.objects.filter(user=user).order_by("-confirmed", "pk")
+    if existing := devices.first():
+        return existing
+    with transaction.atomic():
+        User.objects.select_for_update().get(pk=user.pk)  # of two requests, one creates the device
+        return devices.first() or TOTPDevice.objects.create(user=user, name="panel", confirmed=False)
 
 
 def _accept_code(device: TOTPDevice, form: CodeForm) -> bool:

@@ -1,5 +1,6 @@
 """The panel's pages of users and roles; the tables of libraries are hidden."""
 
+from importlib import import_module
 from typing import Any
 
 from django.apps import apps
@@ -14,6 +15,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 HIDDEN_APPS = ("django_q", "axes", "otp_totp")
 
 for label in HIDDEN_APPS:
+    import_module(f"{apps.get_app_config(label).name}.admin")  # which registers the models
     for model in apps.get_app_config(label).get_models():
         if admin.site.is_registered(model):
             admin.site.unregister(model)

@@ -1,4 +1,4 @@
-"""What keeps a form of the panel from acting twice, and from overwriting what somebody else saved meanwhile.
+"""What keeps a form of the panel from acting twice, and from overwriting what others saved.
 
 A form carries a token of its own. The audit entry of its action stores the token, so the same form acts once: after a
 double click, after "back" and another send, and on two hosts at once.
@@ -21,9 +21,7 @@ TOKEN = re.compile(r"[\w-]{22}", re.ASCII)  # their base64url
 MAX_LOADED_CHARS = 20_000
 UNGUARDED_FIELDS = ("reason", "form_token", "loaded")  # they hold no stored value
 INCOMPLETE = "The form is incomplete: open its page again."
-STALE = (
-    "Somebody else saved other values after you opened this page. Nothing was saved. Send the form again to save yours."
-)
+STALE = "Others saved changes after you opened this page. Nothing was saved. Send the form again to save yours."
 
 
 class Stale(Exception):
@@ -41,7 +39,7 @@ def checked_token(text: str) -> str:
 
 
 class HiddenField(forms.CharField):
-    """A text that the form carries unseen. The form itself refuses an empty one: nobody sees an error of this field."""
+    """A text that the form carries unseen. The form refuses an empty one itself: an error of this field is not seen."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(required=False, widget=forms.HiddenInput, **options)

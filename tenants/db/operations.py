@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
-from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Field, Model, QuerySet
 
@@ -82,6 +82,10 @@ class Engine(ABC):
         """Return the SELECT as one that locks its rows against changes until the transaction ends."""
 
     @abstractmethod
+    def lock(self, name: str, *, shared: bool) -> None:
+        """Lock the name until the caller's transaction ends: alone, or together with others that share it."""
+
+    @abstractmethod
     def table_of_rows(self, types: Sequence[str], rows: Sequence[Sequence[Any]]) -> Statement:
         """Return a query that returns these rows, for a WITH clause. There has to be at least one row.
 
@@ -115,6 +119,24 @@ class Engine(ABC):
     @abstractmethod
     def snapshot(self) -> AbstractContextManager[None]:
         """Open a transaction in which all reads see the database as of one moment."""
+
+    @abstractmethod
+    def why_no_writes(self) -> str:
+        """Ask the database whether it takes writes at present. Return a sentence that says why not, or "".
+
+        Raise Django's database errors. A full disk of a server shows only when a write fails: see `is_refused_write`.
+        """
+
+    @abstractmethod
+    def is_refused_write(self, error: Exception) -> bool:
+        """Return whether Django's database error says that no write is taken: a full disk, or a read-only database."""
+
+    def is_outage(self, error: Exception) -> bool:
+        """Return whether a statement failed by the database's state, and may succeed later as it is.
+
+        So is a statement on a table or a column that a newer release has not added yet.
+        """
+        return isinstance(error, OperationalError | InterfaceError) or self.is_refused_write(error)
 
     @abstractmethod
     def migration_lock(self, on_wait: Callable[[], None]) -> AbstractContextManager[None]:

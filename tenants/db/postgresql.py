@@ -3,6 +3,7 @@
 import json
 import select
 import time
+import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta
@@ -13,7 +14,14 @@ import psycopg
 from django.db import DEFAULT_DB_ALIAS, DataError, connection, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Field, JSONField, QuerySet
-from psycopg.errors import DivisionByZero
+from psycopg.errors import (
+    DiskFull,
+    DivisionByZero,
+    IdleInTransactionSessionTimeout,
+    ReadOnlySqlTransaction,
+    UndefinedColumn,
+    UndefinedTable,
+)
 from psycopg.sql import Literal
 
 from tenants.db.operations import Adapter, Description, Engine, Plan, Row, Statement, database_errors
@@ -89,6 +97,10 @@ class PostgreSQL(Engine):
     def with_row_locks(self, select: str) -> str:
         return f"{select} FOR NO KEY UPDATE"
 
+    def lock(self, name: str, *, shared: bool) -> None:
+        function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+        self.run(f"SELECT {function}(%s)", [zlib.crc32(name.encode())])
+
     def table_of_rows(self, types: Sequence[str], rows: Sequence[Sequence[Any]]) -> Statement:
         """Return the rows as one array for each column, so that the text is the same for any number of rows."""
         arrays = ", ".join(f"%s::{sql_type}[]" for sql_type in types)
@@ -141,6 +153,19 @@ class PostgreSQL(Engine):
             if outermost:
                 self.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY", [])
             yield
+
+    def why_no_writes(self) -> str:
+        [[is_standby, read_only]] = self.run("SELECT pg_is_in_recovery(), current_setting('transaction_read_only')", [])
+        if is_standby:
+            return "The database server is a standby, which takes no writes."
+        return "The database is read-only." if read_only == "on" else ""
+
+    def is_refused_write(self, error: Exception) -> bool:
+        return isinstance(error.__cause__, DiskFull | ReadOnlySqlTransaction)
+
+    def is_outage(self, error: Exception) -> bool:
+        older_schema_or_cut = UndefinedTable | UndefinedColumn | IdleInTransactionSessionTimeout
+        return super().is_outage(error) or isinstance(error.__cause__, older_schema_or_cut)
 
     @contextmanager
     def migration_lock(self, on_wait: Callable[[], None]) -> Iterator[None]:

@@ -7,6 +7,7 @@ a process take turns, and write by one connection.
 
 import fcntl
 import os
+import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,10 +19,21 @@ from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import DateField, DateTimeField, F, Field, ForeignKey, JSONField, QuerySet, UUIDField
+from django.db.models import (
+    DateField,
+    DateTimeField,
+    DurationField,
+    F,
+    Field,
+    ForeignKey,
+    JSONField,
+    QuerySet,
+    UUIDField,
+)
 
 from tenants.db.operations import Adapter, Description, Engine, Plan, Row, Statement, database_errors
 
+MIN_DISK_BYTES = 8 * 1024**2  # a write-ahead log grows to some MB before SQLite starts again at its beginning
 # The statements that begin, commit and roll back a plan: by itself, and within a caller's transaction.
 ALONE = ("BEGIN IMMEDIATE", ["COMMIT"], ["ROLLBACK"])
 WITHIN = ("SAVEPOINT plan", ["RELEASE plan"], ["ROLLBACK TO plan", "RELEASE plan"])
@@ -85,6 +97,9 @@ class SQLite(Engine):
         """Return the SELECT as it is: a writer locks the whole file."""
         return select
 
+    def lock(self, name: str, *, shared: bool) -> None:
+        """Do nothing: a transaction here begins with the lock of all writers."""
+
     def table_of_rows(self, types: Sequence[str], rows: Sequence[Sequence[Any]]) -> Statement:
         row = f"({', '.join(['%s'] * len(types))})"
         return Statement(f"VALUES {', '.join([row] * len(rows))}", [self.adapt(value) for row in rows for value in row])
@@ -100,7 +115,7 @@ class SQLite(Engine):
                 return lambda value: connection.ops.adapt_json_value(value, field.encoder)
             case DateTimeField() | UUIDField():
                 return self.adapt
-            case DateField():
+            case DateField() | DurationField():
                 return lambda value: field.get_db_prep_save(value, connection)
         return None
 
@@ -131,6 +146,22 @@ class SQLite(Engine):
         """Open a transaction; writes of other connections wait for its end."""
         with transaction.atomic():
             yield
+
+    def why_no_writes(self) -> str:
+        here: Any = connections[DEFAULT_DB_ALIAS]
+        if here.is_in_memory_db():
+            return ""
+        path = Path(here.settings_dict["NAME"])
+        if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
+            return "The database's file, or its folder, cannot be written."
+        disk = os.statvfs(path.parent)
+        if disk.f_bavail * disk.f_frsize < MIN_DISK_BYTES:
+            return f"The disk of the database is full: fewer than {MIN_DISK_BYTES >> 20} MiB are free."
+        return ""
+
+    def is_refused_write(self, error: Exception) -> bool:
+        code = getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF  # without the extended code
+        return code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
 
     @contextmanager
     def migration_lock(self, on_wait: Callable[[], None]) -> Iterator[None]:

@@ -8,7 +8,6 @@ from django.db.models import Q
 from tenants.errors import InvalidKey
 from tenants.keys import key_format
 from tenants.keys.key_cache import cached_keys
-from tenants.keys.throttle import throttle
 from tenants.models import ApiKey
 
 USE_RECORDED_EVERY = timedelta(minutes=1)
@@ -24,7 +23,6 @@ def load_key(text: str) -> ApiKey:
     if key is None:
         key = find_key(text)
         cached_keys.put(key)
-        throttle.remember_good(text)
     return key
 
 

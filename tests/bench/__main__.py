@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from deploy import stack, waiting
-from tests.bench import serving, table, working
+from tests.bench import beside, serving, table, working
 from tests.bench.table import Line
 
 RESULTS = Path(__file__).resolve().parent.parent.parent / "benchmarks"
@@ -24,7 +24,7 @@ PACKAGES = ("django", "djangorestframework", "django-q2", "granian", "psycopg", 
 
 parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
 parser.add_argument("--rows", type=int, default=1_000_000, help="the most generations of the growth")
-parser.add_argument("--only", action="append", help="web, memory, growth, claims, worker or copies; nothing is written")
+parser.add_argument("--only", action="append", help="a part, such as web; nothing is written")
 
 
 def main() -> int:
@@ -55,6 +55,8 @@ def _measured(s3: dict[str, str], folder: Path, rows: int, only: list[str] | Non
     parts: list[tuple[str, Callable[[], Iterator[Line]]]] = [
         ("web", lambda: serving.lines("SQLite", s3)),
         ("web", lambda: serving.lines("PostgreSQL", s3)),
+        ("beside", lambda: beside.lines("SQLite", s3)),
+        ("beside", lambda: beside.lines("PostgreSQL", s3)),
         ("memory", lambda: serving.memory(s3)),
         ("claims", lambda: working.claim_lines(s3, folder)),
         ("worker", lambda: working.lines("SQLite", s3, folder)),

@@ -32,6 +32,7 @@ LINES = {
 EVENTS = {
     *LINES,
     "S3 is in trouble",
+    "a create could not be announced or counted",
     "a delivery failed",
     "a second factor was set up",
     "a second factor was taken away",

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.db import connection
 
 from tenants import actions
 from tests.generations.test_lifecycle import put_in
@@ -132,6 +133,22 @@ def test_an_error_to_a_reader_of_csv_is_problem_details(alice: Caller) -> None:
     answer = alice.http.get("/v1/usage", {"group_by": "x", "format": "csv"})
     assert (answer.status_code, answer["Content-Type"]) == (400, "application/problem+json")
     assert answer.json()["code"] == "invalid_request"
+
+
+def test_usage_is_added_up_by_one_query_whose_rows_are_found_by_the_index(
+    alice: Caller, django_assert_num_queries: Any
+) -> None:
+    put_in(alice, "succeeded")
+    usage(alice)
+    for group_by in ("day", "key", "resolution"):
+        with django_assert_num_queries(1) as queries:
+            usage(alice, group_by=group_by)
+        [query] = queries.captured_queries
+        if connection.vendor == "sqlite":  # PostgreSQL reads so few rows without an index
+            with connection.cursor() as cursor:
+                cursor.execute(f"EXPLAIN QUERY PLAN {query['sql']}")
+                plan = " ".join(str(row) for row in cursor.fetchall())
+            assert "generation_by_tenant (tenant_id=? AND test=? AND created_at>? AND created_at<?)" in plan
 
 
 def test_another_tenants_usage_is_not_included(alice: Caller, bob: Caller) -> None:

@@ -6,11 +6,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import OperationalError, connection
+from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
 from generations.models import Worker
 from generations.reports import worker_hosts
 from seedance_service.http import health
+from tenants.db import refused_writes, schema
+from tenants.db.engine import engine
 from tests.http_client import Client
 
 pytestmark = [pytest.mark.django_db(transaction=True)]  # each check has a connection of its own
@@ -24,7 +28,7 @@ def _forget_results() -> Iterator[None]:
     yield
     for check in health.CHECKS.values():
         if check._latest:
-            check._latest.result(5)
+            check._latest.result(60)
 
 
 def probe(path: str = "/readyz", **options: Any) -> tuple[int, Any]:
@@ -127,3 +131,66 @@ def test_a_machine_without_threads_is_not_ready_and_is_checked_again(bucket: Any
 
 def _no_thread(thread: Any) -> None:
     raise RuntimeError("can't start new thread")
+
+
+def database_says() -> str:
+    """Return the error of the database's check, "" where there is none, from a check that is not cached."""
+    for check in health.CHECKS.values():
+        if check._latest:
+            check._latest.result(60)
+            check._latest = None
+    return str(probe("/readyz?without=worker,broker,bucket")[1]["checks"]["database"].get("error", ""))
+
+
+def test_a_release_whose_migrations_are_missing_is_not_ready() -> None:
+    recorder = MigrationRecorder(connection)
+    newest = max(name for app, name in recorder.applied_migrations() if app == "generations")
+    recorder.record_unapplied("generations", newest)
+    try:
+        assert schema.missing_migrations() == {("generations", newest)}
+        assert database_says() == (
+            "The database's schema is older than this release: 1 migrations are not applied. Run manage.py migrate."
+        )
+    finally:
+        recorder.record_applied("generations", newest)
+    assert database_says() == ""
+
+
+def test_a_release_goes_on_beside_the_schema_of_a_newer_one() -> None:
+    recorder = MigrationRecorder(connection)
+    recorder.record_applied("generations", "9999_of_the_next_release")
+    try:
+        assert database_says() == ""
+    finally:
+        recorder.record_unapplied("generations", "9999_of_the_next_release")
+
+
+def test_a_database_without_any_table_is_not_ready(monkeypatch: Any) -> None:
+    def no_table() -> Any:
+        engine.run("SELECT app, name FROM no_such_migrations", [])
+
+    monkeypatch.setattr(schema, "missing_migrations", no_table)
+    assert database_says() == "The database does not answer."
+
+
+def test_the_names_of_files_are_the_migrations_that_django_knows() -> None:
+    """Of all apps, also the libraries': a start asks Django itself, a probe has no time for that."""
+    from django.db.migrations.loader import MigrationLoader
+
+    assert schema._of_this_release() == set(MigrationLoader(None, ignore_no_migrations=True).disk_migrations)
+
+
+def test_a_database_that_takes_no_writes_is_not_ready(monkeypatch: Any) -> None:
+    monkeypatch.setattr(engine, "why_no_writes", lambda: "The database is read-only.")
+    assert database_says() == "The database is read-only."
+
+
+def test_a_write_that_was_refused_is_remembered_for_a_moment(monkeypatch: Any) -> None:
+    error = OperationalError("database or disk is full")
+    monkeypatch.setattr(engine, "is_refused_write", lambda error: True)
+    monkeypatch.setattr(refused_writes, "_refused_at", float("-inf"))
+    assert database_says() == ""
+    refused_writes.remember(error)
+    assert "has just refused a write" in database_says()
+    monkeypatch.setattr(refused_writes, "MEMORY_SECONDS", 0.0)
+    assert database_says() == ""

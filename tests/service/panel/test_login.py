@@ -65,6 +65,22 @@ def test_the_address_is_the_one_that_our_proxy_saw(olga: User, settings: Any) ->
     assert response.status_code == 429
 
 
+def test_the_addresses_of_one_ipv6_network_are_locked_out_as_one(olga: User) -> None:
+    for number in range(10):
+        response = log_in("wrong", address=f"2001:db8:1:2::{number:x}")
+    assert response.status_code == 429
+    assert log_in(address="2001:db8:1:2:ffff::1").status_code == 429
+    assert log_in(address="2001:db8:1:3::1").status_code == 302
+
+
+@pytest.mark.parametrize("forwarded", ["unknown", "", "1.2.3.4:567", "x" * 500, "\xff"])
+def test_a_proxy_that_names_no_address_locks_out_no_login(olga: User, settings: Any, forwarded: str) -> None:
+    settings.PROXY_HOPS = 1
+    form = {"username": "olga", "password": "wrong"}
+    assert Client().post("/admin/login/", form, HTTP_X_FORWARDED_FOR=forwarded).status_code == 200
+    assert Client().post("/admin/login/", {**form, "password": PASSWORD}).status_code == 302
+
+
 def test_a_session_ends_after_half_an_hour_without_a_request(olga: User) -> None:
     http = Client()
     with time_machine.travel(LATER, tick=False) as clock:

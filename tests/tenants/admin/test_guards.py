@@ -1,4 +1,4 @@
-"""A form of the panel acts once, and overwrites nothing that somebody else saved after it was opened."""
+"""A form of the panel acts once, and overwrites nothing that others saved after it was opened."""
 
 import html
 import re
@@ -108,7 +108,7 @@ def test_a_tenants_form_does_not_restore_an_old_limit(admin_client: Client, alic
     assert "Per day: yours is 3, stored is 5." in text_of(refused)
     assert Tenant.objects.get(pk=alice.tenant.pk).limits["per_month"] == 30
     text = refused.content.decode()
-    # What was typed is kept; a field that was not touched shows what is stored.
+    # What was typed stays; a field that was not touched shows what is stored.
     assert re.search(r'name="per_month"[^>]*value="40"|value="40"[^>]*name="per_month"', text)
     assert re.search(r'name="per_day"[^>]*value="5"|value="5"[^>]*name="per_day"', text)
     [loaded] = re.findall(r'name="loaded" value="([^"]*)"', text)
