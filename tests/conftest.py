@@ -21,6 +21,7 @@ from moto.s3.models import s3_backends
 from deploy import stack, waiting
 from generations import aws, wakeups
 from generations.catalog import eta
+from generations.upstream import poll_pauses
 from generations.upstream.novita import client as novita
 from tenants.keys.key_cache import cached_keys
 from tenants.keys.throttle import throttle
@@ -114,6 +115,7 @@ def _clear_caches() -> None:
     eta._cached.clear()
     eta._fresh.clear()
     counters.forget_open_windows()
+    poll_pauses.forget()
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from generations.admin.generation_page import format_span
 from generations.models import Delivery, StorageUse, WebhookEndpoint, Worker
 from generations.reports import backlog, hourly_statistics, worker_hosts
 from generations.reports.hourly_statistics import Counts, Hour
-from generations.upstream import circuit_breaker
+from generations.upstream import circuit_breaker, poll_pauses
 from tenants.admin.charts import Chart
 
 admin.site.index_template = "generations/dashboard.html"
@@ -91,6 +91,10 @@ def upstream_tiles(now: datetime) -> list[Tile]:
             url,
         )
         for name, pause in sorted(pauses.items())
+    ]
+    paused_tiles += [
+        Tile(f"Polls {pause.upstream}", "slow", pause.reason, "bad" if pause.upstream == "live" else "warn", url)
+        for pause in poll_pauses.find_active()
     ]
     return paused_tiles if "live" in pauses else [Tile("Upstream", "OK", "submits go out", "good", url), *paused_tiles]
 

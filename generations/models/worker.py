@@ -54,6 +54,19 @@ class Pause(models.Model):
         return f"{self.upstream} since {times.readable(self.since)}"
 
 
+class PollPause(models.Model):
+    """An upstream that refuses polls: until then none is sent, and afterwards fewer than usual."""
+
+    upstream = models.CharField(max_length=10, primary_key=True, help_text="live or sandbox.")
+    since = models.DateTimeField()
+    reason = models.TextField(help_text="The upstream's own message, if it sent one.")
+    refusals = models.PositiveIntegerField(default=0, help_text="Each doubles the time between two polls of a task.")
+    until = models.DateTimeField(help_text="When polls may go on.")
+
+    def __str__(self) -> str:
+        return f"{self.upstream} since {times.readable(self.since)}"
+
+
 class ManualPause(models.Model):
     """A pause of submits that an operator ordered. Generations stay queued with their holds until it is ended.
 

@@ -7,6 +7,7 @@ from django.utils import timezone
 from generations import deadlines, lifecycle
 from generations.models import Generation
 from generations.outbound.errors import FetchFailed, FetchNotServed
+from generations.upstream import poll_pauses
 
 # Between two polls. A worker run reads the due rows each 0.4 s, which adds to each interval.
 MIN_POLL_SECONDS, MAX_POLL_SECONDS, STALLED_POLL_SECONDS = 2.0, 14.0, 300.0
@@ -18,14 +19,16 @@ MIN_COPIES = 5  # before a copy is given up: one odd answer ends nothing that is
 MAX_UNEXPECTED_ERRORS = 60  # of a queued generation in a row, nearly an hour: what fails all of them is soon seen
 
 
-def poll_interval(age: timedelta) -> float:
+def poll_interval(age: timedelta, *, test: bool = False) -> float:
     """Return the seconds until the next poll of a task of that age.
 
-    The interval is 2 s in the first minute, then a thirtieth of the age, at most 14 s. A stalled task has 300 s.
+    The interval is 2 s in the first minute, then a thirtieth of the age, at most 14 s. A stalled task has 300 s. While
+    the upstream asks for fewer polls of the account, the interval is a multiple of that.
     """
     if age > lifecycle.STALLED_AFTER:
         return STALLED_POLL_SECONDS
-    return min(max(age.total_seconds() / 30, MIN_POLL_SECONDS), MAX_POLL_SECONDS)
+    usual = min(max(age.total_seconds() / 30, MIN_POLL_SECONDS), MAX_POLL_SECONDS)
+    return min(usual * poll_pauses.interval_factor(test=test), STALLED_POLL_SECONDS)
 
 
 def retry_interval(generation: Generation) -> float:

@@ -8,7 +8,7 @@ from generations.media.mp4 import BadVideo
 from generations.models import Generation
 from generations.outbound.errors import FetchNotServed, FetchRefused, FetchTooLarge, OutboundError
 from generations.telemetry import metrics, tracing
-from generations.upstream import outcomes
+from generations.upstream import outcomes, poll_pauses
 from generations.upstream.errors import NoVideo, UpstreamError
 from generations.worker import backoff, upstream_task, video_transfer
 
@@ -17,6 +17,10 @@ NOT_STORED = "the video could not be stored"
 
 def copy_again(generation: Generation) -> None:
     """Copy the video of a generation whose earlier copy failed, from a fresh URL."""
+    poll_pauses.refresh()
+    if seconds := poll_pauses.seconds_left(test=generation.test):
+        lifecycle.reschedule(generation, seconds, is_outage=True)
+        return
     try:
         outcome = upstream_task.read(generation)
     except NoVideo as error:

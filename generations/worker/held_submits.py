@@ -1,6 +1,9 @@
 """Submits that wait: operators hold them, or the circuit breaker is open. What ends it lets them go on."""
 
+from datetime import timedelta
+
 from django.db.models import Q
+from django.utils import timezone
 
 from generations import deadlines, lifecycle
 from generations.models import Generation
@@ -26,7 +29,9 @@ def resume(*, test: bool) -> None:
     pause = circuit_breaker.resume(test=test)
     if pause is None:
         return
-    lifecycle.release_waiting(Q(test=test))
+    # Those that operators hold are due later, and are left to the operators.
+    soon = timezone.now() + timedelta(seconds=circuit_breaker.MAX_PAUSE_SECONDS + circuit_breaker.MIN_PROBE_SECONDS)
+    lifecycle.release_waiting(Q(test=test, due_at__lte=soon))
     if pause.refused_at:
         lifecycle.extend_doubt(test, pause.since, pause.refused_at)
 

@@ -13,7 +13,7 @@ from generations import leases, wakeups
 from generations.models import Generation, Slot
 from generations.reports import worker_hosts
 from generations.telemetry import tracing
-from generations.upstream import rate_limit
+from generations.upstream import poll_pauses, rate_limit
 from generations.webhooks import deliveries, fair_queue
 from generations.worker import claims, pool_work, stopping
 from generations.worker.poll_batch import PollBatch
@@ -124,6 +124,8 @@ def _start_polls(pool: ThreadPool) -> tuple[int, bool]:
         return 0, True
     limit = min(pool.free, MAX_POLLS_CLAIMED)
     generations = claims.claim_polls(limit)
+    if generations:
+        poll_pauses.refresh()
     return pool.start(generations), len(generations) == limit
 
 

@@ -60,4 +60,5 @@ def _poll_later(generation: Generation, reschedule: Reschedule, **columns: Any) 
     elif deadlines.is_result_overdue(generation) and not columns.get("is_outage"):
         lifecycle.fail(generation, "upstream_gave_no_result", "The upstream gave no result within a day.")
         return
-    reschedule(generation, backoff.poll_interval(backoff.task_age(generation)), **columns)
+    age = backoff.task_age(generation)
+    reschedule(generation, backoff.poll_interval(age, test=generation.test), **columns)

@@ -51,6 +51,7 @@ SAMPLES = {
     "generations_uncopied": "",
     "oldest_due_seconds": "",
     "submits_paused": "upstream",
+    "polls_paused": "upstream",
     "worker_restarts_total": "host",
     "worker_heartbeat_age_seconds": "host",
 }

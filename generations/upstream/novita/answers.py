@@ -55,8 +55,8 @@ ACCOUNT_REASONS = {
     "NEED_REAL_NAME_VERIFY",
     "API_NOT_FOUND",
 }
-ACCOUNT_STATUSES = (401, 402, 403)
-RATE_LIMIT = "RATE_LIMIT_EXCEEDED"
+ACCOUNT_STATUSES, RATE_LIMIT = (401, 402, 403), "RATE_LIMIT_EXCEEDED"
+POLL_ACCOUNT_STATUSES, POLL_ACCOUNT_REASONS = {*ACCOUNT_STATUSES, 429}, {*ACCOUNT_REASONS, RATE_LIMIT}
 # Steps of the upstream's own, whose names say that the task was not created.
 NOT_CREATED_REASONS = {"CREATE_TASK_FAILED", "BILLING_FAILED"}
 # A task that failed may have been created and billed: never sent again.
@@ -135,7 +135,7 @@ def parse_task(answer: Answer, upstream_id: str) -> PollOutcome:
     """
     body = decode(answer.content)
     reason, message = _error_envelope(body.fields)
-    if answer.status in (*ACCOUNT_STATUSES, 429) or reason in {*ACCOUNT_REASONS, RATE_LIMIT}:
+    if answer.status in POLL_ACCOUNT_STATUSES or reason in POLL_ACCOUNT_REASONS:
         text = f"the poll was answered with HTTP {answer.status} {reason} {message}".strip()
         is_rate_limit = answer.status == 429 or reason == RATE_LIMIT
         raise AccountError(text, is_rate_limit=is_rate_limit, retry_after=_retry_after(answer))
@@ -230,8 +230,8 @@ def _parse_progress(value: Any) -> int | None:
 
 def _error_envelope(fields: dict[str, Any]) -> tuple[str, str]:
     """Return reason and message of Novita's error envelope. Both are empty if the body is no such envelope."""
-    reason = fields.get("reason")
-    return (clean(reason) if isinstance(reason, str) else ""), clean(fields.get("message") or "")
+    reason, message = fields.get("reason"), fields.get("message")
+    return (clean(reason) if reason and isinstance(reason, str) else ""), (clean(message) if message else "")
 
 
 def _retry_after(answer: Answer) -> float | None:

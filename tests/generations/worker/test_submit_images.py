@@ -3,9 +3,12 @@
 import gzip
 import hashlib
 import zlib
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
+from django.utils import timezone
 
 from generations import leases
 from generations.bucket import inputs, objects
