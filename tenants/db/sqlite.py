@@ -11,7 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -140,6 +140,9 @@ class SQLite(Engine):
 
     def on_connect(self, connection: BaseDatabaseWrapper, **_: Any) -> None:
         """Do nothing: the settings' `init_command` sets up a connection."""
+
+    def clock_difference(self) -> timedelta:
+        return timedelta(0)
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:

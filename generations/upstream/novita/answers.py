@@ -56,7 +56,6 @@ ACCOUNT_REASONS = {
     "API_NOT_FOUND",
 }
 ACCOUNT_STATUSES, RATE_LIMIT = (401, 402, 403), "RATE_LIMIT_EXCEEDED"
-POLL_ACCOUNT_STATUSES, POLL_ACCOUNT_REASONS = {*ACCOUNT_STATUSES, 429}, {*ACCOUNT_REASONS, RATE_LIMIT}
 # Steps of the upstream's own, whose names say that the task was not created.
 NOT_CREATED_REASONS = {"CREATE_TASK_FAILED", "BILLING_FAILED"}
 # A task that failed may have been created and billed: never sent again.
@@ -135,10 +134,10 @@ def parse_task(answer: Answer, upstream_id: str) -> PollOutcome:
     """
     body = decode(answer.content)
     reason, message = _error_envelope(body.fields)
-    if answer.status in POLL_ACCOUNT_STATUSES or reason in POLL_ACCOUNT_REASONS:
+    asks_to_wait = answer.status == 429 or reason == RATE_LIMIT or (answer.status == 503 and _retry_after(answer))
+    if asks_to_wait or answer.status in ACCOUNT_STATUSES or reason in ACCOUNT_REASONS:
         text = f"the poll was answered with HTTP {answer.status} {reason} {message}".strip()
-        is_rate_limit = answer.status == 429 or reason == RATE_LIMIT
-        raise AccountError(text, is_rate_limit=is_rate_limit, retry_after=_retry_after(answer))
+        raise AccountError(text, is_rate_limit=bool(asks_to_wait), retry_after=_retry_after(answer))
     if reason == "TASK_NOT_FOUND":
         raise NoVideo("the upstream knows no such task")
     if answer.status != 200 or reason:
