@@ -9,6 +9,10 @@ class StorageError(Exception):
         self.code = code
 
 
+class ObjectMissing(StorageError):
+    """The bucket answers, and has no object with this key."""
+
+
 class ObjectExists(StorageError):
     """An object with this key exists already, and no object is ever overwritten."""
 

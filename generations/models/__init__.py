@@ -6,4 +6,4 @@ from generations.models.input_image import InputImage
 from generations.models.label import Label
 from generations.models.timeline import Attempt, Event
 from generations.models.webhooks import Delivery, DeliveryAttempt, WebhookEndpoint, WebhookSecret
-from generations.models.worker import MaintenanceCursor, Pace, Pause, Slot, Worker
+from generations.models.worker import MaintenanceCursor, ManualPause, Pace, Pause, PollPause, Slot, Worker

@@ -124,8 +124,10 @@ ADVICE: dict[str, Advice] = {
     ),
     "image_unreachable": Advice(
         "Check that the URL answers from outside with the image. Then send a new create, or send the image itself.",
-        means="The image behind a URL could not be read in four tries over about 15 seconds.",
-        facts={"reason": "the host does not answer"},
+        means="The image behind a URL could not be read: its server answered that it does not serve it, or failed in "
+        "four tries over about 15 seconds. A server that answers with `Retry-After` is asked again then, for up to an "
+        "hour.",
+        facts={"reason": "the server answered with HTTP 404"},
         apis=NONE,
         message="{}",
     ),

@@ -31,7 +31,7 @@ LABEL_VALUES = {
     "status": set(Generation.LIVE),
     "state": set(Generation.FINISHED),
     "mode": {metrics.mode(test=test) for test in (False, True)},
-    "outcome": {*outcomes.LABELS.values(), "trouble", *DeliveryAttempt.Outcome},
+    "outcome": {*outcomes.LABELS.values(), "trouble", "account", "wrong_task", *DeliveryAttempt.Outcome},
     "call": {"submit", "poll"},
     "upstream": {"live", "sandbox"},
 }
@@ -51,6 +51,7 @@ SAMPLES = {
     "generations_uncopied": "",
     "oldest_due_seconds": "",
     "submits_paused": "upstream",
+    "polls_paused": "upstream",
     "worker_restarts_total": "host",
     "worker_heartbeat_age_seconds": "host",
 }
