@@ -6,7 +6,7 @@ from generations import deadlines, lifecycle
 from generations.bucket.errors import StorageError
 from generations.media.mp4 import BadVideo
 from generations.models import Generation
-from generations.outbound.errors import FetchNotServed, FetchRefused, OutboundError
+from generations.outbound.errors import FetchNotServed, FetchRefused, FetchTooLarge, OutboundError
 from generations.telemetry import metrics, tracing
 from generations.upstream import outcomes, poll_pauses
 from generations.upstream.errors import NoVideo, UpstreamError
@@ -48,9 +48,12 @@ def copy_video(generation: Generation, video_url: str) -> None:
             span.set_attributes(bytes=transferred.stored.size)
     except BadVideo as error:
         _refuse_file(generation, error)
-    except (FetchRefused, FetchNotServed) as error:
+    except (FetchRefused, FetchNotServed, FetchTooLarge) as error:
         _count_refusal(generation, f"{type(error).__name__}: {error}")
-    except (StorageError, OutboundError) as error:
+    except OutboundError as error:
+        reason, wait = f"{type(error).__name__}: {error}", error.retry_after or 0.0
+        backoff.retry_later(generation, NOT_STORED, reason, is_outage=True, at_least=wait)
+    except StorageError as error:
         backoff.retry_later(generation, NOT_STORED, f"{type(error).__name__}: {error}", is_outage=True)
     except video_transfer.LeaseLost:
         return

@@ -89,6 +89,18 @@ def test_bytes_that_are_not_the_whole_video_are_never_served(
     assert len(upstream.submits) == 1
 
 
+def test_a_file_host_that_says_when_to_come_back_is_asked_then(running: Generation, upstream: Upstream) -> None:
+    upstream.video(mp4())
+    upstream.on_video = 503, {"Retry-After": "120"}, b""
+    g = take_step(running)
+    assert g.status == Status.COPYING
+    assert 100 < due_in(g) <= 120
+    upstream.on_video = 429, {"Retry-After": "100000"}, b""
+    assert due_in(take_step(running)) <= 300
+    upstream.on_video = 404, {"Retry-After": "120"}, b""  # a fresh URL may help before
+    assert due_in(take_step(running)) < 100
+
+
 def test_an_object_left_by_a_copy_that_died_is_not_used_as_the_video(running: Generation, upstream: Upstream) -> None:
     left = f"videos/{running.tenant_id}/{running.created_at:%Y/%m}/{running.pk}-{running.fencing_token}.mp4"
     objects.put(left, b"half a video", "video/mp4")
