@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from django.db.models import Q
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from generations.bucket import undeleted
 from generations.models import Pause, Worker
 from generations.reports import backlog
 
@@ -26,6 +27,8 @@ def collect() -> Iterator[Metric]:
     yield GaugeMetricFamily("seedance_generations_stalled", "Rendering for over an hour.", now.stalled)
     yield GaugeMetricFamily("seedance_generations_uncopied", "Rendered, but the copy is retrying.", now.copy_retrying)
     yield GaugeMetricFamily("seedance_oldest_due_seconds", "Longest wait of a due row.", now.oldest_due_seconds)
+    stays = undeleted.summarize().count
+    yield GaugeMetricFamily("seedance_undeleted_objects", "Objects that S3 has refused or failed to delete.", stays)
     yield _collect_pauses()
     yield from _collect_workers(now.at)
 
