@@ -12,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from generations.catalog import prices
 from generations.outbound import addresses
 from generations.outbound.errors import FetchRefused
+from tenants import signals
 
 
 class GenerationsConfig(AppConfig):
@@ -20,8 +21,12 @@ class GenerationsConfig(AppConfig):
     name = "generations"
 
     def ready(self) -> None:
-        """Register the system checks."""
+        """Register the system checks, and what follows from an operator's action on a tenant."""
+        from generations.ops import brake  # noqa: PLC0415  # it imports models, which are loaded by now
+
         checks.register(check_settings)
+        signals.suspension_ended.connect(brake.release_tenant)
+        signals.queue_cancelled.connect(brake.cancel_queue)
 
 
 def check_settings(**_: Any) -> list[checks.CheckMessage]:

@@ -21,10 +21,10 @@ from uuid import UUID
 
 import structlog
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import Case, F, Q, Value, When
 from django.utils import timezone
 
-from generations import leases
+from generations import deadlines, leases
 from generations.models import Attempt, Event, Generation, InputImage, Label
 from generations.telemetry import metrics
 from generations.telemetry.failpoints import failpoint
@@ -39,14 +39,15 @@ log = structlog.stdlib.get_logger(__name__)
 
 Status = Generation.Status
 AWAITING_ANSWER = [Status.SUBMITTING, Status.IN_DOUBT]  # a late answer to the one POST is still accepted
+CAN_BE_GIVEN_BACK = [Status.QUEUED, Status.RUNNING, Status.COPYING, Status.IN_DOUBT]
 STALLED_AFTER = timedelta(hours=1)  # from then on operators see a rendering as stalled, and it is polled rarely
-FAIL_IN_DOUBT_AFTER = timedelta(hours=24)  # the time that operators have to find out what the upstream did
 MAX_CREATE_RETRIES = 3  # after answers that name the task as not created
 NOT_CREATED = "The upstream did not take the generation. It is sent again later."
 CREATE_FAILED = f"The upstream could not create the task, and not at {MAX_CREATE_RETRIES} more tries either."
 ANSWER_LOST = "The upstream's answer was lost, or not understood: it may or may not have accepted the generation."
 TASK_TAKEN = "The upstream named a task that belongs to another generation."
 TASK_SHARED = "The upstream named this generation's task for another one too. The service's operators look into it."
+RELEASED_AT_ONCE = 1000  # of the generations that waited for a pause, in one transaction
 
 # One UPDATE for all generations that are still rendering: one for each poll would be too many writes.
 PROGRESS_TYPES = ("uuid", "bigint", "timestamptz", "bigint")
@@ -57,6 +58,8 @@ UPDATE generations_generation SET due_at = seen.due_at, tries = 0, progress_perc
 """
 
 STORED_INPUTS = "SELECT id FROM generations_inputimage WHERE id IN (%s, %s) AND gone_at IS NULL ORDER BY id"
+
+NO_OUTAGE: dict[str, Any] = {"outage_since": None, "outage_time": timedelta(0)}  # where another deadline begins
 
 _insert_generation, _insert_label, _insert_event = map(Insert, (Generation, Label, Event))
 
@@ -148,12 +151,24 @@ def attach_image(generation: Generation, field: str, image: InputImage) -> bool:
         return _update_if_claimed(generation, **{field: image})
 
 
-def reschedule(generation: Generation, seconds: float, *, error: str = "", detail: str = "", **columns: Any) -> bool:
+def reschedule(
+    generation: Generation,
+    seconds: float,
+    *,
+    error: str = "",
+    detail: str = "",
+    is_outage: bool = False,
+    **columns: Any,
+) -> bool:
     """Make the generation due in `seconds`, without a transition.
 
     `error` says why the present step failed. It counts as a consecutive failure; without it the count is reset.
+    `is_outage`: the bucket or the upstream is away, so no deadline counts the time from now on. Otherwise an outage of
+    the generation has ended.
     """
-    due_at, is_first_failure = timezone.now() + timedelta(seconds=seconds), generation.consecutive_failures == 0
+    now, is_first_failure = timezone.now(), generation.consecutive_failures == 0
+    due_at = now + timedelta(seconds=seconds)
+    columns |= _in_outage(generation, now) if is_outage else _end_outage(generation, now)
     with transaction.atomic():
         updated = _update_if_claimed(
             generation,
@@ -167,6 +182,60 @@ def reschedule(generation: Generation, seconds: float, *, error: str = "", detai
         fields = _build_log_fields(generation)
         log.warning("a step came to nothing", action=str(generation.status), why=detail or error, **fields)
     return updated
+
+
+def put_off(generation: Generation, seconds: float, reason: str = "") -> bool:
+    """Let a queued generation wait for as long as its submits are held, and look again in `seconds`.
+
+    No deadline counts the wait. Who ends it calls `release_waiting`. `reason` is for the event, written once.
+    """
+    now = timezone.now()
+    columns = {"due_at": now + timedelta(seconds=seconds), "consecutive_failures": 0, **_in_outage(generation, now)}
+    with transaction.atomic():
+        last = generation.events.last() if reason else None
+        if not _update_if_claimed(generation, **columns):
+            return False
+        if last and last.message != reason:
+            _record_event(generation, reason)
+    return True
+
+
+def release_waiting(held: Q, reason: str = "") -> int:
+    """Make those generations due that waited for a pause of submits, and let their deadlines count again.
+
+    Return how many there were. `held` is the condition for them. A generation that waits for its own next attempt
+    keeps its time. Generations that are held otherwise as well wait again. With a `reason` each gets an event.
+    """
+    waiting = Generation.objects.filter(held, status=Status.QUEUED, outage_since__isnull=False)
+    count = 0
+    while True:
+        now = timezone.now()
+        with transaction.atomic():
+            rows = waiting.select_for_update(no_key=True).order_by("pk").only("pk", "status")
+            released = list(rows[:RELEASED_AT_ONCE])
+            Generation.objects.filter(pk__in=[generation.pk for generation in released]).update(
+                due_at=Case(When(consecutive_failures=0, then=Value(now)), default=F("due_at")),
+                outage_time=F("outage_time") + (Value(now) - F("outage_since")),
+                outage_since=None,
+            )
+            if reason:
+                Event.objects.bulk_create(
+                    [Event(generation=generation, status=Status.QUEUED, message=reason) for generation in released]
+                )
+        count += len(released)
+        if len(released) < RELEASED_AT_ONCE:
+            return count
+
+
+def extend_doubt(test: bool, since: datetime, until: datetime) -> None:
+    """Give operators the time in which the upstream was away, for the generations that waited for them."""
+    for generation in Generation.objects.filter(
+        status=Status.IN_DOUBT, test=test, due_at__gt=timezone.now(), submitted_at__lt=until
+    ).only("pk", "submitted_at"):
+        assert generation.submitted_at is not None
+        lost = until - max(since, generation.submitted_at)
+        row = Generation.objects.filter(pk=generation.pk, status=Status.IN_DOUBT, submitted_at=generation.submitted_at)
+        row.update(outage_time=F("outage_time") + lost, due_at=F("due_at") + lost)
 
 
 def reschedule_many(progresses: Sequence[Progress]) -> None:
@@ -183,6 +252,16 @@ def reschedule_many(progresses: Sequence[Progress]) -> None:
     engine.run(RESCHEDULE_MANY.format(rows=sql), values)
 
 
+def give_back(generations: Sequence[Generation]) -> None:
+    """Make claimed generations due now for another worker, and refuse what this one still writes of them.
+
+    One that is being submitted is left to its lease, since its answer may come. So are those claimed by another worker.
+    """
+    for generation in generations:
+        row = Generation.objects.filter(pk=generation.pk, fencing_token=generation.fencing_token)
+        row.filter(status__in=CAN_BE_GIVEN_BACK).update(due_at=timezone.now(), fencing_token=F("fencing_token") + 1)
+
+
 def renew_lease(generation: Generation) -> bool:
     """Extend the lease of a copy. Return False if another worker has claimed the generation."""
     return _update_if_claimed(generation, due_at=timezone.now() + leases.COPY_LEASE)
@@ -193,7 +272,12 @@ def start_submitting(generation: Generation) -> Attempt | None:
     now = timezone.now()
     with transaction.atomic():
         started = _transition(
-            generation, [Status.QUEUED], Status.SUBMITTING, due_at=now + leases.SUBMIT_LEASE, submitted_at=now
+            generation,
+            [Status.QUEUED],
+            Status.SUBMITTING,
+            due_at=now + leases.SUBMIT_LEASE,
+            submitted_at=now,
+            **_end_outage(generation, now),
         )
         if not started:
             return None
@@ -208,7 +292,7 @@ def mark_running(generation: Generation, attempt: Attempt, upstream_id: str, sec
     """
     due_at = timezone.now() + timedelta(seconds=seconds)
     sources = [Status.QUEUED, *AWAITING_ANSWER]
-    columns: dict[str, Any] = {"due_at": due_at, "upstream_id": upstream_id, "consecutive_failures": 0}
+    columns: dict[str, Any] = {"due_at": due_at, "upstream_id": upstream_id, "consecutive_failures": 0, **NO_OUTAGE}
     try:
         with transaction.atomic():
             _close_attempt(attempt, "created", upstream_id, upstream_id=upstream_id)
@@ -272,7 +356,8 @@ def mark_not_created(
 ) -> bool:
     """Record that the upstream has certainly not created the task. The next attempt is due in `seconds`.
 
-    The generation returns to the queue and keeps its hold. `reason` is for operators, with the start of the `answer`.
+    The generation returns to the queue and keeps its hold. Submits pause from now on. `reason` and the start of the
+    `answer` are for operators.
     """
     with transaction.atomic():
         _close_attempt(attempt, "not_created", reason, answer=answer)
@@ -281,8 +366,11 @@ def mark_not_created(
 
 def _requeue(generation: Generation, detail: str, seconds: float) -> bool:
     """Return the generation to the queue, with its hold. The next attempt is due in `seconds`."""
-    due_at = timezone.now() + timedelta(seconds=seconds)
-    columns: dict[str, Any] = {"due_at": due_at, "consecutive_failures": generation.consecutive_failures + 1}
+    now = timezone.now()
+    columns: dict[str, Any] = {"due_at": now + timedelta(seconds=seconds), **_in_outage(generation, now)}
+    columns["consecutive_failures"] = generation.consecutive_failures + 1
+    if deadlines.find_refused(generation).count() == 1:  # the deadline counts from this one
+        columns["outage_time"] = timedelta(0)
     return _transition(
         generation,
         AWAITING_ANSWER,
@@ -293,6 +381,13 @@ def _requeue(generation: Generation, detail: str, seconds: float) -> bool:
         last_submitted_at=generation.submitted_at,
         **columns,
     )
+
+
+def mark_not_sent(generation: Generation, attempt: Attempt, reason: str) -> bool:
+    """Return a generation to the queue whose attempt was recorded, but held before a byte was sent."""
+    with transaction.atomic():
+        _close_attempt(attempt, "not_sent", reason)
+        return _transition(generation, [Status.SUBMITTING], Status.QUEUED, reason, fenced=False, due_at=timezone.now())
 
 
 def mark_refused(
@@ -337,7 +432,7 @@ def mark_in_doubt(
     Without `attempt` all open attempts are closed. The generation is due at once for the tenant's policy.
     `upstream_id` is the task that the `answer` names, if it names one, for an operator to attach.
     """
-    columns: dict[str, Any] = {"due_at": timezone.now(), "consecutive_failures": 0}
+    columns: dict[str, Any] = {"due_at": timezone.now(), "consecutive_failures": 0, **NO_OUTAGE}
     with transaction.atomic():
         for lost in [attempt] if attempt else generation.attempts.filter(finished_at=None):
             _close_attempt(lost, "in_doubt", detail or reason, upstream_id=upstream_id, answer=answer)
@@ -347,28 +442,29 @@ def mark_in_doubt(
 
 
 def await_operator(generation: Generation) -> bool:
-    """Leave the generation in doubt for an operator, until FAIL_IN_DOUBT_AFTER after its submit."""
-    assert generation.submitted_at is not None
-    return _update_if_claimed(generation, due_at=generation.submitted_at + FAIL_IN_DOUBT_AFTER)
+    """Leave the generation in doubt for an operator, until its deadline."""
+    return _update_if_claimed(generation, due_at=deadlines.doubt_ends_at(generation))
 
 
 def attach_task(generation: Generation, upstream_id: str, reason: str) -> bool:
     """Continue a generation in doubt with the task that an operator found at the upstream."""
     now = timezone.now()
     columns: dict[str, Any] = {"due_at": now, "resumed_at": now, "upstream_id": upstream_id, "consecutive_failures": 0}
+    columns |= NO_OUTAGE
     return _resolve_in_doubt(generation, Status.RUNNING, reason, columns)
 
 
 def resubmit(generation: Generation, reason: str) -> bool:
     """Queue a generation in doubt for another attempt. An operator, or the tenant's policy, accepts a double cost."""
     now = timezone.now()
-    columns: dict[str, Any] = {"due_at": now, "resumed_at": now, "consecutive_failures": 0}
+    columns: dict[str, Any] = {"due_at": now, "resumed_at": now, "consecutive_failures": 0, **NO_OUTAGE}
     return _resolve_in_doubt(generation, Status.QUEUED, reason, columns)
 
 
 def start_copying(generation: Generation, upstream_seed: int | None, *, detail: str = "") -> bool:
     """Record that the upstream has rendered the video, and take the lease of the copy."""
     columns: dict[str, Any] = {
+        **_end_outage(generation, timezone.now()),
         "due_at": timezone.now() + leases.COPY_LEASE,
         "upstream_seed": upstream_seed,
         "progress_percent": 99,
@@ -531,6 +627,22 @@ def _transition(
         _record_event(generation, reason, detail)
         outbox.publish(generation)
     return True
+
+
+def _in_outage(generation: Generation, now: datetime) -> dict[str, Any]:
+    """Return the columns by which the generation's outage lasts, or begins."""
+    return {"outage_since": generation.outage_since or now, "outage_time": generation.outage_time}
+
+
+def _end_outage(generation: Generation, now: datetime) -> dict[str, Any]:
+    """Return the columns that end the generation's outage; none if it has none.
+
+    An outage is also the time in which no worker ran.
+    """
+    lost = deadlines.stopped_time(generation)
+    if generation.outage_since:
+        lost = now - generation.outage_since
+    return {"outage_since": None, "outage_time": generation.outage_time + lost} if lost else {}
 
 
 def _update_if_claimed(generation: Generation, **columns: Any) -> bool:

@@ -11,5 +11,5 @@ def sweep() -> int:
 
 
 def prune() -> dict[str, int]:
-    """Prune for up to PRUNE_SECONDS, and return the number of deleted items of each kind."""
+    """Prune for up to PRUNE_SECONDS, and return the number of deleted items of each kind. Raise ClocksDiffer."""
     return {result.what: result.count for result in pruning.run(seconds=leases.PRUNE_SECONDS)}

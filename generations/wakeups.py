@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Collection
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -20,7 +20,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django_q.brokers import get_broker
 from django_q.conf import Conf
-from django_q.models import Task
+from django_q.models import Schedule, Task
 from django_q.tasks import async_task
 
 from generations import leases
@@ -31,6 +31,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 SWEEP = "generations.tasks.sweep"  # an interface: messages in flight hold it as text
 QUIET_SECONDS = 0.05  # after a wake-up; further ones in this process are delayed and sent as one
+MAX_SCHEDULE_INTERVAL = timedelta(hours=2)  # more than the hour of `prune`
 LAST_SEND_SECONDS = 2.0  # for a wake-up on its way to the broker when its process ends
 LOST = "the ring was lost; the schedule rings within the minute"
 FREE = datetime(1970, 1, 1, tzinfo=UTC)  # the end of a lease that nothing holds
@@ -222,6 +223,12 @@ def _ensure_slots() -> None:
         Slot.objects.bulk_create(
             [Slot(number=number, lease_until=FREE, wake_up_until=FREE) for number in numbers], ignore_conflicts=True
         )
+
+
+def repair_schedules() -> int:
+    """Make schedules due that a host whose clock was ahead has put off by days. Return how many."""
+    latest = timezone.now() + MAX_SCHEDULE_INTERVAL
+    return int(Schedule.objects.filter(next_run__gt=latest).update(next_run=timezone.now()))
 
 
 def ended_before(moment: datetime) -> Any:

@@ -3,31 +3,26 @@
 An action on an existing row locks the tenant first: an admission comes wholly before or wholly after the action.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import Model
 from django.utils import timezone
 
-from tenants import amounts, audit, locks, times
+from tenants import allowed_values, amounts, audit, locks, signals, times
 from tenants.audit import Actor
 from tenants.errors import NoSandbox, NotPossible
 from tenants.keys import key_format
 from tenants.keys.key_cache import cached_keys
 from tenants.limits import windows
 from tenants.limits.windows import Charge, Kind
-from tenants.models import ApiKey, Tenant, check_time_zone
+from tenants.models import ApiKey, Tenant
 from tenants.money import carry_over, ledger
 
-MAX_NAME_CHARS = MAX_LABEL_CHARS = 100  # as the columns have it
-MAX_SUBMIT_DEADLINE_SECONDS = 7 * 86400
-MAX_RETENTION_DAYS = 36_500  # a century
 MAX_ADJUSTMENT_MICRO_USD = 10**15  # thousands of them still fit the 64 bits of a counter
 
 
@@ -36,10 +31,10 @@ def create_tenant(actor: Actor, name: str, *, time_zone: str = "UTC", **facts: A
 
     Raise NotPossible for a name that is taken, or for a value that is not allowed.
     """
-    _check_name(name)
-    _check_generation_policy(facts)
-    with _unique_name(name), transaction.atomic():
-        tenant = Tenant(name=name, time_zone=_checked_time_zone(time_zone), **facts)
+    allowed_values.check_name(name)
+    allowed_values.check_generation_policy(facts)
+    with allowed_values.unique_name(name), transaction.atomic():
+        tenant = Tenant(name=name, time_zone=allowed_values.checked_time_zone(time_zone), **facts)
         tenant.save(force_insert=True)
         policy = {field: getattr(tenant, field) for field in Tenant.GENERATION_POLICY_FIELDS}
         audit.record(actor, "create tenant", tenant, name, {**tenant.limits, **policy, "time_zone": time_zone})
@@ -51,26 +46,33 @@ def change_tenant(actor: Actor, tenant: Tenant, **values: Any) -> Tenant:
 
     Running generations are not affected. Return the tenant as it is now. Raise NotPossible.
     """
-    _check_generation_policy(values)
-    with _unique_name(values.get("name", tenant.name)), transaction.atomic():
+    allowed_values.check_generation_policy(values)
+    with allowed_values.unique_name(values.get("name", tenant.name)), transaction.atomic():
         locked = locks.lock_tenant(tenant.pk)
         changes = _changed_values(locked, values)
         if "name" in changes:
-            _check_name(values["name"])
+            allowed_values.check_name(values["name"])
         if "time_zone" in changes:
-            carry_over.carry_to_time_zone(locked, _checked_time_zone(values["time_zone"]))
+            carry_over.carry_to_time_zone(locked, allowed_values.checked_time_zone(values["time_zone"]))
         save_changes(actor, "change tenant", locked, locked.name, locked, changes)
     return locked
 
 
-def suspend(actor: Actor, tenant: Tenant) -> None:
-    """Refuse the tenant's new generations; running ones finish. Raise NotPossible for a suspended tenant."""
-    _set_suspension(actor, "suspend", tenant, timezone.now())
+def suspend(actor: Actor, tenant: Tenant, *, cancel_queued: bool = False) -> int:
+    """Refuse the tenant's new generations and hold its queued ones; running ones finish.
+
+    `cancel_queued`: also cancel what is queued, of a suspended tenant too. Return how many were cancelled. Raise
+    NotPossible for a tenant that is suspended already.
+    """
+    if not (cancel_queued and Tenant.objects.filter(pk=tenant.pk, suspended_at__isnull=False).exists()):
+        _set_suspension(actor, "suspend", tenant, timezone.now())
+    return _cancel_queued(actor, tenant, None) if cancel_queued else 0
 
 
 def resume(actor: Actor, tenant: Tenant) -> None:
-    """End the tenant's suspension. Raise NotPossible for a tenant that is not suspended."""
+    """End the tenant's suspension; what is queued goes on. Raise NotPossible for a tenant that is not suspended."""
     _set_suspension(actor, "resume", tenant, None)
+    signals.suspension_ended.send(sender=Tenant, tenant=tenant)
 
 
 def create_key(
@@ -89,7 +91,7 @@ def create_key(
     """
     if test and not settings.SANDBOX_BASE_URL:
         raise NoSandbox
-    _check_label(label)
+    allowed_values.check_label(label)
     if unknown := set(scopes or []) - set(ApiKey.Scope.values):
         raise NotPossible(reason=f"There is no scope {sorted(unknown)[0]!r}.")
     facts = {"label": label, "scopes": list(ApiKey.Scope.values if scopes is None else scopes), "test": test}
@@ -106,7 +108,7 @@ def create_key(
 
 def change_key(actor: Actor, key: ApiKey, **values: Any) -> ApiKey:
     """Set the key's label or limits; None removes a limit. Return the key as it is now. Raise NotPossible."""
-    _check_label(values.get("label", ""))
+    allowed_values.check_label(values.get("label", ""))
     with transaction.atomic():
         locked = locks.lock_key(key.pk)
         save_changes(actor, "change key", locked.tenant, locked.prefix, locked, values)
@@ -131,15 +133,18 @@ def roll_key(actor: Actor, key: ApiKey, overlap: timedelta) -> tuple[key_format.
     return new, ends
 
 
-def revoke_key(actor: Actor, key: ApiKey) -> bool:
-    """Revoke the key for ever. Return False for a key that was revoked before."""
+def revoke_key(actor: Actor, key: ApiKey, *, cancel_queued: bool = False) -> int | None:
+    """Revoke the key for ever. What it has queued goes on, or with `cancel_queued` is cancelled.
+
+    Return how many were cancelled; None for a key that was revoked before, of which nothing is cancelled.
+    """
     with transaction.atomic():
         locked = locks.lock_key(key.pk)
         if locked.revoked_at:
-            return False
+            return None
         revoked = {"revoked_at": timezone.now()}
         save_changes(actor, "revoke key", locked.tenant, locked.prefix, locked, revoked)
-    return True
+    return _cancel_queued(actor, locked.tenant, locked) if cancel_queued else 0
 
 
 def adjust(actor: Actor, tenant: Tenant, amount_micro: int) -> None:
@@ -174,9 +179,16 @@ def _set_suspension(actor: Actor, action: str, tenant: Tenant, at: datetime | No
     """Set since when the tenant is suspended; None ends the suspension."""
     with transaction.atomic():
         locked = locks.lock_tenant(tenant.pk)
+        locks.hold_submits()
         if bool(locked.suspended_at) == bool(at):
             raise NotPossible(reason=f"The tenant is {'suspended already' if at else 'not suspended'}.")
         save_changes(actor, action, locked, locked.name, locked, {"suspended_at": at})
+
+
+def _cancel_queued(actor: Actor, tenant: Tenant, key: ApiKey | None) -> int:
+    """Cancel what the tenant, or its key, has queued, after the action was committed. Return how many."""
+    answers: list[tuple[Any, Any]] = signals.queue_cancelled.send(sender=Tenant, actor=actor, tenant=tenant, key=key)
+    return sum(count for _, count in answers)
 
 
 def _changed_values(row: Model, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -191,51 +203,6 @@ def _drop_from_cache(row: Model) -> None:
     """
     cached_keys.drop(row)
     transaction.on_commit(partial(cached_keys.drop, row))
-
-
-def _check_name(name: str) -> None:
-    """Raise NotPossible for a name that no tenant may have."""
-    if not 0 < len(name) <= MAX_NAME_CHARS or not name.isprintable() or name != name.strip():
-        raise NotPossible(reason=f"A tenant's name has 1 to {MAX_NAME_CHARS} printable characters.")
-
-
-def _check_generation_policy(values: Mapping[str, Any]) -> None:
-    """Raise NotPossible for a value that a field of the generation policy cannot have."""
-    if values.get("on_doubt", Tenant.OnDoubt.HOLD) not in Tenant.OnDoubt.values:
-        raise NotPossible(reason=f"on_doubt is one of {', '.join(Tenant.OnDoubt.values)}.")
-    seconds = values.get("submit_deadline")
-    if seconds is not None and not 0 < seconds <= MAX_SUBMIT_DEADLINE_SECONDS:
-        raise NotPossible(reason=f"A submit deadline has 1 to {MAX_SUBMIT_DEADLINE_SECONDS} seconds.")
-    for name in ("video_days", "input_days"):
-        days = values.get(name)
-        if days is not None and not 0 <= days <= MAX_RETENTION_DAYS:
-            raise NotPossible(reason=f"Files are stored for 1 to {MAX_RETENTION_DAYS} days; 0 means for ever.")
-
-
-@contextmanager
-def _unique_name(name: str) -> Iterator[None]:
-    """Raise NotPossible where the schema refuses a tenant's name. A query before could miss a name just chosen."""
-    try:
-        yield
-    except IntegrityError as error:
-        if not Tenant.objects.filter(name=name).exists():
-            raise
-        raise NotPossible(reason=f"There is a tenant named {name!r} already.") from error
-
-
-def _check_label(label: str) -> None:
-    """Raise NotPossible for a label that no key may have."""
-    if len(label) > MAX_LABEL_CHARS or not label.isprintable():
-        raise NotPossible(reason=f"A label has at most {MAX_LABEL_CHARS} printable characters.")
-
-
-def _checked_time_zone(name: str) -> str:
-    """Return the name of a time zone. Raise NotPossible for any other text."""
-    try:
-        check_time_zone(name)
-    except ValidationError as error:
-        raise NotPossible(reason=error.message) from error
-    return name
 
 
 def _as_json(value: Any) -> Any:

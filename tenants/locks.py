@@ -1,9 +1,25 @@
-"""Row locks of tenants and keys.
+"""Locks of tenants, keys and submits, each until the transaction ends.
 
 Counters change only under the tenant's row lock. So an admission comes wholly before or wholly after a changed limit.
 """
 
+from tenants.db.engine import engine
 from tenants.models import ApiKey, Tenant
+
+SUBMITS = "submits"
+
+
+def share_submits() -> None:
+    """Let no operator hold submits until the transaction ends, which records an attempt.
+
+    So the attempt comes wholly before or wholly after a pause or a suspension.
+    """
+    engine.lock(SUBMITS, shared=True)
+
+
+def hold_submits() -> None:
+    """Let no worker record an attempt until the transaction ends, which orders a pause or a suspension."""
+    engine.lock(SUBMITS, shared=False)
 
 
 def lock_tenant(tenant_id: int) -> Tenant:

@@ -6,6 +6,7 @@ import os
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,12 +22,16 @@ from moto.s3.models import s3_backends
 from deploy import stack, waiting
 from generations import aws, wakeups
 from generations.catalog import eta
+from generations.upstream import poll_pauses
 from generations.upstream.novita import client as novita
+from tenants.db import clock
+from tenants.db.engine import engine
 from tenants.keys.key_cache import cached_keys
 from tenants.keys.throttle import throttle
 from tenants.limits import counters
 from tests.http_client import Client
 from tests.support.aws_agent import Agent, Answer
+from tests.support.clock import remember as real_remember
 from tests.support.databases import postgres_url
 from tests.support.factories import Caller
 from tests.support.images import base64_of, image_bytes
@@ -40,6 +45,8 @@ def pytest_configure() -> None:
     """Hash passwords fast, and take any: the slow hash would take a third of a second of each test of the panel."""
     from django.conf import settings
 
+    assert real_remember is clock.remember  # tests of the clock itself use it
+    clock.remember = lambda *_: None  # tests that travel in time take the database's clock with them
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.AUTH_PASSWORD_VALIDATORS = []  # pytest-django's superuser has the password "password"
 
@@ -107,6 +114,12 @@ def pytest_runtest_teardown() -> None:
 
 
 @pytest.fixture(autouse=True)
+def _clocks_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the database's clock be this host's, also in tests that travel in time."""
+    monkeypatch.setattr(engine, "clock_difference", lambda: timedelta(0))
+
+
+@pytest.fixture(autouse=True)
 def _clear_caches() -> None:
     """Forget the callers, generations, windows and wake-ups of earlier tests, whose rows were rolled back."""
     wakeups._coalescer = wakeups.Coalescer()
@@ -115,6 +128,7 @@ def _clear_caches() -> None:
     eta._cached.clear()
     eta._fresh.clear()
     counters.forget_open_windows()
+    poll_pauses.forget()
 
 
 @pytest.fixture

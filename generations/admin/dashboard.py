@@ -18,9 +18,10 @@ from django.utils import timezone
 from generations.admin import spending
 from generations.admin.generation_page import format_span
 from generations.bucket import undeleted
-from generations.models import Delivery, Pause, StorageUse, WebhookEndpoint, Worker
+from generations.models import Delivery, StorageUse, WebhookEndpoint, Worker
 from generations.reports import backlog, hourly_statistics, worker_hosts
 from generations.reports.hourly_statistics import Counts, Hour
+from generations.upstream import circuit_breaker, poll_pauses
 from tenants import times
 from tenants.admin.charts import Chart
 
@@ -83,7 +84,7 @@ def tiles(now: datetime) -> list[Tile]:
 def upstream_tiles(now: datetime) -> list[Tile]:
     """Return a tile for each paused upstream with the upstream's message, or one tile if the live upstream is OK."""
     url = reverse("admin:generations_pause_changelist")
-    pauses = {pause.upstream: pause for pause in Pause.objects.all()}
+    pauses = circuit_breaker.find_holding()
     paused_tiles = [
         Tile(
             f"Upstream {name}",
@@ -93,6 +94,10 @@ def upstream_tiles(now: datetime) -> list[Tile]:
             url,
         )
         for name, pause in sorted(pauses.items())
+    ]
+    paused_tiles += [
+        Tile(f"Polls {pause.upstream}", "slow", pause.reason, "bad" if pause.upstream == "live" else "warn", url)
+        for pause in poll_pauses.find_active()
     ]
     return paused_tiles if "live" in pauses else [Tile("Upstream", "OK", "submits go out", "good", url), *paused_tiles]
 

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from generations import lifecycle
+from generations import deadlines
 from generations.admin.destinations import destination_of, shorten_url
 from generations.bucket import signed_urls
 from generations.bucket.errors import StorageError
@@ -69,7 +69,7 @@ def in_doubt_facts(generation: Generation) -> dict[str, str]:
     """Return what an operator needs to know to resolve a generation in doubt."""
     sent_at, now = generation.submitted_at, timezone.now()
     assert sent_at is not None
-    fails_at = sent_at + lifecycle.FAIL_IN_DOUBT_AFTER
+    fails_at = deadlines.doubt_ends_at(generation)
     return {
         "In doubt since": f"{times.readable(sent_at, 'seconds')} UTC, sent {format_span(now - sent_at)} ago",
         "Fails by itself": f"{times.readable(fails_at, 'seconds')} UTC, in {format_span(fails_at - now)}",

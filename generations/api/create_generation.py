@@ -1,8 +1,11 @@
 """The steps that both APIs share in a create: from a body to a request, and from a request to one generation."""
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
+import structlog
+from django.http import HttpResponse
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ValidationError
@@ -15,6 +18,8 @@ from generations.intake.generation_request import GenerationRequest
 from generations.intake.idempotency import IdempotencyKey
 from tenants.api.base import key_of
 from tenants.limits import ratelimit_headers
+
+log = structlog.stdlib.get_logger(__name__)
 
 MAX_IDEMPOTENCY_KEY_CHARS = 255
 IDEMPOTENCY_KEY_PARAMETER = OpenApiParameter(
@@ -77,6 +82,19 @@ def idempotency_key(request: Request, generation_request: GenerationRequest) -> 
         message = f"This must be 1 to {MAX_IDEMPOTENCY_KEY_CHARS} printable ASCII characters."
         raise ValidationError({"Idempotency-Key": [message]})
     return IdempotencyKey(key, idempotency.digest(request.path, generation_request))
+
+
+def answer_committed(
+    accepted: Accepted, answer: Callable[[], HttpResponse], plain: Callable[[], HttpResponse]
+) -> HttpResponse:
+    """Return the answer or, if anything fails in it, the plain one: the generation is committed, and its caller must
+    hear its id.
+    """
+    try:
+        return answer()
+    except Exception:
+        log.exception("it is not known what became of it", generation=str(accepted.generation.pk))
+        return plain()
 
 
 def headers(accepted: Accepted) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The native API under /v1/: creating, listing, reading and deleting generations."""
 
-import structlog
-from django.db import Error
+from functools import partial
+
 from django.http import HttpResponse
 from django.urls import get_script_prefix
 from drf_spectacular.utils import extend_schema
@@ -14,12 +14,11 @@ from generations.api.multipart import FormParser
 from generations.api.request_bodies import NativeCreate
 from generations.api.response_schemas import GenerationList, GenerationRow
 from generations.catalog import eta
+from generations.intake.create import Accepted
 from generations.intake.generation_request import GenerationRequest
 from generations.models import Generation
 from generations.ops import deletion
 from tenants.api.base import ApiView, respond
-
-log = structlog.stdlib.get_logger(__name__)
 
 
 class CreatingView(LargeBodies):
@@ -30,18 +29,28 @@ class CreatingView(LargeBodies):
     def create(self, request: Request, generation_request: GenerationRequest) -> HttpResponse:
         accepted = create_generation.accept(request, generation_request)
         del generation_request  # and with it the images
-        location = f"{get_script_prefix()}v1/generations/{accepted.generation.pk}"  # `reverse` takes long
-        headers = {**create_generation.headers(accepted), "Location": location}
+        headers = {"Location": f"{get_script_prefix()}v1/generations/{accepted.generation.pk}"}  # `reverse` takes long
+        return create_generation.answer_committed(
+            accepted,
+            partial(self._wait_and_answer, request, accepted, headers),
+            partial(_answer_at_once, accepted, headers),
+        )
+
+    def _wait_and_answer(self, request: Request, accepted: Accepted, headers: dict[str, str]) -> HttpResponse:
+        """Return the answer as the generation is after the wait that the caller prefers."""
+        headers = {**create_generation.headers(accepted), **headers}
         self.release_body(request)
-        try:
-            generation, waited = wait_until_finished(request, accepted.generation)
-        except Error:  # the generation is committed, and its caller must hear so
-            log.exception("it is not known what became of it", generation=str(accepted.generation.pk))
-            generation, waited = accepted.generation, {}
+        generation, waited = wait_until_finished(request, accepted.generation)
         if not waited:
-            headers["Retry-After"] = str(eta.retry_after(generation.first_eta, 0))
-            return respond(render.as_created(generation), status=202, headers=headers)
+            return _answer_at_once(accepted, headers)
         return render.answer(generation, status=200 if generation.finished_at else 202, headers={**headers, **waited})
+
+
+def _answer_at_once(accepted: Accepted, headers: dict[str, str]) -> HttpResponse:
+    """Return the answer that needs neither the database nor the bucket."""
+    generation = accepted.generation
+    headers = {**headers, "Retry-After": str(eta.retry_after(generation.first_eta, 0))}
+    return respond(render.as_created(generation), status=202, headers=headers)
 
 
 class Generations(CreatingView):

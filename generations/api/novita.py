@@ -33,7 +33,10 @@ class Submit(LargeBodies, NovitaView):
     )
     def post(self, request: Request) -> HttpResponse:
         accepted = create_generation.accept(request, create_generation.read_request(NovitaCreate, request.data))
-        return respond({"task_id": str(accepted.generation.pk)}, headers=create_generation.headers(accepted))
+        body = {"task_id": str(accepted.generation.pk)}
+        return create_generation.answer_committed(
+            accepted, lambda: respond(body, headers=create_generation.headers(accepted)), lambda: respond(body)
+        )
 
 
 class TaskResult(NovitaView):

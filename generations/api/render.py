@@ -25,7 +25,7 @@ def answer(generation: Generation, *, status: int = 200, headers: dict[str, str]
 
 def as_created(generation: Generation) -> dict[str, Any]:
     """Return the body of the answer to the create, which is the same whenever the create is repeated."""
-    return {**as_json(generation), "eta": generation.first_eta}
+    return _as_json(generation, generation.first_eta)
 
 
 def retry_after(generation: Generation) -> dict[str, str]:
@@ -37,7 +37,12 @@ def retry_after(generation: Generation) -> dict[str, str]:
 
 
 def as_json(generation: Generation) -> dict[str, Any]:
-    """Return the generation as the body of an answer."""
+    """Return the generation as the body of an answer. Raise CannotSign."""
+    return _as_json(generation, eta.remaining(generation))
+
+
+def _as_json(generation: Generation, estimate: int | None) -> dict[str, Any]:
+    """Return the generation, with the estimated seconds until it ends, as the body of an answer."""
     video = signed_urls.video_url(generation) if generation.has_video else None
     poster = signed_urls.poster_url(generation) if generation.has_video else None
     return {
@@ -52,7 +57,7 @@ def as_json(generation: Generation) -> dict[str, Any]:
         "finished_at": times.rfc3339(generation.finished_at),
         "deleted_at": times.rfc3339(generation.deleted_at),
         "expired_at": times.rfc3339(generation.expired_at),
-        "eta": eta.remaining(generation),
+        "eta": estimate,
         "video": _video(generation, video) if video else None,
         "poster": {"url": str(poster)} if poster else None,
         "expires_at": times.rfc3339(min(video.expires_at, poster.expires_at)) if video and poster else None,

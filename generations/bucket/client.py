@@ -16,7 +16,7 @@ from botocore.parsers import ResponseParserError
 from django.conf import settings
 
 from generations import aws
-from generations.bucket.errors import ObjectExists, StorageError
+from generations.bucket.errors import ObjectExists, ObjectMissing, StorageError
 from generations.outbound import http_dates
 
 if TYPE_CHECKING:
@@ -129,6 +129,8 @@ def translate_errors() -> Iterator[None]:
         code = error.response.get("Error", {}).get("Code", "")
         if code == "PreconditionFailed":
             raise ObjectExists(code) from error
+        if code == "NoSuchKey":
+            raise ObjectMissing(f"the bucket has no such object ({error.operation_name})", code) from error
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         is_refusal = 400 <= status < 500 and status != 429 and code not in OF_ALL_CALLS
         sentence = f"S3 answered {code or 'an error'} to {error.operation_name}"

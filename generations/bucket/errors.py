@@ -13,6 +13,10 @@ class StorageError(Exception):
         self.code, self.is_refusal = code, is_refusal
 
 
+class ObjectMissing(StorageError):
+    """The bucket answers, and has no object with this key."""
+
+
 class ObjectExists(StorageError):
     """An object with this key exists already, and no object is ever overwritten."""
 

@@ -75,7 +75,7 @@ def forget_generation(generation_id: UUID) -> None:
 
 
 def forget_tried_before(moment: datetime) -> None:
-    """Forget objects of no generation that the searches since then did not find: somebody else deleted them."""
+    """Forget objects of no generation that the searches since then did not find: another program deleted them."""
     UndeletedObject.objects.filter(generation_id=NO_GENERATION, failed_at__lt=moment).delete()
 
 

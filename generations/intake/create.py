@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from mmap import mmap
 
+import structlog
 from django.conf import settings
 from django.db import IntegrityError
 from django.utils import timezone
@@ -28,6 +29,8 @@ from tenants.errors import ChangedConcurrently, LimitReached, NoSandbox, TenantS
 from tenants.limits import admission
 from tenants.limits.windows import LimitUsage
 from tenants.models import ApiKey
+
+log = structlog.stdlib.get_logger(__name__)
 
 # A str is a URL that is read later. None means that the request has no such image.
 CheckedImage = str | Image | InputImage | None
@@ -98,10 +101,19 @@ def _create(
     began = time.monotonic()
     with tracing.start_span("create", tenant=key.tenant_id, test=key.test) as span:
         accepted = _store_and_admit(key, request, idempotency_key, audit_entry, span.traceparent)
-        span.set_attributes(generation=str(accepted.generation.pk))
-    metrics.ACCEPT.observe(time.monotonic() - began)
-    metrics.ACCEPTED.labels(metrics.mode(test=key.test)).inc()
+        _announce(accepted.generation, span, time.monotonic() - began)
     return accepted
+
+
+def _announce(generation: Generation, span: tracing.Span, seconds: float) -> None:
+    """Wake a worker, and count the create, which took so long. Log what fails: the generation is committed."""
+    try:
+        wakeups.wake_worker()
+        span.set_attributes(generation=str(generation.pk))
+        metrics.ACCEPT.observe(seconds)
+        metrics.ACCEPTED.labels(metrics.mode(test=generation.test)).inc()
+    except Exception:
+        log.exception("a create could not be announced or counted", generation=str(generation.pk))
 
 
 def _store_and_admit(
@@ -111,7 +123,7 @@ def _store_and_admit(
     audit_entry: AuditEntry | None,
     traceparent: str,
 ) -> Accepted:
-    """Check the images before anything is stored, store them, admit the generation and wake a worker."""
+    """Check the images before anything is stored, store them, and admit the generation."""
     checked = {name: _check_image(name, getattr(request, name)) for name in IMAGE_FIELDS}
     generation = _draft(key, request)
     generation.traceparent = traceparent
@@ -122,7 +134,6 @@ def _store_and_admit(
         admission.check_capacity(key, record.charges(generation))
     _store_images(generation, checked)
     limit_usage = _admit(generation, checked, [audit_entry(generation)] if audit_entry else [])
-    wakeups.wake_worker()
     return Accepted(generation, limit_usage)
 
 

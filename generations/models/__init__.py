@@ -7,4 +7,4 @@ from generations.models.label import Label
 from generations.models.timeline import Attempt, Event
 from generations.models.undeleted_object import UndeletedObject
 from generations.models.webhooks import Delivery, DeliveryAttempt, WebhookEndpoint, WebhookSecret
-from generations.models.worker import MaintenanceCursor, Pace, Pause, Slot, Worker
+from generations.models.worker import MaintenanceCursor, ManualPause, Pace, Pause, PollPause, Slot, Worker

@@ -5,7 +5,7 @@ The schema enforces the rules of the states. `lifecycle` writes the rows.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from django.db import models
@@ -114,6 +114,15 @@ class Generation(models.Model):
     resumed_at = models.DateTimeField(
         null=True,
         help_text="When the status in_doubt ended, by a task at the upstream or by another attempt.",
+    )
+    outage_since = models.DateTimeField(
+        null=True,
+        help_text="Since when submits are held, or the bucket or the upstream is away: no deadline counts this time.",
+    )
+    outage_time = models.DurationField(
+        default=timedelta(0),
+        db_default=timedelta(0),
+        help_text="The length of such times that have ended, since the status began.",
     )
     finished_at = models.DateTimeField(null=True)
     error_code = models.CharField(max_length=50, blank=True)

@@ -34,7 +34,9 @@ class Attempt(models.Model):
     started_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True)
     outcome = models.CharField(
-        max_length=20, blank=True, help_text="created, not_created, create_failed, refused or in_doubt."
+        max_length=20,
+        blank=True,
+        help_text="created, not_created, create_failed, not_sent, refused or in_doubt.",
     )
     detail = models.TextField(blank=True)
     upstream_id = models.CharField(

@@ -1,6 +1,7 @@
 """State of the workers, and reasons why work waits: slots, worker hosts, paused upstreams and the submit rate."""
 
 from django.db import models
+from django.utils import timezone
 
 from tenants import times
 
@@ -43,12 +44,58 @@ class Pause(models.Model):
     reason = models.TextField(help_text="The upstream's own message, if it sent one.")
     probes = models.PositiveIntegerField(default=0, help_text="Failed test submits since the pause began.")
     probe_at = models.DateTimeField(help_text="When the next test submit may be sent.")
+    probe_sent_at = models.DateTimeField(null=True, help_text="Since when a test submit is under way.")
+    refused_at = models.DateTimeField(null=True, help_text="When a submit last came to nothing.")
 
     class Meta:
         verbose_name, verbose_name_plural = "paused upstream", "upstream status"
 
     def __str__(self) -> str:
         return f"{self.upstream} since {times.readable(self.since)}"
+
+
+class PollPause(models.Model):
+    """An upstream that refuses polls: until then none is sent, and afterwards fewer than usual."""
+
+    upstream = models.CharField(max_length=10, primary_key=True, help_text="live or sandbox.")
+    since = models.DateTimeField()
+    reason = models.TextField(help_text="The upstream's own message, if it sent one.")
+    refusals = models.PositiveIntegerField(default=0, help_text="Each doubles the time between two polls of a task.")
+    until = models.DateTimeField(help_text="When polls may go on.")
+
+    def __str__(self) -> str:
+        return f"{self.upstream} since {times.readable(self.since)}"
+
+
+class ManualPause(models.Model):
+    """A pause of submits that an operator ordered. Generations stay queued with their holds until it is ended.
+
+    `generations/upstream/manual_pauses.py` says which generations it holds.
+    """
+
+    class Scope(models.TextChoices):
+        """The generations that a manual pause holds."""
+
+        ALL = "all"
+        ACCOUNT = "account"
+        TENANT = "tenant"
+        MODEL = "model"
+
+    scope = models.CharField(max_length=10, choices=Scope.choices)
+    target = models.CharField(
+        max_length=100,
+        blank=True,
+        help_text="The account, live or sandbox; the number of the tenant; or the name of the model.",
+    )
+    since = models.DateTimeField(default=timezone.now)
+    actor = models.CharField(max_length=150)
+    reason = models.TextField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["scope", "target"], name="a_pause_is_ordered_once")]
+
+    def __str__(self) -> str:
+        return f"{self.scope} {self.target}".strip()
 
 
 class MaintenanceCursor(models.Model):

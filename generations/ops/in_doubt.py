@@ -10,7 +10,7 @@ from functools import partial
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from generations import lifecycle, wakeups
+from generations import deadlines, lifecycle, wakeups
 from generations.models import Generation
 from generations.telemetry.failpoints import failpoint
 from generations.upstream import outcomes
@@ -28,11 +28,10 @@ NOT_SUBMITTED = "The upstream never accepted the generation, and nothing was pai
 def apply_policy(generation: Generation) -> None:
     """Apply the tenant's policy: fail the generation, submit it a second time, or hold it for an operator.
 
-    A generation that is in doubt for FAIL_IN_DOUBT_AFTER fails under every policy.
+    A generation that is in doubt for deadlines.FAIL_IN_DOUBT_AFTER fails under every policy.
     """
-    assert generation.submitted_at is not None  # only a submitted generation gets in doubt
     policy = generation.tenant.on_doubt
-    if policy == Tenant.OnDoubt.FAIL or timezone.now() >= generation.submitted_at + lifecycle.FAIL_IN_DOUBT_AFTER:
+    if policy == Tenant.OnDoubt.FAIL or timezone.now() >= deadlines.doubt_ends_at(generation):
         # Fail it only if it is still in doubt: since the claim, an operator or a late answer may have resolved it.
         lifecycle.fail(generation, "submit_unconfirmed", UNCONFIRMED, sources=[Generation.Status.IN_DOUBT])
     elif policy == Tenant.OnDoubt.RESUBMIT and generation.resumed_at is None:

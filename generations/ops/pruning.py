@@ -12,9 +12,11 @@ import structlog
 from generations.bucket.errors import StorageError
 from generations.ops import orphans, retention
 from generations.ops.prune_run import PruneResult, PruneRun
+from tenants.db.engine import engine
 
 log = structlog.stdlib.get_logger(__name__)
 
+MAX_CLOCK_DIFFERENCE_SECONDS = 60.0
 # In the order of a run. Scripts and searches of the log hold these names, so none changes.
 KINDS: dict[str, Callable[[PruneRun, PruneResult], None]] = {
     "videos": retention.delete_videos,
@@ -30,17 +32,33 @@ KINDS: dict[str, Callable[[PruneRun, PruneResult], None]] = {
 }
 
 
+class ClocksDiffer(Exception):
+    """Data cannot be judged by its age; the message is a sentence for operators."""
+
+
 def run(*, dry: bool = False, seconds: float = 0.0) -> list[PruneResult]:
     """Prune every kind and return a result for each. For `dry` and `seconds` see PruneRun.
 
-    If S3 fails for one kind, the run logs the error and continues with the others.
+    If S3 fails for one kind, the run logs the error and continues with the others. Raise ClocksDiffer.
     """
+    if not dry:
+        check_clocks()
     prune_run = PruneRun(dry=dry, seconds=seconds)
     results = [_prune(what, delete, prune_run) for what, delete in KINDS.items()]
     for result in results:
         if result.count and not dry:
             log.info("pruned", action=result.what, count=result.count, bytes=result.bytes)
     return results
+
+
+def check_clocks() -> None:
+    """Raise ClocksDiffer if the database's clock is not this host's: one of the two is wrong, and so would ages be."""
+    seconds = engine.clock_difference().total_seconds()
+    if abs(seconds) > MAX_CLOCK_DIFFERENCE_SECONDS:
+        raise ClocksDiffer(
+            f"The database's clock is {seconds:+.0f} s from this host's, so the age of data is not known. Nothing was "
+            "deleted. Set both clocks by NTP."
+        )
 
 
 def _prune(what: str, delete: Callable[[PruneRun, PruneResult], None], prune_run: PruneRun) -> PruneResult:

@@ -23,5 +23,9 @@ class FetchFailed(OutboundError):
         self.is_unsent = is_unsent
 
 
+class FetchNotServed(FetchFailed):
+    """The server answers that it does not serve this URL: HTTP 401, 403, 404 or 410."""
+
+
 class BodyUndecodable(FetchFailed):
     """The body's compression is not read here, or is not what the body's bytes are."""

@@ -14,11 +14,12 @@ import httpx
 from django.conf import settings
 
 from generations.outbound import addresses, http_dates, response_body, transport
-from generations.outbound.errors import FetchFailed, FetchTooLarge
+from generations.outbound.errors import FetchFailed, FetchNotServed, FetchTooLarge
 from generations.outbound.look_ups import Resolver
 
 MAX_REDIRECTS = 3
 REDIRECTS = (301, 302, 303, 307, 308)
+NOT_SERVED = (401, 403, 404, 410)
 MAX_HEAD_BYTES = 32 * 1024  # of an answer to a post; h11 limits one head, but not the number of 1xx answers before it
 MAX_SILENCE_SECONDS = 20.0  # without a byte
 MAX_RETRY_AFTER_SECONDS = 86400.0
@@ -93,6 +94,8 @@ def post(url: str, content: bytes, headers: Mapping[str, str], *, deadline: floa
 def _redirect_target(url: httpx.URL, response: transport.Response, admitted: Collection[str]) -> httpx.URL:
     """Return the checked URL to which the answer redirects. Raise FetchRefused, or FetchFailed if it is no redirect."""
     location = response.headers.get("Location")
+    if response.status in NOT_SERVED:
+        raise FetchNotServed(f"HTTP {response.status}")
     if response.status not in REDIRECTS or location is None:
         raise FetchFailed(f"HTTP {response.status}")
     try:

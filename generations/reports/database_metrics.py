@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from django.db.models import Q
+from django.utils import timezone
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from generations.bucket import undeleted
-from generations.models import Pause, Worker
+from generations.models import ManualPause, PollPause, Worker
 from generations.reports import backlog
+from generations.upstream import circuit_breaker
 
 WORKER_HOST_EXPIRES = timedelta(days=1)  # a host that is silent for so long was removed, and must raise no alarm
 
@@ -30,13 +32,25 @@ def collect() -> Iterator[Metric]:
     stays = undeleted.summarize().count
     yield GaugeMetricFamily("seedance_undeleted_objects", "Objects that S3 has refused or failed to delete.", stays)
     yield _collect_pauses()
+    yield _collect_poll_pauses()
+    by_hand = ManualPause.objects.count()
+    yield GaugeMetricFamily("seedance_manual_pauses", "Pauses of submits that operators ordered.", by_hand)
     yield from _collect_workers(now.at)
 
 
 def _collect_pauses() -> Metric:
-    """Return a gauge that is 1 for each upstream with an open circuit breaker, else 0."""
+    """Return a gauge that is 1 for each upstream whose open circuit breaker holds work back, else 0."""
     paused = GaugeMetricFamily("seedance_submits_paused", "1 while submits wait for the upstream.", labels=["upstream"])
-    rows = set(Pause.objects.values_list("upstream", flat=True))
+    rows = circuit_breaker.find_holding()
+    for upstream in ("live", "sandbox"):
+        paused.add_metric([upstream], float(upstream in rows))
+    return paused
+
+
+def _collect_poll_pauses() -> Metric:
+    """Return a gauge that is 1 for each upstream that refuses polls, else 0."""
+    paused = GaugeMetricFamily("seedance_polls_paused", "1 while the upstream refuses polls.", labels=["upstream"])
+    rows = set(PollPause.objects.filter(until__gt=timezone.now()).values_list("upstream", flat=True))
     for upstream in ("live", "sandbox"):
         paused.add_metric([upstream], float(upstream in rows))
     return paused

@@ -8,16 +8,19 @@ import random
 from datetime import datetime, timedelta
 
 import structlog
+from django.db.models import F
 from django.utils import timezone
 
 from generations import leases
-from generations.models import Pause
+from generations.deadlines import account_name
+from generations.models import Generation, Pause
 
 log = structlog.stdlib.get_logger(__name__)
 
 # Between two probes; the time doubles with each. Half of it is random, so that hosts do not probe in step.
 MIN_PROBE_SECONDS, MAX_PROBE_SECONDS = 4.0, 60.0
 MAX_PAUSE_SECONDS = 300.0  # as long as a Retry-After is obeyed
+PROBE_OUT_SECONDS = 15.0  # until the others look again while a probe is under way
 
 
 def seconds_until_submit(*, test: bool) -> float:
@@ -25,7 +28,7 @@ def seconds_until_submit(*, test: bool) -> float:
 
     This does not claim the probe, so that the caller can do the work before a submit first.
     """
-    pause = Pause.objects.filter(pk=_name(test)).first()
+    pause = Pause.objects.filter(pk=account_name(test=test)).first()
     return _seconds_left(pause, timezone.now()) if pause else 0.0
 
 
@@ -34,24 +37,26 @@ def claim_submit(*, test: bool) -> float:
 
     While submits are paused, one caller at a time gets the right: its submit is the probe.
     """
-    pause, now = Pause.objects.filter(pk=_name(test)).first(), timezone.now()
+    pause, now = Pause.objects.filter(pk=account_name(test=test)).first(), timezone.now()
     if pause is None:
         return 0.0
     if seconds := _seconds_left(pause, now):
         return seconds
-    claimed = Pause.objects.filter(pk=pause.pk, probe_at=pause.probe_at).update(probe_at=now + leases.PROBE_LEASE)
+    unclaimed = Pause.objects.filter(pk=pause.pk, probe_at=pause.probe_at)
+    claimed = unclaimed.update(probe_at=now + leases.PROBE_LEASE, probe_sent_at=now)
     return 0.0 if claimed else MIN_PROBE_SECONDS
 
 
 def _seconds_left(pause: Pause, now: datetime) -> float:
     """Return the seconds until the next probe, at most MAX_PAUSE_SECONDS; 0 if it is due.
 
-    The maximum protects the other hosts from one whose clock is ahead.
+    The maximum protects the other hosts from one whose clock is ahead. A probe under way may end at any moment.
     """
     seconds = (pause.probe_at - now).total_seconds()
     if seconds <= 0:
         return 0.0
-    return min(seconds, MAX_PAUSE_SECONDS) + random.uniform(0, MIN_PROBE_SECONDS)  # noqa: S311
+    maximum = PROBE_OUT_SECONDS if pause.probe_sent_at else MAX_PAUSE_SECONDS
+    return min(seconds, maximum) + random.uniform(0, MIN_PROBE_SECONDS)  # noqa: S311
 
 
 def pause(reason: str, *, test: bool, retry_after: float | None = None) -> None:
@@ -61,28 +66,43 @@ def pause(reason: str, *, test: bool, retry_after: float | None = None) -> None:
     """
     now = timezone.now()
     row, is_new = Pause.objects.get_or_create(
-        pk=_name(test), defaults={"since": now, "probe_at": now, "reason": reason}
+        pk=account_name(test=test), defaults={"since": now, "probe_at": now, "reason": reason}
     )
     seconds = max(retry_after or 0.0, _backoff_seconds(row.probes))
-    probe_at = now + timedelta(seconds=seconds)
-    Pause.objects.filter(pk=row.pk).update(reason=reason, probes=row.probes + 1, probe_at=probe_at)
+    columns = {"probe_at": now + timedelta(seconds=seconds), "probe_sent_at": None, "refused_at": now}
+    Pause.objects.filter(pk=row.pk).update(reason=reason, probes=F("probes") + 1, **columns)
     if is_new:
         log.error("submits are paused", upstream=row.pk, reason=reason)
 
 
-def resume(*, test: bool) -> None:
-    """End the pause: the upstream took a submit, or refused one for its content, so it works."""
-    deleted, _ = Pause.objects.filter(pk=_name(test)).delete()
-    if deleted:
-        log.warning("submits go out again", upstream=_name(test))
+def resume(*, test: bool) -> Pause | None:
+    """End the pause: the upstream took a submit, or refused one for its content, so it works.
+
+    Return the pause that has ended, whose generations the caller releases; None if there was none.
+    """
+    row = Pause.objects.filter(pk=account_name(test=test)).first()
+    if row is None or not Pause.objects.filter(pk=row.pk).delete()[0]:
+        return None
+    log.warning("submits go out again", upstream=account_name(test=test))
+    return row
+
+
+def find_holding() -> dict[str, Pause]:
+    """Return the pauses that hold work back, by the name of the upstream.
+
+    A pause holds work back while generations wait, or the next probe is in the future. Without either, nothing would
+    send a probe, so the pause says nothing about the upstream any more.
+    """
+    now = timezone.now()
+    return {
+        row.pk: row
+        for row in Pause.objects.order_by("pk")
+        if row.probe_at > now
+        or Generation.objects.filter(status=Generation.Status.QUEUED, test=row.pk == account_name(test=True)).exists()
+    }
 
 
 def _backoff_seconds(probes: int) -> float:
     """Return the seconds before the next probe, after so many probes."""
     maximum = min(MIN_PROBE_SECONDS * 2.0 ** min(probes, 10), MAX_PROBE_SECONDS)
     return random.uniform(maximum / 2, maximum)  # noqa: S311
-
-
-def _name(test: bool) -> str:
-    """Return the upstream's name, the primary key of its row."""
-    return "sandbox" if test else "live"

@@ -9,6 +9,10 @@ class WrongTask(UpstreamError):
     """The upstream's answer is about another task than the one asked for."""
 
 
+class NoVideo(UpstreamError):
+    """The upstream answers about this task, and has no video: it knows no such task, or names no video, or is odd."""
+
+
 class AccountError(UpstreamError):
     """The upstream refuses our account, or asks for fewer requests of it: whatever task is asked for."""
 

@@ -8,6 +8,7 @@ The record of an attempt is written in the transaction of the transition that fo
 """
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -117,6 +118,13 @@ def _log_attempt(delivery: Delivery, result: AttemptResult) -> None:
         "duration_ms": result.milliseconds,
     }
     transaction.on_commit(lambda: log.info("webhook", **fields))
+
+
+def give_back(claimed: Sequence[Delivery]) -> None:
+    """Make claimed deliveries due now for another worker, and refuse what this one still records of them."""
+    for delivery in claimed:
+        row = Delivery.objects.filter(pk=delivery.pk, fencing_token=delivery.fencing_token, status=Status.PENDING)
+        row.update(due_at=timezone.now(), fencing_token=F("fencing_token") + 1)
 
 
 def redeliver(delivery: Delivery) -> None:

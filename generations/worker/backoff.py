@@ -4,25 +4,29 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from generations import lifecycle
+from generations import deadlines, lifecycle
 from generations.models import Generation
+from generations.upstream import poll_pauses
 
 # Between two polls. A worker run reads the due rows each 0.4 s, which adds to each interval.
 MIN_POLL_SECONDS, MAX_POLL_SECONDS, STALLED_POLL_SECONDS = 2.0, 14.0, 300.0
 MAX_RETRY_SECONDS = 60.0  # between two attempts of a failed step
-GIVE_UP_AFTER = timedelta(hours=24)  # polls and copies; after the submit
 MAX_IMAGE_ATTEMPTS = 4  # over some 15 s: the generation fails if a caller's server is down for longer
-MAX_UNEXPECTED_ERRORS = 10  # of a queued generation
+MAX_MISSING_READS = 5  # of an input image that the bucket does not have, over a minute
+MIN_COPIES = 5  # before a copy is given up: one odd answer ends nothing that is paid for
+MAX_UNEXPECTED_ERRORS = 60  # of a queued generation in a row, nearly an hour: what fails all of them is soon seen
 
 
-def poll_interval(age: timedelta) -> float:
+def poll_interval(age: timedelta, *, test: bool = False) -> float:
     """Return the seconds until the next poll of a task of that age.
 
-    The interval is 2 s in the first minute, then a thirtieth of the age, at most 14 s. A stalled task has 300 s.
+    The interval is 2 s in the first minute, then a thirtieth of the age, at most 14 s. A stalled task has 300 s. While
+    the upstream asks for fewer polls of the account, the interval is a multiple of that.
     """
     if age > lifecycle.STALLED_AFTER:
         return STALLED_POLL_SECONDS
-    return min(max(age.total_seconds() / 30, MIN_POLL_SECONDS), MAX_POLL_SECONDS)
+    usual = min(max(age.total_seconds() / 30, MIN_POLL_SECONDS), MAX_POLL_SECONDS)
+    return min(usual * poll_pauses.interval_factor(test=test), STALLED_POLL_SECONDS)
 
 
 def retry_interval(generation: Generation) -> float:
@@ -30,11 +34,14 @@ def retry_interval(generation: Generation) -> float:
     return float(min(2.0 ** min(generation.consecutive_failures + 1, 10), MAX_RETRY_SECONDS))
 
 
-def retry_later(generation: Generation, error: str, detail: str = "") -> None:
-    """Reschedule the generation after a step that failed with `error`, a text of ours. `detail` is for operators."""
-    lifecycle.reschedule(generation, retry_interval(generation), error=error, detail=detail)
+def retry_later(generation: Generation, error: str, detail: str = "", *, is_outage: bool = False) -> None:
+    """Reschedule the generation after a step that failed with `error`, a text of ours. `detail` is for operators.
+
+    `is_outage`: no deadline counts the time.
+    """
+    lifecycle.reschedule(generation, retry_interval(generation), error=error, detail=detail, is_outage=is_outage)
 
 
 def task_age(generation: Generation) -> timedelta:
     """Return the time since the task was submitted, or since an operator resumed it."""
-    return timezone.now() - (generation.resumed_at or generation.submitted_at or generation.created_at)
+    return timezone.now() - deadlines.task_started_at(generation)

@@ -25,6 +25,7 @@ Status = Generation.Status
 POLL_COLUMNS = {
     *("id", "tenant_id", "test", "status", "seed", "upstream_id", "traceparent", "progress_percent"),
     *("created_at", "submitted_at", "resumed_at", "due_at", "fencing_token", "consecutive_failures"),
+    *("outage_since", "outage_time"),
 }
 # Each tenant with a queued row that is due, and when its oldest fell due. The index is read one tenant at a time, so
 # ten thousand rows of one tenant cost as much as one row.

@@ -13,9 +13,9 @@ from generations import leases, wakeups
 from generations.models import Generation, Slot
 from generations.reports import worker_hosts
 from generations.telemetry import tracing
-from generations.upstream import rate_limit
+from generations.upstream import poll_pauses, rate_limit
 from generations.webhooks import deliveries, fair_queue
-from generations.worker import claims, pool_work
+from generations.worker import claims, pool_work, stopping
 from generations.worker.poll_batch import PollBatch
 from generations.worker.pool_work import Step
 from generations.worker.thread_pool import ThreadPool, open_pool
@@ -45,7 +45,7 @@ def run() -> int:
     batch = PollBatch()
     step_threads, poll_threads = settings.SWEEP_THREADS, settings.POLL_THREADS
     delivery_threads = settings.DELIVERY_THREADS
-    # Leaving the pools waits for the work in progress, while a later run already works.
+    # The work in progress is waited for in the pools, while a later run already works.
     with (
         open_pool("step", step_threads, step_threads, pool_work.take_step) as step_pool,
         open_pool("poll", poll_threads, POLLS_PER_THREAD * poll_threads, batch.poll) as poll_pool,
@@ -63,6 +63,7 @@ def run() -> int:
                 tracing.flush()
         if not must_stop and _is_anything_live():
             wakeups.wake_worker()
+        stopping.finish(step_pool, poll_pool, delivery_pool, batch)
     batch.release([])
     batch.write()
     return count
@@ -123,6 +124,8 @@ def _start_polls(pool: ThreadPool) -> tuple[int, bool]:
         return 0, True
     limit = min(pool.free, MAX_POLLS_CLAIMED)
     generations = claims.claim_polls(limit)
+    if generations:
+        poll_pauses.refresh()
     return pool.start(generations), len(generations) == limit
 
 

@@ -5,12 +5,12 @@ from typing import Any, assert_never
 
 from django.utils import timezone
 
-from generations import lifecycle
+from generations import deadlines, lifecycle
 from generations.models import Generation
 from generations.telemetry import metrics
 from generations.telemetry.failpoints import failpoint
 from generations.upstream import outcomes
-from generations.upstream.errors import UpstreamError
+from generations.upstream.errors import NoVideo, UpstreamError
 from generations.worker import backoff, upstream_task
 from generations.worker.copy import copy_video
 
@@ -31,7 +31,8 @@ def poll(generation: Generation, reschedule: Reschedule = lifecycle.reschedule, 
     try:
         outcome = upstream_task.read(generation)
     except UpstreamError as error:
-        _poll_later(generation, lifecycle.reschedule, error=UNCLEAR, detail=str(error))
+        is_outage = not isinstance(error, NoVideo)
+        _poll_later(generation, lifecycle.reschedule, error=UNCLEAR, detail=str(error), is_outage=is_outage)
         return
     failpoint("poll_answered")
     if not isinstance(outcome, outcomes.Rendering) and (missing := generation.get_deferred_fields()):
@@ -53,9 +54,11 @@ def poll(generation: Generation, reschedule: Reschedule = lifecycle.reschedule, 
 
 
 def _poll_later(generation: Generation, reschedule: Reschedule, **columns: Any) -> None:
-    """Reschedule the generation for its next poll, or fail it after GIVE_UP_AFTER."""
-    age = backoff.task_age(generation)
-    if age > backoff.GIVE_UP_AFTER:
+    """Reschedule the generation for its next poll, or fail it if the upstream had no video for too long."""
+    if generation.outage_since or deadlines.stopped_time(generation):
+        reschedule = lifecycle.reschedule  # which ends the outage
+    elif deadlines.is_result_overdue(generation) and not columns.get("is_outage"):
         lifecycle.fail(generation, "upstream_gave_no_result", "The upstream gave no result within a day.")
-    else:
-        reschedule(generation, backoff.poll_interval(age), **columns)
+        return
+    age = backoff.task_age(generation)
+    reschedule(generation, backoff.poll_interval(age, test=generation.test), **columns)

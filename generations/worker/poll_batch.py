@@ -1,5 +1,6 @@
 """The results of polls that run in parallel, collected so that many are written by one statement."""
 
+import random
 from collections import deque
 from collections.abc import Sequence
 from datetime import timedelta
@@ -9,6 +10,8 @@ from django.utils import timezone
 
 from generations import leases, lifecycle
 from generations.models import Generation
+from generations.upstream import poll_pauses
+from generations.worker import backoff
 from generations.worker.poll import poll
 from generations.worker.pool_work import Step, guard
 
@@ -31,7 +34,17 @@ class PollBatch:
         """
         if generation.due_at and generation.due_at - timezone.now() < leases.POLL_LEASE / 2:
             return
-        guard(generation, lambda: poll(generation, self._reschedule, self._start_copy))
+        guard(generation, lambda: self._poll(generation))
+
+    def _poll(self, generation: Generation) -> None:
+        """Poll the generation, or put the poll off while the polls of its account are paused."""
+        if seconds := poll_pauses.seconds_left(test=generation.test):
+            # What waited is not polled all at once when the pause ends.
+            spread = backoff.poll_interval(backoff.task_age(generation), test=generation.test)
+            seconds += random.uniform(0, spread)  # noqa: S311
+            lifecycle.reschedule(generation, seconds, is_outage=True)
+        else:
+            poll(generation, self._reschedule, self._start_copy)
 
     def write(self) -> None:
         """Store the progress collected since the last call. What cannot be stored is polled again after its lease."""

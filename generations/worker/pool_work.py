@@ -9,6 +9,7 @@ from django.db import connections
 from generations.models import Delivery, Generation
 from generations.ops import deletion
 from generations.reports import hourly_statistics
+from generations.upstream import poll_pauses
 from generations.webhooks import deliveries, send
 from generations.webhooks.fair_queue import Candidate
 from generations.worker import steps
@@ -58,6 +59,7 @@ def tidy() -> None:
         deletion.retry_purges()
         hourly_statistics.store_past_hours()
         hourly_statistics.update_storage_use()
+        poll_pauses.refresh()
     except Exception:
         log.exception("what is over could not be removed, or counted; the next sweep tries again")
     finally:

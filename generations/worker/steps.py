@@ -27,16 +27,14 @@ def advance(generation: Generation) -> None:
 
 
 def recover(generation: Generation) -> None:
-    """Reschedule a generation after an unexpected error in its step, or fail it after too many.
+    """Reschedule a generation after an unexpected error in its step, or fail a queued one after too many.
 
-    A generation that is being submitted is left to its lease.
+    A generation that is being submitted is left to its lease. One that is paid for is tried again for ever: the error
+    is ours, and operators can end it.
     """
     match generation.status:
         case Status.QUEUED if generation.consecutive_failures + 1 >= backoff.MAX_UNEXPECTED_ERRORS:
             message = "The service could not submit the generation; its operators can see why."
             lifecycle.fail(generation, "internal_error", message, sources=[Status.QUEUED])
-        case Status.RUNNING | Status.COPYING if backoff.task_age(generation) > backoff.GIVE_UP_AFTER:
-            message = "The service could not finish the generation; its operators can see why."
-            lifecycle.fail(generation, "internal_error", message, sources=[Status.RUNNING, Status.COPYING])
         case Status.QUEUED | Status.RUNNING | Status.COPYING:
-            backoff.retry_later(generation, "an unexpected error; the log has its traceback")
+            backoff.retry_later(generation, "an unexpected error; the log has its traceback", is_outage=True)

@@ -6,28 +6,26 @@ An attempt is recorded and committed before a byte is sent. Nothing outside is c
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from functools import partial
 from threading import BoundedSemaphore
 from typing import Any, assert_never
 
 import structlog
-from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
-from django.utils import timezone
 
 from generations import errors, leases, lifecycle
 from generations.bucket import inputs
-from generations.bucket.errors import StorageError
+from generations.bucket.errors import ObjectMissing, StorageError
 from generations.catalog import video_models
 from generations.media import image_sources
 from generations.models import Attempt, Generation
 from generations.outbound.errors import FetchFailed
 from generations.telemetry import metrics, tracing
 from generations.telemetry.failpoints import failpoint
-from generations.upstream import circuit_breaker, outcomes, rate_limit
+from generations.upstream import circuit_breaker, manual_pauses, outcomes, rate_limit
 from generations.upstream.novita import client as novita
-from generations.worker import backoff
+from generations.worker import backoff, held_submits
+from tenants import locks
 from tenants.db.operations import release_connection
 
 QUEUED = [Generation.Status.QUEUED]
@@ -41,7 +39,7 @@ def submit(generation: Generation) -> None:
     """Send one attempt, unless it has to wait. The images are read first, since that may fail or take long."""
     if not load_inputs(generation):
         return
-    if defer_while_paused(generation, circuit_breaker.seconds_until_submit(test=generation.test)):
+    if held_submits.put_off(generation):
         return
     with _reserve_memory(generation) as is_reserved:
         if is_reserved:
@@ -66,7 +64,7 @@ def load_inputs(generation: Generation) -> bool:
     except FetchFailed as error:
         _retry_image(generation, error)
     except StorageError as error:
-        _retry_storage(generation, error)
+        retry_storage(generation, error)
     except lifecycle.InputDeleted:
         backoff.retry_later(generation, "an input image was deleted with another generation; it is stored again")
     else:
@@ -83,37 +81,19 @@ def _retry_image(generation: Generation, error: FetchFailed) -> None:
     lifecycle.fail(generation, unreachable.code, str(unreachable))
 
 
-def _retry_storage(generation: Generation, error: StorageError) -> None:
-    """Reschedule a generation whose image the bucket does not store or return, or fail it past its deadline.
+def retry_storage(generation: Generation, error: StorageError) -> None:
+    """Reschedule a generation whose image the bucket does not store or return.
 
-    The image may have been deleted for good, so the generation must not wait for ever.
+    An outage of the bucket ends no generation. An image that the bucket no longer has fails its generation after
+    MAX_MISSING_READS.
     """
-    if _is_past_deadline(generation):
-        message = "The service could not read the input image for too long: the bucket does not answer."
-        lifecycle.fail(generation, "storage_unavailable", message, detail=str(error), sources=QUEUED)
+    if not isinstance(error, ObjectMissing):
+        backoff.retry_later(generation, "the bucket does not answer", str(error), is_outage=True)
+    elif generation.consecutive_failures + 1 < backoff.MAX_MISSING_READS:
+        backoff.retry_later(generation, "the bucket does not have the input image", str(error))
     else:
-        backoff.retry_later(generation, "the bucket does not answer", str(error))
-
-
-def defer_while_paused(generation: Generation, seconds: float) -> bool:
-    """Reschedule the generation by `seconds`, or fail it past its deadline. Return False, and do nothing, for 0."""
-    if seconds and not fail_if_overdue(generation):
-        lifecycle.reschedule(generation, seconds)
-    return bool(seconds)
-
-
-def fail_if_overdue(generation: Generation, reason: str = "submits are paused") -> bool:
-    """Fail a queued generation whose deadline is over. Return whether the generation has failed."""
-    if not _is_past_deadline(generation):
-        return False
-    message = "The upstream could not be reached, or accepted nothing, for too long."
-    return lifecycle.fail(generation, "upstream_unavailable", message, detail=reason, sources=QUEUED)
-
-
-def _is_past_deadline(generation: Generation) -> bool:
-    """Return whether the generation has waited in the queue for the tenant's or the service's SUBMIT_DEADLINE."""
-    seconds = generation.tenant.submit_deadline or settings.SUBMIT_DEADLINE
-    return timezone.now() - (generation.resumed_at or generation.created_at) >= timedelta(seconds=seconds)
+        message = "The service could not read the input image for too long: the bucket does not have it."
+        lifecycle.fail(generation, "storage_unavailable", message, detail=str(error), sources=QUEUED)
 
 
 @contextmanager
@@ -142,16 +122,21 @@ def _send(generation: Generation) -> None:
         body = _build_body(generation)
         started = _start_attempt(generation)
     except StorageError as error:
-        _retry_storage(generation, error)
+        retry_storage(generation, error)
         return
     except rate_limit.RateLimited as limit:
         lifecycle.reschedule(generation, limit.seconds)
         return
     if started is None:
+        if not held_submits.put_off(generation):
+            lifecycle.reschedule(generation, 0)
         return
     attempt, wait = started
     failpoint("submit_recorded")
     time.sleep(wait)
+    if wait and (reason := manual_pauses.find_reason(generation)):  # ordered since the attempt was recorded
+        lifecycle.mark_not_sent(generation, attempt, reason)
+        return
     metrics.SUBMITTED.labels(metrics.mode(test=generation.test)).inc()
     with tracing.start_generation_span("submit", generation) as span, metrics.SUBMIT.time():
         outcome = novita.submit(novita.account(test=generation.test), video_models.MODELS[generation.model].path, body)
@@ -181,12 +166,16 @@ def _build_body(generation: Generation) -> dict[str, Any]:
 def _start_attempt(generation: Generation) -> tuple[Attempt, float] | None:
     """Record an attempt, and return it with the seconds until its moment at the upstream. Raise RateLimited.
 
-    Return None if submits are paused, or another worker has the row.
+    Return None if submits are held, or another worker has the row.
     """
     with transaction.atomic():
+        locks.share_submits()
+        if manual_pauses.find_reason(generation):
+            return None
         wait = 0.0 if generation.test else rate_limit.reserve()
         # The breaker comes after the rate limit: a probe that is claimed is also sent.
-        if defer_while_paused(generation, circuit_breaker.claim_submit(test=generation.test)):
+        if circuit_breaker.claim_submit(test=generation.test):
+            transaction.set_rollback(True)  # of the reserved moment
             return None
         attempt = lifecycle.start_submitting(generation)
     return (attempt, wait) if attempt else None
@@ -203,10 +192,10 @@ def _apply_outcome(generation: Generation, attempt: Attempt, outcome: outcomes.S
         outcome = outcomes.InDoubt(lifecycle.TASK_TAKEN)
     match outcome:
         case outcomes.Created() | outcomes.Refused(affects_all=False):
-            circuit_breaker.resume(test=generation.test)
+            held_submits.resume(test=generation.test)
         case outcomes.NotCreated(reason, retry_after):
             circuit_breaker.pause(reason, test=generation.test, retry_after=retry_after)
-            fail_if_overdue(generation, reason)
+            held_submits.fail_if_overdue(generation, reason)
         case outcomes.InDoubt(reason) | outcomes.CreateFailed(reason) | outcomes.Refused(reason):
             # An outage must not put one generation after the other in doubt.
             circuit_breaker.pause(reason, test=generation.test)
@@ -219,8 +208,8 @@ def _record(generation: Generation, attempt: Attempt, outcome: outcomes.SubmitOu
     match outcome:
         case outcomes.Created(upstream_id):
             lifecycle.mark_running(generation, attempt, upstream_id, backoff.MIN_POLL_SECONDS)
-        case outcomes.NotCreated(reason, retry_after):
-            seconds = max(retry_after or 0, backoff.retry_interval(generation))
+        case outcomes.NotCreated(reason):
+            seconds = backoff.retry_interval(generation)  # a Retry-After is the pause's, which may end before
             lifecycle.mark_not_created(generation, attempt, reason, seconds, answer=outcome.answer)
         case outcomes.CreateFailed(reason, answer):
             seconds = backoff.retry_interval(generation)

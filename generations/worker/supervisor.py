@@ -143,6 +143,7 @@ class Supervisor:
             if not self._is_check_due():
                 continue
             self._replace_lost_wakeup()
+            _query(wakeups.repair_schedules)
             stalled = _query(detector.observe)
             if stalled is None:
                 detector.reset()
@@ -211,6 +212,7 @@ def replace_lost_wakeup() -> bool:
 def _query(query: Any, *args: Any) -> Any:
     """Return the query's result, or None if the database fails: the supervisor must outlive the database."""
     try:
+        connection.close_if_unusable_or_obsolete()  # a connection that is opened measures the clocks again
         return query(*args)
     except Error:  # a lost connection is an InterfaceError, which is no DatabaseError
         log.exception("the database does not answer the worker's supervisor")

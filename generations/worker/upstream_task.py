@@ -4,18 +4,30 @@ import time
 
 from generations.models import Generation
 from generations.telemetry import metrics, tracing
-from generations.upstream import outcomes
+from generations.upstream import outcomes, poll_pauses
+from generations.upstream.errors import AccountError, WrongTask
 from generations.upstream.novita import client as novita
 
 
 def read(generation: Generation) -> outcomes.PollOutcome:
-    """Return the state of the generation's task. Raise UpstreamError if the upstream gives no clear answer."""
+    """Return the state of the generation's task. Raise UpstreamError if the upstream gives no clear answer.
+
+    An error of our account pauses the account's polls.
+    """
     assert generation.upstream_id is not None  # the schema's rule for a running row
     started_ns, label = time.time_ns(), "trouble"
     try:
         outcome = novita.get_task(novita.account(test=generation.test), generation.upstream_id)
         label = outcomes.LABELS[type(outcome)]
+        poll_pauses.record_answer(test=generation.test)
         return outcome
+    except AccountError as error:
+        label = "account"
+        poll_pauses.record_refusal(error, test=generation.test)
+        raise
+    except WrongTask:
+        label = "wrong_task"
+        raise
     finally:
         metrics.UPSTREAM_CALLS.labels("poll", label).inc()
         if label != "rendering":  # there are many of these, and their spans would say nothing

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from unfold import widgets
 
-from tenants import actions, amounts
+from tenants import allowed_values, amounts
 from tenants.admin.guards import UNGUARDED_FIELDS, OnceForm, StoredValuesForm, check_changes
 from tenants.models import ApiKey, Limits, Tenant
 
@@ -94,17 +94,17 @@ class TenantForm(StoredValuesForm, LimitsForm, ReasonForm, forms.ModelForm):  # 
         "How long a generation waits while the upstream accepts no submits. Empty: SUBMIT_DEADLINE.",
         label="Submit deadline (seconds)",
         minimum=1,
-        maximum=actions.MAX_SUBMIT_DEADLINE_SECONDS,
+        maximum=allowed_values.MAX_SUBMIT_DEADLINE_SECONDS,
     )
     video_days = optional_number(
         "How long videos are stored. 0: without end. Empty: VIDEO_DAYS.",
         label="Video retention (days)",
-        maximum=actions.MAX_RETENTION_DAYS,
+        maximum=allowed_values.MAX_RETENTION_DAYS,
     )
     input_days = optional_number(
         "How long input images are stored after their last use. 0: without end. Empty: INPUT_DAYS.",
         label="Input image retention (days)",
-        maximum=actions.MAX_RETENTION_DAYS,
+        maximum=allowed_values.MAX_RETENTION_DAYS,
     )
 
     class Meta:

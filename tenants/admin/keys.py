@@ -34,7 +34,7 @@ def roll_key(actor: Actor, key: ApiKey, overlap: timedelta) -> OneTimeSecret:
 
 def revoke_key(actor: Actor, key: ApiKey) -> None:
     """Revoke a key. Raise NotPossible if the key was revoked before."""
-    if not actions.revoke_key(actor, key):
+    if actions.revoke_key(actor, key) is None:
         raise NotPossible(reason="The key was revoked before.")
 
 

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connection, connections
@@ -82,6 +82,10 @@ class Engine(ABC):
         """Return the SELECT as one that locks its rows against changes until the transaction ends."""
 
     @abstractmethod
+    def lock(self, name: str, *, shared: bool) -> None:
+        """Lock the name until the caller's transaction ends: alone, or together with others that share it."""
+
+    @abstractmethod
     def table_of_rows(self, types: Sequence[str], rows: Sequence[Sequence[Any]]) -> Statement:
         """Return a query that returns these rows, for a WITH clause. There has to be at least one row.
 
@@ -111,6 +115,10 @@ class Engine(ABC):
     @abstractmethod
     def on_connect(self, connection: BaseDatabaseWrapper, **_: Any) -> None:
         """Set up a connection that was just opened; receives Django's signal `connection_created`."""
+
+    @abstractmethod
+    def clock_difference(self) -> timedelta:
+        """Measure how far the database's clock is ahead of this host's. Zero where there is no server."""
 
     @abstractmethod
     def snapshot(self) -> AbstractContextManager[None]:

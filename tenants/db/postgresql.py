@@ -2,10 +2,10 @@
 
 import json
 import select
-import time
+import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from datetime import datetime, timedelta
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from typing import Any
 
@@ -23,21 +23,12 @@ from psycopg.errors import (
 )
 from psycopg.sql import Literal
 
+from tenants.db import clock, postgresql_server
 from tenants.db.operations import Adapter, Description, Engine, Plan, Row, Statement, database_errors
 
 # A host that is cut off from the database cannot close its connections. The server would keep the locks of the host's
 # transaction until TCP gives up, after two hours on most systems, and claims would skip those rows all that time.
 MAX_IDLE_IN_TRANSACTION = timedelta(seconds=15)  # a transaction here takes milliseconds, and waits for nothing
-
-MIGRATION_LOCK = 0x5EEDA9CE  # the advisory lock of the host that migrates, by its number within the database
-MIGRATION_LOCK_INTERVAL_SECONDS = 0.5
-# The transaction is idle while the other connection migrates. A host that vanishes is detected within half a minute.
-MIGRATION_LOCK_SETTINGS = (
-    "idle_in_transaction_session_timeout = 0",
-    "tcp_keepalives_idle = 20",
-    "tcp_keepalives_interval = 5",
-    "tcp_keepalives_count = 2",
-)
 
 # The whole plan as one statement. The last line divides by zero, which rolls the statement back, unless all counters
 # had capacity, no required row is missing, and the locked holder is as expected. A counter's capacity is checked on the
@@ -96,6 +87,10 @@ class PostgreSQL(Engine):
     def with_row_locks(self, select: str) -> str:
         return f"{select} FOR NO KEY UPDATE"
 
+    def lock(self, name: str, *, shared: bool) -> None:
+        function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+        self.run(f"SELECT {function}(%s)", [zlib.crc32(name.encode())])
+
     def table_of_rows(self, types: Sequence[str], rows: Sequence[Sequence[Any]]) -> Statement:
         """Return the rows as one array for each column, so that the text is the same for any number of rows."""
         arrays = ", ".join(f"%s::{sql_type}[]" for sql_type in types)
@@ -133,12 +128,20 @@ class PostgreSQL(Engine):
         return claimed
 
     def on_connect(self, connection: BaseDatabaseWrapper, **_: Any) -> None:
-        """Let the server end a transaction that is idle for MAX_IDLE_IN_TRANSACTION.
+        """Let the server end a transaction that is idle for MAX_IDLE_IN_TRANSACTION, and read its clock.
 
         The limit is set by a statement, since some poolers refuse parameters of the connection's start.
         """
         milliseconds = MAX_IDLE_IN_TRANSACTION // timedelta(milliseconds=1)
-        connection.connection.execute(f"SET idle_in_transaction_session_timeout = {milliseconds}")
+        asked_at = datetime.now(UTC)
+        set_up = f"SELECT set_config('idle_in_transaction_session_timeout', '{milliseconds}', false), clock_timestamp()"
+        _, at = connection.connection.execute(set_up).fetchone()
+        clock.remember(asked_at, at, datetime.now(UTC))
+
+    def clock_difference(self) -> timedelta:
+        asked_at = datetime.now(UTC)
+        [[at]] = self.run("SELECT clock_timestamp()", [])
+        return clock.difference(asked_at, at, datetime.now(UTC))
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -162,46 +165,13 @@ class PostgreSQL(Engine):
         older_schema_or_cut = UndefinedTable | UndefinedColumn | IdleInTransactionSessionTimeout
         return super().is_outage(error) or isinstance(error.__cause__, older_schema_or_cut)
 
-    @contextmanager
-    def migration_lock(self, on_wait: Callable[[], None]) -> Iterator[None]:
-        """Hold an advisory lock by the open transaction of a connection of its own.
-
-        A lock of the session would be lost, or stay for ever, behind a pooler that shares connections by transaction.
-        The lock is tried for: a host that waits in a statement holds a snapshot, for whose end the other host's CREATE
-        INDEX CONCURRENTLY waits in turn.
-        """
-        by = connections[DEFAULT_DB_ALIAS].copy()
-        try:
-            while not _try_lock(by):
-                on_wait()
-                on_wait = _do_nothing
-                time.sleep(MIGRATION_LOCK_INTERVAL_SECONDS)
-            yield
-        finally:
-            by.close()
+    def migration_lock(self, on_wait: Callable[[], None]) -> AbstractContextManager[None]:
+        return postgresql_server.migration_lock(connections[DEFAULT_DB_ALIAS].copy(), on_wait)
 
     def describe(self) -> Description:
         query = "SELECT current_setting('server_version'), current_setting('max_connections')::int, now()"
         [[version, max_connections, at]] = self.run(query, [])
         return Description(f"PostgreSQL {version}, {max_connections} connections", at, max_connections)
-
-
-def _try_lock(by: BaseDatabaseWrapper) -> bool:
-    """Begin a transaction that has the lock and lasts, and return True; or end the transaction and return False."""
-    by.ensure_connection()
-    by.set_autocommit(False)
-    with by.cursor() as cursor:
-        for setting in MIGRATION_LOCK_SETTINGS:
-            cursor.execute(f"SET LOCAL {setting}")
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [MIGRATION_LOCK])
-        if cursor.fetchone() == (True,):
-            return True
-    by.rollback()
-    return False
-
-
-def _do_nothing() -> None:
-    """Do nothing."""
 
 
 def _close_if_cut(pooled: Any) -> None:

@@ -11,7 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,17 @@ from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import DateField, DateTimeField, F, Field, ForeignKey, JSONField, QuerySet, UUIDField
+from django.db.models import (
+    DateField,
+    DateTimeField,
+    DurationField,
+    F,
+    Field,
+    ForeignKey,
+    JSONField,
+    QuerySet,
+    UUIDField,
+)
 
 from tenants.db.operations import Adapter, Description, Engine, Plan, Row, Statement, database_errors
 
@@ -87,6 +97,9 @@ class SQLite(Engine):
         """Return the SELECT as it is: a writer locks the whole file."""
         return select
 
+    def lock(self, name: str, *, shared: bool) -> None:
+        """Do nothing: a transaction here begins with the lock of all writers."""
+
     def table_of_rows(self, types: Sequence[str], rows: Sequence[Sequence[Any]]) -> Statement:
         row = f"({', '.join(['%s'] * len(types))})"
         return Statement(f"VALUES {', '.join([row] * len(rows))}", [self.adapt(value) for row in rows for value in row])
@@ -102,7 +115,7 @@ class SQLite(Engine):
                 return lambda value: connection.ops.adapt_json_value(value, field.encoder)
             case DateTimeField() | UUIDField():
                 return self.adapt
-            case DateField():
+            case DateField() | DurationField():
                 return lambda value: field.get_db_prep_save(value, connection)
         return None
 
@@ -127,6 +140,9 @@ class SQLite(Engine):
 
     def on_connect(self, connection: BaseDatabaseWrapper, **_: Any) -> None:
         """Do nothing: the settings' `init_command` sets up a connection."""
+
+    def clock_difference(self) -> timedelta:
+        return timedelta(0)
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:

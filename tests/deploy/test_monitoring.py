@@ -50,7 +50,9 @@ SAMPLES = {
     "generations_stalled": "",
     "generations_uncopied": "",
     "oldest_due_seconds": "",
+    "undeleted_objects": "",
     "submits_paused": "upstream",
+    "polls_paused": "upstream",
     "worker_restarts_total": "host",
     "worker_heartbeat_age_seconds": "host",
 }

@@ -104,3 +104,11 @@ def test_the_task_of_a_wake_up_exists() -> None:
     from pydoc import locate
 
     assert callable(locate(wakeups.SWEEP))
+
+
+def test_a_schedule_that_a_host_with_a_wrong_clock_has_put_off_is_due_again() -> None:
+    Schedule.objects.filter(name="prune").update(next_run=timezone.now() + timedelta(days=40))
+    Schedule.objects.filter(name="sweep").update(next_run=timezone.now() + timedelta(minutes=1))
+    assert wakeups.repair_schedules() == 1
+    assert Schedule.objects.get(name="prune").next_run <= timezone.now()
+    assert wakeups.repair_schedules() == 0

@@ -97,7 +97,8 @@ def test_the_paths_that_deployments_hold_are_among_them() -> None:
 
 MODELS = {
     "generations": "Attempt Delivery DeliveryAttempt Event Generation HourlyStatistics InputImage Label "
-    "MaintenanceCursor Pace Pause SeedRecord Slot StorageUse WebhookEndpoint WebhookSecret Worker",
+    "MaintenanceCursor ManualPause Pace Pause PollPause SeedRecord Slot StorageUse WebhookEndpoint WebhookSecret "
+    "Worker",
     "tenants": "ApiKey AuditEntry LedgerEntry Tenant Window",
 }
 WORK = "generation seedrecord pause worker webhookendpoint delivery"
@@ -155,6 +156,11 @@ COMMANDS = {
     "second_factor": "",
     "second_factor reset": "USER",
     "tenant": "",
+    "submits": "",
+    "submits cancel": "--account --all --json --key --model --older-than --reason --tenant --yes",
+    "submits list": "--json",
+    "submits pause": "--account --all --json --model --reason --tenant",
+    "submits resume": "--account --all --json --model --reason --tenant",
     "tenant adjust": "NAME --json --reason --usd",
     "tenant bill": "NAME --csv --json --month --reason",
     "tenant create": f"NAME --json --reason --time-zone {LIMITS} {POLICY}",
@@ -162,9 +168,9 @@ COMMANDS = {
     "tenant limit": f"WHO --json --reason --time-zone {LIMITS} {POLICY}",
     "tenant list": "--json --reason",
     "tenant resume": "NAME --json --reason",
-    "tenant revoke": "PREFIX --json --reason",
+    "tenant revoke": "PREFIX --cancel-queued --json --reason",
     "tenant roll": "PREFIX --json --overlap --reason",
-    "tenant suspend": "NAME --json --reason",
+    "tenant suspend": "NAME --cancel-queued --json --reason",
     "worker": "--once",
     "write_docs": "",
 }

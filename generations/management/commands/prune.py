@@ -6,7 +6,7 @@ from argparse import ArgumentParser
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from rich import filesize
 
 from generations.bucket import undeleted
@@ -40,7 +40,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Prune every kind and print a line for each."""
         dry = options["dry_run"]
-        results, stays = pruning.run(dry=dry), undeleted.summarize()
+        try:
+            results = pruning.run(dry=dry)
+        except pruning.ClocksDiffer as error:
+            raise CommandError(str(error)) from error
+        stays = undeleted.summarize()
         if options["json"]:
             body = {"dry_run": dry, "pruned": [asdict(result) for result in results], "undeleted": stays.count}
             self.stdout.write(json.dumps(body))

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from generations.foreign_text import clean
 from generations.outbound import http_dates
-from generations.upstream.errors import AccountError, UpstreamError, WrongTask
+from generations.upstream.errors import AccountError, NoVideo, UpstreamError, WrongTask
 from generations.upstream.novita import task_ids
 from generations.upstream.novita.json_bodies import decode
 from generations.upstream.outcomes import (
@@ -55,8 +55,8 @@ ACCOUNT_REASONS = {
     "NEED_REAL_NAME_VERIFY",
     "API_NOT_FOUND",
 }
-ACCOUNT_STATUSES = (401, 402, 403)
-RATE_LIMIT = "RATE_LIMIT_EXCEEDED"
+ACCOUNT_STATUSES, RATE_LIMIT = (401, 402, 403), "RATE_LIMIT_EXCEEDED"
+POLL_ACCOUNT_STATUSES, POLL_ACCOUNT_REASONS = {*ACCOUNT_STATUSES, 429}, {*ACCOUNT_REASONS, RATE_LIMIT}
 # Steps of the upstream's own, whose names say that the task was not created.
 NOT_CREATED_REASONS = {"CREATE_TASK_FAILED", "BILLING_FAILED"}
 # A task that failed may have been created and billed: never sent again.
@@ -130,15 +130,17 @@ def _refusal(answer: Answer, reason: str, message: str) -> NotCreated | CreateFa
 def parse_task(answer: Answer, upstream_id: str) -> PollOutcome:
     """Return what the answer to a poll of the task means.
 
-    Raise UpstreamError if it cannot be understood, WrongTask if it is about another task, and AccountError if it is
-    about our account.
+    Raise UpstreamError if it cannot be understood, WrongTask if it is about another task, NoVideo if it is about this
+    one and has no result that is known here, and AccountError if it is about our account.
     """
     body = decode(answer.content)
     reason, message = _error_envelope(body.fields)
-    if answer.status in (*ACCOUNT_STATUSES, 429) or reason in {*ACCOUNT_REASONS, RATE_LIMIT}:
+    if answer.status in POLL_ACCOUNT_STATUSES or reason in POLL_ACCOUNT_REASONS:
         text = f"the poll was answered with HTTP {answer.status} {reason} {message}".strip()
         is_rate_limit = answer.status == 429 or reason == RATE_LIMIT
         raise AccountError(text, is_rate_limit=is_rate_limit, retry_after=_retry_after(answer))
+    if reason == "TASK_NOT_FOUND":
+        raise NoVideo("the upstream knows no such task")
     if answer.status != 200 or reason:
         raise UpstreamError(f"the poll was answered with HTTP {answer.status} {reason}".strip())
     task = body.fields.get("task")
@@ -157,7 +159,7 @@ def parse_task(answer: Answer, upstream_id: str) -> PollOutcome:
         case "TASK_STATUS_QUEUED" | "TASK_STATUS_PROCESSING":
             return Rendering(_parse_progress(task.get("progress_percent")))
         case status:
-            raise UpstreamError(f"the task has an unknown status: {clean(status, 50)!r}")
+            raise NoVideo(f"the task has an unknown status: {clean(status, 50)!r}")
 
 
 def check_unknown_task(answer: Answer) -> None:
@@ -175,18 +177,16 @@ def _check_task_id(task_id: Any, upstream_id: str) -> None:
 
 
 def _rendered(fields: dict[str, Any]) -> Rendered:
-    """Return the outcome of a task that has succeeded. Raise UpstreamError if its answer does not name one video."""
+    """Return the outcome of a task that has succeeded. Raise NoVideo if its answer does not name one video."""
     videos = fields.get("videos")
-    if not isinstance(videos, list) or not videos:
-        raise UpstreamError("the task succeeded, but its answer names no video")
-    if len(videos) > 1:
-        raise UpstreamError(f"the task succeeded, but its answer names {len(videos)} videos")
+    if not isinstance(videos, list) or len(videos) != 1:
+        raise NoVideo("the task succeeded, but its answer does not name one video")
     video = videos[0] if isinstance(videos[0], dict) else {}
     url, kind = video.get("video_url"), video.get("video_type") or "mp4"
     if not isinstance(url, str) or not _is_http_url(url):
-        raise UpstreamError("the task succeeded, but its answer names no video by an http(s) URL")
+        raise NoVideo("the task succeeded, but its answer names no video by an http(s) URL")
     if str(kind).lower().removeprefix("video/") != "mp4":
-        raise UpstreamError(f"the task succeeded, but its video has the type {clean(kind, 50)!r}")
+        raise NoVideo(f"the task succeeded, but its video has the type {clean(kind, 50)!r}")
     extra = fields.get("extra") or {}
     if not isinstance(extra, dict):
         return Rendered(url, None, "the answer's `extra` is no object")
@@ -230,8 +230,8 @@ def _parse_progress(value: Any) -> int | None:
 
 def _error_envelope(fields: dict[str, Any]) -> tuple[str, str]:
     """Return reason and message of Novita's error envelope. Both are empty if the body is no such envelope."""
-    reason = fields.get("reason")
-    return (clean(reason) if isinstance(reason, str) else ""), clean(fields.get("message") or "")
+    reason, message = fields.get("reason"), fields.get("message")
+    return (clean(reason) if reason and isinstance(reason, str) else ""), (clean(message) if message else "")
 
 
 def _retry_after(answer: Answer) -> float | None:

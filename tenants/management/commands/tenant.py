@@ -54,9 +54,11 @@ class Command(BaseCommand):
         roll.add_argument(
             "--overlap", type=parsers.parse_duration, default=OVERLAP, metavar="TIME", help="default: 24h"
         )
-        self._add("revoke", "revoke a key for ever", "prefix")
-        self._add("suspend", "refuse a tenant's new generations; running ones finish", "name")
-        self._add("resume", "end a tenant's suspension", "name")
+        revoke = self._add("revoke", "revoke a key for ever; what it has queued goes on", "prefix")
+        suspend = self._add("suspend", "refuse a tenant's new generations and hold its queued ones", "name")
+        for subparser in (revoke, suspend):
+            subparser.add_argument("--cancel-queued", action="store_true", help="cancel what is queued")
+        self._add("resume", "end a tenant's suspension; what is queued goes on", "name")
         adjust = self._add("adjust", "put an amount on this month's bill; a negative one is a credit", "name")
         adjust.add_argument("--usd", type=parsers.parse_signed_usd, required=True, metavar="USD")
         bill = self._add("bill", "print a month's bill and write it to a CSV file", "name")
@@ -128,13 +130,17 @@ class Command(BaseCommand):
     def revoke(self, options: dict[str, Any]) -> Output:
         """Revoke a key."""
         key = _find_key(options["prefix"])
-        actions.revoke_key(self._actor, key)
-        return {"tenant": key.tenant.name, "revoked": key.prefix}, [f"{key.prefix} is revoked."]
+        count = actions.revoke_key(self._actor, key, cancel_queued=options["cancel_queued"])
+        row, lines = _cancelled(options, count)
+        return {"tenant": key.tenant.name, "revoked": key.prefix, **row}, [f"{key.prefix} is revoked.", *lines]
 
     def suspend(self, options: dict[str, Any]) -> Output:
         """Suspend a tenant."""
-        actions.suspend(self._actor, tenant := _find_tenant(options["name"]))
-        return {"tenant": tenant.name, "suspended": True}, [f"{tenant.name} is suspended; running generations finish."]
+        tenant = _find_tenant(options["name"])
+        count = actions.suspend(self._actor, tenant, cancel_queued=options["cancel_queued"])
+        row, lines = _cancelled(options, count)
+        sentence = f"{tenant.name} is suspended; running generations finish, and queued ones are held."
+        return {"tenant": tenant.name, "suspended": True, **row}, [sentence, *lines]
 
     def resume(self, options: dict[str, Any]) -> Output:
         """End a tenant's suspension."""
@@ -186,6 +192,13 @@ def _find_key(text: str) -> ApiKey:
     if key is None:
         raise CommandError("There is no key with that prefix; `tenant list` shows all keys.")
     return key
+
+
+def _cancelled(options: dict[str, Any], count: int | None) -> Output:
+    """Return how many queued generations were cancelled; nothing without the option --cancel-queued."""
+    if not options["cancel_queued"]:
+        return {}, []
+    return {"cancelled": count or 0}, [f"{count or 0} queued generations were cancelled, and their holds released."]
 
 
 def _file_name(name: str) -> str:

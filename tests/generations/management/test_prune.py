@@ -2,13 +2,17 @@
 
 import json
 import re
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
+from generations import tasks
 from generations.bucket import objects
+from generations.ops import pruning
+from tenants.db.engine import engine
 from tests.support.factories import Caller
 from tests.support.pruning import make_finished
 from tests.support.stores import Store
@@ -48,3 +52,23 @@ def test_prune_ends_with_1_and_says_what_s3_did_not_delete(alice: Caller, settin
     printed = json.loads(out.getvalue())
     assert (printed["undeleted"], sum(kind["failed"] for kind in printed["pruned"])) == (1, 0)
     assert goes.video_key not in store.objects
+
+
+@pytest.mark.usefixtures("bucket")
+@pytest.mark.parametrize("ahead", [timedelta(days=40), timedelta(minutes=-2)])
+def test_nothing_is_deleted_while_the_clocks_differ(
+    alice: Caller, settings: Any, monkeypatch: Any, ahead: timedelta
+) -> None:
+    """One of the two clocks is wrong: a host whose clock is 40 days ahead would delete the videos of today."""
+    settings.VIDEO_DAYS = 30
+    row = make_finished(alice, 40)
+    monkeypatch.setattr(engine, "clock_difference", lambda: ahead)
+    with pytest.raises(CommandError, match="Nothing was deleted"):
+        call_command("prune")
+    with pytest.raises(pruning.ClocksDiffer):
+        tasks.prune()
+    assert objects.exists(row.video_key)
+    call_command("prune", "--dry-run", stdout=StringIO())  # deletes nothing
+    monkeypatch.setattr(engine, "clock_difference", lambda: timedelta(seconds=5))
+    call_command("prune", stdout=StringIO())
+    assert not objects.exists(row.video_key)

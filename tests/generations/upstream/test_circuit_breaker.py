@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from generations.models import Attempt, Generation, Pause
 from generations.upstream import circuit_breaker
-from generations.worker import steps
+from generations.worker import held_submits, steps
 from tenants.models import LedgerEntry
 from tests.support.factories import Caller, make_generation, make_image
 from tests.support.upstream import Upstream, as_json, refusal
@@ -97,17 +97,83 @@ def test_an_outage_leaves_one_generation_in_doubt_and_not_one_after_the_other(
     assert statuses == ["in_doubt", "queued", "queued", "queued", "queued"]
 
 
-def test_past_the_deadline_a_generation_fails_with_a_code_and_is_released(
+def test_a_pause_that_is_longer_than_the_deadline_fails_nothing_and_the_next_429_neither(
     queued: list[Generation], upstream: Upstream, settings: Any
 ) -> None:
     upstream.on_submit = refusal(403, "NOT_ENOUGH_BALANCE")
     settings.SUBMIT_DEADLINE = 600
     start = timezone.now()
-    for minute in range(14):
-        with time_machine.travel(start + timedelta(minutes=minute), tick=False):
+    with time_machine.travel(start, tick=False) as clock:
+        for _ in range(14):
             take_due_steps()
-    assert set(Generation.objects.values_list("status", "error_code")) == {("failed", "upstream_unavailable")}
-    assert LedgerEntry.objects.filter(kind="release", reason="upstream_unavailable").count() == 5
+            clock.shift(60)
+        upstream.on_submit = lambda handler: as_json({"task_id": f"upstream-{len(upstream.submits)}"})
+        take_due_steps()
+        clock.shift(6)
+        upstream.on_submit = refusal(429, "RATE_LIMIT_EXCEEDED", **{"Retry-After": "6"})
+        make_generation(Caller(queued[0].tenant))
+        take_due_steps()
+        upstream.on_submit = lambda handler: as_json({"task_id": f"upstream-{len(upstream.submits)}"})
+        for _ in range(10):
+            clock.shift(6)
+            take_due_steps()
+    assert set(Generation.objects.values_list("status", flat=True)) == {"running"}
+
+
+def test_a_generation_that_is_refused_while_others_are_taken_fails_by_its_deadline(
+    queued: list[Generation], upstream: Upstream, settings: Any
+) -> None:
+    settings.SUBMIT_DEADLINE = 600
+    refused = queued[0].seed = 4321
+    Generation.objects.filter(pk=queued[0].pk).update(seed=refused)
+
+    def answer(handler: Any) -> Any:
+        if upstream.submits[-1]["seed"] == refused:
+            return refusal(429, "RATE_LIMIT_EXCEEDED")
+        return as_json({"task_id": f"upstream-{len(upstream.submits)}"})
+
+    upstream.on_submit = answer
+    with time_machine.travel(timezone.now(), tick=False) as clock:
+        for _ in range(25):
+            take_due_steps()
+            held_submits.resume(test=False)  # as the submit of another host does
+            clock.shift(30)
+    g = Generation.objects.get(pk=queued[0].pk)
+    assert (g.status, g.error_code) == ("failed", "upstream_unavailable")
+    assert LedgerEntry.objects.filter(kind="release", reason="upstream_unavailable").count() == 1
+    assert Generation.objects.filter(status="running").count() == 4
+
+
+def test_what_waited_is_due_once_submits_go_on(queued: list[Generation], upstream: Upstream) -> None:
+    upstream.on_submit = refusal(429, "RATE_LIMIT_EXCEEDED", **{"Retry-After": "300"})
+    with time_machine.travel(timezone.now(), tick=False) as clock:
+        take_due_steps()
+        assert len(upstream.submits) == 1
+        upstream.on_submit = lambda handler: as_json({"task_id": f"upstream-{len(upstream.submits)}"})
+        clock.shift(10)
+        Pause.objects.update(probe_at=timezone.now())
+        Generation.objects.filter(pk=queued[0].pk).update(due_at=timezone.now())
+        take_due_steps()  # the probe
+        take_due_steps()
+    assert set(Generation.objects.values_list("status", flat=True)) == {"running"}
+
+
+def test_while_a_probe_is_under_way_the_others_look_again_soon(db: None) -> None:
+    circuit_breaker.pause("why", test=False)
+    with time_machine.travel(timezone.now() + timedelta(minutes=5), tick=False):
+        assert circuit_breaker.claim_submit(test=False) == 0
+        assert 0 < circuit_breaker.claim_submit(test=False) <= 20
+
+
+def test_a_pause_that_holds_nothing_back_any_more_is_not_shown(queued: list[Generation], upstream: Upstream) -> None:
+    upstream.on_submit = lambda handler: None
+    Generation.objects.exclude(pk=queued[0].pk).delete()
+    take_due_steps()
+    assert set(circuit_breaker.find_holding()) == {"live"}  # the next probe is in the future
+    with time_machine.travel(timezone.now() + timedelta(minutes=5), tick=False):
+        assert circuit_breaker.find_holding() == {}
+        make_generation(Caller(queued[0].tenant))
+        assert set(circuit_breaker.find_holding()) == {"live"}
 
 
 def test_a_generation_that_waited_for_a_dead_worker_is_still_submitted(

@@ -4,7 +4,7 @@ import pytest
 
 from generations import lifecycle
 from generations.models import Generation
-from generations.worker import steps
+from generations.worker import backoff, steps
 from tests.support.worker import claim, ledger_kinds
 
 pytestmark = pytest.mark.one_database
@@ -22,7 +22,7 @@ def test_an_unexpected_error_is_tried_again(queued: Generation, failures: int) -
 
 
 def test_an_unexpected_error_is_not_tried_for_ever(queued: Generation) -> None:
-    Generation.objects.filter(pk=queued.pk).update(consecutive_failures=9)
+    Generation.objects.filter(pk=queued.pk).update(consecutive_failures=backoff.MAX_UNEXPECTED_ERRORS - 1)
     claimed = claim(queued)
     steps.recover(claimed)
     g = Generation.objects.get(pk=queued.pk)

@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("generations", "0015_what_the_upstream_said"),
+        ("generations", "0017_poll_pauses"),
     ]
 
     operations = [
