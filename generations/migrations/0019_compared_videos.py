@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
     """Videos are compared with their request. Rows of before stay without a comparison."""
 
     atomic = False
-    dependencies = [("generations", "0017_poll_pauses")]
+    dependencies = [("generations", "0018_undeleted_objects")]
 
     operations = [
         migrations.AddField(
