@@ -51,7 +51,7 @@ class Agent:
     def draw(self) -> str:
         """Draw a fault; "" for none."""
         with self._lock:
-            kind = "" if self.calm or self._dice.random() > 0.3 else self._dice.choice(["error", "late", "old session"])
+            kind = "" if self.calm or self._dice.random() > 0.2 else self._dice.choice(["error", "late", "old session"])
             if kind:
                 self.faults[kind] += 1
             return kind
@@ -86,7 +86,7 @@ def _agents_handler(agent: Agent) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             kind = agent.draw()
             if kind == "late":
-                time.sleep(1.5)
+                time.sleep(1)
             body = json.dumps(agent.session(old=kind == "old session")).encode()
             self.send_response(500 if kind == "error" else 200)
             self.end_headers()

@@ -1,4 +1,4 @@
-"""Two hosts of one name whose processes have equal ids, as containers can: they share the work, and pay once for each."""
+"""Two hosts of one name with equal process ids, as containers can have: they share the work, and pay once for each."""
 
 import itertools
 import threading
