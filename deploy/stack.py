@@ -203,7 +203,7 @@ def seaweedfs(folder: Path, logs: Path, ports: list[int], access_key: str, secre
     command += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false", "-admin.ui=false"]
     command += ["-master.telemetry=false"]  # SeaweedFS sends no statistics to its makers
     # It may hang after a SIGTERM, so it is killed if this program is.
-    return Process("s3", command, os.environ, logs, orphan_signal=signal.SIGKILL)
+    return Process("s3", command, os.environ, logs, MAX_STOP_SECONDS, signal.SIGKILL)
 
 
 def sandbox(folder: Path, logs: Path, port: int, seconds: float, env: Mapping[str, str]) -> Process:

@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from generations.bucket import client, objects
 from generations.bucket.errors import StorageError
+from tests.support.patience import PATIENCE
 
 
 def test_the_bucket_is_created_once(bucket: Any, settings: Any) -> None:
@@ -34,7 +35,7 @@ def test_threads_that_arrive_at_once_create_one_client(monkeypatch: pytest.Monke
         lock = threading.Lock()
 
         def __enter__(self) -> None:
-            all_arrived.wait(5)
+            all_arrived.wait(PATIENCE)
             self.lock.acquire()
 
         def __exit__(self, *error: object) -> None:
@@ -51,5 +52,5 @@ def test_threads_that_arrive_at_once_create_one_client(monkeypatch: pytest.Monke
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(5)
+        thread.join(PATIENCE)
     assert created == [True]
