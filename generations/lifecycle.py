@@ -142,13 +142,16 @@ def _build_labels(generation: Generation) -> list[Label]:
 
 
 def attach_image(generation: Generation, field: str, image: InputImage) -> bool:
-    """Set `image` or `last_image` after the image behind its URL was read and stored. Raise InputDeleted."""
+    """Set `image` or `last_image` after the image behind its URL was read and stored, and renew the lease.
+
+    Raise InputDeleted.
+    """
     setattr(generation, field, image)
     with transaction.atomic():
         (sql, values), count = required_inputs(image.pk)
         if len(engine.run(engine.with_row_locks(sql), values)) != count:
             raise InputDeleted
-        return _update_if_claimed(generation, **{field: image})
+        return _update_if_claimed(generation, due_at=timezone.now() + leases.CLAIM_LEASE, **{field: image})
 
 
 def reschedule(
@@ -263,7 +266,7 @@ def give_back(generations: Sequence[Generation]) -> None:
 
 
 def renew_lease(generation: Generation) -> bool:
-    """Extend the lease of a copy. Return False if another worker has claimed the generation."""
+    """Extend the lease of a copy, or of a submit in preparation. Return False if another worker has the generation."""
     return _update_if_claimed(generation, due_at=timezone.now() + leases.COPY_LEASE)
 
 

@@ -15,6 +15,7 @@ from generations.admin.destinations import destination_of, shorten_url
 from generations.bucket import signed_urls
 from generations.bucket.errors import StorageError
 from generations.models import Attempt, Delivery, Event, Generation, InputImage
+from generations.ops import in_doubt
 from tenants import amounts, times
 from tenants.models import LedgerEntry
 
@@ -69,11 +70,13 @@ def in_doubt_facts(generation: Generation) -> dict[str, str]:
     """Return what an operator needs to know to resolve a generation in doubt."""
     sent_at, now = generation.submitted_at, timezone.now()
     assert sent_at is not None
+    named = in_doubt.find_named_task(generation)
     fails_at = deadlines.doubt_ends_at(generation)
     return {
         "In doubt since": f"{times.readable(sent_at, 'seconds')} UTC, sent {format_span(now - sent_at)} ago",
         "Fails by itself": f"{times.readable(fails_at, 'seconds')} UTC, in {format_span(fails_at - now)}",
         "USD at risk": amounts.format_usd(generation.price_micro),
+        **({"Task in the answer": named} if named else {}),
     }
 
 

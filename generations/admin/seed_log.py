@@ -16,8 +16,9 @@ from unfold.decorators import action, display
 from generations.admin import filters
 from generations.admin.generations import GenerationListAdmin
 from generations.models import SeedRecord
-from tenants import csv_export
+from tenants import audit, csv_export
 from tenants.admin.filters import ChoicesFilter
+from tenants.audit import Actor
 
 COLUMNS = (
     *("seed", "seed_source", "upstream_seed", "id", "tenant__name", "external_id", "created_at", "status", "model"),
@@ -81,7 +82,9 @@ class SeedLogAdmin(GenerationListAdmin):
     def export(self, request: HttpRequest) -> HttpResponseBase:
         """Export the rows of the list under the same search and filters, newest first, MAX_EXPORTED_ROWS at most."""
         rows = self.get_changelist_instance(request).get_queryset(request)
+        actor = Actor(name=request.user.get_username())
         try:
+            audit.record(actor, "export seed log", None, "seeds.csv", {"filters": request.GET.urlencode()})
             return csv_export.respond("seeds.csv", COLUMNS, _newest_first(rows))
         except (OperationalError, InterfaceError):
             log.exception("an export broke off")

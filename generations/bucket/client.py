@@ -17,6 +17,7 @@ from django.conf import settings
 
 from generations import aws
 from generations.bucket.errors import ObjectExists, ObjectMissing, StorageError
+from generations.foreign_text import clean
 from generations.outbound import http_dates
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 # Two attempts stay below a worker step's lease of 90 s: a stalled call must not act after another worker has the row.
 CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, MAX_ATTEMPTS = 5.0, 25.0, 2
 MAX_POOL_CONNECTIONS = 64
+MAX_CODE_CHARS = 100  # of an error's code, which the store or something in front of it chose
 
 Addressing = Literal["path", "virtual"]
 # Stores that are known to take the bucket in the host alone: Alibaba's OSS, Tencent's COS, and TOS.
@@ -119,7 +121,7 @@ def translate_errors() -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
+        code = clean(error.response.get("Error", {}).get("Code", ""), MAX_CODE_CHARS)
         if code == "PreconditionFailed":
             raise ObjectExists(code) from error
         if code == "NoSuchKey":

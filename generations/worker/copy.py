@@ -6,7 +6,7 @@ from generations import deadlines, lifecycle
 from generations.bucket.errors import StorageError
 from generations.media.mp4 import BadVideo
 from generations.models import Generation
-from generations.outbound.errors import FetchNotServed, FetchRefused, OutboundError
+from generations.outbound.errors import FetchNotServed, FetchRefused, FetchTooLarge, OutboundError
 from generations.telemetry import metrics, tracing
 from generations.upstream import outcomes, poll_pauses
 from generations.upstream.errors import NoVideo, UpstreamError
@@ -44,9 +44,12 @@ def copy_video(generation: Generation, video_url: str) -> None:
         with tracing.start_generation_span("copy", generation) as span:
             video = video_transfer.run(generation, video_url)
             span.set_attributes(bytes=video.size)
-    except (BadVideo, FetchRefused, FetchNotServed) as error:
+    except (BadVideo, FetchRefused, FetchNotServed, FetchTooLarge) as error:
         _count_refusal(generation, f"{type(error).__name__}: {error}")
-    except (StorageError, OutboundError) as error:
+    except OutboundError as error:
+        reason, wait = f"{type(error).__name__}: {error}", error.retry_after or 0.0
+        backoff.retry_later(generation, NOT_STORED, reason, is_outage=True, at_least=wait)
+    except StorageError as error:
         backoff.retry_later(generation, NOT_STORED, f"{type(error).__name__}: {error}", is_outage=True)
     except video_transfer.LeaseLost:
         return

@@ -124,8 +124,10 @@ ADVICE: dict[str, Advice] = {
     ),
     "image_unreachable": Advice(
         "Check that the URL answers from outside with the image. Then send a new create, or send the image itself.",
-        means="The image behind a URL could not be read in four tries over about 15 seconds.",
-        facts={"reason": "the host does not answer"},
+        means="The image behind a URL could not be read: its server answered that it does not serve it, or failed in "
+        "four tries over about 15 seconds. A server that answers with `Retry-After` is asked again then, for up to an "
+        "hour.",
+        facts={"reason": "the server answered with HTTP 404"},
         apis=NONE,
         message="{}",
     ),
@@ -137,8 +139,9 @@ ADVICE: dict[str, Advice] = {
         "`field` (such as `metadata.order`), a `detail` to read and a `code` of its own.",
     ),
     "parse_error": Advice(
-        "Send one complete JSON object or form, with its correct Content-Length.",
-        means="The body cannot be read: it is not a JSON object, has a name twice, or ended too early.",
+        "Send one complete JSON object or form, with its correct Content-Length. In a form each part has a name.",
+        means="The body cannot be read: it is not a JSON object, has a name twice, ended too early, or is a form with "
+        "something outside of its named parts. Nothing of it was used.",
     ),
     "unsupported_media_type": Advice(
         "Send `Content-Type: application/json`, in UTF-8 and without a Content-Encoding. `/v1/generations` "

@@ -24,6 +24,9 @@ from django.views.decorators.cache import never_cache
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold import widgets
 
+from tenants import audit
+from tenants.audit import Actor
+
 log = structlog.stdlib.get_logger(__name__)
 
 PANEL_PATH = "/admin/"
@@ -105,7 +108,9 @@ def _enter(request: HttpRequest, device: TOTPDevice) -> HttpResponse:
     if not device.confirmed:
         device.confirmed = True
         device.save(update_fields=["confirmed"])
-        log.warning("a second factor was set up", user=device.user.get_username())
+        name = device.user.get_username()
+        audit.record(Actor(name=name), "set up second factor", None, name, {})
+        log.warning("a second factor was set up", user=name)
     django_otp.login(request, device)
     return HttpResponseRedirect(_next_path(request))
 

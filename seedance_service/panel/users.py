@@ -3,13 +3,22 @@
 from importlib import import_module
 from typing import Any
 
+from django import forms
 from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import HttpRequest
+from django.utils.crypto import salted_hmac
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from seedance_service.panel.staff_audit import MAX_REASON_CHARS
+from tenants.admin.forms import TextLineField
+from tenants.admin.guards import HiddenField, Stale, StoredValuesForm
+from tenants.admin.mixins import AuditHistoryMixin
 
 # A queue's payload is a pickle, which the page would unpickle. The others hold secrets, or what the log has.
 HIDDEN_APPS = ("django_q", "axes", "otp_totp")
@@ -22,11 +31,77 @@ for label in HIDDEN_APPS:
 admin.site.unregister([User, Group])
 
 
+class StaffForm(StoredValuesForm):
+    """The form of a user or a role, which overwrites nothing that others saved."""
+
+    reason = TextLineField(required=False, max_length=MAX_REASON_CHARS, help_text="Recorded in the audit log.")
+
+    def clean(self) -> Any:
+        """Refuse the form of a stored row if others saved other values."""
+        cleaned = super().clean()
+        if self.instance.pk:  # type: ignore[attr-defined]  # of the ModelForm that this class is mixed into
+            self.check_loaded()
+        return cleaned
+
+
+class UserForm(StaffForm, UserChangeForm):
+    """Change a user."""
+
+
+class RoleForm(StaffForm, forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    """Create or change a role."""
+
+
+class PasswordForm(AdminPasswordChangeForm):
+    """Set a user's password, unless another was set after the form was opened."""
+
+    loaded = HiddenField()
+
+    def __init__(self, user: User, *args: Any, **options: Any) -> None:
+        super().__init__(user, *args, **options)
+        self.fields["loaded"].initial = salted_hmac("panel.users", user.password).hexdigest()
+
+    def clean_loaded(self) -> str:
+        """Refuse the form if another password is stored by now."""
+        if self.cleaned_data["loaded"] != self.fields["loaded"].initial:
+            self.add_error(None, "Another password was set after you opened this page. Open it again.")
+        return ""
+
+
+class GuardedMixin(AuditHistoryMixin):
+    """The pages of users and roles: a form is checked again under the row's lock, and the audit log is the history."""
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **options: Any) -> Any:
+        """Serve the form. If others save just now, check it against what they saved."""
+        try:
+            return super().changeform_view(request, *args, **options)  # type: ignore[misc]  # Django's
+        except Stale:
+            return super().changeform_view(request, *args, **options)  # type: ignore[misc]
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Save the row, unless it has changed since the form was checked."""
+        if change:
+            form.raise_if_stale(type(form)(instance=type(obj)._default_manager.select_for_update().get(pk=obj.pk)))
+        super().save_model(request, obj, form, change)  # type: ignore[misc]
+
+    def audit_filter(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
+        """Filter the audit log by the name of the user or role, which not every reader of the log may look up."""
+        if not self.has_view_permission(request):  # type: ignore[attr-defined]
+            raise PermissionDenied
+        return {"target__exact": str(self.get_row(request, object_id)), "tenant__isnull": "True"}
+
+
 @admin.register(User)
-class StaffUserAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+class StaffUserAdmin(GuardedMixin, UserAdmin, ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
     """List and change users: an owner assigns roles, and only a superuser changes a superuser."""
 
-    form, add_form, change_password_form = UserChangeForm, UserCreationForm, AdminPasswordChangeForm
+    form, add_form, change_password_form = UserForm, UserCreationForm, PasswordForm
+    change_user_password_template = "panel/change_password.html"  # noqa: S105  # no password
+    fieldsets = (
+        *(fieldset for fieldset in UserAdmin.fieldsets or () if fieldset[0] != "Important dates"),
+        ("Important dates", {"fields": ("last_login", "date_joined")}),
+        ("Reason", {"fields": ("reason", "loaded")}),
+    )
     list_display = ("username", "roles", "is_active", "is_staff", "is_superuser", "last_login")
     list_filter = ("is_active", "groups")
 
@@ -50,12 +125,22 @@ class StaffUserAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg]  # not ge
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Return the fields that grant more than a role does: only a superuser edits them."""
-        return () if _is_superuser(request) else ("is_superuser", "user_permissions")
+        times = ("last_login", "date_joined")
+        return times if _is_superuser(request) else (*times, "is_superuser", "user_permissions")
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> Any:
+        """Serve the form of a password. The user is locked, so that of two forms sent at once one is refused."""
+        with transaction.atomic():
+            User.objects.select_for_update().filter(pk=int(id) if id.isdecimal() and len(id) < 10 else 0).first()
+            return super().user_change_password(request, id, form_url)
 
 
 @admin.register(Group)
-class RoleAdmin(GroupAdmin, ModelAdmin):
+class RoleAdmin(GuardedMixin, GroupAdmin, ModelAdmin):
     """List roles. A migration defines what a role may do, so only a superuser changes a role."""
+
+    form = RoleForm
+    fields = ("name", "permissions", "reason", "loaded")
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return whether the user is a superuser with the permission."""

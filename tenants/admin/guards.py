@@ -79,13 +79,13 @@ class StoredValuesForm(forms.Form):
         """Refuse the form if other values are stored by now than those that it was opened with.
 
         The form then keeps what the user has entered, and shows the stored values in the fields that the user has not
-        touched.
+        touched. A field that both have set to the same value is no difference.
         """
         stored, loaded = self.stored_values(), self._loaded()
         if loaded is None or json.loads(stored) == loaded:
             return
-        differences = self._take_over(json.loads(stored), loaded)
-        raise ValidationError([STALE, *differences])
+        if differences := self._take_over(json.loads(stored), loaded):
+            raise ValidationError([STALE, *differences])
 
     def raise_if_stale(self, locked: "StoredValuesForm") -> None:
         """Raise Stale if the row, read again under its lock, gives another form than this one was checked against."""
@@ -111,7 +111,9 @@ class StoredValuesForm(forms.Form):
             if now == before:
                 continue
             entered = self[name].data
-            if field.has_changed(before if isinstance(before, list) else field.to_python(before), entered):
+            if _has_changed(field, before, entered):
+                if not _has_changed(field, now, entered):
+                    continue  # both have saved the same
                 yours = entered
             else:
                 yours = before
@@ -119,6 +121,11 @@ class StoredValuesForm(forms.Form):
             label = field.label or name.replace("_", " ").capitalize()
             differences.append(f"{label}: yours is {_in_words(field, yours)}, stored is {_in_words(field, now)}.")
         return differences
+
+
+def _has_changed(field: forms.Field, initial: Any, entered: Any) -> bool:
+    """Return whether the user's input is another value than the initial one, which is as JSON has it."""
+    return field.has_changed(initial if isinstance(initial, list) else field.to_python(initial), entered)
 
 
 def _put(data: Any, name: str, value: Any) -> None:

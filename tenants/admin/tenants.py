@@ -121,12 +121,6 @@ class TenantAdmin(action_page.ActionPagesMixin, keys.CreateKeyPermissionMixin, U
         else:
             obj.pk = actions.create_tenant(actor, **form.arguments()).pk
 
-    def log_addition(self, *args: Any) -> None:
-        """Write no log entry of Django's: the audit log has an entry."""
-
-    def log_change(self, *args: Any) -> None:
-        """Write no log entry of Django's: the audit log has an entry."""
-
     def response_post_save_add(self, request: HttpRequest, obj: Tenant) -> HttpResponse:
         """Redirect to the new tenant's page, where keys are created."""
         return HttpResponseRedirect(self.row_url(obj))

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from tenants import actions, amounts
+from tenants.audit import Actor
 from tenants.models import Limits, Tenant
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
@@ -99,6 +100,16 @@ def add_generation_policy(parser: ArgumentParser) -> None:
 def select_options(options: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
     """Return the options of these names that were used."""
     return {name: options[name] for name in names if name in options}
+
+
+def add_reason(parser: ArgumentParser) -> None:
+    """Add the option of the reason."""
+    parser.add_argument("--reason", default="", help="the reason, for the audit log")
+
+
+def shell_actor(reason: str = "") -> Actor:
+    """Return who runs the command, for the audit log."""
+    return Actor(name=f"shell:{user_name()}", reason=reason)
 
 
 def user_name() -> str:

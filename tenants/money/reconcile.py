@@ -1,14 +1,15 @@
 """Compares the counters with the ledger: the ledger is the truth, the counters are its cache."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
-from tenants import locks
+from tenants import audit, locks, times
+from tenants.audit import Actor
 from tenants.db.engine import engine
 from tenants.limits.windows import Kind
 from tenants.models import LedgerEntry, Window
@@ -16,6 +17,7 @@ from tenants.money import ledger
 
 # Old minutes are deleted (counters.MINUTE_RETENTION): only minutes whose rows surely exist are compared.
 MAX_MINUTE_AGE = timedelta(hours=1)
+MAX_AUDITED = 100
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,13 @@ def check(tenant_id: int) -> list[Difference]:
         return list(_differences(tenant_id))
 
 
-def rebuild(tenant_id: int) -> list[Difference]:
-    """Set every differing counter to the ledger's value, and return the differences. Admissions of the tenant wait."""
+def rebuild(tenant_id: int, actor: Actor) -> list[Difference]:
+    """Set every differing counter to the ledger's value, and return the differences. Admissions of the tenant wait.
+
+    The audit entry has the first MAX_AUDITED differences. Without a difference there is no entry.
+    """
     with transaction.atomic():
-        locks.lock_tenant(tenant_id)
+        tenant = locks.lock_tenant(tenant_id)
         differences = list(_differences(tenant_id))
         for difference in differences:
             window: dict[str, Any] = {
@@ -49,7 +54,16 @@ def rebuild(tenant_id: int) -> list[Difference]:
                 "starts_at": difference.starts_at,
             }
             Window.objects.update_or_create(**window, defaults={"used": difference.ledger})
+        if differences:
+            counters = [_as_json(difference) for difference in differences[:MAX_AUDITED]]
+            facts = {"count": len(differences), "counters": counters}
+            audit.record(actor, "rebuild counters", tenant, tenant.name, facts)
     return differences
+
+
+def _as_json(difference: Difference) -> dict[str, Any]:
+    """Return a difference as the audit log has it."""
+    return {**asdict(difference), "starts_at": times.iso(difference.starts_at, "seconds")}
 
 
 def _differences(tenant_id: int) -> Iterator[Difference]:

@@ -31,7 +31,7 @@ LABEL_VALUES = {
     "status": set(Generation.LIVE),
     "state": set(Generation.FINISHED),
     "mode": {metrics.mode(test=test) for test in (False, True)},
-    "outcome": {*outcomes.LABELS.values(), "trouble", *DeliveryAttempt.Outcome},
+    "outcome": {*outcomes.LABELS.values(), "trouble", "account", "wrong_task", *DeliveryAttempt.Outcome},
     "call": {"submit", "poll"},
     "upstream": {"live", "sandbox"},
 }

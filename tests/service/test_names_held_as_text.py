@@ -148,13 +148,13 @@ COMMANDS = {
     "doubt resubmit": "ID --attempt --json --reason",
     "generate": "IMAGE --aspect-ratio --camera-fixed --duration --key --last-image --output --poster --prompt "
     "--resolution --seed --url -o",
-    "ledger": "ACTION --json",
+    "ledger": "ACTION --json --reason",
     "migrate": "APP_LABEL MIGRATION_NAME --check --database --fake --fake-initial --no-input --noinput --plan --prune "
     "--run-syncdb",
-    "prune": "--dry-run --json",
-    "reseal": "",
+    "prune": "--dry-run --json --reason",
+    "reseal": "--reason",
     "second_factor": "",
-    "second_factor reset": "USER",
+    "second_factor reset": "USER --reason",
     "tenant": "",
     "submits": "",
     "submits cancel": "--account --all --json --key --model --older-than --reason --tenant --yes",

@@ -11,9 +11,8 @@ from django.core.management.base import BaseCommand, CommandError
 from generations.models import Generation
 from generations.ops import in_doubt
 from tenants import amounts, times
-from tenants.audit import Actor
 from tenants.errors import Refusal
-from tenants.management.options import user_name
+from tenants.management.options import shell_actor
 
 ACTIONS: dict[str, Callable[..., None]] = {
     "attach": in_doubt.attach,
@@ -72,7 +71,7 @@ class Command(BaseCommand):
         generation = Generation.objects.select_related("tenant").filter(pk=options["id"]).first()
         if generation is None:
             raise CommandError("There is no such generation.")
-        actor = Actor(name=f"shell:{user_name()}", reason=options["reason"])
+        actor = shell_actor(options["reason"])
         extra = [options["upstream_id"]] if options["action"] == "attach" else []
         try:
             ACTIONS[options["action"]](actor, generation, *extra, attempt=options["attempt"])

@@ -10,6 +10,8 @@ from rich import filesize
 
 from generations.ops import pruning
 from generations.ops.prune_run import PruneResult
+from tenants import audit
+from tenants.management.options import add_reason, shell_actor
 
 LABELS = {
     "pictures": "input images",
@@ -30,6 +32,7 @@ class Command(BaseCommand):
         """Add the options."""
         parser.add_argument("--dry-run", action="store_true", help="show what would be deleted, and change nothing")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
+        add_reason(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Prune every kind and print a line for each."""
@@ -38,6 +41,9 @@ class Command(BaseCommand):
             results = pruning.run(dry=dry)
         except pruning.ClocksDiffer as error:
             raise CommandError(str(error)) from error
+        if not dry:
+            facts = {result.what: result.count for result in results if result.count}
+            audit.record(shell_actor(options["reason"]), "prune", None, "all tenants", facts)
         if options["json"]:
             self.stdout.write(json.dumps({"dry_run": dry, "pruned": [asdict(result) for result in results]}))
         else:

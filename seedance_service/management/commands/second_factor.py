@@ -6,9 +6,11 @@ from typing import Any
 import structlog
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from tenants.management.options import user_name
+from tenants import audit
+from tenants.management.options import add_reason, shell_actor, user_name
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -20,6 +22,7 @@ class Command(BaseCommand):
         actions = parser.add_subparsers(dest="action", required=True)
         reset: ArgumentParser = actions.add_parser("reset", help="remove it; the next login sets up another one")
         reset.add_argument("user", help="the name that the user logs in with")
+        add_reason(reset)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Delete the user's authenticators, and log by whom."""
@@ -27,8 +30,10 @@ class Command(BaseCommand):
         user = get_user_model().objects.filter(username=name).first()
         if user is None:
             raise CommandError(f"There is no user {name!r}.")
-        removed, _ = TOTPDevice.objects.filter(user=user).delete()
-        if not removed:
-            raise CommandError(f"{name} has no second factor.")
+        with transaction.atomic():
+            removed, _ = TOTPDevice.objects.filter(user=user).delete()
+            if not removed:
+                raise CommandError(f"{name} has no second factor.")
+            audit.record(shell_actor(options["reason"]), "reset second factor", None, name, {})
         log.warning("a second factor was taken away", user=name, by=user_name())
         self.stdout.write(f"The next login of {name} sets up another second factor.")

@@ -3,11 +3,13 @@
 import json
 import sys
 from argparse import ArgumentParser
+from functools import partial
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
 from tenants import times
+from tenants.management.options import add_reason, shell_actor
 from tenants.models import ApiKey, Tenant
 from tenants.money import reconcile
 
@@ -21,10 +23,12 @@ class Command(BaseCommand):
         """Add the action and the options."""
         parser.add_argument("action", choices=["check", "rebuild"])
         parser.add_argument("--json", action="store_true", help="print one JSON object")
+        add_reason(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the action for every tenant and print the differences."""
-        run = reconcile.rebuild if options["action"] == "rebuild" else reconcile.check
+        rebuild = partial(reconcile.rebuild, actor=shell_actor(options["reason"]))
+        run = rebuild if options["action"] == "rebuild" else reconcile.check
         tenants = list(Tenant.objects.order_by("name").values_list("pk", "name"))
         rows = [_row(name, difference) for pk, name in tenants for difference in run(pk)]
         lines = [_line(row) for row in rows] or ["Every counter agrees with the ledger."]

@@ -11,7 +11,6 @@ from django.db import transaction
 from django.utils import timezone
 
 from tenants import actions, amounts, csv_export, times
-from tenants.audit import Actor
 from tenants.errors import Refusal
 from tenants.keys import key_format
 from tenants.management import options as parsers
@@ -72,14 +71,14 @@ class Command(BaseCommand):
         for argument in positional:
             subparser.add_argument(argument)
         subparser.add_argument("--json", action="store_true", help="print one JSON object")
-        subparser.add_argument("--reason", default="", help="the reason, for the audit log")
+        parsers.add_reason(subparser)
         return subparser
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the subcommand and print its output. Raise CommandError for a refusal."""
         if not all(value.isascii() or _is_text(value) for value in options.values() if isinstance(value, str)):
             raise CommandError("An argument is not valid UTF-8.")
-        self._actor = Actor(name=f"shell:{parsers.user_name()}", reason=options["reason"])
+        self._actor = parsers.shell_actor(options["reason"])
         run = {"list": self.list_all}.get(options["action"]) or getattr(self, options["action"])
         try:
             row, lines = run(options)

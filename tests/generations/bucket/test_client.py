@@ -9,7 +9,13 @@ from botocore.exceptions import ClientError
 
 from generations.bucket import client, objects
 from generations.bucket.errors import StorageError
+<<<<<<< HEAD
 from tests.support.patience import PATIENCE
+=======
+from tests.support.factories import Caller, make_generation, make_image
+from tests.support.upstream import Upstream
+from tests.support.worker import take_step
+>>>>>>> main
 
 
 def test_the_bucket_is_created_once(bucket: Any, settings: Any) -> None:
@@ -54,3 +60,20 @@ def test_threads_that_arrive_at_once_create_one_client(monkeypatch: pytest.Monke
     for thread in threads:
         thread.join(PATIENCE)
     assert created == [True]
+
+
+def test_what_a_store_says_is_cleaned_and_not_told_to_callers(
+    alice: Caller, upstream: Upstream, settings: Any, bucket: Any
+) -> None:
+    g = make_generation(alice, image=make_image(alice.tenant))
+    settings.S3_ENDPOINT_URL = upstream.url
+    code = f"Refused {settings.AWS_SECRET_ACCESS_KEY}&#8238; {'x' * 500}"
+    upstream.on_video = 403, {"Content-Type": "application/xml"}, f"<Error><Code>{code}</Code></Error>".encode()
+    take_step(g)
+    event = g.events.order_by("id").last()
+    assert event is not None
+    assert event.message == "the bucket does not answer"
+    assert event.detail.startswith("S3 answered Refused [hidden] xxx")
+    assert len(event.detail) < 200
+    read = alice.http.get(f"/v1/generations/{g.pk}/events").content.decode()
+    assert "Refused" not in read

@@ -12,6 +12,7 @@ from generations import tasks
 from generations.bucket import objects
 from generations.ops import pruning
 from tenants.db.engine import engine
+from tenants.models import AuditEntry
 from tests.support.factories import Caller
 from tests.support.pruning import make_finished
 
@@ -32,6 +33,9 @@ def test_prune_prints_lines_or_one_json_object(alice: Caller, settings: Any) -> 
     assert printed["dry_run"] is False
     assert printed["pruned"][0] == {"what": "videos", "count": 1, "bytes": 1_234_567, "note": ""}
     assert not objects.exists(row.video_key)
+    [entry] = AuditEntry.objects.filter(action="prune")  # none of the dry run
+    assert (entry.tenant, entry.changes["videos"]) == (None, 1)
+    assert entry.actor.startswith("shell:")
 
 
 @pytest.mark.usefixtures("bucket")

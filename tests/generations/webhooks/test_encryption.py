@@ -7,6 +7,7 @@ from django.core.management import CommandError, call_command
 
 from generations.models import Delivery, WebhookEndpoint
 from generations.webhooks import encryption, endpoints, signing_secrets
+from tenants.models import AuditEntry
 from tests.support.factories import ACTOR, Caller
 from tests.support.webhooks import ENDPOINT_URL, make_endpoint
 
@@ -51,7 +52,10 @@ def test_after_a_change_of_the_key_all_secrets_are_encrypted_by_the_new_key(alic
     new, _ = endpoints.rotate_secret(ACTOR, endpoint)
     own, _ = endpoints.rotate_tenant_secret(ACTOR, alice.tenant, test=False)
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "another", [settings.SECRET_KEY]
-    call_command("reseal")
+    call_command("reseal", "--reason", "a new key each year")
+    entry = AuditEntry.objects.latest("pk")
+    assert (entry.action, entry.tenant, entry.reason) == ("reseal webhook secrets", None, "a new key each year")
+    assert entry.changes == {"encrypted": 2, "lost": 0}
     settings.SECRET_KEY_FALLBACKS = []
     endpoint = WebhookEndpoint.objects.get()
     assert signing_secrets.for_delivery(Delivery(endpoint=endpoint)) == [new, secret]

@@ -13,7 +13,7 @@ from generations.models import Generation
 from generations.worker.copy import copy_video
 from tests.support.images import mp4
 from tests.support.upstream import Upstream
-from tests.support.worker import claim, ledger_kinds, take_step
+from tests.support.worker import claim, due_in, ledger_kinds, take_step
 
 pytestmark = pytest.mark.one_database
 
@@ -87,6 +87,18 @@ def test_bytes_that_are_not_the_whole_video_are_never_served(
     upstream.on_video = 200, {}, mp4()
     assert take_step(g).status == Status.SUCCEEDED
     assert len(upstream.submits) == 1
+
+
+def test_a_file_host_that_says_when_to_come_back_is_asked_then(running: Generation, upstream: Upstream) -> None:
+    upstream.video(mp4())
+    upstream.on_video = 503, {"Retry-After": "120"}, b""
+    g = take_step(running)
+    assert g.status == Status.COPYING
+    assert 100 < due_in(g) <= 120
+    upstream.on_video = 429, {"Retry-After": "100000"}, b""
+    assert due_in(take_step(running)) <= 300
+    upstream.on_video = 404, {"Retry-After": "120"}, b""  # a fresh URL may help before
+    assert due_in(take_step(running)) < 100
 
 
 def test_an_object_left_by_a_copy_that_died_is_not_used_as_the_video(running: Generation, upstream: Upstream) -> None:

@@ -1,6 +1,7 @@
 """The permissions of each role: every address of the panel is compared with a table."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -114,7 +115,8 @@ def rows(alice: Caller, bucket: Any) -> dict[str, Any]:
     endpoint = make_endpoint(alice)
     columns = {"tenant": alice.tenant, "test": False, "type": "generation.succeeded", "due_at": timezone.now()}
     Delivery.objects.create(endpoint=endpoint, message_id="evt_1", **columns)
-    Pause.objects.create(upstream="live", since=timezone.now(), probe_at=timezone.now(), reason="no balance")
+    probe_at = timezone.now() + timedelta(hours=1)
+    Pause.objects.create(upstream="live", since=timezone.now(), probe_at=probe_at, reason="no balance")
     worker_hosts.record_heartbeat()
     latest: list[Any] = [model._default_manager.order_by("pk").last() for model in MODELS]
     return {f"{row._meta.app_label}_{row._meta.model_name}": row for row in latest}

@@ -144,6 +144,14 @@ def test_a_keys_form_overwrites_nothing(admin_client: Client, alice: Caller) -> 
     assert (key.label, key.per_day) == ("", 9)
 
 
+def test_two_who_save_the_same_value_do_not_differ(admin_client: Client, alice: Caller) -> None:
+    page = address("tenant_change", alice.tenant)
+    opened = admin_client.open_form(page)
+    alice.limit(per_day=5)
+    assert admin_client.post(page, {**tenant_form(per_day="5", per_month="9"), **opened}).status_code == 302
+    assert Tenant.objects.get(pk=alice.tenant.pk).per_month == 9
+
+
 def test_a_change_that_is_no_field_of_the_form_refuses_nothing(admin_client: Client, alice: Caller) -> None:
     page = address("tenant_change", alice.tenant)
     opened = admin_client.open_form(page)

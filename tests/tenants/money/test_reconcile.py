@@ -8,10 +8,10 @@ import pytest
 from django.core.management import call_command
 
 from generations import lifecycle
-from tenants.models import Window
+from tenants.models import AuditEntry, Window
 from tenants.money import reconcile
 from tests.generations.test_lifecycle import put_in
-from tests.support.factories import Caller, make_generation
+from tests.support.factories import ACTOR, Caller, make_generation
 
 
 def ledger(*args: str) -> tuple[int, Any]:
@@ -43,14 +43,21 @@ def test_a_wrong_counter_is_named_and_set_right(alice: Caller) -> None:
         9,
         1,
     )
-    assert ledger("rebuild") == (0, [difference])
+    assert ledger("rebuild", "--reason", "a restored backup") == (0, [difference])
     assert ledger("check") == (0, [])
+    [entry] = AuditEntry.objects.filter(action="rebuild counters")
+    assert (entry.tenant, entry.target, entry.reason) == (alice.tenant, "alice", "a restored backup")
+    assert entry.actor.startswith("shell:")
+    [counter] = entry.changes["counters"]
+    assert (counter["kind"], counter["counter"], counter["ledger"]) == ("per_day", 9, 1)
+    assert ledger("rebuild") == (0, [])
+    assert AuditEntry.objects.filter(action="rebuild counters").count() == 1
 
 
 def test_a_lost_counter_is_restored(alice: Caller) -> None:
     put_in(alice, "queued")
     Window.objects.all().delete()
-    assert len(reconcile.rebuild(alice.tenant.pk)) == 12
+    assert len(reconcile.rebuild(alice.tenant.pk, ACTOR)) == 12
     assert ledger("check") == (0, [])
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from generations.upstream import outcomes
 from generations.upstream.errors import AccountError, UpstreamError, WrongTask
-from generations.upstream.novita.answers import ACCOUNT_REASONS, CONTENT_REASONS, Answer, parse_submit, parse_task
+from generations.upstream.novita.answers import Answer, in_doubt, parse_submit, parse_task
+from generations.upstream.novita.reasons import ACCOUNT_REASONS, CONTENT_REASONS
 
 ASKED, OTHER = "Task-a1", "task-b2"
 STATUSES = ["TASK_STATUS_QUEUED", "TASK_STATUS_PROCESSING", "TASK_STATUS_SUCCEED", "TASK_STATUS_FAILED"]
@@ -113,7 +114,15 @@ def test_an_answer_that_is_not_plain_is_not_yet(content: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("status", "reason", "is_rate_limit"),
-    [(429, "RATE_LIMIT_EXCEEDED", True), (429, "", True), (401, "", False), (403, "INVALID_API_KEY", False)],
+    [
+        (429, "RATE_LIMIT_EXCEEDED", True),
+        (429, "", True),
+        (503, "", True),
+        (401, "", False),
+        (402, "", False),
+        (403, "INVALID_API_KEY", False),
+        (400, "NOT_ENOUGH_BALANCE", False),
+    ],
 )
 def test_trouble_with_our_account_is_told_from_other_errors_of_a_poll(
     status: int, reason: str, is_rate_limit: bool
@@ -161,3 +170,64 @@ def test_no_id_in_an_answer_to_a_submit_is_lost(
             assert task_id in outcome.answer
         case _:
             raise AssertionError(outcome)
+
+
+@given(http_statuses, st.lists(wrappers, max_size=2), id_names, plain_ids, st.data())
+def test_no_id_in_an_answer_that_is_cut_off_is_lost(
+    status: int, path: list[str], name: str, task_id: str, data: st.DataObject
+) -> None:
+    body: Any = {name: task_id, "more": "x" * 20}
+    for wrapper in path:
+        body = {"first": 1, wrapper: body}
+    content = json.dumps(body).encode()
+    behind_id = content.index(b": " + json.dumps(task_id).encode() + b",") + len(task_id) + 4
+    cut = content[: data.draw(st.integers(behind_id, len(content) - 1))]
+    outcome = in_doubt(Answer(status, {}, cut), "the answer was lost")
+    assert (outcome.upstream_id, task_id in outcome.answer) == (task_id, True)
+
+
+def test_of_several_ids_the_plain_one_is_offered_first_and_all_stand_in_the_answer() -> None:
+    outcome = parse_submit(Answer(200, {}, b'{"task_id": "a-1", "data": {"task_id": "b-2"}}'))
+    assert isinstance(outcome, outcomes.InDoubt)
+    assert outcome.upstream_id == "a-1"
+    assert "b-2" in outcome.answer
+
+
+@pytest.mark.parametrize("task_id", ["", " ", "a\0b", "x" * 201, None, True, [], {}, 1.5])
+def test_what_can_be_no_id_creates_nothing(task_id: Any) -> None:
+    outcome = parse_submit(Answer(200, {}, json.dumps({"task_id": task_id}).encode()))
+    assert isinstance(outcome, outcomes.InDoubt)
+    assert outcome.upstream_id == ""
+
+
+def test_an_id_that_holds_a_secret_is_not_offered(settings: Any) -> None:
+    settings.NOVITA_API_KEY = "novita-key-0123456789"
+    outcome = parse_submit(Answer(200, {}, b'{"data": {"task_id": "novita-key-0123456789"}}'))
+    assert isinstance(outcome, outcomes.InDoubt)
+    assert "0123456789" not in outcome.upstream_id + outcome.answer
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_about_content"),
+    [
+        ("the image shows a face that is not allowed", True),
+        ("the prompt is sensitive: violence", True),
+        ("keyframes of the input differ too much", True),
+        ("", True),
+        ("insufficient balance of user 4711", False),
+        ("invalid API-key", False),
+        ("your plan allows two tasks at once, upgrade it", False),
+        ("concurrency limit of the organisation", False),
+        ("Rate limit reached", False),
+        ("please pay $ 12.50", False),
+        ("write to ops@company.example", False),
+        ("with [hidden]", False),
+    ],
+)
+def test_a_failed_tasks_reason_is_the_callers_unless_it_is_about_our_account(
+    reason: str, is_about_content: bool
+) -> None:
+    task = {"task_id": ASKED, "status": "TASK_STATUS_FAILED", "reason": reason}
+    outcome = parse_task(Answer(200, {}, json.dumps({"task": task}).encode()), ASKED)
+    assert isinstance(outcome, outcomes.Failed)
+    assert outcome.is_about_content == is_about_content
