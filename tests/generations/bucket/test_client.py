@@ -9,13 +9,10 @@ from botocore.exceptions import ClientError
 
 from generations.bucket import client, objects
 from generations.bucket.errors import StorageError
-<<<<<<< HEAD
-from tests.support.patience import PATIENCE
-=======
 from tests.support.factories import Caller, make_generation, make_image
+from tests.support.patience import PATIENCE
 from tests.support.upstream import Upstream
 from tests.support.worker import take_step
->>>>>>> main
 
 
 def test_the_bucket_is_created_once(bucket: Any, settings: Any) -> None:
