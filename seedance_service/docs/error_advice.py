@@ -139,8 +139,9 @@ ADVICE: dict[str, Advice] = {
         "`field` (such as `metadata.order`), a `detail` to read and a `code` of its own.",
     ),
     "parse_error": Advice(
-        "Send one complete JSON object or form, with its correct Content-Length.",
-        means="The body cannot be read: it is not a JSON object, has a name twice, or ended too early.",
+        "Send one complete JSON object or form, with its correct Content-Length. In a form each part has a name.",
+        means="The body cannot be read: it is not a JSON object, has a name twice, ended too early, or is a form with "
+        "something outside of its named parts. Nothing of it was used.",
     ),
     "unsupported_media_type": Advice(
         "Send `Content-Type: application/json`, in UTF-8 and without a Content-Encoding. `/v1/generations` "
