@@ -14,6 +14,7 @@ PRUNE_SECONDS = 240.0  # for each hour's run of `prune`
 
 # Claims.
 CLAIM_LEASE = timedelta(seconds=90)  # longer than any step, except steps that take a longer lease themselves
+IMAGE_CALL_SECONDS = 30.0  # for an image behind a URL, redirects included; the claim is renewed after each
 MEMORY_WAIT_SECONDS = 20.0  # in which a submit with large images waits for memory
 
 # Submits.

@@ -47,7 +47,7 @@ class Image:
 def page_context(request: HttpRequest, generation: Generation) -> dict[str, Any]:
     """Return the variables of the page's template. Data that the user may not view is not queried."""
     user = request.user
-    has_video = generation.has_video
+    has_video = generation.has_video or generation.has_mismatched_file
     return {
         "generation": generation,
         "status": format_status(generation.status),

@@ -86,7 +86,7 @@ class GenerationAdmin(action_page.ActionPagesMixin, GenerationListAdmin):
         if not self.has_view_permission(request):
             raise Http404
         generation = self.get_object(request, object_id)
-        if generation is None or not generation.has_video:
+        if generation is None or not (generation.has_video or generation.has_mismatched_file):
             raise Http404
         url = generation_page.sign(signed_urls.video_url, generation)
         return HttpResponseRedirect(url) if url else HttpResponse("No URL can be signed for the video.", status=503)

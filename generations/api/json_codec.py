@@ -38,15 +38,20 @@ class JSONParser(BaseParser):
         content = stream.read(stated_length(request))
         if len(content) < stated_length(request):  # the caller is gone; the part that came may still be valid JSON
             raise ParseError("The body ended before its Content-Length.")
-        try:
-            body = _decode(content, json_guard.check(content))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise ParseError(f"The body is not JSON: {error}") from error
-        except RecursionError as error:
-            raise ParseError("The body is nested too deeply.") from error
+        body = decode(content)
         if not isinstance(body, dict):
             raise ParseError("The body is not a JSON object.")
         return body
+
+
+def decode(content: bytes) -> Any:
+    """Return the decoded JSON. Raise ParseError with the reason."""
+    try:
+        return _decode(content, json_guard.check(content))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ParseError(f"The body is not JSON: {error}") from error
+    except RecursionError as error:
+        raise ParseError("The body is nested too deeply.") from error
 
 
 def _decode(content: bytes, long_strings: list[tuple[int, int]]) -> Any:

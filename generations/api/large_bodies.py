@@ -65,7 +65,7 @@ class LargeBodies(ApiView):
         super().initial(request, *args, **kwargs)  # first: a caller without a key takes nothing of the budget
         if stated_length(request) <= LARGE_BODY_BYTES:
             return
-        units = FORM_UNITS if request.content_type.startswith("multipart/") else JSON_UNITS
+        units = FORM_UNITS if request.content_type.lower().startswith("multipart/") else JSON_UNITS
         if not _budget.reserve(units):
             raise TooManyLargeBodies
         self._reserved = units

@@ -3,67 +3,116 @@
 The texts of the form become what JSON would have held, and are checked as JSON.
 """
 
-import io
-import json
 import mmap
 import re
 import tempfile
 from typing import IO, Any
 
-from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
-from django.core.files.uploadhandler import FileUploadHandler
-from django.http.multipartparser import MultiPartParser, MultiPartParserError
+from multipart import MultipartError
 from rest_framework.exceptions import ParseError, ValidationError
 from rest_framework.parsers import BaseParser
 
+from generations.api import json_codec
 from generations.api.fields import refuse
-from generations.api.json_codec import BodyTooLarge, check_body, stated_length
+from generations.api.form_parts import Part, PartParser, Unreadable, boundary_of
+from generations.api.json_codec import check_body, stated_length
+from generations.intake.generation_request import IMAGE_FIELDS as FILES
 from generations.media import images
 
-FILES = ("image", "last_image")
 INTEGERS = ("seed", "duration")
-BOOLEANS = {"true": True, "True": True, "false": False, "False": False}  # as JSON writes them, and as Python does
+BOOLEANS = {"true": True, "1": True, "false": False, "0": False}  # in any case: Python writes True
 METADATA = re.compile(r"metadata\[(.*)\]", re.DOTALL)
+MAX_PARTS = 100  # the fields of a create, with its metadata, are 28
+CHUNK_BYTES = 64 * 1024
+
+GIVEN_TWICE, NO_FILE = "This field is given twice.", "This field takes no file."
+NESTED = "Metadata is not nested: send a field such as metadata[order] for each name, or a JSON object."
 
 
-class Spool(FileUploadHandler):
-    """A file on the disk without a name, which ends with the request. A file that is too large is cut off."""
+class Spool:
+    """The content of a file, on the disk and without a name. A file that is too large is cut off."""
 
-    _file: IO[bytes] | None = None
+    def __init__(self) -> None:
+        self._file, self._size = tempfile.TemporaryFile(), 0  # noqa: SIM115  # closed once it is mapped, or not read
 
-    def new_file(self, *args: Any, **options: Any) -> None:
-        super().new_file(*args, **options)
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115  # closed once it is mapped, or cut off
+    def write(self, piece: bytes) -> None:
+        if self._size <= images.MAX_BYTES:
+            self._file.write(piece)
+            self._size += len(piece)
 
-    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
-        if self._file and start <= images.MAX_BYTES:
-            self._file.write(raw_data)
-
-    def file_complete(self, file_size: int) -> Any:
-        if self._file is None or not file_size:
+    def finish(self) -> mmap.mmap:
+        """Return the content as a mapping, which stays readable once the file is closed."""
+        if not self._size:
             return mmap.mmap(-1, 1)  # an empty file can not be mapped; a single zero byte is no image either
         self._file.flush()
-        mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
-        self.close()
-        return mapped
+        return mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
 
     def close(self) -> None:
-        """Close the file. A mapping of the file stays readable."""
-        if self._file:
-            self._file.close()
+        self._file.close()
 
 
-class CountingStream(io.RawIOBase):
-    """The body's stream, with a count of the bytes that were read."""
+class Form:
+    """The fields of a form, as its parts come in."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
-        super().__init__()
-        self._stream, self.count = stream, 0
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+        self.files: dict[str, mmap.mmap] = {}
+        self._wrong: dict[str, str] = {}  # what is wrong with a field, by its name
+        self._part: Part | None = None
+        self._text, self._spool = bytearray(), Spool()
 
-    def read(self, size: int | None = None, /) -> bytes:
-        piece = self._stream.read(-1 if size is None else size)
-        self.count += len(piece)
-        return piece
+    def add(self, event: Part | bytes | None) -> None:
+        """Add what the parser yields next. The content of a field that is refused is not stored."""
+        if isinstance(event, Part):
+            self._begin(event)
+        elif self._part is None:
+            return
+        elif event is None:
+            self._end(self._part)
+        elif self._part.is_file:
+            self._spool.write(event)
+        else:
+            self._text += event
+
+    def _begin(self, part: Part) -> None:
+        self._part = None
+        if part.name in self.texts or part.name in self.files:
+            self._wrong[part.name] = GIVEN_TWICE
+        elif part.is_file and part.name not in FILES:
+            self._wrong[part.name] = NO_FILE
+        else:
+            self._part = part
+
+    def _end(self, part: Part) -> None:
+        if part.is_file:
+            self.files[part.name] = self._spool.finish()
+            self._spool.close()
+            self._spool = Spool()
+            return
+        try:
+            self.texts[part.name] = self._text.decode(part.charset)
+        except UnicodeDecodeError:
+            self._wrong[part.name] = f"This is no text in {part.charset}."
+        self._text = bytearray()
+
+    def close(self) -> None:
+        """Close the file of a body that ended before the file did."""
+        self._spool.close()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what JSON would have held, with a file as its mapping. Raise ValidationError."""
+        refuse(self._wrong)
+        body: dict[str, Any] = dict(self.files)
+        labels: dict[str, str] = {}
+        for name, text in self.texts.items():
+            if match := METADATA.fullmatch(name):
+                labels[match[1]] = text
+            else:
+                body[name] = _value(name, text)
+        whole = body.get("metadata", {})
+        refuse({f"metadata[{name}]": NESTED for name in labels if "][" in name})
+        refuse({f"metadata[{name}]": GIVEN_TWICE for name in labels.keys() & whole.keys()})
+        return {**body, "metadata": {**whole, **labels}} if labels else body
 
 
 class FormParser(BaseParser):
@@ -78,50 +127,40 @@ class FormParser(BaseParser):
         """
         request = parser_context["request"]
         check_body(request)
-        counting, spool = CountingStream(stream), Spool(request)
+        parser, form = PartParser(boundary_of(request.content_type), max_segment_count=MAX_PARTS), Form()
+        left = stated_length(request)
         try:
-            texts, files = MultiPartParser(request.META, counting, [spool], "utf-8").parse()
-        except (MultiPartParserError, TooManyFieldsSent, TooManyFilesSent, UnicodeDecodeError) as error:
-            raise ParseError(f"The form can not be read: {error}") from error
-        except RequestDataTooBig as error:
-            raise BodyTooLarge from error
+            while left and (chunk := stream.read(min(CHUNK_BYTES, left))):
+                left -= len(chunk)
+                for event in parser.events(chunk):
+                    form.add(event)
+            if left:
+                raise ParseError("The body ended before its Content-Length.")
+            parser.close()
+        except (MultipartError, Unreadable) as error:
+            raise ParseError(f"The form can not be read: {error}.") from error
         finally:
-            spool.close()  # the file of a body that was cut off
-        counting.read()
-        if counting.count < stated_length(request):
-            raise ParseError("The body ended before its Content-Length.")
-        return _as_json(texts, files)
+            form.close()
+        return form.as_json()
 
 
-def _as_json(texts: Any, files: Any) -> dict[str, Any]:
-    """Return the form's fields as one object. Raise ValidationError for a field that comes twice, or is no file."""
-    pairs = [(name, value) for form in (texts, files) for name, values in form.lists() for value in values]
-    names = [name for name, _ in pairs]
-    messages = {name: "This field is given twice." for name in names if names.count(name) > 1}
-    messages |= {name: "This field takes no file." for name in files if name not in FILES}
-    refuse(messages)
-    body = {name: _value(name, value) for name, value in pairs if not METADATA.fullmatch(name)}
-    labels = {match[1]: value for name, value in pairs if (match := METADATA.fullmatch(name))}
-    return {**body, "metadata": {**body.get("metadata", {}), **labels}} if labels else body
-
-
-def _value(name: str, value: Any) -> Any:
+def _value(name: str, text: str) -> Any:
     """Return the JSON value that the text of this field means; the text itself if it means none."""
-    if name in INTEGERS and re.fullmatch(r"-?[0-9]{1,19}", value):
-        return int(value)
+    if name in INTEGERS and re.fullmatch(r"-?[0-9]{1,19}", text):
+        return int(text)
     if name == "camera_fixed":
-        return BOOLEANS.get(value, value)
+        return BOOLEANS.get(text.lower(), text)
     if name == "metadata":
-        return _json_object(value)
-    return value
+        return _json_object(text)
+    return text
 
 
 def _json_object(text: str) -> dict[str, Any]:
     """Return the JSON object in the text. Raise ValidationError."""
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        value = None
+        value = json_codec.decode(text.encode())
+    except ParseError as error:
+        raise ValidationError({"metadata": [str(error.detail)]}) from error
     if not isinstance(value, dict):
         raise ValidationError({"metadata": ["Send a JSON object, or fields such as metadata[order]."]})
     return value

@@ -1,11 +1,9 @@
 """Read an image from a caller's text or URL, and check it."""
 
-from generations import errors
+from generations import errors, leases
 from generations.media import images
 from generations.outbound import addresses, fetch
 from generations.outbound.errors import FetchRefused, FetchTooLarge
-
-MAX_FETCH_SECONDS = 30.0  # for the whole exchange
 
 
 def from_text(text: str) -> str | images.Image:
@@ -28,7 +26,7 @@ def from_url(url: str) -> images.Image:
     Raise a BadImage, or FetchFailed if another attempt may succeed.
     """
     try:
-        return images.inspect(fetch.read(url, limit=images.MAX_BYTES, deadline=MAX_FETCH_SECONDS))
+        return images.inspect(fetch.read(url, limit=images.MAX_BYTES, deadline=leases.IMAGE_CALL_SECONDS))
     except FetchRefused as error:
         raise errors.ImageUrlRefused(reason=error) from error
     except FetchTooLarge as error:

@@ -5,6 +5,7 @@ class OutboundError(Exception):
     """An HTTP exchange failed, or was refused."""
 
     received: bytes = b""  # of a body that was to be read whole: what had come, as it came
+    retry_after: float | None = None  # seconds after which the server says to come back
 
 
 class FetchRefused(OutboundError):
@@ -16,16 +17,19 @@ class FetchTooLarge(OutboundError):
 
 
 class FetchFailed(OutboundError):
-    """The exchange did not finish. If `is_unsent`, it is certain that no byte of the request was sent."""
+    """The exchange did not finish, or the server answered that it does not serve the URL now.
 
-    def __init__(self, reason: str, *, is_unsent: bool = False) -> None:
+    If `is_unsent`, it is certain that no byte of the request was sent.
+    """
+
+    def __init__(self, reason: str, *, is_unsent: bool = False, retry_after: float | None = None) -> None:
         super().__init__(reason)
-        self.is_unsent = is_unsent
+        self.is_unsent, self.retry_after = is_unsent, retry_after
 
 
 class FetchNotServed(FetchFailed):
-    """The server answers that it does not serve this URL: HTTP 401, 403, 404 or 410."""
+    """The server answered, and serves nothing under this URL that can be read: another attempt does not help."""
 
 
-class BodyUndecodable(FetchFailed):
+class BodyUndecodable(FetchNotServed):
     """The body's compression is not read here, or is not what the body's bytes are."""

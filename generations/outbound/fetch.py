@@ -10,19 +10,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-import httpx
 from django.conf import settings
 
-from generations.outbound import addresses, http_dates, response_body, transport
+from generations.outbound import addresses, http_dates, redirects, response_body, transport
 from generations.outbound.errors import FetchFailed, FetchNotServed, FetchTooLarge
 from generations.outbound.look_ups import Resolver
 
-MAX_REDIRECTS = 3
-REDIRECTS = (301, 302, 303, 307, 308)
-NOT_SERVED = (401, 403, 404, 410)
+# A server that answers with another 4xx will do so again: RFC 9110, 15.5. These speak of this moment, or connection.
+TEMPORARY = (408, 421, 423, 425, 429)
 MAX_HEAD_BYTES = 32 * 1024  # of an answer to a post; h11 limits one head, but not the number of 1xx answers before it
 MAX_SILENCE_SECONDS = 20.0  # without a byte
-MAX_RETRY_AFTER_SECONDS = 86400.0
+# A longer Retry-After is cut to these: of a receiver of posts, and of a server of images or videos.
+MAX_POST_RETRY_AFTER_SECONDS, MAX_READ_RETRY_AFTER_SECONDS = 86400.0, 300.0
 # Images and videos gain nothing from compression. A store that keeps them compressed sends them so all the same.
 HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
 
@@ -66,13 +65,15 @@ def open_url(url: str, *, limit: int, deadline: float, admitted: Collection[str]
     admitted = addresses.for_callers() if admitted is None else admitted
     budget = transport.Budget(deadline, silence=MAX_SILENCE_SECONDS)
     resolve, target = partial(addresses.resolve, _resolver, admitted), addresses.check_url(url, admitted)
-    for _ in range(MAX_REDIRECTS + 1):
+    for _ in range(redirects.MAX_REDIRECTS + 1):
         with transport.exchange("GET", str(target), HEADERS, budget, resolve=resolve) as response:
             if response.status == 200:
                 yield _download(response, limit)
                 return
-            target = _redirect_target(target, response, admitted)
-    raise FetchFailed(f"more than {MAX_REDIRECTS} redirects")
+            if not redirects.is_redirect(response.status, response.headers):
+                raise _describe_refusal(response)
+            target = addresses.check_url(redirects.target(target, response.headers), admitted)
+    raise FetchNotServed(f"more than {redirects.MAX_REDIRECTS} redirects")
 
 
 def post(url: str, content: bytes, headers: Mapping[str, str], *, deadline: float) -> Answer:
@@ -87,24 +88,17 @@ def post(url: str, content: bytes, headers: Mapping[str, str], *, deadline: floa
     budget = transport.Budget(deadline, silence=MAX_SILENCE_SECONDS, max_bytes=MAX_HEAD_BYTES)
     headers = {**headers, "Content-Length": str(len(content))}
     with transport.exchange("POST", target, headers, budget, content=content, resolve=resolve) as response:
-        wait = http_dates.parse_retry_after(response.headers.get("Retry-After", ""), MAX_RETRY_AFTER_SECONDS)
+        wait = http_dates.parse_retry_after(response.headers.get("Retry-After", ""), MAX_POST_RETRY_AFTER_SECONDS)
         return Answer(response.status, wait)
 
 
-def _redirect_target(url: httpx.URL, response: transport.Response, admitted: Collection[str]) -> httpx.URL:
-    """Return the checked URL to which the answer redirects. Raise FetchRefused, or FetchFailed if it is no redirect."""
-    location = response.headers.get("Location")
-    if response.status in NOT_SERVED:
-        raise FetchNotServed(f"HTTP {response.status}")
-    if response.status not in REDIRECTS or location is None:
-        raise FetchFailed(f"HTTP {response.status}")
-    try:
-        target = httpx.URL(location)
-        if not target.scheme:
-            target = url.join(target)
-    except (httpx.InvalidURL, ValueError) as error:
-        raise FetchFailed("it redirects to an invalid URL") from error
-    return addresses.check_url(str(target), admitted)
+def _describe_refusal(response: transport.Response) -> FetchFailed:
+    """Return the error for an answer without the body sought."""
+    reason = f"the server answered with HTTP {response.status}"
+    if response.status < 500 and response.status not in TEMPORARY:
+        return FetchNotServed(reason)
+    wait = http_dates.parse_retry_after(response.headers.get("Retry-After", ""), MAX_READ_RETRY_AFTER_SECONDS)
+    return FetchFailed(reason, retry_after=wait)
 
 
 def _download(response: transport.Response, limit: int) -> Download:

@@ -133,5 +133,11 @@ def _render_generation(generation: Generation, sequence: int) -> dict[str, Any]:
         "sequence": sequence,
         "external_id": generation.external_id,
         "test": generation.test,
+        "video": _render_video(generation) if generation.has_video else None,
         "error": error if generation.error_code else None,
     }
+
+
+def _render_video(generation: Generation) -> dict[str, Any]:
+    """Return what an event says of a video: whether it is as requested, and what differs."""
+    return {"as_requested": generation.video_as_requested, "differences": generation.video_differences}

@@ -57,8 +57,9 @@ def load_inputs(generation: Generation) -> bool:
         for field in ("image", "last_image"):
             url = getattr(generation, f"{field}_url")
             if url and getattr(generation, field) is None:
-                image = inputs.store(generation.tenant_id, image_sources.from_url(url))
-                lifecycle.attach_image(generation, field, image)
+                image = image_sources.from_url(url)
+                lifecycle.renew_lease(generation)  # storing the image may take most of it, and so did reading
+                lifecycle.attach_image(generation, field, inputs.store(generation.tenant_id, image))
     except errors.BadImage as error:
         lifecycle.fail(generation, error.code, str(error))
     except FetchFailed as error:
@@ -73,9 +74,9 @@ def load_inputs(generation: Generation) -> bool:
 
 
 def _retry_image(generation: Generation, error: FetchFailed) -> None:
-    """Reschedule a generation whose image cannot be fetched, or fail it after MAX_IMAGE_ATTEMPTS."""
-    if generation.consecutive_failures + 1 < backoff.MAX_IMAGE_ATTEMPTS:
-        backoff.retry_later(generation, f"an image could not be read: {error}")
+    """Reschedule a generation whose image cannot be fetched now, or fail it if it is not tried again."""
+    if (seconds := backoff.image_retry_interval(generation, error)) is not None:
+        lifecycle.reschedule(generation, seconds, error=f"an image could not be read: {error}")
         return
     unreachable = errors.ImageUnreachable(reason=error)
     lifecycle.fail(generation, unreachable.code, str(unreachable))

@@ -124,8 +124,10 @@ ADVICE: dict[str, Advice] = {
     ),
     "image_unreachable": Advice(
         "Check that the URL answers from outside with the image. Then send a new create, or send the image itself.",
-        means="The image behind a URL could not be read in four tries over about 15 seconds.",
-        facts={"reason": "the host does not answer"},
+        means="The image behind a URL could not be read: its server answered that it does not serve it, or failed in "
+        "four tries over about 15 seconds. A server that answers with `Retry-After` is asked again then, for up to an "
+        "hour.",
+        facts={"reason": "the server answered with HTTP 404"},
         apis=NONE,
         message="{}",
     ),
@@ -137,8 +139,9 @@ ADVICE: dict[str, Advice] = {
         "`field` (such as `metadata.order`), a `detail` to read and a `code` of its own.",
     ),
     "parse_error": Advice(
-        "Send one complete JSON object or form, with its correct Content-Length.",
-        means="The body cannot be read: it is not a JSON object, has a name twice, or ended too early.",
+        "Send one complete JSON object or form, with its correct Content-Length. In a form each part has a name.",
+        means="The body cannot be read: it is not a JSON object, has a name twice, ended too early, or is a form with "
+        "something outside of its named parts. Nothing of it was used.",
     ),
     "unsupported_media_type": Advice(
         "Send `Content-Type: application/json`, in UTF-8 and without a Content-Encoding. `/v1/generations` "
@@ -222,6 +225,18 @@ ADVICE: dict[str, Advice] = {
         CREATE + " Ask your operators for the reason.",
         means="The service's operators ended the generation. It was not charged.",
         message="The service's operators ended the generation. It was not charged. You can create it again.",
+    ),
+    "video_mismatch": Advice(
+        CREATE + " Another seed or prompt may fare better; your operators can look at the file for a week.",
+        means="The upstream made a video that is far from what was requested: another duration, or fewer pixels. It is "
+        "not delivered, and was not charged.",
+        message="The upstream made another video than was requested: duration 5.042 instead of 10. "
+        "It is not delivered.",
+    ),
+    "video_unreadable": Advice(
+        CREATE + " The log has the reason for your operators.",
+        means="The upstream said that the video is made, and served five files in turn that are no whole video.",
+        message="The upstream served no video that can be played: the MP4 has no video track.",
     ),
     "copy_failed": Advice(
         CREATE + " The log has the reason for your operators.",

@@ -5,6 +5,7 @@ from datetime import timedelta
 from django.conf import settings
 
 from generations import leases
+from generations.bucket import client, objects
 from generations.reports import worker_hosts
 from generations.worker import supervisor
 
@@ -20,6 +21,13 @@ def test_a_submits_lease_covers_its_call_and_the_record_of_its_answer() -> None:
 
 def test_a_claim_covers_the_wait_for_memory() -> None:
     assert 2 * seconds(leases.MEMORY_WAIT_SECONDS) < leases.CLAIM_LEASE
+
+
+def test_a_claim_covers_each_part_of_preparing_a_submit() -> None:
+    """It is renewed after an image was read from its URL, after it was stored, and after the wait for memory."""
+    store = client.MAX_ATTEMPTS * (client.CONNECT_TIMEOUT_SECONDS + client.READ_TIMEOUT_SECONDS)
+    for longest in (leases.IMAGE_CALL_SECONDS, store, leases.MEMORY_WAIT_SECONDS, 2 * objects.MAX_READ_SECONDS):
+        assert seconds(longest) < leases.CLAIM_LEASE
 
 
 def test_a_polls_lease_covers_the_poll_after_half_of_it_was_waited_for_a_thread() -> None:

@@ -117,6 +117,15 @@ def test_the_readmes_snippets_make_a_video_as_pasted(
     assert facts(content) == ("h264", 864, 480, 121, 24.0)
 
 
+def test_no_url_of_a_caller_leads_to_the_sandbox_or_the_store(stack_running: MakeRun) -> None:
+    with stack_running.http() as http:
+        stored = (stack_running.var / "local.env").read_text()
+        [store] = re.findall(r"^S3_ENDPOINT_URL=(.*)$", stored, re.MULTILINE)
+        for own in (stack_running.printed("Upstream"), store):
+            answer = http.post("/v1/generations", json={"image": f"{own}/a.png", "resolution": "480p"})
+            assert (answer.status_code, answer.json()["code"]) == (400, "image_url_refused")
+
+
 def test_a_changed_and_an_expired_url_are_really_refused(stack_running: MakeRun) -> None:
     with stack_running.http() as http:
         body = {"image": base64_of(image_bytes()), "resolution": "480p"}

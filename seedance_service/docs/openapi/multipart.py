@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from generations.api.multipart import FILES
+from generations.intake.generation_request import IMAGE_FIELDS as FILES
 
 Part = dict[str, Any]  # of the document
 FORM = "multipart/form-data"

@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 from django.test import RequestFactory
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rest_framework.exceptions import ParseError
 
 from generations.api.json_codec import JSONParser
@@ -103,3 +105,59 @@ def test_base64_that_breaks_off_is_refused_as_an_image(alice: Caller, bucket: An
     text = RAW[:50_000] + spoilt + RAW[50_000:]
     answer = alice.http.post("/v1/generations", {"resolution": "480p", "image": text}, format="json")
     assert (answer.status_code, answer.json()["code"]) == (400, "image_not_url_or_base64")
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(
+    value=st.dictionaries(st.text(), VALUES, max_size=4),
+    is_ascii=st.booleans(),
+    cut=st.integers(0, 3),
+    junk=st.binary(),
+)
+@settings(max_examples=400, deadline=None)
+def test_any_body_is_wholly_understood_or_refused(value: Any, is_ascii: bool, cut: int, junk: bytes) -> None:
+    text = json.dumps(value, ensure_ascii=is_ascii)
+    assert parse(text.encode()) == value
+    content = text.encode()[: len(text.encode()) - cut] + junk
+    try:
+        body = parse(content)
+    except ParseError:
+        return
+    assert body == json.loads(content.decode())
+
+
+@given(name=st.text(max_size=5), depth=st.integers(0, 3))
+@settings(max_examples=100, deadline=None)
+def test_a_name_that_comes_twice_is_refused_however_it_is_written(name: str, depth: int) -> None:
+    pair = f"{{{json.dumps(name)}: 1, {json.dumps(name, ensure_ascii=False)}: 2}}"
+    with pytest.raises(ParseError, match="twice"):
+        parse(('{"a": [' * depth + pair + "]}" * depth).encode())
+
+
+@pytest.mark.parametrize(
+    ("kind", "encoding", "is_read"),
+    [
+        ("APPLICATION/JSON; Charset=UTF-8", "identity", True),
+        ('application/json;charset="utf-8"', "IDENTITY", True),
+        ("Application/Json ; charset=utf8", "identity", True),
+        ("application/json; charset=utf-16", "identity", False),
+        ("application/json; charset=iso-8859-1", "identity", False),
+        ("application/json", "gzip", False),
+        ("application/json", "identity, br", False),
+        ("text/json", "identity", False),
+        ("application/x-www-form-urlencoded", "identity", False),
+    ],
+)
+@pytest.mark.parametrize("api", ["/v1/generations", "/v3/async/seedance-v1-lite-i2v"])
+def test_a_media_type_may_be_in_any_case(alice: Caller, api: str, kind: str, encoding: str, is_read: bool) -> None:
+    content = json.dumps({"image": "https://images.example.com/a.png", "resolution": "480p"}).encode()
+    answer = alice.http.generic("POST", api, content, content_type=kind, headers={"Content-Encoding": encoding})
+    assert (answer.status_code in (200, 202)) == is_read
+    assert is_read or answer.status_code == 415
+    assert Generation.objects.count() == is_read

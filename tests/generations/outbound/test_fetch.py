@@ -9,7 +9,7 @@ import httpcore
 import pytest
 
 from generations.outbound import fetch
-from generations.outbound.errors import FetchFailed, FetchRefused, FetchTooLarge
+from generations.outbound.errors import FetchFailed, FetchNotServed, FetchRefused, FetchTooLarge
 from tests.support.upstream import Upstream
 
 LIMITS: dict[str, Any] = {"limit": 1_000_000, "deadline": 5.0}
@@ -92,13 +92,90 @@ def test_a_redirect_is_checked_like_the_url_itself(upstream: Upstream, target: s
         fetch.read(f"{upstream.url}/a.png", **LIMITS)
 
 
-def test_a_good_redirect_is_followed_and_an_endless_one_is_not(upstream: Upstream) -> None:
-    final = 200, {}, b"content"
-    upstream.on_video = lambda handler: final if handler.path == "/b.png" else (302, {"Location": "/b.png"}, b"")
-    assert fetch.read(f"{upstream.url}/a.png", **LIMITS) == b"content"
-    upstream.on_video = 302, {"Location": "/a.png"}, b""
-    with pytest.raises(FetchFailed, match="redirects"):
+def test_redirects_are_followed_up_to_the_usual_number(upstream: Upstream) -> None:
+    def count_down(handler: Any) -> Any:
+        left = int(handler.path.strip("/"))
+        return (302, {"Location": f"/{left - 1}"}, b"") if left else (200, {}, b"content")
+
+    upstream.on_video = count_down
+    assert fetch.read(f"{upstream.url}/20", **LIMITS) == b"content"
+    with pytest.raises(FetchNotServed, match="more than 20 redirects"):
+        fetch.read(f"{upstream.url}/21", **LIMITS)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize(
+    ("location", "path"),
+    [
+        ("/b.png", "/b.png"),
+        ("b.png", "/folder/b.png"),
+        ("../b.png", "/b.png"),
+        ("./", "/folder/"),
+        ("?size=2", "/folder/a.png?size=2"),
+        ("/b.png#part", "/b.png"),
+        ("  /b.png ", "/b.png"),
+        ("//HOST/b.png", "/b.png"),
+        ("HTTP://HOST/b.png", "/b.png"),
+        ("http://HOST", "/"),
+        ("http://HOST?b", "/?b"),
+        ("/a|b.png", "/a%7Cb.png"),
+        ("/a b.png", "/a%20b.png"),
+        ("/a%20b.png", "/a%20b.png"),
+        ('/{a}^`"<b>.png', "/%7Ba%7D%5E%60%22%3Cb%3E.png"),
+        ("/[a].png?x[]=1|2", "/[a].png?x[]=1%7C2"),
+        ("/\u00e9.png", "/%E9.png"),
+        ("/\u00c3\u00a9.png?\u00c3\u00a9", "/%C3%A9.png?%C3%A9"),
+        ("\\\\HOST\\c\\b.png", "/c/b.png"),
+        ("/b.png?a\\b", "/b.png?a%5Cb"),
+    ],
+)
+def test_a_location_is_read_as_browsers_read_it(upstream: Upstream, status: int, location: str, path: str) -> None:
+    asked: list[str] = []
+
+    def answer(handler: Any) -> Any:
+        asked.append(handler.path)
+        where = location.replace("HOST", upstream.host)
+        return (200, {}, b"content") if len(asked) > 1 else (status, {"Location": where}, b"")
+
+    upstream.on_video = answer
+    assert fetch.read(f"{upstream.url}/folder/a.png", **LIMITS) == b"content"
+    assert asked == ["/folder/a.png", path]
+
+
+@pytest.mark.parametrize("location", ["", " ", "http://[::1", "http://a:b/"])
+def test_a_redirect_to_no_url_fails_for_good(upstream: Upstream, location: str) -> None:
+    upstream.on_video = 302, {"Location": location}, b""
+    with pytest.raises(FetchNotServed, match="redirects"):
         fetch.read(f"{upstream.url}/a.png", **LIMITS)
+
+
+def test_a_redirect_without_a_location_fails_for_good(upstream: Upstream) -> None:
+    upstream.on_video = 302, {}, b""
+    with pytest.raises(FetchNotServed, match="HTTP 302"):
+        fetch.read(f"{upstream.url}/a.png", **LIMITS)
+
+
+def test_two_locations_are_no_target_unless_they_are_the_same(upstream: Upstream) -> None:
+    def answer(handler: Any) -> None:
+        second = b"/b" if "same" in handler.path else b"/c"
+        if handler.path == "/b":
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\ncontent")
+        else:
+            handler.wfile.write(b"HTTP/1.1 302 Found\r\nLocation: /b\r\nLocation: %s\r\n\r\n" % second)
+            handler.close_connection = True
+
+    upstream.on_video = answer
+    assert fetch.read(f"{upstream.url}/same", **LIMITS) == b"content"
+    with pytest.raises(FetchNotServed, match="one clear target"):
+        fetch.read(f"{upstream.url}/different", **LIMITS)
+
+
+def test_a_server_may_say_when_to_come_back(upstream: Upstream) -> None:
+    for status, given, wait in [(503, "20", 20.0), (429, "0", 0.0), (500, "x", None), (502, "", None)]:
+        upstream.on_video = status, {"Retry-After": given}, b""
+        with pytest.raises(FetchFailed, match=f"HTTP {status}") as caught:
+            fetch.read(f"{upstream.url}/a.png", **LIMITS)
+        assert (caught.value.retry_after, isinstance(caught.value, FetchNotServed)) == (wait, False)
 
 
 @pytest.mark.parametrize("status", [404, 403, 500, 206, 204])

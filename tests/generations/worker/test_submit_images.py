@@ -3,17 +3,21 @@
 import gzip
 import hashlib
 import zlib
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
+from django.utils import timezone
 
-from generations.bucket import objects
+from generations import leases
+from generations.bucket import inputs, objects
 from generations.models import Generation
 from generations.worker import backoff
 from tests.support.factories import Caller, make_generation
 from tests.support.images import base64_of, data_uri, image_bytes
 from tests.support.upstream import Upstream
-from tests.support.worker import ledger_kinds, take_step
+from tests.support.worker import claim_due, ledger_kinds, take_step
 
 pytestmark = pytest.mark.one_database
 
@@ -82,11 +86,86 @@ def test_a_url_that_leads_inside_fails_the_generation(by_url: Generation, upstre
     assert "169.254" not in g.error_message
 
 
-def test_an_image_that_is_not_there_is_read_four_times(by_url: Generation, upstream: Upstream) -> None:
-    upstream.on_video = 404, {}, b""
+NEVER = [400, 401, 402, 403, 404, 405, 406, 409, 410, 415, 418, 422, 451, 204, 206, 300, 304]
+NOT_NOW = [408, 421, 423, 425, 429, 500, 501, 502, 503, 504, 520, 599]
+
+
+@pytest.mark.parametrize("status", NEVER)
+def test_a_server_that_will_not_serve_the_image_is_asked_once(
+    by_url: Generation, upstream: Upstream, status: int
+) -> None:
+    upstream.on_video = status, {"Retry-After": "20"}, b""
+    g = take_step(by_url)
+    assert (g.status, g.error_code, ledger_kinds(g)) == (Status.FAILED, "image_unreachable", ["hold", "release"])
+    assert g.error_message == (f"The image could not be read from its URL: the server answered with HTTP {status}.")
+
+
+@pytest.mark.parametrize("status", NOT_NOW)
+def test_a_server_that_cannot_serve_the_image_now_is_asked_four_times(
+    by_url: Generation, upstream: Upstream, status: int
+) -> None:
+    upstream.on_video = status, {}, b""
     statuses = [take_step(by_url).status for _ in range(4)]
     assert statuses == [Status.QUEUED] * 3 + [Status.FAILED]
     assert Generation.objects.get(pk=by_url.pk).error_code == "image_unreachable"
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 503])
+def test_a_server_that_says_when_to_come_back_is_asked_then(
+    by_url: Generation, upstream: Upstream, status: int
+) -> None:
+    upstream.on_video = status, {"Retry-After": "20"}, b""
+    for _ in range(6):
+        g = take_step(by_url)
+        assert g.status == Status.QUEUED
+        assert g.due_at is not None
+        assert timedelta(seconds=19) < g.due_at - timezone.now() < timedelta(seconds=65)
+    upstream.on_video = 200, {}, image_bytes(kind="PNG")
+    assert take_step(by_url).status == Status.RUNNING
+
+
+def test_a_wait_that_a_server_asks_for_is_bounded(by_url: Generation, upstream: Upstream) -> None:
+    upstream.on_video = 503, {"Retry-After": "86400"}, b""
+    g = take_step(by_url)
+    assert g.due_at is not None
+    assert timedelta(seconds=200) < g.due_at - timezone.now() <= timedelta(seconds=300)
+    upstream.on_video = 503, {"Retry-After": "Fri, 31 Dec 2999 23:59:59 GMT"}, b""
+    g = take_step(by_url)
+    assert g.due_at is not None
+    assert g.due_at - timezone.now() <= timedelta(seconds=300)
+    with time_machine.travel(timezone.now() + timedelta(hours=1), tick=False):
+        statuses = [take_step(by_url).status for _ in range(2)]
+    assert statuses == [Status.QUEUED, Status.FAILED]
+
+
+def test_a_redirect_without_an_end_fails_at_once(by_url: Generation, upstream: Upstream) -> None:
+    upstream.on_video = 302, {"Location": "/again"}, b""
+    g = take_step(by_url)
+    assert (g.status, g.error_code) == (Status.FAILED, "image_unreachable")
+    assert "more than 20 redirects" in g.error_message
+
+
+def test_reading_two_slow_images_loses_no_lease(by_url: Generation, upstream: Upstream) -> None:
+    """After each part of the work nobody else can claim the generation, though all of it takes longer than a claim."""
+    Generation.objects.filter(pk=by_url.pk).update(last_image_url=by_url.image_url + "?last")
+    claimed_by_others: list[Generation] = []
+    with time_machine.travel(timezone.now(), tick=False) as clock:
+
+        def slow(handler: Any) -> Any:
+            clock.shift(leases.IMAGE_CALL_SECONDS)
+            return 200, {}, image_bytes(kind="PNG")
+
+        def store(*args: Any, **options: Any) -> Any:
+            clock.shift(55)
+            claimed_by_others.extend(claim_due(10))
+            return put(*args, **options)
+
+        put, upstream.on_video = inputs.store, slow
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(inputs, "store", store)
+            assert take_step(by_url).status == Status.RUNNING
+    assert claimed_by_others == []
+    assert len(upstream.submits) == 1
 
 
 def created(caller: Caller) -> Generation:
