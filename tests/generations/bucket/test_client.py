@@ -9,8 +9,8 @@ from botocore.exceptions import ClientError
 
 from generations.bucket import client, objects
 from generations.bucket.errors import StorageError
-from tests.support.stores import Store
 from tests.support.factories import Caller, make_generation, make_image
+from tests.support.stores import Store
 from tests.support.upstream import Upstream
 from tests.support.worker import take_step
 
