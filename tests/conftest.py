@@ -36,6 +36,7 @@ from tests.support.databases import postgres_url
 from tests.support.factories import Caller
 from tests.support.images import base64_of, image_bytes
 from tests.support.programs import skip_or_fail
+from tests.support.stores import Store
 from tests.support.upstream import Upstream
 from tests.support.worker import await_wakeup
 
@@ -176,6 +177,15 @@ def bucket(_aws: None) -> Iterator[Any]:
 def _s3() -> Any:
     """Return the one client of all tests: a new client takes a tenth of a second."""
     return boto3.client("s3", region_name="us-east-1")
+
+
+@pytest.fixture
+def store(settings: Any) -> Iterator[Store]:
+    """Yield a store that can refuse to delete objects, to which the settings point."""
+    one = Store(bucket_in_host=False, host="127.0.0.1")
+    settings.S3_ENDPOINT_URL = settings.S3_PUBLIC_URL = one.url
+    yield one
+    one.stop()
 
 
 @pytest.fixture

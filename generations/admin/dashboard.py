@@ -17,10 +17,12 @@ from django.utils import timezone
 
 from generations.admin import spending
 from generations.admin.generation_page import format_span
+from generations.bucket import undeleted
 from generations.models import Delivery, StorageUse, WebhookEndpoint, Worker
 from generations.reports import backlog, hourly_statistics, worker_hosts
 from generations.reports.hourly_statistics import Counts, Hour
 from generations.upstream import circuit_breaker, poll_pauses
+from tenants import times
 from tenants.admin.charts import Chart
 
 admin.site.index_template = "generations/dashboard.html"
@@ -75,6 +77,7 @@ def tiles(now: datetime) -> list[Tile]:
         _problem_tile("Copy retrying", current.copy_retrying, "rendered, not stored yet", attention="uncopied"),
         webhook_tile(now),
         storage_tile(),
+        *undeleted_tiles(),
     ]
 
 
@@ -131,6 +134,15 @@ def storage_tile() -> Tile:
         return Tile("Storage used", "-", "not measured yet")
     parts = f"videos {filesizeformat(use.videos)}, images {filesizeformat(use.images)}, at {use.at:%H:%M} UTC"
     return Tile("Storage used", filesizeformat(use.videos + use.images), parts)
+
+
+def undeleted_tiles() -> list[Tile]:
+    """Return a tile about objects that should be gone from the bucket and are not, or none."""
+    stays = undeleted.summarize()
+    if not stays.count or not stays.since:
+        return []
+    note = f"objects, the first since {times.readable(stays.since)} UTC: {', '.join(stays.reasons)}"
+    return [Tile("Not deleted from S3", stays.count, note, "warn")]
 
 
 def periods(hours: Sequence[Hour], now: datetime) -> list[tuple[str, Counts]]:

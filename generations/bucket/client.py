@@ -36,6 +36,13 @@ VIRTUAL_HOST_DOMAINS = (".aliyuncs.com", ".myqcloud.com", ".myqcloud.com.cn", ".
 # https://www.tencentcloud.com/document/product/436/75050.
 PATH_STYLE_REFUSED = ("SecondLevelDomainForbidden", "PathStyleDomainForbidden", "InvalidPathAccess")
 
+# Refusals that have nothing to do with the object: the bucket, the keys, the clock or the load.
+OF_ALL_CALLS = (
+    *("NoSuchBucket", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"),
+    *("RequestTimeTooSkewed", "RequestTimeout", "SlowDown"),
+    *PATH_STYLE_REFUSED,
+)
+
 _lock = threading.Lock()
 
 
@@ -126,7 +133,10 @@ def translate_errors() -> Iterator[None]:
             raise ObjectExists(code) from error
         if code == "NoSuchKey":
             raise ObjectMissing(f"the bucket has no such object ({error.operation_name})", code) from error
-        raise StorageError(f"S3 answered {code or 'an error'} to {error.operation_name}", code) from error
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        is_refusal = 400 <= status < 500 and status != 429 and code not in OF_ALL_CALLS
+        sentence = f"S3 answered {code or 'an error'} to {error.operation_name}"
+        raise StorageError(sentence, code, is_refusal=is_refusal) from error
     except (BotoCoreError, ResponseParserError) as error:
         # The error's text may hold a URL, and the URL a signature.
         raise StorageError(type(error).__name__) from error

@@ -5,13 +5,14 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from generations.bucket import object_keys, objects
+from generations.bucket import object_keys, objects, undeleted
 from generations.models import Generation, InputImage, MaintenanceCursor
 from generations.ops.prune_run import CONTINUES, PruneResult, PruneRun
 from tenants import times
 
 MIN_ORPHAN_AGE = timedelta(days=7)  # a copy in progress has an object without a row, but for minutes only
 SEARCH_INTERVAL = timedelta(days=1)  # between two searches of the whole bucket
+FORGOTTEN_AFTER = 3 * MIN_ORPHAN_AGE  # an object that no search has found for so long is gone
 CURSOR = "orphans"  # key of the MaintenanceCursor row; its position is the last key that was checked
 
 
@@ -30,22 +31,30 @@ def delete_orphans(run: PruneRun, result: PruneResult) -> None:
     for page in objects.list_pages(prefixes, after=cursor.position if cursor else ""):
         orphans, unknown_in_page = _find_orphans([item for item in page if run.now - item.modified > MIN_ORPHAN_AGE])
         unknown += unknown_in_page
+        failures = [] if run.dry else objects.delete_many([orphan.key for orphan in orphans])
+        refused = {failure.key for failure in failures}
+        deleted = [orphan for orphan in orphans if orphan.key not in refused]
+        result.add(orphan.size for orphan in deleted)
         if not run.dry:
-            objects.delete_many([orphan.key for orphan in orphans])
+            result.add_failures(failures)
+            undeleted.forget(orphan.key for orphan in deleted)
             MaintenanceCursor.objects.filter(pk=CURSOR).update(position=page[-1].key)
-        result.add(orphan.size for orphan in orphans)
         if run.is_over():
             result.note = CONTINUES
             return
     if not run.dry:
         MaintenanceCursor.objects.filter(pk=CURSOR).update(position="", done_at=timezone.now())
+        undeleted.forget_tried_before(run.now - FORGOTTEN_AFTER)
     if unknown:
-        result.note = f"{unknown} objects of videos without a row were not deleted"
+        result.note = "; ".join(
+            filter(None, [f"{unknown} objects of videos without a row were not deleted", result.note])
+        )
 
 
 def abort_uploads(run: PruneRun, result: PruneResult) -> None:
     """Abort old multipart uploads that were never completed. The service itself starts none."""
-    result.count = objects.abort_uploads(run.now - MIN_ORPHAN_AGE, dry=run.dry)
+    result.count, failures = objects.abort_uploads(run.now - MIN_ORPHAN_AGE, dry=run.dry)
+    result.add_failures(failures)
 
 
 def _find_orphans(listed: Iterable[objects.ListedObject]) -> tuple[list[objects.ListedObject], int]:

@@ -62,11 +62,11 @@ def check_clocks() -> None:
 
 
 def _prune(what: str, delete: Callable[[PruneRun, PruneResult], None], prune_run: PruneRun) -> PruneResult:
-    """Prune one kind. If S3 fails, return an empty result with a note."""
+    """Prune one kind. If S3 is away, the result has what was deleted before, and a note."""
     result = PruneResult(what)
     try:
         delete(prune_run, result)
     except StorageError as error:
         log.error("the bucket does not let it be pruned", what=what, trouble=str(error))
-        return PruneResult(what, note=f"failed: {error}")
+        result.note, result.failed = f"failed: {error}", result.failed + 1
     return result

@@ -27,12 +27,12 @@ def delete_videos(run: PruneRun, result: PruneResult) -> None:
         rows = Generation.objects.filter(
             tenant=tenant, status="succeeded", deleted_at=None, expired_at=None, finished_at__lt=before
         )
-        for batch in run.take_batches(rows.order_by("finished_at"), result, "video_size"):
+        for batch in run.take_batches(rows, result, "finished_at", "video_size"):
             expired = lifecycle.expire(
                 batch, f"the video was deleted: the generation finished before {times.readable(before)} UTC"
             )
             keys = [key for generation in expired for key in (generation.video_key, generation.poster_key) if key]
-            objects.delete_many(keys)
+            result.add_failures(objects.delete_many(keys))
             result.add(generation.video_size or 0 for generation in expired)
 
 
@@ -40,11 +40,10 @@ def delete_input_images(run: PruneRun, result: PruneResult) -> None:
     """Delete input images that no generation in progress uses, nor one created since the cutoff (INPUT_DAYS)."""
     for tenant, before in _cutoffs(run, "input_days", settings.INPUT_DAYS):
         rows = inputs.find_unused(tenant.pk, before)
-        for batch in run.take_batches(rows.order_by("created_at"), result, "size"):
-            deleted = inputs.delete_unused(tenant.pk, [image.pk for image in batch], before)
+        for batch in run.take_batches(rows, result, "created_at", "size"):
+            deleted, failures = inputs.delete_unused(tenant.pk, [image.pk for image in batch], before)
+            result.add_failures(failures)
             result.add(image.size for image in deleted)
-            if not deleted:  # new generations use all of them
-                break
 
 
 def delete_events(run: PruneRun, result: PruneResult) -> None:
@@ -71,8 +70,8 @@ def delete_events(run: PruneRun, result: PruneResult) -> None:
 def delete_deliveries(run: PruneRun, result: PruneResult) -> None:
     """Delete webhook deliveries that finished before the cutoff (DELIVERY_DAYS), with their attempts."""
     before = run.cutoff(settings.DELIVERY_DAYS)
-    rows = Delivery.objects.filter(pk__lt=ids.smallest_at(before), finished_at__lt=before).order_by("pk")
-    for batch in run.take_batches(rows, result):
+    rows = Delivery.objects.filter(pk__lt=ids.smallest_at(before), finished_at__lt=before)
+    for batch in run.take_batches(rows, result, "pk"):
         Delivery.objects.filter(pk__in=[delivery.pk for delivery in batch]).delete()
         result.count += len(batch)
 

@@ -50,6 +50,7 @@ SAMPLES = {
     "generations_stalled": "",
     "generations_uncopied": "",
     "oldest_due_seconds": "",
+    "undeleted_objects": "",
     "submits_paused": "upstream",
     "polls_paused": "upstream",
     "worker_restarts_total": "host",

@@ -107,7 +107,7 @@ def test_an_image_that_a_generation_uses_again_during_the_run_stays(alice: Calle
     before = days_ago(30)
     assert list(inputs.find_unused(alice.tenant.pk, before)) == [image]
     make_generation(alice, image=image)
-    assert inputs.delete_unused(alice.tenant.pk, [image.pk], before) == []
+    assert inputs.delete_unused(alice.tenant.pk, [image.pk], before) == ([], [])
     assert objects.exists(image.key)
 
 
