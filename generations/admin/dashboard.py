@@ -18,7 +18,7 @@ from django.utils import timezone
 from generations.admin import spending
 from generations.admin.generation_page import format_span
 from generations.bucket import undeleted
-from generations.models import Delivery, StorageUse, WebhookEndpoint, Worker
+from generations.models import Delivery, Generation, StorageUse, WebhookEndpoint, Worker
 from generations.reports import backlog, hourly_statistics, worker_hosts
 from generations.reports.hourly_statistics import Counts, Hour
 from generations.upstream import circuit_breaker, poll_pauses
@@ -75,6 +75,7 @@ def tiles(now: datetime) -> list[Tile]:
         _problem_tile("In doubt", current.in_doubt, "unknown whether paid for", status__exact="in_doubt"),
         _problem_tile("Stalled", current.stalled, "rendering for over an hour", attention="stalled"),
         _problem_tile("Copy retrying", current.copy_retrying, "rendered, not stored yet", attention="uncopied"),
+        differences_tile(now),
         webhook_tile(now),
         storage_tile(),
         *undeleted_tiles(),
@@ -116,6 +117,12 @@ def worker_tile(now: datetime) -> Tile:
     note = f"{', '.join(silent)}: no heartbeat" if silent else "since the last heartbeat"
     level = "bad" if age > worker_hosts.SILENT_AFTER else "warn" if silent else "good"
     return Tile("Worker", format_span(age), note, level, url)
+
+
+def differences_tile(now: datetime) -> Tile:
+    """Return a tile with the number of videos of the last day that are not as requested."""
+    rows = Generation.objects.filter(video_as_requested=False, finished_at__gte=now - DAY)
+    return _problem_tile("Not as requested", rows.count(), "videos of the last 24 hours", attention="differs")
 
 
 def webhook_tile(now: datetime) -> Tile:

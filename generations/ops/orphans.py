@@ -12,6 +12,7 @@ from tenants import times
 
 MIN_ORPHAN_AGE = timedelta(days=7)  # a copy in progress has an object without a row, but for minutes only
 SEARCH_INTERVAL = timedelta(days=1)  # between two searches of the whole bucket
+FACTS = ("deleted_at", "expired_at", "purged_at", "finished_at")
 FORGOTTEN_AFTER = 3 * MIN_ORPHAN_AGE  # an object that no search has found for so long is gone
 CURSOR = "orphans"  # key of the MaintenanceCursor row; its position is the last key that was checked
 
@@ -65,7 +66,7 @@ def _find_orphans(listed: Iterable[objects.ListedObject]) -> tuple[list[objects.
     videos = {item.key: (pk, item) for item in listed if (pk := object_keys.generation_id(item.key))}
     images = {item.key: item for item in listed if object_keys.is_input(item.key)}
     rows = Generation.objects.filter(pk__in={pk for pk, _ in videos.values()})
-    by_pk = {row.pk: row for row in rows.only("video_key", "poster_key", "deleted_at", "expired_at", "finished_at")}
+    by_pk = {row.pk: row for row in rows.only("video_key", "poster_key", *FACTS)}
     unknown = sum(1 for pk, _ in videos.values() if pk not in by_pk)
     orphans = [item for key, (pk, item) in videos.items() if pk in by_pk and not _is_in_use(by_pk[pk], key)]
     stored = set(InputImage.objects.filter(key__in=images, gone_at=None).values_list("key", flat=True))
@@ -77,4 +78,4 @@ def _is_in_use(generation: Generation, key: str) -> bool:
     if generation.finished_at is None:
         return True
     keys = (generation.video_key, generation.poster_key)
-    return key in keys and generation.deleted_at is None and generation.expired_at is None
+    return key in keys and not (generation.deleted_at or generation.expired_at or generation.purged_at)

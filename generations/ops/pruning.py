@@ -20,6 +20,7 @@ MAX_CLOCK_DIFFERENCE_SECONDS = 60.0
 # In the order of a run. Scripts and searches of the log hold these names, so none changes.
 KINDS: dict[str, Callable[[PruneRun, PruneResult], None]] = {
     "videos": retention.delete_videos,
+    "mismatched": retention.delete_mismatched_videos,
     "pictures": retention.delete_input_images,
     "orphans": orphans.delete_orphans,
     "uploads": orphans.abort_uploads,

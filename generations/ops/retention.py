@@ -17,6 +17,7 @@ from tenants.limits import counters
 from tenants.models import Tenant
 
 EVENTS_CURSOR = "events"  # key of the MaintenanceCursor row; its position is a time in ISO format
+MISMATCHED_VIDEO_AGE = timedelta(days=7)  # operators look at the file until then
 FAILED_WAKE_UP_DAYS = 30  # django-q2 stores failed messages
 SILENT_HOST_AFTER = timedelta(days=7)  # a worker host without a heartbeat for so long was removed
 
@@ -34,6 +35,22 @@ def delete_videos(run: PruneRun, result: PruneResult) -> None:
             keys = [key for generation in expired for key in (generation.video_key, generation.poster_key) if key]
             result.add_failures(objects.delete_many(keys))
             result.add(generation.video_size or 0 for generation in expired)
+
+
+def delete_mismatched_videos(run: PruneRun, result: PruneResult) -> None:
+    """Delete the files of videos that were never delivered, since they were far from what was requested."""
+    rows = Generation.objects.filter(
+        video_as_requested=False,
+        finished_at__lt=run.now - MISMATCHED_VIDEO_AGE,
+        status="failed",
+        deleted_at=None,
+        purged_at=None,
+    )
+    for batch in run.take_batches(rows, result, "finished_at", "video_size"):
+        lifecycle.forget_mismatched_files(batch)
+        keys = [key for generation in batch for key in (generation.video_key, generation.poster_key)]
+        result.add_failures(objects.delete_many(keys))
+        result.add(generation.video_size or 0 for generation in batch)
 
 
 def delete_input_images(run: PruneRun, result: PruneResult) -> None:
