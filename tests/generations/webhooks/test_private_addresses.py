@@ -1,5 +1,6 @@
 """Webhook URLs that lead to private addresses. Connections are counted where they would arrive."""
 
+import socket
 import threading
 import time
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from generations.models import Delivery, WebhookEndpoint
-from generations.outbound import addresses, fetch
+from generations.outbound import fetch
 from generations.outbound.errors import FetchFailed, FetchRefused
 from tests.generations.outbound import test_fetch_private as fetched
 from tests.generations.outbound.test_fetch_private import BROKEN_IN_TWO, INSIDE, Listener
@@ -97,7 +98,7 @@ def test_names_that_never_resolve_meet_the_deadline_and_delay_no_image(monkeypat
             answered.wait(10)
         return [(0, 0, 0, "", ("10.0.0.1", 443))]
 
-    monkeypatch.setattr(addresses.socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
     threads = [threading.Thread(target=expect_failure, args=("https://hook.example.com/",)) for _ in range(40)]
     started_at = time.monotonic()
     for thread in threads:
