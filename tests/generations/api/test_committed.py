@@ -14,6 +14,7 @@ from generations.telemetry import metrics
 from tests.generations.test_lifecycle import VIDEO, put_in
 from tests.support.aws_agent import Agent, session_of
 from tests.support.factories import Caller
+from tests.support.patience import PATIENCE
 
 BODY = {"image": "https://images.example.com/a.png", "resolution": "480p"}
 NATIVE, NOVITA = "/v1/generations", "/v3/async/seedance-v1-lite-i2v"
@@ -83,7 +84,7 @@ def ended_soon(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     thread.join()
     for waiting in threading.enumerate():
         if waiting.name == "waiting":
-            waiting.join(5)
+            waiting.join(PATIENCE)
 
 
 @committed

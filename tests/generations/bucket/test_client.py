@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 from generations.bucket import client, objects
 from generations.bucket.errors import StorageError
 from tests.support.factories import Caller, make_generation, make_image
+from tests.support.patience import PATIENCE
 from tests.support.upstream import Upstream
 from tests.support.worker import take_step
 
@@ -37,7 +38,7 @@ def test_threads_that_arrive_at_once_create_one_client(monkeypatch: pytest.Monke
         lock = threading.Lock()
 
         def __enter__(self) -> None:
-            all_arrived.wait(5)
+            all_arrived.wait(PATIENCE)
             self.lock.acquire()
 
         def __exit__(self, *error: object) -> None:
@@ -54,7 +55,7 @@ def test_threads_that_arrive_at_once_create_one_client(monkeypatch: pytest.Monke
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(5)
+        thread.join(PATIENCE)
     assert created == [True]
 
 
