@@ -29,6 +29,7 @@ from generations.models import Attempt, Event, Generation, InputImage, Label
 from generations.telemetry import metrics
 from generations.telemetry.failpoints import failpoint
 from generations.webhooks import outbox
+from tenants import masked_urls
 from tenants.db.engine import engine
 from tenants.db.operations import Statement
 from tenants.db.prepared_statements import Insert
@@ -593,17 +594,37 @@ def run_now(generation: Generation, sources: Sequence[Status], reason: str) -> b
 
 
 def delete(generation: Generation, by: str = "the caller") -> bool:
-    """Stop serving a finished generation; its bytes are deleted next. The row and the ledger stay.
+    """Stop serving a finished generation, and forget the caller's words; its bytes are deleted next.
 
-    `by` names the actor, for the event. Return False if the generation is unfinished or already deleted.
+    The row stays with its seed, price and times, and so do the ledger and the idempotency key: a late repeat of the
+    create must not be paid for. `by` names the actor, for the event. Return False if the generation is unfinished or
+    already deleted.
     """
     row = Generation.objects.filter(pk=generation.pk, status__in=Generation.FINISHED, deleted_at=None)
     with transaction.atomic():
         if not row.update(deleted_at=timezone.now(), purged_at=None):
             return False
-        generation.refresh_from_db(fields=["status", "deleted_at"])
+        generation.refresh_from_db(fields=["status", "deleted_at", "error_code", "image"])
+        _forget_words(generation)
         _record_event(generation, f"the video and the input images were deleted by {by}")
     return True
+
+
+def _forget_words(generation: Generation) -> None:
+    """Delete what the caller wrote, and what others wrote about it, from every row of a deleted generation."""
+    # The schema wants an image or its URL: of a URL that was never read, the host stays.
+    image_url = "" if generation.image_id else masked_urls.host_only(generation.image_url)
+    words = dict.fromkeys(("prompt", "external_id", "webhook_url", "last_image_url", "traceparent"), "")
+    words |= {"image_url": image_url, "error_message": outbox.FORGOTTEN if generation.error_code else ""}
+    Generation.objects.filter(pk=generation.pk).update(metadata={}, **words)
+    for name, value in {**words, "metadata": {}}.items():
+        setattr(generation, name, value)
+    Label.objects.filter(generation=generation).delete()
+    Attempt.objects.filter(generation=generation).update(detail="", answer="")
+    events = Event.objects.filter(generation=generation)
+    events.update(detail="")
+    events.filter(status=Status.FAILED).update(message=outbox.FORGOTTEN)
+    outbox.forget_words(generation)
 
 
 def expire(generations: Sequence[Generation], reason: str) -> list[Generation]:

@@ -145,7 +145,7 @@ class Lab:
         self.env["S3_ENDPOINT_URL"] = self.proxy.url
         self.secrets = {"S3's secret": secret, "SECRET_KEY": self.secret_key}
         logs = self.folder / "log"
-        self.broker = surroundings.Broker(logs, inherited, wanted=self.quick and self.database.name == "PostgreSQL")
+        self.broker = surroundings.Broker(logs, inherited, requested=self.quick and self.database.name == "PostgreSQL")
         self.env |= self.broker.env
         if self.quick:
             self.env |= {"FAILPOINT": f"@{self.traps}", "FAILPOINT_LOG": str(self.log)}

@@ -23,6 +23,8 @@ NEXT = {
 }
 # Failures that may happen here: the upstream said so, or the policy of a tenant, or an operator.
 REASONS = {"upstream_failed", "upstream_refused", "submit_unconfirmed", "not_submitted"}
+# What no lab can hurt while it runs, and the test that does.
+OWN_TESTS = {"a migration killed at each statement": "tests/tenants/db/test_migrating.py"}
 # Failures by a deadline.
 DEADLINES = {"upstream_unavailable", "upstream_gave_no_result", "copy_failed", "storage_unavailable"}
 
@@ -202,6 +204,7 @@ def text(lab: Lab, promises: list[Promise]) -> str:
         "  credentials: " + _counted(lab.agent.faults),
         "  skipped: " + ("; ".join(filter(None, [*lab.skipped, lab.broker.skipped])) or "none"),
         "  clusters started again by their supervisor: " + str(sum(Worker.objects.values_list("restarts", flat=True))),
+        "  by tests of their own: " + "; ".join(f"{fault}, {path}" for fault, path in OWN_TESTS.items()),
         "",
         f"Failpoints: {len([name for name in NAMES if hits[name]])} of {len(NAMES)} hit, {sum(hits.values())} times "
         f"({_counted(acts)}), the least {min(hits[name] for name in NAMES)} times",

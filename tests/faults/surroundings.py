@@ -102,14 +102,14 @@ def _agents_handler(agent: Agent) -> type[BaseHTTPRequestHandler]:
 class Broker:
     """A Redis that loses its messages, or falls silent. Without Redis on this machine, the database is the broker."""
 
-    def __init__(self, logs: Path, env: dict[str, str], *, wanted: bool) -> None:
+    def __init__(self, logs: Path, env: dict[str, str], *, requested: bool) -> None:
         program = shutil.which("redis-server")
-        self.name = "Redis" if wanted and program else "the database"
-        self.skipped = "redis-server is not installed" if wanted and not program else ""
+        self.name = "Redis" if requested and program else "the database"
+        self.skipped = "redis-server is not installed" if requested and not program else ""
         self.faults: Counter[str] = Counter()
         self.env: dict[str, str] = {}
         self._process: stack.Process | None = None
-        if wanted and program:
+        if requested and program:
             port = stack.free_port(34_000 + os.getpid() % 900)
             self.env = {"BROKER_URL": f"redis://127.0.0.1:{port}/0"}
             command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(logs)]

@@ -71,6 +71,6 @@ def test_another_tasks_result_is_written_down_and_is_no_progress(foreign: Foreig
     row = take_step(rows[0])
     assert (row.status, row.video_key) == ("running", "")
     assert Event.objects.count() == before + 1
-    [told] = Event.objects.filter(generation=row).order_by("-id")[:1]
-    assert "up-1-1" not in told.message, "a caller learns no id of another's task"
+    [written] = Event.objects.filter(generation=row).order_by("-id")[:1]
+    assert "up-1-1" not in written.message, "a caller learns no id of another's task"
     assert Generation.objects.get(pk=row.pk).upstream_id == "up-0-1"
