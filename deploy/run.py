@@ -8,17 +8,16 @@ import argparse
 import os
 import secrets
 import shlex
-import signal
 import subprocess
 import sys
 import time
 import zlib
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from deploy import stack, state, waiting
+from deploy.signals import Signals, Stopped
 from deploy.stack import ROOT, Process, StackError
 from deploy.state import VAR
 
@@ -27,10 +26,6 @@ PROMPT = "The lighthouse at dusk, the camera drifts towards it"
 SANDBOX_SECONDS = 8.0
 # The folder's path decides: the ports are the same at each start, and two checkouts do not take each other's ports.
 FIRST_S3_PORT = 18000 + 10 * (zlib.crc32(str(VAR).encode()) % 2000)
-
-
-class Stopped(Exception):
-    """Ctrl-C or SIGTERM asked this program to stop."""
 
 
 class Run:
@@ -163,18 +158,19 @@ def _demo(env: dict[str, str]) -> int:
     return code
 
 
-def _stop(number: int, frame: Any) -> None:
-    signal.signal(number, signal.SIG_DFL)  # a second signal ends this program at once
-    raise Stopped
-
-
 def main() -> int:
     """Run the stack, or the demo beside a running stack. Return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--demo", action="store_true", help="make one video, then stop")
-    demo = parser.parse_args().demo
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
+    demo, signals = parser.parse_args().demo, Signals()
+    signals.install()
+    try:
+        return _start(demo, signals)
+    except Stopped:  # before anything was started, or once more before anything was stopped
+        return 0
+
+
+def _start(demo: bool, signals: Signals) -> int:
     try:
         state.check_access()
         lock = state.lock()
@@ -185,7 +181,7 @@ def main() -> int:
         return run_beside(demo)
     stack.adopt_orphans()
     with lock:
-        return _run(demo)
+        return _run(demo, signals)
 
 
 def run_beside(demo: bool) -> int:
@@ -204,7 +200,7 @@ def run_beside(demo: bool) -> int:
     return 1
 
 
-def _run(demo: bool) -> int:
+def _run(demo: bool, signals: Signals) -> int:
     run = None
     try:
         run = Run(_port())
@@ -219,8 +215,8 @@ def _run(demo: bool) -> int:
     except Stopped:
         print("\nStopping.", flush=True)
     finally:
-        if run:
-            stack.stop(run.processes)
+        signals.is_closing = True
+        stack.stop(run.processes if run else [], is_hurried=signals.is_hurried, alone=True)
     return 0
 
 

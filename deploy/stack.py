@@ -1,6 +1,7 @@
 """Start, watch and stop the processes of a local stack, and leave none behind. It needs only the standard library."""
 
 import ctypes
+import functools
 import itertools
 import json
 import os
@@ -10,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,6 +22,7 @@ BIN = Path(sys.executable).parent
 # Seconds after which the group of a process that does not stop is killed. The worker finishes steps for 8 s.
 MAX_STOP_SECONDS, MAX_WORKER_STOP_SECONDS = 5.0, 15.0
 SIGTERM_INTERVAL_SECONDS = 1.0
+STOP_CHECK_SECONDS = 0.1  # between two looks at a process that is to stop
 MALLOC_TUNABLES = (
     "glibc.malloc.hugetlb=1",
     "glibc.malloc.mmap_threshold=8388608",  # bytes
@@ -41,7 +43,13 @@ class Process:
     running: ClassVar[set[int]] = set()  # ids of the processes that `kill` has not ended yet
 
     def __init__(
-        self, name: str, command: list[str], env: Mapping[str, str], logs: Path, stop_seconds: float = MAX_STOP_SECONDS
+        self,
+        name: str,
+        command: list[str],
+        env: Mapping[str, str],
+        logs: Path,
+        stop_seconds: float = MAX_STOP_SECONDS,
+        orphan_signal: int = signal.SIGTERM,
     ) -> None:
         self.name, self.log, self._stop_seconds = name, logs / f"{name}.log", stop_seconds
         logs.mkdir(parents=True, exist_ok=True)
@@ -56,7 +64,7 @@ class Process:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # a Ctrl-C goes to the parent alone, which stops its children in order
-                preexec_fn=die_with_parent,
+                preexec_fn=functools.partial(die_with_parent, orphan_signal),
             )
         self.running.add(self.pid)
 
@@ -95,17 +103,19 @@ class Process:
             self._child.wait()
             self.running.discard(self.pid)
 
-    def wait(self, terminated_at: float) -> None:
-        """Wait for the end. Kill the group if the process takes longer than its stop time.
+    def wait(self, terminated_at: float, is_hurried: Callable[[], bool]) -> None:
+        """Wait for the end. Kill the group if the process takes longer than its stop time, or once `is_hurried`.
 
         `terminated_at` is the time of the first SIGTERM by the monotonic clock, in seconds.
         """
-        ends = terminated_at + self._stop_seconds
-        while not self.has_ended() and time.monotonic() < ends:
+        ends, next_signal = terminated_at + self._stop_seconds, terminated_at + SIGTERM_INTERVAL_SECONDS
+        while not self.has_ended() and time.monotonic() < ends and not is_hurried():
             try:
-                self._child.wait(min(SIGTERM_INTERVAL_SECONDS, max(ends - time.monotonic(), 0)))
+                self._child.wait(STOP_CHECK_SECONDS)
             except subprocess.TimeoutExpired:
-                self.terminate()  # a process that was just starting may have missed the first signal
+                if time.monotonic() >= next_signal:
+                    self.terminate()  # a process that was just starting may have missed the first signal
+                    next_signal += SIGTERM_INTERVAL_SECONDS
         if not self.has_ended():
             print(f"{self.name} does not stop; it is killed.", file=sys.stderr)
         self.kill()
@@ -120,14 +130,18 @@ def adopt_orphans() -> None:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
-def stop(processes: list[Process]) -> None:
-    """Stop all processes at once, the last started first. Then kill the children that killed processes left."""
+def stop(processes: list[Process], *, is_hurried: Callable[[], bool] = lambda: False, alone: bool = False) -> None:
+    """Stop all processes at once, the last started first. Then kill the children that killed processes left.
+
+    `alone`: this program has no other child that may go on, so that it leaves none at all. A signal may have stopped it
+    between the start of a process and the moment in which it took note of that.
+    """
     for process in reversed(processes):
         process.terminate()
     terminated_at = time.monotonic()
     for process in reversed(processes):
-        process.wait(terminated_at)
-    while orphans := _children() - Process.running:
+        process.wait(terminated_at, is_hurried)
+    while orphans := _children() - (set() if alone else Process.running):
         for pid in orphans:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
@@ -188,7 +202,8 @@ def seaweedfs(folder: Path, logs: Path, ports: list[int], access_key: str, secre
     command += [f"-{part}.port={port}" for part, port in zip(parts, ports, strict=True)]
     command += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false", "-admin.ui=false"]
     command += ["-master.telemetry=false"]  # SeaweedFS sends no statistics to its makers
-    return Process("s3", command, os.environ, logs)
+    # It may hang after a SIGTERM, so it is killed if this program is.
+    return Process("s3", command, os.environ, logs, MAX_STOP_SECONDS, signal.SIGKILL)
 
 
 def sandbox(folder: Path, logs: Path, port: int, seconds: float, env: Mapping[str, str]) -> Process:

@@ -30,7 +30,8 @@ PATTERNS = [
     ("sds_", re.compile(r"(sds_(?:live|test)_[0-9A-Za-z]{12}_)[0-9A-Za-z]+"), rf"\1{HIDDEN}"),
     ("whsec_", re.compile(r"\bwhsec_[0-9A-Za-z+/=_-]+"), f"whsec_{HIDDEN}"),
     # The form of the upstream's keys: it may name another one of ours than the one in use.
-    ("sk", re.compile(r"(?i)\b(sk[-_])[0-9A-Za-z_-]{8,}"), rf"\1{HIDDEN}"),
+    ("sk-", re.compile(r"(?i)\b(sk-)[0-9A-Za-z_-]{8,}"), rf"\1{HIDDEN}"),
+    ("sk_", re.compile(r"(?i)\b(sk_)[0-9A-Za-z_-]{8,}"), rf"\1{HIDDEN}"),
     # A password in a database's or broker's URL.
     ("://", re.compile(r"(://[^\s:/@'\"\\]*):[^\s/@'\"\\]+@"), rf"\1:{HIDDEN}@"),
 ]

@@ -16,7 +16,7 @@ upstream, the bucket or an exception said, as `foreign_text.clean` leaves it.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypedDict
 from uuid import UUID
 
 import structlog
@@ -29,6 +29,7 @@ from generations.models import Attempt, Event, Generation, InputImage, Label
 from generations.telemetry import metrics
 from generations.telemetry.failpoints import failpoint
 from generations.webhooks import outbox
+from tenants import masked_urls
 from tenants.db.engine import engine
 from tenants.db.operations import Statement
 from tenants.db.prepared_statements import Insert
@@ -77,6 +78,14 @@ class StoredVideo:
     fps: float
     duration: float
     poster_key: str
+
+
+class Difference(TypedDict):
+    """A field in which a video differs from its request."""
+
+    field: str  # width, height, duration, fps, frames or seed
+    requested: float
+    received: float
 
 
 @dataclass(frozen=True)
@@ -480,19 +489,60 @@ def start_copying(generation: Generation, upstream_seed: int | None, *, detail: 
     return started
 
 
-def mark_succeeded(generation: Generation, video: StoredVideo) -> bool:
-    """Record that the video is stored and verified, and capture the hold."""
-    columns = {f"video_{name}": getattr(video, name) for name in video.__dataclass_fields__ if name != "poster_key"}
+def mark_succeeded(generation: Generation, video: StoredVideo, differences: Sequence[Difference] = ()) -> bool:
+    """Record that the video is stored and verified, and capture the hold.
+
+    `differences` from the request are small: the video is delivered with them.
+    """
+    reason = f"the video is not as requested: {describe(differences)}" if differences else ""
     with transaction.atomic():
         finished = _finish(
-            generation, [Status.COPYING], Status.SUCCEEDED, poster_key=video.poster_key, progress_percent=100, **columns
+            generation,
+            [Status.COPYING],
+            Status.SUCCEEDED,
+            reason,
+            progress_percent=100,
+            **_video_columns(video, differences),
         )
         if finished:
             failpoint("finish_before_ledger")
             ledger.capture(generation.pk)
             metrics.observe_on_commit(metrics.TO_VIDEO, generation.created_at)
+            _count_on_commit(generation, differences)
     failpoint("finish_committed")
     return finished
+
+
+def mark_mismatched(generation: Generation, video: StoredVideo, differences: Sequence[Difference]) -> bool:
+    """Record that the stored video is far from what was requested, and release the hold.
+
+    The video is never delivered. Its file stays for operators, until it is pruned.
+    """
+    message = f"The upstream made another video than was requested: {describe(differences)}. It is not delivered."
+    columns = _video_columns(video, differences)
+    finished = fail(generation, "video_mismatch", message, sources=[Status.COPYING], **columns)
+    if finished:
+        _count_on_commit(generation, differences)
+    return finished
+
+
+def describe(differences: Sequence[Difference]) -> str:
+    """Return the differences of a video in words."""
+    return ", ".join(f"{item['field']} {item['received']} instead of {item['requested']}" for item in differences)
+
+
+def _video_columns(video: StoredVideo, differences: Sequence[Difference]) -> dict[str, Any]:
+    """Return the columns of a stored video."""
+    columns = {f"video_{name}": getattr(video, name) for name in video.__dataclass_fields__ if name != "poster_key"}
+    compared = {"video_as_requested": not differences, "video_differences": list(differences)}
+    return {**columns, **compared, "poster_key": video.poster_key}
+
+
+def _count_on_commit(generation: Generation, differences: Sequence[Difference]) -> None:
+    """Count in the metrics, after the commit, the fields in which a video differs."""
+    mode = metrics.mode(test=generation.test)
+    for item in differences:
+        transaction.on_commit(metrics.VIDEO_DIFFERENCES.labels(mode, item["field"]).inc)
 
 
 def fail(
@@ -504,9 +554,10 @@ def fail(
     sources: Sequence[Status] = Generation.LIVE,
     fenced: bool = True,
     last_submitted_at: datetime | None = None,
+    **columns: Any,
 ) -> bool:
     """End the generation without a video, and release the hold. For `fenced` and the rest see `_transition`."""
-    columns: dict[str, Any] = {"error_code": code, "error_message": message, "fenced": fenced}
+    columns |= {"error_code": code, "error_message": message, "fenced": fenced}
     with transaction.atomic():
         finished = _finish(
             generation, sources, Status.FAILED, message, detail, last_submitted_at=last_submitted_at, **columns
@@ -534,7 +585,8 @@ def run_now(generation: Generation, sources: Sequence[Status], reason: str) -> b
     """
     row = Generation.objects.filter(pk=generation.pk, status__in=sources)
     with transaction.atomic():
-        if not row.update(due_at=timezone.now(), consecutive_failures=0, fencing_token=F("fencing_token") + 1):
+        columns = {"consecutive_failures": 0, "unusable_files": 0, "fencing_token": F("fencing_token") + 1}
+        if not row.update(due_at=timezone.now(), **columns):
             return False
         generation.refresh_from_db(fields=["status", "due_at", "consecutive_failures", "fencing_token"])
         _record_event(generation, reason)
@@ -542,17 +594,37 @@ def run_now(generation: Generation, sources: Sequence[Status], reason: str) -> b
 
 
 def delete(generation: Generation, by: str = "the caller") -> bool:
-    """Stop serving a finished generation; its bytes are deleted next. The row and the ledger stay.
+    """Stop serving a finished generation, and forget the caller's words; its bytes are deleted next.
 
-    `by` names the actor, for the event. Return False if the generation is unfinished or already deleted.
+    The row stays with its seed, price and times, and so do the ledger and the idempotency key: a late repeat of the
+    create must not be paid for. `by` names the actor, for the event. Return False if the generation is unfinished or
+    already deleted.
     """
     row = Generation.objects.filter(pk=generation.pk, status__in=Generation.FINISHED, deleted_at=None)
     with transaction.atomic():
-        if not row.update(deleted_at=timezone.now()):
+        if not row.update(deleted_at=timezone.now(), purged_at=None):
             return False
-        generation.refresh_from_db(fields=["status", "deleted_at"])
+        generation.refresh_from_db(fields=["status", "deleted_at", "error_code", "image"])
+        _forget_words(generation)
         _record_event(generation, f"the video and the input images were deleted by {by}")
     return True
+
+
+def _forget_words(generation: Generation) -> None:
+    """Delete what the caller wrote, and what others wrote about it, from every row of a deleted generation."""
+    # The schema wants an image or its URL: of a URL that was never read, the host stays.
+    image_url = "" if generation.image_id else masked_urls.host_only(generation.image_url)
+    words = dict.fromkeys(("prompt", "external_id", "webhook_url", "last_image_url", "traceparent"), "")
+    words |= {"image_url": image_url, "error_message": outbox.FORGOTTEN if generation.error_code else ""}
+    Generation.objects.filter(pk=generation.pk).update(metadata={}, **words)
+    for name, value in {**words, "metadata": {}}.items():
+        setattr(generation, name, value)
+    Label.objects.filter(generation=generation).delete()
+    Attempt.objects.filter(generation=generation).update(detail="", answer="")
+    events = Event.objects.filter(generation=generation)
+    events.update(detail="")
+    events.filter(status=Status.FAILED).update(message=outbox.FORGOTTEN)
+    outbox.forget_words(generation)
 
 
 def expire(generations: Sequence[Generation], reason: str) -> list[Generation]:
@@ -569,6 +641,12 @@ def expire(generations: Sequence[Generation], reason: str) -> list[Generation]:
             [Event(generation=generation, status=generation.status, message=reason) for generation in expired]
         )
     return expired
+
+
+def forget_mismatched_files(generations: Sequence[Generation]) -> None:
+    """Record that the files of these failed generations are deleted next: operators no longer see them."""
+    rows = Generation.objects.filter(pk__in=[generation.pk for generation in generations], status=Status.FAILED)
+    rows.filter(purged_at=None).update(purged_at=timezone.now())
 
 
 def mark_purged(generation: Generation) -> None:

@@ -19,7 +19,7 @@ from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from generations import wakeups
-from generations.bucket import client, self_test, signed_urls
+from generations.bucket import client, self_test, signed_urls, undeleted
 from generations.bucket.errors import StorageError
 from generations.reports import worker_hosts
 from generations.upstream.errors import UpstreamError
@@ -166,6 +166,21 @@ def _status(url: str) -> int | str:
         return f"no answer ({type(error).__name__})"
 
 
+def check_deletions() -> Iterator[Finding]:
+    """Check that S3 has deleted what it was asked to."""
+    try:
+        stays = undeleted.summarize()
+    except Error:
+        return  # check_database has reported that
+    if not stays.count:
+        yield Finding("deletions", OK, "S3 has deleted all that was to be deleted")
+        return
+    reasons = ", ".join(stays.reasons)
+    fact = f"{stays.count} objects could not be deleted, the first since {stays.since:%Y-%m-%d}: {reasons}"
+    fix = "Let the service's role delete objects, and end retention locks; each is tried again by itself."
+    yield Finding("deletions", WARNING, fact, fix)
+
+
 def check_upstream() -> Iterator[Finding]:
     """Check that the upstream answers and accepts the key, by a request that costs nothing, and its clock."""
     try:
@@ -217,4 +232,7 @@ def _check_clock(owner: str, at: datetime | None) -> Finding:
     return Finding(name, WRONG if skew > MAX_TOLERATED_SKEW_SECONDS else WARNING, fact, fix)
 
 
-CHECKS = (check_settings, check_database, check_broker, check_bucket, check_upstream, check_worker, check_disk)
+CHECKS = (
+    *(check_settings, check_database, check_broker, check_bucket),
+    *(check_deletions, check_upstream, check_worker, check_disk),
+)

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db import IntegrityError
 
+from tenants import masked_urls
 from tenants.db.engine import engine
 from tenants.db.operations import Statement
 from tenants.db.prepared_statements import Insert
@@ -48,13 +49,16 @@ def record(actor: Actor, action: str, tenant: Tenant | None, target: str, change
 def insert_statement(
     actor: Actor, action: str, tenant: Tenant | None, target: str, changes: Mapping[str, Any]
 ) -> Statement:
-    """Return the INSERT of the audit entry, for a transaction that is not the ORM's."""
+    """Return the INSERT of the audit entry, for a transaction that is not the ORM's.
+
+    Of a URL among the changes, the entry has the host: every reader of the log would see a token in its path.
+    """
     return _insert.with_values(
         actor=actor.name,
         action=action,
         tenant_id=tenant.pk if tenant else None,
         target=target,
-        changes=dict(changes),
+        changes=masked_urls.mask_all(dict(changes)),
         reason=actor.reason,
         form_token=actor.form_token,
     )

@@ -36,6 +36,7 @@ from tests.support.databases import postgres_url
 from tests.support.factories import Caller
 from tests.support.images import base64_of, image_bytes
 from tests.support.programs import skip_or_fail
+from tests.support.stores import Store
 from tests.support.upstream import Upstream
 from tests.support.worker import await_wakeup
 
@@ -179,6 +180,15 @@ def _s3() -> Any:
 
 
 @pytest.fixture
+def store(settings: Any) -> Iterator[Store]:
+    """Yield a store that can refuse to delete objects, to which the settings point."""
+    one = Store(bucket_in_host=False, host="127.0.0.1")
+    settings.S3_ENDPOINT_URL = settings.S3_PUBLIC_URL = one.url
+    yield one
+    one.stop()
+
+
+@pytest.fixture
 def upstream(settings: Any) -> Iterator[Upstream]:
     """Yield a running fake of the upstream, to which the settings point."""
     server = Upstream()
@@ -237,9 +247,9 @@ def no_credentials(settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     monkeypatch.setattr(ContainerMetadataFetcher, "SLEEP_TIME", 0)
     for prefix, name in itertools.product(("AWS", "S3"), ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")):
         setattr(settings, f"{prefix}_{name}", "")
-    aws._new_session.cache_clear()
+    aws._sessions.clear()
     yield
-    aws._new_session.cache_clear()
+    aws._sessions.clear()
 
 
 @pytest.fixture

@@ -17,10 +17,12 @@ from django.utils import timezone
 
 from generations.admin import spending
 from generations.admin.generation_page import format_span
-from generations.models import Delivery, StorageUse, WebhookEndpoint, Worker
+from generations.bucket import undeleted
+from generations.models import Delivery, Generation, StorageUse, WebhookEndpoint, Worker
 from generations.reports import backlog, hourly_statistics, worker_hosts
 from generations.reports.hourly_statistics import Counts, Hour
 from generations.upstream import circuit_breaker, poll_pauses
+from tenants import times
 from tenants.admin.charts import Chart
 
 admin.site.index_template = "generations/dashboard.html"
@@ -73,8 +75,10 @@ def tiles(now: datetime) -> list[Tile]:
         _problem_tile("In doubt", current.in_doubt, "unknown whether paid for", status__exact="in_doubt"),
         _problem_tile("Stalled", current.stalled, "rendering for over an hour", attention="stalled"),
         _problem_tile("Copy retrying", current.copy_retrying, "rendered, not stored yet", attention="uncopied"),
+        differences_tile(now),
         webhook_tile(now),
         storage_tile(),
+        *undeleted_tiles(),
     ]
 
 
@@ -115,6 +119,12 @@ def worker_tile(now: datetime) -> Tile:
     return Tile("Worker", format_span(age), note, level, url)
 
 
+def differences_tile(now: datetime) -> Tile:
+    """Return a tile with the number of videos of the last day that are not as requested."""
+    rows = Generation.objects.filter(video_as_requested=False, finished_at__gte=now - DAY)
+    return _problem_tile("Not as requested", rows.count(), "videos of the last 24 hours", attention="differs")
+
+
 def webhook_tile(now: datetime) -> Tile:
     """Return a tile with the number of failing endpoints and of late deliveries."""
     failing = WebhookEndpoint.objects.filter(deleted_at=None, failing_since__isnull=False, disabled_at=None).count()
@@ -131,6 +141,15 @@ def storage_tile() -> Tile:
         return Tile("Storage used", "-", "not measured yet")
     parts = f"videos {filesizeformat(use.videos)}, images {filesizeformat(use.images)}, at {use.at:%H:%M} UTC"
     return Tile("Storage used", filesizeformat(use.videos + use.images), parts)
+
+
+def undeleted_tiles() -> list[Tile]:
+    """Return a tile about objects that should be gone from the bucket and are not, or none."""
+    stays = undeleted.summarize()
+    if not stays.count or not stays.since:
+        return []
+    note = f"objects, the first since {times.readable(stays.since)} UTC: {', '.join(stays.reasons)}"
+    return [Tile("Not deleted from S3", stays.count, note, "warn")]
 
 
 def periods(hours: Sequence[Hour], now: datetime) -> list[tuple[str, Counts]]:

@@ -1,6 +1,9 @@
 """The panel's pages of webhook deliveries, and the action that redelivers one."""
 
+from typing import Any
+
 from django.contrib import admin
+from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
@@ -52,6 +55,12 @@ class DeliveryAdmin(action_page.ActionPagesMixin, ModeMixin, LongListMixin, Read
     inlines = [AttemptInline]
     actions_detail = ["redeliver"]
 
+    def get_fields(self, request: HttpRequest, obj: Delivery | None = None) -> Any:
+        """Return the fields; a user who may not redeliver sees the destination's host alone."""
+        if self.has_action_permission(request):
+            return self.fields
+        return ["short_destination" if name == "destination" else name for name in self.fields]
+
     @display(description="Status", ordering="status", label={"delivered": "success", "failed": "danger"})
     def state(self, delivery: Delivery) -> str:
         """Return the status, coloured if the delivery has finished."""
@@ -59,8 +68,8 @@ class DeliveryAdmin(action_page.ActionPagesMixin, ModeMixin, LongListMixin, Read
 
     @display(description="Destination")
     def short_destination(self, delivery: Delivery) -> str:
-        """Return the URL of the destination for the list."""
-        return destinations.shorten_url(destinations.destination_of(delivery))
+        """Return the URL of the destination, cut behind its host."""
+        return destinations.host_of(delivery)
 
     @display(description="Destination")
     def destination(self, delivery: Delivery) -> str:

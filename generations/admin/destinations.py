@@ -1,10 +1,10 @@
-"""The URLs of webhook receivers as the panel shows them: text and never a link, since a tenant wrote them."""
+"""The URLs of webhook receivers as the panel shows them: text and never a link, since a tenant wrote them.
 
-from django.utils.html import format_html
+A URL may hold a token of the receiver. Lists show the host, and so do pages to those who may not change the receiver.
+"""
 
 from generations.models import Delivery
-
-MAX_LISTED_URL_CHARS = 60  # a list shows the beginning of a longer URL
+from tenants import masked_urls
 
 
 def destination_of(delivery: Delivery) -> str:
@@ -12,8 +12,6 @@ def destination_of(delivery: Delivery) -> str:
     return delivery.endpoint.url if delivery.endpoint else delivery.url
 
 
-def shorten_url(url: str) -> str:
-    """Return the URL for a list: a long URL is cut and has the whole URL in its title attribute."""
-    if len(url) <= MAX_LISTED_URL_CHARS:
-        return url
-    return format_html('<span title="{}">{}…</span>', url, url[:MAX_LISTED_URL_CHARS])
+def host_of(delivery: Delivery) -> str:
+    """Return the same URL, cut behind its host."""
+    return masked_urls.mask_urls(destination_of(delivery))

@@ -42,17 +42,20 @@ class LiveModeFilter(SimpleListFilter):
 
 
 class AttentionFilter(SimpleListFilter):
-    """Filter generations in progress by what they need or how long they have waited."""
+    """Filter generations by what they need, how long they have waited, or whether the video is as requested."""
 
     template = TEMPLATE
     title, parameter_name = "needs attention", "attention"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Return the choices."""
-        return [("live", "In progress"), ("due", "Due now"), ("stalled", "Stalled"), ("uncopied", "Copy retrying")]
+        choices = [("live", "In progress"), ("due", "Due now"), ("stalled", "Stalled"), ("uncopied", "Copy retrying")]
+        return [*choices, ("differs", "Video not as requested")]
 
     def queryset(self, request: HttpRequest, rows: Any) -> Any:
         """Return the rows that meet the chosen condition, or all rows without a choice."""
+        if self.value() == "differs":
+            return rows.filter(video_as_requested=False)
         now = timezone.now()
         conditions = {
             "live": Q(due_at__isnull=False),

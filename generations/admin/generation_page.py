@@ -11,12 +11,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from generations import deadlines
-from generations.admin.destinations import destination_of, shorten_url
+from generations.admin.destinations import host_of
 from generations.bucket import signed_urls
 from generations.bucket.errors import StorageError
 from generations.models import Attempt, Delivery, Event, Generation, InputImage
 from generations.ops import in_doubt
-from tenants import amounts, times
+from tenants import amounts, masked_urls, times
 from tenants.models import LedgerEntry
 
 log = structlog.stdlib.get_logger(__name__)
@@ -47,7 +47,7 @@ class Image:
 def page_context(request: HttpRequest, generation: Generation) -> dict[str, Any]:
     """Return the variables of the page's template. Data that the user may not view is not queried."""
     user = request.user
-    has_video = generation.has_video
+    has_video = generation.has_video or generation.has_mismatched_file
     return {
         "generation": generation,
         "status": format_status(generation.status),
@@ -56,7 +56,7 @@ def page_context(request: HttpRequest, generation: Generation) -> dict[str, Any]
         "age": format_span(timezone.now() - generation.created_at),
         "duration": format_span(generation.finished_at - generation.created_at) if generation.finished_at else "",
         "timeline": timeline(generation),
-        "images": images(generation),
+        "images": images(generation, whole_urls=user.has_perm("generations.change_generation")),
         "attempts": Attempt.objects.filter(generation=generation).order_by("number"),
         "has_video": has_video,
         "poster_url": sign(signed_urls.poster_url, generation) if has_video else "",
@@ -112,11 +112,15 @@ def timeline(generation: Generation) -> list[TimelineEntry]:
     return entries
 
 
-def images(generation: Generation) -> list[Image]:
-    """Return the input images; an image that is given by URL may not have been fetched yet."""
+def images(generation: Generation, *, whole_urls: bool) -> list[Image]:
+    """Return the input images; an image that is given by URL may not have been fetched yet.
+
+    A URL may hold a signature. Without `whole_urls` it is cut behind its host.
+    """
     sources = [("First frame", generation.image, generation.image_url)]
     sources.append(("Last frame", generation.last_image, generation.last_image_url))
-    return [_image(title, image, url) for title, image, url in sources if image or url]
+    show = str if whole_urls else masked_urls.mask_urls
+    return [_image(title, image, show(url)) for title, image, url in sources if image or url]
 
 
 def _image(title: str, image: InputImage | None, source: str) -> Image:
@@ -134,9 +138,9 @@ def ledger_entries(generation: Generation) -> list[tuple[LedgerEntry, str]]:
 
 
 def deliveries(generation: Generation) -> list[tuple[Delivery, str]]:
-    """Return the generation's first webhook deliveries, each with the URL of its destination for a list."""
+    """Return the generation's first webhook deliveries, each with the URL of its destination, cut behind the host."""
     rows = Delivery.objects.filter(generation=generation).select_related("endpoint").order_by("created_at")
-    return [(delivery, shorten_url(destination_of(delivery))) for delivery in rows[:MAX_LISTED_DELIVERIES]]
+    return [(delivery, host_of(delivery)) for delivery in rows[:MAX_LISTED_DELIVERIES]]
 
 
 def sign(url_of: Callable[[Any], str], row: Any) -> str:

@@ -16,12 +16,14 @@ from generations.admin.action_pages import PAGES
 from generations.admin.search import SearchMixin
 from generations.bucket import signed_urls
 from generations.models import Generation
+from tenants import masked_urls
 from tenants.admin import action_page
 from tenants.admin.filters import ChoicesFilter
 from tenants.admin.mixins import LongListMixin, ModeMixin, ReadOnlyMixin, filtered_list_url
 
 Status = Generation.Status
 NO_BREAK = "\u00a0"  # a space at which a narrow column does not break the line
+HOSTS = {"webhook_url": "webhook_host", "image_url": "image_host", "last_image_url": "last_image_host"}
 COLOURS = {
     Status.IN_DOUBT: "warning",
     Status.COPYING: "info",
@@ -84,7 +86,7 @@ class GenerationAdmin(action_page.ActionPagesMixin, GenerationListAdmin):
         if not self.has_view_permission(request):
             raise Http404
         generation = self.get_object(request, object_id)
-        if generation is None or not generation.has_video:
+        if generation is None or not (generation.has_video or generation.has_mismatched_file):
             raise Http404
         url = generation_page.sign(signed_urls.video_url, generation)
         return HttpResponseRedirect(url) if url else HttpResponse("No URL can be signed for the video.", status=503)
@@ -95,13 +97,18 @@ class GenerationAdmin(action_page.ActionPagesMixin, GenerationListAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Generation | None = None) -> Any:
         """Return all fields, the status first, with words in the place of the columns `status` and `test`."""
-        words = {"status": "status_in_words", "test": "mode"}
+        words = self._shown_in_place_of_columns(request)
         fields = dict.fromkeys(words.get(name, name) for name in super().get_fields(request, obj))
         return sorted(fields, key=lambda name: name != "status_in_words")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Declare the fields that are no columns."""
-        return ("status_in_words", "mode")
+        return tuple(self._shown_in_place_of_columns(request).values())
+
+    def _shown_in_place_of_columns(self, request: HttpRequest) -> dict[str, str]:
+        """Return by column what is shown instead. A URL may hold a token, which only those see who may act on it."""
+        words = {"status": "status_in_words", "test": "mode"}
+        return words if self.has_action_permission(request) else words | HOSTS
 
     def get_fieldsets(self, request: HttpRequest, obj: Generation | None = None) -> Any:
         """Return all fields in one folded fieldset, below the cards of the page."""
@@ -116,6 +123,21 @@ class GenerationAdmin(action_page.ActionPagesMixin, GenerationListAdmin):
         context.update(generation_page.page_context(request, obj), colour=COLOURS.get(obj.status, ""))
         context["audit_url"] = filtered_list_url("auditentry", target__exact=obj.pk)
         return super().render_change_form(request, context, obj=obj, **options)
+
+    @display(description="Webhook URL")
+    def webhook_host(self, generation: Generation) -> str:
+        """Return the URL of the own webhook, cut behind its host."""
+        return masked_urls.mask_urls(generation.webhook_url)
+
+    @display(description="Image URL")
+    def image_host(self, generation: Generation) -> str:
+        """Return the URL of the image, cut behind its host."""
+        return masked_urls.mask_urls(generation.image_url)
+
+    @display(description="Last image URL")
+    def last_image_host(self, generation: Generation) -> str:
+        """Return the URL of the last image, cut behind its host."""
+        return masked_urls.mask_urls(generation.last_image_url)
 
     @display(description="Status")
     def status_in_words(self, generation: Generation) -> str:

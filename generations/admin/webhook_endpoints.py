@@ -11,10 +11,9 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
 
-from generations.admin import destinations
 from generations.models import WebhookEndpoint
 from generations.webhooks import endpoints, outbox, signing_secrets
-from tenants import times
+from tenants import masked_urls, times
 from tenants.admin import action_page
 from tenants.admin.action_page import ActionPage, OneTimeSecret
 from tenants.admin.filters import ModeFilter
@@ -164,6 +163,16 @@ class WebhookEndpointAdmin(action_page.ActionPagesMixin, ModeMixin, ReadOnlyMixi
         """Return the endpoints that are not deleted."""
         return super().get_queryset(request).filter(deleted_at=None)
 
+    def get_fields(self, request: HttpRequest, obj: WebhookEndpoint | None = None) -> Any:
+        """Return the fields; a user who may not change the endpoint sees the host of its URL alone."""
+        if self.has_action_permission(request):
+            return self.fields
+        return ["short_url" if name == "whole_url" else name for name in self.fields]
+
+    def get_search_fields(self, request: HttpRequest) -> Any:
+        """Return what is searched: a user who may not see a URL may not guess it by searching."""
+        return [name for name in self.search_fields if name != "url" or self.has_action_permission(request)]
+
     def has_make_permission(self, request: HttpRequest) -> bool:
         """Return whether the user may create endpoints."""
         return request.user.has_perm("generations.add_webhookendpoint")
@@ -174,8 +183,8 @@ class WebhookEndpointAdmin(action_page.ActionPagesMixin, ModeMixin, ReadOnlyMixi
 
     @display(description="URL")
     def short_url(self, endpoint: WebhookEndpoint) -> str:
-        """Return the URL for the list."""
-        return destinations.shorten_url(endpoint.url)
+        """Return the URL, cut behind its host."""
+        return masked_urls.mask_urls(endpoint.url)
 
     @display(description="URL")
     def whole_url(self, endpoint: WebhookEndpoint) -> str:

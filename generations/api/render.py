@@ -89,6 +89,8 @@ def _video(generation: Generation, url: str) -> dict[str, Any]:
     return {
         "url": str(url),  # the encoder takes no other type
         **{name: getattr(generation, f"video_{name}") for name in names},
+        "as_requested": generation.video_as_requested,
+        "differences": generation.video_differences,
     }
 
 

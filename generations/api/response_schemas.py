@@ -18,6 +18,12 @@ class ImageSchema(serializers.Serializer[Any]):
     size = serializers.IntegerField(required=False, help_text="Bytes.")
 
 
+class DifferenceSchema(serializers.Serializer[Any]):
+    field = serializers.CharField(help_text="`width`, `height`, `duration`, `fps`, `frames` or `seed`.")
+    requested = serializers.FloatField()
+    received = serializers.FloatField()
+
+
 class VideoSchema(serializers.Serializer[Any]):
     url = serializers.CharField(help_text="A signed URL, fresh at each read.")
     size = serializers.IntegerField(help_text="Bytes.")
@@ -27,6 +33,12 @@ class VideoSchema(serializers.Serializer[Any]):
     height = serializers.IntegerField()
     fps = serializers.FloatField()
     duration = serializers.FloatField(help_text="Seconds.")
+    as_requested = serializers.BooleanField(
+        allow_null=True,
+        help_text="Whether the video is what was requested: pixels, duration, frame rate, frames and seed. null: the "
+        "video is of a release that did not compare.",
+    )
+    differences = DifferenceSchema(many=True, help_text="What differs from the request; empty if nothing does.")
 
 
 class PosterSchema(serializers.Serializer[Any]):

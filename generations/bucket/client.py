@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # Two attempts stay below a worker step's lease of 90 s: a stalled call must not act after another worker has the row.
 CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, MAX_ATTEMPTS = 5.0, 25.0, 2
 MAX_POOL_CONNECTIONS = 64
+MAX_CODE_CHARS = 64  # of S3's error codes, which are single words
 MAX_CODE_CHARS = 100  # of an error's code, which the store or something in front of it chose
 
 Addressing = Literal["path", "virtual"]
@@ -35,6 +36,13 @@ VIRTUAL_HOST_DOMAINS = (".aliyuncs.com", ".myqcloud.com", ".myqcloud.com.cn", ".
 # https://www.alibabacloud.com/help/en/oss/support/0003-00000001,
 # https://www.tencentcloud.com/document/product/436/75050.
 PATH_STYLE_REFUSED = ("SecondLevelDomainForbidden", "PathStyleDomainForbidden", "InvalidPathAccess")
+
+# Refusals that have nothing to do with the object: the bucket, the keys, the clock or the load.
+OF_ALL_CALLS = (
+    *("NoSuchBucket", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"),
+    *("RequestTimeTooSkewed", "RequestTimeout", "SlowDown"),
+    *PATH_STYLE_REFUSED,
+)
 
 _lock = threading.Lock()
 
@@ -63,12 +71,10 @@ def addressing_of(endpoint: str) -> Addressing:
     return "virtual" if not endpoint or host.endswith(VIRTUAL_HOST_DOMAINS) else "path"
 
 
-def bucket_url(*, public: bool) -> str:
+def bucket_url(session: boto3.session.Session, *, public: bool) -> str:
     """Return the bucket's URL with its slash, as the client builds it."""
     endpoint = settings.S3_PUBLIC_URL if public else settings.S3_ENDPOINT_URL
-    session, _ = aws.bucket_session()
-    with _lock:
-        return _bucket_url(session, endpoint, addressing_of(endpoint), settings.S3_BUCKET)
+    return _bucket_url(session, endpoint, settings.S3_ADDRESSING, settings.S3_BUCKET)
 
 
 def create_clients() -> None:
@@ -126,7 +132,10 @@ def translate_errors() -> Iterator[None]:
             raise ObjectExists(code) from error
         if code == "NoSuchKey":
             raise ObjectMissing(f"the bucket has no such object ({error.operation_name})", code) from error
-        raise StorageError(f"S3 answered {code or 'an error'} to {error.operation_name}", code) from error
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        is_refusal = 400 <= status < 500 and status != 429 and code not in OF_ALL_CALLS
+        sentence = f"S3 answered {code or 'an error'} to {error.operation_name}"
+        raise StorageError(sentence, code, is_refusal=is_refusal) from error
     except (BotoCoreError, ResponseParserError) as error:
         # The error's text may hold a URL, and the URL a signature.
         raise StorageError(type(error).__name__) from error
@@ -153,10 +162,12 @@ def _new_client(session: boto3.session.Session, endpoint: str, addressing: Addre
 
 
 @cache
-def _bucket_url(session: boto3.session.Session, endpoint: str, addressing: Addressing, bucket: str) -> str:
-    """Return the bucket's URL. It is the same without credentials, which may be missing for a while."""
+def _bucket_url(session: boto3.session.Session, endpoint: str, setting: str, bucket: str) -> str:
+    """Return the bucket's URL by S3_ADDRESSING, the `setting`. It needs no credentials."""
+    addressing = addressing_of(endpoint)
     config = Config(signature_version=UNSIGNED, s3={"addressing_style": addressing})
-    client = session.client("s3", endpoint_url=_without_bucket(endpoint, addressing), config=config)
+    with _lock:
+        client = session.client("s3", endpoint_url=_without_bucket(endpoint, addressing), config=config)
     return client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "k"}).removesuffix("k")
 
 

@@ -2,11 +2,15 @@
 
 
 class StorageError(Exception):
-    """S3 gave an error, no answer, or other bytes than were stored. `code` is S3's own error code, or ""."""
+    """S3 gave an error, no answer, or other bytes than were stored.
 
-    def __init__(self, message: str = "", code: str = "") -> None:
+    `code` is S3's own error code, or "". `is_refusal` is whether S3 answered, and said no to this very call: another
+    object may fare better.
+    """
+
+    def __init__(self, message: str = "", code: str = "", *, is_refusal: bool = False) -> None:
         super().__init__(message)
-        self.code = code
+        self.code, self.is_refusal = code, is_refusal
 
 
 class ObjectMissing(StorageError):

@@ -10,8 +10,9 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from generations import errors
-from generations.bucket import object_keys, objects
+from generations.bucket import object_keys, objects, undeleted
 from generations.bucket.errors import StorageError
+from generations.bucket.objects import Undeleted
 from generations.media.images import Image
 from generations.models import Generation, InputImage
 from tenants.db.engine import engine
@@ -46,9 +47,9 @@ def _store_again(existing: InputImage, image: Image) -> InputImage:
     """Store the bytes of a deleted image under a new key: its deletion may still be going on under the old one."""
     old, key = existing.key, object_keys.new_input_key(existing.tenant_id, existing.sha256)
     objects.put(key, image.content, f"image/{image.format}", existing.sha256)
-    objects.delete(old)
+    undeleted.delete_or_record(old)
     if not InputImage.objects.filter(pk=existing.pk, key=old).update(key=key, gone_at=None):
-        objects.delete(key)  # another request was first
+        undeleted.delete_or_record(key)  # another request was first
     existing.refresh_from_db()
     return existing
 
@@ -93,13 +94,15 @@ def find_unused(tenant_id: int, before: datetime) -> QuerySet[InputImage]:
     return InputImage.objects.filter(~is_used[0], ~is_used[1], tenant=tenant_id, gone_at=None, created_at__lt=before)
 
 
-def delete_unused(tenant_id: int, ids: Sequence[int], before: datetime) -> list[InputImage]:
-    """Delete the bytes of those images that are still unused, and return them. Raise StorageError."""
+def delete_unused(tenant_id: int, ids: Sequence[int], before: datetime) -> tuple[list[InputImage], list[Undeleted]]:
+    """Delete the bytes of those images that are still unused. Return these images, and what S3 refused to delete.
+
+    Images that another transaction has locked are left out. Raise StorageError if S3 is away.
+    """
     with transaction.atomic():
         locked = InputImage.objects.filter(pk__in=ids).order_by("pk").select_for_update(skip_locked=True)
         # A create that uses one of these images waits here, and then finds it deleted.
         locked_ids = [image.pk for image in locked]
         deleted = list(find_unused(tenant_id, before).filter(pk__in=locked_ids))
         InputImage.objects.filter(pk__in=[image.pk for image in deleted]).update(gone_at=timezone.now())
-    objects.delete_many([image.key for image in deleted])
-    return deleted
+    return deleted, objects.delete_many([image.key for image in deleted])

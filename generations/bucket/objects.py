@@ -8,15 +8,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from mmap import mmap
-from typing import IO, cast
+from typing import IO, NamedTuple, cast
 
 from botocore.exceptions import ClientError
 from django.conf import settings
 
-from generations.bucket.client import get_client, translate_errors
+from generations import foreign_text
+from generations.bucket.client import MAX_CODE_CHARS, get_client, translate_errors
 from generations.bucket.errors import StorageError
 
 CHUNK_BYTES = 64 * 1024  # sixteen copies at once hold several each
+MAX_DELETED_AT_ONCE = 1000  # as many as S3 takes in one call
 MAX_READ_SECONDS = 40.0  # for an input image: two of them are read within a worker step's lease
 
 
@@ -163,31 +165,75 @@ def delete(key: str) -> None:
         get_client().delete_object(Bucket=settings.S3_BUCKET, Key=key)
 
 
-def delete_many(keys: Sequence[str]) -> None:
-    """Delete up to 1,000 objects, which is as many as S3 takes in one call.
+class Undeleted(NamedTuple):
+    """An object that S3 did not delete, with S3's error code or what else went wrong."""
 
-    Raise StorageError, with the first reason from S3, if an object could not be deleted.
+    key: str
+    reason: str
+
+
+def delete_many(keys: Sequence[str]) -> list[Undeleted]:
+    """Delete objects, and return those that S3 refused to delete. Raise StorageError if S3 is away.
+
+    Where S3 refuses the call for many, each object is deleted by a call of its own: one bad key spoils the call at some
+    stores, and others ask for a checksum of the call that boto3 no longer sends.
     """
-    if not keys:  # S3 refuses a call without keys
-        return
+    undeleted = []
+    for chunk in (keys[start : start + MAX_DELETED_AT_ONCE] for start in range(0, len(keys), MAX_DELETED_AT_ONCE)):
+        try:
+            undeleted += _delete_at_once(chunk)
+        except StorageError as error:
+            if not error.is_refusal:
+                raise
+            undeleted += _delete_each(chunk)
+    return undeleted
+
+
+def _delete_at_once(keys: Sequence[str]) -> list[Undeleted]:
     with translate_errors():
         result = get_client().delete_objects(
             Bucket=settings.S3_BUCKET, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
         )
-    if errors := result.get("Errors"):
-        raise StorageError(f"{len(errors)} objects could not be deleted: {errors[0].get('Code')}")
+    errors = [(error.get("Key", ""), error.get("Code", "")) for error in result.get("Errors", [])]
+    return [Undeleted(key, foreign_text.clean(code, MAX_CODE_CHARS)) for key, code in errors]
 
 
-def abort_uploads(before: datetime, *, dry: bool) -> int:
-    """Abort up to 1,000 unfinished multipart uploads that began before `before`, and return their number.
+def _delete_each(keys: Sequence[str]) -> list[Undeleted]:
+    undeleted = []
+    for key in keys:
+        try:
+            delete(key)
+        except StorageError as error:
+            if not error.is_refusal:
+                raise
+            undeleted.append(Undeleted(key, error.code))
+    return undeleted
 
-    With `dry`, only count them.
+
+def abort_uploads(before: datetime, *, dry: bool) -> tuple[int, list[Undeleted]]:
+    """Abort unfinished multipart uploads that began before `before`. Return their number, and those that S3 refused.
+
+    With `dry`, only count them. Raise StorageError if S3 is away.
     """
+    aborted, refused = 0, list[Undeleted]()
     with translate_errors():
-        uploads = get_client().list_multipart_uploads(Bucket=settings.S3_BUCKET).get("Uploads", [])
-        old = [upload for upload in uploads if upload["Initiated"] < before]
-        for upload in [] if dry else old:
-            get_client().abort_multipart_upload(
-                Bucket=settings.S3_BUCKET, Key=upload["Key"], UploadId=upload["UploadId"]
-            )
-    return len(old)
+        for page in get_client().get_paginator("list_multipart_uploads").paginate(Bucket=settings.S3_BUCKET):
+            for upload in page.get("Uploads", []):
+                if upload["Initiated"] >= before:
+                    continue
+                error = None if dry else _abort_upload(upload["Key"], upload["UploadId"])
+                aborted += error is None
+                refused += [Undeleted(upload["Key"], error.code)] if error else []
+    return aborted, refused
+
+
+def _abort_upload(key: str, upload_id: str) -> StorageError | None:
+    """Abort an upload. Return S3's refusal, or None. Raise StorageError if S3 is away."""
+    try:
+        with translate_errors():
+            get_client().abort_multipart_upload(Bucket=settings.S3_BUCKET, Key=key, UploadId=upload_id)
+    except StorageError as error:
+        if not error.is_refusal:
+            raise
+        return error
+    return None

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from generations.catalog import video_models
+from generations.errors import InputsGone
 from generations.models import Generation, InputImage
 
 # A str is a URL, Base64 or a data URI. A memoryview is Base64 as it lies in the request's body. An mmap is the bytes of
@@ -46,8 +47,11 @@ class GenerationRequest:
 def fields_of(generation: Generation) -> dict[str, Any]:
     """Return the fields with which a rerun repeats the generation. The model is the model's name.
 
-    External id, metadata and webhook are left out: each belongs to one generation.
+    External id, metadata and webhook are left out: each belongs to one generation. Raise InputsGone for a deleted
+    generation, whose prompt is forgotten.
     """
+    if generation.deleted_at:
+        raise InputsGone
     plain = {name: getattr(generation, name) for name in PLAIN_FIELDS}
     images = {name: getattr(generation, name) or getattr(generation, f"{name}_url") or None for name in IMAGE_FIELDS}
     return plain | images

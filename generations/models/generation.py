@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import F, Q, Value
+from django.db.models import Q, Value
 from django.utils import timezone
 
 from generations import ids
-from generations.models.indexes import NEWEST_FIRST, TENANT_AND_MODE
+from generations.models.indexes import GENERATION_INDEXES
 from generations.models.input_image import InputImage
 from tenants.models import ApiKey, Tenant
 
@@ -143,6 +143,18 @@ class Generation(models.Model):
     video_fps = models.FloatField(null=True)
     video_duration = models.FloatField(null=True, help_text="Seconds.")
     poster_key = models.CharField(max_length=200, blank=True)
+    video_as_requested = models.BooleanField(
+        null=True, help_text="Whether the video is what was requested. Empty without a video that was compared."
+    )
+    video_differences = models.JSONField(
+        default=list,
+        blank=True,
+        db_default=Value([], models.JSONField()),
+        help_text="What differs from the request, as a list of field, requested and received.",
+    )
+    unusable_files = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="How many files the upstream has served that are no whole video."
+    )
 
     # Deletion. The row and the ledger stay.
     expired_at = models.DateTimeField(null=True, help_text="When the video was removed because of its age.")
@@ -179,51 +191,7 @@ class Generation(models.Model):
                 fields=["tenant", "test", "idempotency_key"], name="an_idempotency_key_makes_one_generation"
             ),
         ]
-        indexes = [
-            # Serve the claims: by lane, and queued rows by tenant. Finished rows are in neither index.
-            models.Index(fields=["status", "due_at"], condition=Q(due_at__isnull=False), name="generation_due_by_lane"),
-            models.Index(fields=["tenant", "due_at"], condition=Q(status="queued"), name="generation_waiting"),
-            # Serve GET /v1/generations, without a filter and by each filter; the first index serves GET /v1/usage too.
-            # They are not ordered by id alone: PostgreSQL would read the primary key from the end, and skip all rows
-            # that the filter leaves out. `model` needs no index yet, because there is only one model.
-            # A column that operators search across tenants comes first: the index then serves API and panel.
-            models.Index(*TENANT_AND_MODE, *NEWEST_FIRST, name="generation_by_tenant"),
-            models.Index("status", *TENANT_AND_MODE, *NEWEST_FIRST, name="generation_by_status"),
-            models.Index("seed", *TENANT_AND_MODE, *NEWEST_FIRST, name="generation_by_seed"),
-            models.Index("api_key", *TENANT_AND_MODE, *NEWEST_FIRST, name="generation_by_key"),
-            models.Index(
-                "external_id",
-                *TENANT_AND_MODE,
-                *NEWEST_FIRST,
-                condition=~Q(external_id=""),
-                name="generation_by_external_id",
-            ),
-            # Serves the estimate of the duration: the last generations of the same kind.
-            models.Index(
-                F("model"),
-                F("resolution"),
-                F("duration"),
-                F("test"),
-                F("finished_at").desc(),
-                condition=Q(status="succeeded"),
-                name="generation_by_kind",
-            ),
-            # Serve the panel: what finished in an hour, and the generation of a video. Each row enters each index once.
-            models.Index(fields=["finished_at"], condition=Q(finished_at__isnull=False), name="generation_finished"),
-            models.Index(fields=["video_sha256"], condition=~Q(video_sha256=""), name="generation_by_video"),
-            # Serves the deletion of videos by age.
-            models.Index(
-                fields=["tenant", "finished_at"],
-                condition=Q(status="succeeded", deleted_at=None, expired_at=None),
-                name="generation_with_video",
-            ),
-            # Serves the deletion of files that has begun and not ended.
-            models.Index(
-                fields=["deleted_at"],
-                condition=Q(deleted_at__isnull=False, purged_at=None),
-                name="generation_to_purge",
-            ),
-        ]
+        indexes = GENERATION_INDEXES
 
     def __str__(self) -> str:
         return str(self.id)
@@ -232,6 +200,14 @@ class Generation(models.Model):
     def has_video(self) -> bool:
         """Return whether there is a video to serve: the generation succeeded, and the video was not removed since."""
         return self.status == self.Status.SUCCEEDED and self.removed_at is None
+
+    @property
+    def has_mismatched_file(self) -> bool:
+        """Return whether the bucket has a file that was never delivered, since it is far from what was requested.
+
+        Operators may look at the file; callers never get it.
+        """
+        return self.error_code == "video_mismatch" and self.removed_at is None and self.purged_at is None
 
     @property
     def removed_at(self) -> datetime | None:

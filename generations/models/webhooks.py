@@ -12,6 +12,7 @@ from django.utils import timezone
 from generations import ids
 from generations.models.generation import Generation
 from generations.models.indexes import NEWEST_FIRST, TENANT_AND_MODE
+from tenants import masked_urls
 from tenants.models import Tenant
 
 IS_DUE, IS_OWN_WEBHOOK = Q(due_at__isnull=False), Q(endpoint=None)
@@ -70,7 +71,7 @@ class WebhookEndpoint(SigningSecret):
         ]
 
     def __str__(self) -> str:
-        return self.url
+        return masked_urls.mask_urls(self.url)
 
 
 class Delivery(models.Model):

@@ -6,19 +6,18 @@ deletes later.
 
 from datetime import timedelta
 
-import structlog
 from django.utils import timezone
 
 from generations import lifecycle
-from generations.bucket import inputs, object_keys, objects
+from generations.bucket import inputs, object_keys, objects, undeleted
 from generations.bucket.errors import StorageError
-from generations.models import Generation
+from generations.bucket.objects import Undeleted
+from generations.models import Generation, InputImage
 from tenants.errors import NotPossible
-
-log = structlog.stdlib.get_logger(__name__)
 
 RETRY_AFTER = timedelta(minutes=1)  # the request that deletes a generation tries first
 MAX_RETRIES_PER_RUN = 20  # generations in one worker run
+MAX_FAILURES_IN_A_ROW = 3  # each may take a minute of a thread of the run
 
 
 def delete(generation: Generation) -> bool:
@@ -37,28 +36,46 @@ def delete(generation: Generation) -> bool:
 
 
 def purge(generation: Generation) -> bool:
-    """Delete the bytes of a deleted generation. Return False if S3 fails.
+    """Delete the bytes of a deleted generation. Return False if some are still there: they are recorded.
 
     Input images that other generations use are not deleted.
     """
+    prefix = object_keys.video_prefix(generation)
     try:
-        for key in objects.list_keys(object_keys.video_prefix(generation)):  # of all copies: far below 1,000
-            objects.delete(key)
+        failures = objects.delete_many(objects.list_keys(prefix))  # of all copies: far below 1,000
         for image in filter(None, {generation.image, generation.last_image}):
-            inputs.delete_unless_used(image)
+            failures += _delete_image(image)
     except StorageError as error:
-        log.error("what was deleted is still in the bucket", trouble=str(error), generation=str(generation.pk))
+        failures = [Undeleted(prefix, str(error))]
+    if failures:
+        undeleted.record(failures, generation.pk)
         return False
+    undeleted.forget_generation(generation.pk)
     lifecycle.mark_purged(generation)
     return True
 
 
-def retry_purges() -> None:
-    """Delete the bytes of deleted generations that are still in the bucket, until S3 fails.
+def _delete_image(image: InputImage) -> list[Undeleted]:
+    """Delete an input image unless it is used, and return it if S3 refused to. Raise StorageError if S3 is away."""
+    try:
+        inputs.delete_unless_used(image)
+    except StorageError as error:
+        if not error.is_refusal:
+            raise
+        return [Undeleted(image.key, error.code)]
+    return []
 
-    S3 did not answer, or the process was killed, when they were deleted.
+
+def retry_purges() -> None:
+    """Delete the bytes of deleted generations that are still in the bucket, where the next try is due.
+
+    S3 did not answer or refused, or the process was killed, when they were deleted. After MAX_FAILURES_IN_A_ROW S3
+    seems to be away; the next run continues with other generations, since these now wait.
     """
+    failures = 0
     rows = Generation.objects.filter(deleted_at__lt=timezone.now() - RETRY_AFTER, purged_at=None)
-    for generation in rows.select_related("image", "last_image").order_by("deleted_at")[:MAX_RETRIES_PER_RUN]:
-        if not purge(generation):
+    rows = rows.exclude(pk__in=undeleted.generations_that_wait()).select_related("image", "last_image")
+    for generation in rows.order_by("deleted_at")[:MAX_RETRIES_PER_RUN]:
+        failures = 0 if purge(generation) else failures + 1
+        if failures == MAX_FAILURES_IN_A_ROW:
             return

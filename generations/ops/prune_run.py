@@ -1,13 +1,16 @@
 """The options and the deadline of one pruning run, and its result for each kind of data."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db.models import QuerySet, Sum
+from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
+
+from generations.bucket import undeleted
+from generations.bucket.objects import Undeleted
 
 BEFORE_ALL_DATA = datetime(2000, 1, 1, tzinfo=UTC)
 CONTINUES = "continues in the next run"
@@ -21,6 +24,14 @@ class PruneResult:
     count: int = 0
     bytes: int = 0
     note: str = ""
+    failed: int = 0  # items that were not deleted, though it was their time
+
+    def add_failures(self, failures: Sequence[Undeleted]) -> None:
+        """Record objects that S3 refused to delete. The rest of the run goes on."""
+        undeleted.record(failures)
+        self.failed += len(failures)
+        if self.failed:
+            self.note = f"{self.failed} could not be deleted"
 
     def add(self, sizes: Iterable[int]) -> None:
         """Count deleted items by their sizes in bytes."""
@@ -49,20 +60,26 @@ class PruneRun:
         """Return the time before which data is older than `days`. With 0 days, no data is older."""
         return self.now - timedelta(days=days) if days else BEFORE_ALL_DATA
 
-    def take_batches(self, rows: QuerySet[Any], result: PruneResult, size_column: str = "") -> Iterator[list[Any]]:
-        """Yield lists of up to `batch_size` rows until none is left or the run is over. The caller removes each list.
+    def take_batches(self, rows: QuerySet[Any], result: PruneResult, order: str, size: str = "") -> Iterator[list[Any]]:
+        """Yield lists of up to `batch_size` rows by the column `order`, until none is left or the run is over.
 
-        A dry run yields nothing: it adds the rows' number, and the sum of `size_column`, to the result.
+        The caller removes each list. Each row comes once: what the caller leaves, for example because another
+        transaction has locked it, stays for the next run. A dry run yields nothing: it adds the rows' number, and the
+        sum of the column `size`, to the result.
         """
         if self.dry:
             result.count += rows.count()
-            result.bytes += rows.aggregate(bytes=Sum(size_column, default=0))["bytes"] if size_column else 0
+            result.bytes += rows.aggregate(bytes=Sum(size, default=0))["bytes"] if size else 0
             return
-        while batch := list(rows[: self.batch_size]):
+        rest = rows = rows.order_by(order, "pk")
+        while batch := list(rest[: self.batch_size]):
             yield batch
             if self.is_over():
                 result.note = CONTINUES
                 return
+            last = getattr(batch[-1], order)
+            rest = rows.filter(Q(**{f"{order}__gt": last}) | Q(**{order: last}, pk__gt=batch[-1].pk))
+            rest = rest.filter(**{f"{order}__gte": last})  # a plain condition, by which an index is entered
 
     def delete(self, rows: QuerySet[Any], result: PruneResult) -> None:
         """Delete all the rows in one statement. A dry run counts them."""

@@ -20,6 +20,7 @@ MAX_CLOCK_DIFFERENCE_SECONDS = 60.0
 # In the order of a run. Scripts and searches of the log hold these names, so none changes.
 KINDS: dict[str, Callable[[PruneRun, PruneResult], None]] = {
     "videos": retention.delete_videos,
+    "mismatched": retention.delete_mismatched_videos,
     "pictures": retention.delete_input_images,
     "orphans": orphans.delete_orphans,
     "uploads": orphans.abort_uploads,
@@ -62,11 +63,11 @@ def check_clocks() -> None:
 
 
 def _prune(what: str, delete: Callable[[PruneRun, PruneResult], None], prune_run: PruneRun) -> PruneResult:
-    """Prune one kind. If S3 fails, return an empty result with a note."""
+    """Prune one kind. If S3 is away, the result has what was deleted before, and a note."""
     result = PruneResult(what)
     try:
         delete(prune_run, result)
     except StorageError as error:
         log.error("the bucket does not let it be pruned", what=what, trouble=str(error))
-        return PruneResult(what, note=f"failed: {error}")
+        result.note, result.failed = f"failed: {error}", result.failed + 1
     return result

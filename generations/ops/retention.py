@@ -9,7 +9,7 @@ from django.db.models import Q
 
 from generations import ids, lifecycle, wakeups
 from generations.bucket import inputs, objects
-from generations.models import Delivery, Event, Generation, MaintenanceCursor
+from generations.models import Attempt, Delivery, Event, Generation, MaintenanceCursor
 from generations.ops.prune_run import BEFORE_ALL_DATA, PruneResult, PruneRun
 from generations.reports import worker_hosts
 from tenants import times
@@ -17,6 +17,7 @@ from tenants.limits import counters
 from tenants.models import Tenant
 
 EVENTS_CURSOR = "events"  # key of the MaintenanceCursor row; its position is a time in ISO format
+MISMATCHED_VIDEO_AGE = timedelta(days=7)  # operators look at the file until then
 FAILED_WAKE_UP_DAYS = 30  # django-q2 stores failed messages
 SILENT_HOST_AFTER = timedelta(days=7)  # a worker host without a heartbeat for so long was removed
 
@@ -27,28 +28,43 @@ def delete_videos(run: PruneRun, result: PruneResult) -> None:
         rows = Generation.objects.filter(
             tenant=tenant, status="succeeded", deleted_at=None, expired_at=None, finished_at__lt=before
         )
-        for batch in run.take_batches(rows.order_by("finished_at"), result, "video_size"):
+        for batch in run.take_batches(rows, result, "finished_at", "video_size"):
             expired = lifecycle.expire(
                 batch, f"the video was deleted: the generation finished before {times.readable(before)} UTC"
             )
             keys = [key for generation in expired for key in (generation.video_key, generation.poster_key) if key]
-            objects.delete_many(keys)
+            result.add_failures(objects.delete_many(keys))
             result.add(generation.video_size or 0 for generation in expired)
+
+
+def delete_mismatched_videos(run: PruneRun, result: PruneResult) -> None:
+    """Delete the files of videos that were never delivered, since they were far from what was requested."""
+    rows = Generation.objects.filter(
+        video_as_requested=False,
+        finished_at__lt=run.now - MISMATCHED_VIDEO_AGE,
+        status="failed",
+        deleted_at=None,
+        purged_at=None,
+    )
+    for batch in run.take_batches(rows, result, "finished_at", "video_size"):
+        lifecycle.forget_mismatched_files(batch)
+        keys = [key for generation in batch for key in (generation.video_key, generation.poster_key)]
+        result.add_failures(objects.delete_many(keys))
+        result.add(generation.video_size or 0 for generation in batch)
 
 
 def delete_input_images(run: PruneRun, result: PruneResult) -> None:
     """Delete input images that no generation in progress uses, nor one created since the cutoff (INPUT_DAYS)."""
     for tenant, before in _cutoffs(run, "input_days", settings.INPUT_DAYS):
         rows = inputs.find_unused(tenant.pk, before)
-        for batch in run.take_batches(rows.order_by("created_at"), result, "size"):
-            deleted = inputs.delete_unused(tenant.pk, [image.pk for image in batch], before)
+        for batch in run.take_batches(rows, result, "created_at", "size"):
+            deleted, failures = inputs.delete_unused(tenant.pk, [image.pk for image in batch], before)
+            result.add_failures(failures)
             result.add(image.size for image in deleted)
-            if not deleted:  # new generations use all of them
-                break
 
 
 def delete_events(run: PruneRun, result: PruneResult) -> None:
-    """Delete all events of generations that finished before the cutoff (EVENT_DAYS).
+    """Delete all events, and the upstream's answers, of generations that finished before the cutoff (EVENT_DAYS).
 
     A cursor stores the finish time up to which events are deleted, so that no run reads earlier rows again.
     """
@@ -60,7 +76,9 @@ def delete_events(run: PruneRun, result: PruneResult) -> None:
         result.count = Event.objects.filter(generation__in=rows.values("pk")).count()
         return
     while not run.is_over() and (batch := list(rows.values_list("pk", "finished_at")[: run.batch_size])):
-        count, _ = Event.objects.filter(generation__in=[pk for pk, _ in batch]).delete()
+        pks = [pk for pk, _ in batch]
+        count, _ = Event.objects.filter(generation__in=pks).delete()
+        Attempt.objects.filter(generation__in=pks).exclude(answer="").update(answer="")
         result.count += count
         pk, last = batch[-1]
         assert last is not None
@@ -71,8 +89,8 @@ def delete_events(run: PruneRun, result: PruneResult) -> None:
 def delete_deliveries(run: PruneRun, result: PruneResult) -> None:
     """Delete webhook deliveries that finished before the cutoff (DELIVERY_DAYS), with their attempts."""
     before = run.cutoff(settings.DELIVERY_DAYS)
-    rows = Delivery.objects.filter(pk__lt=ids.smallest_at(before), finished_at__lt=before).order_by("pk")
-    for batch in run.take_batches(rows, result):
+    rows = Delivery.objects.filter(pk__lt=ids.smallest_at(before), finished_at__lt=before)
+    for batch in run.take_batches(rows, result, "pk"):
         Delivery.objects.filter(pk__in=[delivery.pk for delivery in batch]).delete()
         result.count += len(batch)
 

@@ -1,14 +1,15 @@
 """Parse times in headers: Retry-After, which is a number of seconds or a date, and dates."""
 
 import email.utils
+import re
 import time
 from datetime import UTC, datetime
 
 
 def parse_retry_after(value: str, max_seconds: float) -> float | None:
     """Return the seconds from now, at most `max_seconds`; None if the value cannot be understood."""
-    if value.isascii() and value.isdecimal():
-        return min(float(value[:9]), max_seconds)
+    if re.fullmatch(r"[0-9]+(\.[0-9]*)?", value):  # some servers send fractions of a second
+        return min(float(value[:20]), max_seconds)
     date = parse_date(value)
     if date is None:
         return None  # then the caller's own backoff applies

@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.utils import timezone
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from generations.bucket import undeleted
 from generations.models import ManualPause, PollPause, Worker
 from generations.reports import backlog
 from generations.upstream import circuit_breaker
@@ -28,6 +29,8 @@ def collect() -> Iterator[Metric]:
     yield GaugeMetricFamily("seedance_generations_stalled", "Rendering for over an hour.", now.stalled)
     yield GaugeMetricFamily("seedance_generations_uncopied", "Rendered, but the copy is retrying.", now.copy_retrying)
     yield GaugeMetricFamily("seedance_oldest_due_seconds", "Longest wait of a due row.", now.oldest_due_seconds)
+    stays = undeleted.summarize().count
+    yield GaugeMetricFamily("seedance_undeleted_objects", "Objects that S3 has refused or failed to delete.", stays)
     yield _collect_pauses()
     yield _collect_poll_pauses()
     by_hand = ManualPause.objects.count()

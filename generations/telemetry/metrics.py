@@ -57,6 +57,7 @@ SUBMITTED = _counter("submitted", "Paid POSTs to the upstream, counted at their 
 FINISHED = _counter("finished", "Finished generations.", "mode", "state", "reason")
 UPSTREAM_CALLS = _counter("upstream_calls", "Calls to the upstream, by outcome.", "call", "outcome")
 COPIED_BYTES = _counter("copied_bytes", "Bytes of videos that were stored and verified.")
+VIDEO_DIFFERENCES = _counter("video_differences", "Fields in which videos differ from their request.", "mode", "field")
 DELIVERIES = _counter("deliveries", "Delivery attempts of webhooks, by outcome.", "outcome")
 
 ACCEPT = _histogram("accept_seconds", "Time from a create's validated fields to its commit.", CREATE_BUCKETS)

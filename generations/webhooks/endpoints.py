@@ -147,12 +147,14 @@ def send_test(endpoint: WebhookEndpoint) -> Delivery:
 def redeliver(actor: Actor, delivery: Delivery) -> None:
     """Send the same message again, with the same id and a new schedule.
 
-    Raise NotPossible if the endpoint is disabled or deleted.
+    Raise NotPossible if the endpoint is disabled or deleted, or if the address was forgotten with its generation.
     """
     with transaction.atomic():
         locked = lock(delivery.endpoint) if delivery.endpoint else None
         if locked and (locked.disabled_at or locked.deleted_at):
             raise NotPossible(reason=f"The endpoint is {'deleted' if locked.deleted_at else 'disabled'}.")
+        if locked is None and delivery.generation and delivery.generation.deleted_at:
+            raise NotPossible(reason="The generation was deleted, and the address of its webhook with it.")
         deliveries.redeliver(delivery)
         audit.record(actor, "redeliver webhook", delivery.tenant, str(delivery.pk), {"type": delivery.type})
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from generations import ids, wakeups
 from generations.models import Delivery, Generation, WebhookEndpoint
-from tenants import times
+from tenants import masked_urls, times
 
 TYPE_BY_STATUS = {
     Generation.Status.RUNNING: "generation.running",
@@ -27,6 +27,7 @@ EVENT_TYPES = (
     DISABLED,
 )  # what an endpoint may subscribe to; a test event needs no subscription
 OPT_IN_TYPES = (RUNNING,)  # an endpoint that lists no types receives all but these
+FORGOTTEN = "The generation was deleted, and its words with it."  # in the place of an error's message
 MAX_MESSAGE_CHARS = 2000  # of an error message: a body stays far below 20 KB
 
 
@@ -78,6 +79,23 @@ def publish_to(endpoints: Sequence[WebhookEndpoint], event_type: str, data: dict
     return deliveries
 
 
+def forget_words(generation: Generation) -> None:
+    """Take the caller's words out of the deliveries of a deleted generation, and the addresses of those that ended.
+
+    A delivery that is still pending is sent without the words, to its address.
+    """
+    for delivery in Delivery.objects.filter(generation=generation):
+        if delivery.body:
+            payload = json.loads(delivery.body)
+            payload["data"]["external_id"] = ""
+            if payload["data"].get("error"):
+                payload["data"]["error"]["message"] = FORGOTTEN
+            delivery.body = _as_text(payload)
+        if delivery.due_at is None:
+            delivery.url = masked_urls.host_only(delivery.url)
+        delivery.save(update_fields=["body", "url"])
+
+
 def _build_delivery(owner: Generation | WebhookEndpoint, message: dict[str, str], **receiver: Any) -> Delivery:
     """Return an unsaved delivery that is due now, with the tenant and the mode of `owner`."""
     now = timezone.now()
@@ -98,8 +116,12 @@ def _store(deliveries: list[Delivery]) -> None:
 def _build_message(message_id: str, event_type: str, data: dict[str, Any]) -> dict[str, str]:
     """Return the columns of one event that are the same for all receivers."""
     payload = {"type": event_type, "timestamp": times.rfc3339(timezone.now()), "data": data}
-    body = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
-    return {"message_id": message_id, "type": event_type, "body": body}
+    return {"message_id": message_id, "type": event_type, "body": _as_text(payload)}
+
+
+def _as_text(payload: dict[str, Any]) -> str:
+    """Return a payload as the body of a delivery."""
+    return json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
 
 
 def _render_generation(generation: Generation, sequence: int) -> dict[str, Any]:
@@ -111,5 +133,11 @@ def _render_generation(generation: Generation, sequence: int) -> dict[str, Any]:
         "sequence": sequence,
         "external_id": generation.external_id,
         "test": generation.test,
+        "video": _render_video(generation) if generation.has_video else None,
         "error": error if generation.error_code else None,
     }
+
+
+def _render_video(generation: Generation) -> dict[str, Any]:
+    """Return what an event says of a video: whether it is as requested, and what differs."""
+    return {"as_requested": generation.video_as_requested, "differences": generation.video_differences}

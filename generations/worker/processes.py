@@ -9,9 +9,9 @@ from typing import Any
 PR_SET_PDEATHSIG = 1  # Linux, prctl(2)
 
 
-def die_with_parent() -> None:
-    """Ask the kernel to send SIGTERM to this process when its parent ends. Pass this as the `preexec_fn` of a Popen."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+def die_with_parent(number: int = signal.SIGTERM) -> None:
+    """Ask the kernel to send a signal to this process when its parent ends: the `preexec_fn` of a Popen."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
 
 
 class StopSignal:

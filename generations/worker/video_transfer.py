@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 from generations import leases, lifecycle
 from generations.bucket import object_keys, objects
@@ -26,7 +27,19 @@ class LeaseLost(Exception):
     """The lease ran out, and another worker has claimed the row."""
 
 
-def run(generation: Generation, video_url: str) -> lifecycle.StoredVideo:
+@dataclass(frozen=True)
+class Transferred:
+    """A video in the bucket: what its row holds, and what a player shows of it."""
+
+    stored: lifecycle.StoredVideo
+    video: videos.Video
+
+
+class StoredDifferently(StorageError):
+    """The bucket holds other bytes than it was sent."""
+
+
+def run(generation: Generation, video_url: str) -> Transferred:
     """Store the video at `video_url` with its poster in the bucket, and return what was verified there.
 
     Raise StorageError, BadVideo or OutboundError if a new attempt with a fresh URL may help. Raise LeaseLost if another
@@ -38,14 +51,14 @@ def run(generation: Generation, video_url: str) -> lifecycle.StoredVideo:
     _delete_older(generation)
     try:
         return _copy(lease, video_url, key, poster_key)
-    except (BadVideo, LeaseLost):
+    except (BadVideo, StoredDifferently, LeaseLost):
         with suppress(StorageError):  # then the next copy deletes them
             objects.delete(key)
             objects.delete(poster_key)
         raise
 
 
-def _copy(lease: "CopyLease", video_url: str, key: str, poster_key: str) -> lifecycle.StoredVideo:
+def _copy(lease: "CopyLease", video_url: str, key: str, poster_key: str) -> Transferred:
     """Download the video into the bucket, verify it there, and store its poster."""
     with (
         fetch.open_url(
@@ -63,7 +76,7 @@ def _copy(lease: "CopyLease", video_url: str, key: str, poster_key: str) -> life
     objects.put(poster_key, video.poster, "image/jpeg")
     lease.renew()
     failpoint("copy_verified")
-    return lifecycle.StoredVideo(
+    stored = lifecycle.StoredVideo(
         key=key,
         size=sent.size,
         sha256=sent.sha256,
@@ -74,6 +87,7 @@ def _copy(lease: "CopyLease", video_url: str, key: str, poster_key: str) -> life
         duration=video.duration,
         poster_key=poster_key,
     )
+    return Transferred(stored, video)
 
 
 @contextmanager
@@ -93,13 +107,16 @@ def _with_length(lease: "CopyLease", download: fetch.Download) -> Iterator[tuple
 
 
 def _verify(lease: "CopyLease", key: str, sent: "HashedChunks") -> videos.Video:
-    """Read the object back and return its facts. Raise BadVideo unless it is a whole MP4 with the sent bytes."""
+    """Read the object back and return its facts.
+
+    Raise StoredDifferently if its bytes are not those sent, or BadVideo if they are no whole MP4.
+    """
     with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
         stored = HashedChunks(lease.guard(objects.read_stream(key)))
         file.writelines(stored)
         file.flush()
         if (stored.size, stored.sha256) != (sent.size, sent.sha256):
-            raise BadVideo(f"The bucket holds {stored.size} bytes that differ from the {sent.size} bytes sent.")
+            raise StoredDifferently(f"the bucket holds {stored.size} bytes that differ from the {sent.size} bytes sent")
         return videos.inspect(file.name)
 
 

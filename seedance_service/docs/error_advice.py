@@ -226,6 +226,18 @@ ADVICE: dict[str, Advice] = {
         means="The service's operators ended the generation. It was not charged.",
         message="The service's operators ended the generation. It was not charged. You can create it again.",
     ),
+    "video_mismatch": Advice(
+        CREATE + " Another seed or prompt may fare better; your operators can look at the file for a week.",
+        means="The upstream made a video that is far from what was requested: another duration, or fewer pixels. It is "
+        "not delivered, and was not charged.",
+        message="The upstream made another video than was requested: duration 5.042 instead of 10. "
+        "It is not delivered.",
+    ),
+    "video_unreadable": Advice(
+        CREATE + " The log has the reason for your operators.",
+        means="The upstream said that the video is made, and served five files in turn that are no whole video.",
+        message="The upstream served no video that can be played: the MP4 has no video track.",
+    ),
     "copy_failed": Advice(
         CREATE + " The log has the reason for your operators.",
         means="The upstream made the video, but within a day no complete, verified copy reached the bucket.",

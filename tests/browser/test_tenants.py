@@ -73,7 +73,7 @@ def test_a_webhook_endpoint_is_created_with_a_long_url(panel: Panel, take_screen
     expect(page.locator("#one-time-secret")).to_contain_text("whsec_")
     page.get_by_role("link", name="I have copied it").click()
     row = page.locator("#result_list tbody tr")
-    expect(row.locator("span[title]").first).to_have_attribute("title", url)
+    expect(row).to_contain_text("https://example.com/…")
     take_screenshot(page, "webhook-endpoints")
     row.get_by_role("link").first.click()
     expect(page.locator("div.readonly", has_text=url)).to_have_text(url)

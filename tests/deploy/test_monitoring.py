@@ -26,7 +26,7 @@ SECTIONS = {title.lower().replace(" ", "-") for title in re.findall(r"^#+ (.+)$"
 QUERIES = [target["expr"] for panel in PANELS for target in panel.get("targets", [])]
 PAIRS = {"(": ")", "[": "]", "{": "}"}
 PROMQL = set("absent and by histogram_quantile increase max min offset on or rate sum".split())
-PROMQL |= set("call host le limit mode outcome reason state status".split())
+PROMQL |= set("call field host le limit mode outcome reason state status".split())
 LABEL_VALUES = {
     "status": set(Generation.LIVE),
     "state": set(Generation.FINISHED),
@@ -43,6 +43,7 @@ SAMPLES = {
     "finished_total": "mode state reason",
     "upstream_calls_total": "call outcome",
     "copied_bytes_total": "",
+    "video_differences_total": "mode field",
     "deliveries_total": "outcome",
     "waiters": "",
     "generations_live": "status",
@@ -50,6 +51,7 @@ SAMPLES = {
     "generations_stalled": "",
     "generations_uncopied": "",
     "oldest_due_seconds": "",
+    "undeleted_objects": "",
     "submits_paused": "upstream",
     "polls_paused": "upstream",
     "worker_restarts_total": "host",

@@ -4,7 +4,6 @@ import hashlib
 import itertools
 import urllib.request
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 from django.utils import timezone
@@ -36,7 +35,7 @@ def at_the_upstream(caller: Caller, **facts: Any) -> Generation:
 
 def claim(generation: Generation) -> Generation:
     """Claim the row before any other, as if its last lease had run out."""
-    due_at = timezone.now() - timedelta(hours=1)
+    due_at = timezone.now()
     Generation.objects.filter(pk=generation.pk, due_at__isnull=False).update(due_at=due_at)
     [claimed] = claim_due(1)
     return claimed

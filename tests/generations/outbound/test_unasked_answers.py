@@ -12,7 +12,9 @@ import pytest
 from generations.outbound import fetch
 from generations.outbound.errors import FetchFailed
 from generations.outbound.transport import Budget, Pool, exchange
-from tests.support.upstream import Upstream
+from generations.upstream import outcomes
+from generations.upstream.novita import client as novita
+from tests.support.upstream import ASKED, Upstream, task
 
 SURPLUS = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nWRONG"
 
@@ -218,3 +220,20 @@ def test_the_order_of_many_polls_at_once_is_not_mixed_up(server: Server, pool: P
         thread.join()
     assert len(results) == 160
     assert all(content == path.encode() for path, content in results.items())
+
+
+def test_polls_get_their_own_answers_from_an_upstream_that_sends_too_many(upstream: Upstream) -> None:
+    """Each answer has the end of another task behind it, in the same segment."""
+
+    def answer(handler: Any) -> None:
+        own, other = task("TASK_STATUS_PROCESSING", progress=40), task("TASK_STATUS_SUCCEED", url="https://a.com/b")
+        parts = []
+        for _, _, body in (own, other):
+            body = body.replace(ASKED.encode(), upstream.polls[-1].encode())
+            parts.append(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        handler.wfile.write(b"".join(parts))
+
+    upstream.on_poll = answer
+    for number in range(8):
+        assert novita.get_task(novita.account(test=False), f"task-{number}") == outcomes.Rendering(40)
+    assert upstream.polls == [f"task-{number}" for number in range(8)]

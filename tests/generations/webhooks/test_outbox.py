@@ -63,6 +63,7 @@ def test_the_body_is_small_and_numbered_and_holds_no_url(alice: Caller) -> None:
         "sequence": 5,
         "external_id": "",
         "test": False,
+        "video": {"as_requested": True, "differences": []},
         "error": None,
     }
     assert failed["data"]["error"] == {"code": "upstream_failed", "message": "🌊" * outbox.MAX_MESSAGE_CHARS}

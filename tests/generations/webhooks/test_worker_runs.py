@@ -14,6 +14,7 @@ from generations.models import Delivery, DeliveryAttempt
 from generations.webhooks import endpoints, fair_queue, send
 from generations.worker import loop
 from tests.support.factories import ACTOR, Caller, make_generation
+from tests.support.patience import PATIENCE
 from tests.support.receiver import Receiver, run_receiver
 from tests.support.webhooks import make_backlog, make_due, make_endpoint, make_failed
 from tests.support.worker import clear_wakeups, count_wakeups
@@ -70,7 +71,7 @@ def test_hanging_receivers_delay_neither_another_tenants_delivery_nor_a_step(
 ) -> None:
     finished = threading.Event()
     with run_receiver(settings) as dead, run_receiver(settings) as good:
-        dead.answer = lambda handler: finished.wait(20)
+        dead.answer = lambda handler: finished.wait(2 * PATIENCE)
         for number in range(4):
             hostile = Caller(f"hostile {number}")
             make_backlog(hostile, 50, endpoint=make_endpoint(hostile, dead.url))
@@ -81,11 +82,11 @@ def test_hanging_receivers_delay_neither_another_tenants_delivery_nor_a_step(
             started_at = time.monotonic()
             make_failed(alice)
             assert good.wait_for(1)
-            assert good.posts[0].at - started_at < 2
+            assert good.posts[0].at - started_at < leases.DELIVERY_CALL_SECONDS
         finally:
             wakeups.free_slots_of_this_host()
             finished.set()
-            thread.join(10)
+            thread.join(PATIENCE)
     assert not thread.is_alive()
 
 
@@ -95,13 +96,13 @@ def test_a_worker_run_that_is_asked_to_stop_waits_for_a_delivery_no_longer_than_
 ) -> None:
     monkeypatch.setattr(leases, "DELIVERY_CALL_SECONDS", 0.4)
     finished = threading.Event()
-    receiver.answer = lambda handler: finished.wait(10)
+    receiver.answer = lambda handler: finished.wait(2 * PATIENCE)
     make_endpoint(alice, receiver.url)
     make_failed(alice)
     thread = start_worker_run()
     assert receiver.wait_for(1)
     wakeups.free_slots_of_this_host()
-    thread.join(3)
+    thread.join(PATIENCE)
     finished.set()
     assert not thread.is_alive()
     assert DeliveryAttempt.objects.get().outcome == "unreachable"

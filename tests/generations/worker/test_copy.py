@@ -27,11 +27,11 @@ def test_a_video_is_copied_verified_and_described(running: Generation, upstream:
     name = f"videos/{g.tenant_id}/{g.created_at:%Y/%m}/{g.pk}-{g.fencing_token}"
     assert (g.video_key, g.poster_key) == (f"{name}.mp4", f"{name}.jpg")
     assert (g.video_size, g.video_sha256) == (len(mp4()), hashlib.sha256(mp4()).hexdigest())
-    assert (g.video_codec, g.video_width, g.video_height, g.video_fps) == ("h264", 160, 90, 24.0)
-    assert g.video_duration == pytest.approx(25 / 24)
+    assert (g.video_codec, g.video_width, g.video_height, g.video_fps) == ("h264", 864, 480, 24.0)
+    assert g.video_duration == pytest.approx(121 / 24)
     assert objects.read(g.video_key) == mp4()
     assert objects.read(g.poster_key)[:2] == b"\xff\xd8"
-    assert (g.seed, g.upstream_seed) == (1234, 77)
+    assert (g.seed, g.upstream_seed) == (1234, 1234)
     assert ledger_kinds(g) == ["hold", "capture"]
 
 
@@ -169,3 +169,45 @@ def test_the_upstreams_url_is_not_logged(running: Generation, upstream: Upstream
     upstream.on_video = 200, {}, mp4()
     take_step(running)
     assert "upstreamsecret" not in caplog.text
+
+
+def html(handler: Any) -> Any:
+    return 200, {"Content-Type": "video/mp4"}, b"<html>expired</html>"
+
+
+def test_a_file_that_is_no_video_ends_the_generation_after_a_few_tries(running: Generation, upstream: Upstream) -> None:
+    upstream.video(mp4())
+    upstream.on_video = html
+    waits = []
+    for files in range(1, 5):
+        g = take_step(running)
+        assert (g.status, g.unusable_files) == (Status.COPYING, files)
+        waits.append(due_in(g))
+    assert sum(waits) < 120
+    g = take_step(g)
+    assert (g.status, g.error_code) == (Status.FAILED, "video_unreadable")
+    assert "do not begin as an MP4 does" in g.error_message
+    assert ledger_kinds(g) == ["hold", "release"]
+    assert objects.list_keys("videos/") == []
+
+
+def test_failures_of_the_host_are_not_counted_as_files_that_are_no_video(
+    running: Generation, upstream: Upstream
+) -> None:
+    upstream.video(mp4())
+    for answer in [(503, {}, b"")] * 6 + [html] * 4 + [(404, {}, b"")] * 2 + [cut]:
+        upstream.on_video = answer
+        assert take_step(running).status == Status.COPYING
+    upstream.on_video = 200, {}, mp4() + b"\r\n"
+    assert take_step(running).status == Status.SUCCEEDED
+
+
+def test_an_operator_who_retries_a_copy_gives_the_file_all_its_tries_again(
+    running: Generation, upstream: Upstream
+) -> None:
+    upstream.video(mp4())
+    upstream.on_video = html
+    for _ in range(4):
+        g = take_step(running)
+    assert lifecycle.run_now(g, [Status.COPYING], "The file host was repaired.")
+    assert take_step(g).unusable_files == 1

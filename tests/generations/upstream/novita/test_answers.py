@@ -11,14 +11,8 @@ from hypothesis import strategies as st
 
 from generations.upstream import outcomes
 from generations.upstream.errors import AccountError, UpstreamError, WrongTask
-from generations.upstream.novita.answers import (
-    ACCOUNT_REASONS,
-    CONTENT_REASONS,
-    Answer,
-    in_doubt,
-    parse_submit,
-    parse_task,
-)
+from generations.upstream.novita.answers import Answer, in_doubt, parse_submit, parse_task
+from generations.upstream.novita.reasons import ACCOUNT_REASONS, CONTENT_REASONS
 
 ASKED, OTHER = "Task-a1", "task-b2"
 STATUSES = ["TASK_STATUS_QUEUED", "TASK_STATUS_PROCESSING", "TASK_STATUS_SUCCEED", "TASK_STATUS_FAILED"]
@@ -211,3 +205,29 @@ def test_an_id_that_holds_a_secret_is_not_offered(settings: Any) -> None:
     outcome = parse_submit(Answer(200, {}, b'{"data": {"task_id": "novita-key-0123456789"}}'))
     assert isinstance(outcome, outcomes.InDoubt)
     assert "0123456789" not in outcome.upstream_id + outcome.answer
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_about_content"),
+    [
+        ("the image shows a face that is not allowed", True),
+        ("the prompt is sensitive: violence", True),
+        ("keyframes of the input differ too much", True),
+        ("", True),
+        ("insufficient balance of user 4711", False),
+        ("invalid API-key", False),
+        ("your plan allows two tasks at once, upgrade it", False),
+        ("concurrency limit of the organisation", False),
+        ("Rate limit reached", False),
+        ("please pay $ 12.50", False),
+        ("write to ops@company.example", False),
+        ("with [hidden]", False),
+    ],
+)
+def test_a_failed_tasks_reason_is_the_callers_unless_it_is_about_our_account(
+    reason: str, is_about_content: bool
+) -> None:
+    task = {"task_id": ASKED, "status": "TASK_STATUS_FAILED", "reason": reason}
+    outcome = parse_task(Answer(200, {}, json.dumps({"task": task}).encode()), ASKED)
+    assert isinstance(outcome, outcomes.Failed)
+    assert outcome.is_about_content == is_about_content

@@ -1,0 +1,41 @@
+"""The reasons of Novita's errors, and what each is about: the caller's content, our account, or the upstream itself."""
+
+import re
+
+# The documented errors. Content: the caller's fault, refused for good. Account: ours, and never the caller's fault.
+CONTENT_REASONS = {
+    "INVALID_REQUEST_BODY",
+    "IMAGE_FILE_EXCEEDS_MAX_SIZE",
+    "INVALID_IMAGE_FORMAT",
+    "IMAGE_EXCEEDS_MAX_RESOLUTION",
+    "INVALID_IMAGE_SIZE",
+    "IMAGE_NO_FACE_DETECTED",
+    "ILLEGAL_PROMPT",
+    "ILLEGAL_IMAGE_CONTENT",
+}
+ACCOUNT_REASONS = {
+    "BILLING_BALANCE_NOT_ENOUGH",
+    "NOT_ENOUGH_BALANCE",
+    "BILLING_AUTH_FAILED",
+    "MISSING_API_KEY",
+    "INVALID_API_KEY",
+    "FAILED_TO_AUTH",
+    "ACCESS_DENY",
+    "FEATURE_NOT_ALLOWED",
+    "API_NOT_ALLOWED",
+    "NEED_REAL_NAME_VERIFY",
+    "API_NOT_FOUND",
+}
+ACCOUNT_STATUSES, RATE_LIMIT = (401, 402, 403), "RATE_LIMIT_EXCEEDED"
+# Steps of the upstream's own, whose names say that the task was not created.
+NOT_CREATED_REASONS = {"CREATE_TASK_FAILED", "BILLING_FAILED"}
+# A task that failed may have been created and billed: never sent again.
+TASK_FAILED = "TASK_FAILED"
+# Texts that speak of our account there, wherever they stand, and so of nothing that a caller may read.
+ABOUT_ACCOUNT = re.compile(
+    r"balance|\bbill|\bkeys?\b|api[ _-]?key|account|quota|credit|payment|\b(un)?paid\b|\bpay\b|invoice|arrears|overdue|"
+    r"charge|top[ -]?up|funds|wallet|deposit|\bcosts?\b|pric(e|ing)\b|\busd\b|\$ ?[0-9]|subscription|\bplans?\b|"
+    r"upgrade|\btier\b|(rate|request)[ _-]?limit|limit exceeded|too many requests|concurren|unauthori[sz]ed|"
+    r"authenticat|permission|forbidden|access denied|suspend|organi[sz]ation|workspace|secret|\[hidden\]|[\w.]@[\w.]",
+    re.IGNORECASE,
+)

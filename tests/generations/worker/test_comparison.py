@@ -1,0 +1,225 @@
+"""Tests of videos that are compared with what was paid for, through the worker's steps and both APIs."""
+
+import functools
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from generations.bucket import inputs, objects
+from generations.media.images import inspect
+from generations.media.videos import Video
+from generations.models import Delivery, Generation
+from generations.ops import deletion, pruning
+from generations.telemetry import metrics
+from generations.worker import comparison
+from tests.support.factories import Caller, make_generation
+from tests.support.images import image_bytes, mp4, render_mp4
+from tests.support.mp4_files import remux, with_matrix
+from tests.support.upstream import Upstream
+from tests.support.worker import ledger_kinds, take_step, take_steps_until
+
+Status = Generation.Status
+
+
+@functools.cache
+def rendered(width: int, height: int, frames: int) -> bytes:
+    return render_mp4(width=width, height=height, frames=frames, camera_fixed=True)
+
+
+def make(caller: Caller, resolution: str = "480p", ratio: str = "16:9", duration: int = 5, **facts: Any) -> Generation:
+    """Return a generation that the upstream has created."""
+    image = inputs.store(caller.tenant.pk, inspect(image_bytes()))
+    request = {"resolution": resolution, "aspect_ratio": ratio, "duration": duration}
+    g = make_generation(caller, image=image, **request, **facts)
+    return take_steps_until(g, Status.RUNNING)
+
+
+def video(width: int, height: int, duration: float = 121 / 24, *, fps: float = 24.0, pixels: int = 0) -> Video:
+    return Video("h264", width, height, fps, duration, b"", round(duration * fps), pixels or width * height)
+
+
+REQUEST = {"model": "seedance-v1-lite-i2v", "resolution": "480p", "aspect_ratio": "16:9", "duration": 5, "seed": 7}
+
+
+def compared(received: Video, **request: Any) -> tuple[list[str], bool]:
+    """Return the fields that differ, and whether the video is far off."""
+    result = comparison.compare(Generation(**{**REQUEST, **request}), received)
+    return [difference["field"] for difference in result.differences], result.is_far_off
+
+
+HD = {"resolution": "720p"}
+FULL_HD = {"resolution": "1080p"}
+LONG = {"duration": 10}
+AS_REQUESTED = {
+    "the documented size": (video(864, 480), {}),
+    "rounded to 16 pixels": (video(848, 480), {}),
+    "another maker's rounding": (video(854, 480), {}),
+    "cropped": (video(1920, 1080), FULL_HD),
+    "uncropped": (video(1920, 1088), FULL_HD),
+    "without the first frame": (video(864, 480, 5.0), {}),
+    "two frames more": (video(864, 480, 123 / 24), {}),
+    "two frames fewer": (video(864, 480, 118 / 24), {}),
+    "ten seconds": (video(864, 480, 241 / 24), LONG),
+    "frames of television": (video(864, 480, 121 / 23.976, fps=23.976), {}),
+    "upright": (video(480, 864), {"aspect_ratio": "9:16"}),
+    "wide": (video(960, 416), {"aspect_ratio": "21:9"}),
+    "the seed": (video(864, 480), {"upstream_seed": 7}),
+    "a model that is not known any more": (video(64, 64), {"model": "retired"}),
+}
+DIFFERENT = {
+    "larger": (video(1248, 704), {}, ["width", "height"]),
+    "much larger": (video(1920, 1088), {}, ["width", "height"]),
+    "another maker's 720p": (video(1280, 720), HD, ["width"]),
+    "another shape": (video(960, 416), {}, ["width", "height"]),
+    "on its side": (video(480, 864), {}, ["width", "height"]),
+    "another 4:3": (video(960, 720), {**HD, "aspect_ratio": "4:3"}, ["width", "height"]),
+    "a little shorter": (video(864, 480, 4.6), {}, ["duration", "frames"]),
+    "a little longer": (video(864, 480, 6.0), {}, ["duration", "frames"]),
+    "more frames": (video(864, 480, fps=30), {}, ["fps", "frames"]),
+    "fewer frames": (video(864, 480, fps=16), {}, ["fps", "frames"]),
+    "another seed": (video(864, 480), {"upstream_seed": 8}, ["seed"]),
+}
+FAR_OFF = {
+    "a small video of the length": (video(320, 240, 241 / 24), LONG),
+    "a large video of a second": (video(1920, 1088, 25 / 24), LONG),
+    "both smaller and shorter": (video(864, 480), {**FULL_HD, **LONG}),
+    "the next smaller resolution": (video(1248, 704), FULL_HD),
+    "the smallest resolution": (video(864, 480), HD),
+    "a third of the pixels": (video(640, 360), {}),
+    "half the length": (video(864, 480), LONG),
+    "a fifth shorter": (video(864, 480, 4.0), {}),
+    "twice the length": (video(864, 480, 241 / 24), {}),
+    "a slide show": (video(864, 480, fps=1), {}),
+    "few pixels that are stretched": (video(864, 480, pixels=216 * 480), {}),
+}
+
+
+@pytest.mark.parametrize(("received", "request_"), AS_REQUESTED.values(), ids=AS_REQUESTED.keys())
+def test_what_encoders_round_is_as_requested(received: Video, request_: dict[str, Any]) -> None:
+    assert compared(received, **request_) == ([], False)
+
+
+@pytest.mark.parametrize(("received", "request_", "fields"), DIFFERENT.values(), ids=DIFFERENT.keys())
+def test_a_small_difference_is_named(received: Video, request_: dict[str, Any], fields: list[str]) -> None:
+    assert sorted(compared(received, **request_)[0]) == sorted(fields)
+    assert not compared(received, **request_)[1]
+
+
+@pytest.mark.parametrize(("received", "request_"), FAR_OFF.values(), ids=FAR_OFF.keys())
+def test_fewer_pixels_or_another_duration_are_far_off(received: Video, request_: dict[str, Any]) -> None:
+    fields, is_far_off = compared(received, **request_)
+    assert is_far_off
+    assert fields or received.pixels < received.width * received.height
+
+
+pytestmark = pytest.mark.one_database
+
+
+@pytest.fixture
+def service(bucket: Any, upstream: Upstream) -> Upstream:
+    return upstream
+
+
+def test_a_video_as_requested_says_so(alice: Caller, service: Upstream) -> None:
+    service.video(mp4())
+    g = take_step(make(alice))
+    assert (g.status, g.video_as_requested, g.video_differences) == (Status.SUCCEEDED, True, [])
+    body = alice.http.get(f"/v1/generations/{g.pk}").json()
+    assert (body["video"]["as_requested"], body["video"]["differences"]) == (True, [])
+
+
+def test_a_difference_is_shown_with_the_video(
+    alice: Caller, service: Upstream, django_capture_on_commit_callbacks: Any
+) -> None:
+    service.video(mp4(), seed="77")
+    counter = metrics.VIDEO_DIFFERENCES.labels("live", "seed")
+    before = counter._value.get()
+    g = make(alice, webhook_url="https://hooks.example.com/x")
+    with django_capture_on_commit_callbacks(execute=True):
+        g = take_step(g)
+    difference = {"field": "seed", "requested": 7, "received": 77}
+    assert (g.status, g.video_as_requested, g.video_differences) == (Status.SUCCEEDED, False, [difference])
+    assert ledger_kinds(g) == ["hold", "capture"]
+    last = g.events.last()
+    assert last is not None
+    assert last.message == "the video is not as requested: seed 77 instead of 7"
+    shown = {"as_requested": False, "differences": [difference]}
+    video_json = alice.http.get(f"/v1/generations/{g.pk}").json()["video"]
+    assert {name: video_json[name] for name in shown} == shown
+    assert json.loads(Delivery.objects.get(generation=g).body)["data"]["video"] == shown
+    task = alice.http.get(f"/v3/async/task-result?task_id={g.pk}").json()
+    assert (task["task"]["status"], set(task["videos"][0])) == (
+        "TASK_STATUS_SUCCEED",
+        {"video_url", "video_url_ttl", "video_type"},
+    )
+    assert counter._value.get() == before + 1
+
+
+@pytest.mark.parametrize(
+    ("size", "resolution", "duration", "message"),
+    [
+        ((320, 240, 241), "480p", 10, "width 320 instead of 864, height 240 instead of 480"),
+        ((1920, 1088, 25), "480p", 10, "duration 1.042 instead of 10"),
+        ((864, 480, 121), "1080p", 10, "duration 5.042 instead of 10"),
+    ],
+)
+def test_a_video_that_is_far_off_is_not_delivered_and_not_charged(
+    alice: Caller, service: Upstream, size: tuple[int, int, int], resolution: str, duration: int, message: str
+) -> None:
+    service.video(rendered(*size))
+    g = take_step(make(alice, resolution, duration=duration))
+    assert (g.status, g.error_code, g.video_as_requested) == (Status.FAILED, "video_mismatch", False)
+    assert message in g.error_message
+    assert ledger_kinds(g) == ["hold", "release"]
+    assert objects.exists(g.video_key)
+    body = alice.http.get(f"/v1/generations/{g.pk}").json()
+    assert (body["status"], body["video"], body["poster"], body["error"]["code"]) == (
+        *("failed", None, None),
+        "video_mismatch",
+    )
+    assert g.video_key not in json.dumps(body)
+    assert alice.http.get(f"/v1/generations/{g.pk}/video").status_code == 409
+    assert alice.http.get(f"/v1/generations/{g.pk}/poster").status_code == 409
+    task = alice.http.get(f"/v3/async/task-result?task_id={g.pk}").json()
+    assert (task["task"]["status"], task["videos"]) == ("TASK_STATUS_FAILED", [])
+    assert take_step(g).status == Status.FAILED
+    assert len(service.submits) == 1
+
+
+def test_a_video_is_compared_as_it_is_shown(alice: Caller, service: Upstream) -> None:
+    service.video(with_matrix(remux(mp4()), 0, 1, -1, 0))
+    g = take_step(make(alice, ratio="9:16"))
+    assert (g.status, g.video_as_requested) == (Status.SUCCEEDED, True)
+
+
+def mismatched(caller: Caller, upstream: Upstream, days: float = 0) -> Generation:
+    """Return a generation whose video was far off, and which ended so many days ago."""
+    upstream.video(rendered(320, 240, 121))
+    g = take_step(make(caller))
+    Generation.objects.filter(pk=g.pk).update(finished_at=timezone.now() - timedelta(days=days))
+    return g
+
+
+def prune(*, dry: bool = False) -> tuple[int, int]:
+    [result] = [result for result in pruning.run(dry=dry) if result.what == "mismatched"]
+    return result.count, result.bytes
+
+
+def test_the_file_of_a_mismatch_is_stored_for_a_week(alice: Caller, service: Upstream) -> None:
+    old, young = mismatched(alice, service, 7.1), mismatched(alice, service, 6.9)
+    assert prune(dry=True) == prune() == (1, old.video_size)
+    assert prune() == (0, 0)
+    assert [objects.exists(key) for key in (old.video_key, old.poster_key, young.video_key)] == [False, False, True]
+    old.refresh_from_db()
+    assert not old.has_mismatched_file
+    assert alice.http.get(f"/v1/generations/{old.pk}").json()["expired_at"] is None
+
+
+def test_a_caller_deletes_the_file_of_a_mismatch_too(alice: Caller, service: Upstream) -> None:
+    g = mismatched(alice, service)
+    assert deletion.delete(g)
+    assert not objects.exists(g.video_key)
+    assert not Generation.objects.get(pk=g.pk).has_mismatched_file
