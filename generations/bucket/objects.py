@@ -13,7 +13,8 @@ from typing import IO, NamedTuple, cast
 from botocore.exceptions import ClientError
 from django.conf import settings
 
-from generations.bucket.client import get_client, translate_errors
+from generations import foreign_text
+from generations.bucket.client import MAX_CODE_CHARS, get_client, translate_errors
 from generations.bucket.errors import StorageError
 
 CHUNK_BYTES = 64 * 1024  # sixteen copies at once hold several each
@@ -187,7 +188,8 @@ def _delete_at_once(keys: Sequence[str]) -> list[Undeleted]:
         result = get_client().delete_objects(
             Bucket=settings.S3_BUCKET, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
         )
-    return [Undeleted(error.get("Key", ""), error.get("Code", "")) for error in result.get("Errors", [])]
+    errors = [(error.get("Key", ""), error.get("Code", "")) for error in result.get("Errors", [])]
+    return [Undeleted(key, foreign_text.clean(code, MAX_CODE_CHARS)) for key, code in errors]
 
 
 def _delete_each(keys: Sequence[str]) -> list[Undeleted]:
