@@ -70,8 +70,8 @@ def resume_submits(actor: Actor, scope: str, target: str = "") -> int:
 def cancel_queued(actor: Actor, queued: Q, description: dict[str, Any], tenant: Tenant | None = None) -> int:
     """Cancel the queued generations of that condition, and release their holds. Return how many were cancelled.
 
-    Nothing was paid for them. A generation that a worker submits during this is left out. `description` is the condition
-    for the audit log.
+    Nothing was paid for them. A generation that a worker submits during this is left out. `description` is the
+    condition for the audit log.
     """
     audit.require_reason(actor)
     matching = Generation.objects.filter(queued, status=Status.QUEUED)
