@@ -50,7 +50,7 @@ def test_a_profile_decides_where_no_key_is_set(monkeypatch: pytest.MonkeyPatch, 
     (tmp_path / "config").write_text("[profile videos]\nregion=eu-west-3\n")
     assert of_bucket() == of_queue() == ("D", "d", None)
     monkeypatch.setenv("AWS_PROFILE", "videos")
-    aws._new_session.cache_clear()
+    aws._sessions.clear()
     assert of_bucket() == of_queue() == ("V", "v", "t")
 
 
@@ -58,7 +58,7 @@ def test_the_region_is_the_settings_or_the_profiles_or_the_default(settings: Any
     settings.S3_REGION = ""
     assert aws.bucket_session()[0].region_name == "us-east-1"
     (tmp_path / "config").write_text("[default]\nregion=eu-west-3\n")
-    aws._new_session.cache_clear()
+    aws._sessions.clear()
     assert aws.bucket_session()[0].region_name == "eu-west-3"
     settings.S3_REGION = "sa-east-1"
     assert aws.bucket_session()[0].region_name == "sa-east-1"
