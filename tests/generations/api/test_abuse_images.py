@@ -170,7 +170,7 @@ def test_a_text_that_is_no_image_is_refused(alice: Caller, api: Api, field: str,
 
 
 def test_lines_of_one_letter_cost_no_memory() -> None:
-    text = "\n" + "a " * 1_000_000
+    text = "\n" + "a \n" * 1_000_000
     tracemalloc.start()
     images.decode(text)
     _, peak = tracemalloc.get_traced_memory()

@@ -166,9 +166,7 @@ def test_the_declared_type_of_a_data_uri_is_ignored() -> None:
     assert images.inspect(images.decode(data_uri(image_bytes(kind="PNG"), "jpeg"))).format == "png"
 
 
-@pytest.mark.parametrize(
-    "text", ["%%%", "abc", "ünïcode", "data:image/png,plain", "data:image/png;base64,%%%", "a" * 5]
-)
+@pytest.mark.parametrize("text", ["%%%", "a", "ünïcode", "data:image/png", "data:image/png;base64,%%%", "a" * 5])
 def test_invalid_base64_is_refused(text: str) -> None:
     with pytest.raises(errors.ImageUnreadable):
         images.decode(text)
