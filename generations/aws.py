@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -25,6 +24,7 @@ from botocore.exceptions import BotoCoreError, CredentialRetrievalError, NoCrede
 from django.conf import settings
 
 Answer = TypeVar("Answer")
+Keys = tuple[str, str, str]  # a key's id, its secret and its token, each of which may be empty
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -33,8 +33,11 @@ AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 # Credentials that end before a URL would are renewed ahead of botocore's own time, which is 15 minutes before their
 # end. Many agents give the same credentials again, so they are asked seldom: after a tenth of the time that is left.
 MIN_RENEWAL_SECONDS, RETRY_SECONDS = 60.0, 5.0
+# From then on a call to S3 fails if the credentials cannot be renewed. Botocore's own 10 minutes would waste as many.
+MANDATORY_SECONDS = 30
 
 _lock = threading.Lock()
+_sessions = dict[tuple[int, Keys, str], tuple[boto3.session.Session, "Held"]]()
 
 
 class Held:
@@ -88,6 +91,7 @@ class Held:
         if credentials is None:
             raise NoCredentialsError
         if _has_end(credentials):
+            credentials._mandatory_refresh_timeout = MANDATORY_SECONDS
             credentials._refresh_using = _checked(credentials._refresh_using, credentials.method)
         self._next_ask = 0.0
         return credentials
@@ -124,21 +128,18 @@ def bucket_session() -> tuple[boto3.session.Session, Held]:
 
     S3_ACCESS_KEY_ID and its secret belong to the bucket alone, and come before all that AWS's variables say.
     """
-    with _lock:
-        if settings.S3_ACCESS_KEY_ID or settings.S3_SECRET_ACCESS_KEY:
-            keys = (settings.S3_ACCESS_KEY_ID, settings.S3_SECRET_ACCESS_KEY, settings.S3_SESSION_TOKEN)
-            return _new_session(os.getpid(), *keys, settings.S3_REGION)
-        return _new_session(os.getpid(), *_aws_keys(), settings.S3_REGION)
+    if settings.S3_ACCESS_KEY_ID or settings.S3_SECRET_ACCESS_KEY:
+        keys = (settings.S3_ACCESS_KEY_ID, settings.S3_SECRET_ACCESS_KEY, settings.S3_SESSION_TOKEN)
+        return _session(keys, settings.S3_REGION)
+    return _session(_aws_keys(), settings.S3_REGION)
 
 
 def queue_session(region: str) -> boto3.session.Session:
     """Return a session for SQS. The keys of a store that is not AWS's are no keys of AWS's, and are not sent there."""
-    with _lock:
-        keys = _aws_keys() if _are_keys_of_aws() else ("", "", "")
-        return _new_session(os.getpid(), *keys, region)[0]
+    return _session(_aws_keys() if _are_keys_of_aws() else ("", "", ""), region)[0]
 
 
-def _aws_keys() -> tuple[str, str, str]:
+def _aws_keys() -> Keys:
     return settings.AWS_ACCESS_KEY_ID, settings.AWS_SECRET_ACCESS_KEY, settings.AWS_SESSION_TOKEN
 
 
@@ -149,25 +150,31 @@ def _are_keys_of_aws() -> bool:
     return not host or host.endswith(AWS_DOMAINS) or bool(settings.S3_ACCESS_KEY_ID) or has_stand_in
 
 
-@cache
-def _new_session(
-    process_id: int, key_id: str, secret: str, token: str, region: str
-) -> tuple[boto3.session.Session, Held]:
-    """Create a session. The process id is part of the cache's key, since no lock may be shared across a fork."""
+def _session(keys: Keys, region: str) -> tuple[boto3.session.Session, Held]:
+    """Return this process's session with these keys: each URL that is signed asks for it, so no lock is taken."""
+    name = (os.getpid(), keys, region)  # no lock of a session may be shared across a fork
+    if (found := _sessions.get(name)) is None:
+        with _lock:
+            found = _sessions.get(name) or _sessions.setdefault(name, _new_session(keys, region))
+    return found
+
+
+def _new_session(keys: Keys, region: str) -> tuple[boto3.session.Session, Held]:
+    """Create a session, whose provider of the environment has these keys."""
     core = botocore.session.Session()
     region = region or core.get_config_variable("region") or DEFAULT_REGION
     session = boto3.session.Session(botocore_session=core, region_name=region)
     resolver = create_credential_resolver(core, cache=_Forgetful(), region_name=region)
     provider: Any = resolver.get_provider(EnvProvider.METHOD)  # which a profile's role may use too
-    provider.environ = _environment(key_id, secret, token)
+    provider.environ = _environment(keys)
     core.register_component("credential_provider", resolver)
     return session, Held(core)
 
 
-def _environment(key_id: str, secret: str, token: str) -> dict[str, str]:
+def _environment(keys: Keys) -> dict[str, str]:
     """Return what boto3's provider of the environment reads in place of the environment."""
-    names = {"AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": token}
-    if (key_id, secret, token) == _aws_keys():
+    names = dict(zip(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"), keys, strict=True))
+    if keys == _aws_keys():
         names |= {name: os.environ.get(name, "") for name in ("AWS_SECURITY_TOKEN", "AWS_CREDENTIAL_EXPIRATION")}
     return {name: value for name, value in names.items() if value}
 

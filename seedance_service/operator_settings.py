@@ -122,7 +122,10 @@ INPUT_DAYS = env.integer(
     "have its own value.",
 )
 EVENT_DAYS = env.integer(
-    "EVENT_DAYS", 400, maximum=_MAX_DAYS, help="Days that events of a finished generation stay. 0: for ever."
+    "EVENT_DAYS",
+    400,
+    maximum=_MAX_DAYS,
+    help="Days that events and answers of a finished generation stay. 0: for ever.",
 )
 DELIVERY_DAYS = env.integer(
     "DELIVERY_DAYS", 90, maximum=_MAX_DAYS, help="Days that webhook deliveries stay. 0: for ever."

@@ -247,9 +247,9 @@ def no_credentials(settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     monkeypatch.setattr(ContainerMetadataFetcher, "SLEEP_TIME", 0)
     for prefix, name in itertools.product(("AWS", "S3"), ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")):
         setattr(settings, f"{prefix}_{name}", "")
-    aws._new_session.cache_clear()
+    aws._sessions.clear()
     yield
-    aws._new_session.cache_clear()
+    aws._sessions.clear()
 
 
 @pytest.fixture

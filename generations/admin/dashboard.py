@@ -14,10 +14,10 @@ from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 
-from generations.admin import spending
+from generations.admin import brake, spending
 from generations.admin.generation_page import format_span
 from generations.bucket import undeleted
-from generations.models import Delivery, Generation, StorageUse, WebhookEndpoint, Worker
+from generations.models import Delivery, Generation, ManualPause, StorageUse, WebhookEndpoint, Worker
 from generations.reports import backlog, hourly_statistics, worker_hosts
 from generations.reports.hourly_statistics import Counts, Hour
 from generations.upstream import circuit_breaker, poll_pauses
@@ -67,6 +67,7 @@ def tiles(now: datetime) -> list[Tile]:
     counts = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in current.live.items() if count)
     longest_wait = format_span(timedelta(seconds=current.oldest_due_seconds))
     return [
+        *manual_pause_tiles(now),
         *upstream_tiles(now),
         worker_tile(now),
         Tile("In progress", current.total, counts or "generations", url=_list_url(attention="live")),
@@ -79,6 +80,20 @@ def tiles(now: datetime) -> list[Tile]:
         webhook_tile(now),
         storage_tile(),
         *undeleted_tiles(),
+    ]
+
+
+def manual_pause_tiles(now: datetime) -> list[Tile]:
+    """Return a red tile for each pause of submits that an operator ordered, with who ordered it, and why."""
+    return [
+        Tile(
+            f"Paused: {brake.name_of(pause)}",
+            f"paused {format_span(now - pause.since)}",
+            f"{pause.actor}: {pause.reason}",
+            "bad",
+            brake.pauses_url(),
+        )
+        for pause in ManualPause.objects.order_by("since")
     ]
 
 

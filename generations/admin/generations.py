@@ -12,6 +12,7 @@ from unfold.decorators import display
 
 from generations.admin import action_pages, filters, generation_page
 from generations.admin.action_pages import PAGES
+from generations.admin.brake import CancelMatchingMixin
 from generations.admin.search import SearchMixin
 from generations.bucket import signed_urls
 from generations.models import Generation
@@ -50,7 +51,7 @@ class GenerationListAdmin(SearchMixin, LongListMixin, ModeMixin, ReadOnlyMixin, 
 
 
 @admin.register(Generation)
-class GenerationAdmin(action_page.ActionPagesMixin, GenerationListAdmin):
+class GenerationAdmin(CancelMatchingMixin, action_page.ActionPagesMixin, GenerationListAdmin):
     """List generations, show one on a page of its own, and offer the actions on a generation."""
 
     list_display = ("poster", "id", "tenant", "state", "mode", "size", "seed", "charge", "age")

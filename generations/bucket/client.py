@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # Two attempts stay below a worker step's lease of 90 s: a stalled call must not act after another worker has the row.
 CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, MAX_ATTEMPTS = 5.0, 25.0, 2
 MAX_POOL_CONNECTIONS = 64
+MAX_CODE_CHARS = 64  # of S3's error codes, which are single words
 MAX_CODE_CHARS = 100  # of an error's code, which the store or something in front of it chose
 
 Addressing = Literal["path", "virtual"]
@@ -70,12 +71,10 @@ def addressing_of(endpoint: str) -> Addressing:
     return "virtual" if not endpoint or host.endswith(VIRTUAL_HOST_DOMAINS) else "path"
 
 
-def bucket_url(*, public: bool) -> str:
+def bucket_url(session: boto3.session.Session, *, public: bool) -> str:
     """Return the bucket's URL with its slash, as the client builds it."""
     endpoint = settings.S3_PUBLIC_URL if public else settings.S3_ENDPOINT_URL
-    session, _ = aws.bucket_session()
-    with _lock:
-        return _bucket_url(session, endpoint, addressing_of(endpoint), settings.S3_BUCKET)
+    return _bucket_url(session, endpoint, settings.S3_ADDRESSING, settings.S3_BUCKET)
 
 
 def create_clients() -> None:
@@ -163,10 +162,12 @@ def _new_client(session: boto3.session.Session, endpoint: str, addressing: Addre
 
 
 @cache
-def _bucket_url(session: boto3.session.Session, endpoint: str, addressing: Addressing, bucket: str) -> str:
-    """Return the bucket's URL. It is the same without credentials, which may be missing for a while."""
+def _bucket_url(session: boto3.session.Session, endpoint: str, setting: str, bucket: str) -> str:
+    """Return the bucket's URL by S3_ADDRESSING, the `setting`. It needs no credentials."""
+    addressing = addressing_of(endpoint)
     config = Config(signature_version=UNSIGNED, s3={"addressing_style": addressing})
-    client = session.client("s3", endpoint_url=_without_bucket(endpoint, addressing), config=config)
+    with _lock:
+        client = session.client("s3", endpoint_url=_without_bucket(endpoint, addressing), config=config)
     return client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "k"}).removesuffix("k")
 
 

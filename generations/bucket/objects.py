@@ -13,7 +13,8 @@ from typing import IO, NamedTuple, cast
 from botocore.exceptions import ClientError
 from django.conf import settings
 
-from generations.bucket.client import get_client, translate_errors
+from generations import foreign_text
+from generations.bucket.client import MAX_CODE_CHARS, get_client, translate_errors
 from generations.bucket.errors import StorageError
 
 CHUNK_BYTES = 64 * 1024  # sixteen copies at once hold several each
@@ -122,6 +123,12 @@ def exists(key: str) -> bool:
     return True
 
 
+def size(key: str) -> int:
+    """Return the object's size in bytes. Raise StorageError, also if there is no such object."""
+    with translate_errors():
+        return int(get_client().head_object(Bucket=settings.S3_BUCKET, Key=key)["ContentLength"])
+
+
 @dataclass(frozen=True)
 class ListedObject:
     """An object as a listing of the bucket describes it."""
@@ -187,7 +194,8 @@ def _delete_at_once(keys: Sequence[str]) -> list[Undeleted]:
         result = get_client().delete_objects(
             Bucket=settings.S3_BUCKET, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
         )
-    return [Undeleted(error.get("Key", ""), error.get("Code", "")) for error in result.get("Errors", [])]
+    errors = [(error.get("Key", ""), error.get("Code", "")) for error in result.get("Errors", [])]
+    return [Undeleted(key, foreign_text.clean(code, MAX_CODE_CHARS)) for key, code in errors]
 
 
 def _delete_each(keys: Sequence[str]) -> list[Undeleted]:

@@ -45,7 +45,7 @@ def sign(key: str, *, content_type: str, file_name: str) -> SignedUrl:
     try:
         session, held = aws.bucket_session()
         credentials, ends_at = held.current(settings.SIGNED_URL_TTL)
-        bucket_url = client.bucket_url(public=True)
+        bucket_url = client.bucket_url(session, public=True)
     except BotoCoreError as error:
         raise CannotSign(f"no URL can be signed: {type(error).__name__}") from error
     at = clock.now().replace(microsecond=0)  # as the URL names it
@@ -68,5 +68,6 @@ def public_origin() -> str:
     Raise StorageError if the settings name no address.
     """
     with client.translate_errors():
-        parts = urlsplit(client.bucket_url(public=True))
+        session, _ = aws.bucket_session()
+        parts = urlsplit(client.bucket_url(session, public=True))
     return f"{parts.scheme}://{parts.netloc}"

@@ -70,8 +70,8 @@ def resume_submits(actor: Actor, scope: str, target: str = "") -> int:
 def cancel_queued(actor: Actor, queued: Q, description: dict[str, Any], tenant: Tenant | None = None) -> int:
     """Cancel the queued generations of that condition, and release their holds. Return how many were cancelled.
 
-    Nothing was paid for them. A generation that a worker submits meanwhile is left out. `description` is the condition
-    for the audit log.
+    Nothing was paid for them. A generation that a worker submits during this is left out. `description` is the
+    condition for the audit log.
     """
     audit.require_reason(actor)
     matching = Generation.objects.filter(queued, status=Status.QUEUED)
@@ -121,6 +121,11 @@ def _check_target(scope: str, target: str) -> tuple[Tenant | None, str]:
     if (scope == Scope.TENANT and tenant is None) or (scope != Scope.TENANT and target not in allowed[Scope(scope)]):
         raise NotPossible(reason=f"There is no {scope} {target!r}.")
     return tenant, name
+
+
+def name_of(pause: ManualPause) -> str:
+    """Return what the pause holds, as the audit log names it."""
+    return _describe(pause.scope, pause.target)[1]
 
 
 def _describe(scope: str, target: str) -> tuple[Tenant | None, str]:

@@ -2,6 +2,8 @@
 
 from typing import Any, NamedTuple
 
+from django.apps import apps
+from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
 
@@ -17,8 +19,8 @@ class Link(NamedTuple):
     def render(self, request: HttpRequest) -> dict[str, Any] | None:
         """Return the link in unfold's format, or None if the user may not view the list."""
         app, model = self.model.split(".")
-        user: Any = request.user
-        if not (user.has_perm(f"{app}.view_{model}") or user.has_perm(f"{app}.change_{model}")):
+        pages = admin.site._registry[apps.get_model(app, model)]
+        if not pages.has_view_or_change_permission(request):
             return None
         address = reverse(f"admin:{app}_{model}_changelist")
         link = reverse(f"admin:{app}_{model}_changelist", query=self.query)
@@ -44,7 +46,8 @@ GROUPS: dict[str, tuple[Link, ...]] = {
     ),
     "System": (
         Link("Workers", "dns", "generations.worker"),
-        Link("Upstream status", "pause_circle", "generations.pause"),
+        Link("Upstream status", "cloud", "generations.pause"),
+        Link("Paused submits", "pause_circle", "generations.manualpause"),
     ),
     "Staff": (
         Link("Users", "person", "auth.user"),

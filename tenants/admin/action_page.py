@@ -94,6 +94,8 @@ class ActionPagesMixin(AuditHistoryMixin):
 
     def serve_action(self, request: HttpRequest, object_id: str, page: ActionPage, next_url: str = "") -> HttpResponse:
         """Serve `page` for one row, as `serve_page`. Raise Http404 if there is no such row."""
+        if self.get_object(request, object_id) is None and (done := self.report_done(request, None)):
+            return HttpResponseRedirect(done)  # the form has removed the row
         return self.serve_page(request, self.get_row(request, object_id), page, next_url)
 
     def serve_page(self, request: HttpRequest, row: Model | None, page: ActionPage, next_url: str = "") -> HttpResponse:
@@ -167,7 +169,7 @@ class ActionPagesMixin(AuditHistoryMixin):
             # The response to the POST itself shows the secret, so it enters no session, address, log or cache:
             # `admin_view`, which serves every page of the panel, sends no-store.
             return self._render(request, "tenants/one_time_secret.html", page, row, secret=outcome)
-        messages.success(request, f"{page.title}: done for {row}.")
+        messages.success(request, outcome if isinstance(outcome, str) else f"{page.title}: done for {row}.")
         return HttpResponseRedirect(next_url or self._back_url(row))
 
     def _render(

@@ -4,8 +4,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
+from django.forms import BooleanField
 from django.http import HttpRequest
 from django.urls import reverse
+from unfold import widgets
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
@@ -22,6 +24,17 @@ from tenants.models import ApiKey, Tenant
 SHOWN_ONCE = "This key is shown only once. Copy it now: reloading this page shows it no more."
 
 
+class CancelQueuedForm(forms.ActionForm):
+    """Ask whether to cancel what is queued as well."""
+
+    cancel_queued = BooleanField(
+        required=False,
+        label="Cancel its queue",
+        help_text="Queued generations end now, and their holds are released. Nothing was paid for them.",
+        widget=widgets.UnfoldBooleanWidget,
+    )
+
+
 def create_key(actor: Actor, tenant: Tenant, **facts: Any) -> OneTimeSecret:
     """Create a key of the tenant and return the key's text, to be shown once."""
     return _one_time(actions.create_key(actor, tenant, **facts))
@@ -32,10 +45,17 @@ def roll_key(actor: Actor, key: ApiKey, overlap: timedelta) -> OneTimeSecret:
     return _one_time(*actions.roll_key(actor, key, overlap))
 
 
-def revoke_key(actor: Actor, key: ApiKey) -> None:
-    """Revoke a key. Raise NotPossible if the key was revoked before."""
-    if actions.revoke_key(actor, key) is None:
+def revoke_key(actor: Actor, key: ApiKey, cancel_queued: bool) -> str:
+    """Revoke a key. Return what was done, as a sentence. Raise NotPossible if the key was revoked before."""
+    count = actions.revoke_key(actor, key, cancel_queued=cancel_queued)
+    if count is None:
         raise NotPossible(reason="The key was revoked before.")
+    return f"Revoke key: done for {key}." + describe_cancelled(cancel_queued, count)
+
+
+def describe_cancelled(cancel_queued: bool, count: int) -> str:
+    """Return how many queued generations were cancelled, as a sentence that follows another, if they were to be."""
+    return f" {count} queued generations were cancelled." if cancel_queued else ""
 
 
 def _one_time(new: NewKey, old_ends: datetime | None = None) -> OneTimeSecret:
@@ -64,8 +84,9 @@ ROLL = ActionPage(
 )
 REVOKE = ActionPage(
     "Revoke key",
-    "Requests with this key are refused from now on. This cannot be undone.",
-    forms.ActionForm,
+    "Requests with this key are refused from now on. This cannot be undone. What it has queued goes on, unless you "
+    "cancel it as well.",
+    CancelQueuedForm,
     revoke_key,
     "danger",
 )

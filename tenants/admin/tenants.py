@@ -13,6 +13,7 @@ from tenants.admin import action_page, forms, keys, usage_bars
 from tenants.admin.action_page import ActionPage
 from tenants.admin.guards import Stale
 from tenants.admin.mixins import UsdLimitMixin, filtered_list_url
+from tenants.audit import Actor
 from tenants.db import clock
 from tenants.errors import DoneBefore, Refusal
 from tenants.limits.windows import Kind
@@ -20,14 +21,23 @@ from tenants.models import Tenant
 
 MAX_LISTED_KEYS = 100  # on a tenant's page; the list of keys has all of them
 
+
+def suspend(actor: Actor, tenant: Tenant, cancel_queued: bool) -> str:
+    """Suspend the tenant. Return what was done, as a sentence."""
+    count = actions.suspend(actor, tenant, cancel_queued=cancel_queued)
+    return f"Suspend: done for {tenant}." + keys.describe_cancelled(cancel_queued, count)
+
+
 SUSPEND = ActionPage(
     "Suspend",
-    "New generations are refused. Generations in progress finish, and their videos stay available.",
-    forms.ActionForm,
-    actions.suspend,
+    "New generations are refused and queued ones are held. What was sent upstream finishes, and videos stay available.",
+    keys.CancelQueuedForm,
+    suspend,
     "danger",
 )
-RESUME = ActionPage("Resume", "New generations are accepted again.", forms.ActionForm, actions.resume)
+RESUME = ActionPage(
+    "Resume", "New generations are accepted again, and queued ones go on.", forms.ActionForm, actions.resume
+)
 ADJUST = ActionPage(
     "Adjust bill",
     "The amount is added to this month's bill and to the usage of this month's USD limit.",

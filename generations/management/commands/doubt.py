@@ -38,7 +38,9 @@ class Command(BaseCommand):
             subparser: ArgumentParser = subcommands.add_parser(name, help=(action.__doc__ or "").split("\n")[0])
             subparser.add_argument("id", type=UUID, help="the generation's id")
             if name == "attach":
-                subparser.add_argument("upstream_id", help="the upstream's task id")
+                subparser.add_argument(
+                    "upstream_id", nargs="?", help="the upstream's task id; without it, the one that the answer names"
+                )
             subparser.add_argument(
                 "--attempt",
                 type=int,
@@ -72,7 +74,11 @@ class Command(BaseCommand):
         if generation is None:
             raise CommandError("There is no such generation.")
         actor = shell_actor(options["reason"])
-        extra = [options["upstream_id"]] if options["action"] == "attach" else []
+        extra = []
+        if options["action"] == "attach":
+            extra = [options["upstream_id"] or in_doubt.find_named_task(generation)]
+            if not extra[0]:
+                raise CommandError("The answer names no task. Give the upstream's task id.")
         try:
             ACTIONS[options["action"]](actor, generation, *extra, attempt=options["attempt"])
         except Refusal as error:

@@ -101,7 +101,14 @@ def test_a_wait_at_whose_end_no_url_can_be_signed_is_a_202(
     assert "created" not in read.json()["detail"]
 
 
-@pytest.mark.parametrize("answered", [(500, {}), (200, {"Code": "Failed"}), session_of(-5)], ids=str)
+AGENTS = {
+    "it answers 500": (500, {}),
+    "it has failed": (200, {"Code": "Failed"}),
+    "its session has ended": session_of(-5),
+}
+
+
+@pytest.mark.parametrize("answered", AGENTS.values(), ids=AGENTS)
 def test_a_read_whose_url_cannot_be_signed_is_a_503_that_says_so(
     alice: Caller, agent: Callable[..., Agent], answered: Any
 ) -> None:

@@ -226,8 +226,11 @@ def test_a_form_that_is_not_understood_is_refused(alice: Caller, name: str) -> N
     assert not Generation.objects.exists()
 
 
+REFUSED_BODIES = [*FORM_REFUSED.values(), *[encode([part]) for part, _ in PART_REFUSED]]
+
+
 @pytest.mark.usefixtures("bucket")
-@pytest.mark.parametrize("content", [*FORM_REFUSED.values(), *[encode([part]) for part, _ in PART_REFUSED]], ids=hash)
+@pytest.mark.parametrize("content", REFUSED_BODIES, ids=range(len(REFUSED_BODIES)))
 def test_a_rerun_with_it_runs_nothing(alice: Caller, content: bytes) -> None:
     source = make_generation(alice, image=None, image_url="https://images.example.com/a.png")
     understood = [encode([file("image", "; filename*=utf-8''a")]), encode([RESOLUTION])]

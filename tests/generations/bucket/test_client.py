@@ -11,6 +11,7 @@ from generations.bucket import client, objects
 from generations.bucket.errors import StorageError
 from tests.support.factories import Caller, make_generation, make_image
 from tests.support.patience import PATIENCE
+from tests.support.stores import Store
 from tests.support.upstream import Upstream
 from tests.support.worker import take_step
 
@@ -74,3 +75,13 @@ def test_what_a_store_says_is_cleaned_and_not_told_to_callers(
     assert len(event.detail) < 200
     read = alice.http.get(f"/v1/generations/{g.pk}/events").content.decode()
     assert "Refused" not in read
+
+
+def test_an_error_code_is_one_short_line_without_our_secrets(store: Store, settings: Any) -> None:
+    """A store may answer what it likes, and its code stands in events' details and in the log."""
+    store.refusal = f"Odd\n{settings.AWS_SECRET_ACCESS_KEY}{'x' * 500}"
+    settings.S3_BUCKET = "another-bucket"
+    with pytest.raises(StorageError) as caught:
+        objects.read("a")
+    assert str(caught.value).startswith("S3 answered Odd [hidden]x")
+    assert len(caught.value.code) <= client.MAX_CODE_CHARS

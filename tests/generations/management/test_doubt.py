@@ -8,8 +8,9 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from generations import lifecycle
-from generations.models import Generation
+from generations.models import Attempt, Generation
 from tenants.models import AuditEntry
+from tests.generations.test_lifecycle import put_in
 from tests.support.factories import Caller, make_generation
 from tests.support.upstream import Upstream, task
 from tests.support.worker import claim_due
@@ -47,6 +48,25 @@ def test_an_action_prints_the_new_status_and_names_the_shells_user(generation: G
     assert printed == f"{generation.pk} is running.\n"
     assert AuditEntry.objects.latest("pk").actor.startswith("shell:")
     assert doubt("list") == "No generation is in doubt.\n"
+
+
+def test_the_task_that_the_answer_names_is_listed_and_attached(generation: Generation, upstream: Upstream) -> None:
+    with pytest.raises(CommandError, match="names no task"):
+        doubt("attach", str(generation.pk), "--reason", "x")
+    Attempt.objects.update(upstream_id="named-1")
+    assert json.loads(doubt("list", "--json"))["in_doubt"][0]["upstream_id"] == "named-1"
+    assert doubt("list").endswith("  the answer names task named-1\n")
+    upstream.on_poll = task("TASK_STATUS_SUCCEED", seed="7", url="http://127.0.0.1:1/video.mp4")
+    doubt("attach", str(generation.pk), "--reason", "the answer names it")
+    generation.refresh_from_db()
+    assert (generation.status, generation.upstream_id) == ("running", "named-1")
+
+
+def test_a_task_of_another_generation_is_not_attached(generation: Generation, alice: Caller) -> None:
+    owner, _ = put_in(alice, "running")
+    assert owner.upstream_id is not None
+    with pytest.raises(CommandError, match=f"belongs to another generation: {owner.pk}"):
+        doubt("attach", str(generation.pk), owner.upstream_id, "--reason", "x")
 
 
 def test_an_action_is_refused_after_a_later_attempt(generation: Generation) -> None:

@@ -12,7 +12,7 @@ from generations import ids, lifecycle, wakeups
 from generations.bucket import inputs, objects
 from generations.errors import InputsGone
 from generations.media.images import inspect
-from generations.models import Delivery, DeliveryAttempt, Generation, InputImage, Worker
+from generations.models import Attempt, Delivery, DeliveryAttempt, Generation, InputImage, Worker
 from generations.ops import deletion
 from generations.ops.prune_run import PruneRun
 from generations.reports import worker_hosts
@@ -115,7 +115,10 @@ def test_all_events_of_an_old_generation_are_deleted_together(alice: Caller, set
     settings.EVENT_DAYS = 10
     rows = [make_finished(alice, days) for days in (30, 20, 11, 9)]
     queued = make_generation(alice)
+    Attempt.objects.update(answer="HTTP 502")
     assert prune(dry=True)["events"].count == prune()["events"].count == 15
+    assert set(Attempt.objects.filter(generation__in=rows[:3]).values_list("answer", flat=True)) == {""}
+    assert rows[3].attempts.get().answer == "HTTP 502"
     assert [row.events.count() for row in rows] == [0, 0, 0, 5]
     assert queued.events.count() == 1
     Generation.objects.filter(pk=rows[3].pk).update(finished_at=days_ago(10.5))

@@ -10,7 +10,7 @@ from django.contrib.auth.models import Group, Permission, User
 from django.urls import get_resolver, reverse
 from django.utils import timezone
 
-from generations.models import Delivery, Generation, Pause, SeedRecord, WebhookEndpoint, Worker
+from generations.models import Delivery, Generation, ManualPause, Pause, SeedRecord, WebhookEndpoint, Worker
 from generations.reports import worker_hosts
 from tenants.models import ApiKey, AuditEntry, LedgerEntry, Tenant
 from tests.http_client import Client
@@ -37,7 +37,7 @@ TABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "video": GENERATION_READERS,
         "history": AUDIT_READERS,
         **dict.fromkeys(("attach", "resubmit", "release", "give_up", "cancel", "run_now", "retry_copy"), ACTION_ROLES),
-        **dict.fromkeys(("fail", "rerun", "delete_files"), ACTION_ROLES),
+        **dict.fromkeys(("fail", "rerun", "delete_files", "cancel_matching"), ACTION_ROLES),
     },
     "generations_seedrecord": {"view": GENERATION_READERS, "history": GENERATION_READERS, "export": GENERATION_READERS},
     "generations_webhookendpoint": {
@@ -46,6 +46,11 @@ TABLE: dict[str, dict[str, tuple[str, ...]]] = {
         **dict.fromkeys(("make", "change_endpoint", "rotate", "disable", "enable", "remove"), ACTION_ROLES),
     },
     "generations_delivery": {"view": GENERATION_READERS, "history": AUDIT_READERS, "redeliver": ACTION_ROLES},
+    "generations_manualpause": {
+        "view": GENERATION_READERS,
+        "history": AUDIT_READERS,
+        **dict.fromkeys(("pause", "resume"), ACTION_ROLES),
+    },
     "generations_pause": {"view": GENERATION_READERS, "history": GENERATION_READERS},
     "generations_worker": {"view": GENERATION_READERS, "history": GENERATION_READERS},
     "tenants_tenant": {
@@ -67,6 +72,7 @@ TABLE: dict[str, dict[str, tuple[str, ...]]] = {
     "auth_user": {"view": OWNER_ROLE, "add": OWNER_ROLE, "history": OWNER_ROLE, "password_change": OWNER_ROLE},
     "auth_group": {"view": OWNER_ROLE, "history": OWNER_ROLE},
 }
+LISTS = ("_changelist", "_add", "_export", "_make", "_manualpause_pause", "_cancel_matching")  # pages of no row
 # Pages of the login, and addresses that an open page calls for what its user may see.
 UNCHECKED = {"index", "login", "logout", "password_change", "password_change_done", "jsi18n", "view_on_site", "search"}
 UNCHECKED |= {"autocomplete", "app_list", "second_factor"}
@@ -116,13 +122,14 @@ def rows(alice: Caller, bucket: Any) -> dict[str, Any]:
     columns = {"tenant": alice.tenant, "test": False, "type": "generation.succeeded", "due_at": timezone.now()}
     Delivery.objects.create(endpoint=endpoint, message_id="evt_1", **columns)
     probe_at = timezone.now() + timedelta(hours=1)
+    ManualPause.objects.create(scope="account", target="live", actor="olga", reason="a runaway tenant")
     Pause.objects.create(upstream="live", since=timezone.now(), probe_at=probe_at, reason="no balance")
     worker_hosts.record_heartbeat()
     latest: list[Any] = [model._default_manager.order_by("pk").last() for model in MODELS]
     return {f"{row._meta.app_label}_{row._meta.model_name}": row for row in latest}
 
 
-MODELS: list[Any] = [Generation, SeedRecord, WebhookEndpoint, Delivery, Pause, Worker]
+MODELS: list[Any] = [Generation, SeedRecord, WebhookEndpoint, Delivery, ManualPause, Pause, Worker]
 MODELS += [Tenant, ApiKey, LedgerEntry, AuditEntry, User, Group]
 
 
@@ -139,7 +146,7 @@ def test_each_page_opens_to_the_roles_of_the_table(rows: dict[str, Any], role: s
     rows["auth_user"] = User.objects.get(username=role)
     for name in sorted(set(names()) - UNCHECKED):
         model = next(model for model in TABLE if name.startswith(f"{model}_"))
-        has_row = not name.endswith(("_changelist", "_add", "_export", "_make"))
+        has_row = not name.endswith(LISTS)
         response = http.get(reverse(f"admin:{name}", args=[rows[model].pk] if has_row else []))
         if response.status_code == 302 and response["Location"].startswith("/admin/"):
             response = http.get(response["Location"])
