@@ -19,7 +19,7 @@ def put_off(generation: Generation) -> bool:
         return False
     seconds, reason = hold
     lifecycle.put_off(generation, seconds, reason)
-    if _find_hold(generation) is None:  # it ended before the wait was stored, so nobody else ends the wait
+    if _find_hold(generation) is None:  # it ended before the wait was stored, so no one else ends the wait
         lifecycle.reschedule(generation, 0)
     return True
 
