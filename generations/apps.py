@@ -40,7 +40,7 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
             checks.Warning("S3_BUCKET is not set: no image and no video can be stored.", id="generations.W001")
         )
     messages += [
-        checks.Warning(f"{name} is an IP address, which no bucket's name can stand before.", id="generations.W004")
+        checks.Warning(f"{name} is an IP address, which no bucket's name can stand before.", id="generations.W005")
         for name in ("S3_ENDPOINT_URL", "S3_PUBLIC_URL")
         if settings.S3_ADDRESSING == "virtual" and _has_ip_address(getattr(settings, name))
     ]

@@ -33,6 +33,8 @@ AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 # Credentials that end before a URL would are renewed ahead of botocore's own time, which is 15 minutes before their
 # end. Many agents give the same credentials again, so they are asked seldom: after a tenth of the time that is left.
 MIN_RENEWAL_SECONDS, RETRY_SECONDS = 60.0, 5.0
+# From then on a call to S3 fails if the credentials cannot be renewed. Botocore's own 10 minutes would waste as many.
+MANDATORY_SECONDS = 30
 
 _lock = threading.Lock()
 _sessions = dict[tuple[int, Keys, str], tuple[boto3.session.Session, "Held"]]()
@@ -89,6 +91,7 @@ class Held:
         if credentials is None:
             raise NoCredentialsError
         if _has_end(credentials):
+            credentials._mandatory_refresh_timeout = MANDATORY_SECONDS
             credentials._refresh_using = _checked(credentials._refresh_using, credentials.method)
         self._next_ask = 0.0
         return credentials

@@ -30,6 +30,9 @@ OK, WARNING, WRONG = "ok", "warning", "wrong"
 # Differences between two clocks. Leases compare the clocks of hosts, and S3 refuses a difference of 900 s.
 MAX_SKEW_SECONDS, MAX_TOLERATED_SKEW_SECONDS = 2.0, 60.0
 MIN_DISK_BYTES = 2 * 1024**3  # a copy of unknown length goes through a file
+BROKER_FIX = (
+    "Set BROKER_URL to a broker that answers, or to orm. The keys of a store other than AWS are not sent to SQS."
+)
 CHECK_NAME_AND_KEYS = "Check the bucket's name and the keys."
 MIN_CONNECTIONS = 110  # two web processes of 32 threads, one worker with its default threads, and some for people
 
@@ -106,7 +109,7 @@ def check_broker() -> Iterator[Finding]:
         wakeups.check_broker()
     except Exception as error:  # each broker has its own client with its own errors
         fact = f"the broker does not answer: {type(error).__name__}"
-        yield Finding("broker", WRONG, fact, "Set BROKER_URL to a broker that answers, or to orm.")
+        yield Finding("broker", WRONG, fact, BROKER_FIX)
     else:
         yield Finding("broker", OK, "the broker answers")
 

@@ -3,7 +3,15 @@
 Ledger windows and cursors, which are stored as text and read back, have plain `isoformat()` instead.
 """
 
-from datetime import UTC, datetime, tzinfo
+import re
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+
+# Beyond RFC 3339: seconds and offset may be left out, and a `+` may be a blank, to which a query turns it.
+RFC3339 = re.compile(
+    r"(2[0-9]{3}-[0-9]{2}-[0-9]{2})[Tt ]((?:[01][0-9]|2[0-3]):[0-5][0-9])(?::([0-9]{2})(?:[.,]([0-9]+))?)?"
+    r"(?:[Zz]|([ +-])([01][0-9]|2[0-3])(?::?([0-5][0-9]))?)?"
+)
+LEAP_SECOND = 60
 
 
 def rfc3339(at: datetime | None, precision: str = "microseconds") -> str | None:
@@ -12,6 +20,26 @@ def rfc3339(at: datetime | None, precision: str = "microseconds") -> str | None:
     `precision` is one of isoformat's, such as "seconds".
     """
     return f"{at.astimezone(UTC).isoformat(timespec=precision)[:-6]}Z" if at else None  # strftime takes 5 ×
+
+
+def parse_rfc3339(text: str) -> datetime:
+    """Return the time that the text has by RFC 3339, from 2000 to 2999; UTC where it has no offset.
+
+    A part of a microsecond counts as a whole one: what is compared with the time has whole ones. A leap second is the
+    second after it. Raise ValueError.
+    """
+    match = RFC3339.fullmatch(text)
+    if match is None:
+        raise ValueError("no time by RFC 3339")
+    day, minute, second, fraction, sign, hours, minutes = match.groups()
+    is_leap = int(second or 0) == LEAP_SECOND
+    offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
+    zone = timezone(-offset if sign == "-" else offset)
+    at = datetime.fromisoformat(f"{day}T{minute}:{59 if is_leap else second or '00'}").replace(tzinfo=zone)
+    if is_leap and f"{at.astimezone(UTC):%H:%M}" != "23:59":
+        raise ValueError("no leap second")
+    whole, rest = (fraction or "")[:6].ljust(6, "0"), (fraction or "")[6:].strip("0")
+    return at + timedelta(seconds=is_leap, microseconds=int(whole) + bool(rest))
 
 
 def iso(at: datetime | None, precision: str = "auto") -> str | None:

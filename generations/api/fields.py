@@ -15,6 +15,7 @@ from rest_framework import serializers
 from generations import single_line
 from generations.outbound import addresses
 from generations.outbound.errors import FetchRefused
+from tenants import times
 
 NO_NUL = r"^[^\x00]*$"  # PostgreSQL stores no text with a NUL
 MAX_METADATA_NAMES, MAX_METADATA_NAME_CHARS, MAX_METADATA_VALUE_CHARS = 16, 64, 512
@@ -142,12 +143,13 @@ class Day(serializers.DateField):
 class Timestamp(serializers.DateTimeField):
     """A time by RFC 3339, from 2000 to 2999. A time without an offset is UTC."""
 
-    json_schema: ClassVar[dict[str, Any]] = {"pattern": "^2[0-9]{3}-[0-9]{2}-[0-9]{2}T"}
+    json_schema: ClassVar[dict[str, Any]] = {"pattern": "^2[0-9]{3}-[0-9]{2}-[0-9]{2}[Tt ]"}
 
     def to_internal_value(self, value: Any) -> datetime:
-        if not re.match(self.json_schema["pattern"], str(value)):
-            self.fail("invalid", format="YYYY-MM-DDThh:mm:ss[.uuuuuu][+HH:MM|-HH:MM|Z]")
-        return super().to_internal_value(value)
+        try:
+            return times.parse_rfc3339(str(value))
+        except ValueError:
+            self.fail("invalid", format="YYYY-MM-DDThh:mm:ss[.ffffff][+HH:MM|-HH:MM|Z]")
 
 
 class JsonBoolean(serializers.BooleanField):

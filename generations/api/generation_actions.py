@@ -1,7 +1,5 @@
 """The actions on one generation under /v1/: cancel, rerun, list its events, fetch its video and poster."""
 
-from collections.abc import Callable
-
 from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -11,11 +9,11 @@ from generations.api import create_generation, long_poll, render, tenant_scope
 from generations.api.generations import CreatingView
 from generations.api.request_bodies import Rerun
 from generations.api.response_schemas import EventList, GenerationRow
-from generations.bucket import signed_urls
+from generations.bucket import objects, signed_urls
 from generations.errors import NoVideo, VideoDeleted, VideoNotReady
 from generations.models import Generation
 from tenants import times
-from tenants.api.base import ApiView, key_of, respond
+from tenants.api.base import JSON, ApiView, key_of, respond
 from tenants.errors import NotPossible
 
 Status = Generation.Status
@@ -62,7 +60,16 @@ class Events(ApiView):
         return respond({"events": list(render.events(tenant_scope.get_own(request, generation_id)))})
 
 
-class Video(ApiView):
+class FileView(ApiView):
+    """A view of a file in the bucket. GET redirects to a signed URL, whatever types a player or an `<img>` accepts.
+    HEAD is answered without the bucket's URL, which is signed for GET alone.
+    """
+
+    def choose_media_type(self, request: Request) -> str:
+        return JSON  # of errors
+
+
+class Video(FileView):
     @extend_schema(
         operation_id="generations_video",
         summary="Redirect to the video at a fresh signed URL",
@@ -70,10 +77,14 @@ class Video(ApiView):
         responses={302: None},
     )
     def get(self, request: Request, generation_id: str) -> HttpResponse:
-        return _redirect(tenant_scope.get_own(request, generation_id), signed_urls.video_url)
+        generation = _with_video(request, generation_id)
+        if request.method == "HEAD":
+            facts = {"Content-Length": str(generation.video_size), "ETag": f'"{generation.video_sha256}"'}
+            return respond(headers={"Content-Type": "video/mp4", "Accept-Ranges": "bytes", **facts})
+        return respond(status=302, headers={"Location": signed_urls.video_url(generation)})
 
 
-class Poster(ApiView):
+class Poster(FileView):
     @extend_schema(
         operation_id="generations_poster",
         summary="Redirect to the poster, a JPEG, at a fresh signed URL",
@@ -81,13 +92,20 @@ class Poster(ApiView):
         responses={302: None},
     )
     def get(self, request: Request, generation_id: str) -> HttpResponse:
-        return _redirect(tenant_scope.get_own(request, generation_id), signed_urls.poster_url)
+        generation = _with_video(request, generation_id)
+        if request.method == "HEAD":
+            size = objects.size(generation.poster_key)
+            return respond(
+                headers={"Content-Type": "image/jpeg", "Content-Length": str(size), "Accept-Ranges": "bytes"}
+            )
+        return respond(status=302, headers={"Location": signed_urls.poster_url(generation)})
 
 
-def _redirect(generation: Generation, url: Callable[[Generation], str]) -> HttpResponse:
-    """Return a redirect to the signed URL. Raise VideoDeleted, NoVideo or VideoNotReady if there is no video."""
+def _with_video(request: Request, generation_id: str) -> Generation:
+    """Return the caller's generation. Raise VideoDeleted, NoVideo or VideoNotReady if it has no video."""
+    generation = tenant_scope.get_own(request, generation_id)
     if generation.has_video:
-        return respond(status=302, headers={"Location": url(generation)})
+        return generation
     if removed_at := generation.removed_at:
         raise VideoDeleted(at=times.rfc3339(removed_at))
     if generation.finished_at:

@@ -35,7 +35,7 @@ PARAMETER = OpenApiParameter(
     OpenApiParameter.HEADER,
     description=(
         "`wait=N` (RFC 7240): the answer comes when the generation ends, or after N seconds, "
-        f"{MAX_WAIT_SECONDS:.0f} at most, and has `Preference-Applied`. "
+        f"{MAX_WAIT_SECONDS:.0f} at most, and has `Preference-Applied`. `wait` alone waits as long as possible. "
         "If too many requests wait already, the answer comes at once."
     ),
 )
@@ -48,11 +48,14 @@ SECONDS = re.compile(r'("?)([0-9]+)\1')
 def preferred_seconds(request: Request) -> float | None:
     """Return the seconds that the caller is willing to wait, or None.
 
-    By RFC 7240 the first `wait` counts, and a malformed value is ignored.
+    By RFC 7240 the first `wait` counts, and a malformed value is ignored. A `wait` without a value waits as long as
+    possible; an empty value is none.
     """
     for preference in PREFERENCE.findall(request.META.get("HTTP_PREFER", "")):
         name, _, value = preference.partition(";")[0].partition("=")
         if name.strip().lower() == "wait":
+            if value.strip() in ("", '""'):
+                return MAX_WAIT_SECONDS
             seconds = SECONDS.fullmatch(value.strip())
             return min(float(seconds[2]), MAX_WAIT_SECONDS) if seconds else None
     return None

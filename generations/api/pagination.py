@@ -13,6 +13,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
 from generations.api.fields import QueryInteger, Text, refuse
+from tenants import times
 from tenants.api.base import key_of
 
 DEFAULT_PAGE_ROWS, MAX_PAGE_ROWS = 50, 100
@@ -72,8 +73,11 @@ def load_page(request: Request, rows: QuerySet[Row], order: Sequence[str], limit
 
 
 def cursor_of(request: Request, time: datetime, pk: UUID) -> str:
-    """Return the cursor of the page that begins after the row with this time and id."""
-    return _signer(request).sign(f"{time.isoformat()}_{pk.hex}")
+    """Return the cursor of the page that begins after the row with this time and id.
+
+    It has no character that a URL would have to escape, and above all no `+`, which a query turns into a blank.
+    """
+    return _signer(request).sign(f"{times.rfc3339(time)}_{pk.hex}")
 
 
 def _after(order: Sequence[str], time: datetime, pk: UUID) -> Q:
@@ -88,7 +92,8 @@ def _after(order: Sequence[str], time: datetime, pk: UUID) -> Q:
 def _read_cursor(request: Request, cursor: str) -> tuple[datetime, UUID]:
     """Return the time and the id in the cursor. Raise ValidationError if its signature is not this list's."""
     try:
-        time, _, pk = _signer(request).unsign(cursor).partition("_")
+        # Cursors of earlier releases have a `+`.
+        time, _, pk = _signer(request).unsign(cursor.replace(" ", "+")).partition("_")
     except BadSignature as error:
         raise ValidationError({"cursor": ["This is no cursor of this list."]}) from error
     return datetime.fromisoformat(time), UUID(pk)

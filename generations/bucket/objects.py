@@ -123,6 +123,12 @@ def exists(key: str) -> bool:
     return True
 
 
+def size(key: str) -> int:
+    """Return the object's size in bytes. Raise StorageError, also if there is no such object."""
+    with translate_errors():
+        return int(get_client().head_object(Bucket=settings.S3_BUCKET, Key=key)["ContentLength"])
+
+
 @dataclass(frozen=True)
 class ListedObject:
     """An object as a listing of the bucket describes it."""

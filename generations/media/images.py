@@ -4,17 +4,14 @@ import hashlib
 from dataclasses import dataclass
 from mmap import mmap
 
-import pybase64
-
 from generations import errors
-from generations.media import image_formats
+from generations.media import base64_text, image_formats
+from generations.media.image_parts import BROKEN
 
 # The source of the limits is the upstream's page of the endpoint.
 MAX_BYTES = 30 * 1024 * 1024
 SHORTER_SIDE_ABOVE, LONGER_SIDE_BELOW = 300, 6000  # pixels; both bounds are exclusive
 MIN_ASPECT, MAX_ASPECT = 0.4, 2.5  # width / height; both bounds are inclusive
-MAX_DATA_URI_HEAD_CHARS = 1000  # before the comma
-MAX_BASE64_CHARS = -(-MAX_BYTES // 3) * 4
 
 
 @dataclass(frozen=True)
@@ -38,24 +35,12 @@ def is_url(text: str) -> bool:
 
 
 def decode(text: str | memoryview) -> bytes:
-    """Return the bytes of raw Base64 or of a Base64 data URI. Raise ImageUnreadable or ImageTooManyBytes.
-
-    A str may have the line breaks of MIME. A memoryview holds ASCII without line breaks.
-    """
-    head = text[:MAX_DATA_URI_HEAD_CHARS] if isinstance(text, str) else str(text[:MAX_DATA_URI_HEAD_CHARS], "latin-1")
-    if head[:5].lower() == "data:":
-        kind, comma, _ = head.partition(",")
-        if not comma or not kind.lower().endswith(";base64"):
-            raise errors.ImageUnreadable
-        text = text[len(kind) + 1 :]
-    if isinstance(text, str) and ("\r" in text[:1000] or "\n" in text[:1000]):  # MIME breaks lines after 76 characters
-        for space in "\r\n \t":  # split() would create an object for each piece
-            text = text.replace(space, "")
-    if len(text) > MAX_BASE64_CHARS:
-        raise errors.ImageTooManyBytes(limit=MAX_BYTES)
+    """Return the bytes of Base64 or of a data URI. Raise ImageUnreadable or ImageTooManyBytes."""
     try:
-        return pybase64.b64decode(text, validate=True)
-    except ValueError as error:
+        return base64_text.decode(text, MAX_BYTES)
+    except base64_text.TooLong as error:
+        raise errors.ImageTooManyBytes(limit=MAX_BYTES) from error
+    except base64_text.NotBase64 as error:
         raise errors.ImageUnreadable from error
 
 
@@ -68,12 +53,12 @@ def inspect(content: bytes | mmap) -> Image:
         raise errors.ImageFormatUnknown
     try:
         width, height = image_format.size(content)
-    except image_formats.BROKEN as error:
+    except BROKEN as error:
         raise errors.ImageFormatUnknown from error
     _check_shape(width, height)
     try:
         is_whole = image_format.is_whole(content)
-    except image_formats.BROKEN:  # a readable header may still point nowhere
+    except BROKEN:  # a readable header may still point nowhere
         is_whole = False
     if not is_whole:
         raise errors.ImageIncomplete(format=image_format.name)

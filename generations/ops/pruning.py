@@ -8,6 +8,7 @@ the audit log are never pruned.
 from collections.abc import Callable
 
 import structlog
+from django.db import DatabaseError, connection
 
 from generations.bucket.errors import StorageError
 from generations.ops import orphans, retention
@@ -40,7 +41,7 @@ class ClocksDiffer(Exception):
 def run(*, dry: bool = False, seconds: float = 0.0) -> list[PruneResult]:
     """Prune every kind and return a result for each. For `dry` and `seconds` see PruneRun.
 
-    If S3 fails for one kind, the run logs the error and continues with the others. Raise ClocksDiffer.
+    If S3 or the database fails for one kind, the run logs that and continues with the others. Raise ClocksDiffer.
     """
     if not dry:
         check_clocks()
@@ -63,11 +64,15 @@ def check_clocks() -> None:
 
 
 def _prune(what: str, delete: Callable[[PruneRun, PruneResult], None], prune_run: PruneRun) -> PruneResult:
-    """Prune one kind. If S3 is away, the result has what was deleted before, and a note."""
+    """Prune one kind. If S3 or the database fails, the result has what was deleted before, and a note."""
     result = PruneResult(what)
     try:
         delete(prune_run, result)
     except StorageError as error:
         log.error("the bucket does not let it be pruned", what=what, trouble=str(error))
         result.note, result.failed = f"failed: {error}", result.failed + 1
+    except DatabaseError as error:  # such as a deadlock, or a lock that took too long
+        log.exception("what is past its retention could not be deleted", what=what)
+        result.note, result.failed = f"failed: {type(error).__name__}", result.failed + 1
+        connection.close_if_unusable_or_obsolete()
     return result

@@ -24,8 +24,10 @@ class Resolver:
         lookup = pool.submit(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
         try:
             answers = lookup.result(timeout)
-        except (OSError, UnicodeError) as error:  # a timeout is an OSError
+        except TimeoutError as error:
             lookup.cancel()  # has an effect only if the look-up has not begun
+            raise FetchFailed("the look-up of its host took too long", is_unsent=True) from error
+        except (OSError, UnicodeError) as error:
             raise FetchFailed("its host has no address", is_unsent=True) from error
         found = dict.fromkeys(str(answer[4][0]).partition("%")[0] for answer in answers)
         if not found:

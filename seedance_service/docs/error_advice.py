@@ -154,7 +154,7 @@ ADVICE: dict[str, Advice] = {
     ),
     "method_not_allowed": Advice("Use a method that `Allow` names.", means="The address does not support this method."),
     "not_found": Advice(
-        "Check the path: there is no slash at its end. `/docs` lists every address.",
+        "Check the path. `/docs` lists every address.",
         means="No address of the service has this path.",
     ),
     "bad_request": Advice(

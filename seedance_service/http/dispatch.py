@@ -1,5 +1,6 @@
 """Dispatch each request by its path: to the probes, to the API's handler, or to Django's own for the panel."""
 
+import re
 from collections.abc import Iterable
 from typing import Any, cast
 
@@ -22,6 +23,7 @@ def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]
     path = environ.get("PATH_INFO", "")
     if path in health.PAGES:
         return health.answer(environ, start_response)
+    path = environ["PATH_INFO"] = _without_extra_slashes(path)
     headers_guard.clear_unreadable(environ)
     body = environ["wsgi.input"] = RequestBody(environ["wsgi.input"])
     handler = api_handler if path.startswith(SESSIONLESS) else site_handler
@@ -29,6 +31,17 @@ def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]
         return _as_list(handler(environ, start_response))
     finally:
         body.release_body()
+
+
+def _without_extra_slashes(path: str) -> str:
+    """Return a path of the API without doubled slashes and without one at its end, and any other path as it is.
+
+    A client whose base URL ends with a slash doubles it. A redirect would lose the body of a POST.
+    """
+    if "//" not in path and not path.endswith("/"):
+        return path
+    plain = re.sub("/{2,}", "/", path).rstrip("/")
+    return plain if plain.startswith(API_PREFIXES) else path
 
 
 def _as_list(response: Any) -> Iterable[bytes]:

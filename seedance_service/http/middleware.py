@@ -105,7 +105,7 @@ class FixedHeaders:
         for name, value in self._headers.items():
             response.headers[name] = value
         if response.status_code != HTTPStatus.NOT_MODIFIED:  # it has no length of its own (RFC 9110, 8.6)
-            response.headers["Content-Length"] = str(len(response.content))
+            response.headers.setdefault("Content-Length", str(len(response.content)))  # a HEAD's is that of a file
         return response
 
 

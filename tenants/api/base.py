@@ -32,10 +32,11 @@ class LengthRequired(APIException):
 def respond(
     body: Any = None, status: int = 200, headers: Mapping[str, str] | None = None, content_type: str = JSON
 ) -> HttpResponse:
-    """Return a response with the body as JSON, or without a body for None."""
+    """Return a response with the body as JSON, or without a body for None: then only `headers` have a Content-Type."""
     if body is None:
         response = HttpResponse(status=status, headers=headers)
-        del response.headers["Content-Type"]
+        if "Content-Type" not in (headers or {}):
+            del response.headers["Content-Type"]
         return response
     return HttpResponse(msgspec.json.encode(body), content_type=content_type, status=status, headers=headers)
 

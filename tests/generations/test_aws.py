@@ -15,6 +15,7 @@ from tests.support.aws_agent import Agent, Answer, session_of
 pytestmark = pytest.mark.usefixtures("no_credentials")
 Start = Callable[..., Agent]
 BUCKETS_OWN = {"S3_ACCESS_KEY_ID": "STORE", "S3_SECRET_ACCESS_KEY": "store-secret", "S3_SESSION_TOKEN": "store-token"}
+WEB_IDENTITY = "assume-role-with-web-identity"
 STORE = {"S3_ENDPOINT_URL": "https://minio.internal:9000"}
 
 
@@ -174,7 +175,7 @@ def test_a_web_identity_without_its_token_file_is_an_error_of_ours(
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "missing"))
     with pytest.raises(CredentialRetrievalError):
         of_bucket()
-    assert aws.bucket_session()[1].method == "assume-role-with-web-identity"
+    assert aws.bucket_session()[1].method == WEB_IDENTITY
 
 
 def test_an_end_named_in_the_environment_is_known(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,3 +188,30 @@ def test_an_end_named_in_the_environment_is_known(settings: Any, monkeypatch: py
 def test_no_instance_role_is_no_credentials() -> None:
     with pytest.raises(NoCredentialsError):
         of_bucket()
+
+
+@pytest.mark.usefixtures("_aws")
+def test_a_web_identity_is_exchanged_for_a_session_and_again_before_a_url_is_cut_short(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("token-of-the-cluster")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)  # of the stand-in for AWS
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/videos")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+    held = aws.bucket_session()[1]
+    first, ends_at = held.current(60)
+    assert (held.method, first.access_key[:4], ends_at is not None) == (WEB_IDENTITY, "ASIA", True)
+    assert held.current(7200)[0] == first  # it is new, and the exchange is not repeated for each URL
+    now = time.monotonic()
+    monkeypatch.setattr(aws.time, "monotonic", lambda: now + 3600 / 10)
+    assert held.current(7200)[0].access_key != first.access_key
+    assert aws.queue_session("eu-central-1").get_credentials().method == WEB_IDENTITY
+
+
+def test_a_profiles_role_is_assumed_with_the_keys_of_our_settings(settings: Any) -> None:
+    """As `credential_source = Environment` says: a key that came from a file stands in no variable."""
+    give(settings, AWS_ACCESS_KEY_ID="AKIAFILE", AWS_SECRET_ACCESS_KEY="secret-of-the-file")
+    resolver = aws.bucket_session()[0]._session.get_component("credential_provider")
+    sources = resolver.get_provider("assume-role")._credential_sourcer
+    assert sources.source_credentials("Environment").access_key == "AKIAFILE"

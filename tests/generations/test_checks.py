@@ -24,6 +24,17 @@ def test_a_missing_or_wrong_setting_has_a_message(settings: Any, name: str, valu
     assert [message.id for message in check_settings()] == [check_id]
 
 
+@pytest.mark.parametrize("name", ["S3_ENDPOINT_URL", "S3_PUBLIC_URL"])
+def test_a_buckets_name_before_an_ip_address_has_a_message(settings: Any, name: str) -> None:
+    setattr(settings, name, "http://127.0.0.1:9000")
+    assert check_settings() == []
+    settings.S3_ADDRESSING = "virtual"
+    [message] = check_settings()
+    assert (message.id, message.msg.startswith(name)) == ("generations.W005", True)
+    setattr(settings, name, "http://store.internal:9000")
+    assert check_settings() == []
+
+
 @pytest.mark.parametrize("entry", ["127.0.0.1", "127.0.0.1:9000", "127.0.0.0/8"])
 def test_a_host_of_the_service_that_callers_can_reach_has_a_message(settings: Any, entry: str) -> None:
     settings.NOVITA_BASE_URL = "https://api.novita.ai"

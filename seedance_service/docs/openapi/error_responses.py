@@ -16,7 +16,9 @@ Part = dict[str, Any]  # of the document
 NOVITA = "/v3/"
 
 ALWAYS: tuple[str, ...] = ("bad_request", "invalid_api_key", "scope_missing", "too_many_failed_authentications")
-ALWAYS += ("not_acceptable", "internal_error", "database_unavailable")
+ALWAYS += ("internal_error", "database_unavailable")
+NEGOTIATED = ("not_acceptable",)
+ANY_TYPE = ("generations_video", "generations_poster")  # operations that answer whatever the caller accepts
 WRITES = ("body_too_large", "length_required")  # of each method that may have a body
 BODY = ("invalid_request", "parse_error", "unsupported_media_type")
 QUERY = ("invalid_request",)  # of an operation that checks its query
@@ -55,6 +57,7 @@ def _names(method: str, operation: Part) -> Iterator[str]:
     """Return the error codes that the operation can answer with."""
     places = {parameter["name"]: parameter["in"] for parameter in operation.get("parameters", [])}
     yield from ALWAYS
+    yield from [] if operation["operationId"] in ANY_TYPE else NEGOTIATED
     if method in ("post", "put", "patch"):
         yield from WRITES
     if "requestBody" in operation:

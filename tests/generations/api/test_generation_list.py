@@ -1,9 +1,12 @@
 """GET /v1/generations: pages, cursors and filters."""
 
-from datetime import timedelta
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+from django.core.signing import Signer
 from django.db import connection
 from django.utils import timezone
 from rest_framework.request import Request
@@ -15,6 +18,7 @@ from tests.generations.test_lifecycle import put_in
 from tests.support.factories import Caller, make_generation
 
 pytestmark = pytest.mark.usefixtures("bucket")
+PATH = "/v1/generations"
 
 
 def list_ids(caller: Caller, **query: Any) -> list[str]:
@@ -210,3 +214,43 @@ def _plan(caller: Caller, query: str) -> str:
         for wrong in ("seqscan", "bitmapscan", "sort") if connection.vendor == "postgresql" else ():
             cursor.execute(f"SET LOCAL enable_{wrong} = off")  # what its cost model would take for a few rows
     return str(rows.order_by(*(f"-{name}" for name in order))[:51].explain())
+
+
+def test_a_cursor_needs_no_escape_in_a_url(alice: Caller) -> None:
+    for _ in range(3):
+        make_generation(alice)
+    cursor = alice.http.get(PATH, {"limit": 1}).json()["next_cursor"]
+    assert re.fullmatch(r"[A-Za-z0-9._~:-]+", cursor)
+    assert len(alice.http.get(f"{PATH}?cursor={cursor}").json()["generations"]) == 2
+
+
+@pytest.mark.parametrize("plus", ["+", "%2B", " ", "%20"])
+def test_a_cursor_of_an_earlier_release_goes_on_however_its_plus_is_written(alice: Caller, plus: str) -> None:
+    rows = [make_generation(alice) for _ in range(3)]
+    key = alice.key
+    signer = Signer(salt=f"cursor {PATH} {key.tenant_id} {key.test}", sep="~")
+    old = signer.sign(f"{rows[1].created_at.isoformat()}_{rows[1].pk.hex}")
+    assert "+00:00_" in old
+    page = alice.http.generic("GET", PATH, QUERY_STRING=f"cursor={old.replace('+', plus)}")
+    assert [row["id"] for row in page.json()["generations"]] == [str(rows[0].pk)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2026-11-02t00:00:00z", "2026-11-02 00:00:00Z", "2026-11-02T01:00:00+01:00", "2026-11-02T00:00:00.0000000Z"],
+)
+@pytest.mark.parametrize("escape", [quote, lambda text: text.replace(" ", "+")], ids=["escaped", "as it is"])
+def test_times_are_filtered_by_as_rfc_3339_writes_them(alice: Caller, text: str, escape: Any) -> None:
+    before = make_generation(alice, created_at=datetime(2026, 11, 1, 23, 59, 59, 999_999, tzinfo=UTC))
+    after = make_generation(alice, created_at=datetime(2026, 11, 2, tzinfo=UTC))
+    for name, row in {"created_after": after, "created_before": before}.items():
+        page = alice.http.generic("GET", PATH, QUERY_STRING=f"{name}={escape(text)}")
+        assert [found["id"] for found in page.json()["generations"]] == [str(row.pk)]
+
+
+def test_a_part_of_a_microsecond_is_between_two_rows(alice: Caller) -> None:
+    first = make_generation(alice, created_at=datetime(2026, 11, 2, 0, 0, 0, 1, tzinfo=UTC))
+    second = make_generation(alice, created_at=datetime(2026, 11, 2, 0, 0, 0, 2, tzinfo=UTC))
+    text = "2026-11-02T00:00:00.0000015Z"
+    for name, row in {"created_after": second, "created_before": first}.items():
+        assert [found["id"] for found in alice.http.get(PATH, {name: text}).json()["generations"]] == [str(row.pk)]

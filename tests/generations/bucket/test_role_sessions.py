@@ -7,12 +7,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from generations.bucket import self_test
+from generations.bucket import objects, self_test
 from generations.webhooks import novita_payload
 from tests.generations.test_lifecycle import put_in
 from tests.http_client import Client
 from tests.support.aws_agent import Agent, session_of
 from tests.support.factories import Caller
+from tests.support.stores import Store
 
 pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 Start = Callable[..., Agent]
@@ -94,3 +95,9 @@ def test_doctor_warns_of_a_token_whose_end_is_not_known(no_credentials: None, se
     assert self_test.describe_credentials() == ("from the settings, without an end", False)
     settings.AWS_SESSION_TOKEN = "token"
     assert self_test.describe_credentials() == ("from the settings, with a session token whose end is not known", True)
+
+
+def test_calls_to_s3_go_on_while_the_agent_fails_and_the_session_lasts(agent: Start, store: Store) -> None:
+    agent(session_of(minutes=8), (500, {}))
+    objects.put("a", b"content", "image/png")
+    assert objects.read("a") == b"content"

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.db import OperationalError, connection
 from django_q.models import Schedule
 
 from generations import tasks
@@ -53,6 +54,23 @@ def test_a_failing_bucket_does_not_stop_the_deletion_of_rows(alice: Caller, sett
     age_objects(monkeypatch, 8)
     assert prune()["orphans"].count == 2
     assert objects.list_keys("") == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_deadlock_in_one_kind_does_not_stop_the_others(alice: Caller, settings: Any) -> None:
+    settings.VIDEO_DAYS, settings.EVENT_DAYS = 30, 30
+    make_finished(alice, 40)
+
+    def execute(statement: Any, sql: str, *args: Any) -> Any:
+        if sql.startswith("DELETE") and "generations_event" in sql:
+            raise OperationalError("deadlock detected")
+        return statement(sql, *args)
+
+    with connection.execute_wrapper(execute):
+        results = prune()
+    assert (results["events"].note, results["events"].failed) == ("failed: OperationalError", 1)
+    assert results["videos"].count == 1
+    assert results["sessions"].note == ""
 
 
 def test_the_worker_prunes_each_hour(alice: Caller, settings: Any) -> None:

@@ -69,7 +69,7 @@ def test_the_deadline_ends_a_look_up_that_hangs(monkeypatch: Any) -> None:
     answered = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: answered.wait(2 * PATIENCE) and [])
     started = time.monotonic()
-    with pytest.raises(FetchFailed):
+    with pytest.raises(FetchFailed, match="look-up"):
         fetch.read("https://slow.example.com/a.png", limit=1000, deadline=0.3)
     assert time.monotonic() - started < PATIENCE
     answered.set()

@@ -9,10 +9,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from generations import leases
 from generations.models import Generation, PollPause
 from generations.upstream import poll_pauses
 from generations.upstream.errors import AccountError
-from generations.worker import backoff, claims
+from generations.worker import backoff, claims, loop
 from generations.worker.poll_batch import PollBatch
 from tests.generations.test_lifecycle import put_in
 from tests.support.factories import Caller
@@ -62,6 +63,19 @@ def test_after_one_429_the_polls_of_all_tasks_wait_for_its_retry_after(
         assert len(upstream.polls) == 11
         assert {round(due_in(g)) for g in Generation.objects.all()} == {4}  # twice as long as usual, for a while
     assert set(Generation.objects.values_list("status", "progress_percent")) == {("running", 50)}
+
+
+def test_worker_runs_heed_it(running: list[Generation], upstream: Upstream, monkeypatch: Any) -> None:
+    monkeypatch.setattr(leases, "RUN_SECONDS", 0.5)
+    upstream.on_poll = TOO_MANY
+    make_due()
+    loop.run()
+    first = len(upstream.polls)
+    assert 1 <= first <= 10  # what was in flight together
+    poll_pauses.forget()  # the next run may be another process's
+    make_due()
+    loop.run()
+    assert len(upstream.polls) == first
 
 
 def test_what_waited_is_not_polled_all_at_once(running: list[Generation], upstream: Upstream) -> None:

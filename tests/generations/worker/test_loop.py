@@ -157,6 +157,14 @@ def test_a_run_deletes_what_a_deletion_left_in_the_bucket(alice: Caller, bucket:
     assert Generation.objects.get(pk=g.pk).purged_at
 
 
+def test_upkeep_that_fails_in_one_piece_is_done_in_the_others(alice: Caller, bucket: Any, monkeypatch: Any) -> None:
+    g, _ = put_in(alice, "failed")
+    Generation.objects.filter(pk=g.pk).update(deleted_at=timezone.now() - timedelta(hours=1))
+    monkeypatch.setattr("generations.webhooks.deliveries.fail_strays", lambda: 1 // 0)
+    loop.run()
+    assert Generation.objects.get(pk=g.pk).purged_at
+
+
 @pytest.mark.parametrize("threads", [1, 4, 100], ids=lambda threads: f"{threads} threads")
 def test_with_polls_due_the_next_iteration_comes_when_half_of_the_pool_is_free(threads: int, monkeypatch: Any) -> None:
     monkeypatch.setattr(loop, "MAX_WAIT_SECONDS", 30.0)
