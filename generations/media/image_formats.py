@@ -1,24 +1,22 @@
-"""Read an image's format and size from its bytes, and whether it is whole. No pixel is decoded, nothing is copied.
+"""Read an image's format and size from its bytes, and whether it is whole. Nothing is copied.
 
 An imaging library would record each part: a JPEG of 28 MB with seven million empty segments costs it one GB and 13 s.
+Pixels are decoded only where an end is missing: readers show an image without its last bytes, if all pixels are there.
 """
 
+import io
+import re
 import struct
-from collections.abc import Callable, Iterable, Iterator
-from mmap import mmap
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import NamedTuple
 
-MAX_PARTS = 600_000  # segments, chunks, blocks or tiles: a TIFF of 6000 x 6000 pixels in four planes has 565,000
+from PIL import Image
+
+from generations.media import png, tiff
+from generations.media.image_parts import BROKEN, MAX_PARTS, Broken, Content, bounded
+
 MAX_MAGIC_BYTES = 16
-Part = TypeVar("Part")
-Content = bytes | mmap  # a file is mapped, so that its bytes are not read into memory
-
-
-class Broken(Exception):
-    """The bytes begin as a known format and do not go on as one."""
-
-
-BROKEN = (Broken, struct.error, IndexError, OverflowError)
 
 
 class Format(NamedTuple):
@@ -37,17 +35,11 @@ def detect(content: Content) -> Format | None:
     return next((image_format for magic, image_format in BY_MAGIC.items() if first.startswith(magic)), None)
 
 
-def _bounded(parts: Iterable[Part]) -> Iterator[Part]:
-    """Yield the parts. Raise Broken after MAX_PARTS, so that a hostile file cannot keep a thread busy."""
-    for count, part in enumerate(parts):
-        if count == MAX_PARTS:
-            raise Broken("the image has too many parts")
-        yield part
-
-
 STANDALONE = {0x00, 0x01, *range(0xD0, 0xD8)}  # JPEG's markers without a length
 FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 SCAN = 0xDA
+BASELINE = {0xC0, 0xC1}  # frames that are not progressive
+MAX_SEGMENTS_OF_PILLOW = 1000  # Pillow records each
 
 
 def _jpeg_segments(content: Content) -> Iterator[tuple[int, int]]:
@@ -66,7 +58,7 @@ def _jpeg_segments(content: Content) -> Iterator[tuple[int, int]]:
 
 
 def _jpeg_size(content: Content) -> tuple[int, int]:
-    for marker, at in _bounded(_jpeg_segments(content)):
+    for marker, at in bounded(_jpeg_segments(content)):
         if marker in FRAMES:
             height, width = struct.unpack_from(">HH", content, at + 5)
             return width, height
@@ -74,48 +66,60 @@ def _jpeg_size(content: Content) -> tuple[int, int]:
 
 
 def _jpeg_is_whole(content: Content) -> bool:
-    """Return whether FF D9 follows the start of the scan. Inside the scan every FF is stuffed, so this is the end."""
-    return any(
-        marker == SCAN and content.find(b"\xff\xd9", at) >= 0 for marker, at in _bounded(_jpeg_segments(content))
-    )
+    """Return whether FF D9 follows the start of the scan. Inside the scan every FF is stuffed, so this is the end.
+
+    Without FF D9 the pixels may still be whole. Pillow finds that out in little memory unless the image is progressive.
+    """
+    is_baseline = False
+    for count, (marker, at) in enumerate(bounded(_jpeg_segments(content))):
+        is_baseline = is_baseline or marker in BASELINE
+        if marker == SCAN:
+            has_end = content.find(b"\xff\xd9", at) >= 0
+            return has_end or (is_baseline and count < MAX_SEGMENTS_OF_PILLOW and _decodes(content, "JPEG"))
+    return False
 
 
-def _png_size(content: Content) -> tuple[int, int]:
-    if content[12:16] != b"IHDR":
-        raise Broken("the PNG has no header")
-    width, height = struct.unpack_from(">II", content, 16)
-    return width, height
-
-
-def _png_chunks(content: Content) -> Iterator[tuple[bytes, int]]:
-    """Yield (kind, offset of the end) of each chunk."""
-    at = 8
-    while at + 12 <= len(content):
-        kind = content[at + 4 : at + 8]
-        at += 12 + int.from_bytes(content[at : at + 4])
-        yield kind, at
-
-
-def _png_is_whole(content: Content) -> bool:
-    return any(kind == b"IEND" and end <= len(content) for kind, end in _bounded(_png_chunks(content)))
+def _decodes(content: Content, name: str) -> bool:
+    """Return whether Pillow reads all pixels of the first image; of a JPEG at an eighth of the size."""
+    try:
+        with Image.open(io.BytesIO(content), formats=[name]) as image:
+            image.draft("L", (1, 1))
+            image.load()
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError, *BROKEN):
+        return False
+    return True
 
 
 def _gif_size(content: Content) -> tuple[int, int]:
+    """Return the size of the screen, or of the first frame where that is larger: readers enlarge the screen."""
     width, height = struct.unpack_from("<HH", content, 6)
+    with suppress(IndexError):  # the content ends within a block
+        for kind, at, _ in bounded(_gif_blocks(content)):
+            if kind == FRAME:
+                left, top, frame_width, frame_height = struct.unpack_from("<HHHH", content, at + 1)
+                return max(width, left + frame_width), max(height, top + frame_height)
     return width, height
 
 
-def _gif_blocks(content: Content) -> Iterator[bool]:
-    """Yield once for each block: True when the first frame's data have reached their terminator, False before."""
+EXTENSION, FRAME, TRAILER = 0x21, 0x2C, 0x3B
+BLOCK = re.compile(rb"[\x21\x2c\x3b]")
+
+
+def _gif_blocks(content: Content) -> Iterator[tuple[int, int, bool]]:
+    """Yield (kind, offset, whether it has ended) for each extension and frame, at its start and after each sub-block.
+
+    What lies between two blocks is skipped, as readers do.
+    """
     at = 13 + _palette_bytes(content[10])
-    while content[at] in (0x21, 0x2C):  # an extension, a frame
-        is_frame = content[at] == 0x2C
-        at += 11 + _palette_bytes(content[at + 9]) if is_frame else 2
+    while (found := BLOCK.search(content, at)) and content[found.start()] != TRAILER:
+        start, kind = found.start(), content[found.start()]
+        yield kind, start, False
+        at = start + (11 + _palette_bytes(content[start + 9]) if kind == FRAME else 2)
         while content[at]:
             at += 1 + content[at]
-            yield False
+            yield kind, start, False
         at += 1
-        yield is_frame
+        yield kind, start, True
 
 
 def _palette_bytes(flags: int) -> int:
@@ -124,7 +128,11 @@ def _palette_bytes(flags: int) -> int:
 
 
 def _gif_is_whole(content: Content) -> bool:
-    return any(_bounded(_gif_blocks(content)))
+    """Return whether the first frame has its end, or all its pixels."""
+    try:
+        return any(kind == FRAME and has_ended for kind, _, has_ended in bounded(_gif_blocks(content)))
+    except IndexError:  # the content ends within a block
+        return _decodes(content, "GIF")
 
 
 def _webp_size(content: Content) -> tuple[int, int]:
@@ -174,58 +182,38 @@ def _bmp_size(content: Content) -> tuple[int, int]:
 
 def _bmp_is_whole(content: Content) -> bool:
     bitmap = _bmp(content)
-    rows = (bitmap.width * bitmap.bits + 31) // 32 * 4 * abs(bitmap.height)
-    pixels = bitmap.compressed_bytes if bitmap.compression in (1, 2) else rows
-    return pixels > 0 and bitmap.offset + pixels <= len(content)
+    if bitmap.compression in (1, 2):
+        return _run_lengths_are_whole(content, bitmap)
+    row = (bitmap.width * bitmap.bits + 31) // 32 * 4
+    last_row = (bitmap.width * bitmap.bits + 7) // 8  # without the bytes that fill it up
+    return row > 0 and bitmap.offset + row * (abs(bitmap.height) - 1) + last_row <= len(content)
 
 
-WIDTH, HEIGHT, STRIPS, STRIP_LENGTHS, TILES, TILE_LENGTHS = 256, 257, 273, 279, 324, 325
-NUMBERS = {3: "H", 4: "I", 16: "Q"}  # TIFF's integer types, and their letters in `struct`
-
-
-def _tiff_numbers(content: Content, *tags: int) -> list[tuple[int, ...]]:
-    """Return the values of each tag in the first directory, of classic TIFF or BigTIFF; () for a missing tag."""
-    order = "<" if content[:1] == b"I" else ">"
-    word, count, length = ("Q", "Q", 20) if 43 in content[2:4] else ("I", "H", 12)
-    (at,) = struct.unpack_from(order + word, content, struct.calcsize(word))
-    (entries,) = struct.unpack_from(order + count, content, at)
-    at += struct.calcsize(count)
-    values: dict[int, tuple[int, ...]] = {}
-    for entry in _bounded(range(at, at + entries * length, length)):
-        tag, kind, number = struct.unpack_from(f"{order}HH{word}", content, entry)
-        if tag in tags and tag not in values and kind in NUMBERS and number <= MAX_PARTS:
-            layout = f"{order}{number}{NUMBERS[kind]}"
-            values[tag] = _tiff_values(content, entry + 4 + struct.calcsize(word), word, layout)
-    return [values.get(tag, ()) for tag in tags]
-
-
-def _tiff_values(content: Content, at: int, word: str, layout: str) -> tuple[int, ...]:
-    """Return the values of an entry, which lie in the entry itself, or where the entry points if they do not fit."""
-    if struct.calcsize(layout) > struct.calcsize(word):
-        (at,) = struct.unpack_from(layout[0] + word, content, at)
-    return struct.unpack_from(layout, content, at)
-
-
-def _tiff_size(content: Content) -> tuple[int, int]:
-    widths, heights = _tiff_numbers(content, WIDTH, HEIGHT)
-    return widths[0], heights[0]
-
-
-def _tiff_is_whole(content: Content) -> bool:
-    """Return whether every strip or tile of the first image lies inside the content."""
-    strips, strip_lengths, tiles, tile_lengths = _tiff_numbers(content, STRIPS, STRIP_LENGTHS, TILES, TILE_LENGTHS)
-    offsets, lengths = (strips, strip_lengths) if strips else (tiles, tile_lengths)
-    if not offsets or len(offsets) != len(lengths):
-        return False
-    return all(offset + length <= len(content) for offset, length in zip(offsets, lengths, strict=True))
+def _run_lengths_are_whole(content: Content, bitmap: Bitmap) -> bool:
+    """Return whether the runs have the length that the header states, or their end."""
+    if bitmap.compressed_bytes and bitmap.offset + bitmap.compressed_bytes <= len(content):
+        return True
+    at = bitmap.offset
+    for _ in range(MAX_PARTS):  # what has more runs is not looked at to its end
+        count, value = content[at], content[at + 1]
+        at += 2
+        if count:
+            continue
+        if value == 1:  # the end of the bitmap
+            return True
+        if value == 2:  # a move
+            at += 2
+        elif value > 2:  # pixels without a run, filled up to an even number of bytes
+            at += (value + 1) // 2 * 2 if bitmap.compression == 1 else (value + 3) // 4 * 2
+    return True
 
 
 WEBP = Format("webp", _webp_size, _webp_is_whole)
 GIF = Format("gif", _gif_size, _gif_is_whole)
-TIFF = Format("tiff", _tiff_size, _tiff_is_whole)
+TIFF = Format("tiff", tiff.read_size, tiff.is_whole)
 BY_MAGIC = {
     b"\xff\xd8\xff": Format("jpeg", _jpeg_size, _jpeg_is_whole),
-    b"\x89PNG\r\n\x1a\n": Format("png", _png_size, _png_is_whole),
+    b"\x89PNG\r\n\x1a\n": Format("png", png.read_size, png.is_whole),
     b"GIF87a": GIF,
     b"GIF89a": GIF,
     b"BM": Format("bmp", _bmp_size, _bmp_is_whole),

@@ -6,6 +6,7 @@ from mmap import mmap
 
 from generations import errors
 from generations.media import base64_text, image_formats
+from generations.media.image_parts import BROKEN
 
 # The source of the limits is the upstream's page of the endpoint.
 MAX_BYTES = 30 * 1024 * 1024
@@ -52,12 +53,12 @@ def inspect(content: bytes | mmap) -> Image:
         raise errors.ImageFormatUnknown
     try:
         width, height = image_format.size(content)
-    except image_formats.BROKEN as error:
+    except BROKEN as error:
         raise errors.ImageFormatUnknown from error
     _check_shape(width, height)
     try:
         is_whole = image_format.is_whole(content)
-    except image_formats.BROKEN:  # a readable header may still point nowhere
+    except BROKEN:  # a readable header may still point nowhere
         is_whole = False
     if not is_whole:
         raise errors.ImageIncomplete(format=image_format.name)

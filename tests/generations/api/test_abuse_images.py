@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from generations import errors
-from generations.media import image_formats, images
+from generations.media import image_parts, images
 from generations.models import Generation, InputImage
 from tests.support.factories import Caller
 from tests.support.hostile import APIS, Api, check_refused
@@ -127,7 +127,7 @@ def test_a_header_that_leads_nowhere_is_refused(alice: Caller, api: Api, content
     assert "cut off" in check_refused(api, alice, send(api, alice, content))
 
 
-HEAD, PARTS = image_bytes(kind="GIF")[:781], image_formats.MAX_PARTS
+HEAD, PARTS = image_bytes(kind="GIF")[:781], image_parts.MAX_PARTS
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import av
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generations.media import videos
@@ -169,6 +169,7 @@ def far(stco: bytes) -> bytes:
     return stco[:8] + b"\x7f\0\0\0" * (len(stco) // 4 - 2)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_changed_byte_never_gives_another_error(data: st.DataObject) -> None:
     content = bytearray(made(data.draw(st.sampled_from(FORMS))))

@@ -17,7 +17,7 @@ from tests.support.mp4_files import VIDEO_TABLES, box, change, encode, find, rem
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "v.mp4"
-    path.write_bytes(mp4())
+    path.write_bytes(render_mp4())
     return path
 
 
