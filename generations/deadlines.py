@@ -18,9 +18,9 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db.models import QuerySet
-from django.utils import timezone
 
 from generations.models import Attempt, Generation, Pause
+from tenants.db import clock
 
 FAIL_IN_DOUBT_AFTER = timedelta(hours=24)  # the time that operators have to find out what the upstream did
 GIVE_UP_AFTER = timedelta(hours=24)  # for a task that the upstream took
@@ -56,7 +56,7 @@ def task_started_at(generation: Generation) -> datetime:
 
 def stopped_time(generation: Generation) -> timedelta:
     """Return for how long no worker took the due step of this claimed row; 0 for the lateness of a busy worker."""
-    late = timezone.now() - generation.was_due if generation.was_due else timedelta(0)
+    late = clock.now() - generation.was_due if generation.was_due else timedelta(0)
     return late if late > STOPPED_AFTER else timedelta(0)
 
 
@@ -77,6 +77,6 @@ def account_name(*, test: bool) -> str:
 
 def _counted(generation: Generation, since: datetime) -> timedelta:
     """Return the time since then, without outages."""
-    now = timezone.now()
+    now = clock.now()
     ongoing = now - generation.outage_since if generation.outage_since else timedelta(0)
     return now - since - generation.outage_time - ongoing

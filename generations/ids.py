@@ -8,13 +8,15 @@ import secrets
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from tenants.db import clock
+
 VERSION, VARIANT = 0x7 << 76, 0x2 << 62
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def new() -> UUID:
     """Return a new id of this moment."""
-    return new_at(datetime.now(UTC))
+    return new_at(clock.now())
 
 
 def new_at(moment: datetime) -> UUID:

@@ -22,7 +22,6 @@ from uuid import UUID
 import structlog
 from django.db import IntegrityError, transaction
 from django.db.models import Case, F, Q, Value, When
-from django.utils import timezone
 
 from generations import deadlines, leases
 from generations.models import Attempt, Event, Generation, InputImage, Label
@@ -30,6 +29,7 @@ from generations.telemetry import metrics
 from generations.telemetry.failpoints import failpoint
 from generations.webhooks import outbox
 from tenants import masked_urls
+from tenants.db import clock
 from tenants.db.engine import engine
 from tenants.db.operations import Statement
 from tenants.db.prepared_statements import Insert
@@ -160,7 +160,7 @@ def attach_image(generation: Generation, field: str, image: InputImage) -> bool:
         (sql, values), count = required_inputs(image.pk)
         if len(engine.run(engine.with_row_locks(sql), values)) != count:
             raise InputDeleted
-        return _update_if_claimed(generation, due_at=timezone.now() + leases.CLAIM_LEASE, **{field: image})
+        return _update_if_claimed(generation, due_at=clock.now() + leases.CLAIM_LEASE, **{field: image})
 
 
 def reschedule(
@@ -178,7 +178,7 @@ def reschedule(
     `is_outage`: the bucket or the upstream is away, so no deadline counts the time from now on. Otherwise an outage of
     the generation has ended.
     """
-    now, is_first_failure = timezone.now(), generation.consecutive_failures == 0
+    now, is_first_failure = clock.now(), generation.consecutive_failures == 0
     due_at = now + timedelta(seconds=seconds)
     columns |= _in_outage(generation, now) if is_outage else _end_outage(generation, now)
     with transaction.atomic():
@@ -201,7 +201,7 @@ def put_off(generation: Generation, seconds: float, reason: str = "") -> bool:
 
     No deadline counts the wait. Who ends it calls `release_waiting`. `reason` is for the event, written once.
     """
-    now = timezone.now()
+    now = clock.now()
     columns = {"due_at": now + timedelta(seconds=seconds), "consecutive_failures": 0, **_in_outage(generation, now)}
     with transaction.atomic():
         last = generation.events.last() if reason else None
@@ -221,7 +221,7 @@ def release_waiting(held: Q, reason: str = "") -> int:
     waiting = Generation.objects.filter(held, status=Status.QUEUED, outage_since__isnull=False)
     count = 0
     while True:
-        now = timezone.now()
+        now = clock.now()
         with transaction.atomic():
             rows = waiting.select_for_update(no_key=True).order_by("pk").only("pk", "status")
             released = list(rows[:RELEASED_AT_ONCE])
@@ -242,7 +242,7 @@ def release_waiting(held: Q, reason: str = "") -> int:
 def extend_doubt(test: bool, since: datetime, until: datetime) -> None:
     """Give operators the time in which the upstream was away, for the generations that waited for them."""
     for generation in Generation.objects.filter(
-        status=Status.IN_DOUBT, test=test, due_at__gt=timezone.now(), submitted_at__lt=until
+        status=Status.IN_DOUBT, test=test, due_at__gt=clock.now(), submitted_at__lt=until
     ).only("pk", "submitted_at"):
         assert generation.submitted_at is not None
         lost = until - max(since, generation.submitted_at)
@@ -271,17 +271,17 @@ def give_back(generations: Sequence[Generation]) -> None:
     """
     for generation in generations:
         row = Generation.objects.filter(pk=generation.pk, fencing_token=generation.fencing_token)
-        row.filter(status__in=CAN_BE_GIVEN_BACK).update(due_at=timezone.now(), fencing_token=F("fencing_token") + 1)
+        row.filter(status__in=CAN_BE_GIVEN_BACK).update(due_at=clock.now(), fencing_token=F("fencing_token") + 1)
 
 
 def renew_lease(generation: Generation) -> bool:
     """Extend the lease of a copy, or of a submit in preparation. Return False if another worker has the generation."""
-    return _update_if_claimed(generation, due_at=timezone.now() + leases.COPY_LEASE)
+    return _update_if_claimed(generation, due_at=clock.now() + leases.COPY_LEASE)
 
 
 def start_submitting(generation: Generation) -> Attempt | None:
     """Record an attempt, to be committed before the paid POST. Return None if another worker got there first."""
-    now = timezone.now()
+    now = clock.now()
     with transaction.atomic():
         started = _transition(
             generation,
@@ -302,7 +302,7 @@ def mark_running(generation: Generation, attempt: Attempt, upstream_id: str, sec
     A late answer is accepted too, even if the generation waits for another attempt or has begun that attempt: the task
     exists and is paid for. Raise TaskTaken, and change nothing, if another generation has this task.
     """
-    due_at = timezone.now() + timedelta(seconds=seconds)
+    due_at = clock.now() + timedelta(seconds=seconds)
     sources = [Status.QUEUED, *AWAITING_ANSWER]
     columns: dict[str, Any] = {"due_at": due_at, "upstream_id": upstream_id, "consecutive_failures": 0, **NO_OUTAGE}
     try:
@@ -378,7 +378,7 @@ def mark_not_created(
 
 def _requeue(generation: Generation, detail: str, seconds: float) -> bool:
     """Return the generation to the queue, with its hold. The next attempt is due in `seconds`."""
-    now = timezone.now()
+    now = clock.now()
     columns: dict[str, Any] = {"due_at": now + timedelta(seconds=seconds), **_in_outage(generation, now)}
     columns["consecutive_failures"] = generation.consecutive_failures + 1
     if deadlines.find_refused(generation).count() == 1:  # the deadline counts from this one
@@ -399,7 +399,7 @@ def mark_not_sent(generation: Generation, attempt: Attempt, reason: str) -> bool
     """Return a generation to the queue whose attempt was recorded, but held before a byte was sent."""
     with transaction.atomic():
         _close_attempt(attempt, "not_sent", reason)
-        return _transition(generation, [Status.SUBMITTING], Status.QUEUED, reason, fenced=False, due_at=timezone.now())
+        return _transition(generation, [Status.SUBMITTING], Status.QUEUED, reason, fenced=False, due_at=clock.now())
 
 
 def mark_refused(
@@ -444,7 +444,7 @@ def mark_in_doubt(
     Without `attempt` all open attempts are closed. The generation is due at once for the tenant's policy.
     `upstream_id` is the task that the `answer` names, if it names one, for an operator to attach.
     """
-    columns: dict[str, Any] = {"due_at": timezone.now(), "consecutive_failures": 0, **NO_OUTAGE}
+    columns: dict[str, Any] = {"due_at": clock.now(), "consecutive_failures": 0, **NO_OUTAGE}
     with transaction.atomic():
         for lost in [attempt] if attempt else generation.attempts.filter(finished_at=None):
             _close_attempt(lost, "in_doubt", detail or reason, upstream_id=upstream_id, answer=answer)
@@ -460,7 +460,7 @@ def await_operator(generation: Generation) -> bool:
 
 def attach_task(generation: Generation, upstream_id: str, reason: str) -> bool:
     """Continue a generation in doubt with the task that an operator found at the upstream."""
-    now = timezone.now()
+    now = clock.now()
     columns: dict[str, Any] = {"due_at": now, "resumed_at": now, "upstream_id": upstream_id, "consecutive_failures": 0}
     columns |= NO_OUTAGE
     return _resolve_in_doubt(generation, Status.RUNNING, reason, columns)
@@ -468,7 +468,7 @@ def attach_task(generation: Generation, upstream_id: str, reason: str) -> bool:
 
 def resubmit(generation: Generation, reason: str) -> bool:
     """Queue a generation in doubt for another attempt. An operator, or the tenant's policy, accepts a double cost."""
-    now = timezone.now()
+    now = clock.now()
     columns: dict[str, Any] = {"due_at": now, "resumed_at": now, "consecutive_failures": 0, **NO_OUTAGE}
     return _resolve_in_doubt(generation, Status.QUEUED, reason, columns)
 
@@ -476,8 +476,8 @@ def resubmit(generation: Generation, reason: str) -> bool:
 def start_copying(generation: Generation, upstream_seed: int | None, *, detail: str = "") -> bool:
     """Record that the upstream has rendered the video, and take the lease of the copy."""
     columns: dict[str, Any] = {
-        **_end_outage(generation, timezone.now()),
-        "due_at": timezone.now() + leases.COPY_LEASE,
+        **_end_outage(generation, clock.now()),
+        "due_at": clock.now() + leases.COPY_LEASE,
         "upstream_seed": upstream_seed,
         "progress_percent": 99,
         "consecutive_failures": 0,
@@ -586,7 +586,7 @@ def run_now(generation: Generation, sources: Sequence[Status], reason: str) -> b
     row = Generation.objects.filter(pk=generation.pk, status__in=sources)
     with transaction.atomic():
         columns = {"consecutive_failures": 0, "unusable_files": 0, "fencing_token": F("fencing_token") + 1}
-        if not row.update(due_at=timezone.now(), **columns):
+        if not row.update(due_at=clock.now(), **columns):
             return False
         generation.refresh_from_db(fields=["status", "due_at", "consecutive_failures", "fencing_token"])
         _record_event(generation, reason)
@@ -602,7 +602,7 @@ def delete(generation: Generation, by: str = "the caller") -> bool:
     """
     row = Generation.objects.filter(pk=generation.pk, status__in=Generation.FINISHED, deleted_at=None)
     with transaction.atomic():
-        if not row.update(deleted_at=timezone.now(), purged_at=None):
+        if not row.update(deleted_at=clock.now(), purged_at=None):
             return False
         generation.refresh_from_db(fields=["status", "deleted_at", "error_code", "image"])
         _forget_words(generation)
@@ -636,7 +636,7 @@ def expire(generations: Sequence[Generation], reason: str) -> list[Generation]:
     with transaction.atomic():
         rows = served.filter(pk__in=[generation.pk for generation in generations])
         expired = list(rows.select_for_update(skip_locked=True, no_key=True))
-        Generation.objects.filter(pk__in=[generation.pk for generation in expired]).update(expired_at=timezone.now())
+        Generation.objects.filter(pk__in=[generation.pk for generation in expired]).update(expired_at=clock.now())
         Event.objects.bulk_create(
             [Event(generation=generation, status=generation.status, message=reason) for generation in expired]
         )
@@ -646,12 +646,12 @@ def expire(generations: Sequence[Generation], reason: str) -> list[Generation]:
 def forget_mismatched_files(generations: Sequence[Generation]) -> None:
     """Record that the files of these failed generations are deleted next: operators no longer see them."""
     rows = Generation.objects.filter(pk__in=[generation.pk for generation in generations], status=Status.FAILED)
-    rows.filter(purged_at=None).update(purged_at=timezone.now())
+    rows.filter(purged_at=None).update(purged_at=clock.now())
 
 
 def mark_purged(generation: Generation) -> None:
     """Record that the generation's bytes were deleted from the bucket."""
-    Generation.objects.filter(pk=generation.pk, purged_at=None).update(purged_at=timezone.now())
+    Generation.objects.filter(pk=generation.pk, purged_at=None).update(purged_at=clock.now())
 
 
 def _resolve_in_doubt(generation: Generation, target: Status, reason: str, columns: dict[str, Any]) -> bool:
@@ -669,7 +669,7 @@ def _finish(
     **columns: Any,
 ) -> bool:
     """Move the generation to a final status and count it in the metrics after the commit."""
-    ends: dict[str, Any] = {"due_at": None, "finished_at": timezone.now()}
+    ends: dict[str, Any] = {"due_at": None, "finished_at": clock.now()}
     with transaction.atomic():
         finished = _transition(generation, sources, target, reason, detail, **ends, **columns)
         if finished:
@@ -751,7 +751,7 @@ def _build_event_insert(generation: Generation, reason: str, detail: str = "") -
 
 def log_transition(generation: Generation, reason: str, status: str = Status.QUEUED) -> None:
     """Write the log entry of a transition that is committed."""
-    since = int((timezone.now() - generation.created_at).total_seconds() * 1000)
+    since = int((clock.now() - generation.created_at).total_seconds() * 1000)
     log.info("move", action=str(status), **_build_log_fields(generation), duration_ms=since, why=reason)
 
 
@@ -763,4 +763,4 @@ def _build_log_fields(generation: Generation) -> dict[str, Any]:
 def _close_attempt(attempt: Attempt, outcome: str, detail: str, **columns: str) -> None:
     """Record the end of an attempt."""
     row = Attempt.objects.filter(pk=attempt.pk)
-    row.update(finished_at=timezone.now(), outcome=outcome, detail=detail, **columns)
+    row.update(finished_at=clock.now(), outcome=outcome, detail=detail, **columns)

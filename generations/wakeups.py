@@ -17,7 +17,6 @@ import structlog
 from django.conf import settings
 from django.db import connection
 from django.db.models import Q
-from django.utils import timezone
 from django_q.brokers import get_broker
 from django_q.conf import Conf
 from django_q.models import Schedule, Task
@@ -26,6 +25,7 @@ from django_q.tasks import async_task
 from generations import leases
 from generations.models import Slot
 from generations.telemetry.failpoints import failpoint
+from tenants.db import clock
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -140,7 +140,7 @@ atexit.register(_sender.finish)  # a command ends as soon as its work is done
 
 def _enqueue(max_awake: int) -> bool:
     """Enqueue a worker run, unless `max_awake` are awake or one is on its way. Return whether one was enqueued."""
-    now = timezone.now()
+    now = clock.now()
     # A wake-up is on its way for some seconds. A later time was written by a host whose clock is ahead.
     on_its_way = Q(wake_up_until__gt=now, wake_up_until__lte=now + leases.WAKE_UP_LEASE)
     if Slot.objects.filter(on_its_way).exists() or Slot.objects.filter(lease_until__gt=now).count() >= max_awake:
@@ -167,14 +167,14 @@ def check_broker() -> None:
 
 def has_free_slot() -> bool:
     """Return whether one more worker run could take a slot."""
-    now, slots = timezone.now(), Slot.objects.filter(number__lte=settings.SWEEP_SLOTS)
+    now, slots = clock.now(), Slot.objects.filter(number__lte=settings.SWEEP_SLOTS)
     return slots.filter(lease_until__gt=now).count() < settings.SWEEP_SLOTS
 
 
 def take_slot() -> Slot | None:
     """Take a free slot for `leases.SLOT_LEASE`. Return None if every slot is taken."""
     _ensure_slots()
-    now, owner = timezone.now(), _owner(os.getpid())
+    now, owner = clock.now(), _owner(os.getpid())
     for slot in Slot.objects.filter(number__lte=settings.SWEEP_SLOTS, lease_until__lte=now).order_by("number"):
         taken = Slot.objects.filter(pk=slot.pk, lease_until__lte=now).update(
             owner=owner, lease_until=now + leases.SLOT_LEASE, wake_up_until=FREE
@@ -188,7 +188,7 @@ def take_slot() -> Slot | None:
 def renew_slot(slot: Slot) -> bool:
     """Extend the lease of the slot. Return False if the run has lost the slot: it must stop, or seemed dead."""
     own = Slot.objects.filter(pk=slot.pk, owner=slot.owner)
-    return bool(own.update(lease_until=timezone.now() + leases.SLOT_LEASE))
+    return bool(own.update(lease_until=clock.now() + leases.SLOT_LEASE))
 
 
 def free_slot(slot: Slot) -> None:
@@ -208,7 +208,7 @@ def free_slots_of_this_host(*, but: Collection[int] = ()) -> int:
 
 def is_run_awake(*, but: Collection[int] = ()) -> bool:
     """Return whether any host's run has a slot, other than those of this host's processes `but`."""
-    awake = Slot.objects.filter(lease_until__gt=timezone.now())
+    awake = Slot.objects.filter(lease_until__gt=clock.now())
     return awake.exclude(owner__in=[_owner(pid) for pid in but]).exists()
 
 
@@ -227,8 +227,8 @@ def _ensure_slots() -> None:
 
 def repair_schedules() -> int:
     """Make schedules due that a host whose clock was ahead has put off by days. Return how many."""
-    latest = timezone.now() + MAX_SCHEDULE_INTERVAL
-    return int(Schedule.objects.filter(next_run__gt=latest).update(next_run=timezone.now()))
+    latest = clock.now() + MAX_SCHEDULE_INTERVAL
+    return int(Schedule.objects.filter(next_run__gt=latest).update(next_run=clock.now()))
 
 
 def ended_before(moment: datetime) -> Any:

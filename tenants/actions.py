@@ -11,10 +11,10 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Model
-from django.utils import timezone
 
 from tenants import allowed_values, amounts, audit, locks, signals, times
 from tenants.audit import Actor
+from tenants.db import clock
 from tenants.errors import NoSandbox, NotPossible
 from tenants.keys import key_format
 from tenants.keys.key_cache import cached_keys
@@ -65,7 +65,7 @@ def suspend(actor: Actor, tenant: Tenant, *, cancel_queued: bool = False) -> int
     NotPossible for a tenant that is suspended already.
     """
     if not (cancel_queued and Tenant.objects.filter(pk=tenant.pk, suspended_at__isnull=False).exists()):
-        _set_suspension(actor, "suspend", tenant, timezone.now())
+        _set_suspension(actor, "suspend", tenant, clock.now())
     return _cancel_queued(actor, tenant, None) if cancel_queued else 0
 
 
@@ -124,7 +124,7 @@ def roll_key(actor: Actor, key: ApiKey, overlap: timedelta) -> tuple[key_format.
         old = locks.lock_key(key.pk)
         if old.revoked_at:
             raise NotPossible(reason=f"{old.prefix} is revoked. Create a new key instead.")
-        now, expires_at = timezone.now(), old.expires_at
+        now, expires_at = clock.now(), old.expires_at
         ends = min(filter(None, [expires_at, now + overlap]))
         save_changes(actor.without_form(), "roll key", old.tenant, old.prefix, old, {"expires_at": ends})
         facts: dict[str, Any] = {"label": old.label, "scopes": old.scopes, "test": old.test, "limits": old.limits}
@@ -142,7 +142,7 @@ def revoke_key(actor: Actor, key: ApiKey, *, cancel_queued: bool = False) -> int
         locked = locks.lock_key(key.pk)
         if locked.revoked_at:
             return None
-        revoked = {"revoked_at": timezone.now()}
+        revoked = {"revoked_at": clock.now()}
         save_changes(actor, "revoke key", locked.tenant, locked.prefix, locked, revoked)
     return _cancel_queued(actor, locked.tenant, locked) if cancel_queued else 0
 
@@ -153,7 +153,7 @@ def adjust(actor: Actor, tenant: Tenant, amount_micro: int) -> None:
         raise NotPossible(reason="An adjustment has a reason, and an amount that is not 0 and at most a billion USD.")
     with transaction.atomic():
         locked = locks.lock_tenant(tenant.pk)
-        now = timezone.now()
+        now = clock.now()
         starts_at = windows.start(Kind.USD_PER_MONTH, now, locked.zone)
         if ledger.spent_micro(locked, starts_at) + amount_micro < 0:
             raise NotPossible(reason="A credit can not be larger than what was spent this month.")

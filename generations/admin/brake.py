@@ -28,6 +28,7 @@ from tenants.admin.action_page import ActionPage
 from tenants.admin.forms import ActionForm
 from tenants.admin.mixins import ReadOnlyMixin
 from tenants.audit import Actor
+from tenants.db import clock
 from tenants.models import Tenant
 
 Scope = ManualPause.Scope
@@ -82,7 +83,7 @@ class FilterForm(ActionForm):
     def clean_until(self) -> datetime:
         """Return when the page was opened. Refuse a time to come."""
         until: datetime = self.cleaned_data["until"]
-        if until > timezone.now():
+        if until > clock.now():
             raise ValidationError("The time is to come.")
         return until
 
@@ -190,7 +191,7 @@ class CancelMatchingMixin:
         """Serve the page that says how many generations match, and cancels them."""
         here: Any = self
         rows = here.get_changelist_instance(request).get_queryset(request)
-        count = brake.count_queued(_matching(rows, timezone.now()))
+        count = brake.count_queued(_matching(rows, clock.now()))
         filters = request.GET.urlencode()
         facts = {"filters": filters or "none", "tenant": request.GET.get("tenant__id__exact", "")}
         page = CANCEL_MATCHING._replace(

@@ -13,7 +13,6 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
-from django.utils import timezone
 
 from generations.admin import brake, spending
 from generations.admin.generation_page import format_span
@@ -24,6 +23,7 @@ from generations.reports.hourly_statistics import Counts, Hour
 from generations.upstream import circuit_breaker, poll_pauses
 from tenants import times
 from tenants.admin.charts import Chart
+from tenants.db import clock
 
 admin.site.index_template = "generations/dashboard.html"
 
@@ -51,7 +51,7 @@ def add_context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]
 
     unfold calls this function by its setting DASHBOARD_CALLBACK.
     """
-    now = timezone.now()
+    now = clock.now()
     context.update(title="Dashboard", as_of=now)
     if request.user.has_perm("generations.view_generation"):
         hours = hourly_statistics.read_hours(now - MONTH, now)

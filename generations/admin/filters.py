@@ -7,13 +7,13 @@ from typing import Any
 from django.contrib.admin import SimpleListFilter
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 
 from generations import ids
 from generations.catalog import video_models
 from generations.reports import backlog
 from generations.webhooks import outbox
 from tenants.admin.filters import TEMPLATE
+from tenants.db import clock
 
 DAY = timedelta(days=1)
 PERIODS = {"hour": DAY / 24, "day": DAY, "week": 7 * DAY, "month": 30 * DAY}
@@ -56,7 +56,7 @@ class AttentionFilter(SimpleListFilter):
         """Return the rows that meet the chosen condition, or all rows without a choice."""
         if self.value() == "differs":
             return rows.filter(video_as_requested=False)
-        now = timezone.now()
+        now = clock.now()
         conditions = {
             "live": Q(due_at__isnull=False),
             "due": Q(due_at__lte=now),
@@ -83,7 +83,7 @@ class CreatedFilter(SimpleListFilter):
     def queryset(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
         """Return the rows that were created in the chosen period, or all rows without a choice."""
         period = PERIODS.get(self.value() or "")
-        return rows.filter(pk__gte=ids.smallest_at(timezone.now() - period)) if period else rows
+        return rows.filter(pk__gte=ids.smallest_at(clock.now() - period)) if period else rows
 
 
 class FixedValuesFilter(SimpleListFilter):

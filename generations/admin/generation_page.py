@@ -8,7 +8,6 @@ from typing import Any
 import structlog
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils import timezone
 
 from generations import deadlines
 from generations.admin.destinations import host_of
@@ -17,6 +16,7 @@ from generations.bucket.errors import StorageError
 from generations.models import Attempt, Delivery, Event, Generation, InputImage
 from generations.ops import in_doubt
 from tenants import amounts, masked_urls, times
+from tenants.db import clock
 from tenants.models import LedgerEntry
 
 log = structlog.stdlib.get_logger(__name__)
@@ -53,7 +53,7 @@ def page_context(request: HttpRequest, generation: Generation) -> dict[str, Any]
         "status": format_status(generation.status),
         "in_doubt": in_doubt_facts(generation) if generation.status == Status.IN_DOUBT else None,
         "charge": describe_charge(generation),
-        "age": format_span(timezone.now() - generation.created_at),
+        "age": format_span(clock.now() - generation.created_at),
         "duration": format_span(generation.finished_at - generation.created_at) if generation.finished_at else "",
         "timeline": timeline(generation),
         "images": images(generation, whole_urls=user.has_perm("generations.change_generation")),
@@ -68,7 +68,7 @@ def page_context(request: HttpRequest, generation: Generation) -> dict[str, Any]
 
 def in_doubt_facts(generation: Generation) -> dict[str, str]:
     """Return what an operator needs to know to resolve a generation in doubt."""
-    sent_at, now = generation.submitted_at, timezone.now()
+    sent_at, now = generation.submitted_at, clock.now()
     assert sent_at is not None
     named = in_doubt.find_named_task(generation)
     fails_at = deadlines.doubt_ends_at(generation)

@@ -6,7 +6,6 @@ from django.contrib import admin
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.urls import path
-from django.utils import timezone
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
@@ -21,6 +20,7 @@ from tenants import masked_urls
 from tenants.admin import action_page
 from tenants.admin.filters import ChoicesFilter
 from tenants.admin.mixins import LongListMixin, ModeMixin, ReadOnlyMixin, filtered_list_url
+from tenants.db import clock
 
 Status = Generation.Status
 NO_BREAK = "\u00a0"  # a space at which a narrow column does not break the line
@@ -47,7 +47,7 @@ class GenerationListAdmin(SearchMixin, LongListMixin, ModeMixin, ReadOnlyMixin, 
     @display(description="Age")
     def age(self, generation: Generation) -> str:
         """Return the time since the generation was created."""
-        return generation_page.format_span(timezone.now() - generation.created_at).replace(" ", NO_BREAK)
+        return generation_page.format_span(clock.now() - generation.created_at).replace(" ", NO_BREAK)
 
 
 @admin.register(Generation)

@@ -6,7 +6,6 @@ from typing import Any
 
 import structlog
 from django.http import HttpResponse
-from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
@@ -17,6 +16,7 @@ from generations.intake.create import Accepted
 from generations.intake.generation_request import GenerationRequest
 from generations.intake.idempotency import IdempotencyKey
 from tenants.api.base import key_of
+from tenants.db import clock
 from tenants.limits import ratelimit_headers
 
 log = structlog.stdlib.get_logger(__name__)
@@ -100,4 +100,4 @@ def answer_committed(
 def headers(accepted: Accepted) -> dict[str, str]:
     """Return the RateLimit headers, and the header that marks a replay."""
     replayed = {"Idempotent-Replayed": "true"} if accepted.is_replay else {}
-    return ratelimit_headers.render(accepted.limit_usage, timezone.now()) | replayed
+    return ratelimit_headers.render(accepted.limit_usage, clock.now()) | replayed

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.http import HttpResponse
-from django.utils import timezone
 
 from generations.bucket import signed_urls
 from generations.catalog import eta
 from generations.models import Generation, InputImage
 from tenants import amounts, times
 from tenants.api.base import respond
+from tenants.db import clock
 
 SAME_NAME = (
     *("status", "progress_percent", "model", "prompt", "resolution", "aspect_ratio", "duration", "camera_fixed"),
@@ -32,7 +32,7 @@ def retry_after(generation: Generation) -> dict[str, str]:
     """Return the `Retry-After` header, in seconds; no header for a generation that has ended."""
     if generation.finished_at:
         return {}
-    age = (timezone.now() - generation.created_at).total_seconds()
+    age = (clock.now() - generation.created_at).total_seconds()
     return {"Retry-After": str(eta.retry_after(eta.remaining(generation), age))}
 
 

@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.http import HttpResponse
-from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -12,6 +11,7 @@ from generations.api.fields import Day, validate
 from generations.reports import usage
 from tenants import csv_export
 from tenants.api.base import JSON, ApiView, key_of, respond
+from tenants.db import clock
 from tenants.models import ApiKey
 
 MAX_DAYS = 366
@@ -89,7 +89,7 @@ class UsageView(ApiView):
     )
     def get(self, request: Request) -> HttpResponse:
         key = key_of(request)
-        today = timezone.now().astimezone(key.tenant.zone).date()
+        today = clock.now().astimezone(key.tenant.zone).date()
         query = validate(UsageQuery, request.query_params.dict(), today=today)  # of a QueryDict, "" would be no value
         first, last, group_by = (query[name] for name in ("from", "to", "group_by"))
         report = usage.for_tenant(key.tenant, first, last, group_by, test=key.test)

@@ -7,7 +7,6 @@ from datetime import datetime
 import pybase64
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.utils import timezone
 
 from generations import errors
 from generations.bucket import object_keys, objects, undeleted
@@ -15,6 +14,7 @@ from generations.bucket.errors import StorageError
 from generations.bucket.objects import Undeleted
 from generations.media.images import Image
 from generations.models import Generation, InputImage
+from tenants.db import clock
 from tenants.db.engine import engine
 from tenants.db.prepared_statements import Insert, Select
 
@@ -80,7 +80,7 @@ def delete_unless_used(image: InputImage) -> None:
         users = Generation.objects.filter(Q(image=locked) | Q(last_image=locked), deleted_at=None)
         if not locked.gone_at and users.exists():
             return
-        InputImage.objects.filter(pk=locked.pk, gone_at=None).update(gone_at=timezone.now())
+        InputImage.objects.filter(pk=locked.pk, gone_at=None).update(gone_at=clock.now())
     objects.delete(locked.key)
 
 
@@ -104,5 +104,5 @@ def delete_unused(tenant_id: int, ids: Sequence[int], before: datetime) -> tuple
         # A create that uses one of these images waits here, and then finds it deleted.
         locked_ids = [image.pk for image in locked]
         deleted = list(find_unused(tenant_id, before).filter(pk__in=locked_ids))
-        InputImage.objects.filter(pk__in=[image.pk for image in deleted]).update(gone_at=timezone.now())
+        InputImage.objects.filter(pk__in=[image.pk for image in deleted]).update(gone_at=clock.now())
     return deleted, objects.delete_many([image.key for image in deleted])

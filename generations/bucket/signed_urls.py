@@ -5,12 +5,12 @@ from urllib.parse import quote, urlsplit
 
 from botocore.exceptions import BotoCoreError
 from django.conf import settings
-from django.utils import timezone
 
 from generations import aws
 from generations.bucket import client, signing
 from generations.bucket.errors import CannotSign
 from generations.models import Generation, InputImage
+from tenants.db import clock
 
 
 class SignedUrl(str):
@@ -48,7 +48,7 @@ def sign(key: str, *, content_type: str, file_name: str) -> SignedUrl:
         bucket_url = client.bucket_url(session, public=True)
     except BotoCoreError as error:
         raise CannotSign(f"no URL can be signed: {type(error).__name__}") from error
-    at = timezone.now().replace(microsecond=0)  # as the URL names it
+    at = clock.now().replace(microsecond=0)  # as the URL names it
     ttl = settings.SIGNED_URL_TTL
     if ends_at is not None:
         ttl = min(ttl, int((ends_at - at).total_seconds()))

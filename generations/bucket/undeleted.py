@@ -10,13 +10,13 @@ from uuid import UUID
 
 import structlog
 from django.db.models import Count, Min, QuerySet
-from django.utils import timezone
 
 from generations.bucket import objects
 from generations.bucket.errors import StorageError
 from generations.bucket.objects import Undeleted
 from generations.models import UndeletedObject
 from generations.models.undeleted_object import NO_GENERATION
+from tenants.db import clock
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -36,7 +36,7 @@ class Summary:
 
 def record(failures: Sequence[Undeleted], generation_id: UUID = NO_GENERATION) -> None:
     """Record objects that S3 did not delete, of a deleted generation or of none. Each further try is due later."""
-    now = timezone.now()
+    now = clock.now()
     for failure in failures:
         row, is_new = UndeletedObject.objects.get_or_create(
             key=failure.key,
@@ -81,7 +81,7 @@ def forget_tried_before(moment: datetime) -> None:
 
 def generations_that_wait() -> QuerySet[UndeletedObject, UUID]:
     """Return the ids of deleted generations whose next try is not yet due, as a query."""
-    return UndeletedObject.objects.filter(due_at__gt=timezone.now()).values_list("generation_id", flat=True)
+    return UndeletedObject.objects.filter(due_at__gt=clock.now()).values_list("generation_id", flat=True)
 
 
 def summarize() -> Summary:

@@ -13,9 +13,9 @@ import structlog
 from cachetools import LRUCache, TTLCache
 from django.db import Error
 from django.db.models import F, QuerySet, Value
-from django.utils import timezone
 
 from generations.models import Generation
+from tenants.db import clock
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -47,7 +47,7 @@ def remaining(generation: Generation) -> int | None:
     if generation.finished_at or generation.status == Generation.Status.IN_DOUBT:
         return None
     wait_times = _wait_times(Kind(generation.model, generation.resolution, generation.duration, generation.test))
-    age = max((timezone.now() - generation.created_at).total_seconds(), 0.0)  # another host's clock may be ahead
+    age = max((clock.now() - generation.created_at).total_seconds(), 0.0)  # another host's clock may be ahead
     longer = wait_times[bisect_right(wait_times, age) :]
     if longer:
         return max(ceil(median(longer) - age), 1)

@@ -12,7 +12,6 @@ from mmap import mmap
 import structlog
 from django.conf import settings
 from django.db import IntegrityError
-from django.utils import timezone
 
 from generations import errors, ids, wakeups
 from generations.bucket import inputs
@@ -24,6 +23,7 @@ from generations.media import image_sources, images
 from generations.media.images import Image
 from generations.models import Generation, InputImage
 from generations.telemetry import metrics, tracing
+from tenants.db import clock
 from tenants.db.operations import Statement
 from tenants.errors import ChangedConcurrently, LimitReached, NoSandbox, TenantSuspended
 from tenants.limits import admission
@@ -155,7 +155,7 @@ def _admit(
 def _draft(key: ApiKey, request: GenerationRequest) -> Generation:
     """Return the row of the new generation, unsaved and without images."""
     seed, seed_source = _choose_seed(request.seed)
-    now = timezone.now()
+    now = clock.now()
     draft = Generation(
         id=ids.new_at(now),
         tenant=key.tenant,

@@ -10,11 +10,11 @@ from typing import ClassVar
 
 from django.db import models
 from django.db.models import Q, Value
-from django.utils import timezone
 
 from generations import ids
 from generations.models.indexes import GENERATION_INDEXES
 from generations.models.input_image import InputImage
+from tenants.db import clock
 from tenants.models import ApiKey, Tenant
 
 
@@ -53,7 +53,7 @@ class Generation(models.Model):
     id = models.UUIDField(primary_key=True, default=ids.new, editable=False)
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="generations", db_index=False)
     api_key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=clock.now)
     test = models.BooleanField(
         default=False, help_text="Created with a test key: rendered by the sandbox and never billed."
     )

@@ -3,16 +3,16 @@
 from typing import ClassVar
 
 from django.db import models
-from django.utils import timezone
 
 from generations.models.generation import Generation
+from tenants.db import clock
 
 
 class Event(models.Model):
     """An entry of a generation's timeline, stored in the transaction that caused it. Append-only."""
 
     generation = models.ForeignKey(Generation, on_delete=models.CASCADE, related_name="events")
-    at = models.DateTimeField(default=timezone.now)
+    at = models.DateTimeField(default=clock.now)
     status = models.CharField(max_length=12, choices=Generation.Status.choices, help_text="The status after the event.")
     message = models.TextField(blank=True, help_text="A sentence of ours, which callers read.")
     detail = models.TextField(
@@ -31,7 +31,7 @@ class Attempt(models.Model):
 
     generation = models.ForeignKey(Generation, on_delete=models.CASCADE, related_name="attempts")
     number = models.PositiveIntegerField()
-    started_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(default=clock.now)
     finished_at = models.DateTimeField(null=True)
     outcome = models.CharField(
         max_length=20,

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import F, Q
-from django.utils import timezone
 
 from generations import ids
 from generations.models.generation import Generation
 from generations.models.indexes import NEWEST_FIRST, TENANT_AND_MODE
 from tenants import masked_urls
+from tenants.db import clock
 from tenants.models import Tenant
 
 IS_DUE, IS_OWN_WEBHOOK = Q(due_at__isnull=False), Q(endpoint=None)
@@ -25,7 +25,7 @@ class SigningSecret(models.Model):
     previous_secret = models.TextField(blank=True)
     previous_until = models.DateTimeField(null=True)
     tenant_id: int  # both subclasses have a tenant
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=clock.now)
 
     class Meta:
         abstract = True
@@ -100,7 +100,7 @@ class Delivery(models.Model):
     body = models.TextField(
         blank=True, help_text="Empty in Novita's format: the body is rendered at each attempt, with a signed URL."
     )
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=clock.now)
 
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
     due_at = models.DateTimeField(null=True)
@@ -166,7 +166,7 @@ class DeliveryAttempt(models.Model):
         INTERNAL_ERROR = "internal_error"  # an error of this service, not of the receiver
 
     delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="log")
-    at = models.DateTimeField(default=timezone.now)
+    at = models.DateTimeField(default=clock.now)
     milliseconds = models.PositiveIntegerField()
     status_code = models.PositiveSmallIntegerField(null=True, help_text="Empty if no answer came.")
     outcome = models.CharField(max_length=20, choices=Outcome.choices)

@@ -1,9 +1,9 @@
 """State of the workers, and reasons why work waits: slots, worker hosts, paused upstreams and the submit rate."""
 
 from django.db import models
-from django.utils import timezone
 
 from tenants import times
+from tenants.db import clock
 
 
 class Slot(models.Model):
@@ -87,7 +87,7 @@ class ManualPause(models.Model):
         blank=True,
         help_text="The account, live or sandbox; the number of the tenant; or the name of the model.",
     )
-    since = models.DateTimeField(default=timezone.now)
+    since = models.DateTimeField(default=clock.now)
     actor = models.CharField(max_length=150)
     reason = models.TextField()
 

@@ -6,13 +6,12 @@ deletes later.
 
 from datetime import timedelta
 
-from django.utils import timezone
-
 from generations import lifecycle
 from generations.bucket import inputs, object_keys, objects, undeleted
 from generations.bucket.errors import StorageError
 from generations.bucket.objects import Undeleted
 from generations.models import Generation, InputImage
+from tenants.db import clock
 from tenants.errors import NotPossible
 
 RETRY_AFTER = timedelta(minutes=1)  # the request that deletes a generation tries first
@@ -73,7 +72,7 @@ def retry_purges() -> None:
     seems to be away; the next run continues with other generations, since these now wait.
     """
     failures = 0
-    rows = Generation.objects.filter(deleted_at__lt=timezone.now() - RETRY_AFTER, purged_at=None)
+    rows = Generation.objects.filter(deleted_at__lt=clock.now() - RETRY_AFTER, purged_at=None)
     rows = rows.exclude(pk__in=undeleted.generations_that_wait()).select_related("image", "last_image")
     for generation in rows.order_by("deleted_at")[:MAX_RETRIES_PER_RUN]:
         failures = 0 if purge(generation) else failures + 1

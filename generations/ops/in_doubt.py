@@ -8,7 +8,6 @@ from collections.abc import Callable
 from functools import partial
 
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 
 from generations import deadlines, lifecycle, wakeups
 from generations.models import Generation
@@ -18,6 +17,7 @@ from generations.upstream.errors import UpstreamError
 from generations.upstream.novita import client as novita
 from tenants import amounts, audit
 from tenants.audit import Actor
+from tenants.db import clock
 from tenants.errors import NotPossible
 from tenants.models import Tenant
 
@@ -31,7 +31,7 @@ def apply_policy(generation: Generation) -> None:
     A generation that is in doubt for deadlines.FAIL_IN_DOUBT_AFTER fails under every policy.
     """
     policy = generation.tenant.on_doubt
-    if policy == Tenant.OnDoubt.FAIL or timezone.now() >= deadlines.doubt_ends_at(generation):
+    if policy == Tenant.OnDoubt.FAIL or clock.now() >= deadlines.doubt_ends_at(generation):
         # Fail it only if it is still in doubt: since the claim, an operator or a late answer may have resolved it.
         lifecycle.fail(generation, "submit_unconfirmed", UNCONFIRMED, sources=[Generation.Status.IN_DOUBT])
     elif policy == Tenant.OnDoubt.RESUBMIT and generation.resumed_at is None:

@@ -3,12 +3,11 @@
 from collections.abc import Iterable
 from datetime import timedelta
 
-from django.utils import timezone
-
 from generations.bucket import object_keys, objects, undeleted
 from generations.models import Generation, InputImage, MaintenanceCursor
 from generations.ops.prune_run import CONTINUES, PruneResult, PruneRun
 from tenants import times
+from tenants.db import clock
 
 MIN_ORPHAN_AGE = timedelta(days=7)  # a copy in progress has an object without a row, but for minutes only
 SEARCH_INTERVAL = timedelta(days=1)  # between two searches of the whole bucket
@@ -44,7 +43,7 @@ def delete_orphans(run: PruneRun, result: PruneResult) -> None:
             result.note = CONTINUES
             return
     if not run.dry:
-        MaintenanceCursor.objects.filter(pk=CURSOR).update(position="", done_at=timezone.now())
+        MaintenanceCursor.objects.filter(pk=CURSOR).update(position="", done_at=clock.now())
         undeleted.forget_tried_before(run.now - FORGOTTEN_AFTER)
     if unknown:
         result.note = "; ".join(

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db.models import Q, QuerySet, Sum
-from django.utils import timezone
 
 from generations.bucket import undeleted
 from generations.bucket.objects import Undeleted
+from tenants.db import clock
 
 BEFORE_ALL_DATA = datetime(2000, 1, 1, tzinfo=UTC)
 CONTINUES = "continues in the next run"
@@ -49,7 +49,7 @@ class PruneRun:
     batch_size = 500  # rows and objects in one write
 
     def __init__(self, *, dry: bool = False, seconds: float = 0.0) -> None:
-        self.dry, self.now = dry, timezone.now()
+        self.dry, self.now = dry, clock.now()
         self._deadline = time.monotonic() + seconds if seconds else float("inf")
 
     def is_over(self) -> bool:

@@ -8,10 +8,10 @@ from datetime import datetime
 
 from django.db.models import Count, Min, Q
 from django.db.models.functions import Coalesce
-from django.utils import timezone
 
 from generations import lifecycle
 from generations.models import Generation
+from tenants.db import clock
 
 Status = Generation.Status
 COPY_RETRYING = Q(status=Status.COPYING, consecutive_failures__gt=0)  # rendered, but the first copy failed
@@ -41,7 +41,7 @@ class Backlog:
 
 def read() -> Backlog:
     """Read the backlog as of now, by one query."""
-    at = timezone.now()
+    at = clock.now()
     live = Generation.objects.filter(due_at__isnull=False).order_by()  # a partial index holds exactly these rows
     rows = list(
         live.annotate(rendering_since=rendering_since())

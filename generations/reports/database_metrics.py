@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from django.db.models import Q
-from django.utils import timezone
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from generations.bucket import undeleted
 from generations.models import ManualPause, PollPause, Worker
 from generations.reports import backlog
 from generations.upstream import circuit_breaker
+from tenants.db import clock
 
 WORKER_HOST_EXPIRES = timedelta(days=1)  # a host that is silent for so long was removed, and must raise no alarm
 
@@ -50,7 +50,7 @@ def _collect_pauses() -> Metric:
 def _collect_poll_pauses() -> Metric:
     """Return a gauge that is 1 for each upstream that refuses polls, else 0."""
     paused = GaugeMetricFamily("seedance_polls_paused", "1 while the upstream refuses polls.", labels=["upstream"])
-    rows = set(PollPause.objects.filter(until__gt=timezone.now()).values_list("upstream", flat=True))
+    rows = set(PollPause.objects.filter(until__gt=clock.now()).values_list("upstream", flat=True))
     for upstream in ("live", "sandbox"):
         paused.add_metric([upstream], float(upstream in rows))
     return paused

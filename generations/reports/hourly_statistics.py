@@ -13,10 +13,10 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Case, Count, F, IntegerField, Q, QuerySet, Sum, Value, When
 from django.db.models.functions import TruncHour
-from django.utils import timezone
 
 from generations import ids
 from generations.models import Generation, HourlyStatistics, InputImage, StorageUse
+from tenants.db import clock
 
 Status = Generation.Status
 HOUR = timedelta(hours=1)
@@ -137,7 +137,7 @@ def store_past_hours() -> int:
 
     Two worker runs that do so at the same time write the same numbers.
     """
-    now = timezone.now()
+    now = clock.now()
     at, stored = _first_missing_hour(now), 0
     while at and at + HOUR + SETTLE_TIME <= now and stored < MAX_HOURS_PER_RUN:
         counted = count_hours(at, at + HOUR)
@@ -151,7 +151,7 @@ def store_past_hours() -> int:
 
 def update_storage_use() -> None:
     """Add up the bytes in the bucket and store the sums, unless the stored sums are recent."""
-    now, previous = timezone.now(), StorageUse.objects.first()
+    now, previous = clock.now(), StorageUse.objects.first()
     if previous:
         interval = SHORT_STORAGE_INTERVAL if previous.videos < MANY_VIDEO_BYTES else STORAGE_INTERVAL
         if now < previous.at + interval:

@@ -7,10 +7,10 @@ from datetime import datetime
 from functools import partial
 
 from django.db import transaction
-from django.utils import timezone
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
 
 from generations.telemetry import metric_files
+from tenants.db import clock
 
 if metric_files.FOLDER:
     identify = partial(metric_files.prepare, metric_files.FOLDER)
@@ -37,7 +37,7 @@ def mode(*, test: bool) -> str:
 def observe_on_commit(histogram: Histogram, since: datetime | None) -> None:
     """Observe the seconds since that time, after the commit."""
     assert since is not None
-    seconds = (timezone.now() - since).total_seconds()
+    seconds = (clock.now() - since).total_seconds()
     transaction.on_commit(lambda: histogram.observe(seconds))
 
 

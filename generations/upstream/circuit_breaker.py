@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.db.models import F
-from django.utils import timezone
 
 from generations import leases
 from generations.deadlines import account_name
 from generations.models import Generation, Pause
+from tenants.db import clock
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -29,7 +29,7 @@ def seconds_until_submit(*, test: bool) -> float:
     This does not claim the probe, so that the caller can do the work before a submit first.
     """
     pause = Pause.objects.filter(pk=account_name(test=test)).first()
-    return _seconds_left(pause, timezone.now()) if pause else 0.0
+    return _seconds_left(pause, clock.now()) if pause else 0.0
 
 
 def claim_submit(*, test: bool) -> float:
@@ -37,7 +37,7 @@ def claim_submit(*, test: bool) -> float:
 
     While submits are paused, one caller at a time gets the right: its submit is the probe.
     """
-    pause, now = Pause.objects.filter(pk=account_name(test=test)).first(), timezone.now()
+    pause, now = Pause.objects.filter(pk=account_name(test=test)).first(), clock.now()
     if pause is None:
         return 0.0
     if seconds := _seconds_left(pause, now):
@@ -64,7 +64,7 @@ def pause(reason: str, *, test: bool, retry_after: float | None = None) -> None:
 
     `reason` is what the upstream said. `retry_after` are the seconds it asked for, if it did.
     """
-    now = timezone.now()
+    now = clock.now()
     row, is_new = Pause.objects.get_or_create(
         pk=account_name(test=test), defaults={"since": now, "probe_at": now, "reason": reason}
     )
@@ -93,7 +93,7 @@ def find_holding() -> dict[str, Pause]:
     A pause holds work back while generations wait, or the next probe is in the future. Without either, nothing would
     send a probe, so the pause says nothing about the upstream any more.
     """
-    now = timezone.now()
+    now = clock.now()
     return {
         row.pk: row
         for row in Pause.objects.order_by("pk")

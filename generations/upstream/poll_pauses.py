@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.db.models import F, Q
-from django.utils import timezone
 
 from generations.deadlines import account_name
 from generations.models import PollPause
 from generations.upstream.errors import AccountError
+from tenants.db import clock
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -49,7 +49,7 @@ def refresh() -> None:
     _known.next_refresh = time.monotonic() + REFRESH_SECONDS
     pauses = {pause.upstream: pause for pause in PollPause.objects.all()}
     for pause in list(pauses.values()):
-        if timezone.now() - pause.until > timedelta(seconds=CALM_SECONDS):
+        if clock.now() - pause.until > timedelta(seconds=CALM_SECONDS):
             _forget_refusal(pause)
             del pauses[pause.upstream]  # until it is read again
     _known.pauses = pauses
@@ -58,7 +58,7 @@ def refresh() -> None:
 def seconds_left(*, test: bool) -> float:
     """Return the seconds until polls of the account may go on; 0 if they may now."""
     pause = _known.pauses.get(account_name(test=test))
-    return min(max((pause.until - timezone.now()).total_seconds(), 0.0), MAX_PAUSE_SECONDS) if pause else 0.0
+    return min(max((pause.until - clock.now()).total_seconds(), 0.0), MAX_PAUSE_SECONDS) if pause else 0.0
 
 
 def interval_factor(*, test: bool) -> float:
@@ -77,7 +77,7 @@ def record_refusal(error: AccountError, *, test: bool) -> None:
 
     A refusal that is no rate limit, while other polls are answered, is about its own task.
     """
-    name, now = account_name(test=test), timezone.now()
+    name, now = account_name(test=test), clock.now()
     is_answered = time.monotonic() - _known.answered_at.get(name, float("-inf")) < MIN_SECONDS
     known = _known.pauses.get(name)
     if is_answered and not error.is_rate_limit:
@@ -109,14 +109,14 @@ def _forget_refusal(pause: PollPause) -> None:
     """Slow the account's polls down by one step less. Without a refusal the row goes."""
     row = PollPause.objects.filter(pk=pause.pk, until=pause.until)
     if pause.refusals > 1:
-        row.update(refusals=F("refusals") - 1, until=timezone.now())
+        row.update(refusals=F("refusals") - 1, until=clock.now())
     elif row.delete()[0]:
         log.warning("polls go on as usual", upstream=pause.pk)
 
 
 def find_active() -> list[PollPause]:
     """Return the pauses that hold polls back now, or did a moment ago."""
-    since = timezone.now() - timedelta(seconds=CALM_SECONDS)
+    since = clock.now() - timedelta(seconds=CALM_SECONDS)
     return list(PollPause.objects.filter(Q(until__gt=since)).order_by("pk"))
 
 

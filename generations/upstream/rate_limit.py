@@ -6,9 +6,9 @@ Submits of test keys go to the sandbox, which has no limit.
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.utils import timezone
 
 from generations.models import Generation, Pace
+from tenants.db import clock
 
 LIVE = "live"  # the primary key of the one row
 MAX_AHEAD = timedelta(seconds=1)  # a reserved moment is so near: about two iterations of a worker run
@@ -29,7 +29,7 @@ def estimate_capacity() -> int:
     """Return how many submits are worth starting now. This is an estimate: `reserve` decides."""
     capacity = UNLIMITED
     if settings.UPSTREAM_RPM:
-        now = timezone.now()
+        now = clock.now()
         row = Pace.objects.filter(pk=LIVE).first()
         capacity = (now + MAX_AHEAD - (_next_moment(row, now) if row else now)) // _interval() + 1
     if settings.UPSTREAM_CONCURRENCY and capacity:
@@ -45,14 +45,14 @@ def reserve() -> float:
     """
     if not (settings.UPSTREAM_RPM or settings.UPSTREAM_CONCURRENCY):
         return 0.0
-    now = timezone.now()
+    now = clock.now()
     Pace.objects.get_or_create(pk=LIVE, defaults={"free_at": now})
     row = Pace.objects.select_for_update().get(pk=LIVE)  # one after the other, on all hosts
     if settings.UPSTREAM_CONCURRENCY and _count_unfinished() >= settings.UPSTREAM_CONCURRENCY:
         raise RateLimited(FULL_RETRY_SECONDS)
     if not settings.UPSTREAM_RPM:
         return 0.0
-    now = timezone.now()
+    now = clock.now()
     moment = _next_moment(row, now)
     if moment > now + MAX_AHEAD:
         raise RateLimited((moment - now).total_seconds())

@@ -15,10 +15,10 @@ from datetime import datetime, timedelta
 import structlog
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
-from django.utils import timezone
 
 from generations import wakeups
 from generations.models import Delivery, DeliveryAttempt, WebhookEndpoint
+from tenants.db import clock
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -77,7 +77,7 @@ def reschedule(delivery: Delivery, result: AttemptResult) -> bool:
     seconds = retry_delay_seconds(delivery.attempts + 1, result.retry_after)
     if seconds is None:
         return _record_attempt(delivery, result, Status.FAILED)
-    return _record_attempt(delivery, result, Status.PENDING, due_at=timezone.now() + timedelta(seconds=seconds))
+    return _record_attempt(delivery, result, Status.PENDING, due_at=clock.now() + timedelta(seconds=seconds))
 
 
 def _record_attempt(delivery: Delivery, result: AttemptResult, status: Status, due_at: datetime | None = None) -> bool:
@@ -85,7 +85,7 @@ def _record_attempt(delivery: Delivery, result: AttemptResult, status: Status, d
 
     Write nothing and return False if another worker has claimed the delivery, or if the delivery has ended.
     """
-    now = timezone.now()
+    now = clock.now()
     columns = {"status": status, "due_at": due_at, "finished_at": None if due_at else now}
     with transaction.atomic():
         row = Delivery.objects.filter(pk=delivery.pk, fencing_token=delivery.fencing_token, status=Status.PENDING)
@@ -124,7 +124,7 @@ def give_back(claimed: Sequence[Delivery]) -> None:
     """Make claimed deliveries due now for another worker, and refuse what this one still records of them."""
     for delivery in claimed:
         row = Delivery.objects.filter(pk=delivery.pk, fencing_token=delivery.fencing_token, status=Status.PENDING)
-        row.update(due_at=timezone.now(), fencing_token=F("fencing_token") + 1)
+        row.update(due_at=clock.now(), fencing_token=F("fencing_token") + 1)
 
 
 def redeliver(delivery: Delivery) -> None:
@@ -132,7 +132,7 @@ def redeliver(delivery: Delivery) -> None:
 
     A worker that is sending the delivery loses the right to record the result.
     """
-    now = timezone.now()
+    now = clock.now()
     Delivery.objects.filter(pk=delivery.pk).update(
         status=Status.PENDING,
         due_at=now,
@@ -157,11 +157,11 @@ def fail_strays() -> int:
     Such a delivery is stored by a transition that did not yet see that the endpoint was disabled. One call in each
     worker run is often enough.
     """
-    due_before = timezone.now() - timedelta(minutes=1)
+    due_before = clock.now() - timedelta(minutes=1)
     endpoints = WebhookEndpoint.objects.filter(Q(disabled_at__isnull=False) | Q(deleted_at__isnull=False))
     return _fail(Delivery.objects.filter(due_at__lte=due_before, endpoint__in=endpoints.values("pk")))
 
 
 def _fail(rows: QuerySet[Delivery]) -> int:
     """Mark those of the rows that are pending as failed. Return how many."""
-    return rows.filter(status=Status.PENDING).update(status=Status.FAILED, due_at=None, finished_at=timezone.now())
+    return rows.filter(status=Status.PENDING).update(status=Status.FAILED, due_at=None, finished_at=clock.now())

@@ -11,7 +11,6 @@ from typing import Any
 
 import structlog
 from django.db import transaction
-from django.utils import timezone
 
 from generations import single_line
 from generations.models import Delivery, WebhookEndpoint, WebhookSecret
@@ -21,6 +20,7 @@ from generations.outbound.errors import FetchRefused
 from generations.webhooks import deliveries, encryption, outbox, signing_secrets
 from tenants import actions, audit, locks
 from tenants.audit import Actor
+from tenants.db import clock
 from tenants.errors import NotPossible
 from tenants.models import Tenant
 
@@ -84,9 +84,7 @@ def disable(actor: Actor, endpoint: WebhookEndpoint, reason: str = "") -> Webhoo
         locked = lock(endpoint)
         if locked.disabled_at or locked.deleted_at:
             return locked
-        disabled = _update(
-            actor, "disable webhook endpoint", locked, disabled_at=timezone.now(), disabled_reason=reason
-        )
+        disabled = _update(actor, "disable webhook endpoint", locked, disabled_at=clock.now(), disabled_reason=reason)
         deliveries.fail_pending(disabled)
         if actor.name == SERVICE:
             others = outbox.subscribed_endpoints(disabled.tenant_id, disabled.test, outbox.DISABLED)
@@ -103,7 +101,7 @@ def delete(actor: Actor, endpoint: WebhookEndpoint) -> None:
     with transaction.atomic():
         if lock(endpoint).deleted_at:
             return
-        deleted = _update(actor, "delete webhook endpoint", endpoint, deleted_at=timezone.now())
+        deleted = _update(actor, "delete webhook endpoint", endpoint, deleted_at=clock.now())
         WebhookEndpoint.objects.filter(pk=deleted.pk).update(secret="", previous_secret="", previous_until=None)
         deliveries.fail_pending(deleted)
 
@@ -166,7 +164,7 @@ def record_success(endpoint: WebhookEndpoint) -> None:
 
 def record_failure(endpoint: WebhookEndpoint) -> bool:
     """Record that a delivery to the endpoint failed. Return True if the endpoint has failed for DISABLE_AFTER."""
-    now = timezone.now()
+    now = clock.now()
     if WebhookEndpoint.objects.filter(pk=endpoint.pk, failing_since=None).update(failing_since=now):
         return False
     return WebhookEndpoint.objects.filter(pk=endpoint.pk, failing_since__lte=now - DISABLE_AFTER).exists()
@@ -184,7 +182,7 @@ def _rotate(
     """Replace the row's secret and write the audit entry. Raise NotPossible if the overlap is out of bounds."""
     if not timedelta(0) <= overlap <= signing_secrets.MAX_OVERLAP:
         raise NotPossible(reason=f"The overlap must be from 0 to {signing_secrets.MAX_OVERLAP.days} days.")
-    until = timezone.now() + overlap if overlap else None
+    until = clock.now() + overlap if overlap else None
     secret = signing_secrets.rotate(row, until)
     audit.record(actor, action, tenant, target, {"overlap_hours": overlap / timedelta(hours=1)})
     return secret, until

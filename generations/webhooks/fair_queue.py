@@ -19,11 +19,11 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F, OuterRef, Q, Subquery
-from django.utils import timezone
 
 from generations import leases
 from generations.models import Delivery, WebhookEndpoint
 from generations.webhooks import deliveries
+from tenants.db import clock
 from tenants.models import Tenant
 
 MAX_PER_RECEIVER, MAX_PER_TENANT = 2, 4  # POSTs at once
@@ -80,7 +80,7 @@ def claim(in_flight: Sequence[Candidate]) -> list[tuple[Candidate, Delivery]]:
 
     A claim lasts for `leases.DELIVERY_LEASE`.
     """
-    now = timezone.now()
+    now = clock.now()
     load = Load(in_flight)
     if load.total >= settings.DELIVERY_THREADS or not deliveries.is_any_due(now):  # mostly nothing is due
         return []
@@ -162,7 +162,7 @@ def _read_hosts(rows: Any) -> Iterator[tuple[str, UUID, datetime]]:
 
 def _claim_rows(chosen: dict[UUID, Candidate]) -> list[tuple[Candidate, Delivery]]:
     """Claim those of the chosen deliveries that no other worker has claimed first. Return them."""
-    now = timezone.now()
+    now = clock.now()
     with transaction.atomic():
         rows = Delivery.objects.filter(pk__in=chosen, due_at__lte=now)
         ids = list(rows.select_for_update(skip_locked=True).values_list("pk", flat=True))

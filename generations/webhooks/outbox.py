@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
 
 from generations import ids, wakeups
 from generations.models import Delivery, Generation, WebhookEndpoint
 from tenants import masked_urls, times
+from tenants.db import clock
 
 TYPE_BY_STATUS = {
     Generation.Status.RUNNING: "generation.running",
@@ -98,7 +98,7 @@ def forget_words(generation: Generation) -> None:
 
 def _build_delivery(owner: Generation | WebhookEndpoint, message: dict[str, str], **receiver: Any) -> Delivery:
     """Return an unsaved delivery that is due now, with the tenant and the mode of `owner`."""
-    now = timezone.now()
+    now = clock.now()
     return Delivery(tenant_id=owner.tenant_id, test=owner.test, created_at=now, due_at=now, **message, **receiver)
 
 
@@ -115,7 +115,7 @@ def _store(deliveries: list[Delivery]) -> None:
 
 def _build_message(message_id: str, event_type: str, data: dict[str, Any]) -> dict[str, str]:
     """Return the columns of one event that are the same for all receivers."""
-    payload = {"type": event_type, "timestamp": times.rfc3339(timezone.now()), "data": data}
+    payload = {"type": event_type, "timestamp": times.rfc3339(clock.now()), "data": data}
     return {"message_id": message_id, "type": event_type, "body": _as_text(payload)}
 
 

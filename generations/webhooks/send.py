@@ -5,7 +5,6 @@ Of the receiver's answer only the status is stored. No transaction is open while
 
 import json
 import time
-from datetime import UTC, datetime
 from typing import assert_never
 
 import structlog
@@ -22,6 +21,7 @@ from generations.webhooks import deliveries, endpoints, novita_payload, signing_
 from generations.webhooks.deliveries import AttemptResult
 from generations.webhooks.encryption import KeyLost
 from tenants.audit import Actor
+from tenants.db import clock
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -83,7 +83,7 @@ def _classify(status: int) -> Outcome:
 
 def sign_headers(delivery: Delivery, body: str) -> dict[str, str]:
     """Return the headers of the POST, with one signature for each current secret. Raise KeyLost."""
-    now = datetime.now(UTC)
+    now = clock.now()
     secrets = signing_secrets.for_delivery(delivery)
     return {
         "Content-Type": "application/json",

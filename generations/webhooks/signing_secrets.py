@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.db import transaction
-from django.utils import timezone
 
 from generations.models import Delivery, WebhookEndpoint, WebhookSecret
 from generations.models.webhooks import SigningSecret
 from generations.webhooks import encryption
+from tenants.db import clock
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -81,7 +81,7 @@ def reencrypt_all() -> tuple[int, list[str]]:
 
 def _read_previous(row: SigningSecret) -> Iterator[str]:
     """Yield the secret before the present one, if that secret still signs and can be decrypted."""
-    if row.previous_until is None or row.previous_until <= timezone.now():
+    if row.previous_until is None or row.previous_until <= clock.now():
         return
     try:
         yield encryption.decrypt(row.previous_secret)

@@ -2,12 +2,11 @@
 
 from datetime import timedelta
 
-from django.utils import timezone
-
 from generations import deadlines, lifecycle
 from generations.models import Generation
 from generations.outbound.errors import FetchFailed, FetchNotServed
 from generations.upstream import poll_pauses
+from tenants.db import clock
 
 # Between two polls. A worker run reads the due rows each 0.4 s, which adds to each interval.
 MIN_POLL_SECONDS, MAX_POLL_SECONDS, STALLED_POLL_SECONDS = 2.0, 14.0, 300.0
@@ -62,4 +61,4 @@ def retry_later(
 
 def task_age(generation: Generation) -> timedelta:
     """Return the time since the task was submitted, or since an operator resumed it."""
-    return timezone.now() - deadlines.task_started_at(generation)
+    return clock.now() - deadlines.task_started_at(generation)

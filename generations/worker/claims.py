@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db.models import Q
-from django.utils import timezone
 
 from generations import leases
 from generations.models import Generation
 from generations.telemetry.failpoints import failpoint
+from tenants.db import clock
 from tenants.db.engine import engine
 
 Status = Generation.Status
@@ -71,7 +71,7 @@ def claim_submits(limit: int, busy: Counter[int] | None = None, *, live: bool = 
     The tenant with the fewest submits in progress is next; of two with equally many, the one that waits longest.
     `busy` counts each tenant's submits in progress. `live` is False if only rows of test keys may be claimed.
     """
-    now, in_progress = timezone.now(), Counter(busy or {})
+    now, in_progress = clock.now(), Counter(busy or {})
     claimed: list[Generation] = []
     tenants = _read_waiting_tenants(now) if limit > 0 and is_any_due(now, QUEUED) else []
     while tenants and len(claimed) < limit:
@@ -120,7 +120,7 @@ def _read_queued_ids(tenant_id: int, now: datetime, limit: int, *, live: bool) -
 
 def _claim(lane: Q, limit: int, lease: timedelta, columns: Collection[str] = ()) -> list[Generation]:
     """Claim up to `limit` due rows of the lane. `columns` are read; without them, all columns are read."""
-    now = timezone.now()
+    now = clock.now()
     if limit <= 0 or not is_any_due(now, lane):  # most calls find nothing, and need no write lock for that
         return []
     claimed = engine.claim(Generation.objects.filter(lane, due_at__lte=now), limit, now + lease, columns)

@@ -3,11 +3,11 @@
 from datetime import timedelta
 
 from django.db.models import Q
-from django.utils import timezone
 
 from generations import deadlines, lifecycle
 from generations.models import Generation
 from generations.upstream import circuit_breaker, manual_pauses
+from tenants.db import clock
 
 HELD_SECONDS = 3600.0  # until a generation that operators hold is looked at again; they make it due before
 
@@ -30,7 +30,7 @@ def resume(*, test: bool) -> None:
     if pause is None:
         return
     # Those that operators hold are due later, and are left to the operators.
-    soon = timezone.now() + timedelta(seconds=circuit_breaker.MAX_PAUSE_SECONDS + circuit_breaker.MIN_PROBE_SECONDS)
+    soon = clock.now() + timedelta(seconds=circuit_breaker.MAX_PAUSE_SECONDS + circuit_breaker.MIN_PROBE_SECONDS)
     lifecycle.release_waiting(Q(test=test, due_at__lte=soon))
     if pause.refused_at:
         lifecycle.extend_doubt(test, pause.since, pause.refused_at)

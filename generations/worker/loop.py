@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from django.conf import settings
-from django.utils import timezone
 
 from generations import leases, wakeups
 from generations.models import Generation, Slot
@@ -19,6 +18,7 @@ from generations.worker import claims, pool_work, stopping
 from generations.worker.poll_batch import PollBatch
 from generations.worker.pool_work import Step
 from generations.worker.thread_pool import ThreadPool, open_pool
+from tenants.db import clock
 
 ITERATION_SECONDS = 0.4  # between two reads of the due rows
 MAX_WAIT_SECONDS = 0.05  # between two looks at the polls in progress
@@ -159,5 +159,5 @@ def _wait(awaited: set[Future[None]], polls: ThreadPool, batch: PollBatch, *, wa
 
 def _is_anything_live() -> bool:
     """Return whether a generation or a delivery is due within LIVE_WITHIN."""
-    soon = timezone.now() + LIVE_WITHIN
+    soon = clock.now() + LIVE_WITHIN
     return claims.is_any_due(soon) or deliveries.is_any_due(soon)

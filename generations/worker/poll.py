@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from typing import Any, assert_never
 
-from django.utils import timezone
-
 from generations import deadlines, lifecycle
 from generations.models import Generation
 from generations.telemetry import metrics
@@ -13,6 +11,7 @@ from generations.upstream import outcomes
 from generations.upstream.errors import NoVideo, UpstreamError
 from generations.worker import backoff, upstream_task
 from generations.worker.copy import copy_video
+from tenants.db import clock
 
 UNCLEAR = "the upstream gave no clear answer about the task"
 Reschedule = Callable[..., Any]  # `lifecycle.reschedule`, or a function that does the same later for many
@@ -26,7 +25,7 @@ def poll(generation: Generation, reschedule: Reschedule = lifecycle.reschedule, 
     `copy`, for generations whose copy has started.
     """
     if generation.was_due:
-        metrics.POLL_LAG.observe(max((timezone.now() - generation.was_due).total_seconds(), 0))
+        metrics.POLL_LAG.observe(max((clock.now() - generation.was_due).total_seconds(), 0))
     failpoint("poll_before")
     try:
         outcome = upstream_task.read(generation)

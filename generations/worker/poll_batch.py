@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from django.utils import timezone
-
 from generations import leases, lifecycle
 from generations.models import Generation
 from generations.upstream import poll_pauses
 from generations.worker import backoff
 from generations.worker.poll import poll
 from generations.worker.pool_work import Step, guard
+from tenants.db import clock
 
 
 class PollBatch:
@@ -32,7 +31,7 @@ class PollBatch:
 
         A poll takes up to a third of the lease.
         """
-        if generation.due_at and generation.due_at - timezone.now() < leases.POLL_LEASE / 2:
+        if generation.due_at and generation.due_at - clock.now() < leases.POLL_LEASE / 2:
             return
         guard(generation, lambda: self._poll(generation))
 
@@ -60,7 +59,7 @@ class PollBatch:
 
     def _reschedule(self, generation: Generation, seconds: float, *, progress_percent: int, **_: Any) -> None:
         """Collect the progress of a generation that is due for a poll in `seconds`."""
-        due_at = timezone.now() + timedelta(seconds=seconds)
+        due_at = clock.now() + timedelta(seconds=seconds)
         self._progresses.append(lifecycle.Progress(generation.pk, generation.fencing_token, due_at, progress_percent))
 
     def _start_copy(self, generation: Generation, video_url: str) -> None:

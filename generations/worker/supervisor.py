@@ -18,7 +18,6 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.db import Error, connection
-from django.utils import timezone
 
 from generations import wakeups
 from generations.models import Worker
@@ -27,6 +26,7 @@ from generations.webhooks import deliveries
 from generations.worker import claims
 from generations.worker.direct_runs import DirectRuns, does_broker_answer
 from generations.worker.processes import StopSignal, die_with_parent
+from tenants.db import clock
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -183,7 +183,7 @@ class StallDetector:
         host = Worker.objects.filter(pk=wakeups.host())
         now, heartbeat_at = time.monotonic(), host.values_list("heartbeat_at", flat=True).first()
         # A host is idle, and not stalled, while runs of other hosts hold every slot.
-        could_work = claims.is_any_due(timezone.now()) and wakeups.has_free_slot()
+        could_work = claims.is_any_due(clock.now()) and wakeups.has_free_slot()
         if not could_work or heartbeat_at != self._heartbeat_at:
             self.reset()
             self._heartbeat_at = heartbeat_at
@@ -202,7 +202,7 @@ def replace_lost_wakeup() -> bool:
     Return whether there are such rows. Without it the schedule would start a run, but only up to a minute and a half
     later.
     """
-    lost = timezone.now() - LOST_WAKEUP_AFTER
+    lost = clock.now() - LOST_WAKEUP_AFTER
     is_work_waiting = claims.is_any_due(lost) or deliveries.is_any_due(lost)
     if is_work_waiting:
         wakeups.wake_worker(more=True)

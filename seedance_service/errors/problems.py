@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple
 
 from django.db import Error, OperationalError
-from django.utils import timezone
 from rest_framework.exceptions import APIException, UnsupportedMediaType, ValidationError
 
 from generations import errors
@@ -11,6 +10,7 @@ from generations.bucket.errors import CannotSign, StorageError
 from seedance_service.errors import field_errors, statuses
 from seedance_service.errors.statuses import Row
 from tenants.api.limits import render as render_limit
+from tenants.db import clock
 from tenants.db.engine import engine
 from tenants.errors import LimitReached, Refusal
 from tenants.limits import ratelimit_headers
@@ -88,7 +88,7 @@ def _refusal(error: Refusal) -> Problem:
 
 
 def _limit_reached(error: LimitReached) -> Problem:
-    usage, now = error.facts["usage"], timezone.now()
+    usage, now = error.facts["usage"], clock.now()
     wait = max(1, int((usage.resets_at - now).total_seconds()) + 1) if usage.resets_at else RETRY_AFTER_SECONDS
     problem = _problem(statuses.TABLE[type(error)], error.code, str(error), retry_after=wait)
     problem.headers.update(ratelimit_headers.render([usage], now))

@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.utils import timezone
 from unfold import widgets
 
 from tenants import allowed_values, amounts
 from tenants.admin.guards import UNGUARDED_FIELDS, OnceForm, StoredValuesForm, check_changes
+from tenants.db import clock
 from tenants.models import ApiKey, Limits, Tenant
 
 LIMIT_FIELDS = [*Limits.COUNTS, "usd_per_month"]  # as the forms name the limits
@@ -213,7 +213,7 @@ class CreateKeyForm(KeyForm):
     def clean_expires_at(self) -> datetime | None:
         """Return the time of expiry. Raise ValidationError if the time is in the past."""
         expires_at: datetime | None = self.cleaned_data["expires_at"]
-        if expires_at and expires_at <= timezone.now():
+        if expires_at and expires_at <= clock.now():
             raise ValidationError("The time is in the past.")
         return expires_at
 

@@ -4,7 +4,6 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.utils import timezone
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.views import ChangeList
@@ -15,6 +14,7 @@ from tenants.admin.action_page import ActionPage
 from tenants.admin.guards import Stale
 from tenants.admin.mixins import UsdLimitMixin, filtered_list_url
 from tenants.audit import Actor
+from tenants.db import clock
 from tenants.errors import DoneBefore, Refusal
 from tenants.limits.windows import Kind
 from tenants.models import Tenant
@@ -52,7 +52,7 @@ class TenantList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         """Read the page of tenants and attach the usage bars to each tenant."""
         super().get_results(request)
-        bars = usage_bars.for_tenants(list(self.result_list), timezone.now())
+        bars = usage_bars.for_tenants(list(self.result_list), clock.now())
         for tenant in self.result_list:
             tenant.bars = bars[tenant.pk]
 
@@ -158,7 +158,7 @@ class TenantAdmin(action_page.ActionPagesMixin, keys.CreateKeyPermissionMixin, U
 
 
 def _page_context(tenant: Tenant) -> dict[str, Any]:
-    now = timezone.now()
+    now = clock.now()
     newest_keys = tenant.keys.order_by("-created_at", "-pk")[:MAX_LISTED_KEYS]
     return {
         "tenant": tenant,

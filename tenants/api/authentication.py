@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
+from tenants.db import clock
 from tenants.errors import InvalidKey
 from tenants.keys import key_format, lookup
 from tenants.keys.client_address import client_address
@@ -27,7 +27,7 @@ class KeyAuthentication(BaseAuthentication):
         except InvalidKey:
             throttle.count_failure(client_address(request))
             raise
-        lookup.record_use(key, timezone.now())
+        lookup.record_use(key, clock.now())
         return key.tenant, key
 
     def authenticate_header(self, request: Request) -> str:

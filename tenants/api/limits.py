@@ -3,13 +3,13 @@
 from typing import Any
 
 from django.http import HttpResponse
-from django.utils import timezone
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 
 from tenants import times
 from tenants.api.base import ApiView, key_of, respond
+from tenants.db import clock
 from tenants.limits import counters, windows
 from tenants.limits.windows import Kind, LimitUsage
 from tenants.models import ApiKey
@@ -47,7 +47,7 @@ class LimitsView(ApiView):
     @extend_schema(operation_id="limits", summary="Get limits and current usage", responses=LimitsSchema)
     def get(self, request: Request) -> HttpResponse:
         key = key_of(request)
-        usages = counters.usage_for_key(key, timezone.now())
+        usages = counters.usage_for_key(key, clock.now())
         usages = [usage for usage in usages if not usage.is_of_key or usage.limit is not None or key.test]
         return respond(
             {

@@ -4,8 +4,8 @@ from typing import Any, NoReturn
 
 from django.db import models
 from django.db.models import Q
-from django.utils import timezone
 
+from tenants.db import clock
 from tenants.models.tenants import ApiKey, Tenant
 
 
@@ -64,7 +64,7 @@ class LedgerEntry(AppendOnly):
     # hold charges the windows of the key and, unless it is a test, those of the tenant.
     windows = models.JSONField(default=list)
     reason = models.CharField(max_length=200, blank=True)
-    at = models.DateTimeField(default=timezone.now)
+    at = models.DateTimeField(default=clock.now)
 
     class Meta:
         constraints = [
@@ -93,7 +93,7 @@ class LedgerEntry(AppendOnly):
 class AuditEntry(AppendOnly):
     """An audit entry: the actor, time, action, changes and reason. It is written in the transaction of the action."""
 
-    at = models.DateTimeField(default=timezone.now)
+    at = models.DateTimeField(default=clock.now)
     actor = models.CharField(max_length=150, help_text="A user of the panel, shell:NAME, or key:PREFIX.")
     action = models.CharField(max_length=40)
     tenant = models.ForeignKey(

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.utils import timezone
+
+from tenants.db import clock
 
 
 class Limits(models.Model):
@@ -96,7 +97,7 @@ class Tenant(Limits):
         blank=True,
         help_text="Days for which input images are stored after their last use; 0: for ever; empty: INPUT_DAYS.",
     )
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    created_at = models.DateTimeField(default=clock.now, editable=False)
     suspended_at = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
@@ -132,7 +133,7 @@ class ApiKey(Limits):
     digest = models.CharField(max_length=64)
     label = models.CharField(max_length=100, blank=True)
     test = models.BooleanField(default=False, help_text="Generations of a test key go to the sandbox and cost nothing.")
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    created_at = models.DateTimeField(default=clock.now, editable=False)
     scopes = models.JSONField(default=every_scope, help_text="What the key may do.")
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
@@ -147,4 +148,4 @@ class ApiKey(Limits):
     @property
     def is_usable(self) -> bool:
         """True for a key that is neither revoked nor expired."""
-        return self.revoked_at is None and (self.expires_at is None or self.expires_at > timezone.now())
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > clock.now())

@@ -5,8 +5,7 @@ A carry-over is an adjustment of 0 USD in the ledger. It is on no bill, and is n
 
 from datetime import datetime
 
-from django.utils import timezone
-
+from tenants.db import clock
 from tenants.limits import counters, windows
 from tenants.limits.windows import Charge, Kind
 from tenants.models import ApiKey, Tenant, Window
@@ -21,7 +20,7 @@ def carry_to_time_zone(tenant: Tenant, name: str) -> None:
     A generation that fails later gives back to the window it was charged to, not to the new one. That is the price of
     never admitting too much.
     """
-    now, old, new = timezone.now(), tenant.zone, Tenant(time_zone=name).zone
+    now, old, new = clock.now(), tenant.zone, Tenant(time_zone=name).zone
     for kind in KINDS:
         starts_at = windows.start(kind, now, new)
         if starts_at == windows.start(kind, now, old):

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
 
 from tenants import audit, locks, times
 from tenants.audit import Actor
+from tenants.db import clock
 from tenants.db.engine import engine
 from tenants.limits.windows import Kind
 from tenants.models import LedgerEntry, Window
@@ -68,7 +68,7 @@ def _as_json(difference: Difference) -> dict[str, Any]:
 
 def _differences(tenant_id: int) -> Iterator[Difference]:
     """Yield the differences, the tenant's first, then each key's, by kind and start."""
-    since = timezone.now() - MAX_MINUTE_AGE
+    since = clock.now() - MAX_MINUTE_AGE
     counters = {
         (row.api_key_id, row.kind, row.starts_at): row.used for row in Window.objects.filter(tenant_id=tenant_id)
     }

@@ -6,7 +6,6 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Q
-from django.utils import timezone
 
 from generations.catalog import video_models
 from generations.models import ManualPause
@@ -14,6 +13,7 @@ from generations.ops import brake
 from generations.upstream import circuit_breaker
 from tenants import times
 from tenants.audit import Actor
+from tenants.db import clock
 from tenants.errors import Refusal
 from tenants.management import options as parsers
 from tenants.models import ApiKey, Tenant
@@ -132,7 +132,7 @@ def _filter(options: dict[str, Any]) -> tuple[Q, dict[str, Any], Tenant | None]:
         account = Q(test=options["account"] == brake.ACCOUNTS[1])
         condition, description = condition & account, {**description, "account": options["account"]}
     if options["older_than"]:
-        before = timezone.now() - options["older_than"]
+        before = clock.now() - options["older_than"]
         condition &= Q(created_at__lt=before)
         description["created_before"] = times.rfc3339(before, "seconds")
     return condition, description, tenant

@@ -8,9 +8,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
-from django.utils import timezone
 
 from tenants import actions, amounts, csv_export, times
+from tenants.db import clock
 from tenants.errors import Refusal
 from tenants.keys import key_format
 from tenants.management import options as parsers
@@ -98,7 +98,7 @@ class Command(BaseCommand):
         """Create another key of a tenant."""
         tenant = _find_tenant(options["name"])
         facts: dict[str, Any] = {name: options[name] for name in ("label", "scopes", "test")}
-        facts["expires_at"] = None if options["expires"] is None else timezone.now() + options["expires"]
+        facts["expires_at"] = None if options["expires"] is None else clock.now() + options["expires"]
         new = actions.create_key(self._actor, tenant, limits=select_options(options, Limits.NAMES), **facts)
         return output.new_key(tenant, new)
 
@@ -156,7 +156,7 @@ class Command(BaseCommand):
     def bill(self, options: dict[str, Any]) -> Output:
         """Write a month's bill to a CSV file, and print it."""
         tenant = _find_tenant(options["name"])
-        month = options["month"] or timezone.now().astimezone(tenant.zone).date()
+        month = options["month"] or clock.now().astimezone(tenant.zone).date()
         statement = monthly_statement.build(tenant, month)
         path = options["csv"] or Path(f"bill-{_file_name(tenant.name)}-{statement.month:%Y-%m}.csv")
         try:
