@@ -194,8 +194,8 @@ def test_a_call_that_hangs_ends_at_its_timeout(
 def test_a_copy_from_a_slow_store_ends_with_its_time(
     running: Generation, alice: Caller, hurt: Proxy, direct: Any, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(leases, "COPY_SECONDS", 0.1)
-    g = assert_the_copy_fails(running, hurt, "get", proxy.Slow(40_000))
+    monkeypatch.setattr(leases, "COPY_SECONDS", 1.0)  # the PUT before takes less, also on a slow machine
+    g = assert_the_copy_fails(running, hurt, "get", proxy.Slow(len(mp4()) // 2))
     assert_nothing_is_served(alice, g)
     monkeypatch.undo()
     assert_copied(alice, take_step(g), mp4(), direct)
@@ -259,7 +259,7 @@ def test_no_other_worker_claims_the_row_of_a_slow_copy(
 ) -> None:
     """Renew the lease while bytes flow, also from the temporary file to the bucket."""
     content = mp4() + (8_000_000).to_bytes(4, "big") + b"free" + bytes(7_999_992)  # sockets alone buffer 3 MB
-    monkeypatch.setattr(leases, "COPY_LEASE", timedelta(seconds=0.7))
+    monkeypatch.setattr(leases, "COPY_LEASE", timedelta(seconds=2))  # of the copy's three
     monkeypatch.setattr(leases, "COPY_RENEWAL_SECONDS", 0.0)
     others: list[Any] = []
 
@@ -271,7 +271,7 @@ def test_no_other_worker_claims_the_row_of_a_slow_copy(
         if CALLS["get"](request):
             others.extend(claim_due(1))
             connection.close()
-        return proxy.Slow(8_000_000) if CALLS["put"](request) else None
+        return proxy.Slow(2_700_000) if CALLS["put"](request) else None
 
     upstream.on_video, hurt.choose = without_length, look
     g = take_step(running)
