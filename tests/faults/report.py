@@ -25,6 +25,14 @@ NEXT = {
 REASONS = {"upstream_failed", "upstream_refused", "submit_unconfirmed", "not_submitted"}
 # What no lab can hurt while it runs, and the test that does.
 OWN_TESTS = {"a migration killed at each statement": "tests/tenants/db/test_migrating.py"}
+# What matters most, and the beginnings of the promises that it breaks.
+SUM = {
+    "lost": ("G1 ", "G2 "),
+    "paid twice": ("G6 ",),
+    "served with wrong bytes": ("G12", "G15"),
+    "out of balance": ("G7 ", "G8", "G10"),
+    "failed by a deadline that an outage used up": ("G25 no deadline",),
+}
 # Failures by a deadline.
 DEADLINES = {"upstream_unavailable", "upstream_gave_no_result", "copy_failed", "storage_unavailable"}
 
@@ -212,9 +220,19 @@ def text(lab: Lab, promises: list[Promise]) -> str:
         "",
         "Promises (the bound is 3/n, with 95 % confidence)",
         *[promise.line() for promise in promises],
+        "",
+        "In sum: " + in_sum(promises),
         *[f"  VIOLATION {promise.name}: {violation}" for promise in promises for violation in promise.broken[:10]],
     ]
     return "\n".join(lines)
+
+
+def in_sum(promises: Iterable[Promise]) -> str:
+    """Return the violations that matter most, in a line."""
+    counts = {
+        what: sum(len(one.broken) for one in promises if one.name.startswith(names)) for what, names in SUM.items()
+    }
+    return ", ".join(f"{count} {what}" for what, count in counts.items())
 
 
 def _outlived(lab: Lab, rows: Iterable[Any]) -> list[Any]:

@@ -150,4 +150,5 @@ def full_disk(pid: int) -> Iterator[None]:
     try:
         yield
     finally:
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
+        with contextlib.suppress(ProcessLookupError):  # the lab has killed it
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))

@@ -63,3 +63,17 @@ def test_an_outage_is_outlived_by_what_waited_for_longer_than_the_deadline() -> 
 
 def test_the_tests_that_the_report_names_exist() -> None:
     assert all((ROOT / path).is_file() for path in report.OWN_TESTS.values())
+
+
+def test_the_sum_counts_each_violation_by_what_it_means() -> None:
+    promises = [
+        report.Promise("G1 accepted is durable", 5, "answers", ["a", "b"]),
+        report.Promise("G6 no POST without an attempt on record", 5, "POSTs", ["c"]),
+        report.Promise("G10 the ledger balances", 5, "windows"),
+        report.Promise("G25 no deadline counts an outage", 5, "outages outlived", ["d"]),
+        report.Promise("G18 no secret in any log or queue", 5, "bytes", ["e"]),
+    ]
+    assert report.in_sum(promises) == (
+        "2 lost, 1 paid twice, 0 served with wrong bytes, 0 out of balance, "
+        "1 failed by a deadline that an outage used up"
+    )
