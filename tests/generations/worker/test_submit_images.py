@@ -147,7 +147,7 @@ def test_a_redirect_without_an_end_fails_at_once(by_url: Generation, upstream: U
 
 
 def test_reading_two_slow_images_loses_no_lease(by_url: Generation, upstream: Upstream) -> None:
-    """After each part of the work nobody else can claim the generation, though all of it takes longer than a claim."""
+    """No other worker can claim the generation after a part of the work, though all of it takes longer than a claim."""
     Generation.objects.filter(pk=by_url.pk).update(last_image_url=by_url.image_url + "?last")
     claimed_by_others: list[Generation] = []
     with time_machine.travel(timezone.now(), tick=False) as clock:
