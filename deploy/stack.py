@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -189,12 +189,17 @@ def _listening_sockets(port: int) -> set[str]:
     return {f"socket:[{row[9]}]" for row in rows if row[3] == "0A" and int(row[1].split(":")[1], 16) == port}
 
 
-def seaweedfs(folder: Path, logs: Path, ports: list[int], access_key: str, secret_key: str) -> Process:
-    """Start a local S3 on port `ports[0]` of 127.0.0.1, which stores its objects in `folder`."""
+def seaweedfs(
+    folder: Path, logs: Path, ports: list[int], access_key: str, secret_key: str, more_access_keys: Sequence[str] = ()
+) -> Process:
+    """Start a local S3 on port `ports[0]` of 127.0.0.1, which stores its objects in `folder`.
+
+    It takes all access keys, with the one secret.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "identities.json"
     config.touch(0o600)
-    credentials = [{"accessKey": access_key, "secretKey": secret_key}]
+    credentials = [{"accessKey": one, "secretKey": secret_key} for one in (access_key, *more_access_keys)]
     config.write_text(json.dumps({"identities": [{"name": "local", "credentials": credentials, "actions": ["Admin"]}]}))
     command = [str(BIN / "weed"), "-logtostderr=true", "mini", f"-dir={folder}", f"-s3.config={config}"]
     command += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-volume.max=10000"]

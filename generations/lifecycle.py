@@ -176,16 +176,18 @@ def reschedule(
 
     `error` says why the present step failed. It counts as a consecutive failure; without it the count is reset.
     `is_outage`: the bucket or the upstream is away, so no deadline counts the time from now on. Otherwise an outage of
-    the generation has ended.
+    the generation has ended, and the failures in it count no more.
     """
-    now, is_first_failure = clock.now(), generation.consecutive_failures == 0
+    now = clock.now()
+    failures = generation.consecutive_failures if is_outage else failures_without_outage(generation)
+    is_first_failure = failures == 0
     due_at = now + timedelta(seconds=seconds)
     columns |= _in_outage(generation, now) if is_outage else _end_outage(generation, now)
     with transaction.atomic():
         updated = _update_if_claimed(
             generation,
             due_at=due_at,
-            consecutive_failures=generation.consecutive_failures + 1 if error else 0,
+            consecutive_failures=failures + 1 if error else 0,
             **columns,
         )
         if updated and error and is_first_failure:
@@ -194,6 +196,11 @@ def reschedule(
         fields = _build_log_fields(generation)
         log.warning("a step came to nothing", action=str(generation.status), why=detail or error, **fields)
     return updated
+
+
+def failures_without_outage(generation: Generation) -> int:
+    """Return how often in a row the step has failed by itself: what failed in an outage that goes on does not count."""
+    return 0 if generation.outage_since else generation.consecutive_failures
 
 
 def put_off(generation: Generation, seconds: float, reason: str = "") -> bool:

@@ -33,7 +33,6 @@ SWEEP = "generations.tasks.sweep"  # an interface: messages in flight hold it as
 QUIET_SECONDS = 0.05  # after a wake-up; further ones in this process are delayed and sent as one
 MAX_SCHEDULE_INTERVAL = timedelta(hours=2)  # more than the hour of `prune`
 LAST_SEND_SECONDS = 2.0  # for a wake-up on its way to the broker when its process ends
-LOST = "the ring was lost; the schedule rings within the minute"
 FREE = datetime(1970, 1, 1, tzinfo=UTC)  # the end of a lease that nothing holds
 
 
@@ -55,7 +54,7 @@ def _try_enqueue(max_awake: int) -> bool:
     try:
         return _enqueue(max_awake)
     except Exception:
-        log.exception(LOST)
+        log.exception("the ring was lost; the schedule rings within the minute")
         return False
 
 
@@ -130,7 +129,7 @@ class Sender:
             try:
                 async_task(SWEEP)
             except Exception:  # each broker has its own client with its own errors
-                log.exception(LOST)
+                log.exception("the ring was lost; the schedule rings within the minute")
 
 
 _coalescer = Coalescer()

@@ -77,6 +77,8 @@ def check_database() -> Iterator[Finding]:
     try:
         yield _check_migrations()
         yield _check_server()
+        for risk in engine.durability_risks():
+            yield Finding("durability", WARNING, risk.fact, risk.fix)
     except Error as error:
         fix = "Start the database, and set DATABASE_URL to its address."
         yield Finding("database", WRONG, f"the database does not answer: {type(error).__name__}", fix)

@@ -13,7 +13,6 @@ from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils import timezone
 from unfold import widgets
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
@@ -78,7 +77,7 @@ class PauseForm(ActionForm):
 class FilterForm(ActionForm):
     """Remember when the page was opened: what is created after that was not counted, and is not cancelled."""
 
-    until = forms.DateTimeField(widget=forms.HiddenInput, initial=timezone.now)
+    until = forms.DateTimeField(widget=forms.HiddenInput, initial=clock.now)
 
     def clean_until(self) -> datetime:
         """Return when the page was opened. Refuse a time to come."""

@@ -15,14 +15,18 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.AlterField(
-            model_name="attempt",
-            name="outcome",
-            field=models.CharField(
-                blank=True,
-                help_text="created, not_created, create_failed, not_sent, refused or in_doubt.",
-                max_length=20,
-            ),
+        migrations.SeparateDatabaseAndState(
+            state_operations=[
+                migrations.AlterField(
+                    model_name="attempt",
+                    name="outcome",
+                    field=models.CharField(
+                        blank=True,
+                        help_text="created, not_created, create_failed, not_sent, refused or in_doubt.",
+                        max_length=20,
+                    ),
+                ),
+            ]
         ),
         migrations.AddField(
             model_name="generation",

@@ -42,7 +42,7 @@ def image_retry_interval(generation: Generation, error: FetchFailed) -> float | 
     asked then, for MAX_IMAGE_WAIT.
     """
     is_patient = error.retry_after is not None and task_age(generation) < MAX_IMAGE_WAIT
-    is_exhausted = generation.consecutive_failures + 1 >= MAX_IMAGE_ATTEMPTS and not is_patient
+    is_exhausted = lifecycle.failures_without_outage(generation) + 1 >= MAX_IMAGE_ATTEMPTS and not is_patient
     if is_exhausted or isinstance(error, FetchNotServed):
         return None
     return max(retry_interval(generation), error.retry_after or 0.0)

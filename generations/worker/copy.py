@@ -90,7 +90,8 @@ def _count_refusal(generation: Generation, reason: str) -> None:
 
     `reason` is for operators.
     """
-    if deadlines.is_result_overdue(generation) and generation.consecutive_failures + 1 >= backoff.MIN_COPIES:
+    refusals = lifecycle.failures_without_outage(generation) + 1
+    if deadlines.is_result_overdue(generation) and refusals >= backoff.MIN_COPIES:
         lifecycle.fail(generation, "copy_failed", "The video could not be stored within a day.", detail=reason)
     else:
         backoff.retry_later(generation, NOT_STORED, reason)

@@ -90,7 +90,7 @@ def retry_storage(generation: Generation, error: StorageError) -> None:
     """
     if not isinstance(error, ObjectMissing):
         backoff.retry_later(generation, "the bucket does not answer", str(error), is_outage=True)
-    elif generation.consecutive_failures + 1 < backoff.MAX_MISSING_READS:
+    elif lifecycle.failures_without_outage(generation) + 1 < backoff.MAX_MISSING_READS:
         backoff.retry_later(generation, "the bucket does not have the input image", str(error))
     else:
         message = "The service could not read the input image for too long: the bucket does not have it."

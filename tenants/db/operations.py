@@ -49,6 +49,13 @@ class Description(NamedTuple):
     one_host_only: bool = False
 
 
+class Risk(NamedTuple):
+    """Something that a commit may not survive, and how to avoid it; both are sentences."""
+
+    fact: str
+    fix: str
+
+
 class Engine(ABC):
     """A database: the operations, and those implementations that are the same for both databases."""
 
@@ -123,6 +130,10 @@ class Engine(ABC):
     @abstractmethod
     def snapshot(self) -> AbstractContextManager[None]:
         """Open a transaction in which all reads see the database as of one moment."""
+
+    @abstractmethod
+    def durability_risks(self) -> list[Risk]:
+        """Return what may lose commits at a crash or a failover of the database's server."""
 
     @abstractmethod
     def why_no_writes(self) -> str:

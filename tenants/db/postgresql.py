@@ -24,7 +24,7 @@ from psycopg.errors import (
 from psycopg.sql import Literal
 
 from tenants.db import clock, postgresql_server
-from tenants.db.operations import Adapter, Description, Engine, Plan, Row, Statement, database_errors
+from tenants.db.operations import Adapter, Description, Engine, Plan, Risk, Row, Statement, database_errors
 
 # A host that is cut off from the database cannot close its connections. The server would keep the locks of the host's
 # transaction until TCP gives up, after two hours on most systems, and claims would skip those rows all that time.
@@ -151,6 +151,10 @@ class PostgreSQL(Engine):
             if outermost:
                 self.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY", [])
             yield
+
+    def durability_risks(self) -> list[Risk]:
+        settings = dict(self.run(postgresql_server.DURABILITY, []))
+        return postgresql_server.durability_risks(settings, self.run(postgresql_server.STANDBYS, []))
 
     def why_no_writes(self) -> str:
         [[is_standby, read_only]] = self.run("SELECT pg_is_in_recovery(), current_setting('transaction_read_only')", [])

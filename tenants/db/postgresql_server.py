@@ -1,11 +1,16 @@
-"""What is asked of a PostgreSQL server besides rows: the lock of the host that migrates."""
+"""What is asked of a PostgreSQL server besides rows: the lock of the host that migrates, and what a crash may lose."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from tenants.db.operations import Risk
+
+DURABILITY = "SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit')"
+STANDBYS = "SELECT application_name, sync_state FROM pg_stat_replication ORDER BY application_name"
+LOSS = "accepted generations may be lost, and a paid submit may be sent a second time"
 MIGRATION_LOCK = 0x5EEDA9CE  # the advisory lock of the host that migrates, by its number within the database
 MIGRATION_LOCK_INTERVAL_SECONDS = 0.5
 # The transaction is idle while the other connection migrates. A host that vanishes is detected within half a minute.
@@ -49,3 +54,26 @@ def _try_lock(by: BaseDatabaseWrapper) -> bool:
             return True
     by.rollback()
     return False
+
+
+def durability_risks(settings: Mapping[str, str], standbys: Sequence[tuple[str | None, str | None]]) -> list[Risk]:
+    """Return what a commit may not survive, by the server's settings and its connected standbys' `sync_state`.
+
+    Source: https://www.postgresql.org/docs/current/runtime-config-wal.html#GUC-SYNCHRONOUS-COMMIT
+    """
+    risks = []
+    if settings["fsync"] == "off":
+        risks.append(Risk(f"fsync is off: after a crash of the server's machine {LOSS}", "Set fsync = on."))
+    if settings["full_page_writes"] == "off":
+        risks.append(Risk("full_page_writes is off: a crash may damage the database", "Set full_page_writes = on."))
+    commit = settings["synchronous_commit"]
+    if commit == "off":
+        fact = f"synchronous_commit is off: after a crash of the server {LOSS}"
+        risks.append(Risk(fact, "Set synchronous_commit = on for this database."))
+    is_synchronous = any(state in ("sync", "quorum") for _, state in standbys)
+    if standbys and (not is_synchronous or commit == "local"):
+        names = ", ".join(name or "a standby" for name, _ in standbys)
+        why = "synchronous_commit is local" if is_synchronous else f"{names}: asynchronous, or not shown to this role"
+        fix = "Name a standby in synchronous_standby_names, and set synchronous_commit = on."
+        risks.append(Risk(f"{why}: after a failover {LOSS}", fix))
+    return risks

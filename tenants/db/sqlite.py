@@ -31,7 +31,7 @@ from django.db.models import (
     UUIDField,
 )
 
-from tenants.db.operations import Adapter, Description, Engine, Plan, Row, Statement, database_errors
+from tenants.db.operations import Adapter, Description, Engine, Plan, Risk, Row, Statement, database_errors
 
 MIN_DISK_BYTES = 8 * 1024**2  # a write-ahead log grows to some MB before SQLite starts again at its beginning
 # The statements that begin, commit and roll back a plan: by itself, and within a caller's transaction.
@@ -149,6 +149,10 @@ class SQLite(Engine):
         """Open a transaction; writes of other connections wait for its end."""
         with transaction.atomic():
             yield
+
+    def durability_risks(self) -> list[Risk]:
+        """Return none: the settings of a connection let each commit wait for the disk."""
+        return []
 
     def why_no_writes(self) -> str:
         here: Any = connections[DEFAULT_DB_ALIAS]

@@ -53,6 +53,7 @@ SAMPLES = {
     "oldest_due_seconds": "",
     "undeleted_objects": "",
     "submits_paused": "upstream",
+    "manual_pauses": "",
     "polls_paused": "upstream",
     "worker_restarts_total": "host",
     "worker_heartbeat_age_seconds": "host",

@@ -20,6 +20,7 @@ django.setup()
 from django.conf import settings
 from django.db import connections
 
+from generations import wakeups
 from generations.media import videos  # noqa: F401  a worker run needs it
 from generations.models import Generation
 from generations.ops import in_doubt
@@ -78,9 +79,15 @@ def fork(work: object) -> int:
             connection.close_if_unusable_or_obsolete()
 
 
-def main(workers: int) -> None:
-    """Keep `workers` worker processes and one operator alive until SIGTERM."""
-    jobs = [*[worker] * workers, operator]
+def share_names() -> None:
+    """Let processes have one name in slots, as those of two containers with one host name and equal process ids."""
+    wakeups._owner = lambda pid: f"{wakeups.host()}/{pid % 2}"
+
+
+def main(workers: int, *, has_operator: bool) -> None:
+    """Keep `workers` worker processes alive until SIGTERM, and an operator if there is to be one."""
+    share_names()
+    jobs = [*[worker] * workers, *[operator] * has_operator]
     pids = {fork(job): job for job in jobs}
 
     def stop(number: int, frame: object) -> None:
@@ -96,4 +103,4 @@ def main(workers: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), has_operator="--operator" in sys.argv)

@@ -14,6 +14,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +23,18 @@ import httpx
 
 from deploy import stack, waiting
 from generations.telemetry.failpoints import NAMES
-from tests.faults import proxy
+from tests.faults import proxy, surroundings
 from tests.faults.database import Postgres, Sqlite
 from tests.faults.upstream import LabUpstream, sha256_of
 from tests.support.images import base64_of, image_bytes
 
 APIS = ["/v3/async/seedance-v1-lite-i2v", "/v1/generations"]
 LIMITED_TO = 10  # in flight, of the tenant `limited`
-WORKERS = 6
+WORKERS = 4  # of the farm whose clock is right
+SKEWED_WORKERS = 2  # of the farm whose clock is ahead or behind
+SUBMIT_DEADLINE = 3  # seconds
+LONG_OUTAGES = ("no balance", "too many", "upstream away", "bucket away")  # each for longer than SUBMIT_DEADLINE
+ACCESS_KEY = "lab-access-key"
 UPSTREAM_KEY = "upstream-key-of-the-lab"
 TRIES = 3  # of a create
 GRACE = 10.0  # seconds that a deploy gives a process
@@ -82,12 +88,17 @@ class Lab:
         self.traps.mkdir()
         self.settled_after: float | None = None
         self.strays = 0  # objects that belong to no success
+        self.outages: list[tuple[datetime, datetime]] = []  # of the upstream or the bucket: from, to
+        self.skipped: list[str] = []  # faults for which this machine has not the means
+        self._places = threading.Lock()  # one outage at a time
         self._over = threading.Event()
         self._seeds = itertools.count(1)
+        self._long_outages = itertools.cycle(LONG_OUTAGES)
         self.processes: dict[str, stack.Process] = {}
         self._starts: dict[str, Callable[[], stack.Process]] = {}
         self._guard = threading.Lock()
         stack.adopt_orphans()
+        self._seed = seed
         self.upstream = LabUpstream(seed)
         self.database = Sqlite(folder) if database == "sqlite" else Postgres(folder)
 
@@ -96,11 +107,14 @@ class Lab:
     def start(self) -> None:
         """Start everything, and create the tenants."""
         ports = stack.seaweedfs_ports(28_000 + os.getpid() % 3000)
-        access, secret = "lab-access-key", secrets.token_hex(16)
-        s3 = self.processes["s3"] = stack.seaweedfs(self.folder / "s3", self.folder / "log", ports, access, secret)
+        access, secret = ACCESS_KEY, secrets.token_hex(16)
+        s3 = self.processes["s3"] = stack.seaweedfs(
+            self.folder / "s3", self.folder / "log", ports, access, secret, surroundings.Agent.ACCESS_KEYS
+        )
         self.s3_url = f"http://127.0.0.1:{ports[0]}"
         waiting.until_answers(s3, self.s3_url)
         self.proxy = proxy.Proxy("127.0.0.1", ports[0])
+        self.agent = surroundings.Agent(secret, self._seed)
         port = stack.free_port(31_000 + os.getpid() % 3000)
         self.url = f"http://127.0.0.1:{port}"
         inherited = {
@@ -129,22 +143,38 @@ class Lab:
         self.keys["limited"] = self._tenant("limited", "--in-flight", str(LIMITED_TO))
         self.keys["fails"] = self._tenant("fails", "--on-doubt", "fail")
         self.env["S3_ENDPOINT_URL"] = self.proxy.url
+        self.secrets = {"S3's secret": secret, "SECRET_KEY": self.secret_key}
+        logs = self.folder / "log"
+        self.broker = surroundings.Broker(logs, inherited, requested=self.quick and self.database.name == "PostgreSQL")
+        self.env |= self.broker.env
         if self.quick:
             self.env |= {"FAILPOINT": f"@{self.traps}", "FAILPOINT_LOG": str(self.log)}
-        logs = self.folder / "log"
+            self.env |= {"SUBMIT_DEADLINE": str(SUBMIT_DEADLINE), **self.agent.env}
+            del self.env["AWS_ACCESS_KEY_ID"], self.env["AWS_SECRET_ACCESS_KEY"]
         web = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
         web += ["--workers", "2", "--blocking-threads", "8", "--http", "1", "--no-ws", "--respawn-failed-workers"]
         web += ["--respawn-interval", "0.1", "seedance_service.wsgi:application"]
-        farm = [sys.executable, "-m", "tests.faults.farm", str(WORKERS)]
         self._starts = {
             "web": lambda: stack.Process("web", web, {**self.env, **stack.malloc_tunables()}, logs),
             "worker": lambda: stack.worker(logs, self.env),
         }
         if self.quick:
-            self._starts["farm"] = lambda: stack.Process("farm", farm, self.env, logs)
+            self._starts |= self._farms(logs)
         for name, begin in self._starts.items():
             self.processes[name] = begin()
         waiting.until_answers(self.processes["web"], f"{self.url}/openapi.json")
+
+    def _farms(self, logs: Path) -> dict[str, Callable[[], stack.Process]]:
+        """Return the starts of the farms: one with the right clock, and one whose clock is ahead or behind."""
+        farm = [sys.executable, "-m", "tests.faults.farm"]
+        starts = {"farm": partial(stack.Process, "farm", [*farm, str(WORKERS), "--operator"], self.env, logs)}
+        if not surroundings.FAKETIME:
+            self.skipped.append("clocks that differ: libfaketime is not installed")
+            return starts
+        name, seconds = self.dice.choice([("ahead", 1), ("behind", -1)])
+        env = {**self.env, **surroundings.skewed(seconds * surroundings.SKEW_SECONDS)}
+        starts[name] = partial(stack.Process, name, [*farm, str(SKEWED_WORKERS)], env, logs)
+        return starts
 
     def _prepare(self) -> str:
         """Run deploy.prepare, and return the API key that it printed."""
@@ -166,6 +196,8 @@ class Lab:
         self._over.set()
         with self._guard:
             stack.stop(list(self.processes.values()))
+            self.broker.stop()
+            self.agent.stop()
             self.proxy.stop()
             self.upstream.stop()
             self.database.stop()
@@ -189,6 +221,7 @@ class Lab:
         self.proxy.choose = self._s3_fault
         loops = [(self.create, 4), (self._read, 2), (self._watch_limit, 1)]
         faults = [self._set_traps, self._kill, self._deploy, self._outage, self._hurt_database]
+        faults += [self._long_outage, self._fill_disk, self._hurt_broker]
         threads = [threading.Thread(daemon=True, target=self.loop, args=(self._restart, self._over))]
         threads += [threading.Thread(daemon=True, target=self.loop, args=(do, hurting)) for do in faults]
         readers = [
@@ -210,8 +243,8 @@ class Lab:
         self.seconds = time.monotonic() - began
         for thread in [*threads[1:], *creators]:
             thread.join()
-        self.upstream.calm = True
-        self.proxy.choose = lambda request: None
+        self.upstream.calm = self.agent.calm = True
+        self.proxy.choose = self.agent.refusal
         for trap in self.traps.iterdir():
             trap.unlink(missing_ok=True)
         self.quiet_at = time.monotonic()
@@ -351,7 +384,7 @@ class Lab:
     def _kill(self) -> None:
         """Kill one process of any kind, or freeze it for a while."""
         time.sleep(self.dice.uniform(1.0, 4.0))
-        name = self.dice.choice(["web", "worker", "worker", "farm"])
+        name = self.dice.choice(["web", "worker", "worker", self._any_farm()])
         family = descendants(self.processes[name].pid)
         if name == "worker" and self.dice.random() < 0.1:
             family = {self.processes[name].pid}  # the supervisor itself
@@ -386,9 +419,46 @@ class Lab:
         """Take the upstream or S3 down for a while."""
         time.sleep(self.dice.uniform(10, 20))
         place = self.dice.choice([self.upstream, self.proxy])
-        place.down()
-        time.sleep(self.dice.uniform(0.5, 4))
-        place.up()
+        self._hold(place.down, place.up, self.dice.uniform(0.5, 4))
+
+    def _hold(self, begin: Callable[[], None], end: Callable[[], None], seconds: float) -> None:
+        """Let an outage last for so long. There is one at a time."""
+        with self._places:
+            began = datetime.now(UTC)
+            begin()
+            time.sleep(seconds)
+            end()
+            self.outages.append((began, datetime.now(UTC)))
+
+    def _long_outage(self) -> None:
+        """Let the upstream refuse our account, or be away, or the bucket, for longer than SUBMIT_DEADLINE."""
+        time.sleep(self.dice.uniform(12, 24))
+        kind = next(self._long_outages)
+        begin, end = {
+            "upstream away": (self.upstream.down, self.upstream.up),
+            "bucket away": (self.proxy.down, self.proxy.up),
+        }.get(kind, (partial(self.upstream.refuse, kind), partial(self.upstream.refuse, "")))
+        self.kills[f"long outage: {kind}"] += 1
+        self._hold(begin, end, SUBMIT_DEADLINE * self.dice.uniform(1.3, 1.6))
+
+    def _fill_disk(self) -> None:
+        """Fill the disk under one process for a while."""
+        time.sleep(self.dice.uniform(4, 10))
+        name = self.dice.choice(["web", "worker", self._any_farm()])
+        family = sorted(descendants(self.processes[name].pid))
+        if not family:  # killed a moment ago
+            return
+        with surroundings.full_disk(self.dice.choice(family)):
+            self.kills[f"{name}: disk full"] += 1
+            time.sleep(self.dice.uniform(0.5, 3))
+
+    def _any_farm(self) -> str:
+        return self.dice.choice([name for name in self.processes if name in ("farm", "ahead", "behind")])
+
+    def _hurt_broker(self) -> None:
+        """Inject a fault into the broker."""
+        time.sleep(self.dice.uniform(6, 12))
+        self.broker.hurt(self.dice)
 
     def _hurt_database(self) -> None:
         """Inject a fault into the database."""
@@ -397,6 +467,8 @@ class Lab:
 
     def _s3_fault(self, request: proxy.Request) -> Any:
         """Return a fault for some requests to S3, and None for the others."""
+        if refusal := self.agent.refusal(request):
+            return refusal
         if self.dice.random() >= 0.08:
             return None
         busy = b"<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>"

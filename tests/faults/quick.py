@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from botocore.credentials import RefreshableCredentials
 from django.apps import AppConfig
 
 
@@ -12,12 +13,14 @@ class Quick(AppConfig):
 
     def ready(self) -> None:
         """Set the shorter times."""
-        from generations import leases
+        from generations import aws, leases
         from generations.reports import worker_hosts
         from generations.upstream import circuit_breaker
         from generations.webhooks import deliveries
         from generations.worker import backoff, supervisor
 
+        aws.MIN_RENEWAL_SECONDS, aws.RETRY_SECONDS = 2.0, 0.5
+        RefreshableCredentials._advisory_refresh_timeout, RefreshableCredentials._mandatory_refresh_timeout = 8, 4
         leases.CLAIM_LEASE = timedelta(seconds=10)
         leases.POLL_LEASE = timedelta(seconds=4)
         leases.SUBMIT_LEASE = timedelta(seconds=6)

@@ -2,11 +2,13 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from generations.telemetry.failpoints import NAMES
-from tests.faults.lab import LIMITED_TO, UPSTREAM_KEY, Lab
+from tests.faults.lab import ACCESS_KEY, LIMITED_TO, SUBMIT_DEADLINE, UPSTREAM_KEY, Lab
 from tests.faults.upstream import SECRET, sha256_of
 
 NEXT = {
@@ -21,6 +23,10 @@ NEXT = {
 }
 # Failures that may happen here: the upstream said so, or the policy of a tenant, or an operator.
 REASONS = {"upstream_failed", "upstream_refused", "submit_unconfirmed", "not_submitted"}
+# What no lab can hurt while it runs, and the test that does.
+OWN_TESTS = {"a migration killed at each statement": "tests/tenants/db/test_migrating.py"}
+# Failures by a deadline.
+DEADLINES = {"upstream_unavailable", "upstream_gave_no_result", "copy_failed", "storage_unavailable"}
 
 
 @dataclass
@@ -55,6 +61,7 @@ def promises(lab: Lab) -> list[Promise]:
     recorded = Counter(Attempt.objects.filter(outcome="created").values_list("generation__seed", flat=True))
     finished = [row for row in rows.values() if row.finished_at]
     succeeded = [row for row in finished if row.status == "succeeded"]
+    refused = [row for row in finished if row.error_code == "upstream_unavailable" and _was_refused(lab, row)]
     tenants = list(Tenant.objects.all())
     objects, strays = _bucket(lab, {key for row in succeeded for key in (row.video_key, row.poster_key)})
     lab.strays = strays
@@ -153,7 +160,17 @@ def promises(lab: Lab) -> list[Promise]:
             "G25 an error on our side fails no generation",
             len(rows),
             "generations",
-            [f"{row}: {row.error_code}" for row in finished if row.error_code and row.error_code not in REASONS],
+            [
+                f"{row}: {row.error_code}"
+                for row in finished
+                if row.error_code and row.error_code not in REASONS and row not in refused
+            ],
+        ),
+        Promise(
+            "G25 no deadline counts an outage",
+            len(_outlived(lab, rows.values())),
+            "outages outlived",
+            [f"{row}: {row.error_code}" for row in finished if row.error_code in DEADLINES and row not in refused],
         ),
         Promise("every failpoint was hit", sum(hits.values()), "hits", [name for name in NAMES if not hits[name]]),
     ]
@@ -183,7 +200,11 @@ def text(lab: Lab, promises: list[Promise]) -> str:
         "  upstream: " + _counted(lab.upstream.faults),
         "  S3: " + _counted(lab.proxy.counts),
         f"  {lab.database.name}: " + _counted(lab.database.faults),
+        f"  the broker, {lab.broker.name}: " + _counted(lab.broker.faults),
+        "  credentials: " + _counted(lab.agent.faults),
+        "  skipped: " + ("; ".join(filter(None, [*lab.skipped, lab.broker.skipped])) or "none"),
         "  clusters started again by their supervisor: " + str(sum(Worker.objects.values_list("restarts", flat=True))),
+        "  by tests of their own: " + "; ".join(f"{fault}, {path}" for fault, path in OWN_TESTS.items()),
         "",
         f"Failpoints: {len([name for name in NAMES if hits[name]])} of {len(NAMES)} hit, {sum(hits.values())} times "
         f"({_counted(acts)}), the least {min(hits[name] for name in NAMES)} times",
@@ -194,6 +215,27 @@ def text(lab: Lab, promises: list[Promise]) -> str:
         *[f"  VIOLATION {promise.name}: {violation}" for promise in promises for violation in promise.broken[:10]],
     ]
     return "\n".join(lines)
+
+
+def _outlived(lab: Lab, rows: Iterable[Any]) -> list[Any]:
+    """Return the generations that were in the queue for longer than SUBMIT_DEADLINE of an outage, once for each."""
+    least = timedelta(seconds=SUBMIT_DEADLINE)
+    return [
+        row
+        for row in rows
+        for began, ended in lab.outages
+        if row.submitted_at and min(row.submitted_at, ended) - max(row.created_at, began) > least
+    ]
+
+
+def _was_refused(lab: Lab, row: Any) -> bool:
+    """Return whether the upstream has refused the generation for SUBMIT_DEADLINE, without the lab's outages."""
+    from generations import deadlines
+
+    ends = [attempt.finished_at for attempt in deadlines.find_refused(row)]
+    first, last = min(ends), max(ends)
+    away = [max(min(last, ended) - max(first, began), timedelta(0)) for began, ended in lab.outages]
+    return last - first - sum(away, timedelta(0)) >= timedelta(seconds=SUBMIT_DEADLINE)
 
 
 def _undelivered(lab: Lab, ends: list[Any]) -> list[str]:
@@ -228,8 +270,8 @@ def _bucket(lab: Lab, known: set[str]) -> tuple[dict[str, str], int]:
     """Return the SHA-256 of every stored video, not read by the proxy, and the number of stray objects."""
     import boto3
 
-    access, secret = lab.env["AWS_ACCESS_KEY_ID"], lab.env["AWS_SECRET_ACCESS_KEY"]
-    facts = {"aws_access_key_id": access, "aws_secret_access_key": secret, "region_name": "us-east-1"}
+    facts = {"aws_access_key_id": ACCESS_KEY, "aws_secret_access_key": lab.secrets["S3's secret"]}
+    facts |= {"region_name": "us-east-1"}
     s3 = boto3.client("s3", endpoint_url=lab.s3_url, **facts)
     found, strays = {}, 0
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket="lab", Prefix="videos/"):
@@ -247,7 +289,7 @@ def _leaks(lab: Lab) -> tuple[int, list[str]]:
 
     secrets = {"the upstream's key": UPSTREAM_KEY, "the upstream's signature": SECRET, "ours": "X-Amz-Signature="}
     secrets |= {f"{name}'s key": key for name, key in lab.keys.items()}
-    secrets |= {"S3's secret": lab.env["AWS_SECRET_ACCESS_KEY"], "SECRET_KEY": lab.env["SECRET_KEY"]}
+    secrets |= lab.secrets
     texts = {file.name: file.read_text(errors="replace") for file in (lab.folder / "log").glob("*.log*")}
     texts["the queue"] = "".join(str(task.task) for task in OrmQ.objects.all())
     texts["failed tasks"] = "".join(str(task.result) for task in Failure.objects.all())

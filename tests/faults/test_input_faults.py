@@ -32,7 +32,6 @@ FAULTS: list[tuple[str, Fault]] = [
     ("get", proxy.FlipBit()),
     ("get", proxy.Answer(200)),
     ("get", proxy.Answer(200, image_bytes()[:-1])),
-    ("get", error(404, "NoSuchKey")),
 ]
 
 
@@ -62,6 +61,9 @@ def test_an_image_behind_a_url_waits_until_each_fault_is_over(
         assert (g.status, g.consecutive_failures) == (Status.QUEUED, failures), f"{call} {fault}"
         assert (g.image is None) == (call == "put"), f"{call} {fault}"
         assert upstream.submits == []
+    always(hurt, CALLS["get"], error(404, "NoSuchKey"))
+    g = take_step(g)
+    assert (g.status, g.consecutive_failures) == (Status.QUEUED, 1), "not the bucket's outage, but the image's own"
     never(hurt)
     assert_sent_once(upstream, take_step(g), direct)
 

@@ -11,6 +11,7 @@ import struct
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -24,6 +25,8 @@ LOST = ["reset after", "hang after", "close after", "502 after", "garbage after"
 NOT_CREATED = ["reset before", "reset amid", "hang before"]
 EXPLICIT = ["429", "no balance", "bad key", "no route"]
 POLLS = ["404", "500", "garbage", "unknown status", "reset", "hang", "no video", "empty object"]
+FOREIGN = ["another's result", "another's surplus answer", "another's late answer"]  # to a poll, or to a submit
+REFUSALS = {"no balance": (403, "NOT_ENOUGH_BALANCE"), "too many": (429, "RATE_LIMIT_EXCEEDED")}  # of our account
 HOOKS = ["hook 500", "hook 429", "hook reset", "hook hang", "hook redirect"]
 VIDEOS = ["cut", "too short", "html", "empty", "403", "500", "reset", "chunked cut", "compressed", "slow"]
 
@@ -58,6 +61,7 @@ class LabUpstream:
 
     def __init__(self, seed: int) -> None:
         self.calm = False
+        self._refuses = ""
         self.tasks: dict[str, Task] = {}
         self.created: Counter[int] = Counter()
         self.received: Counter[int] = Counter()  # POSTs whose whole body came
@@ -87,6 +91,14 @@ class LabUpstream:
 
     stop = down
 
+    def refuse(self, kind: str) -> None:
+        """Answer all submits with this one of REFUSALS from now on; "" for none."""
+        self._refuses = kind
+
+    def refusal(self) -> tuple[int, str] | None:
+        """Return the refusal of our account, if there is one now."""
+        return REFUSALS.get(self._refuses)
+
     def draw(self, chance: float, kinds: list[str]) -> str:
         """Draw a fault of one of the kinds. Return "" for no fault."""
         with self._lock:
@@ -105,6 +117,13 @@ class LabUpstream:
             self.tasks[task.id] = task
             return task
 
+    def other_than(self, task_id: str) -> Task | None:
+        """Return another task, whose video is ready; None if there is none."""
+        with self._lock:
+            now = time.monotonic()
+            others = [task for task in self.tasks.values() if task.id != task_id and task.ready_at < now]
+            return self._dice.choice(others) if others else None
+
     def of_seed(self, seed: int) -> list[Task]:
         """Return the tasks of the seed."""
         with self._lock:
@@ -116,6 +135,22 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Print nothing: the lab kills clients."""
+
+
+def result(
+    task_id: str, status: str, *, seed: int | None = None, url: str = "", progress: Any = 0, reason: str = ""
+) -> bytes:
+    """Return a Task Result."""
+    videos = [{"video_url": url, "video_url_ttl": "3600", "video_type": "mp4"}] if url else []
+    task = {"task_id": task_id, "status": status, "reason": reason, "progress_percent": progress}
+    body = {"extra": {} if seed is None else {"seed": str(seed)}, "task": task, "videos": videos}
+    return json.dumps(body).encode()
+
+
+def plain(body: bytes) -> bytes:
+    """Return a whole answer, as bytes for the connection."""
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
 
 
 def _handler(lab: LabUpstream) -> type[BaseHTTPRequestHandler]:
@@ -140,6 +175,8 @@ def _handler(lab: LabUpstream) -> type[BaseHTTPRequestHandler]:
             lab.received[seed] += 1
             if request["image"] not in IMAGES:
                 lab.wrong_images += 1
+            if refusal := lab.refusal():
+                return self.refuse(*refusal, {"Retry-After": "2"})
             match kind:
                 case "hang before":
                     return time.sleep(HANG)
@@ -169,7 +206,7 @@ def _handler(lab: LabUpstream) -> type[BaseHTTPRequestHandler]:
                     return self.give(200, b"<html>welcome</html>")
                 case "cut after":
                     return self.give(200, answer, claims=len(answer) + 10)
-            return self.give(200, answer)
+            return self.give_own(answer, task.id, lambda other: json.dumps({"task_id": other.id}).encode())
 
         def hook(self) -> None:
             """Record a webhook, then answer it, or lose the answer."""
@@ -205,7 +242,6 @@ def _handler(lab: LabUpstream) -> type[BaseHTTPRequestHandler]:
 
         def poll(self, task_id: str) -> None:
             lab.polls += 1
-            self.asked = task_id
             match lab.draw(0.12, POLLS):
                 case "404":
                     return self.refuse(404, "TASK_NOT_FOUND")
@@ -214,32 +250,45 @@ def _handler(lab: LabUpstream) -> type[BaseHTTPRequestHandler]:
                 case "garbage":
                     return self.give(200, b'{"task": "x", "videos": 7')
                 case "unknown status":
-                    return self.result("TASK_STATUS_UNKNOWN")
+                    return self.give(200, result(task_id, "TASK_STATUS_UNKNOWN"))
                 case "reset":
                     return self.reset()
                 case "hang":
                     return time.sleep(3)
                 case "no video":
-                    return self.result("TASK_STATUS_SUCCEED")
+                    return self.give(200, result(task_id, "TASK_STATUS_SUCCEED"))
                 case "empty object":
                     return self.give(200, b"{}")
             task = lab.tasks.get(task_id)
             if task is None:
                 return self.refuse(404, "TASK_NOT_FOUND")
-            if time.monotonic() < task.ready_at:
-                return self.result("TASK_STATUS_PROCESSING", progress="40")
-            if task.fails:
-                return self.result("TASK_STATUS_FAILED", reason="the dice said so")
-            url = f"{lab.url}/videos/{task.seed}?signature={SECRET}"
-            return self.result("TASK_STATUS_SUCCEED", seed=task.seed, url=url)
+            return self.give_own(self.of_task(task), task.id, self.of_task)
 
-        def result(
-            self, status: str, *, seed: int | None = None, url: str = "", progress: Any = 0, reason: str = ""
-        ) -> None:
-            videos = [{"video_url": url, "video_url_ttl": "3600", "video_type": "mp4"}] if url else []
-            task = {"task_id": self.asked, "status": status, "reason": reason, "progress_percent": progress}
-            body = {"extra": {} if seed is None else {"seed": str(seed)}, "task": task, "videos": videos}
-            self.give(200, json.dumps(body).encode())
+        def of_task(self, task: Task) -> bytes:
+            """Return the Task Result of the task as it is now."""
+            if time.monotonic() < task.ready_at:
+                return result(task.id, "TASK_STATUS_PROCESSING", progress="40")
+            if task.fails:
+                return result(task.id, "TASK_STATUS_FAILED", reason="the dice said so")
+            url = f"{lab.url}/videos/{task.seed}?signature={SECRET}"
+            return result(task.id, "TASK_STATUS_SUCCEED", seed=task.seed, url=url)
+
+        def give_own(self, body: bytes, task_id: str, of: Callable[[Task], bytes]) -> None:
+            """Answer with the body, or with one that `of` makes of another task in its place or behind it."""
+            kind = lab.draw(0.06, FOREIGN)
+            other = lab.other_than(task_id) if kind else None
+            if other is None or (kind == "another's result" and self.command == "POST"):
+                return self.give(200, body)  # in the answer to a submit an id is believed: there is no other
+            match kind:
+                case "another's result":
+                    return self.give(200, of(other))
+                case "another's surplus answer":
+                    self.wfile.write(plain(body) + plain(of(other)))  # in one segment
+                case "another's late answer":
+                    self.give(200, body)
+                    time.sleep(0.02)
+                    self.wfile.write(plain(of(other)))
+            return None
 
         def video(self, seed: int, query: dict[str, str]) -> None:
             if query.get("signature") != SECRET:

@@ -53,14 +53,17 @@ def faults(app: str, name: str) -> Iterator[str]:
     made = {
         operation.name.lower() for operation in migration.operations if isinstance(operation, migrations.CreateModel)
     }
+    added = frozenset(
+        operation.name for operation in migration.operations if isinstance(operation, migrations.AddField)
+    )
     for operation in migration.operations:
-        if fault := _fault(operation, made, whole=migration.atomic):
+        if fault := _fault(operation, made, whole=migration.atomic, added=added):
             yield f"{operation.describe()}: {fault}"
         if isinstance(operation, migrations.RemoveField | migrations.DeleteModel) and (app, name) not in CONTRACTS:
             yield f"{operation.describe()}: the release before still uses it; name the two releases in CONTRACTS"
 
 
-def _fault(operation: Operation, made: set[str], *, whole: bool) -> str:
+def _fault(operation: Operation, made: set[str], *, whole: bool, added: frozenset[str] = frozenset()) -> str:
     model = getattr(operation, "model_name", "").lower()
     if model in made:
         return ""
@@ -78,6 +81,9 @@ def _fault(operation: Operation, made: set[str], *, whole: bool) -> str:
             if not field.null and field.db_default is models.NOT_PROVIDED and not field.many_to_many:
                 return "the release before leaves it out: it is null, or has a db_default"
             return "an index or a key on it is made under a lock" if field.db_index and model in GROWING else ""
+        case migrations.AddConstraint(constraint=models.UniqueConstraint(fields=fields)):
+            # Rows of the release before leave a new column empty, so they cannot violate it.
+            return "" if added.issuperset(fields) and model not in GROWING else "the release before may violate it"
         case migrations.AlterField():
             return "may rewrite the table, under a lock" if model in GROWING else ""
         case migrations.SeparateDatabaseAndState():
@@ -98,6 +104,7 @@ def test_a_migration_lets_the_release_before_go_on(app: str, name: str) -> None:
         (migrations.AddIndex("event", models.Index(fields=["at"], name="x")), "locks a table"),
         (AddIndexOnline("event", models.Index(fields=["at"], name="x")), "atomic"),
         (migrations.AlterField("ledgerentry", "reason", models.TextField()), "rewrite"),
+        (migrations.AddConstraint("tenant", models.UniqueConstraint(fields=["name"], name="x")), "violate"),
         (migrations.RenameField("tenant", "name", "title"), "not known"),
         (migrations.RunSQL("SELECT 1"), "not known"),
         (migrations.SeparateDatabaseAndState([migrations.RunSQL("SELECT 1")]), "changes"),

@@ -97,8 +97,8 @@ def test_the_paths_that_deployments_hold_are_among_them() -> None:
 
 MODELS = {
     "generations": "Attempt Delivery DeliveryAttempt Event Generation HourlyStatistics InputImage Label "
-    "MaintenanceCursor ManualPause Pace Pause PollPause SeedRecord Slot StorageUse WebhookEndpoint WebhookSecret "
-    "Worker",
+    "MaintenanceCursor ManualPause Pace Pause PollPause SeedRecord Slot StorageUse UndeletedObject "
+    "WebhookEndpoint WebhookSecret Worker",
     "tenants": "ApiKey AuditEntry LedgerEntry Tenant Window",
 }
 WORK = "generation seedrecord pause worker webhookendpoint delivery"

@@ -7,11 +7,12 @@ import pytest
 from django.utils import timezone
 
 from generations.models import Generation
+from generations.upstream.novita import client as novita
 from generations.worker import backoff, claims
 from generations.worker.poll import poll
 from tests.support.factories import Caller
 from tests.support.images import mp4
-from tests.support.upstream import ASKED, Upstream, refusal, task
+from tests.support.upstream import Upstream, refusal, task
 from tests.support.worker import due_in, take_step
 
 pytestmark = pytest.mark.one_database
@@ -91,23 +92,23 @@ def test_operators_see_a_failed_poll_in_the_log_and_once_in_the_events(
     assert running.consecutive_failures == 3
 
 
-@pytest.mark.parametrize("of_another", [task("TASK_STATUS_FAILED", reason="no", task_id="upstream-2"), None])
+@pytest.mark.parametrize(
+    "of_another",
+    [
+        task("TASK_STATUS_FAILED", reason="no", task_id="upstream-2"),
+        task("TASK_STATUS_SUCCEED", url="http://127.0.0.1:1/video.mp4", task_id="upstream-2"),
+    ],
+)
 def test_an_answer_about_another_task_changes_nothing_and_its_connection_is_closed(
     running: Generation, upstream: Upstream, caplog: Any, alice: Caller, of_another: Any
 ) -> None:
-    connections: list[Any] = []
-    if of_another is None:
-        upstream.video(mp4())
-        of_another = 200, {}, upstream.on_poll[2].replace(ASKED.encode(), b"upstream-2")
-
-    def answer(handler: Any) -> Any:
-        connections.append(handler.client_address)
-        return of_another if len(connections) == 2 else task("TASK_STATUS_PROCESSING", progress=7)
-
-    upstream.on_poll = answer
-    states = [(g.status, g.progress_percent) for g in (take_step(running) for _ in range(3))]
-    assert states == [(Status.RUNNING, 7)] * 3
-    assert connections[0] == connections[1] != connections[2]
+    states = []
+    for answer in (task("TASK_STATUS_PROCESSING", progress=7), of_another, task("TASK_STATUS_PROCESSING", progress=8)):
+        upstream.on_poll = answer
+        g = take_step(running)
+        is_idle = any(len(connections) for connections in novita.idle_connections.idle.values())
+        states.append((g.status, g.progress_percent, is_idle))
+    assert states == [(Status.RUNNING, 7, True), (Status.RUNNING, 7, False), (Status.RUNNING, 8, True)]
     assert "an answer is about another task" in caplog.text
     assert "upstream-2" not in alice.http.get(f"/v1/generations/{running.pk}/events").content.decode()
     assert any("upstream-2" in event.detail for event in running.events.all())

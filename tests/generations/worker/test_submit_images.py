@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from generations import leases
 from generations.bucket import inputs, objects
+from generations.bucket.errors import ObjectMissing, StorageError
 from generations.models import Generation
 from generations.worker import backoff
 from tests.support.factories import Caller, make_generation
@@ -146,7 +147,7 @@ def test_a_redirect_without_an_end_fails_at_once(by_url: Generation, upstream: U
 
 
 def test_reading_two_slow_images_loses_no_lease(by_url: Generation, upstream: Upstream) -> None:
-    """After each part of the work nobody else can claim the generation, though all of it takes longer than a claim."""
+    """No other worker can claim the generation after a part of the work, though all of it takes longer than a claim."""
     Generation.objects.filter(pk=by_url.pk).update(last_image_url=by_url.image_url + "?last")
     claimed_by_others: list[Generation] = []
     with time_machine.travel(timezone.now(), tick=False) as clock:
@@ -195,3 +196,31 @@ def test_an_image_that_is_deleted_for_good_does_not_hold_up_its_generation_for_e
     g = take_step(g)
     assert (g.status, g.error_code, ledger_kinds(g)) == (Status.FAILED, "storage_unavailable", ["hold", "release"])
     assert upstream.submits == []
+
+
+@pytest.mark.parametrize("then", ["the image's server", "the bucket"])
+def test_what_failed_in_an_outage_of_the_bucket_is_no_attempt_at_the_image(
+    by_url: Generation, upstream: Upstream, monkeypatch: Any, then: str
+) -> None:
+    """One bad moment after an outage fails nothing: the image has its own attempts."""
+    away = StorageError("the bucket is away")
+
+    def fails(*args: Any, **options: Any) -> Any:
+        raise away
+
+    with monkeypatch.context() as outage:
+        outage.setattr(inputs, "store", fails)
+        for _ in range(2 * max(backoff.MAX_IMAGE_ATTEMPTS, backoff.MAX_MISSING_READS)):
+            g = take_step(by_url)
+    assert g.status == Status.QUEUED
+    if then == "the bucket":
+        away = ObjectMissing("the bucket does not have it", "NoSuchKey")
+        with monkeypatch.context() as glitch:
+            glitch.setattr(inputs, "store", fails)
+            g = take_step(g)
+    else:
+        answer, upstream.on_video = upstream.on_video, (503, {}, b"")
+        g = take_step(g)
+        upstream.on_video = answer
+    assert (g.status, g.consecutive_failures) == (Status.QUEUED, 1)
+    assert take_step(g).status == Status.RUNNING
