@@ -17,11 +17,12 @@ from unfold.decorators import action
 
 from tenants import audit, times
 from tenants.admin import forms
-from tenants.admin.guards import Stale, checked_token
+from tenants.admin.guards import Stale, checked_token, new_token
 from tenants.admin.mixins import AuditHistoryMixin
 from tenants.audit import Actor
 from tenants.errors import DoneBefore, Refusal
 
+FORM_PARAMETER = "form"  # of an action page's address: the token of its form
 MAX_SELECTED_ROWS = 100  # of one list action; each row is changed in a transaction of its own
 
 
@@ -88,6 +89,16 @@ class ActionPagesMixin(AuditHistoryMixin):
         hidden = {f"{self.opts.app_label}_{self.opts.model_name}_{name}" for name in names}
         return [action for action in actions if action.action_name not in hidden]
 
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **options: Any) -> HttpResponse:
+        """Render a row's page. The address of each button names the form that the button opens.
+
+        So "back" after an action opens the same form, which has acted, and no other one.
+        """
+        for button in context.get("actions_detail", ()):
+            button["path"] = f"{button['path']}?{FORM_PARAMETER}={new_token()}"
+        response: HttpResponse = super().render_change_form(request, context, *args, **options)  # type: ignore[misc]
+        return response
+
     def unavailable_actions(self, row: Any) -> Collection[str]:
         """Return the names of actions that make no sense in the row's present state."""
         return ()
@@ -107,6 +118,8 @@ class ActionPagesMixin(AuditHistoryMixin):
         form = page.form(request.POST if request.method == "POST" else None, row=row)
         if done := self.report_done(request, row):
             return HttpResponseRedirect(done)
+        if token := checked_token(request.GET.get(FORM_PARAMETER, "")):
+            form.initial["form_token"] = token
         if form.is_valid():
             try:
                 outcome = _perform(page, actor_of(request, form), row, form)
@@ -122,8 +135,8 @@ class ActionPagesMixin(AuditHistoryMixin):
         return self._render(request, "tenants/action.html", page, row, form=form)
 
     def report_done(self, request: HttpRequest, row: Model | None) -> str:
-        """Return where to go, with a message, if the form of a POST has acted before; else return an empty string."""
-        token = checked_token(request.POST.get("form_token", ""))
+        """Return where to go, with a message, if the request's form has acted before; else return an empty string."""
+        token = checked_token(request.POST.get("form_token") or request.GET.get(FORM_PARAMETER, ""))
         entry = audit.find_by_form(token) if token else None
         if entry is None:
             return ""

@@ -18,7 +18,7 @@ def make_tenant(panel: Panel, name: str) -> str:
     return page.url
 
 
-def test_a_double_click_books_once(panel: Panel, take_screenshot: Any) -> None:
+def test_a_double_click_books_once_and_going_back_opens_no_new_form(panel: Panel, take_screenshot: Any) -> None:
     page = panel.page
     make_tenant(panel, "billed")
     page.get_by_role("link", name="Adjust bill").first.click()
@@ -26,6 +26,8 @@ def test_a_double_click_books_once(panel: Panel, take_screenshot: Any) -> None:
     page.locator("[name=reason]").fill("by phone")
     page.get_by_role("button", name="Adjust bill").dblclick()
     expect(page.get_by_role("link", name="Adjust bill").first).to_be_visible()
+    page.go_back()
+    expect(page.get_by_text("This form was sent before").first).to_be_visible()
     take_screenshot(page, "sent-twice")
     page.goto("/admin/tenants/ledgerentry/?q=billed")
     expect(page.locator("#result_list tbody tr")).to_have_count(1)

@@ -30,6 +30,8 @@ def test_compose_accepts_its_file() -> None:
         command = [docker, "compose"]
     else:
         command = [find_program("docker-compose", package="docker-compose")]
+        if subprocess.run([*command, "version"], capture_output=True, check=False).returncode:
+            pytest.skip("docker-compose is installed and does not run")
         text = re.sub(r"^name:.*\n", "", text, flags=re.MULTILINE)
     run(*command, "-f", "-", "--project-directory", str(DEPLOY), "config", "-q", input=text)
 

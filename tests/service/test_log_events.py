@@ -94,11 +94,19 @@ def test_log_lines_have_the_fields_that_searches_name(alice: Caller, admin_clien
 
 
 def events() -> set[str]:
-    """Return the first argument of each call of a logger in the product."""
+    """Return the first argument of each call of a logger in the product, also where it is a constant of the module."""
     found = set()
     for path in (path for folder in OURS for path in (ROOT / folder).rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
+        module, constants = ast.parse(path.read_text()), dict[str, str]()
+        for node in ast.walk(module):
             match node:
+                case ast.Assign(targets=[ast.Name(name)], value=ast.Constant(str(text))):
+                    constants[name] = text
+                case ast.Call(
+                    func=ast.Attribute(value=ast.Name("log" | "logger"), attr=level),
+                    args=[ast.Name(name), *_],
+                ) if level in ("debug", "info", "warning", "error", "exception"):
+                    found.add(constants.get(name, name))
                 case ast.Call(
                     func=ast.Attribute(value=ast.Name("log" | "logger"), attr=level),
                     args=[ast.Constant(str(event)), *_],

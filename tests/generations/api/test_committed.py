@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 
-from generations import aws, lifecycle, wakeups
+from generations import lifecycle, wakeups
 from generations.api import create_generation, long_poll, render, tenant_scope
 from generations.models import Generation
 from generations.telemetry import metrics
@@ -122,7 +122,6 @@ def test_a_read_whose_url_cannot_be_signed_is_a_503_that_says_so(
         assert "created" not in answer.json()["detail"]
     answer = alice.http.get(f"/v3/async/task-result?task_id={generation.pk}")
     assert (answer.status_code, answer["Retry-After"], answer.json()["reason"]) == (503, "5", "CREATE_TASK_FAILED")
-    aws._new_session.cache_clear()
 
 
 @committed

@@ -40,6 +40,20 @@ def test_a_form_that_is_opened_again_acts_again(admin_client: Client, alice: Cal
     assert LedgerEntry.objects.count() == 2
 
 
+def test_going_back_to_a_form_that_has_acted_opens_no_new_one(admin_client: Client, alice: Caller) -> None:
+    text = admin_client.get(address("tenant_change", alice.tenant)).content.decode()
+    [link] = set(re.findall(rf'href="({address("tenant_adjust", alice.tenant)}[^"]*)"', text))
+    assert admin_client.open_form(link)["form_token"] == link.partition("?form=")[2]
+    assert admin_client.post(link, {"usd": "1", "reason": "by phone"}).status_code == 302
+    assert admin_client.post(link, {"usd": "1", "reason": "by phone"}).status_code == 302
+    assert LedgerEntry.objects.count() == 1
+    back = admin_client.get(link, follow=True)
+    assert back.redirect_chain[0][0] == address("tenant_change", alice.tenant)
+    assert "This form was sent before" in text_of(back)
+    again = admin_client.get(address("tenant_change", alice.tenant)).content.decode()
+    assert link not in again  # the page's button opens another form
+
+
 def test_a_form_that_was_refused_may_be_sent_again(admin_client: Client, alice: Caller) -> None:
     page = address("tenant_adjust", alice.tenant)
     hidden = admin_client.open_form(page)
