@@ -23,6 +23,7 @@ def test_a_table_that_breaks_off_is_no_answer() -> None:
         csv_export.respond("t.csv", ["a"], broken())
 
 
+@pytest.mark.django_db  # at its end Django looks at the connection
 def test_an_answer_says_how_long_it_is() -> None:
     response = csv_export.respond("t.csv", ["a", "b"], ([number, "ä"] for number in range(50_000)))
     content = b"".join(response)
