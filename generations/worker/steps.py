@@ -9,6 +9,7 @@ from generations.worker.poll import poll
 from generations.worker.submit import submit
 
 Status = Generation.Status
+UNEXPECTED = "an unexpected error; the log has its traceback"
 
 
 def advance(generation: Generation) -> None:
@@ -33,8 +34,10 @@ def recover(generation: Generation) -> None:
     is ours, and operators can end it.
     """
     match generation.status:
-        case Status.QUEUED if generation.consecutive_failures + 1 >= backoff.MAX_UNEXPECTED_ERRORS:
+        case Status.QUEUED if lifecycle.failures_without_outage(generation) + 1 >= backoff.MAX_UNEXPECTED_ERRORS:
             message = "The service could not submit the generation; its operators can see why."
             lifecycle.fail(generation, "internal_error", message, sources=[Status.QUEUED])
-        case Status.QUEUED | Status.RUNNING | Status.COPYING:
-            backoff.retry_later(generation, "an unexpected error; the log has its traceback", is_outage=True)
+        case Status.QUEUED:
+            backoff.retry_later(generation, UNEXPECTED)
+        case Status.RUNNING | Status.COPYING:
+            backoff.retry_later(generation, UNEXPECTED, is_outage=True)

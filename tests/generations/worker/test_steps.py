@@ -1,6 +1,7 @@
 """Recovery from an unexpected error in a step."""
 
 import pytest
+from django.utils import timezone
 
 from generations import lifecycle
 from generations.models import Generation
@@ -28,6 +29,14 @@ def test_an_unexpected_error_is_not_tried_for_ever(queued: Generation) -> None:
     g = Generation.objects.get(pk=queued.pk)
     assert (g.status, g.error_code) == (Status.FAILED, "internal_error")
     assert ledger_kinds(g) == ["hold", "release"]
+
+
+def test_failures_in_an_outage_are_no_unexpected_errors(queued: Generation) -> None:
+    failures = {"consecutive_failures": backoff.MAX_UNEXPECTED_ERRORS, "outage_since": timezone.now()}
+    Generation.objects.filter(pk=queued.pk).update(**failures)
+    steps.recover(claim(queued))
+    g = Generation.objects.get(pk=queued.pk)
+    assert (g.status, g.consecutive_failures) == (Status.QUEUED, 1)
 
 
 def test_an_unexpected_error_while_submitting_leaves_the_row_to_its_lease(queued: Generation) -> None:
