@@ -10,7 +10,7 @@ from generations.outbound.errors import FetchNotServed, FetchRefused, FetchTooLa
 from generations.telemetry import metrics, tracing
 from generations.upstream import outcomes, poll_pauses
 from generations.upstream.errors import NoVideo, UpstreamError
-from generations.worker import backoff, comparison, upstream_task, video_transfer
+from generations.worker import backoff, upstream_task, video_comparison, video_transfer
 
 NOT_STORED = "the video could not be stored"
 MAX_UNUSABLE_FILES = 5  # within two minutes, and then the generation fails
@@ -66,7 +66,7 @@ def copy_video(generation: Generation, video_url: str) -> None:
 
 def _finish(generation: Generation, transferred: video_transfer.Transferred) -> None:
     """Deliver the stored video, or fail the generation if the video is far from what was requested."""
-    compared = comparison.compare(generation, transferred.video)
+    compared = video_comparison.compare(generation, transferred.video)
     mark = lifecycle.mark_mismatched if compared.is_far_off else lifecycle.mark_succeeded
     mark(generation, transferred.stored, compared.differences)
 

@@ -14,7 +14,7 @@ from generations.media.videos import Video
 from generations.models import Delivery, Generation
 from generations.ops import deletion, pruning
 from generations.telemetry import metrics
-from generations.worker import comparison
+from generations.worker import video_comparison
 from tests.support.factories import Caller, make_generation
 from tests.support.images import image_bytes, mp4, render_mp4
 from tests.support.mp4_files import remux, with_matrix
@@ -46,7 +46,7 @@ REQUEST = {"model": "seedance-v1-lite-i2v", "resolution": "480p", "aspect_ratio"
 
 def compared(received: Video, **request: Any) -> tuple[list[str], bool]:
     """Return the fields that differ, and whether the video is far off."""
-    result = comparison.compare(Generation(**{**REQUEST, **request}), received)
+    result = video_comparison.compare(Generation(**{**REQUEST, **request}), received)
     return [difference["field"] for difference in result.differences], result.is_far_off
 
 
