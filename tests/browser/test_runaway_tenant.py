@@ -53,7 +53,7 @@ ATTEMPTS = """
 from django.db.models import Q
 from generations.models import Attempt
 from tenants.models import Tenant
-tenant = Tenant.objects.get(name="runaway")
+tenant = Tenant.objects.get(name="endless loop")
 own = Attempt.objects.filter(generation__tenant=tenant)
 late = own.filter(started_at__gt=tenant.suspended_at).exclude(outcome="not_sent")
 print(late.count(), own.filter(finished_at=None).count(), own.filter(outcome="created").count())
@@ -70,7 +70,7 @@ def test_a_runaway_tenant_is_stopped_its_queue_cancelled_and_it_is_let_on_again(
     service: MakeRun, open_window: Any, logged_in: Any, take_screenshot: Any
 ) -> None:
     olga, piet = (open_window(storage_state=logged_in) for _ in range(2))
-    key = add_tenant(olga, "runaway")
+    key = add_tenant(olga, "endless loop")
     tenant_page, paid_before = olga.page.url, len(service.submits())
     with Runaway(service, key) as runaway:
         piet.page.goto("/admin/")
