@@ -15,7 +15,7 @@ run: .venv/run.stamp  ## start everything on this machine; Ctrl-C stops it
 demo: .venv/run.stamp  ## make one video from the shipped image, into var/
 	@exec $(PY) deploy/run.py --demo
 
-test: .venv/dev.stamp  ## run the tests on SQLite, in two minutes on two cores
+test: .venv/dev.stamp  ## run the tests on SQLite, in two to three minutes on two cores
 	@bash tests/run.sh
 
 abuse: .venv/dev.stamp  ## run the tests of hostile input and hostile answers
