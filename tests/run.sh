@@ -11,4 +11,4 @@ case "${1:-}" in
 esac
 url=$("$python" -m tests.support.databases)
 [ -n "$url" ] || exit 0
-TEST_DATABASE_URL=$url exec "$python" -m pytest -q -n 2 --database-only -m "not story and not one_database"
+TEST_DATABASE_URL=$url exec "$python" -m pytest -q -n 3 --database-only -m "not story and not one_database"
