@@ -27,7 +27,7 @@ SOURCES = {  # by botocore's names
 
 
 class CredentialFacts(NamedTuple):
-    """What is known of the credentials that sign URLs, without their content."""
+    """The source and the end of the credentials that sign URLs, without their content."""
 
     fact: str
     is_shorter: bool  # URLs that are signed now do not live for SIGNED_URL_TTL, or may not

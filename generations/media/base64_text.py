@@ -67,7 +67,7 @@ def _decode_base64(text: str | memoryview, limit: int) -> bytes:
         try:
             return pybase64.b64decode(text, validate=True)
         except ValueError:
-            pass
+            pass  # the text is not plain: it is brought into the plain form below, and refused there if it has none
     content = _plain(_as_bytes(text))
     if len(content) > max_chars:
         raise TooLong

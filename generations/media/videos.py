@@ -21,7 +21,7 @@ DECODER_OPTIONS = {"max_pixels": str(mp4_tracks.MAX_PIXELS)}
 
 @dataclass(frozen=True)
 class Video:
-    """What a player shows of a whole MP4."""
+    """The properties of a whole MP4, as a player shows them."""
 
     codec: str
     width: int

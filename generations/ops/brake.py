@@ -15,6 +15,7 @@ from generations import lifecycle, wakeups
 from generations.catalog import video_models
 from generations.deadlines import account_name
 from generations.models import Generation, ManualPause
+from generations.ops.actions import OPERATORS
 from generations.upstream import manual_pauses
 from tenants import audit, locks
 from tenants.audit import Actor
@@ -22,14 +23,13 @@ from tenants.errors import NotPossible
 from tenants.models import ApiKey, Tenant
 
 Scope, Status = ManualPause.Scope, Generation.Status
-OPERATORS = "the service's operators"
 RESUMED = f"{OPERATORS} let submits go on"
 ACCOUNTS = (account_name(test=False), account_name(test=True))
 
 
 @dataclass(frozen=True)
 class Held:
-    """What a pause of submits holds: the queued generations, and the submits that were under way."""
+    """The number of generations that a pause of submits holds, and of the submits that were under way."""
 
     queued: int
     submitting: int

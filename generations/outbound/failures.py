@@ -42,7 +42,7 @@ UNTRUSTED = "the server's TLS certificate is not trusted"
 
 
 class AnswerTooLong(httpcore.ReadError):
-    """As many bytes have come as the whole exchange may have."""
+    """The exchange has received all the bytes that it may have, and its answer has not ended."""
 
 
 SENTENCES[AnswerTooLong] = "the server sent more than an answer may have"

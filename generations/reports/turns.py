@@ -15,7 +15,7 @@ MAX_SHARED = 16  # results of one holder, for those who wait
 
 @dataclass
 class _Line(Generic[Result]):
-    """Those of one holder who compute or wait."""
+    """The callers of one holder that compute or wait, and the results that they share."""
 
     turn: threading.Lock = field(default_factory=threading.Lock)
     users: int = 0
@@ -23,7 +23,7 @@ class _Line(Generic[Result]):
 
 
 class Turns(Generic[Result]):
-    """The lines of all holders in this process."""
+    """The computations of this process, one at a time for each holder, such as a tenant."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
