@@ -198,7 +198,12 @@ def with_header_size(content: bytes, width: int, height: int) -> bytes:
 
 
 def encode(codec: str, width: int, height: int, frames: int, **options: Any) -> bytes:
-    """Return an MP4 with black frames of that codec."""
+    """Return an MP4 with black frames of that codec.
+
+    x265 reads decoding times that were never set where B-frames are on and a film has fewer frames than they need.
+    """
+    if codec == "libx265":
+        options = {"x265-params": "bframes=0", **options}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "out.mp4"
         with av.open(str(path), "w", format="mp4") as container:
