@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
-from generations.catalog import prices
+from generations.catalog import prices, video_models
 from generations.outbound import addresses
 from generations.outbound.errors import FetchRefused
 from tenants import signals
@@ -24,6 +24,7 @@ class GenerationsConfig(AppConfig):
         """Register the system checks, and what follows from an operator's action on a tenant."""
         from generations.ops import brake  # noqa: PLC0415  # it imports models, which are loaded by now
 
+        video_models.models()  # a mistake in a file stops the start
         checks.register(check_settings)
         signals.suspension_ended.connect(brake.release_tenant)
         signals.queue_cancelled.connect(brake.cancel_queue)
@@ -52,7 +53,7 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
         messages += _check_sandbox()
     messages += _check_what_callers_reach()
     try:
-        prices.read_table(settings.PRICES)
+        prices.read_table(settings.PRICES, settings.CATALOG_DIR)
     except ImproperlyConfigured as error:
         messages.append(checks.Error(str(error), id="generations.E003"))
     return messages

@@ -27,6 +27,7 @@ settings.configure(
     ROOT_URLCONF=__name__,
     SECRET_KEY=os.environ.get("SANDBOX_SECRET") or os.urandom(16).hex(),
     ALLOWED_HOSTS=["127.0.0.1", "localhost", "[::1]", urlsplit(os.environ["SANDBOX_URL"]).hostname],
+    CATALOG_DIR=os.environ.get("CATALOG_DIR", ""),
     FETCH_ALLOW_HOSTS=[],
     DELIVERY_THREADS=2,  # the sandbox posts nothing, but the fetch of images reads this setting
     USE_TZ=True,
@@ -38,12 +39,13 @@ application = get_wsgi_application()
 from deploy.sandbox.store import Task, TaskStore
 from generations import errors
 from generations.catalog import video_models
+from generations.catalog.request_fields import RANDOM_SEED
 from generations.media import images
 from generations.outbound import fetch
 from generations.outbound.errors import OutboundError
 
 store = TaskStore(FOLDER, float(os.environ.get("SANDBOX_SECONDS", "8")))
-MODEL = video_models.SEEDANCE_V1_LITE_I2V
+MODEL = video_models.default()
 IMAGE_REASONS: dict[type[Exception], str] = {
     errors.ImageTooManyBytes: "IMAGE_FILE_EXCEEDS_MAX_SIZE",
     errors.ImageTooLarge: "IMAGE_EXCEEDS_MAX_RESOLUTION",
@@ -119,7 +121,7 @@ def _body(request: HttpRequest) -> dict[str, Any]:
     if request.method != "POST" or not isinstance(fields, dict):
         raise Refused(400, "INVALID_REQUEST_BODY", "the body must be a JSON object")
     defaults = {"prompt": "", "aspect_ratio": "16:9", "last_image": None, "camera_fixed": False, "duration": 5}
-    body = {**defaults, "image": None, "resolution": None, "seed": video_models.RANDOM_SEED, **fields}
+    body = {**defaults, "image": None, "resolution": None, "seed": RANDOM_SEED, **fields}
     for name, rule in RULES.items():
         if not rule(body[name]):
             raise Refused(400, "INVALID_REQUEST_BODY", f"{name} is not valid")
@@ -131,12 +133,12 @@ def _body(request: HttpRequest) -> dict[str, Any]:
 RULES: dict[str, Any] = {
     "image": lambda value: isinstance(value, str) and value != "",
     "last_image": lambda value: value is None or (isinstance(value, str) and value != ""),
-    "resolution": lambda value: value in MODEL.resolutions,
-    "aspect_ratio": lambda value: value in MODEL.ratios,
-    "duration": lambda value: type(value) is int and value in MODEL.durations,
-    "prompt": lambda value: isinstance(value, str) and len(value) <= MODEL.prompt_limit,
+    "resolution": lambda value: value in MODEL.supported("resolution"),
+    "aspect_ratio": lambda value: value in MODEL.supported("aspect_ratio"),
+    "duration": lambda value: type(value) is int and value in MODEL.supported("duration"),
+    "prompt": lambda value: isinstance(value, str) and len(value) <= 2000,
     "camera_fixed": lambda value: isinstance(value, bool),
-    "seed": lambda value: type(value) is int and video_models.RANDOM_SEED <= value <= video_models.MAX_SEED,
+    "seed": lambda value: type(value) is int and RANDOM_SEED <= value <= MODEL.max_seed,
 }
 
 
@@ -153,13 +155,13 @@ def _image(text: str) -> bytes:
 
 
 def _shot_fields(body: dict[str, Any]) -> dict[str, Any]:
-    width, height = MODEL.pixels[body["resolution"], body["aspect_ratio"]]
-    drawn = body["seed"] == video_models.RANDOM_SEED
+    width, height = MODEL.largest_size(body)
+    drawn = body["seed"] == RANDOM_SEED
     return {
         "width": width,
         "height": height,
         "frames": MODEL.frames(body["duration"]),
-        "seed": random.randrange(video_models.MAX_SEED + 1) if drawn else body["seed"],
+        "seed": random.randrange(MODEL.max_seed + 1) if drawn else body["seed"],
         "camera_fixed": body["camera_fixed"],
         "prompt": body["prompt"],
     }
@@ -197,7 +199,7 @@ def _signature(task_id: str, expires: str) -> str:
 
 
 urlpatterns = [
-    path(MODEL.path.lstrip("/"), submit),
+    path(MODEL.route.lstrip("/"), submit),
     path("v3/async/task-result", task_result),
     path("videos/<str:task_id>.mp4", video),
     path("sandbox/tasks", tasks),
