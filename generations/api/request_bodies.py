@@ -5,7 +5,7 @@ What all creates have in common is checked here. A model's own fields are checke
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
@@ -60,12 +60,11 @@ class Create(serializers.Serializer[Any]):
         try:
             own = {name: self.filled(name, value) for name, value in super().to_internal_value(data).items()}
         except serializers.ValidationError as error:
-            assert isinstance(error.detail, dict)
-            errors = error.detail
+            errors = cast(dict[str, Any], error.detail)
         if "model" not in errors:
-            own["model"] = self.find_model(own)
+            own["model"] = model = self.find_model(data)
             try:
-                own["fields"] = self.check_fields(own["model"], data)
+                own["fields"] = self.check_fields(model, data)
             except BadRequest as error:
                 errors |= _details(error)
         if errors:
@@ -76,8 +75,8 @@ class Create(serializers.Serializer[Any]):
         """Return the value of a declared field: its default in the place of null."""
         return self.fields[name].get_default() if value is None and not self.fields[name].required else value
 
-    def find_model(self, own: Mapping[str, Any]) -> VideoModel:
-        """Return the model of the request, whose declared fields are `own`."""
+    def find_model(self, data: Mapping[str, Any]) -> VideoModel:
+        """Return the model of a body in which `model` is right, or not given."""
         raise NotImplementedError
 
     def check_fields(self, model: VideoModel, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,7 +117,7 @@ class NovitaCreate(Create):
         default=dict, allow_null=True, help_text="`webhook.url` is notified of the end, with Novita's payload."
     )
 
-    def find_model(self, own: Mapping[str, Any]) -> VideoModel:
+    def find_model(self, data: Mapping[str, Any]) -> VideoModel:
         model: VideoModel = self.context["model"]
         return model
 
@@ -154,8 +153,8 @@ class NativeCreate(Create):
         help_text="A URL that is notified, with a signature, when the generation ends.",
     )
 
-    def find_model(self, own: Mapping[str, Any]) -> VideoModel:
-        return own["model"] or video_models.default()
+    def find_model(self, data: Mapping[str, Any]) -> VideoModel:
+        return video_models.get(data.get("model") or "") or video_models.default()
 
     def check_fields(self, model: VideoModel, data: Mapping[str, Any]) -> dict[str, Any]:
         return requests.check(model, {name: value for name, value in data.items() if name not in self.fields})
@@ -172,8 +171,8 @@ class Rerun(NativeCreate):
     External id, metadata and webhook are not the source's: without them in the body there are none.
     """
 
-    def find_model(self, own: Mapping[str, Any]) -> VideoModel:
-        model = own["model"] or video_models.get(self.earlier.model)
+    def find_model(self, data: Mapping[str, Any]) -> VideoModel:
+        model = video_models.get(data.get("model") or self.earlier.model)
         if model is None:
             raise ModelUnknown(model=self.earlier.model)
         return model

@@ -88,7 +88,7 @@ class ModelPrices(msgspec.Struct, forbid_unknown_fields=True):
 
 @cache
 def read_table(text: str, catalog_dir: str) -> Mapping[str, PriceList]:
-    """Return the price list of each model: the row's, or the table's. Raise ImproperlyConfigured with the first mistake."""
+    """Return the price list of each model: the row's, or the table's. Raise ImproperlyConfigured."""
     try:
         table = msgspec.json.decode(text, type=dict[str, ModelPrices]) if text else {}
     except (msgspec.DecodeError, RecursionError) as error:

@@ -132,11 +132,6 @@ def default() -> VideoModel:
     return models()[DEFAULT_ID]
 
 
-def field_names() -> set[str]:
-    """Return the names of all fields that any model's requests have."""
-    return {name for model in models().values() for name in model.fields}
-
-
 @cache
 def load(folder: str) -> Mapping[str, VideoModel]:
     """Return every model, those of an operator's folder included. An empty text: no folder. Raise CatalogError."""
