@@ -52,12 +52,17 @@ def price_micro(model: VideoModel, values: Mapping[str, Any]) -> int:
     rate = rate_micro(model, values)
     match model.row.price.kind:
         case "per_token":
-            width, height = model.largest_size(values)
             # A token is 1024 pixels of a frame.
-            return -(-width * height * model.frames(values["duration"]) * rate // (1024 * MICRO_PER_USD))
+            return -(-_pixels(model, values) * rate // (1024 * MICRO_PER_USD))
         case "per_second":
             return rate * int(values["duration"])
     return rate
+
+
+def _pixels(model: VideoModel, values: Mapping[str, Any]) -> int:
+    """Return the pixels of all frames of the largest video that a request can have. The row has their size and rate."""
+    width, height = model.largest_size(values)
+    return width * height * (model.frames(values["duration"]) or 0)
 
 
 def usage_micro(model: VideoModel, values: Mapping[str, Any], tokens: int) -> int:

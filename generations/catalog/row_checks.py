@@ -171,8 +171,8 @@ def _check_video(row: ModelRow, known: Mapping[str, FieldRow]) -> Iterator[str]:
 
 def _check_price(row: ModelRow, known: Mapping[str, FieldRow]) -> Iterator[str]:
     """Yield what is wrong with the price: each combination of the priced fields has a rate."""
-    if row.price.kind == "per_token" and not row.pixels:
-        yield "pixels: the size of each video was expected, by which a price per token is computed."
+    if row.price.kind == "per_token" and not (row.pixels and row.fps):
+        yield "pixels, fps: both were expected, since a price per token is computed by them."
     yield from (f"price.{mistake}" for mistake in check_rates(row.price.kind, row.price.rates, known))
 
 

@@ -111,7 +111,7 @@ class ModelRow(Row, frozen=True, kw_only=True):
     derived: tuple[DerivedRow, ...] = ()
     image: ImageRow | None = None
     pixels: dict[str, dict[str, tuple[Side, Side]]] = {}
-    fps: Annotated[int, msgspec.Meta(ge=1, le=240)] = 24
+    fps: Annotated[int, msgspec.Meta(ge=1, le=240)] | None = None  # frames a second; None: not known
     frames_extra: Annotated[int, msgspec.Meta(ge=0, le=100)] = 1
     sound: str = "never"  # "never", "always" or "flag:<field>"
     price: PriceRow

@@ -90,13 +90,13 @@ class VideoModel:
         return self.fields[name].values if name in self.fields else ()
 
     @property
-    def fps(self) -> int:
-        """The frames a second of a video."""
+    def fps(self) -> int | None:
+        """The frames a second of a video; None if they are not known."""
         return self.row.fps
 
-    def frames(self, duration: int) -> int:
-        """Return the frames of a video of `duration` seconds, with the one from which the video starts."""
-        return self.row.fps * duration + self.row.frames_extra
+    def frames(self, duration: int) -> int | None:
+        """Return the frames of a video of `duration` seconds, with the one from which it starts; None: not known."""
+        return self.row.fps * duration + self.row.frames_extra if self.row.fps else None
 
     def size(self, values: Mapping[str, Any]) -> tuple[int, int] | None:
         """Return width and height of the video of a request in pixels; None if they are not known before."""

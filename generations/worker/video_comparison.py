@@ -33,7 +33,7 @@ class Comparison:
 def compare(generation: Generation, video: Video) -> Comparison:
     """Compare the video with the generation's request. What the catalogue does not know of a model is not compared."""
     requested, model = generation.duration, video_models.get(generation.model)
-    fps = model.fps if model else video.fps
+    fps = model.fps if model and model.fps else video.fps
     length = min(max(video.duration, requested), requested + 1 / fps)  # with or without the first frame
     is_far_off = not MIN_DURATION * requested <= video.duration <= MAX_DURATION * requested
     differences: list[Difference] = []
@@ -41,9 +41,10 @@ def compare(generation: Generation, video: Video) -> Comparison:
         differences += [Difference(field="duration", requested=requested, received=round(video.duration, 3))]
     if model:
         frames = model.frames(requested)
-        differences += _difference("fps", model.fps, video.fps, MAX_FPS_OFFSET)
-        differences += _difference("frames", frames, video.frames, MAX_FRAME_OFFSET + 1)
-        is_far_off = is_far_off or video.frames < MIN_FRAMES * frames
+        if model.fps and frames:
+            differences += _difference("fps", model.fps, video.fps, MAX_FPS_OFFSET)
+            differences += _difference("frames", frames, video.frames, MAX_FRAME_OFFSET + 1)
+            is_far_off = is_far_off or video.frames < MIN_FRAMES * frames
         if size := model.size(generation.request_values):
             differences += _difference("width", size[0], video.width, MAX_SIDE_OFFSET)
             differences += _difference("height", size[1], video.height, MAX_SIDE_OFFSET)

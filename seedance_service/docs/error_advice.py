@@ -26,6 +26,7 @@ SPENT = refusal(LimitUsage(Kind.USD_PER_MONTH, True, 100_000_000, 99_970_000, MO
 RETRY = "Send the request again after `Retry-After`, with the same `Idempotency-Key`. If the first request was "
 RETRY += "recorded after all, no second generation is created."
 CREATE = "Send a new create to try again. The hold of the failed generation was released."
+MODEL = "seedance-v1-lite-i2v"  # of the examples
 IMAGE = "Send another image, or convert this image first. The same image is refused at every try."
 FROM_URL = " An image behind a URL is checked later; then the generation fails with this code."
 
@@ -109,13 +110,17 @@ ADVICE: dict[str, Advice] = {
         IMAGE, means="The general code of all `image_…` codes. Each answer has a more precise code."
     ),
     "image_not_url_or_base64": Advice("Send an https URL, a data URI, or plain Base64 without other characters."),
-    "image_too_many_bytes": Advice(IMAGE + FROM_URL, facts={"limit": 31457280}, message="{}"),
+    "image_too_many_bytes": Advice(IMAGE + FROM_URL, facts={"taker": MODEL, "limit": 31457280}, message="{}"),
     "image_format_unknown": Advice(IMAGE + FROM_URL, message="{}"),
     "image_incomplete": Advice("Send the whole file." + FROM_URL, facts={"format": "jpeg"}, message="{}"),
-    "image_side_too_long": Advice(IMAGE + FROM_URL, facts={"side": 8000, "limit": 6000}, message="{}"),
-    "image_side_too_short": Advice(IMAGE + FROM_URL, facts={"side": 240, "limit": 300}, message="{}"),
+    "image_side_too_long": Advice(
+        IMAGE + FROM_URL, facts={"taker": MODEL, "side": 8000, "limit": "less than 6000"}, message="{}"
+    ),
+    "image_side_too_short": Advice(
+        IMAGE + FROM_URL, facts={"taker": MODEL, "side": 240, "limit": "more than 300"}, message="{}"
+    ),
     "image_aspect_out_of_range": Advice(
-        IMAGE + FROM_URL, facts={"aspect": "3.0000", "least": 0.4, "most": 2.5}, message="{}"
+        IMAGE + FROM_URL, facts={"taker": MODEL, "aspect": "3.0000", "range": "from 0.4 to 2.5"}, message="{}"
     ),
     "image_url_refused": Advice(
         "Give an https URL of a public host, or send the image itself." + FROM_URL,
