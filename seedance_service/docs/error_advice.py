@@ -1,21 +1,11 @@
 """State for each error code what a caller should do, and what no class and no table says about the code."""
 
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
 
+from seedance_service.docs.advice import Advice
+from seedance_service.docs.image_advice import IMAGES, MODEL
 from tenants.limits.admission import refusal
 from tenants.limits.windows import Kind, LimitUsage
-
-
-class Advice(NamedTuple):
-    """The texts of one error code that its page needs."""
-
-    does: str  # what a caller should do
-    means: str = ""  # meaning, where no docstring of an exception says it, or several do
-    facts: dict[str, Any] = {}  # values that the example's sentence names
-    apis: tuple[str, ...] = ("/v1/", "/v3/")  # path prefixes of the APIs that answer with the code
-    message: str = ""  # example message of a generation that failed with the code; empty: no generation does
-
 
 NATIVE, NONE = ("/v1/",), ()
 DAY, MONTH = datetime(2026, 11, 2, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)
@@ -26,9 +16,6 @@ SPENT = refusal(LimitUsage(Kind.USD_PER_MONTH, True, 100_000_000, 99_970_000, MO
 RETRY = "Send the request again after `Retry-After`, with the same `Idempotency-Key`. If the first request was "
 RETRY += "recorded after all, no second generation is created."
 CREATE = "Send a new create to try again. The hold of the failed generation was released."
-MODEL = "seedance-v1-lite-i2v"  # of the examples
-IMAGE = "Send another image, or convert this image first. The same image is refused at every try."
-FROM_URL = " An image behind a URL is checked later; then the generation fails with this code."
 
 ADVICE: dict[str, Advice] = {
     # Keys and tenants
@@ -44,6 +31,8 @@ ADVICE: dict[str, Advice] = {
         facts={"retry_after": 41},
     ),
     "tenant_suspended": Advice("Ask your operators. Reading still works."),
+    "model_unknown": Advice("Use another model: the service's operators say which.", facts={"model": MODEL}),
+    "price_unknown": Advice("Ask your operators to set a price for the model.", facts={"model": MODEL}),
     "no_sandbox": Advice("Ask your operators to set a sandbox, or use a live key."),
     "not_possible": Advice(
         "Read the generation and go by its status. The same request is refused until the status changes.",
@@ -105,37 +94,7 @@ ADVICE: dict[str, Advice] = {
         means="There is no such delivery, or it belongs to another tenant. The answer is the same.",
         apis=NATIVE,
     ),
-    # Images
-    "image_invalid": Advice(
-        IMAGE, means="The general code of all `image_…` codes. Each answer has a more precise code."
-    ),
-    "image_not_url_or_base64": Advice("Send an https URL, a data URI, or plain Base64 without other characters."),
-    "image_too_many_bytes": Advice(IMAGE + FROM_URL, facts={"taker": MODEL, "limit": 31457280}, message="{}"),
-    "image_format_unknown": Advice(IMAGE + FROM_URL, message="{}"),
-    "image_incomplete": Advice("Send the whole file." + FROM_URL, facts={"format": "jpeg"}, message="{}"),
-    "image_side_too_long": Advice(
-        IMAGE + FROM_URL, facts={"taker": MODEL, "side": 8000, "limit": "less than 6000"}, message="{}"
-    ),
-    "image_side_too_short": Advice(
-        IMAGE + FROM_URL, facts={"taker": MODEL, "side": 240, "limit": "more than 300"}, message="{}"
-    ),
-    "image_aspect_out_of_range": Advice(
-        IMAGE + FROM_URL, facts={"taker": MODEL, "aspect": "3.0000", "range": "from 0.4 to 2.5"}, message="{}"
-    ),
-    "image_url_refused": Advice(
-        "Give an https URL of a public host, or send the image itself." + FROM_URL,
-        facts={"reason": "its host is not a public name"},
-        message="{}",
-    ),
-    "image_unreachable": Advice(
-        "Check that the URL answers from outside with the image. Then send a new create, or send the image itself.",
-        means="The image behind a URL could not be read: its server answered that it does not serve it, or failed in "
-        "four tries over about 15 seconds. A server that answers with `Retry-After` is asked again then, for up to an "
-        "hour.",
-        facts={"reason": "the server answered with HTTP 404"},
-        apis=NONE,
-        message="{}",
-    ),
+    **IMAGES,
     # Requests
     "invalid_request": Advice(
         "Correct every field that `errors` names. The list is complete, but for the image: it is checked when all "

@@ -36,6 +36,7 @@ def test_reasons_on_novitas_wire_are_those_of_its_page() -> None:
     documented = {
         "INVALID_API_KEY",
         "API_NOT_ALLOWED",
+        "API_NOT_FOUND",
         "RATE_LIMIT_EXCEEDED",
         "BILLING_BALANCE_NOT_ENOUGH",
         "TASK_NOT_FOUND",
