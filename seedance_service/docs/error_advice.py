@@ -35,12 +35,21 @@ ADVICE: dict[str, Advice] = {
         "Check that the whole key is sent, as `Authorization: Bearer KEY`. If so, ask your operators for a new key. "
         "They see which keys are expired or revoked; the answer deliberately does not say.",
     ),
+    "address_not_allowed": Advice(
+        "Send the request from a network that the key may be used from, or ask your operators to add yours. If the "
+        "address is not yours, tell them so: `PROXY_HOPS` may be wrong.",
+        facts={"address": "203.0.113.7"},
+    ),
     "scope_missing": Advice(
         "Use a key that has the scope, or ask your operators for such a key.", facts={"scope": "usage:read"}
     ),
     "too_many_failed_authentications": Advice(
         "Correct the key: a right key is always let in. With a wrong one, wait for `Retry-After`.",
         facts={"retry_after": 41},
+    ),
+    "model_not_allowed": Advice(
+        "Send a model that the message names, or ask your operators to allow this one.",
+        facts={"model": "seedance-v1-pro-i2v", "allowed": "seedance-v1-lite-i2v"},
     ),
     "tenant_suspended": Advice("Ask your operators. Reading still works."),
     "no_sandbox": Advice("Ask your operators to set a sandbox, or use a live key."),
