@@ -1,31 +1,41 @@
-"""Render an H.264 MP4 from an image, as the upstream does, with a camera move that the seed decides."""
+"""Render an H.264 MP4, as the upstream does, with a camera move that the seed decides.
+
+The video starts from an image, or from a still image of circles that prompt and seed decide. With sound it has a
+tone whose pitch the seed decides.
+"""
 
 import io
 import math
 import random
+from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import av
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
-FPS = 24
 OVERSCAN = 1.3  # the working image is larger than a frame by this factor, so that a close-up stays sharp
 CROSS_FADE_START = 0.6  # share of the duration after which the cross-fade to a last image begins
+CIRCLES = 9  # of the still image of a text
+SAMPLE_RATE = 48_000  # of the sound, in samples a second
+LOUDNESS = 0.05  # of the tone; 1.0 is the loudest
+LOWEST_PITCH, HIGHEST_PITCH = 220, 880  # Hz
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Shot:
-    """The instructions for one video. The same shot of the same image gives the same bytes."""
+    """The instructions for one video. The same shot of the same images gives the same bytes."""
 
-    width: int
+    width: int  # pixels, even
     height: int
     frames: int
+    fps: int = 24  # frames a second; tasks that an older sandbox stored have neither this nor `sound`
     seed: int
     camera_fixed: bool
     prompt: str
+    sound: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,34 +61,89 @@ class Move:
 
 
 def render(
-    shot: Shot, image: bytes, last_image: bytes | None, path: Path, report_percent: Callable[[int], None]
+    shot: Shot, image: bytes | None, last_image: bytes | None, path: Path, report_percent: Callable[[int], None]
 ) -> None:
-    """Write the MP4 to `path` and report the progress in percent. One encoder thread makes the bytes reproducible."""
+    """Write the MP4 to `path` and report the progress in percent. One encoder thread makes the bytes reproducible.
+
+    Without an image, the video starts from an image of circles, which prompt and seed decide.
+    """
     options = {"movflags": "+faststart", "fflags": "+bitexact"}
     with av.open(str(path), "w", format="mp4", options=options) as container:
         container.metadata.update(title=shot.prompt, comment=f"seed {shot.seed}")
-        stream = container.add_stream("libx264", rate=FPS, options={"preset": "superfast", "crf": "21", "threads": "1"})
+        encoder = {"preset": "superfast", "crf": "21", "threads": "1"}
+        stream = container.add_stream("libx264", rate=shot.fps, options=encoder)
         stream.width, stream.height, stream.pix_fmt = shot.width, shot.height, "yuv420p"
-        stream.time_base = stream.codec_context.time_base = Fraction(1, FPS)
+        stream.time_base = stream.codec_context.time_base = Fraction(1, shot.fps)
+        sound = Sound(container, shot) if shot.sound else None
         for number, still in enumerate(_frames(shot, image, last_image)):
             frame = av.VideoFrame.from_image(still)
-            frame.pts, frame.time_base = number, Fraction(1, FPS)
+            frame.pts, frame.time_base = number, Fraction(1, shot.fps)
             container.mux(stream.encode(frame))
+            if sound:
+                sound.write_until(number + 1)
             report_percent(100 * (number + 1) // shot.frames)
         container.mux(stream.encode(None))
+        if sound:
+            sound.close()
 
 
-def _frames(shot: Shot, image: bytes, last_image: bytes | None) -> Iterator[Image.Image]:
+class Sound:
+    """The sound of a video: an AAC stream of two channels with a quiet tone, as long as the video."""
+
+    def __init__(self, container: av.container.OutputContainer, shot: Shot) -> None:
+        self._container, self._fps, self._written = container, shot.fps, 0
+        options = {"flags": "+bitexact"}
+        self._stream = container.add_stream("aac", rate=SAMPLE_RATE, layout="stereo", options=options)
+        pitch = random.Random(shot.seed).randint(LOWEST_PITCH, HIGHEST_PITCH)
+        wave = (LOUDNESS * math.sin(2 * math.pi * pitch * number / SAMPLE_RATE) for number in range(SAMPLE_RATE))
+        # A pitch of whole Hz repeats after a second: any cut of a second's length or less lies in two of them.
+        self._tone = array("f", wave) * 2
+
+    def write_until(self, frames: int) -> None:
+        """Write the samples up to the end of the video's first `frames` frames."""
+        end = frames * SAMPLE_RATE // self._fps
+        while self._written < end:
+            samples = min(end - self._written, SAMPLE_RATE)
+            start = self._written % SAMPLE_RATE
+            frame = av.AudioFrame("fltp", "stereo", samples, align=1)
+            for channel in frame.planes:
+                channel.update(self._tone[start : start + samples].tobytes())
+            frame.sample_rate, frame.pts, frame.time_base = SAMPLE_RATE, self._written, Fraction(1, SAMPLE_RATE)
+            self._container.mux(self._stream.encode(frame))
+            self._written += samples
+
+    def close(self) -> None:
+        """Write what the encoder still holds."""
+        self._container.mux(self._stream.encode(None))
+
+
+def _frames(shot: Shot, image: bytes | None, last_image: bytes | None) -> Iterator[Image.Image]:
     scale = 1.0 if shot.camera_fixed else OVERSCAN
-    wide = _fit(image, round(shot.width * scale), round(shot.height * scale))
+    size = round(shot.width * scale), round(shot.height * scale)
+    wide = _fit(image, *size) if image else _draw_still(shot, *size)
     last = _fit(last_image, shot.width, shot.height) if last_image else None
     move = None if shot.camera_fixed else Move.from_seed(shot.seed)
     for number in range(shot.frames):
-        t = number / (shot.frames - 1)
+        t = number / max(shot.frames - 1, 1)
         frame = _crop_frame(wide, move, t, shot) if move else wide
         if last and t > CROSS_FADE_START:
             frame = Image.blend(frame, last, _ease((t - CROSS_FADE_START) / (1 - CROSS_FADE_START)))
         yield frame
+
+
+def _draw_still(shot: Shot, width: int, height: int) -> Image.Image:
+    """Return the still image of a shot of text, in that size: circles in colours that prompt and seed decide."""
+    dice = random.Random(f"{shot.seed} {shot.prompt}")
+
+    def colour() -> tuple[int, int, int]:
+        return dice.randrange(256), dice.randrange(256), dice.randrange(256)
+
+    still = ImageOps.colorize(Image.linear_gradient("L"), colour(), colour()).resize((width, height))
+    draw = ImageDraw.Draw(still)
+    for _ in range(CIRCLES):
+        centre = dice.random() * width, dice.random() * height
+        draw.circle(centre, dice.uniform(0.05, 0.25) * min(width, height), fill=colour())
+    return still.filter(ImageFilter.GaussianBlur(min(width, height) / 200))
 
 
 def _crop_frame(wide: Image.Image, move: Move, t: float, shot: Shot) -> Image.Image:

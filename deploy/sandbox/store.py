@@ -16,7 +16,7 @@ from deploy.sandbox.render import Shot, render
 QUEUED_SHARE = 0.2  # share of a task's shortest time in which it is reported as queued
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Task(Shot):
     """A requested video with its id."""
 
@@ -42,10 +42,11 @@ class TaskStore:
         for _ in range(os.cpu_count() or 1):  # daemons: a stop does not wait for a video
             threading.Thread(target=self._work, name="render", daemon=True).start()
 
-    def accept(self, image: bytes, last_image: bytes | None, **shot_fields: Any) -> Task:
-        """Store a new task and queue it for rendering."""
+    def accept(self, image: bytes | None, last_image: bytes | None, **shot_fields: Any) -> Task:
+        """Store a new task and queue it for rendering. A task without an image makes a video of its text."""
         task = Task(id=secrets.token_hex(16), created_at=time.time(), **shot_fields)
-        self._path(task.id, "image").write_bytes(image)
+        if image:
+            self._path(task.id, "image").write_bytes(image)
         if last_image:
             self._path(task.id, "last").write_bytes(last_image)
         _write_atomically(self._path(task.id, "json"), json.dumps(asdict(task)).encode())
@@ -85,10 +86,10 @@ class TaskStore:
 
     def _render(self, task: Task) -> None:
         image, last, unfinished = (self._path(task.id, kind) for kind in ("image", "last", "part"))
-        last_image = last.read_bytes() if last.exists() else None
+        first_image, last_image = (path.read_bytes() if path.exists() else None for path in (image, last))
         try:
             report_percent = functools.partial(self._progress.__setitem__, task.id)
-            render(task, image.read_bytes(), last_image, unfinished, report_percent)
+            render(task, first_image, last_image, unfinished, report_percent)
             unfinished.rename(self.video(task.id))
         except Exception as error:  # an image whose pixels do not decode: the task fails, as it does upstream
             self._failed[task.id] = f"{type(error).__name__}: {error}"

@@ -33,12 +33,25 @@ def data_uri(content: bytes, kind: str = "jpeg") -> str:
 
 
 def render_mp4(image: bytes | None = None, last_image: bytes | None = None, **changes: Any) -> bytes:
-    """Return an MP4 that the sandbox renders: 160 x 90 pixels, 25 frames, 24 a second. `changes` are fields of Shot."""
+    """Return an MP4 that the sandbox renders from an image: 160 x 90 pixels, 25 frames, 24 a second, without sound.
+
+    `changes` are fields of Shot.
+    """
+    return render_shot(image or image_bytes(), last_image, **changes)
+
+
+def render_text_mp4(**changes: Any) -> bytes:
+    """Return an MP4 as `render_mp4` does, from text alone."""
+    return render_shot(None, None, **changes)
+
+
+def render_shot(image: bytes | None, last_image: bytes | None, **changes: Any) -> bytes:
+    """Return an MP4 of these images, or of text where there is none."""
     fields: dict[str, Any] = {"width": 160, "height": 90, "frames": 25, "seed": 7}
     fields |= {"camera_fixed": False, "prompt": "a test", **changes}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "out.mp4"
-        render(Shot(**fields), image or image_bytes(), last_image, path, lambda percent: None)
+        render(Shot(**fields), image, last_image, path, lambda percent: None)
         return path.read_bytes()
 
 
