@@ -13,6 +13,7 @@ from generations.catalog import prices, video_models
 from generations.outbound import addresses
 from generations.outbound.errors import FetchRefused
 from tenants import signals
+from tenants.known_models import known_models
 
 
 class GenerationsConfig(AppConfig):
@@ -21,11 +22,12 @@ class GenerationsConfig(AppConfig):
     name = "generations"
 
     def ready(self) -> None:
-        """Register the system checks, and what follows from an operator's action on a tenant."""
+        """Register the system checks, the models' ids, and what follows from an operator's action on a tenant."""
         from generations.ops import brake  # noqa: PLC0415  # it imports models, which are loaded by now
 
         video_models.models()  # a mistake in a file stops the start
         checks.register(check_settings)
+        known_models.register(video_models.models)
         signals.suspension_ended.connect(brake.release_tenant)
         signals.queue_cancelled.connect(brake.cancel_queue)
 

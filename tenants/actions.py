@@ -27,29 +27,32 @@ MAX_ADJUSTMENT_MICRO_USD = 10**15  # thousands of them still fit the 64 bits of 
 
 
 def create_tenant(actor: Actor, name: str, *, time_zone: str = "UTC", **facts: Any) -> Tenant:
-    """Create a tenant. `facts`: limits, and the fields of the generation policy.
+    """Create a tenant. `facts`: limits, the fields of the generation policy, allowed models and networks.
 
     Raise NotPossible for a name that is taken, or for a value that is not allowed.
     """
     allowed_values.check_name(name)
     allowed_values.check_generation_policy(facts)
+    facts |= allowed_values.check_allow_lists(facts)
     with allowed_values.unique_name(name), transaction.atomic():
         tenant = Tenant(name=name, time_zone=allowed_values.checked_time_zone(time_zone), **facts)
         tenant.save(force_insert=True)
         policy = {field: getattr(tenant, field) for field in Tenant.GENERATION_POLICY_FIELDS}
-        audit.record(actor, "create tenant", tenant, name, {**tenant.limits, **policy, "time_zone": time_zone})
+        values = {**tenant.limits, **tenant.allow_lists, **policy, "time_zone": time_zone}
+        audit.record(actor, "create tenant", tenant, name, values)
     return tenant
 
 
 def change_tenant(actor: Actor, tenant: Tenant, **values: Any) -> Tenant:
-    """Set the tenant's name, time zone, limits or generation policy; None removes a limit.
+    """Set the tenant's name, time zone, limits, allow lists or generation policy; None removes a limit.
 
     Running generations are not affected. Return the tenant as it is now. Raise NotPossible.
     """
     allowed_values.check_generation_policy(values)
     with allowed_values.unique_name(values.get("name", tenant.name)), transaction.atomic():
         locked = locks.lock_tenant(tenant.pk)
-        changes = _changed_values(locked, values)
+        lists = allowed_values.check_allow_lists(values, locked.allowed_models)
+        changes = _changed_values(locked, {**values, **lists})
         if "name" in changes:
             allowed_values.check_name(values["name"])
         if "time_zone" in changes:
@@ -84,9 +87,13 @@ def create_key(
     expires_at: datetime | None = None,
     test: bool = False,
     limits: Mapping[str, int | None] | None = None,
+    allow_lists: Mapping[str, Sequence[str]] | None = None,
+    replaced: ApiKey | None = None,
 ) -> key_format.NewKey:
     """Create a key and return its text, which is not stored. `scopes`: None means all.
 
+    `allow_lists`: the models and networks that are allowed, by column. Models of the list of a `replaced` key may have
+    left the catalogue.
     Raise NoSandbox for a test key where there is no sandbox, NotPossible for a value that is not allowed.
     """
     if test and not settings.SANDBOX_BASE_URL:
@@ -94,29 +101,36 @@ def create_key(
     allowed_values.check_label(label)
     if unknown := set(scopes or []) - set(ApiKey.Scope.values):
         raise NotPossible(reason=f"There is no scope {sorted(unknown)[0]!r}.")
+    lists = allowed_values.check_allow_lists(allow_lists or {}, replaced.allowed_models if replaced else ())
     facts = {"label": label, "scopes": list(ApiKey.Scope.values if scopes is None else scopes), "test": test}
     new = key_format.generate(test=test)
     with transaction.atomic():
         key = ApiKey(
-            tenant=tenant, prefix=new.prefix, digest=new.digest, expires_at=expires_at, **facts, **limits or {}
+            tenant=tenant, prefix=new.prefix, digest=new.digest, expires_at=expires_at, **facts, **limits or {}, **lists
         )
         key.save(force_insert=True)
         set_limits = {name: value for name, value in key.limits.items() if value is not None}
-        audit.record(actor, "mint key", tenant, new.prefix, {**facts, **set_limits, "expires_at": _as_json(expires_at)})
+        set_lists = {name: items for name, items in key.allow_lists.items() if items}
+        values = {**facts, **set_limits, **set_lists, "expires_at": _as_json(expires_at)}
+        audit.record(actor, "mint key", tenant, new.prefix, values)
     return new
 
 
 def change_key(actor: Actor, key: ApiKey, **values: Any) -> ApiKey:
-    """Set the key's label or limits; None removes a limit. Return the key as it is now. Raise NotPossible."""
+    """Set the key's label, limits or allow lists; None removes a limit.
+
+    Return the key as it is now. Raise NotPossible.
+    """
     allowed_values.check_label(values.get("label", ""))
     with transaction.atomic():
         locked = locks.lock_key(key.pk)
+        values |= allowed_values.check_allow_lists(values, locked.allowed_models)
         save_changes(actor, "change key", locked.tenant, locked.prefix, locked, values)
     return locked
 
 
 def roll_key(actor: Actor, key: ApiKey, overlap: timedelta) -> tuple[key_format.NewKey, datetime]:
-    """Create a key with the same label, scopes, limits and expiry, and let the old one expire after `overlap`.
+    """Create a key with the same label, scopes, limits, lists and expiry, and let the old one expire after `overlap`.
 
     Return the new key, and when the old key expires: never later than before. Raise NotPossible for a revoked key.
     """
@@ -128,7 +142,7 @@ def roll_key(actor: Actor, key: ApiKey, overlap: timedelta) -> tuple[key_format.
         ends = min(filter(None, [expires_at, now + overlap]))
         save_changes(actor.without_form(), "roll key", old.tenant, old.prefix, old, {"expires_at": ends})
         facts: dict[str, Any] = {"label": old.label, "scopes": old.scopes, "test": old.test, "limits": old.limits}
-        new = create_key(actor, old.tenant, expires_at=expires_at, **facts)
+        new = create_key(actor, old.tenant, expires_at=expires_at, allow_lists=old.allow_lists, replaced=old, **facts)
         carry_over.carry_to_key(old, ApiKey.objects.get(prefix=new.prefix), now)
     return new, ends
 

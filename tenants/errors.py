@@ -21,6 +21,12 @@ class InvalidKey(Refusal):
     code = "invalid_api_key"
 
 
+class AddressNotAllowed(Refusal):
+    """This API key may not be used from the address that the service saw: {address}."""
+
+    code = "address_not_allowed"
+
+
 class ScopeMissing(Refusal):
     """This API key may not do that: it lacks the scope {scope}."""
 
@@ -31,6 +37,12 @@ class TooManyFailures(Refusal):
     """Too many requests with a wrong API key came from this address. Try again later."""
 
     code = "too_many_failed_authentications"
+
+
+class ModelNotAllowed(Refusal):
+    """This API key may not use the model {model}. It may use: {allowed}."""
+
+    code = "model_not_allowed"
 
 
 class TenantSuspended(Refusal):

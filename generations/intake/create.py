@@ -28,7 +28,15 @@ from generations.models import Generation, InputImage
 from generations.telemetry import metrics, tracing
 from tenants.db import clock
 from tenants.db.operations import Statement
-from tenants.errors import ChangedConcurrently, LimitReached, NoSandbox, NotPossible, TenantSuspended
+from tenants.errors import (
+    ChangedConcurrently,
+    LimitReached,
+    ModelNotAllowed,
+    NoSandbox,
+    NotPossible,
+    TenantSuspended,
+)
+from tenants.keys import allowed_models
 from tenants.limits import admission
 from tenants.limits.windows import LimitUsage
 from tenants.models import ApiKey
@@ -55,7 +63,8 @@ def create_generation(
 ) -> Accepted:
     """Create a generation and commit it.
 
-    Raise BadImage, LimitReached, TenantSuspended, InvalidKey, NoSandbox, ChangedConcurrently or StorageError.
+    Raise BadImage, LimitReached, ModelNotAllowed, TenantSuspended, InvalidKey, NoSandbox, ChangedConcurrently or
+    StorageError.
     Requests with the same `idempotency_key` return the same generation, however many arrive at once; limits are charged
     once. Raise IdempotencyKeyReused if the key came with another request before.
     """
@@ -96,7 +105,7 @@ def _create_once(key: ApiKey, request: GenerationRequest, idempotency_key: Idemp
         return Accepted(existing, [], is_replay=True)
     try:
         return _create(key, request, idempotency_key)
-    except (LimitReached, IntegrityError):
+    except (LimitReached, ModelNotAllowed, IntegrityError):
         # Another request with this key was admitted first, and may have used the last of a limit.
         if existing := idempotency.find_existing(key, idempotency_key):
             return Accepted(existing, [], is_replay=True)
@@ -112,6 +121,7 @@ def _create(
     """Create the generation under a trace span, and count it in the metrics."""
     if key.test and not settings.SANDBOX_BASE_URL:
         raise NoSandbox
+    allowed_models.check_model(key, request.model.id)
     began = time.monotonic()
     with tracing.start_span("create", tenant=key.tenant_id, test=key.test) as span:
         accepted = _store_and_admit(key, request, idempotency_key, audit_entry, span.traceparent)

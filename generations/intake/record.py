@@ -10,6 +10,7 @@ from generations.telemetry.failpoints import failpoint
 from tenants import locks
 from tenants.db.engine import engine
 from tenants.db.operations import Statement
+from tenants.keys import allowed_models
 from tenants.limits import admission, windows
 from tenants.limits.windows import Charge, LimitUsage
 
@@ -19,8 +20,8 @@ MAX_TRIES = 3  # with a key that was read without a lock
 def admit_and_record(generation: Generation, audit_entries: Sequence[Statement] = ()) -> list[LimitUsage]:
     """Write the generation, its hold and its counters in one transaction; return the usage of each limit after it.
 
-    `audit_entries` are INSERTs that belong to the same transaction. Raise what `admission.admit` raises, but for
-    KeyChanged: a key that was changed since it was read is read again, at last under its lock.
+    `audit_entries` are INSERTs that belong to the same transaction. Raise ModelNotAllowed, or what `admission.admit`
+    raises, but for KeyChanged: a key that was changed since it was read is read again, at last under its lock.
     """
     failpoint("accept_before_commit")
     limit_usage = _admit(generation, audit_entries)
@@ -46,9 +47,10 @@ def _admit(generation: Generation, audit_entries: Sequence[Statement]) -> list[L
 
 
 def _admit_once(generation: Generation, audit_entries: Sequence[Statement]) -> list[LimitUsage]:
-    """Admit the generation by its key as it was read. Raise what `admission.admit` raises."""
+    """Admit the generation by its key as it was read. Raise ModelNotAllowed, or what `admission.admit` raises."""
     usage_charges = charges(generation)
     assert generation.api_key is not None
+    allowed_models.check_model(generation.api_key, generation.model)
     writes = [*lifecycle.prepare_inserts(generation, usage_charges), *audit_entries]
     required, count = lifecycle.required_inputs(generation.image_id, generation.last_image_id)
     return admission.admit(generation.api_key, usage_charges, writes, required, count)

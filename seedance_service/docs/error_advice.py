@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from seedance_service.docs.advice import Advice
+from seedance_service.docs.failure_advice import FAILURES
 from seedance_service.docs.image_advice import IMAGES, MODEL
 from tenants.limits.admission import refusal
 from tenants.limits.windows import Kind, LimitUsage
@@ -15,7 +16,6 @@ SPENT = refusal(LimitUsage(Kind.USD_PER_MONTH, True, 100_000_000, 99_970_000, MO
 
 RETRY = "Send the request again after `Retry-After`, with the same `Idempotency-Key`. If the first request was "
 RETRY += "recorded after all, no second generation is created."
-CREATE = "Send a new create to try again. The hold of the failed generation was released."
 
 ADVICE: dict[str, Advice] = {
     # Keys and tenants
@@ -23,12 +23,21 @@ ADVICE: dict[str, Advice] = {
         "Check that the whole key is sent, as `Authorization: Bearer KEY`. If so, ask your operators for a new key. "
         "They see which keys are expired or revoked; the answer deliberately does not say.",
     ),
+    "address_not_allowed": Advice(
+        "Send the request from a network that the key may be used from, or ask your operators to add yours. If the "
+        "address is not yours, tell them so: `PROXY_HOPS` may be wrong.",
+        facts={"address": "203.0.113.7"},
+    ),
     "scope_missing": Advice(
         "Use a key that has the scope, or ask your operators for such a key.", facts={"scope": "usage:read"}
     ),
     "too_many_failed_authentications": Advice(
         "Correct the key: a right key is always let in. With a wrong one, wait for `Retry-After`.",
         facts={"retry_after": 41},
+    ),
+    "model_not_allowed": Advice(
+        "Send a model that the message names, or ask your operators to allow this one.",
+        facts={"model": "seedance-v1-pro-i2v", "allowed": "seedance-v1-lite-i2v"},
     ),
     "tenant_suspended": Advice("Ask your operators. Reading still works."),
     "model_unknown": Advice("Use another model: the service's operators say which.", facts={"model": MODEL}),
@@ -152,59 +161,5 @@ ADVICE: dict[str, Advice] = {
         means="The service failed unexpectedly. As the `error.code` of a generation: the service failed at every try.",
         message="The service could not submit the generation; its operators can see why.",
     ),
-    # Why a generation failed
-    "upstream_failed": Advice(
-        "Read the message, which comes from the upstream. Change the prompt or the image, or try another seed. "
-        + CREATE,
-        means="The upstream accepted the task and could not make the video.",
-        message="The upstream could not make the video: the task failed.",
-    ),
-    "upstream_refused": Advice(
-        "Read the message: where the prompt or the image is the cause, it has the upstream's reason. " + CREATE,
-        means="The upstream refused the task, or could not create it at four tries. Nothing was charged.",
-        message="The upstream refused it: ILLEGAL_PROMPT. The prompt is not allowed.",
-    ),
-    "upstream_unavailable": Advice(
-        CREATE + " Wait until the upstream is back.",
-        means="The upstream could not be reached, or accepted nothing, until the submit deadline.",
-        message="The upstream could not be reached, or accepted nothing, for too long.",
-    ),
-    "upstream_gave_no_result": Advice(
-        CREATE,
-        means="The upstream accepted the task and had no result within a day.",
-        message="The upstream gave no result within a day.",
-    ),
-    "submit_unconfirmed": Advice(
-        CREATE + " The first video may exist at the upstream; it is never delivered.",
-        means="The answer to the submit was lost, and it stayed unknown whether the upstream accepted it. The task was "
-        "not sent again, because that might have been paid for twice.",
-        message="It is not known whether the upstream accepted the generation.",
-    ),
-    "not_submitted": Advice(
-        CREATE,
-        means="The answer to the submit was lost, and operators found that the upstream never accepted the task.",
-        message="The upstream never accepted the generation, and nothing was paid. You can create it again.",
-    ),
-    "ended_by_operators": Advice(
-        CREATE + " Ask your operators for the reason.",
-        means="The service's operators ended the generation. It was not charged.",
-        message="The service's operators ended the generation. It was not charged. You can create it again.",
-    ),
-    "video_mismatch": Advice(
-        CREATE + " Another seed or prompt may fare better; your operators can look at the file for a week.",
-        means="The upstream made a video that is far from what was requested: another duration, or fewer pixels. It is "
-        "not delivered, and was not charged.",
-        message="The upstream made another video than was requested: duration 5.042 instead of 10. "
-        "It is not delivered.",
-    ),
-    "video_unreadable": Advice(
-        CREATE + " The log has the reason for your operators.",
-        means="The upstream said that the video is made, and served five files in turn that are no whole video.",
-        message="The upstream served no video that can be played: the MP4 has no video track.",
-    ),
-    "copy_failed": Advice(
-        CREATE + " The log has the reason for your operators.",
-        means="The upstream made the video, but within a day no complete, verified copy reached the bucket.",
-        message="The video could not be stored within a day.",
-    ),
+    **FAILURES,
 }

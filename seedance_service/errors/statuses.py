@@ -7,10 +7,12 @@ from django.db import OperationalError
 from generations import errors
 from generations.bucket.errors import StorageError
 from tenants.errors import (
+    AddressNotAllowed,
     BudgetReached,
     ChangedConcurrently,
     InvalidKey,
     LimitReached,
+    ModelNotAllowed,
     NoSandbox,
     NotPossible,
     ScopeMissing,
@@ -29,8 +31,10 @@ class Row(NamedTuple):
 
 TABLE: dict[type[Exception], Row] = {
     InvalidKey: Row(401, 403, "INVALID_API_KEY"),
+    AddressNotAllowed: Row(403, 403, "API_NOT_ALLOWED"),
     ScopeMissing: Row(403, 403, "API_NOT_ALLOWED"),
     TooManyFailures: Row(429, 429, "RATE_LIMIT_EXCEEDED"),
+    ModelNotAllowed: Row(403, 403, "API_NOT_ALLOWED"),
     TenantSuspended: Row(403, 403, "API_NOT_ALLOWED"),
     NoSandbox: Row(503, 503, "CREATE_TASK_FAILED"),
     ChangedConcurrently: Row(503, 503, "CREATE_TASK_FAILED"),

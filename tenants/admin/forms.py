@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from unfold import widgets
 
 from tenants import allowed_values, amounts
+from tenants.admin.allow_lists import AllowListsForm
 from tenants.admin.guards import UNGUARDED_FIELDS, OnceForm, StoredValuesForm, check_changes
 from tenants.db import clock
 from tenants.models import ApiKey, Limits, Tenant
@@ -85,7 +86,7 @@ class LimitsForm(forms.Form):
         return {**counts, "usd_per_month_micro": None if usd is None else int(usd * amounts.MICRO_PER_USD)}
 
 
-class TenantForm(StoredValuesForm, LimitsForm, ReasonForm, forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+class TenantForm(StoredValuesForm, AllowListsForm, LimitsForm, ReasonForm, forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
     """Create or change a tenant."""
 
     refusal: ClassVar[str] = ""  # why `tenants.actions` refused this request's first attempt
@@ -109,7 +110,7 @@ class TenantForm(StoredValuesForm, LimitsForm, ReasonForm, forms.ModelForm):  # 
 
     class Meta:
         model = Tenant
-        fields = ["name", "time_zone", *Tenant.GENERATION_POLICY_FIELDS]
+        fields = ["name", "time_zone", *Tenant.GENERATION_POLICY_FIELDS, *Tenant.ALLOW_LISTS]
         labels: ClassVar = {"on_doubt": "In doubt"}
         help_texts: ClassVar = {
             "time_zone": "The tenant's days and months begin in this time zone.",
@@ -119,6 +120,7 @@ class TenantForm(StoredValuesForm, LimitsForm, ReasonForm, forms.ModelForm):  # 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.initial = {**initial_limits(self.instance), **self.initial}
+        self.listed_models = self.instance.allowed_models
         if "on_doubt" in self.fields:  # not in the form of a user who may only view
             self.fields["on_doubt"].choices = ON_DOUBT_CHOICES  # type: ignore[attr-defined]
 
@@ -131,10 +133,9 @@ class TenantForm(StoredValuesForm, LimitsForm, ReasonForm, forms.ModelForm):  # 
             check_changes(self)
 
     def arguments(self) -> dict[str, Any]:
-        """Return the tenant's name, time zone, generation policy and limits."""
-        return {
-            name: self.cleaned_data[name] for name in ("name", "time_zone", *Tenant.GENERATION_POLICY_FIELDS)
-        } | self.limits()
+        """Return the tenant's name, time zone, generation policy, limits and lists."""
+        names = ("name", "time_zone", *Tenant.GENERATION_POLICY_FIELDS)
+        return {name: self.cleaned_data[name] for name in names} | self.limits() | self.allow_lists()
 
 
 ON_DOUBT_CHOICES = [
@@ -163,23 +164,25 @@ class AdjustForm(ActionForm):
         return {"amount_micro": int(self.cleaned_data["usd"] * amounts.MICRO_PER_USD)}
 
 
-class KeyForm(LimitsForm, ActionForm):
-    """The fields of a key that can be changed: the label and the key's limits."""
+class KeyForm(AllowListsForm, LimitsForm, ActionForm):
+    """The fields of a key that can be changed: the label, and the key's limits and lists."""
 
     label = TextLineField(required=False, max_length=100)
 
     field_order = ["label"]
 
     def arguments(self) -> dict[str, Any]:
-        """Return the label and the limits."""
-        return {"label": self.cleaned_data["label"], **self.limits()}
+        """Return the label, the limits and the lists."""
+        return {"label": self.cleaned_data["label"], **self.limits(), **self.allow_lists()}
 
 
 class ChangeKeyForm(StoredValuesForm, KeyForm):
     """Change a key; the form starts with the key's present values."""
 
     def __init__(self, *args: Any, row: ApiKey, **options: Any) -> None:
-        super().__init__(*args, row=row, initial={"label": row.label, **initial_limits(row)}, **options)
+        initial = {"label": row.label, **initial_limits(row), **row.allow_lists}
+        super().__init__(*args, row=row, initial=initial, **options)
+        self.listed_models = row.allowed_models
 
     def clean(self) -> None:
         """Refuse a form that changes nothing, or would overwrite what others changed."""
@@ -218,9 +221,9 @@ class CreateKeyForm(KeyForm):
         return expires_at
 
     def arguments(self) -> dict[str, Any]:
-        """Return the new key's label, scopes, expiry, mode and limits."""
+        """Return the new key's label, scopes, expiry, mode, limits and lists."""
         values = {name: self.cleaned_data[name] for name in ("label", "scopes", "expires_at", "test")}
-        return {**values, "limits": self.limits()}
+        return {**values, "limits": self.limits(), "allow_lists": self.allow_lists()}
 
 
 class RollForm(ActionForm):

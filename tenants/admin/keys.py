@@ -11,7 +11,7 @@ from unfold import widgets
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
-from tenants import actions, locks, times
+from tenants import actions, locks, name_lists, times
 from tenants.admin import action_page, forms
 from tenants.admin.action_page import ActionPage, OneTimeSecret
 from tenants.admin.filters import ModeFilter
@@ -21,6 +21,7 @@ from tenants.errors import NotPossible
 from tenants.keys.key_format import NewKey
 from tenants.models import ApiKey, Tenant
 
+MAX_SHOWN_NAMES = 3  # of a list, in the list of keys
 SHOWN_ONCE = "This key is shown only once. Copy it now: reloading this page shows it no more."
 
 
@@ -58,6 +59,12 @@ def describe_cancelled(cancel_queued: bool, count: int) -> str:
     return f" {count} queued generations were cancelled." if cancel_queued else ""
 
 
+def lists_of(key: ApiKey) -> list[tuple[str, str]]:
+    """Return the lists of a key that are not empty, each with its name and the first items."""
+    lists = {"models": key.allowed_models, "networks": key.allowed_networks}
+    return [(name, name_lists.describe(items, MAX_SHOWN_NAMES)) for name, items in lists.items() if items]
+
+
 def _one_time(new: NewKey, old_ends: datetime | None = None) -> OneTimeSecret:
     note = f"The old key stays valid until {times.readable(old_ends)} UTC." if old_ends else ""
     return OneTimeSecret("New key", new.text, SHOWN_ONCE, note)
@@ -65,13 +72,13 @@ def _one_time(new: NewKey, old_ends: datetime | None = None) -> OneTimeSecret:
 
 CREATE = ActionPage(
     "Create key",
-    "The next page shows the key, only once. The limits apply to this key alone. Empty: no limit.",
+    "The next page shows the key, only once. The limits and lists apply to this key alone. Empty: no limit.",
     forms.CreateKeyForm,
     create_key,
 )
 CHANGE = ActionPage(
     "Change key",
-    "The limits apply to this key alone, within the tenant's limits. Empty: no limit.",
+    "The limits and lists apply to this key alone, within the tenant's own. Empty: no limit.",
     forms.ChangeKeyForm,
     actions.change_key,
     lock=lambda key: locks.lock_key(key.pk),
@@ -115,7 +122,7 @@ class ApiKeyAdmin(
     search_fields = ["prefix", "label", "tenant__name"]
     fieldsets = [
         (None, {"fields": ["tenant", "prefix", "label", "mode", "scope_names"]}),
-        ("Key limits", {"fields": forms.LIMIT_FIELDS}),
+        ("Key limits", {"fields": [*forms.LIMIT_FIELDS, "models", "networks"]}),
         ("Times (UTC)", {"fields": ["created_at", "last_used_at", "expires_at", "revoked_at"]}),
     ]
     actions_detail = ["change_limits", "roll", "revoke"]
@@ -124,6 +131,16 @@ class ApiKeyAdmin(
     def scope_names(self, key: ApiKey) -> str:
         """Return the key's scopes, separated by commas."""
         return ", ".join(key.scopes)
+
+    @display(description="Allowed models")
+    def models(self, key: ApiKey) -> str:
+        """Return the models on the key's list, one a line; "all" for an empty list."""
+        return "\n".join(key.allowed_models) or "all"
+
+    @display(description="Allowed networks")
+    def networks(self, key: ApiKey) -> str:
+        """Return the networks on the key's list, one a line; "all" for an empty list."""
+        return "\n".join(key.allowed_networks) or "all"
 
     def row_url(self, row: ApiKey) -> str:
         """Return the address of the tenant's page, which shows the outcome of all actions on the tenant's keys."""

@@ -65,6 +65,10 @@ class TenantAdmin(action_page.ActionPagesMixin, keys.CreateKeyPermissionMixin, U
     fieldsets = [
         (None, {"fields": ["name", "time_zone"]}),
         ("Limits", {"fields": forms.LIMIT_FIELDS, "description": "Empty: no limit."}),
+        (
+            "Allowed models and networks",
+            {"fields": [*Tenant.ALLOW_LISTS], "description": "Keys may have shorter lists."},
+        ),
         ("Generation policy", {"fields": [*Tenant.GENERATION_POLICY_FIELDS]}),
         ("Reason", {"fields": ["reason", "form_token", "loaded"]}),
     ]
@@ -162,7 +166,7 @@ def _page_context(tenant: Tenant) -> dict[str, Any]:
     newest_keys = tenant.keys.order_by("-created_at", "-pk")[:MAX_LISTED_KEYS]
     return {
         "tenant": tenant,
-        "keys": [(key, usage_bars.limits_of(key)) for key in newest_keys],
+        "keys": [(key, [*usage_bars.limits_of(key), *keys.lists_of(key)]) for key in newest_keys],
         "bars": usage_bars.for_tenant(tenant, now),
         "days": usage_bars.chart_of_days(tenant, now),
         "auditentry_url": filtered_list_url("auditentry", tenant__id__exact=tenant.pk),

@@ -8,17 +8,21 @@ from rest_framework.request import Request
 
 from tenants.db import clock
 from tenants.errors import InvalidKey
-from tenants.keys import key_format, lookup
+from tenants.keys import allowed_networks, key_format, lookup
 from tenants.keys.client_address import client_address
 from tenants.keys.throttle import throttle
 from tenants.models import ApiKey, Tenant
 
 
 class KeyAuthentication(BaseAuthentication):
-    """Set `request.user` to the tenant and `request.auth` to the key. Every failure is the same InvalidKey."""
+    """Set `request.user` to the tenant and `request.auth` to the key. Every wrong key is the same InvalidKey."""
 
     def authenticate(self, request: Request) -> tuple[Tenant, ApiKey]:
-        """Return the tenant and the key. Raise InvalidKey, or TooManyFailures after too many wrong keys."""
+        """Return the tenant and the key.
+
+        Raise InvalidKey, or TooManyFailures after too many wrong keys. Raise AddressNotAllowed for a right key that may
+        not be used from the caller's address: it counts as no wrong key, and as no use.
+        """
         text = _key_text(request.META)
         if not text:  # no key is no guess
             raise InvalidKey
@@ -27,6 +31,7 @@ class KeyAuthentication(BaseAuthentication):
         except InvalidKey:
             throttle.count_failure(client_address(request))
             raise
+        allowed_networks.check_caller(key, request)
         lookup.record_use(key, clock.now())
         return key.tenant, key
 

@@ -34,7 +34,7 @@ class Plan:
     required: Statement  # a SELECT of rows that have to exist; each is locked
     required_count: int
     holder: Statement  # a SELECT of one row, which is locked; `{after}` is where the WHERE takes another condition
-    expected: Mapping[str, Any]  # the values that the holder's row has to have, by column
+    expected: Mapping[str, Any]  # the values that the holder's row has to have, by column; a list for a JSON column
     counters: Statement  # an UPDATE … RETURNING of the counters that have capacity, with `{after}` too
     counters_count: int
     returning: str  # the columns that the UPDATE returns

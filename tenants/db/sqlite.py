@@ -6,6 +6,7 @@ a process take turns, and write by one connection.
 """
 
 import fcntl
+import json
 import os
 import sqlite3
 import threading
@@ -87,7 +88,8 @@ class SQLite(Engine):
             return None
         sql, values = plan.holder
         holders = self.run_on(by, sql.format(after=""), values)
-        if [tuple(row) for row in holders] != [tuple(plan.expected.values())]:
+        expected = list(plan.expected.values())
+        if [_decode_lists(row, expected) for row in holders] != [expected]:
             return None
         sql, values = plan.counters
         rows = self.run_on(by, sql.format(after=""), values)
@@ -223,6 +225,12 @@ class Writer:
         # As Django does with each thread's own connection at the start of a request.
         self._opened.close_if_unusable_or_obsolete()
         return self._opened
+
+
+def _decode_lists(row: Sequence[Any], expected: Sequence[Any]) -> list[Any]:
+    """Return a row's values, with the list of a JSON column, which is text here, wherever a list is expected."""
+    pairs = zip(row, expected, strict=True)
+    return [json.loads(value) if isinstance(other, list) else value for value, other in pairs]
 
 
 @lru_cache(maxsize=1000)

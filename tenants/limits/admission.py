@@ -25,16 +25,16 @@ from tenants.models import ApiKey, Limits
 MAX_RUNS = 10  # of one plan whose refusal has no reason that can be read afterwards
 RETRY_AFTER_SECONDS = 1  # after ChangedConcurrently: a change takes milliseconds
 
-LIMITS = [(holder, name) for holder in ("tenant", "key") for name in Limits.NAMES]
+DECIDING = [(holder, name) for holder in ("tenant", "key") for name in (*Limits.NAMES, "allowed_models")]
 # A key and its tenant, with every column that decides an admission.
 HOLDER = """
-SELECT key.revoked_at IS NULL AND tenant.suspended_at IS NULL AS is_open, tenant.time_zone, {limits}
+SELECT key.revoked_at IS NULL AND tenant.suspended_at IS NULL AS is_open, tenant.time_zone, {columns}
   FROM tenants_apikey key JOIN tenants_tenant tenant ON tenant.id = key.tenant_id WHERE key.id = %s {{after}}
-""".format(limits=", ".join(f"{holder}.{name} AS {holder}_{name}" for holder, name in LIMITS))
+""".format(columns=", ".join(f"{holder}.{name} AS {holder}_{name}" for holder, name in DECIDING))
 
 
 class KeyChanged(Exception):
-    """The limits of the key or the tenant, or the tenant's time zone, have changed since the key was read."""
+    """The limits or models of the key or the tenant, or its time zone, have changed since the key was read."""
 
 
 class RequiredRowMissing(Exception):
@@ -97,8 +97,8 @@ def _check_capacity(key: ApiKey, charges: Sequence[Charge]) -> None:
 def _expected(key: ApiKey) -> dict[str, Any]:
     """Return the row of HOLDER that the plan expects: the values of the key, which was read some time ago."""
     holders = {"tenant": key.tenant, "key": key}
-    limits = {f"{holder}_{name}": getattr(holders[holder], name) for holder, name in LIMITS}
-    return {"is_open": True, "time_zone": key.tenant.time_zone, **limits}
+    columns = {f"{holder}_{name}": getattr(holders[holder], name) for holder, name in DECIDING}
+    return {"is_open": True, "time_zone": key.tenant.time_zone, **columns}
 
 
 def _raise_reason(key: ApiKey, charged: Sequence[CounterCharge], plan: Plan) -> None:

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from tenants import actions, amounts
+from tenants import actions, amounts, name_lists
 from tenants.audit import Actor
 from tenants.models import Limits, Tenant
 
@@ -67,6 +67,14 @@ def parse_month(text: str) -> date:
         raise ArgumentTypeError(f"{text!r} is not a month such as 2026-11") from error
 
 
+def parse_list(text: str) -> list[str]:
+    """Return the names of a list that commas separate. `all` is the empty list, which allows everything."""
+    names = name_lists.split(text)
+    if not names or ("all" in names and len(names) > 1):  # an empty text may be a variable that was not set
+        raise ArgumentTypeError("a list names what is allowed, separated by commas, or is `all`")
+    return [] if names == ["all"] else names
+
+
 def allow_none(parse: Callable[[str], int]) -> Callable[[str], int | None]:
     """Return a parser that also accepts `none`, and returns None for it."""
 
@@ -83,6 +91,14 @@ def add_limits(parser: ArgumentParser, *, may_be_none: bool = False) -> None:
     for name in Limits.COUNTS:
         add(f"--{name.replace('_', '-')}", type=wrap(parse_count), metavar="N")
     add("--usd-per-month", dest="usd_per_month_micro", type=wrap(parse_usd), metavar="USD")
+
+
+def add_allow_lists(parser: ArgumentParser) -> None:
+    """Add the options of the models and networks that are allowed, with the same rule."""
+    add = partial(parser.add_argument, default=SUPPRESS, type=parse_list)
+    add("--models", dest="allowed_models", metavar="A,B", help="the models that may be used; all: every model")
+    networks = "the networks that keys may be used from, such as 192.0.2.0/24,2001:db8::/32; all: everywhere"
+    add("--networks", dest="allowed_networks", metavar="A,B", help=networks)
 
 
 def add_generation_policy(parser: ArgumentParser) -> None:

@@ -3,14 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-from tenants import amounts, times
+from tenants import amounts, name_lists, times
 from tenants.keys import key_format
 from tenants.limits import windows
 from tenants.limits.windows import Kind
-from tenants.models import ApiKey, Tenant
+from tenants.models import AllowLists, ApiKey, Tenant
 from tenants.money import monthly_statement
 
 Output = tuple[dict[str, Any], list[str]]  # the object for --json, and the lines for people
+MAX_DESCRIBED_NAMES = 20  # of a list, in a line for people; the object has all of them
 BILL_SUMS = ("captured", "adjusted", "total", "held")
 
 
@@ -28,7 +29,7 @@ def bill(statement: monthly_statement.Statement, path: Path) -> Output:
 def tenant_row(tenant: Tenant) -> dict[str, Any]:
     """Return a tenant with the tenant's keys as an object."""
     facts = {"limits": tenant.limits, "time_zone": tenant.time_zone, "suspended_at": times.iso(tenant.suspended_at)}
-    facts |= {name: getattr(tenant, name) for name in Tenant.GENERATION_POLICY_FIELDS}
+    facts |= {name: getattr(tenant, name) for name in Tenant.GENERATION_POLICY_FIELDS} | tenant.allow_lists
     return {"tenant": tenant.name, **facts, "keys": [_key_row(key) for key in tenant.keys.all()]}
 
 
@@ -42,7 +43,7 @@ def tenant_line(row: dict[str, Any]) -> str:
 def describe_settings(row: dict[str, Any]) -> str:
     """Return the limits of a tenant of `tenant_row`, and those settings that differ from the default."""
     deadline = row["submit_deadline"]
-    parts = [describe_limits(row["limits"])]
+    parts = [describe_limits(row["limits"]), *_describe_lists(row)]
     if row["on_doubt"] != Tenant.OnDoubt.HOLD:
         parts.append(f"on doubt: {row['on_doubt']}")
     if deadline is not None:
@@ -51,6 +52,18 @@ def describe_settings(row: dict[str, Any]) -> str:
         if row[name] is not None:
             parts.append(f"{files} stored for {row[name]} days" if row[name] else f"{files} stored for ever")
     return ", ".join(parts)
+
+
+def limits_of_key(key: ApiKey) -> Output:
+    """Return the output for a key whose limits or lists were just changed."""
+    row = {"key": key.prefix, "limits": key.limits, **key.allow_lists}
+    return row, [f"{key.prefix}: {', '.join([describe_limits(key.limits), *_describe_lists(row)])}"]
+
+
+def _describe_lists(row: dict[str, Any]) -> list[str]:
+    """Return the lists of a tenant or a key that are not empty, such as "networks: 192.0.2.0/24"."""
+    lists = {name.removeprefix("allowed_"): row[name] for name in AllowLists.ALLOW_LISTS}
+    return [f"{noun}: {name_lists.describe(names, MAX_DESCRIBED_NAMES)}" for noun, names in lists.items() if names]
 
 
 def describe_limits(limits: dict[str, int | None]) -> str:
@@ -63,7 +76,7 @@ def describe_limits(limits: dict[str, int | None]) -> str:
 def _key_row(key: ApiKey) -> dict[str, Any]:
     """Return a key, without its text, as an object."""
     moments = {name: times.iso(getattr(key, name)) for name in ("expires_at", "last_used_at", "revoked_at")}
-    facts = {"label": key.label, "scopes": key.scopes, "test": key.test, "limits": key.limits}
+    facts = {"label": key.label, "scopes": key.scopes, "test": key.test, "limits": key.limits, **key.allow_lists}
     return {"prefix": key.prefix, **facts, **moments}
 
 
@@ -71,6 +84,7 @@ def _describe_key(key: dict[str, Any]) -> str:
     """Return a key of `_key_row` as text, such as "sds_live_… (ci, until 2026-11-30T12:00)"."""
     ends = f"until {key['expires_at'][:16]}" if key["expires_at"] else ""
     remarks = [key["label"], "test" if key["test"] else "", "revoked" if key["revoked_at"] else ends]
+    remarks += _describe_lists(key)
     text = ", ".join(remark for remark in remarks if remark)
     return f"{key['prefix']} ({text})" if text else str(key["prefix"])
 

@@ -44,6 +44,33 @@ class Limits(models.Model):
         return {name: getattr(self, name) for name in self.NAMES}
 
 
+class AllowLists(models.Model):
+    """The models that a tenant or a key may use, and the networks that it may be used from. An empty list is all."""
+
+    ALLOW_LISTS: ClassVar = ("allowed_models", "allowed_networks")
+
+    allowed_models = models.JSONField(
+        default=list,
+        db_default=models.Value([], models.JSONField()),
+        blank=True,
+        help_text="Ids of the models that may be used; empty: all.",
+    )
+    allowed_networks = models.JSONField(
+        default=list,
+        db_default=models.Value([], models.JSONField()),
+        blank=True,
+        help_text="Networks that keys may be used from, such as 192.0.2.0/24 and 2001:db8::/32; empty: all.",
+    )
+
+    class Meta:
+        abstract = True
+
+    @property
+    def allow_lists(self) -> dict[str, list[str]]:
+        """Both lists by name."""
+        return {name: getattr(self, name) for name in self.ALLOW_LISTS}
+
+
 @cache
 def time_zone_names() -> set[str]:
     """Return the names of all time zones, read once from hundreds of files."""
@@ -56,7 +83,7 @@ def check_time_zone(name: str) -> None:
         raise ValidationError(f"{name!r} is not a time zone's name, such as UTC or Europe/Berlin.")
 
 
-class Tenant(Limits):
+class Tenant(Limits, AllowLists):
     """A service or team whose requests, limits and bill are separate from all others."""
 
     class OnDoubt(models.TextChoices):
@@ -114,10 +141,10 @@ def every_scope() -> list[str]:
     return list(ApiKey.Scope.values)
 
 
-class ApiKey(Limits):
+class ApiKey(Limits, AllowLists):
     """An API key of a tenant. Only the digest is stored: the key's text is shown once, when the key is created.
 
-    The key's limits apply to this key alone, in addition to the tenant's.
+    The key's limits and lists apply to this key alone, in addition to the tenant's.
     """
 
     class Scope(models.TextChoices):

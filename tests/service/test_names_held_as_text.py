@@ -135,6 +135,7 @@ def test_roles_have_the_permissions_that_their_rows_hold(db: None) -> None:
 
 # -- commands ---------------------------------------------------------------------------------------------------------
 
+LISTS = "--models --networks"
 LIMITS = "--in-flight --per-day --per-month --requests-per-minute --seconds-per-month --usd-per-month"
 POLICY = "--input-days --on-doubt --submit-deadline --video-days"
 COMMANDS = {
@@ -163,9 +164,9 @@ COMMANDS = {
     "submits resume": "--account --all --json --model --reason --tenant",
     "tenant adjust": "NAME --json --reason --usd",
     "tenant bill": "NAME --csv --json --month --reason",
-    "tenant create": f"NAME --json --reason --time-zone {LIMITS} {POLICY}",
-    "tenant key": f"NAME --expires --json --label --reason --scope --test {LIMITS}",
-    "tenant limit": f"WHO --json --reason --time-zone {LIMITS} {POLICY}",
+    "tenant create": f"NAME --json --reason --time-zone {LIMITS} {LISTS} {POLICY}",
+    "tenant key": f"NAME --expires --json --label --reason --scope --test {LIMITS} {LISTS}",
+    "tenant limit": f"WHO --json --reason --time-zone {LIMITS} {LISTS} {POLICY}",
     "tenant list": "--json --reason",
     "tenant resume": "NAME --json --reason",
     "tenant revoke": "PREFIX --cancel-queued --json --reason",

@@ -15,7 +15,13 @@ from seedance_service.errors.problems import Problem
 Part = dict[str, Any]  # of the document
 NOVITA = "/v3/"
 
-ALWAYS: tuple[str, ...] = ("bad_request", "invalid_api_key", "scope_missing", "too_many_failed_authentications")
+ALWAYS: tuple[str, ...] = (
+    "bad_request",
+    "invalid_api_key",
+    "address_not_allowed",
+    "scope_missing",
+    "too_many_failed_authentications",
+)
 ALWAYS += ("internal_error", "database_unavailable")
 NEGOTIATED = ("not_acceptable",)
 ANY_TYPE = ("generations_video", "generations_poster")  # operations that answer whatever the caller accepts
@@ -23,7 +29,14 @@ WRITES = ("body_too_large", "length_required")  # of each method that may have a
 BODY = ("invalid_request", "parse_error", "unsupported_media_type")
 QUERY = ("invalid_request",)  # of an operation that checks its query
 CREATES = tuple(name for name in ADVICE if name.startswith("image_") and name != "image_invalid")
-CREATES += ("budget_reached", "limit_reached", "tenant_suspended", "no_sandbox", "idempotency_key_reused")
+CREATES += (
+    "budget_reached",
+    "limit_reached",
+    "model_not_allowed",
+    "tenant_suspended",
+    "no_sandbox",
+    "idempotency_key_reused",
+)
 CREATES += ("storage_unavailable", "too_many_large_bodies", "changed_concurrently")
 NOT_FOUND = {
     "generation_id": "generation_not_found",

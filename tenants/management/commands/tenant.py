@@ -34,6 +34,7 @@ class Command(BaseCommand):
         create = self._add("create", "create a tenant and a first key, which is shown only once", "name")
         create.add_argument("--time-zone", default="UTC", metavar="ZONE", help="of the days and months; default: UTC")
         parsers.add_limits(create)
+        parsers.add_allow_lists(create)
         parsers.add_generation_policy(create)
         key = self._add("key", "create another key of a tenant", "name")
         key.add_argument("--label", default="")
@@ -43,11 +44,13 @@ class Command(BaseCommand):
         key.add_argument("--scope", dest="scopes", action="append", choices=ApiKey.Scope.values, help="default: all")
         key.add_argument("--test", action="store_true", help="a key for the sandbox: no money, no bill")
         parsers.add_limits(key)
+        parsers.add_allow_lists(key)
         limit = self._add(
-            "limit", "change the limits of a tenant, or of a key by its prefix; `none` removes a limit", "who"
+            "limit", "change the limits and lists of a tenant, or of a key by its prefix; `none` removes a limit", "who"
         )
         limit.add_argument("--time-zone", metavar="ZONE")
         parsers.add_limits(limit, may_be_none=True)
+        parsers.add_allow_lists(limit)
         parsers.add_generation_policy(limit)
         roll = self._add("roll", "replace a key by a new one; the old key stays valid for a while", "prefix")
         roll.add_argument(
@@ -89,7 +92,7 @@ class Command(BaseCommand):
     def create(self, options: dict[str, Any]) -> Output:
         """Create a tenant and its first key, in one transaction."""
         name, zone = options["name"].strip(), options["time_zone"]
-        facts = select_options(options, Limits.NAMES) | select_options(options, Tenant.GENERATION_POLICY_FIELDS)
+        facts = select_options(options, (*Limits.NAMES, *Tenant.ALLOW_LISTS, *Tenant.GENERATION_POLICY_FIELDS))
         with transaction.atomic():
             tenant = actions.create_tenant(self._actor, name, time_zone=zone, **facts)
             return output.new_key(tenant, actions.create_key(self._actor, tenant))
@@ -99,20 +102,22 @@ class Command(BaseCommand):
         tenant = _find_tenant(options["name"])
         facts: dict[str, Any] = {name: options[name] for name in ("label", "scopes", "test")}
         facts["expires_at"] = None if options["expires"] is None else clock.now() + options["expires"]
-        new = actions.create_key(self._actor, tenant, limits=select_options(options, Limits.NAMES), **facts)
+        limits, lists = select_options(options, Limits.NAMES), select_options(options, ApiKey.ALLOW_LISTS)
+        new = actions.create_key(self._actor, tenant, limits=limits, allow_lists=lists, **facts)
         return output.new_key(tenant, new)
 
     def limit(self, options: dict[str, Any]) -> Output:
-        """Change the limits and settings of a tenant, or the limits of a key."""
-        limits, policy = select_options(options, Limits.NAMES), select_options(options, Tenant.GENERATION_POLICY_FIELDS)
+        """Change the limits, lists and settings of a tenant, or the limits and lists of a key."""
+        limits = select_options(options, (*Limits.NAMES, *Tenant.ALLOW_LISTS))
+        policy = select_options(options, Tenant.GENERATION_POLICY_FIELDS)
         zone = {"time_zone": options["time_zone"]} if options["time_zone"] else {}
         tenant = Tenant.objects.filter(name=options["who"]).first()
         if tenant is None:
             key = _find_key(options["who"])
             if zone or policy:
-                raise CommandError("A key has limits of its own, and no other settings: name the tenant instead.")
+                raise CommandError("A key has limits of its own, and lists, but no other settings: name the tenant.")
             key = actions.change_key(self._actor, key, **limits)
-            return {"key": key.prefix, "limits": key.limits}, [f"{key.prefix}: {output.describe_limits(key.limits)}"]
+            return output.limits_of_key(key)
         tenant = actions.change_tenant(self._actor, tenant, **limits, **policy, **zone)
         row = output.tenant_row(tenant)
         del row["keys"]

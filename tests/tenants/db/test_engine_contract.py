@@ -102,6 +102,12 @@ def plan(tenant: Tenant, **changed: Any) -> Plan:
     return Plan(**{**parts, **changed})
 
 
+def list_holder(tenant: Tenant) -> Statement:
+    """Return the holder of a plan whose row has a JSON column with the list "ä", "a"."""
+    Tenant.objects.filter(pk=tenant.pk).update(allowed_models=["ä", "a"])
+    return Statement("SELECT allowed_models FROM tenants_tenant WHERE id = %s {after}", [tenant.pk])
+
+
 def stored_windows() -> dict[str, int]:
     """Return what is used in each stored window, by kind."""
     return dict(Window.objects.values_list("kind", "used"))
@@ -115,6 +121,7 @@ REFUSED: list[Callable[[Tenant], dict[str, Any]]] = [
     lambda tenant: {"expected": {"is_open": True, "name": "alice", "per_day": 0}},
     lambda tenant: {"holder": Statement("SELECT name FROM tenants_tenant WHERE id = %s {after}", [-1])},
     lambda tenant: {"counters_count": 2},
+    lambda tenant: {"holder": list_holder(tenant), "expected": {"allowed_models": ["a", "ä"]}},
 ]
 
 
@@ -142,6 +149,11 @@ class TestPlan:
         rows = self.run(within, plan(alice.tenant))
         assert [tuple(row) for row in rows or []] == [("per_day", 1)]
         assert stored_windows() == {"in_flight": 0, "per_day": 1}
+
+    def test_compares_the_list_of_a_json_column(self, alice: Caller, within: bool) -> None:
+        holder = list_holder(alice.tenant)
+        rows = self.run(within, plan(alice.tenant, holder=holder, expected={"allowed_models": ["ä", "a"]}))
+        assert [tuple(row) for row in rows or []] == [("per_day", 1)]
 
     @pytest.mark.parametrize("changed", REFUSED)
     def test_leaves_nothing_if_a_condition_does_not_hold(self, alice: Caller, within: bool, changed: Any) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tenants.keys.client_address import UNKNOWN, client_address
+from tenants.keys.client_address import UNKNOWN, client_address, read_address
 
 SOCKET = "203.0.113.9"
 
@@ -36,6 +36,23 @@ def address(forwarded: str | None = None, socket: str = SOCKET) -> str:
 )
 def test_an_ipv6_network_counts_as_one_address(socket: str, counted: str) -> None:
     assert address(socket=socket) == counted
+
+
+@pytest.mark.parametrize(
+    ("socket", "address"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("192.0.2.1:4711", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2:3:4:5:6"),
+        ("[2001:DB8::7]:443", "2001:db8::7"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2002:c000:201::7", "2002:c000:201::7"),
+        ("", "None"),
+        ("unix:", "None"),
+    ],
+)
+def test_lists_of_networks_see_the_whole_address(socket: str, address: str) -> None:
+    assert str(read_address(SimpleNamespace(META={"REMOTE_ADDR": socket}))) == address
 
 
 @pytest.mark.parametrize(

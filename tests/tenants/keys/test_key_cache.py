@@ -57,6 +57,8 @@ CHANGES: dict[str, Callable[[Caller], Any]] = {
     "time zone": lambda caller: actions.change_tenant(ACTOR, caller.tenant, time_zone="Asia/Tokyo"),
     "tenant's limit": lambda caller: actions.change_tenant(ACTOR, caller.tenant, in_flight=3),
     "suspended": lambda caller: actions.suspend(ACTOR, caller.tenant),
+    "tenant's networks": lambda caller: actions.change_tenant(ACTOR, caller.tenant, allowed_networks=["192.0.2.7"]),
+    "key's networks": lambda caller: actions.change_key(ACTOR, caller.key, allowed_networks=["192.0.2.7"]),
     "key's limit": lambda caller: actions.change_key(ACTOR, caller.key, per_day=1),
     "revoked": lambda caller: actions.revoke_key(ACTOR, caller.key),
     "rolled": lambda caller: actions.roll_key(ACTOR, caller.key, timedelta(0)),

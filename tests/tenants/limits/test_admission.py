@@ -18,8 +18,9 @@ from tenants import actions as tenant_actions
 from tenants.audit import Actor
 from tenants.db.engine import engine
 from tenants.errors import ChangedConcurrently, LimitReached
+from tenants.known_models import known_models
 from tenants.limits import admission, counters
-from tenants.models import LedgerEntry, Tenant, Window
+from tenants.models import ApiKey, LedgerEntry, Tenant, Window
 from tenants.money import reconcile
 from tests.support.factories import Caller, make_generation
 from tests.support.images import base64_of, image_bytes
@@ -27,6 +28,26 @@ from tests.support.images import base64_of, image_bytes
 pytestmark = [pytest.mark.usefixtures("bucket"), pytest.mark.django_db(transaction=True)]
 BODY = {"image": "https://example.com/a.png", "resolution": "480p", "metadata": {"team": "web", "zone": "ä"}}
 OPS = Actor(name="t")
+LITE, OTHER = "seedance-v1-lite-i2v", "another-model"
+# By the name of the change: the change, and the status of a create of the model LITE.
+MODEL_CHANGES: dict[str, tuple[Callable[[Caller], Any], int]] = {
+    "tenant's models without it": (
+        lambda alice: tenant_actions.change_tenant(OPS, alice.tenant, allowed_models=[OTHER]),
+        403,
+    ),
+    "key's models without it": (lambda alice: tenant_actions.change_key(OPS, alice.key, allowed_models=[OTHER]), 403),
+    "tenant's models with it": (
+        lambda alice: tenant_actions.change_tenant(OPS, alice.tenant, allowed_models=[OTHER, LITE]),
+        202,
+    ),
+    "key's models with it": (lambda alice: tenant_actions.change_key(OPS, alice.key, allowed_models=[LITE]), 202),
+}
+
+
+@pytest.fixture(autouse=True)
+def _models(monkeypatch: Any) -> None:
+    """Let lists have another model too."""
+    monkeypatch.setattr(known_models, "_source", lambda: [LITE, OTHER])
 
 
 @pytest.fixture
@@ -85,8 +106,9 @@ def test_a_full_window_rolls_everything_back(alice: Caller, plans: list[bool]) -
         (lambda alice: tenant_actions.change_key(OPS, alice.key, per_day=1), 429),
         (lambda alice: tenant_actions.change_tenant(OPS, alice.tenant, in_flight=9), 202),
         (lambda alice: tenant_actions.change_tenant(OPS, alice.tenant, time_zone="Asia/Tokyo"), 202),
+        *MODEL_CHANGES.values(),
     ],
-    ids=["suspended", "revoked", "tenant lowered", "key lowered", "tenant raised", "time zone"],
+    ids=["suspended", "revoked", "tenant lowered", "key lowered", "tenant raised", "time zone", *MODEL_CHANGES],
 )
 def test_a_change_after_the_key_was_read_takes_effect_in_the_admission(
     alice: Caller, plans: list[bool], monkeypatch: Any, change: Callable[[Caller], Any], status: int
@@ -95,6 +117,7 @@ def test_a_change_after_the_key_was_read_takes_effect_in_the_admission(
     _change_before_the_plan_runs(monkeypatch, lambda: change(alice))
     assert create(alice).status_code == status
     assert plans == [True, False, *{202: [True], 429: [False]}.get(status, [])]
+    assert Generation.objects.count() == 1 + (status == 202)
     assert reconcile.check(alice.tenant.pk) == []
 
 
@@ -310,4 +333,66 @@ def test_creates_go_on_while_limits_change_and_names_too(alice: Caller) -> None:
     for thread in threads:
         thread.join()
     assert (statuses, errors) == ([202] * 36, [])
+    assert reconcile.check(alice.tenant.pk) == []
+
+
+@pytest.mark.parametrize("path", ["/v1/generations", "/v3/async/seedance-v1-lite-i2v"])
+def test_a_cached_key_whose_models_another_process_changed_creates_nothing(
+    alice: Caller, plans: list[bool], path: str
+) -> None:
+    """This process has the key as it was, for some seconds: the admission reads the lists as they are."""
+    assert create(alice).status_code == 202
+    ApiKey.objects.filter(pk=alice.key.pk).update(allowed_models=[OTHER])
+    answer = alice.http.post(path, {**BODY, "image": base64_of(image_bytes())}, format="json")
+    assert (answer.status_code, plans) == (403, [True, False])
+    assert f"may not use the model {LITE}. It may use: {OTHER}." in answer.content.decode()
+    assert Generation.objects.count() == LedgerEntry.objects.count() == 1
+    assert reconcile.check(alice.tenant.pk) == []
+
+
+def test_models_that_change_before_each_try_are_locked_at_last(
+    alice: Caller, plans: list[bool], monkeypatch: Any
+) -> None:
+    ensure, lists = counters.ensure_windows, itertools.cycle([[LITE], [LITE, OTHER]])
+
+    def ensure_and_change(*args: Any) -> None:
+        ensure(*args)
+        if not connection.in_atomic_block:  # a change by another waits for the lock
+            tenant_actions.change_key(OPS, alice.key, allowed_models=next(lists))
+
+    monkeypatch.setattr(counters, "ensure_windows", ensure_and_change)
+    assert (create(alice).status_code, plans) == (202, [False] * record.MAX_TRIES + [True])
+
+
+def test_a_shorter_list_comes_wholly_before_or_after_each_of_many_creates(alice: Caller) -> None:
+    """Every create that is admitted was committed before the list without its model."""
+    statuses, errors, admitted, some_are_admitted = list[int](), list[Exception](), list[int](), threading.Event()
+
+    def run(act: Callable[[], Any]) -> None:
+        try:
+            act()
+        except Exception as error:  # a thread's own error would be lost
+            errors.append(error)
+        finally:
+            connection.close()
+
+    def create_many() -> None:
+        for _ in range(12):
+            statuses.append(create(alice).status_code)
+            if len(statuses) >= 6:
+                some_are_admitted.set()
+
+    def shorten() -> None:
+        assert some_are_admitted.wait(60)
+        with transaction.atomic():
+            tenant_actions.change_tenant(OPS, alice.tenant, allowed_models=[OTHER])
+            admitted.append(Generation.objects.count())  # under the tenant's lock: no other create is committed
+
+    threads = [threading.Thread(target=run, args=[act]) for act in (shorten, create_many, create_many, create_many)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (errors, set(statuses) - {202, 403}) == ([], set())
+    assert statuses.count(202) == Generation.objects.count() == admitted[0] >= 6
     assert reconcile.check(alice.tenant.pk) == []
