@@ -25,8 +25,9 @@ class GenerationsConfig(AppConfig):
         """Register the system checks, the models' ids, and what follows from an operator's action on a tenant."""
         from generations.ops import brake  # noqa: PLC0415  # it imports models, which are loaded by now
 
+        video_models.models()  # a mistake in a file stops the start
         checks.register(check_settings)
-        known_models.register(lambda: video_models.MODELS)
+        known_models.register(video_models.models)
         signals.suspension_ended.connect(brake.release_tenant)
         signals.queue_cancelled.connect(brake.cancel_queue)
 
@@ -54,7 +55,7 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
         messages += _check_sandbox()
     messages += _check_what_callers_reach()
     try:
-        prices.read_table(settings.PRICES)
+        prices.read_table(settings.PRICES, settings.CATALOG_DIR)
     except ImproperlyConfigured as error:
         messages.append(checks.Error(str(error), id="generations.E003"))
     return messages

@@ -51,6 +51,18 @@ class VideoDeleted(Refusal):
     code = "video_deleted"
 
 
+class ModelUnknown(Refusal):
+    """The catalogue of this service no longer has the model {model}."""
+
+    code = "model_unknown"
+
+
+class PriceUnknown(Refusal):
+    """No price is known of such a video of {model}: the operators of this service have to set one first."""
+
+    code = "price_unknown"
+
+
 class BadImage(Refusal):
     """The image can not be used."""
 
@@ -65,13 +77,13 @@ class ImageUnreadable(BadImage):
 
 
 class ImageTooManyBytes(BadImage):
-    """The image has more than {limit} bytes."""
+    """The image has more than {limit} bytes, which is the most that {taker} takes."""
 
     code = "image_too_many_bytes"
 
 
 class ImageFormatUnknown(BadImage):
-    """The image is not a jpeg, png, webp, bmp, tiff or gif."""
+    """The image has none of the formats that {taker} takes: {formats}."""
 
     code = "image_format_unknown"
 
@@ -83,19 +95,19 @@ class ImageIncomplete(BadImage):
 
 
 class ImageTooLarge(BadImage):
-    """The image's longer side is {side} pixels; it must be less than {limit}."""
+    """The image's longer side is {side} pixels; {taker} takes {limit}."""
 
     code = "image_side_too_long"
 
 
 class ImageTooSmall(BadImage):
-    """The image's shorter side is {side} pixels; it must be greater than {limit}."""
+    """The image's shorter side is {side} pixels; {taker} takes {limit}."""
 
     code = "image_side_too_short"
 
 
 class ImageAspectOutOfRange(BadImage):
-    """The image's aspect ratio is {aspect}; it must be from {least} to {most}."""
+    """The image's aspect ratio is {aspect}; {taker} takes {range}."""
 
     code = "image_aspect_out_of_range"
 

@@ -24,6 +24,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Case, F, Q, Value, When
 
 from generations import deadlines, leases
+from generations.catalog import video_models
 from generations.models import Attempt, Event, Generation, InputImage, Label
 from generations.telemetry import metrics
 from generations.telemetry.failpoints import failpoint
@@ -48,6 +49,7 @@ CREATE_FAILED = f"The upstream could not create the task, and not at {MAX_CREATE
 ANSWER_LOST = "The upstream's answer was lost, or not understood: it may or may not have accepted the generation."
 TASK_TAKEN = "The upstream named a task that belongs to another generation."
 TASK_SHARED = "The upstream named this generation's task for another one too. The service's operators look into it."
+MAX_ITEM_CHARS = 80  # of a bill's line, as the ledger's column has it
 RELEASED_AT_ONCE = 1000  # of the generations that waited for a pause, in one transaction
 
 # One UPDATE for all generations that are still rendering: one for each poll would be too many writes.
@@ -122,7 +124,7 @@ def prepare_inserts(generation: Generation, charges: Sequence[Charge]) -> list[S
         generation.api_key,
         ledger.Purchase(
             generation_id=generation.pk,
-            item=f"{generation.model} {generation.resolution} {generation.duration} s",
+            item=_describe(generation),
             seconds=generation.duration,
             price_micro=generation.price_micro,
             at=generation.created_at,
@@ -131,6 +133,13 @@ def prepare_inserts(generation: Generation, charges: Sequence[Charge]) -> list[S
     )
     labels = [_insert_label(label) for label in _build_labels(generation)]
     return [_insert_generation(generation), *labels, hold, _build_event_insert(generation, "accepted")]
+
+
+def _describe(generation: Generation) -> str:
+    """Return what a generation buys, as the bill names it."""
+    model = video_models.get(generation.model)
+    described = model.describe(generation.request_values) if model else f"{generation.model} {generation.duration} s"
+    return described[:MAX_ITEM_CHARS]
 
 
 def required_inputs(image_id: int | None, last_image_id: int | None = None) -> tuple[Statement, int]:

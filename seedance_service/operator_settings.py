@@ -91,9 +91,14 @@ SANDBOX_BASE_URL = env.http_url(
     "`python -m deploy.sandbox --host … --url …` starts one.",
 )
 SANDBOX_API_KEY = env.text("SANDBOX_API_KEY", "sandbox", help="Key of the sandbox.")
+CATALOG_DIR = env.text(
+    "CATALOG_DIR",
+    help="Folder with files of video models, as `generations/catalog/models` has them: each adds a model, or replaces "
+    "the shipped one of the same id. See the runbook.",
+)
 PRICES = env.text(
     "PRICES",
-    help="Prices as JSON instead of the model maker's formula. Usually given as `PRICES_FILE`; see the runbook.",
+    help="Prices as JSON instead of those in the models' files. Usually given as `PRICES_FILE`; see the runbook.",
 )
 
 # Addresses of others

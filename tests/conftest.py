@@ -21,7 +21,7 @@ from moto.s3.models import s3_backends
 
 from deploy import stack, waiting
 from generations import aws, wakeups
-from generations.catalog import eta
+from generations.catalog import eta, states
 from generations.upstream import poll_pauses
 from generations.upstream.novita import client as novita
 from tenants.db import clock
@@ -126,6 +126,7 @@ def _clear_caches() -> None:
     throttle.clear()
     cached_keys.clear()
     eta._cached.clear()
+    states.forget()
     eta._fresh.clear()
     counters.forget_open_windows()
     poll_pauses.forget()

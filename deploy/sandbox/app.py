@@ -1,4 +1,4 @@
-"""Serve Novita's wire format: submit, Task Result, the error envelope and the validation of the endpoint's page.
+"""Serve Novita's wire format: submit of each model in the catalogue, Task Result, and the error envelope.
 
 A prompt controls the sandbox: with [fail] the task fails, with [refuse] it is refused as ILLEGAL_PROMPT, and with
 [lose] the task is created but the answer is a proxy's error.
@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import os
 import random
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ settings.configure(
     ROOT_URLCONF=__name__,
     SECRET_KEY=os.environ.get("SANDBOX_SECRET") or os.urandom(16).hex(),
     ALLOWED_HOSTS=["127.0.0.1", "localhost", "[::1]", urlsplit(os.environ["SANDBOX_URL"]).hostname],
+    CATALOG_DIR=os.environ.get("CATALOG_DIR", ""),
     FETCH_ALLOW_HOSTS=[],
     DELIVERY_THREADS=2,  # the sandbox posts nothing, but the fetch of images reads this setting
     USE_TZ=True,
@@ -37,13 +39,17 @@ application = get_wsgi_application()
 # These modules of the service read Django's settings, so they are imported after the settings.
 from deploy.sandbox.store import Task, TaskStore
 from generations import errors
-from generations.catalog import video_models
+from generations.catalog import requests, video_models
+from generations.catalog.request_fields import RANDOM_SEED
+from generations.catalog.video_models import VideoModel
 from generations.media import images
 from generations.outbound import fetch
 from generations.outbound.errors import OutboundError
 
 store = TaskStore(FOLDER, float(os.environ.get("SANDBOX_SECONDS", "8")))
-MODEL = video_models.SEEDANCE_V1_LITE_I2V
+RATIO = re.compile(r"[0-9]+")
+FPS = 24  # where a model's row has no frame rate
+SIDE = 720  # pixels, where it has no sizes
 IMAGE_REASONS: dict[type[Exception], str] = {
     errors.ImageTooManyBytes: "IMAGE_FILE_EXCEEDS_MAX_SIZE",
     errors.ImageTooLarge: "IMAGE_EXCEEDS_MAX_RESOLUTION",
@@ -65,16 +71,19 @@ class Refused(Exception):
         return JsonResponse(body, status=self.status)
 
 
-def submit(request: HttpRequest) -> HttpResponse:
-    """Create a task from a valid request."""
+def submit(request: HttpRequest, model_id: str) -> HttpResponse:
+    """Create a task from a valid request for the model."""
+    model = video_models.models()[model_id]
     try:
         _authorize(request)
         body = _body(request)
-        last = _image(body["last_image"]) if body["last_image"] is not None else None
-        task = store.accept(_image(body["image"]), last, **_shot_fields(body))
+        values = _check(model, body)
+        images_of = {name: _image(model, values[name]) for name in model.image_fields if values[name] is not None}
+        image, last_image = images_of.get("image"), images_of.get("last_image")
+        task = store.accept(image, last_image, **_shot_fields(model, values, image, last_image))
     except Refused as refused:
         return refused.render()
-    if "[lose]" in body["prompt"]:
+    if "[lose]" in task.prompt:
         return HttpResponse("<h1>502 Bad Gateway</h1>", status=502)
     return JsonResponse({"task_id": task.id})
 
@@ -118,33 +127,27 @@ def _body(request: HttpRequest) -> dict[str, Any]:
         raise Refused(400, "INVALID_REQUEST_BODY", f"the body is not JSON: {error}") from error
     if request.method != "POST" or not isinstance(fields, dict):
         raise Refused(400, "INVALID_REQUEST_BODY", "the body must be a JSON object")
-    defaults = {"prompt": "", "aspect_ratio": "16:9", "last_image": None, "camera_fixed": False, "duration": 5}
-    body = {**defaults, "image": None, "resolution": None, "seed": video_models.RANDOM_SEED, **fields}
-    for name, rule in RULES.items():
-        if not rule(body[name]):
-            raise Refused(400, "INVALID_REQUEST_BODY", f"{name} is not valid")
-    if "[refuse]" in body["prompt"]:
+    return fields
+
+
+def _check(model: VideoModel, body: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of a request that the model takes. Raise Refused."""
+    try:
+        values = requests.check_wire(model, body)
+    except requests.BadRequest as error:
+        raise Refused(400, "INVALID_REQUEST_BODY", str(error)) from error
+    if "[refuse]" in (values.get("prompt") or ""):
         raise Refused(400, "ILLEGAL_PROMPT", "the prompt is refused")
-    return body
+    return values
 
 
-RULES: dict[str, Any] = {
-    "image": lambda value: isinstance(value, str) and value != "",
-    "last_image": lambda value: value is None or (isinstance(value, str) and value != ""),
-    "resolution": lambda value: value in MODEL.resolutions,
-    "aspect_ratio": lambda value: value in MODEL.ratios,
-    "duration": lambda value: type(value) is int and value in MODEL.durations,
-    "prompt": lambda value: isinstance(value, str) and len(value) <= MODEL.prompt_limit,
-    "camera_fixed": lambda value: isinstance(value, bool),
-    "seed": lambda value: type(value) is int and video_models.RANDOM_SEED <= value <= video_models.MAX_SEED,
-}
-
-
-def _image(text: str) -> bytes:
+def _image(model: VideoModel, text: str) -> bytes:
     try:
         is_url = images.is_url(text)
         content = fetch.read(text, limit=images.MAX_BYTES, deadline=30.0) if is_url else images.decode(text)
-        images.inspect(content)
+        image = images.inspect(content)
+        if model.image_rules:
+            model.image_rules.check(image.format, image.width, image.height, len(content))
         return content
     except errors.BadImage as error:
         raise Refused(400, IMAGE_REASONS.get(type(error), "INVALID_IMAGE_FORMAT"), str(error)) from error
@@ -152,29 +155,54 @@ def _image(text: str) -> bytes:
         raise Refused(400, "INVALID_REQUEST_BODY", f"the image can not be read: {error}") from error
 
 
-def _shot_fields(body: dict[str, Any]) -> dict[str, Any]:
-    width, height = MODEL.pixels[body["resolution"], body["aspect_ratio"]]
-    drawn = body["seed"] == video_models.RANDOM_SEED
+def _shot_fields(
+    model: VideoModel, values: dict[str, Any], image: bytes | None, last_image: bytes | None
+) -> dict[str, Any]:
+    """Return what the store needs of a request: the same request, without a seed to be drawn, gives the same video."""
+    width, height = model.size(values) or _size_like(values, image)
     return {
         "width": width,
         "height": height,
-        "frames": MODEL.frames(body["duration"]),
-        "seed": random.randrange(video_models.MAX_SEED + 1) if drawn else body["seed"],
-        "camera_fixed": body["camera_fixed"],
-        "prompt": body["prompt"],
+        "frames": model.frames(values["duration"]) or FPS * values["duration"] + 1,
+        "fps": model.fps or FPS,
+        "seed": _seed(model, values, image, last_image),
+        "camera_fixed": bool(values.get("camera_fixed")),
+        "prompt": values.get("prompt") or "",
+        "sound": model.has_sound(values),
+        "model": model.id,
     }
+
+
+def _size_like(values: dict[str, Any], image: bytes | None) -> tuple[int, int]:
+    """Return a size where the row has none: the shape of the ratio, or of the image, with SIDE as the shorter side."""
+    shape = [int(part) for part in RATIO.findall(values.get("aspect_ratio") or "")] or [16, 9]
+    if image and len(RATIO.findall(values.get("aspect_ratio") or "")) != 2:
+        checked = images.inspect(image)
+        shape = [checked.width, checked.height]
+    width, height = (round(side * SIDE / min(shape) / 2) * 2 for side in shape)
+    return width, height
+
+
+def _seed(model: VideoModel, values: dict[str, Any], image: bytes | None, last_image: bytes | None) -> int:
+    """Return the request's seed, a random one if it wants that, or one by the request for a model without seeds."""
+    if not model.has_seed:
+        plain = {name: value for name, value in values.items() if name not in model.image_fields}
+        digest = hashlib.sha256(f"{model.id} {sorted(plain.items())}".encode() + (image or b"") + (last_image or b""))
+        return int.from_bytes(digest.digest()[:4]) >> 1
+    seed = values["seed"]
+    return random.randrange(model.max_seed + 1) if seed is None or seed == RANDOM_SEED else int(seed)
 
 
 def _result(task: Task) -> dict[str, Any]:
     status, progress, reason = store.state(task)
     if "[fail]" in task.prompt and status == "TASK_STATUS_SUCCEED":
         status, progress, reason = "TASK_STATUS_FAILED", 0, "the prompt asked for a failure"
-    done = status == "TASK_STATUS_SUCCEED"
+    done, model = status == "TASK_STATUS_SUCCEED", video_models.get(task.model)
     return {
-        "extra": {"seed": str(task.seed)} if done else {},
+        "extra": {"seed": str(task.seed)} if done and (model is None or model.has_seed) else {},
         "task": {
             "task_id": task.id,
-            "task_type": "IMG_TO_VIDEO",
+            "task_type": "TXT_TO_VIDEO" if model and model.row.task == "t2v" else "IMG_TO_VIDEO",
             "status": status,
             "reason": reason,
             "eta": 0,
@@ -197,7 +225,7 @@ def _signature(task_id: str, expires: str) -> str:
 
 
 urlpatterns = [
-    path(MODEL.path.lstrip("/"), submit),
+    *(path(model.route.lstrip("/"), submit, {"model_id": model.id}) for model in video_models.models().values()),
     path("v3/async/task-result", task_result),
     path("videos/<str:task_id>.mp4", video),
     path("sandbox/tasks", tasks),

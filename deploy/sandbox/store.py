@@ -22,6 +22,7 @@ class Task(Shot):
 
     id: str
     created_at: float  # seconds since the epoch
+    model: str = "seedance-v1-lite-i2v"  # of a task that an older sandbox stored
 
 
 class TaskStore:

@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 
-from generations.catalog import video_models
+from generations.catalog.request_fields import RANDOM_SEED
 from generations.models import Generation
 from generations.ops import actions, in_doubt
 from tenants.admin.action_page import ActionPage
@@ -41,13 +41,14 @@ class RerunForm(ActionForm):
     """Ask for the seed of the new generation; the form starts with the same seed."""
 
     seed = WholeNumberField(
-        min_value=video_models.RANDOM_SEED,
-        max_value=video_models.MAX_SEED,
-        help_text=f"The same seed creates the same video. {video_models.RANDOM_SEED} draws a random seed.",
+        min_value=RANDOM_SEED,
+        help_text=f"The same seed creates the same video. {RANDOM_SEED} draws a random seed.",
     )
 
     def __init__(self, *args: Any, row: Generation, **options: Any) -> None:
         super().__init__(*args, row=row, initial={"seed": row.seed}, **options)
+        if row.seed is None:  # the model has none
+            del self.fields["seed"]
 
 
 PAGES = {

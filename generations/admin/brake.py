@@ -51,7 +51,7 @@ class PauseForm(ActionForm):
         widget=widgets.UnfoldAdminSelectWidget,
     )
     model = forms.ChoiceField(
-        choices=[("", "---------"), *((name, name) for name in sorted(video_models.MODELS))],
+        choices=[("", "---------"), *((name, name) for name in sorted(video_models.models()))],
         required=False,
         help_text="For one model.",
         widget=widgets.UnfoldAdminSelectWidget,

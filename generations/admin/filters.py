@@ -106,7 +106,9 @@ class ResolutionFilter(FixedValuesFilter):
     """Filter generations by resolution."""
 
     title, parameter_name = "resolution", "resolution"
-    values = sorted({name for model in video_models.MODELS.values() for name in model.resolutions}, key=len)
+    values = sorted(
+        {str(name) for model in video_models.models().values() for name in model.supported("resolution")}, key=len
+    )
 
 
 class EventTypeFilter(FixedValuesFilter):

@@ -50,7 +50,7 @@ def read_request(kind: type[Create], body: Any, **context: Any) -> GenerationReq
     finally:
         if body:  # an absent body may be an empty QueryDict, which can not be cleared
             body.clear()
-        form.validated_data.clear()
+        form.__dict__.get("_validated_data", {}).clear()  # there are none if the source of a rerun is gone
         form.initial_data, form._context = None, {}
 
 

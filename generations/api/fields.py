@@ -187,3 +187,12 @@ class Metadata(serializers.DictField):
             message = f"A name has 1 to {MAX_METADATA_NAME_CHARS} printable characters."
             raise serializers.ValidationError(message, code="invalid")
         return dict(super().to_internal_value(data))
+
+
+class Strict(serializers.Serializer[Any]):
+    """A body in which an unknown field is an error."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        unknown = set(data) - set(self.fields) if isinstance(data, Mapping) else set()
+        refuse(dict.fromkeys(sorted(unknown), "This field is unknown."))
+        return super().to_internal_value(data)

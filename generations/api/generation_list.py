@@ -12,7 +12,6 @@ from rest_framework.request import Request
 from generations import single_line
 from generations.api import fields, pagination, tenant_scope
 from generations.api.fields import Choice, QueryInteger, SingleLine, Text, Timestamp
-from generations.catalog import video_models
 from generations.models import Generation, Label
 from tenants.api.base import key_of
 from tenants.models import ApiKey
@@ -20,6 +19,7 @@ from tenants.models import ApiKey
 BRACKETED = re.compile(r"metadata\[(.+)\]", re.DOTALL)
 SAME_NAME = ("status", "model", "seed", "external_id")  # filters that have the name of their column
 TIMES = {"created_after": "created_at__gte", "created_before": "created_at__lt"}
+MAX_SEED = 2**32 - 1  # of any model
 NAME = SingleLine(max_length=fields.MAX_METADATA_NAME_CHARS)
 VALUE = Text(max_length=fields.MAX_METADATA_VALUE_CHARS, allow_blank=True)
 
@@ -50,8 +50,8 @@ class Filters(pagination.Query):
     REPEATABLE = frozenset({"metadata"})
 
     status = Choice(Generation.Status.values, required=False)
-    model = Choice(tuple(video_models.MODELS), required=False)
-    seed = QueryInteger(required=False, min_value=0, max_value=video_models.MAX_SEED)
+    model = SingleLine(required=False, max_length=50)
+    seed = QueryInteger(required=False, min_value=0, max_value=MAX_SEED)
     key = SingleLine(required=False, max_length=40, help_text="Prefix of the API key that created the generation.")
     external_id = SingleLine(required=False, max_length=255)
     created_after = Timestamp(required=False, help_text="Created at this time or later; UTC if without an offset.")

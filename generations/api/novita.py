@@ -1,5 +1,6 @@
 """The Novita-compatible API under /v3/. A client written for Novita changes its base URL and its key."""
 
+from typing import ClassVar
 from uuid import UUID
 
 from django.http import HttpResponse
@@ -12,7 +13,8 @@ from generations.api.generations import wait_until_finished
 from generations.api.large_bodies import LargeBodies
 from generations.api.request_bodies import NovitaCreate
 from generations.api.response_schemas import NovitaTaskResultSchema
-from generations.catalog import eta
+from generations.catalog import eta, video_models
+from generations.catalog.video_models import VideoModel
 from generations.webhooks import novita_payload
 from tenants.api.base import ApiView, respond
 
@@ -24,6 +26,10 @@ class NovitaView(ApiView):
 
 
 class Submit(LargeBodies, NovitaView):
+    """The submit endpoint of one model."""
+
+    model_id: ClassVar[str]
+
     @extend_schema(
         operation_id="novita_seedance_v1_lite_i2v",
         summary="Create a task: Seedance V1 Lite, image to video",
@@ -32,11 +38,18 @@ class Submit(LargeBodies, NovitaView):
         responses=inline_serializer("NovitaTaskId", {"task_id": serializers.UUIDField()}),
     )
     def post(self, request: Request) -> HttpResponse:
-        accepted = create_generation.accept(request, create_generation.read_request(NovitaCreate, request.data))
+        model = video_models.models()[self.model_id]
+        generation_request = create_generation.read_request(NovitaCreate, request.data, model=model)
+        accepted = create_generation.accept(request, generation_request)
         body = {"task_id": str(accepted.generation.pk)}
         return create_generation.answer_committed(
             accepted, lambda: respond(body, headers=create_generation.headers(accepted)), lambda: respond(body)
         )
+
+
+def submit_view(model: VideoModel) -> type[Submit]:
+    """Return the view of the model's submit endpoint, which has the route that Novita has for the model."""
+    return type(f"Submit_{model.id}", (Submit,), {"model_id": model.id})
 
 
 class TaskResult(NovitaView):

@@ -47,6 +47,7 @@ def _as_json(generation: Generation, estimate: int | None) -> dict[str, Any]:
     poster = signed_urls.poster_url(generation) if generation.has_video else None
     return {
         "id": str(generation.pk),
+        **generation.parameters,
         **{name: getattr(generation, name) for name in SAME_NAME},
         "image": _image(generation.image, generation.image_url),
         "last_image": _image(generation.last_image, generation.last_image_url),

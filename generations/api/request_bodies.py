@@ -1,71 +1,99 @@
-"""The bodies of a create, for each API, and of a rerun."""
+"""The bodies of a create, for each API, and of a rerun.
+
+What all creates have in common is checked here. A model's own fields are checked by its row in the catalogue.
+"""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from generations.api.fields import (
+    MAX_REFUSED_NAME_CHARS,
+    MAX_REFUSED_NAMES,
     METADATA_HELP,
-    Choice,
-    ImageText,
-    JsonBoolean,
-    JsonInteger,
     Metadata,
     SingleLine,
-    Text,
     Url,
-    refuse,
 )
-from generations.catalog import video_models
-from generations.intake.generation_request import IMAGE_FIELDS, PLAIN_FIELDS, GenerationRequest, Webhook, fields_of
+from generations.catalog import requests, video_models
+from generations.catalog.requests import BadRequest
+from generations.catalog.video_models import VideoModel
+from generations.errors import ModelUnknown
+from generations.intake.generation_request import GenerationRequest, Webhook, fields_of
 from generations.models import Generation
 
 MAX_URL_CHARS = 2000
 WEBHOOK_URL = Url(max_length=MAX_URL_CHARS, allow_blank=True, allow_null=True)
-NOT_REPEATED = ("external_id", "metadata", "webhook_url")  # a rerun does not take these fields from its source
-MODEL = video_models.SEEDANCE_V1_LITE_I2V
-IMAGE = "URL (https), Base64 or data URI of a jpeg, png, webp, bmp, tiff or gif of at most 30 MB (31,457,280 bytes). "
-IMAGE += "Its shorter side is over 300 pixels, its longer side under 6000, its aspect ratio from 0.4 to 2.5."
+
+
+class ModelName(serializers.Field[Any, Any, Any, Any]):
+    """The id of a model in the catalogue."""
+
+    def to_internal_value(self, data: Any) -> VideoModel:
+        model = video_models.get(data) if isinstance(data, str) else None
+        if model is None:
+            names = ", ".join(video_models.models())
+            raise serializers.ValidationError(f"This must be one of {names}.", code="invalid_choice")
+        return model
+
+    def to_representation(self, value: Any) -> Any:
+        return value.id
 
 
 class Create(serializers.Serializer[Any]):
-    """The fields that every create takes. A field that is null counts as not given."""
-
-    image = ImageText(help_text=IMAGE)
-    prompt = Text(
-        default="",
-        allow_null=True,
-        allow_blank=True,
-        max_length=MODEL.prompt_limit,
-        help_text="At most 2000 characters.",
-    )
-    resolution = Choice(MODEL.resolutions)
-    aspect_ratio = Choice(MODEL.ratios, default="16:9", allow_null=True)
-    last_image = ImageText(default=None, allow_null=True, help_text="End image, with the same rules as `image`.")
-    camera_fixed = JsonBoolean(default=False, allow_null=True)
-    seed = JsonInteger(
-        default=None,
-        allow_null=True,
-        min_value=video_models.RANDOM_SEED,
-        max_value=video_models.MAX_SEED,
-        help_text="Without a seed, or with -1, the service draws one and returns it.",
-    )
-    duration = Choice(MODEL.durations, default=5, allow_null=True, help_text="Seconds.")
+    """A create: the fields that are declared here, and those of its model. A field that is null counts as not given."""
 
     def to_request(self) -> GenerationRequest:
-        """Return the checked body as a request. A null becomes the field's default."""
-        values: dict[str, Any] = {
-            name: self.fields[name].get_default() if value is None else value
-            for name, value in self.validated_data.items()
-        }
-        model = video_models.MODELS[values.pop("model", MODEL.name)]
-        return GenerationRequest(model=model, webhook=self.pop_webhook(values), **values)
+        """Return the checked body as a request."""
+        values = dict(self.validated_data)
+        model, fields = values.pop("model"), values.pop("fields")
+        return GenerationRequest(model, fields, webhook=self.pop_webhook(values), **values)
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        """Return the declared fields, `model`, and `fields` with the values of the model's. Raise ValidationError."""
+        if not isinstance(data, Mapping):
+            return dict(super().to_internal_value(data))
+        own, errors = dict[str, Any](), dict[str, Any]()
+        try:
+            own = {name: self.filled(name, value) for name, value in super().to_internal_value(data).items()}
+        except serializers.ValidationError as error:
+            errors = cast(dict[str, Any], error.detail)
+        if "model" not in errors:
+            own["model"] = model = self.find_model(data)
+            try:
+                own["fields"] = self.check_fields(model, data)
+            except BadRequest as error:
+                errors |= _details(error)
+        if errors:
+            raise serializers.ValidationError(errors)
+        return own
+
+    def filled(self, name: str, value: Any) -> Any:
+        """Return the value of a declared field: its default in the place of null."""
+        return self.fields[name].get_default() if value is None and not self.fields[name].required else value
+
+    def find_model(self, data: Mapping[str, Any]) -> VideoModel:
+        """Return the model of a body in which `model` is right, or not given."""
+        raise NotImplementedError
+
+    def check_fields(self, model: VideoModel, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values of the model's fields. Raise BadRequest."""
+        raise NotImplementedError
 
     def pop_webhook(self, values: dict[str, Any]) -> Webhook | None:
         """Take the webhook out of `values` and return it, or None if there is none."""
         raise NotImplementedError
+
+
+def _details(error: BadRequest) -> dict[str, Any]:
+    """Return the errors of a model's fields as REST framework has them. A path of names becomes nested objects."""
+    details: dict[str, Any] = {}
+    for name, wrong in list(error.errors.items())[:MAX_REFUSED_NAMES]:
+        details[name[:MAX_REFUSED_NAME_CHARS]] = [serializers.ErrorDetail(wrong.message, wrong.code)]
+    return details
 
 
 # Not `oneOf`: as `extra` may be any value, null fits the schema of the object too.
@@ -89,25 +117,26 @@ class NovitaCreate(Create):
         default=dict, allow_null=True, help_text="`webhook.url` is notified of the end, with Novita's payload."
     )
 
+    def find_model(self, data: Mapping[str, Any]) -> VideoModel:
+        model: VideoModel = self.context["model"]
+        return model
+
+    def check_fields(self, model: VideoModel, data: Mapping[str, Any]) -> dict[str, Any]:
+        return requests.check_wire(model, data)
+
     def pop_webhook(self, values: dict[str, Any]) -> Webhook | None:
         url = values.pop("extra")
         return Webhook(url, Generation.WebhookFormat.NOVITA) if url else None
 
 
-class Strict(serializers.Serializer[Any]):
-    """A body in which an unknown field is an error: a misspelt field would otherwise be a surprise on the bill."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        unknown = set(data) - set(self.fields) if isinstance(data, Mapping) else set()
-        refuse(dict.fromkeys(sorted(unknown), "This field is unknown."))
-        return super().to_internal_value(data)
-
-
 @extend_schema_serializer(component_name="GenerationCreate")
-class NativeCreate(Strict, Create):
-    """The body of POST /v1/generations: every create's fields, and names by which the caller finds the generation."""
+class NativeCreate(Create):
+    """The body of POST /v1/generations: the model's fields, and names by which the caller finds the generation.
 
-    model = Choice(tuple(video_models.MODELS), default=MODEL.name, allow_null=True)
+    A field that the model has not is an error: a misspelt field would otherwise be a surprise on the bill.
+    """
+
+    model = ModelName(default=None, allow_null=True)
     external_id = SingleLine(
         default="",
         allow_null=True,
@@ -124,6 +153,12 @@ class NativeCreate(Strict, Create):
         help_text="A URL that is notified, with a signature, when the generation ends.",
     )
 
+    def find_model(self, data: Mapping[str, Any]) -> VideoModel:
+        return video_models.get(data.get("model") or "") or video_models.default()
+
+    def check_fields(self, model: VideoModel, data: Mapping[str, Any]) -> dict[str, Any]:
+        return requests.check(model, {name: value for name, value in data.items() if name not in self.fields})
+
     def pop_webhook(self, values: dict[str, Any]) -> Webhook | None:
         url = values.pop("webhook_url")
         return Webhook(url, Generation.WebhookFormat.STANDARD) if url else None
@@ -131,23 +166,26 @@ class NativeCreate(Strict, Create):
 
 @extend_schema_serializer(component_name="GenerationRerun")
 class Rerun(NativeCreate):
-    """The body of a rerun. A field that is not given keeps the source's value, the seed and the images included."""
+    """The body of a rerun. A field that is not given keeps the source's value, the seed and the images included.
 
-    def get_fields(self) -> dict[str, Any]:
-        fields = super().get_fields()
-        for name in (*PLAIN_FIELDS, *IMAGE_FIELDS):
-            fields[name].required, fields[name].default, fields[name].allow_null = False, serializers.empty, True
-        fields["seed"].help_text = "Without a seed, the source's seed is used again; -1 draws another."
-        return fields
+    External id, metadata and webhook are not the source's: without them in the body there are none.
+    """
+
+    def find_model(self, data: Mapping[str, Any]) -> VideoModel:
+        model = video_models.get(data.get("model") or self.earlier.model)
+        if model is None:
+            raise ModelUnknown(model=self.earlier.model)
+        return model
+
+    def check_fields(self, model: VideoModel, data: Mapping[str, Any]) -> dict[str, Any]:
+        given = {name: value for name, value in fields_of(self.earlier).items() if name in model.fields}
+        return super().check_fields(model, given | {name: data[name] for name in data if data[name] is not None})
+
+    @property
+    def earlier(self) -> Generation:
+        """The generation that is run again."""
+        source: Generation = self.context["source"]
+        return source
 
     def to_request(self) -> GenerationRequest:
-        """Return the source's request, with the body's fields in the place of the source's.
-
-        External id, metadata and webhook are not the source's: without them in the body there are none.
-        """
-        source: Generation = self.context["source"]
-        overrides = {name: value for name, value in self.validated_data.items() if value is not None}
-        blank = {name: self.fields[name].get_default() for name in NOT_REPEATED}
-        values = {**fields_of(source), **blank, **overrides}
-        model = video_models.MODELS[values.pop("model")]
-        return GenerationRequest(model=model, webhook=self.pop_webhook(values), rerun_of=source.pk, **values)
+        return replace(super().to_request(), rerun_of=self.earlier.pk)

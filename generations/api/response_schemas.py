@@ -56,13 +56,17 @@ class GenerationRow(serializers.Serializer[Any]):
     progress_percent = serializers.IntegerField()
     model = serializers.CharField()
     prompt = serializers.CharField()
-    resolution = serializers.CharField()
-    aspect_ratio = serializers.CharField()
+    resolution = serializers.CharField(
+        allow_null=True, help_text="null, as any field below: the model has no such field."
+    )
+    aspect_ratio = serializers.CharField(allow_null=True)
     duration = serializers.IntegerField(help_text="Seconds.")
-    camera_fixed = serializers.BooleanField()
-    seed = serializers.IntegerField(help_text="The caller's seed, or the one that the service drew. Never null.")
+    camera_fixed = serializers.BooleanField(allow_null=True)
+    seed = serializers.IntegerField(
+        allow_null=True, help_text="The caller's seed, or the one that the service drew. null: the model has no seed."
+    )
     seed_source = serializers.ChoiceField(Generation.SeedSource.choices)
-    image = ImageSchema()
+    image = ImageSchema(allow_null=True)
     last_image = ImageSchema(allow_null=True)
     price_usd = serializers.CharField(help_text="The highest price in USD, held until the generation ends.")
     external_id = serializers.CharField()

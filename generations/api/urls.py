@@ -6,7 +6,7 @@ from generations.api import generation_actions, generations, novita, usage, webh
 from generations.catalog import video_models
 
 urlpatterns = [
-    path(video_models.SEEDANCE_V1_LITE_I2V.path.lstrip("/"), novita.Submit.as_view()),
+    *(path(model.route.lstrip("/"), novita.submit_view(model).as_view()) for model in video_models.models().values()),
     path("v3/async/task-result", novita.TaskResult.as_view()),
     path("v1/generations", generations.Generations.as_view()),
     path("v1/generations/<str:generation_id>", generations.OneGeneration.as_view()),

@@ -7,8 +7,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from generations.api import pagination
-from generations.api.fields import Choice, JsonBoolean, JsonInteger, SingleLine, Url
-from generations.api.request_bodies import MAX_URL_CHARS, Strict
+from generations.api.fields import Choice, JsonBoolean, JsonInteger, SingleLine, Strict, Url
+from generations.api.request_bodies import MAX_URL_CHARS
 from generations.models import Delivery, DeliveryAttempt, WebhookEndpoint
 from generations.webhooks import outbox
 from generations.webhooks.signing_secrets import DEFAULT_OVERLAP, MAX_OVERLAP

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from generations import errors
-from generations.bucket import object_keys, objects, undeleted
+from generations.bucket import object_keys, objects, signed_urls, undeleted
 from generations.bucket.errors import StorageError
 from generations.bucket.objects import Undeleted
 from generations.media.images import Image
@@ -62,15 +62,18 @@ def require_stored(image: InputImage) -> InputImage:
     return image
 
 
-def read_data_uri(image: InputImage) -> str:
-    """Return the image as a data URI, in which form it goes upstream.
+def write(image: InputImage, encoding: str) -> str:
+    """Return the image as it goes upstream: "data_uri", "base64", or the "url" of the bucket that is signed for it.
 
     Raise StorageError, also if the bucket gives other bytes than were stored.
     """
+    if encoding == "url":
+        return str(signed_urls.image_url(image))
     content = objects.read(image.key)
     if hashlib.sha256(content).hexdigest() != image.sha256:
         raise StorageError("the bucket gave other bytes than the image's")
-    return f"data:image/{image.format};base64,{pybase64.b64encode(content).decode()}"
+    text = pybase64.b64encode(content).decode()
+    return text if encoding == "base64" else f"data:image/{image.format};base64,{text}"
 
 
 def delete_unless_used(image: InputImage) -> None:

@@ -21,7 +21,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 SAMPLE_SIZE = 100  # of a kind: enough for a median, and few enough to follow an upstream that becomes slower
 REREAD_SECONDS = 30.0
-MAX_KINDS = 1000  # cached at once; the catalog has a dozen
+MAX_KINDS = 1000  # cached at once; more than the catalogue has
 MIN_RETRY_SECONDS, MAX_RETRY_SECONDS = 2, 60  # of Retry-After; 2, as the worker polls the upstream
 
 
@@ -29,7 +29,7 @@ class Kind(NamedTuple):
     """The properties by which generations take similar times."""
 
     model: str
-    resolution: str
+    resolution: str | None
     duration: int  # seconds of video
     test: bool
 
@@ -94,4 +94,7 @@ def _last_finished(kind: Kind) -> QuerySet[Generation]:
     """Return the query of the last SAMPLE_SIZE generations of a kind that succeeded."""
     # A bare flag would become `NOT test`, for which SQLite uses no index.
     conditions = {**kind._asdict(), "test": Value(kind.test), "status": Generation.Status.SUCCEEDED}
+    if kind.resolution is None:
+        del conditions["resolution"]
+        conditions["resolution__isnull"] = True
     return Generation.objects.filter(**conditions).order_by(F("finished_at").desc())[:SAMPLE_SIZE]

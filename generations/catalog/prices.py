@@ -1,65 +1,138 @@
-"""The price of a generation: the model maker's formula, or the price in the table of PRICES (as a file: PRICES_FILE).
+"""The price of a generation: the rates of its model's row, or those in the table of PRICES (as a file: PRICES_FILE).
 
-    {"seedance-v1-lite-i2v": {"usd_per_million_tokens": "2.1", "usd": {"1080p": {"16:9": {"5": "0.40"}}}}}
+    {"seedance-v1-lite-i2v": {"usd_per_million_tokens": "2.1", "usd": {"1080p": {"16:9": {"5": "0.40"}}}},
+     "kling-v3.0-std-i2v": {"rates": [{"when": {"audio": true}, "usd": "0.13"}, {"usd": "0.09"}]}}
 
 Amounts are texts, which no binary fraction can falsify. The table is read at the start. A price that was promised is
 stored with its generation and does not change.
 """
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 import msgspec
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from generations.catalog import video_models
+from generations import errors
+from generations.catalog import row_checks, video_models
+from generations.catalog.rows import RateRow
+from generations.catalog.video_models import VideoModel
 from tenants import amounts
 
-Cell = tuple[str, str, str, int]  # model, resolution, ratio, seconds
+Cell = tuple[str, str, int]  # resolution, ratio, seconds
+MICRO_PER_USD = amounts.MICRO_PER_USD
+UNITS = {"per_token": "million_tokens", "per_second": "second", "per_video": "video"}  # of a rate
 
 
-def price_micro(model: video_models.Model, resolution: str, ratio: str, duration: int) -> int:
-    """Return the price of a success in micro-USD, which is the worst case."""
-    models, cells = read_table(settings.PRICES)
-    cell = cells.get((model.name, resolution, ratio, duration))
-    return models[model.name].price_micro(resolution, ratio, duration) if cell is None else cell
+@dataclass(frozen=True)
+class Rate:
+    """A price for requests whose priced fields have the values of `when`."""
+
+    when: Mapping[str, Any]
+    micro: int  # micro-USD per million tokens, per second or per video
+
+
+@dataclass(frozen=True)
+class PriceList:
+    """The prices of one model. The first rate that applies is the price, unless the video has a price of its own."""
+
+    rates: tuple[Rate, ...]
+    cells: Mapping[Cell, int] = field(default_factory=dict)  # micro-USD of single videos
+
+
+def price_micro(model: VideoModel, values: Mapping[str, Any]) -> int:
+    """Return the dearest that a request with these values can come to, in micro-USD, rounded up. Raise PriceUnknown."""
+    prices = of(model)
+    cell = (values.get("resolution") or "", values.get("aspect_ratio") or "", values["duration"])
+    if cell in prices.cells:
+        return prices.cells[cell]
+    rate = rate_micro(model, values)
+    match model.row.price.kind:
+        case "per_token":
+            # A token is 1024 pixels of a frame.
+            return -(-_pixels(model, values) * rate // (1024 * MICRO_PER_USD))
+        case "per_second":
+            return rate * int(values["duration"])
+    return rate
+
+
+def _pixels(model: VideoModel, values: Mapping[str, Any]) -> int:
+    """Return the pixels of all frames of the largest video that a request can have. The row has their size and rate."""
+    width, height = model.largest_size(values)
+    return width * height * (model.frames(values["duration"]) or 0)
+
+
+def usage_micro(model: VideoModel, values: Mapping[str, Any], tokens: int) -> int:
+    """Return the price of so many tokens, as the upstream counted them, in micro-USD, rounded up."""
+    return -(-tokens * rate_micro(model, values) // MICRO_PER_USD)
+
+
+def rate_micro(model: VideoModel, values: Mapping[str, Any]) -> int:
+    """Return the rate of a request in micro-USD: per million tokens, per second or per video. Raise PriceUnknown."""
+    for rate in of(model).rates:
+        if all(values.get(name) == value for name, value in rate.when.items()):
+            return rate.micro
+    raise errors.PriceUnknown(model=model.id)
+
+
+def of(model: VideoModel) -> PriceList:
+    """Return the prices of a model, as PRICES has them where it names the model."""
+    return read_table(settings.PRICES, settings.CATALOG_DIR)[model.id]
 
 
 class ModelPrices(msgspec.Struct, forbid_unknown_fields=True):
     """The entry of one model in the table."""
 
     usd_per_million_tokens: str | msgspec.UnsetType = msgspec.UNSET
+    rates: tuple[RateRow, ...] | msgspec.UnsetType = msgspec.UNSET
     usd: dict[str, dict[str, dict[int, str]]] = {}  # by resolution, ratio and seconds
 
 
 @cache
-def read_table(text: str) -> tuple[dict[str, video_models.Model], dict[Cell, int]]:
-    """Return the models with their rates, and the single prices. Raise ImproperlyConfigured with the first mistake."""
+def read_table(text: str, catalog_dir: str) -> Mapping[str, PriceList]:
+    """Return the price list of each model: the row's, or the table's. Raise ImproperlyConfigured."""
     try:
         table = msgspec.json.decode(text, type=dict[str, ModelPrices]) if text else {}
     except (msgspec.DecodeError, RecursionError) as error:
         raise ImproperlyConfigured(f"PRICES is not a JSON object of models: {error}") from error
-    models, cells = dict(video_models.MODELS), dict[Cell, int]()
+    models = video_models.load(catalog_dir)
+    lists = {name: PriceList(_rates(model.row.price.rates)) for name, model in models.items()}
     for name, prices in table.items():
         if name not in models:
             raise ImproperlyConfigured(f"PRICES[{name!r}]: there is no such model.")
-        if prices.usd_per_million_tokens is not msgspec.UNSET:
-            rate = _micro(name, prices.usd_per_million_tokens)
-            models[name] = replace(models[name], usd_per_million_tokens_micro=rate)
-        cells.update(_cells(models[name], prices))
-    return models, cells
+        lists[name] = PriceList(_rates(_rate_rows(models[name], prices)), dict(_cells(models[name], prices)))
+    return lists
 
 
-def _cells(model: video_models.Model, prices: ModelPrices) -> Iterator[tuple[Cell, int]]:
+def _rate_rows(model: VideoModel, prices: ModelPrices) -> tuple[RateRow, ...]:
+    """Return the rates of an entry, or the row's where it has none. Raise ImproperlyConfigured."""
+    rates = model.row.price.rates
+    if prices.rates is not msgspec.UNSET:
+        rates = prices.rates
+    elif prices.usd_per_million_tokens is not msgspec.UNSET:
+        rates = (RateRow(usd_per_million=prices.usd_per_million_tokens),)
+    known = {name: request_field.row for name, request_field in model.fields.items()}
+    for mistake in row_checks.check_rates(model.row.price.kind, rates, known):
+        raise ImproperlyConfigured(f"PRICES[{model.id!r}]: {mistake}")
+    return rates
+
+
+def _rates(rows: tuple[RateRow, ...]) -> tuple[Rate, ...]:
+    return tuple(Rate(row.when, _micro("rates", row.usd_per_million or row.usd or "")) for row in rows)
+
+
+def _cells(model: VideoModel, prices: ModelPrices) -> Iterator[tuple[Cell, int]]:
     """Yield each single price of a model, in micro-USD."""
     for resolution, ratios in prices.usd.items():
         for ratio, durations in ratios.items():
             for seconds, amount in durations.items():
-                if (resolution, ratio) not in model.pixels or seconds not in model.durations:
-                    raise ImproperlyConfigured(f"PRICES: {model.name} makes no {resolution} {ratio} of {seconds} s.")
-                yield (model.name, resolution, ratio, seconds), _micro(model.name, amount)
+                names = {"resolution": resolution, "aspect_ratio": ratio, "duration": seconds}
+                if any(value not in model.supported(name) for name, value in names.items()):
+                    raise ImproperlyConfigured(f"PRICES: {model} makes no {resolution} {ratio} of {seconds} s.")
+                yield (resolution, ratio, seconds), _micro(model.id, amount)
 
 
 def _micro(name: str, amount: str) -> int:

@@ -1,71 +1,171 @@
-"""The video models: the values that each accepts, the pixels of its videos, and its price. Data, not code.
+"""The catalogue: every video model that the service knows, from the files in `models/` and in CATALOG_DIR.
 
-Sources: the endpoint's page for the accepted values; the model maker's table for pixels and price
-(1.8 USD per million tokens, tokens = width * height * frames / 1024).
+A file of CATALOG_DIR adds a model, or replaces the shipped one of the same id. All files are read once; a mistake in
+one raises CatalogError, which stops the start.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
 
-FPS = 24
+import msgspec
+from django.conf import settings
+
+from generations.catalog import row_checks, rows
+from generations.catalog.request_fields import SEED, RequestField
+from generations.catalog.rows import CatalogError, ModelRow
+from generations.media.image_rules import ImageRules
+
+SHIPPED = Path(__file__).parent / "models"
+DEFAULT_ID = "seedance-v1-lite-i2v"  # of a create that names no model
 
 
 @dataclass(frozen=True)
-class Model:
-    """A video model of the upstream."""
+class VideoModel:
+    """A video model: the requests that it takes, the videos that it makes, and where it is at the upstream."""
 
-    name: str
-    path: str  # of the submit endpoint, under the upstream's base URL
-    prompt_limit: int  # characters
-    durations: tuple[int, ...]  # seconds
-    resolutions: tuple[str, ...]
-    ratios: tuple[str, ...]
-    pixels: dict[tuple[str, str], tuple[int, int]]  # (resolution, ratio) -> (width, height)
-    usd_per_million_tokens_micro: int
+    row: ModelRow
 
-    def frames(self, duration: int) -> int:
-        """Return the frames of a video of `duration` seconds: 24 a second, and the one from which the video starts."""
-        return FPS * duration + 1
+    def __str__(self) -> str:
+        return self.row.id
 
-    def price_micro(self, resolution: str, ratio: str, duration: int) -> int:
-        """Return the price in micro-USD by the model maker's formula, rounded up."""
-        width, height = self.pixels[resolution, ratio]
-        per_million_1024ths = width * height * self.frames(duration) * self.usd_per_million_tokens_micro
-        return -(-per_million_1024ths // (1024 * 1_000_000))
+    @property
+    def id(self) -> str:
+        """The model's id, as requests name it."""
+        return self.row.id
+
+    @property
+    def route(self) -> str:
+        """The path of the submit endpoint, under the upstream's base URL."""
+        return self.row.route
+
+    @cached_property
+    def fields(self) -> dict[str, RequestField]:
+        """The fields that a request may have, by name, in the order of the upstream's body."""
+        return {row.name: RequestField(row) for row in self.row.fields if row.presence != "forbidden"}
+
+    @cached_property
+    def image_fields(self) -> tuple[str, ...]:
+        """The names of the fields that take images."""
+        return tuple(name for name, field in self.fields.items() if field.is_image)
+
+    @property
+    def image_encoding(self) -> str:
+        """How an image goes upstream: "data_uri", "base64" or "url"."""
+        return self.row.image.encoding if self.row.image else "data_uri"
+
+    @property
+    def has_seed(self) -> bool:
+        """Whether requests have a seed."""
+        return SEED in self.fields
+
+    @cached_property
+    def max_seed(self) -> int:
+        """The largest seed; 0 for a model without one."""
+        return int(self.fields[SEED].row.max or 0) if self.has_seed else 0
+
+    @property
+    def can_have_sound(self) -> bool:
+        """Whether a video of the model can have a sound track."""
+        return self.row.sound != "never"
+
+    def has_sound(self, values: Mapping[str, Any]) -> bool:
+        """Return whether the video of a request with these values has a sound track."""
+        flag = self.row.sound.partition(":")[2]
+        return bool(values.get(flag)) if flag else self.can_have_sound
+
+    @cached_property
+    def image_rules(self) -> ImageRules | None:
+        """The rules for images; None for a model that takes none."""
+        if self.row.image is None:
+            return None
+        rules = msgspec.structs.asdict(self.row.image)
+        del rules["encoding"]  # how an image goes upstream
+        return ImageRules(self.id, **rules)
+
+    def supported(self, name: str) -> tuple[str | int, ...]:
+        """Return the values of a field that takes few of them; none if the model has no such field."""
+        return self.fields[name].values if name in self.fields else ()
+
+    @property
+    def fps(self) -> int | None:
+        """The frames a second of a video; None if they are not known."""
+        return self.row.fps
+
+    def frames(self, duration: int) -> int | None:
+        """Return the frames of a video of `duration` seconds, with the one from which it starts; None: not known."""
+        return self.row.fps * duration + self.row.frames_extra if self.row.fps else None
+
+    def size(self, values: Mapping[str, Any]) -> tuple[int, int] | None:
+        """Return width and height of the video of a request in pixels; None if they are not known before."""
+        return self.row.pixels.get(values.get("resolution") or "", {}).get(values.get("aspect_ratio") or "")
+
+    def largest_size(self, values: Mapping[str, Any]) -> tuple[int, int]:
+        """Return the largest width and height that the video of a request can have, in pixels."""
+        sizes = self.row.pixels[values["resolution"]].values()
+        return self.size(values) or max(sizes, key=lambda size: size[0] * size[1])
+
+    def describe(self, values: Mapping[str, Any]) -> str:
+        """Return what a request buys, as a bill names it: the model, and the values that decide the price."""
+        parts = [self.id, values.get("resolution"), f"{values['duration']} s"]
+        for name, field in self.fields.items():
+            if field.row.priced and name not in ("resolution", "aspect_ratio", "duration"):
+                value = values.get(name)
+                parts.append(name if value is True else value if isinstance(value, str) else None)
+        return " ".join(part for part in parts if part)
 
 
-def _table(ratios: tuple[str, ...], **rows: str) -> dict[tuple[str, str], tuple[int, int]]:
-    """Return pixels by (resolution, ratio), from one row of sizes for each resolution."""
-
-    def size(text: str) -> tuple[int, int]:
-        width, height = text.split("x")
-        return int(width), int(height)
-
-    return {
-        (name.lstrip("p") + "p", ratio): size(text)
-        for name, row in rows.items()
-        for ratio, text in zip(ratios, row.split(), strict=True)
-    }
+def models() -> Mapping[str, VideoModel]:
+    """Return every model by its id. Raise CatalogError."""
+    return load(settings.CATALOG_DIR)
 
 
-RATIOS = ("16:9", "4:3", "1:1", "3:4", "9:16", "21:9")
+def get(model_id: str) -> VideoModel | None:
+    """Return the model of that id; None if the catalogue has none."""
+    return models().get(model_id)
 
-SEEDANCE_V1_LITE_I2V = Model(
-    name="seedance-v1-lite-i2v",
-    path="/v3/async/seedance-v1-lite-i2v",
-    prompt_limit=2000,
-    durations=(5, 10),
-    resolutions=("480p", "720p", "1080p"),
-    ratios=RATIOS,
-    pixels=_table(
-        RATIOS,
-        p480="864x480 736x544 640x640 544x736 480x864 960x416",
-        p720="1248x704 1120x832 960x960 832x1120 704x1248 1504x640",
-        p1080="1920x1088 1664x1248 1440x1440 1248x1664 1088x1920 2176x928",
-    ),
-    usd_per_million_tokens_micro=1_800_000,
-)
-MODELS = {model.name: model for model in [SEEDANCE_V1_LITE_I2V]}
 
-# The upstream's pages differ (2^32-1 and 2^31-1): the lower bound is valid for both.
-MAX_SEED = 2**31 - 1
-RANDOM_SEED = -1  # in a request: draw a seed
+def default() -> VideoModel:
+    """Return the model of a create that names none."""
+    return models()[DEFAULT_ID]
+
+
+@cache
+def load(folder: str) -> Mapping[str, VideoModel]:
+    """Return every model, those of an operator's folder included. An empty text: no folder. Raise CatalogError."""
+    mistakes: list[str] = []
+    found: dict[str, tuple[Path, ModelRow]] = {}
+    for path in _files(folder):
+        try:
+            row = rows.read(path)
+        except CatalogError as error:
+            mistakes.append(str(error))
+        else:
+            mistakes += [f"{path}: {mistake}" for mistake in row_checks.check(row)]
+            if row.id in found and found[row.id][0].parent == path.parent:
+                mistakes.append(f"{path}: id: {found[row.id][0].name} has the id {row.id} already.")
+            found[row.id] = path, row
+    if not mistakes:
+        mistakes += _check_together(found)
+    if mistakes:
+        raise CatalogError("\n".join(mistakes))
+    return {model_id: VideoModel(row) for model_id, (_, row) in found.items()}
+
+
+def _files(folder: str) -> Iterable[Path]:
+    """Return the shipped files and then those of the operator's folder. Raise CatalogError without that folder."""
+    own = Path(folder)
+    if folder and not own.is_dir():
+        raise CatalogError(f"CATALOG_DIR: {folder} is no folder.")
+    return [*sorted(SHIPPED.glob("*.toml")), *(sorted(own.glob("*.toml")) if folder else [])]
+
+
+def _check_together(found: Mapping[str, tuple[Path, ModelRow]]) -> Iterable[str]:
+    """Yield what is wrong between files: routes that two models share, and replacements that do not exist."""
+    by_route: dict[str, str] = {}
+    for model_id, (path, row) in found.items():
+        if (other := by_route.setdefault(row.route, model_id)) != model_id:
+            yield f"{path}: route: {row.route} is the route of {other}."
+        yield from (f"{path}: {mistake}" for mistake in row_checks.check_replacement(row, found))

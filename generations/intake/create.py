@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from mmap import mmap
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -15,9 +16,11 @@ from django.db import IntegrityError
 
 from generations import errors, ids, wakeups
 from generations.bucket import inputs
-from generations.catalog import eta, prices, video_models
+from generations.catalog import eta, prices, requests, video_models
+from generations.catalog.request_fields import RANDOM_SEED
+from generations.catalog.video_models import VideoModel
 from generations.intake import generation_request, idempotency, record
-from generations.intake.generation_request import IMAGE_FIELDS, GenerationRequest, ImageSource
+from generations.intake.generation_request import GenerationRequest, ImageSource
 from generations.intake.idempotency import IdempotencyKey
 from generations.media import image_sources, images
 from generations.media.images import Image
@@ -25,7 +28,14 @@ from generations.models import Generation, InputImage
 from generations.telemetry import metrics, tracing
 from tenants.db import clock
 from tenants.db.operations import Statement
-from tenants.errors import ChangedConcurrently, LimitReached, ModelNotAllowed, NoSandbox, TenantSuspended
+from tenants.errors import (
+    ChangedConcurrently,
+    LimitReached,
+    ModelNotAllowed,
+    NoSandbox,
+    NotPossible,
+    TenantSuspended,
+)
 from tenants.keys import allowed_models
 from tenants.limits import admission
 from tenants.limits.windows import LimitUsage
@@ -33,12 +43,10 @@ from tenants.models import ApiKey
 
 log = structlog.stdlib.get_logger(__name__)
 
-# A str is a URL that is read later. None means that the request has no such image.
-CheckedImage = str | Image | InputImage | None
+CheckedImage = str | Image | InputImage  # a str is a URL that is read later
 AuditEntry = Callable[[Generation], Statement]
 
 MAX_TRIES = 4  # while an input image is deleted again and again during one create
-COPIED_FIELDS = tuple("prompt resolution aspect_ratio duration camera_fixed external_id metadata rerun_of".split())
 
 
 @dataclass(frozen=True)
@@ -67,15 +75,28 @@ def create_generation(
         raise
 
 
-def rerun_generation(source: Generation, *, seed: int, audit_entry: AuditEntry) -> Generation:
+def rerun_generation(source: Generation, *, seed: int | None, audit_entry: AuditEntry) -> Generation:
     """Create the same generation once more for an operator, charged to the key that created `source`.
 
     `audit_entry` returns the INSERT of the action's audit entry, which is part of the admission.
     """
     assert source.api_key is not None
-    model = video_models.MODELS[source.model]
-    fields = {**generation_request.fields_of(source), "model": model, "seed": seed}
-    return _create(source.api_key, GenerationRequest(**fields, rerun_of=source.pk), None, audit_entry).generation
+    fields = generation_request.fields_of(source)
+    model = video_models.get(source.model)
+    if model is None:
+        raise errors.ModelUnknown(model=source.model)
+    if seed is not None:
+        fields["seed"] = seed
+    request = GenerationRequest(model, _check_again(model, fields), rerun_of=source.pk)
+    return _create(source.api_key, request, None, audit_entry).generation
+
+
+def _check_again(model: VideoModel, fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of a request that was taken before. Raise NotPossible if the model no longer takes it."""
+    try:
+        return requests.check(model, fields)
+    except requests.BadRequest as error:
+        raise NotPossible(reason=str(error)) from error
 
 
 def _create_once(key: ApiKey, request: GenerationRequest, idempotency_key: IdempotencyKey) -> Accepted:
@@ -100,7 +121,7 @@ def _create(
     """Create the generation under a trace span, and count it in the metrics."""
     if key.test and not settings.SANDBOX_BASE_URL:
         raise NoSandbox
-    allowed_models.check_model(key, request.model.name)
+    allowed_models.check_model(key, request.model.id)
     began = time.monotonic()
     with tracing.start_span("create", tenant=key.tenant_id, test=key.test) as span:
         accepted = _store_and_admit(key, request, idempotency_key, audit_entry, span.traceparent)
@@ -127,7 +148,7 @@ def _store_and_admit(
     traceparent: str,
 ) -> Accepted:
     """Check the images before anything is stored, store them, and admit the generation."""
-    checked = {name: _check_image(name, getattr(request, name)) for name in IMAGE_FIELDS}
+    checked = {name: _check_image(request.model, name, source) for name, source in request.images.items()}
     generation = _draft(key, request)
     generation.traceparent = traceparent
     if idempotency_key:
@@ -157,49 +178,65 @@ def _admit(
 
 def _draft(key: ApiKey, request: GenerationRequest) -> Generation:
     """Return the row of the new generation, unsaved and without images."""
-    seed, seed_source = _choose_seed(request.seed)
+    seed, seed_source = _choose_seed(request.model, request.values.get("seed"))
     now = clock.now()
+    columns = {**request.columns, "prompt": request.values.get("prompt") or "", "seed": seed}
     draft = Generation(
         id=ids.new_at(now),
         tenant=key.tenant,
         api_key=key,
         test=key.test,
         created_at=now,
-        model=request.model.name,
-        seed=seed,
+        model=request.model.id,
         seed_source=seed_source,
-        **{name: getattr(request, name) for name in COPIED_FIELDS},
+        parameters=request.parameters,
+        external_id=request.external_id,
+        metadata=request.metadata,
+        rerun_of=request.rerun_of,
+        **columns,
         webhook_url=request.webhook.url if request.webhook else "",
         webhook_format=request.webhook.format if request.webhook else Generation.WebhookFormat.STANDARD,
-        price_micro=0
-        if key.test
-        else prices.price_micro(request.model, request.resolution, request.aspect_ratio, request.duration),
+        price_micro=0 if key.test else prices.price_micro(request.model, request.values),
     )
     draft.first_eta = eta.remaining(draft)
     return draft
 
 
-def _choose_seed(requested: int | None) -> tuple[int, Generation.SeedSource]:
-    """Return the requested seed, or draw one: every generation has a concrete seed before it is submitted."""
-    if requested is None or requested == video_models.RANDOM_SEED:
-        return random.randint(0, video_models.MAX_SEED), Generation.SeedSource.DRAWN  # noqa: S311  # no secret
+def _choose_seed(model: VideoModel, requested: int | None) -> tuple[int | None, Generation.SeedSource]:
+    """Return the requested seed, or draw one: a generation has a concrete seed before it is submitted.
+
+    A model without a seed has none.
+    """
+    if not model.has_seed:
+        return None, Generation.SeedSource.NONE
+    if requested is None or requested == RANDOM_SEED:
+        return random.randint(0, model.max_seed), Generation.SeedSource.DRAWN  # noqa: S311  # no secret
     return requested, Generation.SeedSource.CALLER
 
 
-def _check_image(name: str, source: ImageSource | None) -> CheckedImage:
+def _check_image(model: VideoModel, name: str, source: ImageSource) -> CheckedImage:
     """Return the image read from `source`, or the URL that it is. Raise a BadImage whose `field` is `name`."""
     try:
-        match source:
-            case str() if source:
-                return image_sources.from_text(source)
-            case memoryview():
-                return images.inspect(images.decode(source))
-            case mmap():
-                return images.inspect(source)
+        checked = _read_image(source)
+        if not isinstance(checked, str) and model.image_rules:
+            size = checked.size if isinstance(checked, InputImage) else len(checked.content)
+            model.image_rules.check(checked.format, checked.width, checked.height, size)
     except errors.BadImage as error:
         error.field = name
         raise
-    return source or None
+    return checked
+
+
+def _read_image(source: ImageSource) -> CheckedImage:
+    """Return the image in `source`, or the URL that it is. Raise a BadImage."""
+    match source:
+        case str():
+            return image_sources.from_text(source)
+        case memoryview():
+            return images.inspect(images.decode(source))
+        case mmap():
+            return images.inspect(source)
+    return source
 
 
 def _store_images(generation: Generation, checked: dict[str, CheckedImage]) -> None:
@@ -210,7 +247,7 @@ def _store_images(generation: Generation, checked: dict[str, CheckedImage]) -> N
 
 
 def _store_image(tenant_id: int, checked: CheckedImage) -> InputImage | None:
-    """Return the row of an image with stored bytes; None for a URL, which the worker reads, or for no image."""
+    """Return the row of an image with stored bytes; None for a URL, which the worker reads."""
     match checked:
         case Image():
             return inputs.store(tenant_id, checked)

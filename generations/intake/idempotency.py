@@ -11,7 +11,8 @@ from mmap import mmap
 from typing import Any
 
 from generations import errors
-from generations.catalog import video_models
+from generations.catalog.request_fields import RANDOM_SEED
+from generations.catalog.video_models import VideoModel
 from generations.intake.generation_request import IMAGE_FIELDS, GenerationRequest, Webhook
 from generations.models import Generation
 from tenants.models import ApiKey
@@ -20,14 +21,14 @@ SLICE_CHARS = 1024 * 1024  # of an image that are encoded at a time
 # Names and order are part of every stored digest.
 DIGEST_FIELDS = (
     *("image", "resolution", "aspect_ratio", "duration", "prompt", "last_image", "camera_fixed", "seed"),
-    *("model", "external_id", "metadata", "webhook", "rerun_of"),
+    *("model", "external_id", "metadata", "webhook", "rerun_of", "parameters"),
 )
 # The fields of a row that its first answer showed.
 FIELDS_OF_FIRST_ANSWER = (
     *("external_id", "metadata", "rerun_of", "webhook_url", "webhook_format"),
     *("id", "tenant_id", "api_key_id", "created_at", "test", "idempotency_key", "idempotency_digest"),
     *("model", "prompt", "resolution", "aspect_ratio", "duration", "camera_fixed", "seed", "seed_source"),
-    *("image_url", "last_image_url", "price_micro", "first_eta"),
+    *("parameters", "image_url", "last_image_url", "price_micro", "first_eta"),
 )
 
 
@@ -76,8 +77,8 @@ def _as_first_answered(existing: Generation) -> Generation:
 def _field_texts(request: GenerationRequest) -> Iterator[tuple[str, str]]:
     """Yield name and text of each field that has a value. A field that a later release adds changes no old digest."""
     for name in DIGEST_FIELDS:
-        value = getattr(request, name)
-        is_drawn = name == "seed" and value == video_models.RANDOM_SEED
+        value = getattr(request, name) if hasattr(request, name) else request.values.get(name)
+        is_drawn = name == "seed" and value == RANDOM_SEED
         if not (value is None or value is False or value in ("", {}) or is_drawn):
             yield name, _text(value)
 
@@ -85,8 +86,8 @@ def _field_texts(request: GenerationRequest) -> Iterator[tuple[str, str]]:
 def _text(value: Any) -> str:
     """Return the text of a field's value. Stored digests depend on every form here."""
     match value:
-        case video_models.Model():
-            return value.name  # without the prices, which a release may change
+        case VideoModel():
+            return value.id  # without the prices, which a release may change
         case memoryview():
             return str(value, "ascii")
         case mmap():

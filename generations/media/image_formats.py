@@ -222,3 +222,4 @@ BY_MAGIC = {
     b"II+\0": TIFF,
     b"MM\0+": TIFF,
 }
+NAMES = tuple(dict.fromkeys(image_format.name for image_format in [*BY_MAGIC.values(), WEBP]))

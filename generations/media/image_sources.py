@@ -30,4 +30,4 @@ def from_url(url: str) -> images.Image:
     except FetchRefused as error:
         raise errors.ImageUrlRefused(reason=error) from error
     except FetchTooLarge as error:
-        raise errors.ImageTooManyBytes(limit=images.MAX_BYTES) from error
+        raise errors.ImageTooManyBytes(taker=images.SERVICE, limit=images.MAX_BYTES) from error

@@ -1,4 +1,7 @@
-"""Check an image by its bytes: format, size and shape. A file's name and declared type are never trusted."""
+"""Check an image by its bytes: a format that the service reads, and whole. A file's name and type are never trusted.
+
+What a model takes of such images is its own: `image_rules`.
+"""
 
 import hashlib
 from dataclasses import dataclass
@@ -8,15 +11,14 @@ from generations import errors
 from generations.media import base64_text, image_formats
 from generations.media.image_parts import BROKEN
 
-# The source of the limits is the upstream's page of the endpoint.
-MAX_BYTES = 30 * 1024 * 1024
-SHORTER_SIDE_ABOVE, LONGER_SIDE_BELOW = 300, 6000  # pixels; both bounds are exclusive
-MIN_ASPECT, MAX_ASPECT = 0.4, 2.5  # width / height; both bounds are inclusive
+SERVICE = "the service"  # in messages, in the place of a model
+MAX_BYTES = 30 * 1024 * 1024  # a body has room for two of them in Base64
+LONGER_SIDE_BELOW = 6000  # pixels: reading a larger image to its end takes too long
 
 
 @dataclass(frozen=True)
 class Image:
-    """An image that passed every check, with its bytes."""
+    """An image that passed the service's checks, with its bytes."""
 
     content: bytes | mmap
     format: str  # jpeg, png, webp, bmp, tiff, gif
@@ -39,23 +41,24 @@ def decode(text: str | memoryview) -> bytes:
     try:
         return base64_text.decode(text, MAX_BYTES)
     except base64_text.TooLong as error:
-        raise errors.ImageTooManyBytes(limit=MAX_BYTES) from error
+        raise errors.ImageTooManyBytes(taker=SERVICE, limit=MAX_BYTES) from error
     except base64_text.NotBase64 as error:
         raise errors.ImageUnreadable from error
 
 
 def inspect(content: bytes | mmap) -> Image:
-    """Return the image in these bytes, checked against every limit above. Raise a BadImage."""
+    """Return the image in these bytes, checked against the limits above, and whole. Raise a BadImage."""
     if len(content) > MAX_BYTES:
-        raise errors.ImageTooManyBytes(limit=MAX_BYTES)
+        raise errors.ImageTooManyBytes(taker=SERVICE, limit=MAX_BYTES)
     image_format = image_formats.detect(content)
     if image_format is None:
-        raise errors.ImageFormatUnknown
+        raise _unknown_format()
     try:
         width, height = image_format.size(content)
     except BROKEN as error:
-        raise errors.ImageFormatUnknown from error
-    _check_shape(width, height)
+        raise _unknown_format() from error
+    if max(width, height) >= LONGER_SIDE_BELOW:
+        raise errors.ImageTooLarge(taker=SERVICE, side=max(width, height), limit=f"less than {LONGER_SIDE_BELOW}")
     try:
         is_whole = image_format.is_whole(content)
     except BROKEN:  # a readable header may still point nowhere
@@ -65,11 +68,6 @@ def inspect(content: bytes | mmap) -> Image:
     return Image(content, image_format.name, width, height)
 
 
-def _check_shape(width: int, height: int) -> None:
-    """Raise ImageTooLarge, ImageTooSmall or ImageAspectOutOfRange if the sides are out of bounds."""
-    if max(width, height) >= LONGER_SIDE_BELOW:
-        raise errors.ImageTooLarge(side=max(width, height), limit=LONGER_SIDE_BELOW)
-    if min(width, height) <= SHORTER_SIDE_ABOVE:
-        raise errors.ImageTooSmall(side=min(width, height), limit=SHORTER_SIDE_ABOVE)
-    if not MIN_ASPECT <= width / height <= MAX_ASPECT:
-        raise errors.ImageAspectOutOfRange(aspect=f"{width / height:.4f}", least=MIN_ASPECT, most=MAX_ASPECT)
+def _unknown_format() -> errors.ImageFormatUnknown:
+    """Return the error of bytes that are no image of a known format."""
+    return errors.ImageFormatUnknown(taker=SERVICE, formats=", ".join(image_formats.NAMES))

@@ -6,7 +6,7 @@ The schema enforces the rules of the states. `lifecycle` writes the rows.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Q, Value
@@ -38,6 +38,7 @@ class Generation(models.Model):
 
         CALLER = "caller"
         DRAWN = "drawn"
+        NONE = "none"  # the model has no seed
 
     class WebhookFormat(models.TextChoices):
         """The payload that the own webhook receives."""
@@ -47,6 +48,8 @@ class Generation(models.Model):
 
     was_due: datetime | None = None  # the due time before the claim, set by `Engine.claim`; no column
 
+    # The fields of a request that have a column. `parameters` has the others, but for the images.
+    REQUEST_COLUMNS: ClassVar = ("prompt", "resolution", "aspect_ratio", "duration", "camera_fixed", "seed")
     LIVE: ClassVar = [Status.QUEUED, Status.SUBMITTING, Status.IN_DOUBT, Status.RUNNING, Status.COPYING]
     FINISHED: ClassVar = [Status.SUCCEEDED, Status.FAILED, Status.CANCELLED]
 
@@ -80,12 +83,18 @@ class Generation(models.Model):
     # The request: enough to repeat it exactly.
     model = models.CharField(max_length=50)
     prompt = models.TextField(blank=True)
-    resolution = models.CharField(max_length=10)
-    aspect_ratio = models.CharField(max_length=10)
+    resolution = models.CharField(max_length=10, null=True, help_text="Empty, as the next fields: the model has none.")
+    aspect_ratio = models.CharField(max_length=10, null=True)
     duration = models.PositiveSmallIntegerField(help_text="Seconds.")
-    camera_fixed = models.BooleanField(default=False)
-    seed = models.BigIntegerField()
+    camera_fixed = models.BooleanField(null=True)
+    seed = models.BigIntegerField(null=True)
     seed_source = models.CharField(max_length=10, choices=SeedSource.choices)
+    parameters = models.JSONField(
+        default=dict,
+        blank=True,
+        db_default=Value({}, models.JSONField()),
+        help_text="The model's other fields by name, with the defaults of that time.",
+    )
     image_url = models.TextField(
         blank=True, help_text="The URL, if the caller sent a URL. `image` is the image behind the URL."
     )
@@ -183,9 +192,6 @@ class Generation(models.Model):
                 name="a_row_at_the_upstream_has_its_id",
                 condition=~Q(status__in=["running", "copying", "succeeded"]) | Q(upstream_id__isnull=False),
             ),
-            models.CheckConstraint(
-                name="an_image_is_kept_or_has_a_url", condition=Q(image__isnull=False) | ~Q(image_url="")
-            ),
             # Live and test keys never collide. Rows without an idempotency key are never equal.
             models.UniqueConstraint(
                 fields=["tenant", "test", "idempotency_key"], name="an_idempotency_key_makes_one_generation"
@@ -195,6 +201,11 @@ class Generation(models.Model):
 
     def __str__(self) -> str:
         return str(self.id)
+
+    @property
+    def request_values(self) -> dict[str, Any]:
+        """Return the fields of the request by name, without the images. None: the model has no such field."""
+        return {**{name: getattr(self, name) for name in self.REQUEST_COLUMNS}, **self.parameters}
 
     @property
     def has_video(self) -> bool:

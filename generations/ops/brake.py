@@ -116,7 +116,7 @@ def _count(held: Q) -> Held:
 
 def _check_target(scope: str, target: str) -> tuple[Tenant | None, str]:
     """Return the tenant of the target, if it is one's, and the target in words. Raise NotPossible."""
-    allowed = {Scope.ALL: ("",), Scope.ACCOUNT: ACCOUNTS, Scope.MODEL: tuple(video_models.MODELS)}
+    allowed = {Scope.ALL: ("",), Scope.ACCOUNT: ACCOUNTS, Scope.MODEL: tuple(video_models.models())}
     tenant, name = _describe(scope, target)
     if (scope == Scope.TENANT and tenant is None) or (scope != Scope.TENANT and target not in allowed[Scope(scope)]):
         raise NotPossible(reason=f"There is no {scope} {target!r}.")

@@ -131,5 +131,5 @@ def _check_task(generation: Generation, upstream_id: str) -> None:
             )
         case outcomes.Failed(reason=reason):
             raise NotPossible(reason=f"That task failed ({reason}). Release the generation instead.")
-        case outcomes.Rendered(seed=seed) if seed not in (None, generation.seed):
+        case outcomes.Rendered(seed=seed) if generation.seed is not None and seed not in (None, generation.seed):
             raise NotPossible(reason=f"That task was made from seed {seed}, this generation from {generation.seed}.")

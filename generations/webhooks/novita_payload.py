@@ -24,7 +24,7 @@ def render(generation: Generation, eta: int = 0) -> dict[str, Any]:
     As at Novita, `extra` is always an object, an array is never null, and `seed` and `video_url_ttl` are strings.
     """
     return {
-        "extra": {"seed": str(generation.seed)},
+        "extra": {} if generation.seed is None else {"seed": str(generation.seed)},
         "task": {
             "task_id": str(generation.pk),
             "task_type": "IMG_TO_VIDEO",

@@ -15,16 +15,15 @@ from django.db import InterfaceError, OperationalError, transaction
 
 from generations import errors, leases, lifecycle
 from generations.bucket import inputs
-from generations.bucket.errors import ObjectMissing, StorageError
-from generations.catalog import video_models
-from generations.media import image_sources
-from generations.models import Attempt, Generation
-from generations.outbound.errors import FetchFailed
+from generations.bucket.errors import StorageError
+from generations.catalog import requests, video_models
+from generations.catalog.video_models import VideoModel
+from generations.models import Attempt, Generation, InputImage
 from generations.telemetry import metrics, tracing
 from generations.telemetry.failpoints import failpoint
 from generations.upstream import circuit_breaker, manual_pauses, outcomes, rate_limit
 from generations.upstream.novita import client as novita
-from generations.worker import backoff, held_submits
+from generations.worker import backoff, held_submits, input_images
 from tenants import locks
 from tenants.db.operations import release_connection
 
@@ -37,64 +36,20 @@ _large_bodies = BoundedSemaphore(2)  # of 30 MB images at once in one worker: 2 
 
 def submit(generation: Generation) -> None:
     """Send one attempt, unless it has to wait. The images are read first, since that may fail or take long."""
-    if not load_inputs(generation):
+    model = video_models.get(generation.model)
+    if model is None:
+        unknown = errors.ModelUnknown(model=generation.model)
+        lifecycle.fail(generation, unknown.code, str(unknown), sources=QUEUED)
+        return
+    if not input_images.load(generation):
         return
     if held_submits.put_off(generation):
         return
     with _reserve_memory(generation) as is_reserved:
         if is_reserved:
-            _send(generation)
+            _send(generation, model)
         else:
             lifecycle.reschedule(generation, backoff.MIN_POLL_SECONDS)
-
-
-def load_inputs(generation: Generation) -> bool:
-    """Read and store the images that were given as URLs. Return whether the generation has all its images.
-
-    If not, the generation has been rescheduled, or has failed.
-    """
-    try:
-        for field in ("image", "last_image"):
-            url = getattr(generation, f"{field}_url")
-            if url and getattr(generation, field) is None:
-                image = image_sources.from_url(url)
-                lifecycle.renew_lease(generation)  # storing the image may take most of it, and so did reading
-                lifecycle.attach_image(generation, field, inputs.store(generation.tenant_id, image))
-    except errors.BadImage as error:
-        lifecycle.fail(generation, error.code, str(error))
-    except FetchFailed as error:
-        _retry_image(generation, error)
-    except StorageError as error:
-        retry_storage(generation, error)
-    except lifecycle.InputDeleted:
-        backoff.retry_later(generation, "an input image was deleted with another generation; it is stored again")
-    else:
-        return True
-    return False
-
-
-def _retry_image(generation: Generation, error: FetchFailed) -> None:
-    """Reschedule a generation whose image cannot be fetched now, or fail it if it is not tried again."""
-    if (seconds := backoff.image_retry_interval(generation, error)) is not None:
-        lifecycle.reschedule(generation, seconds, error=f"an image could not be read: {error}")
-        return
-    unreachable = errors.ImageUnreachable(reason=error)
-    lifecycle.fail(generation, unreachable.code, str(unreachable))
-
-
-def retry_storage(generation: Generation, error: StorageError) -> None:
-    """Reschedule a generation whose image the bucket does not store or return.
-
-    An outage of the bucket ends no generation. An image that the bucket no longer has fails its generation after
-    MAX_MISSING_READS.
-    """
-    if not isinstance(error, ObjectMissing):
-        backoff.retry_later(generation, "the bucket does not answer", str(error), is_outage=True)
-    elif lifecycle.failures_without_outage(generation) + 1 < backoff.MAX_MISSING_READS:
-        backoff.retry_later(generation, "the bucket does not have the input image", str(error))
-    else:
-        message = "The service could not read the input image for too long: the bucket does not have it."
-        lifecycle.fail(generation, "storage_unavailable", message, detail=str(error), sources=QUEUED)
 
 
 @contextmanager
@@ -115,15 +70,15 @@ def _reserve_memory(generation: Generation) -> Iterator[bool]:
             _large_bodies.release()
 
 
-def _send(generation: Generation) -> None:
+def _send(generation: Generation, model: VideoModel) -> None:
     """Build the request, start an attempt, send it at its reserved moment, and record the answer."""
     if not lifecycle.renew_lease(generation):  # reading the images may have taken most of the lease
         return
     try:
-        body = _build_body(generation)
+        body = _build_body(generation, model)
         started = _start_attempt(generation)
     except StorageError as error:
-        retry_storage(generation, error)
+        input_images.retry_storage(generation, error)
         return
     except rate_limit.RateLimited as limit:
         lifecycle.reschedule(generation, limit.seconds)
@@ -140,7 +95,7 @@ def _send(generation: Generation) -> None:
         return
     metrics.SUBMITTED.labels(metrics.mode(test=generation.test)).inc()
     with tracing.start_generation_span("submit", generation) as span, metrics.SUBMIT.time():
-        outcome = novita.submit(novita.account(test=generation.test), video_models.MODELS[generation.model].path, body)
+        outcome = novita.submit(novita.account(test=generation.test), model.route, body)
         span.set_attributes(attempt=attempt.number, outcome=outcomes.LABELS[type(outcome)])
     metrics.UPSTREAM_CALLS.labels("submit", outcomes.LABELS[type(outcome)]).inc()
     failpoint("submit_answered")
@@ -148,20 +103,16 @@ def _send(generation: Generation) -> None:
     failpoint("submit_settled")
 
 
-def _build_body(generation: Generation) -> dict[str, Any]:
+def _build_body(generation: Generation, model: VideoModel) -> dict[str, Any]:
     """Return the upstream's request, each field with a concrete value, so that one row makes one request."""
-    body: dict[str, Any] = {
-        "image": inputs.read_data_uri(generation.image) if generation.image else generation.image_url,
-        "prompt": generation.prompt,
-        "resolution": generation.resolution,
-        "aspect_ratio": generation.aspect_ratio,
-        "duration": generation.duration,
-        "camera_fixed": generation.camera_fixed,
-        "seed": generation.seed,
-    }
-    if generation.last_image:
-        body["last_image"] = inputs.read_data_uri(generation.last_image)
-    return body
+    images = {name: getattr(generation, name) or getattr(generation, f"{name}_url") for name in model.image_fields}
+    given = {name: image for name, image in images.items() if image}
+    return requests.wire_body(model, {**generation.request_values, **given}, partial(_write_image, model))
+
+
+def _write_image(model: VideoModel, image: InputImage | str) -> str:
+    """Return an image as the model's route takes it. Raise StorageError."""
+    return image if isinstance(image, str) else inputs.write(image, model.image_encoding)
 
 
 def _start_attempt(generation: Generation) -> tuple[Attempt, float] | None:

@@ -17,7 +17,7 @@ MAX_FRAME_OFFSET = 2  # of the duration, and of the frames
 MAX_FPS_OFFSET = 0.5  # 23.976 is 24
 
 # Far off: beyond these shares of what was requested.
-MIN_PIXELS = 0.7  # another maker's 720p of 4:3, 960 x 720, has 0.74; the next smaller resolution has 0.48 at most
+MIN_PIXELS = 0.7  # another maker's size of the same name may have 0.74; the next smaller resolution has 0.48 at most
 MIN_DURATION, MAX_DURATION = 0.9, 1.5
 MIN_FRAMES = 0.5
 
@@ -32,22 +32,24 @@ class Comparison:
 
 def compare(generation: Generation, video: Video) -> Comparison:
     """Compare the video with the generation's request. What the catalogue does not know of a model is not compared."""
-    requested = generation.duration
-    length = min(max(video.duration, requested), requested + 1 / video_models.FPS)  # with or without the first frame
+    requested, model = generation.duration, video_models.get(generation.model)
+    fps = model.fps if model and model.fps else video.fps
+    length = min(max(video.duration, requested), requested + 1 / fps)  # with or without the first frame
     is_far_off = not MIN_DURATION * requested <= video.duration <= MAX_DURATION * requested
     differences: list[Difference] = []
-    if abs(video.duration - length) > (MAX_FRAME_OFFSET + 0.5) / video_models.FPS:
+    if abs(video.duration - length) > (MAX_FRAME_OFFSET + 0.5) / fps:
         differences += [Difference(field="duration", requested=requested, received=round(video.duration, 3))]
-    if model := video_models.MODELS.get(generation.model):
+    if model:
         frames = model.frames(requested)
-        differences += _difference("fps", video_models.FPS, video.fps, MAX_FPS_OFFSET)
-        differences += _difference("frames", frames, video.frames, MAX_FRAME_OFFSET + 1)
-        is_far_off = is_far_off or video.frames < MIN_FRAMES * frames
-        if size := model.pixels.get((generation.resolution, generation.aspect_ratio)):
+        if model.fps and frames:
+            differences += _difference("fps", model.fps, video.fps, MAX_FPS_OFFSET)
+            differences += _difference("frames", frames, video.frames, MAX_FRAME_OFFSET + 1)
+            is_far_off = is_far_off or video.frames < MIN_FRAMES * frames
+        if size := model.size(generation.request_values):
             differences += _difference("width", size[0], video.width, MAX_SIDE_OFFSET)
             differences += _difference("height", size[1], video.height, MAX_SIDE_OFFSET)
             is_far_off = is_far_off or video.pixels < MIN_PIXELS * size[0] * size[1]
-    if generation.upstream_seed is not None:
+    if generation.upstream_seed is not None and generation.seed is not None:
         differences += _difference("seed", generation.seed, generation.upstream_seed, 0)
     return Comparison(differences, is_far_off)
 

@@ -2,7 +2,9 @@
 
 from datetime import UTC, datetime
 
-from seedance_service.docs.failure_advice import FAILURES, Advice
+from seedance_service.docs.advice import Advice
+from seedance_service.docs.failure_advice import FAILURES
+from seedance_service.docs.image_advice import IMAGES, MODEL
 from tenants.limits.admission import refusal
 from tenants.limits.windows import Kind, LimitUsage
 
@@ -14,8 +16,6 @@ SPENT = refusal(LimitUsage(Kind.USD_PER_MONTH, True, 100_000_000, 99_970_000, MO
 
 RETRY = "Send the request again after `Retry-After`, with the same `Idempotency-Key`. If the first request was "
 RETRY += "recorded after all, no second generation is created."
-IMAGE = "Send another image, or convert this image first. The same image is refused at every try."
-FROM_URL = " An image behind a URL is checked later; then the generation fails with this code."
 
 ADVICE: dict[str, Advice] = {
     # Keys and tenants
@@ -40,6 +40,8 @@ ADVICE: dict[str, Advice] = {
         facts={"model": "seedance-v1-pro-i2v", "allowed": "seedance-v1-lite-i2v"},
     ),
     "tenant_suspended": Advice("Ask your operators. Reading still works."),
+    "model_unknown": Advice("Use another model: the service's operators say which.", facts={"model": MODEL}),
+    "price_unknown": Advice("Ask your operators to set a price for the model.", facts={"model": MODEL}),
     "no_sandbox": Advice("Ask your operators to set a sandbox, or use a live key."),
     "not_possible": Advice(
         "Read the generation and go by its status. The same request is refused until the status changes.",
@@ -101,33 +103,7 @@ ADVICE: dict[str, Advice] = {
         means="There is no such delivery, or it belongs to another tenant. The answer is the same.",
         apis=NATIVE,
     ),
-    # Images
-    "image_invalid": Advice(
-        IMAGE, means="The general code of all `image_…` codes. Each answer has a more precise code."
-    ),
-    "image_not_url_or_base64": Advice("Send an https URL, a data URI, or plain Base64 without other characters."),
-    "image_too_many_bytes": Advice(IMAGE + FROM_URL, facts={"limit": 31457280}, message="{}"),
-    "image_format_unknown": Advice(IMAGE + FROM_URL, message="{}"),
-    "image_incomplete": Advice("Send the whole file." + FROM_URL, facts={"format": "jpeg"}, message="{}"),
-    "image_side_too_long": Advice(IMAGE + FROM_URL, facts={"side": 8000, "limit": 6000}, message="{}"),
-    "image_side_too_short": Advice(IMAGE + FROM_URL, facts={"side": 240, "limit": 300}, message="{}"),
-    "image_aspect_out_of_range": Advice(
-        IMAGE + FROM_URL, facts={"aspect": "3.0000", "least": 0.4, "most": 2.5}, message="{}"
-    ),
-    "image_url_refused": Advice(
-        "Give an https URL of a public host, or send the image itself." + FROM_URL,
-        facts={"reason": "its host is not a public name"},
-        message="{}",
-    ),
-    "image_unreachable": Advice(
-        "Check that the URL answers from outside with the image. Then send a new create, or send the image itself.",
-        means="The image behind a URL could not be read: its server answered that it does not serve it, or failed in "
-        "four tries over about 15 seconds. A server that answers with `Retry-After` is asked again then, for up to an "
-        "hour.",
-        facts={"reason": "the server answered with HTTP 404"},
-        apis=NONE,
-        message="{}",
-    ),
+    **IMAGES,
     # Requests
     "invalid_request": Advice(
         "Correct every field that `errors` names. The list is complete, but for the image: it is checked when all "

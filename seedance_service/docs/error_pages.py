@@ -13,8 +13,8 @@ from generations.api.json_codec import BodyTooLarge
 from generations.api.large_bodies import TooManyLargeBodies
 from generations.bucket.errors import StorageError
 from seedance_service import request_id
+from seedance_service.docs.advice import Advice
 from seedance_service.docs.error_advice import ADVICE
-from seedance_service.docs.failure_advice import Advice
 from seedance_service.errors import problems, responses, statuses
 from seedance_service.errors.problems import Problem
 from tenants.api.base import LengthRequired

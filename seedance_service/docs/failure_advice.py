@@ -1,17 +1,6 @@
 """State for each error code that only a failed generation has what a caller should do."""
 
-from typing import Any, NamedTuple
-
-
-class Advice(NamedTuple):
-    """The texts of one error code that its page needs."""
-
-    does: str  # what a caller should do
-    means: str = ""  # meaning, where no docstring of an exception says it, or several do
-    facts: dict[str, Any] = {}  # values that the example's sentence names
-    apis: tuple[str, ...] = ("/v1/", "/v3/")  # path prefixes of the APIs that answer with the code
-    message: str = ""  # example message of a generation that failed with the code; empty: no generation does
-
+from seedance_service.docs.advice import Advice
 
 CREATE = "Send a new create to try again. The hold of the failed generation was released."
 

@@ -45,7 +45,7 @@ def test_a_hundred_seeds_are_the_same_in_the_request_the_row_and_at_the_upstream
         assert type(sent[prompt]) is int
         assert sent[prompt] == row.seed
         if seed.get("seed", -1) in (None, -1):
-            assert (row.seed_source, 0 <= row.seed <= video_models.MAX_SEED) == ("drawn", True)
+            assert (row.seed_source, 0 <= row.seed <= video_models.default().max_seed) == ("drawn", True)
         else:
             assert (row.seed_source, row.seed) == ("caller", seed["seed"])
     assert len({row.seed for row in rows.values() if row.seed_source == "drawn"}) == 50

@@ -204,6 +204,8 @@ def _key(key_id: int) -> Any:
 
 def _request() -> Any:
     """Return the request of every create."""
+    from generations.catalog import requests, video_models
     from generations.intake.generation_request import GenerationRequest
 
-    return GenerationRequest(prompt="", last_image=None, camera_fixed=False, seed=1, **BODY)
+    model = video_models.default()
+    return GenerationRequest(model, requests.check(model, {**BODY, "seed": 1}))

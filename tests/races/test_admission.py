@@ -11,14 +11,14 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from generations.catalog import video_models
+from generations.catalog import prices, video_models
 from tests.races.racers import CALLERS, Racers
 from tests.support.databases import postgres_url
 from tests.support.programs import skip_or_fail
 
 LIMIT = 37
 TRIALS = int(os.environ.get("RACE_TRIALS", "5"))
-PRICE = video_models.SEEDANCE_V1_LITE_I2V.price_micro("480p", "16:9", 5)
+PRICE = prices.price_micro(video_models.default(), {"resolution": "480p", "aspect_ratio": "16:9", "duration": 5})
 LIMITS = {
     "requests_per_minute": LIMIT,
     "in_flight": LIMIT,

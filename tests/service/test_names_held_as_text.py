@@ -97,7 +97,7 @@ def test_the_paths_that_deployments_hold_are_among_them() -> None:
 
 MODELS = {
     "generations": "Attempt Delivery DeliveryAttempt Event Generation HourlyStatistics InputImage Label "
-    "MaintenanceCursor ManualPause Pace Pause PollPause SeedRecord Slot StorageUse UndeletedObject "
+    "MaintenanceCursor ManualPause ModelState Pace Pause PollPause SeedRecord Slot StorageUse UndeletedObject "
     "WebhookEndpoint WebhookSecret Worker",
     "tenants": "ApiKey AuditEntry LedgerEntry Tenant Window",
 }

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from generations.catalog import video_models
+from generations.catalog import prices, video_models
 from generations.intake import record
 from generations.models import Generation, InputImage
 from tenants import actions, audit
@@ -50,21 +50,24 @@ def make_image(tenant: Tenant, content: bytes = b"abc") -> InputImage:
 
 def make_generation(caller: Caller, **facts: Any) -> Generation:
     """Return a queued generation with its hold, as intake records it, without S3 and without a wake-up."""
-    model = video_models.SEEDANCE_V1_LITE_I2V
+    model = video_models.default()
     generation = Generation(
         **{
             "tenant": caller.tenant,
             "api_key": caller.key,
             "test": caller.key.test,
             "created_at": timezone.now(),
-            "model": model.name,
+            "model": model.id,
             "resolution": "480p",
             "aspect_ratio": "16:9",
             "duration": 5,
+            "camera_fixed": False,
             "seed": 7,
             "seed_source": "caller",
             "image": make_image(caller.tenant),
-            "price_micro": model.price_micro("480p", "16:9", 5),
+            "price_micro": prices.price_micro(
+                model, {"resolution": "480p", "aspect_ratio": "16:9", "duration": 5, **facts}
+            ),
             **facts,
         }
     )

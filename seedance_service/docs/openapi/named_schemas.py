@@ -9,7 +9,7 @@ from typing import Any
 
 from generations import single_line
 from generations.api import fields
-from generations.api.request_bodies import MAX_URL_CHARS, MODEL, WEBHOOK_URL
+from generations.api.request_bodies import MAX_URL_CHARS, WEBHOOK_URL
 from generations.catalog import video_models
 from generations.models import Delivery, DeliveryAttempt, Generation
 from generations.reports import usage
@@ -19,10 +19,10 @@ from tenants.limits.windows import Kind
 Part = dict[str, Any]  # of the document
 
 ENUMS: dict[str, Iterable[str | int]] = {
-    "AspectRatio": MODEL.ratios,
+    "AspectRatio": video_models.default().supported("aspect_ratio"),
     "AttemptOutcome": DeliveryAttempt.Outcome.values,
     "DeliveryStatus": Delivery.Status.values,
-    "Duration": MODEL.durations,
+    "Duration": video_models.default().supported("duration"),
     "EventType": outbox.EVENT_TYPES,
     "GenerationStatus": Generation.Status.values,
     "LimitName": Kind.values,
@@ -30,11 +30,11 @@ ENUMS: dict[str, Iterable[str | int]] = {
     "NovitaTaskStatus": sorted(set(novita_payload.NOVITA_STATUS.values())),
     "NovitaTaskType": ("IMG_TO_VIDEO",),
     "NovitaVideoType": ("mp4",),
-    "Resolution": MODEL.resolutions,
+    "Resolution": video_models.default().supported("resolution"),
     "SeedSource": Generation.SeedSource.values,
     "UsageFormat": ("json", "csv"),
     "UsageGroup": usage.GROUPS,
-    "VideoModel": tuple(video_models.MODELS),
+    "VideoModel": tuple(video_models.models()),
 }
 NAMES = {tuple(values): name for name, values in ENUMS.items()}
 # Values that begin with a digit can be no name of a member: generators would number the members.

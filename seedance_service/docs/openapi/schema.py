@@ -6,7 +6,8 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import get_doc
 
-from generations.api.request_bodies import Strict
+from generations.api.fields import Strict
+from generations.api.request_bodies import NativeCreate
 
 TAGS = {
     "/v3/": "Novita",
@@ -32,7 +33,7 @@ class OperationSchema(AutoSchema):
     def _map_serializer(self, serializer: Any, direction: Any, bypass_extensions: bool = False) -> dict[str, Any]:
         """Return the schema without an inherited docstring, which would describe another body."""
         schema: dict[str, Any] = super()._map_serializer(serializer, direction, bypass_extensions)
-        if isinstance(serializer, Strict):
+        if isinstance(serializer, Strict | NativeCreate):
             schema["additionalProperties"] = False
         return schema if type(serializer).__doc__ else {name: schema[name] for name in schema if name != "description"}
 

@@ -16,7 +16,7 @@ from tests.support.images import image_bytes, render_mp4
 
 pytestmark = pytest.mark.story
 
-MODEL = video_models.SEEDANCE_V1_LITE_I2V
+MODEL = video_models.default()
 
 
 def frames(content: bytes, *numbers: int) -> list[Image.Image]:

@@ -9,11 +9,11 @@ from generations.catalog import prices, video_models
 from generations.models import Generation
 from tests.support.factories import Caller
 
-MODEL = video_models.SEEDANCE_V1_LITE_I2V
+MODEL = video_models.default()
 
 
 def price(resolution: str = "480p", ratio: str = "16:9", duration: int = 5) -> int:
-    return prices.price_micro(MODEL, resolution, ratio, duration)
+    return prices.price_micro(MODEL, {"resolution": resolution, "aspect_ratio": ratio, "duration": duration})
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,25 @@
 """Tests of the catalog's data: accepted combinations, pixels, frames and prices."""
 
+from itertools import product
+
 import pytest
 
-from generations.catalog import video_models
+from generations.catalog import prices, video_models
 
-MODEL = video_models.SEEDANCE_V1_LITE_I2V
+MODEL = video_models.default()
+
+
+def price(resolution: str, ratio: str, duration: int) -> int:
+    return prices.price_micro(MODEL, {"resolution": resolution, "aspect_ratio": ratio, "duration": duration})
 
 
 def test_there_are_36_combinations_and_each_has_pixels_and_a_price() -> None:
-    combinations = [(res, ratio, sec) for res in MODEL.resolutions for ratio in MODEL.ratios for sec in MODEL.durations]
+    names = ("resolution", "aspect_ratio", "duration")
+    combinations = list(product(*map(MODEL.supported, names)))
     assert len(combinations) == 36
-    assert all(MODEL.price_micro(*combination) > 0 for combination in combinations)
-    assert all(side % 16 == 0 for pair in MODEL.pixels.values() for side in pair)
+    assert all(price(*combination) > 0 for combination in combinations)
+    sizes = [MODEL.size(dict(zip(names, combination, strict=True))) for combination in combinations]
+    assert all(size and size[0] % 16 == size[1] % 16 == 0 for size in sizes)
 
 
 @pytest.mark.parametrize(
@@ -26,7 +34,7 @@ def test_there_are_36_combinations_and_each_has_pixels_and_a_price() -> None:
     ],
 )
 def test_pixels_are_the_model_makers(resolution: str, ratio: str, pixels: tuple[int, int]) -> None:
-    assert MODEL.pixels[resolution, ratio] == pixels
+    assert MODEL.size({"resolution": resolution, "aspect_ratio": ratio}) == pixels
 
 
 @pytest.mark.parametrize(
@@ -34,8 +42,8 @@ def test_pixels_are_the_model_makers(resolution: str, ratio: str, pixels: tuple[
     [("480p", 5, 0.088), ("480p", 10, 0.176), ("720p", 5, 0.187), ("720p", 10, 0.372), ("1080p", 5, 0.444)],
 )
 def test_the_price_is_the_model_makers_formula(resolution: str, duration: int, usd: float) -> None:
-    assert round(MODEL.price_micro(resolution, "16:9", duration) / 1e6, 3) == usd
+    assert round(price(resolution, "16:9", duration) / 1e6, 3) == usd
 
 
 def test_a_video_has_24_frames_a_second_and_one_more() -> None:
-    assert [MODEL.frames(seconds) for seconds in MODEL.durations] == [121, 241]
+    assert [MODEL.frames(seconds) for seconds in MODEL.supported("duration")] == [121, 241]

@@ -111,33 +111,11 @@ def test_the_end_of_a_thumbnail_is_not_the_end_of_a_jpeg() -> None:
         images.inspect(whole[:-200])
 
 
-@pytest.mark.parametrize(("width", "height"), [(301, 400), (400, 301), (5999, 2400), (2400, 5999)])
-def test_sides_just_inside_the_bounds_are_accepted(width: int, height: int) -> None:
-    assert images.inspect(png_header(width, height)).width == width
-
-
-@pytest.mark.parametrize(("width", "height"), [(300, 400), (400, 300), (1, 1)])
-def test_a_shorter_side_of_300_is_too_short(width: int, height: int) -> None:
-    with pytest.raises(errors.ImageTooSmall):
-        images.inspect(png_header(width, height))
-
-
 @pytest.mark.parametrize(
     ("width", "height"), [(6000, 2400), (2400, 6000), (6000, 6001), (12000, 12000), (60000, 60000)]
 )
 def test_a_longer_side_of_6000_is_too_long(width: int, height: int) -> None:
     with pytest.raises(errors.ImageTooLarge):
-        images.inspect(png_header(width, height))
-
-
-@pytest.mark.parametrize(("width", "height"), [(1000, 400), (400, 1000)])
-def test_aspects_of_exactly_the_bounds_are_accepted(width: int, height: int) -> None:
-    assert images.inspect(png_header(width, height)).height == height
-
-
-@pytest.mark.parametrize(("width", "height"), [(1001, 400), (400, 1001)])
-def test_aspects_just_outside_the_bounds_are_refused(width: int, height: int) -> None:
-    with pytest.raises(errors.ImageAspectOutOfRange):
         images.inspect(png_header(width, height))
 
 

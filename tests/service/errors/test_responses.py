@@ -36,6 +36,7 @@ def test_reasons_on_novitas_wire_are_those_of_its_page() -> None:
     documented = {
         "INVALID_API_KEY",
         "API_NOT_ALLOWED",
+        "API_NOT_FOUND",
         "RATE_LIMIT_EXCEEDED",
         "BILLING_BALANCE_NOT_ENOUGH",
         "TASK_NOT_FOUND",
@@ -57,8 +58,8 @@ def test_an_internal_error_is_rendered_in_the_format_of_its_api() -> None:
 
 
 def test_a_refusals_sentence_is_its_docstring_with_its_facts() -> None:
-    assert str(errors.ImageTooSmall(side=12, limit=300)) == (
-        "The image's shorter side is 12 pixels; it must be greater than 300."
+    assert str(errors.ImageTooSmall(taker="a-model", side=12, limit="more than 300")) == (
+        "The image's shorter side is 12 pixels; a-model takes more than 300."
     )
 
 

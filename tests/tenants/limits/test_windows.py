@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import time_machine
 
+from generations.catalog import requests, video_models
 from generations.intake import create
 from generations.intake.generation_request import GenerationRequest
 from tenants import actions, amounts, locks
@@ -121,8 +122,9 @@ def test_a_create_in_progress_while_the_zone_changes_counts_in_the_new_windows(
 
 def generation_request() -> GenerationRequest:
     """Return a valid request."""
-    image = "https://images.example.com/a.png"
-    return GenerationRequest(image, "480p", "16:9", 5, prompt="", last_image=None, camera_fixed=False, seed=1)
+    body = {"image": "https://images.example.com/a.png", "resolution": "480p", "seed": 1}
+    model = video_models.default()
+    return GenerationRequest(model, requests.check(model, body))
 
 
 def test_old_minutes_are_deleted_and_the_counters_still_agree_with_the_ledger(alice: Caller) -> None:

@@ -1,0 +1,192 @@
+"""Check a request by its model's row, and write it as the upstream reads it.
+
+A value that is null counts as not given. Every field of the model has a value in the result: the request's, the row's
+default, or None.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from generations.catalog.request_fields import ABSENT, RequestField, WrongValue, read_path, write_path
+from generations.catalog.rows import DerivedRow, RuleRow
+from generations.catalog.video_models import VideoModel
+
+Values = dict[str, Any]  # by the fields' names under /v1/
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """What is wrong with one field of a request."""
+
+    message: str  # names the model, the field, and what it takes
+    code: str
+
+
+class BadRequest(Exception):
+    """A request that its model does not take. `errors` has the errors by field, as the caller writes the names."""
+
+    def __init__(self, errors: Mapping[str, FieldError]) -> None:
+        super().__init__(" ".join(error.message for error in errors.values()))
+        self.errors = errors
+
+
+class Checker:
+    """A check of one request, with the names that its caller uses."""
+
+    def __init__(self, model: VideoModel, *, on_wire: bool) -> None:
+        self._model, self._on_wire = model, on_wire
+        self._errors: dict[str, FieldError] = {}
+
+    def refuse(self, name: str, sentence: str, code: str = "invalid") -> None:
+        """Note an error of a field. `sentence` begins after the words "For <model>, "."""
+        self._errors.setdefault(name, FieldError(f"For {self._model}, {sentence}", code))
+
+    def name(self, field: RequestField) -> str:
+        """Return the field's name as the caller writes it."""
+        return ".".join(field.path) if self._on_wire and field.path else field.name
+
+    def check(self, given: Mapping[str, Any]) -> Values:
+        """Return all values. `given` has the names of /v1/. Raise BadRequest."""
+        values: Values = {}
+        for name, field in self._model.fields.items():
+            value = given.get(name)
+            values[name] = field.default if value is None else self._checked(field, value)
+            if value is None and field.is_required:
+                self._refuse_value(field, "required")
+        for rule in self._model.row.rules if not self._errors else ():
+            self._apply(rule, given, values)
+        self.raise_errors()
+        return values
+
+    def raise_errors(self) -> None:
+        """Raise BadRequest if an error was noted."""
+        if self._errors:
+            raise BadRequest(self._errors)
+
+    def _checked(self, field: RequestField, value: Any) -> Any:
+        try:
+            return field.check(value, on_wire=self._on_wire)
+        except WrongValue as error:
+            self._refuse_value(field, error.code)
+            return None
+
+    def _refuse_value(self, field: RequestField, code: str) -> None:
+        name, takes = self.name(field), field.takes(on_wire=self._on_wire)
+        word = "is required, and must be" if code == "required" else "must be"
+        self.refuse(name, f"{name} {word} {takes}.", code)
+
+    def _apply(self, rule: RuleRow, given: Mapping[str, Any], values: Values) -> None:
+        """Note what a request lacks to follow the rule. A forbidden field has no value then."""
+        if not applies(rule, given, values):
+            return
+        because, fields = self._condition(rule, values), self._model.fields
+        for name in rule.then.forbid:
+            if given.get(name) is not None:
+                self.refuse(self.name(fields[name]), f"{self.name(fields[name])} is not taken {because}.")
+            values[name] = None
+        for name in rule.then.require:
+            if given.get(name) is None:
+                self.refuse(self.name(fields[name]), f"{self.name(fields[name])} is required {because}.", "required")
+        for name, listed in rule.then.enum.items():
+            if not contains(listed, values[name]):
+                written = [fields[name].to_wire(value) if self._on_wire else value for value in listed]
+                choices = f"one of {', '.join(map(str, written))}"
+                self.refuse(
+                    self.name(fields[name]), f"{self.name(fields[name])} must be {choices} {because}.", "invalid_choice"
+                )
+
+    def _condition(self, rule: RuleRow, values: Values) -> str:
+        """Return the rule's condition as text: "where resolution is 1080p"."""
+        fields = self._model.fields
+        parts = []
+        for name in rule.if_:
+            value = fields[name].to_wire(values[name]) if self._on_wire else values[name]
+            parts.append(f"{self.name(fields[name])} is {str(value).lower() if isinstance(value, bool) else value}")
+        parts += [f"{self.name(fields[name])} is given" for name in rule.if_given]
+        return f"where {' and '.join(parts)}"
+
+
+def contains(listed: Iterable[Any], value: Any) -> bool:
+    """Return whether the value is among those listed. True is not 1."""
+    return any(choice == value and isinstance(choice, bool) == isinstance(value, bool) for choice in listed)
+
+
+def applies(rule: RuleRow, given: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    """Return whether a rule applies to a request: `given` is what it says, `values` has the defaults too."""
+    listed = {name: value if isinstance(value, tuple) else (value,) for name, value in rule.if_.items()}
+    has_values = all(contains(choices, values[name]) for name, choices in listed.items())
+    return has_values and all(given.get(name) is not None for name in rule.if_given)
+
+
+def check(model: VideoModel, given: Mapping[str, Any]) -> Values:
+    """Return all values of a request under /v1/, defaults included. Raise BadRequest, also for an unknown field."""
+    checker = Checker(model, on_wire=False)
+    for name in given:
+        if name not in model.fields:
+            checker.refuse(name, f"there is no field {name[:50]}; it takes {', '.join(model.fields)}.", "unknown")
+    checker.raise_errors()
+    return checker.check(given)
+
+
+def check_wire(model: VideoModel, body: Mapping[str, Any]) -> Values:
+    """Return all values of a request on the upstream's wire, defaults included. Raise BadRequest.
+
+    Unknown fields are ignored, as the upstream does. A field that the row forbids is refused.
+    """
+    checker = Checker(model, on_wire=True)
+    given: Values = {}
+    for field in model.row.fields:
+        if field.presence == "forbidden" and body.get(field.name) is not None:
+            checker.refuse(field.name, f"there is no field {field.name}.", "unknown")
+    for name, request_field in model.fields.items():
+        if request_field.path:
+            value = _read(checker, body, request_field.path)
+            given[name] = None if value is ABSENT else request_field.from_wire(value)
+    for derived in model.row.derived:
+        given |= _split(checker, derived, _read(checker, body, derived.wire.split(".")))
+    checker.raise_errors()
+    return checker.check(given)
+
+
+def _read(checker: Checker, body: Mapping[str, Any], path: Iterable[str]) -> Any:
+    """Return the value at a path, or ABSENT. Note an error where the path leads through what is no object."""
+    *outer, last = path
+    inner: Any = body
+    for number, name in enumerate(outer, 1):
+        inner = inner.get(name)
+        if inner is None:
+            return ABSENT
+        if not isinstance(inner, Mapping):
+            checker.refuse(".".join(outer[:number]), f"{'.'.join(outer[:number])} must be an object.")
+            return ABSENT
+    return read_path(inner, [last])
+
+
+def _split(checker: Checker, derived: DerivedRow, value: Any) -> Values:
+    """Return the two values that a derived value stands for; none of them if it is not given."""
+    if value is ABSENT:
+        return {}
+    for first, row in derived.table.items():
+        for second, wire_value in row.items():
+            if type(wire_value) is type(value) and wire_value == value:
+                return dict(zip(derived.from_, (first, second), strict=True))
+    listed = ", ".join(str(wire_value) for row in derived.table.values() for wire_value in row.values())
+    checker.refuse(derived.wire, f"{derived.wire} must be one of {listed}.", "invalid_choice")
+    return {}
+
+
+def wire_body(model: VideoModel, values: Mapping[str, Any], write_image: Callable[[Any], str]) -> Values:
+    """Return the body of the upstream's submit: each field that has a value, and the derived ones.
+
+    `write_image` returns the text of an image in the body.
+    """
+    body: Values = {}
+    for name, field in model.fields.items():
+        value = values.get(name)
+        if value is not None and field.path:
+            write_path(body, field.path, write_image(value) if field.is_image else field.to_wire(value))
+    for derived in model.row.derived:
+        first, second = (str(values.get(name)) for name in derived.from_)
+        write_path(body, derived.wire.split("."), derived.table[first][second])
+    return body

@@ -1,0 +1,204 @@
+"""Check that the keys of a model's file agree with each other. A mistake names the key, and what was expected."""
+
+from collections.abc import Iterator, Mapping
+from itertools import product
+from typing import Any
+
+from generations.catalog.request_fields import RequestField, WrongValue
+from generations.catalog.rows import DerivedRow, FieldRow, ModelRow, RateRow
+from generations.media import image_formats, images
+from tenants import amounts
+
+MAX_RATE_MICRO = 2**40 - 1
+MAX_COMBINATIONS = 20_000  # of the priced fields' values
+# Names that a create or an answer uses for something else.
+RESERVED = {
+    *("id", "model", "status", "progress_percent", "seed_source", "external_id", "metadata", "webhook_url", "test"),
+    *("rerun_of", "price_usd", "created_at", "submitted_at", "finished_at", "deleted_at", "expired_at", "eta"),
+    *("video", "poster", "expires_at", "error", "extra", "parameters"),
+}
+TYPES = {  # of the fields that have a column, or a meaning of their own
+    "image": ("image",),
+    "last_image": ("image",),
+    "prompt": ("string",),
+    "resolution": ("enum",),
+    "aspect_ratio": ("enum",),
+    "duration": ("enum", "integer"),
+    "camera_fixed": ("boolean",),
+    "seed": ("integer",),
+}
+
+
+def check(row: ModelRow) -> Iterator[str]:
+    """Yield each mistake of a file by itself."""
+    yield from _check_names(row)
+    for number, field in enumerate(row.fields):
+        yield from (f"fields[{number}] ({field.name}): {mistake}" for mistake in _check_field(field))
+    known = {field.name: field for field in row.fields if field.presence != "forbidden" and field.type}
+    yield from _check_rules(row, known)
+    yield from _check_video(row, known)
+    yield from _check_price(row, known)
+
+
+def check_replacement(row: ModelRow, found: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the mistake if the replacement does not exist, or leads back to the model."""
+    seen, name = {row.id}, row.replacement
+    while name:
+        if name not in found:
+            yield f"replacement: there is no model {name}; one of {', '.join(sorted(found))} was expected."
+            return
+        if name in seen:
+            yield f"replacement: {name} leads back to {row.id}; a model that takes its place was expected."
+            return
+        seen.add(name)
+        name = found[name][1].replacement
+
+
+def _check_names(row: ModelRow) -> Iterator[str]:
+    names = [field.name for field in row.fields]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"fields: {name} stands there twice; each field once was expected."
+    for name in RESERVED.intersection(names):
+        yield f"fields: {name} is a name of the service's own; another name was expected."
+    duration = next((field for field in row.fields if field.name == "duration"), None)
+    if duration is None or (duration.presence == "optional" and duration.default is None):
+        yield "fields: a field duration, in seconds, was expected, required or with a default."
+    takes_images = any(field.type == "image" for field in row.fields)
+    if takes_images != (row.image is not None):
+        yield f"image: {'rules were' if takes_images else 'no rules were'} expected, as the model's fields have it."
+    if (row.task == "i2v") != any(field.name == "image" and field.presence == "required" for field in row.fields):
+        yield "task: i2v was expected for a model that requires an image, and t2v for any other."
+
+
+def _check_field(row: FieldRow) -> Iterator[str]:
+    """Yield what is wrong with a field by itself."""
+    if row.presence == "forbidden":
+        return
+    if row.type is None:
+        yield "type: one of string, integer, number, boolean, image, enum was expected."
+        return
+    if row.type not in TYPES.get(row.name, (row.type,)) or (row.type == "image" and row.name not in TYPES):
+        expected = " or ".join(TYPES.get(row.name, ("another type: images are image and last_image",)))
+        yield f"type: {expected} was expected."
+    if (row.type == "enum") != bool(row.enum):
+        yield "enum: values were expected for the type enum, and for no other."
+    folded = [str(value).casefold() for value in row.enum]
+    if len(set(folded)) < len(folded) or len({type(value) for value in row.enum}) > 1:
+        yield "enum: different values of one type were expected, whatever their case."
+    if (row.min is None or row.max is None or row.min > row.max) and row.type in ("integer", "number"):
+        yield "min, max: a least and a largest number were expected."
+    if row.type == "image" and not (row.name == "image" or row.presence == "optional"):
+        yield "presence: optional was expected of a last image."
+    if unknown := row.wire_values.keys() - set(map(str, row.enum)):
+        yield f"wire_values: {', '.join(sorted(unknown))} is no value of the field."
+    if len(set(row.wire_values.values())) < len(row.wire_values):
+        yield "wire_values: a different value for each of ours was expected."
+    if row.default is not None and row.name != "seed":
+        try:
+            RequestField(row).check(row.default)
+        except WrongValue as error:
+            yield f"default: it must be {error}."
+        if row.presence == "required" or row.type == "image":
+            yield "default: none was expected of a required field, or of an image."
+    if row.name == "duration" and not RequestField(row).values:
+        yield "duration: a list, or a range of fewer than 100 whole seconds, was expected."
+
+
+def _check_rules(row: ModelRow, known: Mapping[str, FieldRow]) -> Iterator[str]:
+    """Yield the names in rules and derived fields that are no fields, and what contradicts itself."""
+    for number, rule in enumerate(row.rules):
+        then, place = rule.then, f"rules[{number}]"
+        named = {*rule.if_, *rule.if_given, *then.forbid, *then.require, *then.enum}
+        if unknown := named - known.keys():
+            yield f"{place}: {', '.join(sorted(unknown))} is no field of the model."
+            continue
+        if not (rule.if_ or rule.if_given) or not (then.forbid or then.require or then.enum):
+            yield f"{place}: a condition in `if` or `if_given`, and something in `then`, was expected."
+        if met := {name for name in then.forbid if known[name].presence == "required" or name in then.require}:
+            yield f"{place}: {', '.join(sorted(met))} cannot be forbidden and required."
+        values = {name: v if isinstance(v, tuple) else (v,) for name, v in (*rule.if_.items(), *then.enum.items())}
+        for name, listed in values.items():
+            yield from (f"{place}: {name}: {mistake}" for mistake in _check_values(known[name], listed))
+    for number, derived in enumerate(row.derived):
+        yield from (f"derived[{number}]: {mistake}" for mistake in _check_derived(derived, known))
+
+
+def _check_values(field: FieldRow, values: tuple[Any, ...]) -> Iterator[str]:
+    for value in values:
+        try:
+            RequestField(field).check(value)
+        except WrongValue as error:
+            yield f"it must be {error}."
+
+
+def _check_derived(derived: DerivedRow, known: Mapping[str, FieldRow]) -> Iterator[str]:
+    """Yield what is wrong with a derived field: each combination of its fields has a value of its own."""
+    fields = [known.get(name) for name in derived.from_]
+    if None in fields or any(field and not field.enum for field in fields):
+        yield f"from: two fields of the type enum were expected, not {', '.join(derived.from_)}."
+        return
+    expected = set(product(*(map(str, field.enum) for field in fields if field)))
+    listed = {(first, second): value for first, row in derived.table.items() for second, value in row.items()}
+    if listed.keys() != expected:
+        wrong = ", ".join(" ".join(pair) for pair in sorted(listed.keys() ^ expected))
+        yield f"table: one value for each combination was expected; see {wrong}."
+    if len(set(listed.values())) < len(listed):
+        yield "table: a different value for each combination was expected."
+
+
+def _check_video(row: ModelRow, known: Mapping[str, FieldRow]) -> Iterator[str]:
+    """Yield what is wrong with pixels, sound, images and dates."""
+    flag = row.sound.removeprefix("flag:")
+    is_flag = row.sound.startswith("flag:") and flag in known and known[flag].type == "boolean"
+    if row.sound not in ("never", "always") and not is_flag:
+        yield "sound: never, always, or flag: with a boolean field of the model was expected."
+    if row.pixels:
+        resolutions = {str(value) for value in known["resolution"].enum} if "resolution" in known else set[str]()
+        ratios = {str(value) for value in known["aspect_ratio"].enum} if "aspect_ratio" in known else set[str]()
+        if row.pixels.keys() != resolutions:
+            yield f"pixels: the resolutions {', '.join(sorted(resolutions)) or '(none)'} were expected."
+        for resolution, sizes in row.pixels.items():
+            if sizes.keys() != ratios - {"adaptive"}:
+                yield f"pixels.{resolution}: a size for each aspect ratio but adaptive was expected."
+    if row.image:
+        if unknown := set(row.image.formats) - set(image_formats.NAMES):
+            yield f"image.formats: {', '.join(sorted(unknown))} cannot be read; {', '.join(image_formats.NAMES)}."
+        if row.image.max_bytes > images.MAX_BYTES:
+            yield f"image.max_bytes: at most {images.MAX_BYTES} was expected."
+    if row.retires_at and row.announced_at and row.announced_at > row.retires_at:
+        yield "announced_at: a day before retires_at was expected."
+
+
+def _check_price(row: ModelRow, known: Mapping[str, FieldRow]) -> Iterator[str]:
+    """Yield what is wrong with the price: each combination of the priced fields has a rate."""
+    if row.price.kind == "per_token" and not (row.pixels and row.fps):
+        yield "pixels, fps: both were expected, since a price per token is computed by them."
+    yield from (f"price.{mistake}" for mistake in check_rates(row.price.kind, row.price.rates, known))
+
+
+def check_rates(kind: str, rates: tuple[RateRow, ...], known: Mapping[str, FieldRow]) -> Iterator[str]:
+    """Yield what is wrong with the rates of a model with these fields. Without rates the price is unknown."""
+    amount = "usd_per_million" if kind == "per_token" else "usd"
+    for number, rate in enumerate(rates):
+        text, other = (rate.usd_per_million, rate.usd) if kind == "per_token" else (rate.usd, rate.usd_per_million)
+        micro = amounts.parse_usd(text, MAX_RATE_MICRO) if text and len(text) <= 20 else None
+        if other is not None or micro is None or micro < 0:
+            yield f"rates[{number}].{amount}: a text of USD with at most six decimals was expected."
+        for name, value in rate.when.items():
+            if name not in known or not known[name].priced:
+                yield f"rates[{number}].when: {name} was expected to be a field of the model with `priced = true`."
+            else:
+                yield from (f"rates[{number}].when.{name}: {text}" for text in _check_values(known[name], (value,)))
+    missing = list(_without_rate(rates, known)) if rates else []
+    if missing:
+        yield f"rates: a rate for {missing[0]} was expected."
+
+
+def _without_rate(rates: tuple[RateRow, ...], known: Mapping[str, FieldRow]) -> Iterator[str]:
+    """Yield the combinations of values, of those fields that rates name, to which no rate applies."""
+    names = sorted({name for rate in rates for name in rate.when if name in known})
+    choices = [(True, False) if known[name].type == "boolean" else RequestField(known[name]).values for name in names]
+    for values in list(product(*choices))[:MAX_COMBINATIONS]:
+        request = dict(zip(names, values, strict=True))
+        if not any(rate.when.items() <= request.items() for rate in rates):
+            yield ", ".join(f"{name} {value}" for name, value in request.items())

@@ -1,0 +1,149 @@
+"""Read the file of a model: its keys, their types, and what is wrong with a file that cannot be understood.
+
+ARCHITECTURE.md and deploy/RUNBOOK.md say how a file is written; the files in `models/` are examples.
+"""
+
+import tomllib
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from django.core.exceptions import ImproperlyConfigured
+
+Scalar = str | int | float | bool
+Id = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=50)]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]*$", max_length=50)]
+Side = Annotated[int, msgspec.Meta(ge=1, le=20_000)]
+Ratio = Annotated[float, msgspec.Meta(gt=0, le=100)]
+
+
+class CatalogError(ImproperlyConfigured):
+    """A file of the catalogue is wrong. The text names each file, the key, and what was expected."""
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename=lambda name: name.rstrip("_")):
+    """A table of a file. A key that is not among the attributes is a mistake."""
+
+
+class FieldRow(Row, frozen=True, kw_only=True):
+    """A field of a request, in the order in which the upstream receives it."""
+
+    name: Name  # as callers of /v1 write it
+    presence: Literal["required", "optional", "forbidden"] = "optional"
+    type: Literal["string", "integer", "number", "boolean", "image", "enum"] | None = None  # not of a forbidden field
+    wire: str | None = None  # dotted path in the upstream's body; None: the name; "": sent by a derived field alone
+    enum: tuple[str | int, ...] = ()
+    min: int | float | None = None  # inclusive, as is `max`
+    max: int | float | None = None
+    max_length: Annotated[int, msgspec.Meta(ge=1)] | None = None  # characters
+    wire_values: dict[str, str | int] = {}  # our value, as text: the upstream's
+    default: Scalar | None = None  # sent if a request has no value
+    priced: bool = False
+    help: str = ""
+
+
+class ThenRow(Row, frozen=True, kw_only=True):
+    """What a rule asks of a request to which it applies."""
+
+    forbid: tuple[str, ...] = ()
+    require: tuple[str, ...] = ()
+    enum: dict[str, tuple[Scalar, ...]] = {}
+
+
+class RuleRow(Row, frozen=True, kw_only=True):
+    """A rule between fields. It applies where each field of `if` has one of its values, and `if_given` are given."""
+
+    if_: dict[str, Scalar | tuple[Scalar, ...]] = {}
+    if_given: tuple[str, ...] = ()
+    then: ThenRow
+
+
+class DerivedRow(Row, frozen=True, kw_only=True):
+    """A value of the upstream's body that two fields decide together."""
+
+    wire: str
+    from_: Annotated[tuple[str, ...], msgspec.Meta(min_length=2, max_length=2)]
+    table: dict[str, dict[str, str | int]]
+
+
+class ImageRow(Row, frozen=True, kw_only=True):
+    """The rules for images. `side` is each side in pixels, `ratio` is width / height."""
+
+    formats: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    max_bytes: Annotated[int, msgspec.Meta(ge=1)]
+    side_min: Side | None = None  # inclusive
+    short_side_over: Side | None = None  # exclusive
+    side_max: Side | None = None  # inclusive
+    long_side_under: Side | None = None  # exclusive
+    ratio_min: Ratio | None = None  # inclusive
+    ratio_max: Ratio | None = None
+    ratio_over: Ratio | None = None  # exclusive
+    ratio_under: Ratio | None = None
+    encoding: Literal["data_uri", "base64", "url"] = "data_uri"
+
+
+class RateRow(Row, frozen=True, kw_only=True):
+    """A price, for requests whose priced fields have the values of `when`."""
+
+    when: dict[str, Scalar] = {}
+    usd: str | None = None
+    usd_per_million: str | None = None
+
+
+class PriceRow(Row, frozen=True, kw_only=True):
+    """The price of a video: the first rate that matches. Without rates the price is unknown until PRICES gives one."""
+
+    kind: Literal["per_token", "per_second", "per_video"]
+    rates: tuple[RateRow, ...] = ()
+
+
+class ModelRow(Row, frozen=True, kw_only=True):
+    """The whole file of a model."""
+
+    id: Id
+    title: Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
+    wire: Literal["novita-async"]
+    route: Annotated[str, msgspec.Meta(pattern=r"^/[A-Za-z0-9._/-]+$")]
+    task: Literal["i2v", "t2v"]
+    fields: Annotated[tuple[FieldRow, ...], msgspec.Meta(min_length=1)]
+    rules: tuple[RuleRow, ...] = ()
+    derived: tuple[DerivedRow, ...] = ()
+    image: ImageRow | None = None
+    pixels: dict[str, dict[str, tuple[Side, Side]]] = {}
+    fps: Annotated[int, msgspec.Meta(ge=1, le=240)] | None = None  # frames a second; None: not known
+    frames_extra: Annotated[int, msgspec.Meta(ge=0, le=100)] = 1
+    sound: str = "never"  # "never", "always" or "flag:<field>"
+    price: PriceRow
+    settle: Literal["quoted", "usage"] = "quoted"
+    state: Literal["active", "hidden", "deprecated", "retired"] = "active"
+    announced_at: date | None = None  # days in UTC
+    retires_at: date | None = None
+    replacement: Id | None = None
+    source: str = ""
+    checked_at: date | None = None
+    unknown: tuple[str, ...] = ()
+
+
+def read(path: Path) -> ModelRow:
+    """Return the row in a file. Raise CatalogError."""
+    try:
+        content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CatalogError(f"{path}: the file cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CatalogError(f"{path}: the file is no TOML: {error}.") from error
+    try:
+        return msgspec.convert(content, ModelRow)
+    except msgspec.ValidationError as error:
+        raise CatalogError(f"{path}: {_locate(str(error), content)}") from error
+
+
+def _locate(message: str, content: dict[str, Any]) -> str:
+    """Return msgspec's message with the key in front, and with a field's name beside its number."""
+    expected, _, place = message.partition(" - at `$")
+    key = place.rstrip("`").lstrip(".")
+    if key.startswith("fields["):
+        number = int(key[7:].partition("]")[0])
+        key = f"{key} ({content['fields'][number].get('name', 'without a name')})"
+    return f"{key or 'the file'}: {expected}."

@@ -1,0 +1,95 @@
+"""The state of a model: what its file says, or what an operator has set since, and whether its last day has passed.
+
+All requests of a process share one query for all models, which is repeated after REREAD_SECONDS.
+"""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+
+from cachetools import TTLCache
+
+from generations.catalog import video_models
+from generations.catalog.video_models import VideoModel
+from generations.models import ModelState
+from tenants.db import clock
+
+State = ModelState.State
+REREAD_SECONDS = 3.0  # as an API key is cached: within it, an operator's change reaches every process
+
+
+@dataclass(frozen=True)
+class ModelStatus:
+    """The state of a model at present, and what is known of its end."""
+
+    state: State
+    announced_at: date | None  # days in UTC
+    retires_at: date | None  # the first day without the model
+    replacement: str | None  # the id of a model that is not retired
+
+    @property
+    def is_retired(self) -> bool:
+        """Whether creates are refused."""
+        return self.state == State.RETIRED
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether creates are still taken, and the end is announced."""
+        return self.state == State.DEPRECATED or (self.retires_at is not None and not self.is_retired)
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """The time from which creates are refused."""
+        return datetime.combine(self.retires_at, time(), UTC) if self.retires_at else None
+
+
+def of(model: VideoModel) -> ModelStatus:
+    """Return the state of a model."""
+    return _status(model, overrides(), seen=frozenset())
+
+
+def _status(model: VideoModel, rows: Mapping[str, ModelState], seen: frozenset[str]) -> ModelStatus:
+    """Return the state of a model. `seen` has the models that it replaces: a replacement never leads in a circle."""
+    row, today = rows.get(model.id), clock.now().astimezone(UTC).date()
+    if row is None:
+        state, retires_at, replacement = State(model.row.state), model.row.retires_at, model.row.replacement
+        announced_at = model.row.announced_at
+    else:
+        state, retires_at, replacement = State(row.state), row.retires_at, row.replacement or None
+        announced_at = row.changed_at.astimezone(UTC).date() if row.retires_at else None
+    if retires_at and retires_at <= today:
+        state = State.RETIRED
+    elif retires_at and state == State.ACTIVE and (announced_at is None or announced_at <= today):
+        state = State.DEPRECATED
+    return ModelStatus(state, announced_at, retires_at, _living(replacement, rows, seen | {model.id}))
+
+
+def _living(name: str | None, rows: Mapping[str, ModelState], seen: frozenset[str]) -> str | None:
+    """Return the model, or the one that replaces it if it is retired itself; None if none is left."""
+    model = video_models.get(name) if name and name not in seen else None
+    if model is None:
+        return None
+    status = _status(model, rows, seen)
+    return status.replacement if status.is_retired else model.id
+
+
+_lock = threading.Lock()
+_cached: TTLCache[str, dict[str, ModelState]] = TTLCache(1, REREAD_SECONDS)
+
+
+def overrides() -> Mapping[str, ModelState]:
+    """Return the rows that operators have set, by model, as they were REREAD_SECONDS ago at most."""
+    with _lock:
+        rows = _cached.get("rows")
+    if rows is None:
+        rows = {row.model: row for row in ModelState.objects.all()}
+        with _lock:
+            _cached["rows"] = rows
+    return rows
+
+
+def forget() -> None:
+    """Read the rows again at the next request: this process has changed one."""
+    with _lock:
+        _cached.clear()
