@@ -35,6 +35,7 @@ CREATES += (
     "model_not_allowed",
     "tenant_suspended",
     "no_sandbox",
+    "price_unknown",
     "idempotency_key_reused",
 )
 CREATES += ("storage_unavailable", "too_many_large_bodies", "changed_concurrently")
@@ -48,7 +49,7 @@ VIDEO = ("video_not_ready", "no_video", "video_deleted")
 NOT_POSSIBLE = ["generations_cancel", "generations_delete", "webhook_endpoints_create", "webhook_endpoints_change"]
 NOT_POSSIBLE += ["webhook_endpoints_test", "webhook_deliveries_redeliver"]
 OF_OPERATION = {
-    "generations_rerun": ("inputs_gone",),
+    "generations_rerun": ("inputs_gone", "model_unknown"),
     "generations_video": VIDEO,
     "generations_poster": VIDEO,
     **dict.fromkeys(NOT_POSSIBLE, ("not_possible",)),
