@@ -663,7 +663,7 @@ def delete(generation: Generation, by: str = "the caller") -> bool:
     with transaction.atomic():
         if not row.update(deleted_at=clock.now(), purged_at=None):
             return False
-        generation.refresh_from_db(fields=["status", "deleted_at", "error_code", "image"])
+        generation.refresh_from_db(fields=["status", "deleted_at", "error_code", "image", "parameters"])
         _forget_words(generation)
         _record_event(generation, f"the video and the input images were deleted by {by}")
     return True
@@ -671,12 +671,13 @@ def delete(generation: Generation, by: str = "the caller") -> bool:
 
 def _forget_words(generation: Generation) -> None:
     """Delete what the caller wrote, and what others wrote about it, from every row of a deleted generation."""
-    # The schema wants an image or its URL: of a URL that was never read, the host stays.
+    # Of a URL that was never read, the host stays.
     image_url = "" if generation.image_id else masked_urls.host_only(generation.image_url)
     words = dict.fromkeys(("prompt", "external_id", "webhook_url", "last_image_url", "traceparent"), "")
     words |= {"image_url": image_url, "error_message": outbox.FORGOTTEN if generation.error_code else ""}
-    Generation.objects.filter(pk=generation.pk).update(metadata={}, **words)
-    for name, value in {**words, "metadata": {}}.items():
+    columns = {**words, "metadata": {}, "parameters": _without_texts(generation)}
+    Generation.objects.filter(pk=generation.pk).update(**columns)
+    for name, value in columns.items():
         setattr(generation, name, value)
     Label.objects.filter(generation=generation).delete()
     Attempt.objects.filter(generation=generation).update(detail="", answer="")
@@ -684,6 +685,14 @@ def _forget_words(generation: Generation) -> None:
     events.update(detail="")
     events.filter(status=Status.FAILED).update(message=outbox.FORGOTTEN)
     outbox.forget_words(generation)
+
+
+def _without_texts(generation: Generation) -> dict[str, Any]:
+    """Return the model's other fields with empty texts. A choice of the model's own stays: it may decide the price."""
+    model = video_models.get(generation.model)
+    choices = {name for name, field in model.fields.items() if field.is_enum} if model else set[str]()
+    parameters = generation.parameters.items()
+    return {name: "" if isinstance(value, str) and name not in choices else value for name, value in parameters}
 
 
 def expire(generations: Sequence[Generation], reason: str) -> list[Generation]:

@@ -10,7 +10,7 @@ from unfold import widgets
 from tenants import allowed_values, name_lists
 from tenants.errors import NotPossible
 
-MAX_LIST_CHARS = 10_000  # of a hundred items
+MAX_LIST_CHARS = 12_000  # a hundred items of a hundred characters, with what separates them
 ROWS = 3  # of the text area
 
 

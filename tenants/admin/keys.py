@@ -15,7 +15,7 @@ from tenants import actions, locks, name_lists, times
 from tenants.admin import action_page, forms
 from tenants.admin.action_page import ActionPage, OneTimeSecret
 from tenants.admin.filters import ModeFilter
-from tenants.admin.mixins import ModeMixin, ReadOnlyMixin, UsdLimitMixin
+from tenants.admin.mixins import AllowListsMixin, ModeMixin, ReadOnlyMixin, UsdLimitMixin
 from tenants.audit import Actor
 from tenants.errors import NotPossible
 from tenants.keys.key_format import NewKey
@@ -112,7 +112,13 @@ class CreateKeyPermissionMixin:
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(
-    action_page.ActionPagesMixin, CreateKeyPermissionMixin, UsdLimitMixin, ModeMixin, ReadOnlyMixin, ModelAdmin
+    action_page.ActionPagesMixin,
+    CreateKeyPermissionMixin,
+    AllowListsMixin,
+    UsdLimitMixin,
+    ModeMixin,
+    ReadOnlyMixin,
+    ModelAdmin,
 ):
     """List the API keys of all tenants and offer the actions on a key."""
 
@@ -122,7 +128,7 @@ class ApiKeyAdmin(
     search_fields = ["prefix", "label", "tenant__name"]
     fieldsets = [
         (None, {"fields": ["tenant", "prefix", "label", "mode", "scope_names"]}),
-        ("Key limits", {"fields": [*forms.LIMIT_FIELDS, "models", "networks"]}),
+        ("Key limits", {"fields": [*forms.LIMIT_FIELDS, *AllowListsMixin.LIST_COLUMNS]}),
         ("Times (UTC)", {"fields": ["created_at", "last_used_at", "expires_at", "revoked_at"]}),
     ]
     actions_detail = ["change_limits", "roll", "revoke"]
@@ -131,16 +137,6 @@ class ApiKeyAdmin(
     def scope_names(self, key: ApiKey) -> str:
         """Return the key's scopes, separated by commas."""
         return ", ".join(key.scopes)
-
-    @display(description="Allowed models")
-    def models(self, key: ApiKey) -> str:
-        """Return the models on the key's list, one a line; "all" for an empty list."""
-        return "\n".join(key.allowed_models) or "all"
-
-    @display(description="Allowed networks")
-    def networks(self, key: ApiKey) -> str:
-        """Return the networks on the key's list, one a line; "all" for an empty list."""
-        return "\n".join(key.allowed_networks) or "all"
 
     def row_url(self, row: ApiKey) -> str:
         """Return the address of the tenant's page, which shows the outcome of all actions on the tenant's keys."""

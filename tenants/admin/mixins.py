@@ -1,7 +1,7 @@
 """Behaviour that several pages and lists of the panel share, as mixins for a ModelAdmin."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -9,7 +9,7 @@ from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
 from tenants import amounts, times
-from tenants.models import Limits
+from tenants.models import AllowLists, Limits
 
 
 class ReadOnlyMixin:
@@ -100,6 +100,22 @@ class UsdLimitMixin:
         """Return the limit in USD with six decimals, or None if there is no limit."""
         micro = holder.usd_per_month_micro
         return None if micro is None else amounts.format_usd(micro)
+
+
+class AllowListsMixin:
+    """Show the allowed models and networks of a tenant or a key, one a line."""
+
+    LIST_COLUMNS: ClassVar = ("models", "networks")
+
+    @display(description="Allowed models")
+    def models(self, holder: AllowLists) -> str:
+        """Return the ids on the list; "all" for an empty list."""
+        return "\n".join(holder.allowed_models) or "all"
+
+    @display(description="Allowed networks")
+    def networks(self, holder: AllowLists) -> str:
+        """Return the networks on the list; "all" for an empty list."""
+        return "\n".join(holder.allowed_networks) or "all"
 
 
 class EntryTimeMixin:

@@ -12,7 +12,7 @@ from tenants import actions, locks
 from tenants.admin import action_page, forms, keys, usage_bars
 from tenants.admin.action_page import ActionPage
 from tenants.admin.guards import Stale
-from tenants.admin.mixins import UsdLimitMixin, filtered_list_url
+from tenants.admin.mixins import AllowListsMixin, UsdLimitMixin, filtered_list_url
 from tenants.audit import Actor
 from tenants.db import clock
 from tenants.errors import DoneBefore, Refusal
@@ -46,6 +46,9 @@ ADJUST = ActionPage(
 )
 
 
+LISTS_APPLY = "A request has to pass the list of the tenant and the list of its key."
+
+
 class TenantList(ChangeList):
     """A page of tenants, each with its current usage: one query reads the usage windows of all."""
 
@@ -58,7 +61,9 @@ class TenantList(ChangeList):
 
 
 @admin.register(Tenant)
-class TenantAdmin(action_page.ActionPagesMixin, keys.CreateKeyPermissionMixin, UsdLimitMixin, ModelAdmin):
+class TenantAdmin(
+    action_page.ActionPagesMixin, keys.CreateKeyPermissionMixin, AllowListsMixin, UsdLimitMixin, ModelAdmin
+):
     """List tenants with their usage, create and change tenants, and offer the actions on a tenant."""
 
     form = forms.TenantForm
@@ -67,7 +72,7 @@ class TenantAdmin(action_page.ActionPagesMixin, keys.CreateKeyPermissionMixin, U
         ("Limits", {"fields": forms.LIMIT_FIELDS, "description": "Empty: no limit."}),
         (
             "Allowed models and networks",
-            {"fields": [*Tenant.ALLOW_LISTS], "description": "Keys may have shorter lists."},
+            {"fields": [*Tenant.ALLOW_LISTS], "description": LISTS_APPLY},
         ),
         ("Generation policy", {"fields": [*Tenant.GENERATION_POLICY_FIELDS]}),
         ("Reason", {"fields": ["reason", "form_token", "loaded"]}),
@@ -106,8 +111,15 @@ class TenantAdmin(action_page.ActionPagesMixin, keys.CreateKeyPermissionMixin, U
         return tenant.bars[Kind.USD_PER_MONTH]
 
     def get_fieldsets(self, request: HttpRequest, obj: Tenant | None = None) -> Any:
-        """Return the fieldsets, without the reason for a user who may only view."""
-        return self.fieldsets if obj is None or self.has_change_permission(request) else self.fieldsets[:-1]
+        """Return the fieldsets; for a user who may only view, without the reason, and with the lists as text."""
+        if obj is None or self.has_change_permission(request):
+            return self.fieldsets
+        as_text: Any = dict(zip(Tenant.ALLOW_LISTS, self.LIST_COLUMNS, strict=True))
+        fieldsets: Any = self.fieldsets[:-1]
+        return [
+            (title, {**options, "fields": [as_text.get(name, name) for name in options["fields"]]})
+            for title, options in fieldsets
+        ]
 
     def get_form(self, request: HttpRequest, obj: Tenant | None = None, **options: Any) -> Any:
         """Return the form's class, with the refusal of this request's first attempt, if there was one."""

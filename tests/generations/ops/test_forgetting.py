@@ -57,6 +57,16 @@ def rows_with_the_word() -> list[str]:
     return found
 
 
+def test_the_texts_among_a_models_other_fields_are_forgotten_and_what_was_paid_for_stays(alice: Caller) -> None:
+    body = {"model": "kling-v3.0-std-t2v", "negative_prompt": f"No {WORD}.", "audio": True}
+    generation = create(alice, body, webhook_url="")
+    end(generation)
+    assert delete(alice, generation).status_code == 204
+    assert rows_with_the_word() == []
+    row = alice.http.get(f"/v1/generations/{generation.pk}").json()
+    assert (row["negative_prompt"], row["audio"], row["cfg_scale"]) == ("", True, 0.5)
+
+
 def test_no_row_has_a_word_of_the_caller_after_a_delete(alice: Caller, body: dict[str, Any]) -> None:
     make_endpoint(alice)
     generation = create(alice, body)

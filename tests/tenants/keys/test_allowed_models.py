@@ -1,9 +1,11 @@
 """A create names a model that the key's own list and its tenant's list have."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from generations.intake import idempotency
 from generations.models import Generation, InputImage
 from tenants import actions
 from tenants.keys.allowed_models import is_model_allowed
@@ -103,6 +105,25 @@ def test_a_repeat_of_an_earlier_create_still_gets_its_generation(alice: Caller, 
     assert create(alice, path, **{"Idempotency-Key": "order-2"}).status_code == 403
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_repeat_finds_what_was_created_while_it_was_checked(alice: Caller, monkeypatch: Any) -> None:
+    """The first request is admitted, and the list shortened, after the second one has looked for the first."""
+    find, answers = idempotency.find_existing, list[Any]()
+
+    def find_too_early(*args: Any) -> Any:
+        existing = find(*args)
+        if not answers:
+            answers.append(None)
+            answers[0] = create(alice, **{"Idempotency-Key": "order-1"})
+            actions.change_tenant(ACTOR, alice.tenant, allowed_models=[PRO])
+        return existing
+
+    monkeypatch.setattr(idempotency, "find_existing", find_too_early)
+    again = create(alice, **{"Idempotency-Key": "order-1"})
+    assert (again.status_code, again.content) == (202, answers[0].content)
+    assert Generation.objects.count() == 1
+
+
 def test_what_was_created_earlier_is_read_and_not_rerun(alice: Caller) -> None:
     generation = make_generation(alice, image=None, image_url=URL_BODY["image"])
     actions.change_tenant(ACTOR, alice.tenant, allowed_models=[PRO])
@@ -119,8 +140,6 @@ def test_a_model_that_was_allowed_a_moment_ago_by_another_process_is_not_refused
 
 
 def test_a_rolled_key_carries_both_lists_over_even_with_a_model_that_is_gone(alice: Caller, monkeypatch: Any) -> None:
-    from datetime import timedelta
-
     lists = {"allowed_models": [LITE, PRO], "allowed_networks": ["127.0.0.0/8", "2001:db8::/32"]}
     actions.change_key(ACTOR, alice.key, **lists)
     monkeypatch.setattr(known_models, "_source", lambda: [LITE])
