@@ -587,21 +587,20 @@ def _count_on_commit(generation: Generation, differences: Sequence[Difference]) 
 
 
 def _report_on_commit(generation: Generation, settled: settlement.Settlement) -> None:
-    """Count how the charge compares with the hold, and log a charge that is not what a reader of the quote expects.
-
-    Both happen after the commit.
-    """
+    """Count, after the commit, how the charge compares with the hold, and log what finance has to know."""
     labels = metrics.mode(test=generation.test), video_models.label(generation.model), settled.outcome
     transaction.on_commit(metrics.SETTLED.labels(*labels).inc)
-    if settled.message:
-        fields = {
-            "model": generation.model,
-            "tokens": generation.upstream_tokens,
-            "held_usd": amounts.format_usd(generation.price_micro),
-            "charged_usd": amounts.format_usd(settled.charged_micro),
-        }
-        event = "a video cost more than was held" if settled.outcome == settlement.ABOVE else "usage is not reported"
-        transaction.on_commit(lambda: log.warning(event, **fields, **_build_log_fields(generation)))
+    fields = {
+        "model": generation.model,
+        "tokens": generation.upstream_tokens,
+        "held_usd": amounts.format_usd(generation.price_micro),
+        "charged_usd": amounts.format_usd(settled.charged_micro),
+        **_build_log_fields(generation),
+    }
+    if settled.outcome == settlement.ABOVE:
+        transaction.on_commit(lambda: log.warning("a video cost more than was held", **fields))
+    elif settled.outcome == settlement.NOT_REPORTED:
+        transaction.on_commit(lambda: log.warning("the upstream reported no usage", **fields))
 
 
 def fail(

@@ -71,8 +71,8 @@ class GenerationRow(serializers.Serializer[Any]):
     price_usd = serializers.CharField(help_text="The highest price in USD, held until the generation ends.")
     charged_usd = serializers.CharField(
         required=False,
-        help_text="What the generation cost in USD. Present once it has ended, and only if the upstream's usage decides "
-        "the price; it may be above `price_usd`. Any other generation that succeeded cost `price_usd`.",
+        help_text="What the generation cost in USD. Present once it has ended, if the upstream's usage decides the "
+        "price; it may be above `price_usd`. Any other generation that succeeded cost `price_usd`.",
     )
     external_id = serializers.CharField()
     metadata = Metadata()

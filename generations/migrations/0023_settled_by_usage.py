@@ -4,25 +4,29 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('generations', '0022_model_states'),
+        ("generations", "0022_model_states"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='generation',
-            name='charged_micro',
-            field=models.BigIntegerField(help_text='Micro-USD charged for the video by its tokens. Empty: the price, or nothing.', null=True),
+            model_name="generation",
+            name="charged_micro",
+            field=models.BigIntegerField(
+                help_text="Micro-USD charged for the video by its tokens. Empty: the price, or nothing.", null=True
+            ),
         ),
         migrations.AddField(
-            model_name='generation',
-            name='rate_micro',
-            field=models.BigIntegerField(help_text='Micro-USD per million tokens, fixed at admission, if the tokens decide. Empty: the price does.', null=True),
+            model_name="generation",
+            name="rate_micro",
+            field=models.BigIntegerField(
+                help_text="Micro-USD per million tokens, fixed at admission, if the tokens decide. Empty: the price does.",
+                null=True,
+            ),
         ),
         migrations.AddField(
-            model_name='generation',
-            name='upstream_tokens',
-            field=models.BigIntegerField(help_text='The tokens that the upstream reports.', null=True),
+            model_name="generation",
+            name="upstream_tokens",
+            field=models.BigIntegerField(help_text="The tokens that the upstream reports.", null=True),
         ),
     ]

@@ -60,9 +60,9 @@ def _add_up(tenant: Tenant, first: date, last: date, group_by: str, *, test: boo
     group: Any = TruncDate("created_at", tzinfo=tenant.zone) if group_by == "day" else F(GROUPED_BY[group_by])
     grouped = accepted.annotate(group=group).values_list("group", "status")
     # What a video cost: by its tokens, or the price. Until a generation ends only the price is known, which is held.
-    micro = Coalesce("charged_micro", "price_micro")
+    micro = Sum(Coalesce("charged_micro", "price_micro"))
     sums, total = defaultdict[str | None, Sums](_nothing), _nothing()
-    for name, *facts in grouped.annotate(Count("pk"), Sum("duration"), Sum(micro)).order_by():
+    for name, *facts in grouped.annotate(Count("pk"), Sum("duration"), micro=micro).order_by():
         _add(sums[None if name is None else str(name)], *facts)
         _add(total, *facts)
     names = sorted(sums, key=lambda name: name or "")  # None: of models without a resolution

@@ -173,9 +173,7 @@ def _settle(generation_id: UUID, kind: Entry, reason: str, amount_micro: int | N
 
 def _charges_of(entry: LedgerEntry) -> list[Charge]:
     """Return what an entry charges to each window."""
-    return [
-        Charge(Kind(kind), datetime.fromisoformat(starts_at), amount) for kind, starts_at, amount in entry.windows
-    ]
+    return [Charge(Kind(kind), datetime.fromisoformat(starts_at), amount) for kind, starts_at, amount in entry.windows]
 
 
 def _changes_at_end(hold: LedgerEntry, kind: Entry, amount_micro: int) -> list[Charge]:
