@@ -14,7 +14,7 @@ from generations.media import image_formats, images
 RESERVED = {
     *("id", "model", "status", "progress_percent", "seed_source", "external_id", "metadata", "webhook_url", "test"),
     *("rerun_of", "price_usd", "created_at", "submitted_at", "finished_at", "deleted_at", "expired_at", "eta"),
-    *("video", "poster", "expires_at", "error", "extra", "parameters"),
+    *("charged_usd", "video", "poster", "expires_at", "error", "extra", "parameters"),
 }
 MAX_NAME_CHARS = 10  # of a resolution or an aspect ratio, as their columns have it
 MAX_SEED = 2**63 - 1  # its column's
@@ -40,6 +40,8 @@ def check(row: ModelRow) -> Iterator[str]:
     yield from _check_rules(row, known)
     yield from _check_video(row, known)
     yield from _check_wires(row, known)
+    if row.settle == "usage" and row.price.kind != "per_token":
+        yield "settle: quoted was expected, since an upstream reports the usage of a model priced per token alone."
     yield from (f"price.{mistake}" for mistake in rate_checks.check(row, row.price.rates))
 
 

@@ -204,6 +204,10 @@ WRONG: dict[str, tuple[str, str]] = {
         "announced_at: a day before retires_at was",
     ),
     "rate": (text(price=PRICE.replace("0.1", "0,1")), f"price.rates[0].usd: {RATE}"),
+    "settle": (
+        text(head=HEAD + 'settle = "usage"'),
+        "settle: quoted was expected, since an upstream reports the usage",
+    ),
     "rate of another kind": (
         text(price=PRICE.replace("per_second", "per_token")),
         f"price.rates[0].usd_per_million: {RATE}",
