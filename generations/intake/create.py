@@ -131,7 +131,7 @@ def _announce(generation: Generation, span: tracing.Span, seconds: float) -> Non
         wakeups.wake_worker()
         span.set_attributes(generation=str(generation.pk))
         metrics.ACCEPT.observe(seconds)
-        metrics.ACCEPTED.labels(metrics.mode(test=generation.test)).inc()
+        metrics.ACCEPTED.labels(metrics.mode(test=generation.test), video_models.label(generation.model)).inc()
     except Exception:
         log.exception("a create could not be announced or counted", generation=str(generation.pk))
 
@@ -190,7 +190,7 @@ def _draft(key: ApiKey, request: GenerationRequest) -> Generation:
         **columns,
         webhook_url=request.webhook.url if request.webhook else "",
         webhook_format=request.webhook.format if request.webhook else Generation.WebhookFormat.STANDARD,
-        price_micro=0 if key.test else prices.price_micro(request.model, request.values),
+        **prices.columns(request.model, request.values, test=key.test),
     )
     draft.first_eta = eta.remaining(draft)
     return draft
@@ -204,5 +204,5 @@ def _choose_seed(model: VideoModel, requested: int | None) -> tuple[int | None, 
     if not model.has_seed:
         return None, Generation.SeedSource.NONE
     if requested is None or requested == RANDOM_SEED:
-        return random.randint(0, model.max_seed), Generation.SeedSource.DRAWN  # noqa: S311  # no secret
+        return random.randint(model.min_seed, model.max_seed), Generation.SeedSource.DRAWN  # noqa: S311  # no secret
     return requested, Generation.SeedSource.CALLER
