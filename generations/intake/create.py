@@ -11,15 +11,14 @@ from mmap import mmap
 from typing import Any
 
 import structlog
-from django.conf import settings
 from django.db import IntegrityError
 
 from generations import errors, ids, wakeups
 from generations.bucket import inputs
-from generations.catalog import eta, prices, requests, video_models
+from generations.catalog import eta, requests, video_models
 from generations.catalog.request_fields import RANDOM_SEED
 from generations.catalog.video_models import VideoModel
-from generations.intake import generation_request, idempotency, record
+from generations.intake import generation_request, idempotency, quotes, record
 from generations.intake.generation_request import GenerationRequest, ImageSource
 from generations.intake.idempotency import IdempotencyKey
 from generations.media import image_sources, images
@@ -32,11 +31,9 @@ from tenants.errors import (
     ChangedConcurrently,
     LimitReached,
     ModelNotAllowed,
-    NoSandbox,
     NotPossible,
     TenantSuspended,
 )
-from tenants.keys import allowed_models
 from tenants.limits import admission
 from tenants.limits.windows import LimitUsage
 from tenants.models import ApiKey
@@ -119,9 +116,7 @@ def _create(
     audit_entry: AuditEntry | None = None,
 ) -> Accepted:
     """Create the generation under a trace span, and count it in the metrics."""
-    if key.test and not settings.SANDBOX_BASE_URL:
-        raise NoSandbox
-    allowed_models.check_model(key, request.model.id)
+    quotes.check_model(key, request.model)
     began = time.monotonic()
     with tracing.start_span("create", tenant=key.tenant_id, test=key.test) as span:
         accepted = _store_and_admit(key, request, idempotency_key, audit_entry, span.traceparent)
@@ -196,7 +191,7 @@ def _draft(key: ApiKey, request: GenerationRequest) -> Generation:
         **columns,
         webhook_url=request.webhook.url if request.webhook else "",
         webhook_format=request.webhook.format if request.webhook else Generation.WebhookFormat.STANDARD,
-        price_micro=0 if key.test else prices.price_micro(request.model, request.values),
+        price_micro=quotes.price_micro(key, request),
     )
     draft.first_eta = eta.remaining(draft)
     return draft
