@@ -7,23 +7,20 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from mmap import mmap
 from typing import Any
 
 import structlog
 from django.db import IntegrityError
 
 from generations import errors, ids, wakeups
-from generations.bucket import inputs
 from generations.catalog import eta, requests, video_models
 from generations.catalog.request_fields import RANDOM_SEED
 from generations.catalog.video_models import VideoModel
-from generations.intake import generation_request, idempotency, quotes, record
-from generations.intake.generation_request import GenerationRequest, ImageSource
+from generations.intake import generation_request, idempotency, quotes, record, request_images
+from generations.intake.generation_request import GenerationRequest
 from generations.intake.idempotency import IdempotencyKey
-from generations.media import image_sources, images
-from generations.media.images import Image
-from generations.models import Generation, InputImage
+from generations.intake.request_images import CheckedImages
+from generations.models import Generation
 from generations.telemetry import metrics, tracing
 from tenants.db import clock
 from tenants.db.operations import Statement
@@ -40,7 +37,6 @@ from tenants.models import ApiKey
 
 log = structlog.stdlib.get_logger(__name__)
 
-CheckedImage = str | Image | InputImage  # a str is a URL that is read later
 AuditEntry = Callable[[Generation], Statement]
 
 MAX_TRIES = 4  # while an input image is deleted again and again during one create
@@ -143,22 +139,20 @@ def _store_and_admit(
     traceparent: str,
 ) -> Accepted:
     """Check the images before anything is stored, store them, and admit the generation."""
-    checked = {name: _check_image(request.model, name, source) for name, source in request.images.items()}
+    checked = request_images.check(request)
     generation = _draft(key, request)
     generation.traceparent = traceparent
     if idempotency_key:
         generation.idempotency_key, generation.idempotency_digest = idempotency_key.key, idempotency_key.digest
-    if any(isinstance(image, Image) for image in checked.values()):
+    if request_images.have_bytes(checked):
         # A request that the limits refuse leaves no image in the bucket.
         admission.check_capacity(key, record.charges(generation))
-    _store_images(generation, checked)
+    request_images.store(generation, checked)
     limit_usage = _admit(generation, checked, [audit_entry(generation)] if audit_entry else [])
     return Accepted(generation, limit_usage)
 
 
-def _admit(
-    generation: Generation, checked: dict[str, CheckedImage], audit_entries: Sequence[Statement]
-) -> list[LimitUsage]:
+def _admit(generation: Generation, checked: CheckedImages, audit_entries: Sequence[Statement]) -> list[LimitUsage]:
     """Admit the generation: row, hold and counters are committed together, or nothing is.
 
     If an input image was deleted since it was stored, store it again and try again. At last raise ChangedConcurrently.
@@ -167,7 +161,7 @@ def _admit(
         try:
             return record.admit_and_record(generation, audit_entries)
         except admission.RequiredRowMissing:
-            _store_images(generation, checked)
+            request_images.store(generation, checked)
     raise ChangedConcurrently(retry_after=admission.RETRY_AFTER_SECONDS)
 
 
@@ -207,45 +201,3 @@ def _choose_seed(model: VideoModel, requested: int | None) -> tuple[int | None, 
     if requested is None or requested == RANDOM_SEED:
         return random.randint(0, model.max_seed), Generation.SeedSource.DRAWN  # noqa: S311  # no secret
     return requested, Generation.SeedSource.CALLER
-
-
-def _check_image(model: VideoModel, name: str, source: ImageSource) -> CheckedImage:
-    """Return the image read from `source`, or the URL that it is. Raise a BadImage whose `field` is `name`."""
-    try:
-        checked = _read_image(source)
-        if not isinstance(checked, str) and model.image_rules:
-            size = checked.size if isinstance(checked, InputImage) else len(checked.content)
-            model.image_rules.check(checked.format, checked.width, checked.height, size)
-    except errors.BadImage as error:
-        error.field = name
-        raise
-    return checked
-
-
-def _read_image(source: ImageSource) -> CheckedImage:
-    """Return the image in `source`, or the URL that it is. Raise a BadImage."""
-    match source:
-        case str():
-            return image_sources.from_text(source)
-        case memoryview():
-            return images.inspect(images.decode(source))
-        case mmap():
-            return images.inspect(source)
-    return source
-
-
-def _store_images(generation: Generation, checked: dict[str, CheckedImage]) -> None:
-    """Store the images in the bucket and set the image fields of the generation."""
-    for name, image in checked.items():
-        setattr(generation, name, _store_image(generation.tenant_id, image))
-        setattr(generation, f"{name}_url", image if isinstance(image, str) else "")
-
-
-def _store_image(tenant_id: int, checked: CheckedImage) -> InputImage | None:
-    """Return the row of an image with stored bytes; None for a URL, which the worker reads."""
-    match checked:
-        case Image():
-            return inputs.store(tenant_id, checked)
-        case InputImage():
-            return inputs.require_stored(checked)
-    return None

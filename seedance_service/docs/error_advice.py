@@ -47,7 +47,7 @@ ADVICE: dict[str, Advice] = {
     ),
     "model_unknown": Advice(
         "Create a new generation with another model: `GET /v1/models` lists those that your key may use.",
-        means="The generation was made by a model that the catalogue of this service no longer has, so it cannot be run "
+        means="The generation was made by a model that the catalogue of this service no longer has. It cannot be run "
         "again.",
         facts={"model": MODEL},
         apis=NATIVE,

@@ -13,7 +13,9 @@ import pytest
 from django.core.management import call_command
 from django.db import connection, migrations, models
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations.base import Operation
+from django.db.migrations.state import ModelState, ProjectState
 
 from tenants.db.migrations import AddIndexOnline, RemoveIndexOnline, SetStorage
 
@@ -31,6 +33,8 @@ GROWING = {
     "ledgerentry",
     "window",
 }
+# Of a field: the schema does not hold them.
+NOT_IN_THE_SCHEMA = {"blank", "choices", "default", "help_text", "verbose_name"}
 # Taken away from models in one release, and from the schema in the next: the second one is named here, with the first.
 CONTRACTS: dict[tuple[str, str], str] = {}
 
@@ -56,14 +60,25 @@ def faults(app: str, name: str) -> Iterator[str]:
     added = frozenset(
         operation.name for operation in migration.operations if isinstance(operation, migrations.AddField)
     )
+    before = MigrationLoader(None).project_state((app, name), at_end=False)
     for operation in migration.operations:
-        if fault := _fault(operation, made, whole=migration.atomic, added=added):
+        if fault := _fault(operation, made, whole=migration.atomic, added=added, before=before, app=app):
             yield f"{operation.describe()}: {fault}"
+        operation.state_forwards(app, before)
         if isinstance(operation, migrations.RemoveField | migrations.DeleteModel) and (app, name) not in CONTRACTS:
             yield f"{operation.describe()}: the release before still uses it; name the two releases in CONTRACTS"
 
 
-def _fault(operation: Operation, made: set[str], *, whole: bool, added: frozenset[str] = frozenset()) -> str:
+def _fault(
+    operation: Operation,
+    made: set[str],
+    *,
+    whole: bool,
+    added: frozenset[str] = frozenset(),
+    before: ProjectState | None = None,
+    app: str = "generations",
+) -> str:
+    """Return what would stop the release before; an empty text if nothing does. `before` has the models before it."""
     model = getattr(operation, "model_name", "").lower()
     if model in made:
         return ""
@@ -85,10 +100,30 @@ def _fault(operation: Operation, made: set[str], *, whole: bool, added: frozense
             # Rows of the release before leave a new column empty, so they cannot violate it.
             return "" if added.issuperset(fields) and model not in GROWING else "the release before may violate it"
         case migrations.AlterField():
-            return "may rewrite the table, under a lock" if model in GROWING else ""
+            old = before.models[app, model].fields[operation.name] if before else None
+            is_harmless = model not in GROWING or (old and _is_metadata_only(old, operation.field))
+            return "" if is_harmless else "may rewrite the table, under a lock"
+        case migrations.RemoveConstraint() if before:
+            # A dropped check is a change of the catalogue alone: the release before still writes what satisfied it.
+            old_constraint = before.models[app, model].get_constraint_by_name(operation.name)
+            is_check = isinstance(old_constraint, models.CheckConstraint)
+            return "" if is_check else "the release before may rely on it"
         case migrations.SeparateDatabaseAndState():
             return "changes the database" if operation.database_operations else ""
     return "is not known to be harmless"
+
+
+def _is_metadata_only(old: Any, new: Any) -> bool:
+    """Return whether a changed field rewrites and scans no table: the column becomes nullable, or stays as it is."""
+    (_, old_class, old_args, old_options), (_, new_class, new_args, new_options) = old.deconstruct(), new.deconstruct()
+    if (old_class, old_args) != (new_class, new_args):
+        return False
+    changed = {
+        name
+        for name in (old_options.keys() | new_options.keys()) - NOT_IN_THE_SCHEMA
+        if old_options.get(name) != new_options.get(name)
+    }
+    return not changed or (changed == {"null"} and new.null)
 
 
 @pytest.mark.parametrize(("app", "name"), names())
@@ -112,6 +147,42 @@ def test_a_migration_lets_the_release_before_go_on(app: str, name: str) -> None:
 )
 def test_the_rules_know_what_would_stop_it(operation: Operation, word: str) -> None:
     assert word in _fault(operation, set(), whole=True)
+
+
+NULLABLE, REQUIRED = models.CharField(max_length=10, null=True), models.CharField(max_length=10)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "is_harmless"),
+    [
+        (REQUIRED, NULLABLE, True),
+        (NULLABLE, REQUIRED, False),
+        (REQUIRED, models.CharField(max_length=10, choices=[("a", "A")], help_text="One letter."), True),
+        (REQUIRED, models.CharField(max_length=11, null=True), False),
+        (REQUIRED, models.TextField(null=True), False),
+    ],
+    ids=["nullable", "required", "choices", "longer", "another-type"],
+)
+def test_a_changed_field_is_harmless_if_no_row_is_read(old: Any, new: Any, is_harmless: bool) -> None:
+    before = ProjectState()
+    before.add_model(ModelState("generations", "Event", [("id", models.AutoField(primary_key=True)), ("kind", old)]))
+    fault = _fault(migrations.AlterField("event", "kind", new), set(), whole=True, before=before)
+    assert fault == ("" if is_harmless else "may rewrite the table, under a lock")
+
+
+@pytest.mark.parametrize(
+    ("constraint", "fault"),
+    [
+        (models.CheckConstraint(condition=models.Q(id__gt=0), name="x"), ""),
+        (models.UniqueConstraint(fields=["id"], name="x"), "the release before may rely on it"),
+    ],
+    ids=["check", "unique"],
+)
+def test_a_check_may_be_dropped_and_a_unique_constraint_not(constraint: models.BaseConstraint, fault: str) -> None:
+    before = ProjectState()
+    fields = [("id", models.AutoField(primary_key=True))]
+    before.add_model(ModelState("generations", "Event", fields, options={"constraints": [constraint], "indexes": []}))
+    assert _fault(migrations.RemoveConstraint("event", "x"), set(), whole=True, before=before) == fault
 
 
 @pytest.mark.one_database
