@@ -24,7 +24,8 @@ class QuotedLimitSchema(limits.LimitSchema):
     """A limit as it is now, and after the create."""
 
     remaining_after = limits.Amount(
-        allow_null=True, help_text=f"What would remain; 0 if the limit is too small. null: no limit. {limits.AMOUNT}"
+        allow_null=True,
+        help_text=f"What would remain; 0 if the limit is too small. null: no limit, or no known price. {limits.AMOUNT}",
     )
 
 
@@ -82,7 +83,7 @@ class QuoteView(LargeBodies):
         )
 
 
-def _render_limit(usage: LimitUsage, amount: int) -> dict[str, Any]:
+def _render_limit(usage: LimitUsage, amount: int | None) -> dict[str, Any]:
     """Return a limit as an object of the answer, with what would remain after a create that takes the amount."""
-    after = None if usage.remaining is None else max(usage.remaining - amount, 0)
+    after = None if usage.remaining is None or amount is None else max(usage.remaining - amount, 0)
     return {**limits.render(usage), "remaining_after": windows.format_amount(usage.kind, after)}

@@ -1,7 +1,7 @@
 """What a create would cost, and whether it would be admitted now. A quote stores, holds and counts nothing."""
 
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
 
 from django.conf import settings
 
@@ -14,7 +14,7 @@ from tenants.db import clock
 from tenants.errors import InvalidKey, NoSandbox, Refusal
 from tenants.keys import allowed_models
 from tenants.limits import admission, windows
-from tenants.limits.windows import LimitUsage
+from tenants.limits.windows import Kind, LimitUsage
 from tenants.models import ApiKey
 
 
@@ -23,7 +23,8 @@ class Quote:
     """The answer to a create, without the create."""
 
     price_micro: int | None  # what the create would hold, in micro-USD; None: no price is known
-    limits: list[tuple[LimitUsage, int]]  # each limit as it is, and what the create would take of it
+    # Each limit as it is, and what the create would take of it: of a budget None, if no price is known.
+    limits: list[tuple[LimitUsage, int | None]]
     refusal: Refusal | None  # with which the create would be refused now
     eta: int | None  # seconds from the create to the video; None: not known
 
@@ -36,8 +37,10 @@ def make_quote(key: ApiKey, request: GenerationRequest) -> Quote:
     now = clock.now()
     price, refusal = _price_or_refusal(key, request)
     charges = windows.charges(price or 0, request.values["duration"], now, key.tenant.zone)
-    limits = admission.preview(key, charges)
-    return Quote(price, limits, refusal or admission.find_refusal(key, limits), _estimate(key, request, now))
+    usages = admission.preview(key, charges)
+    is_unknown = {Kind.USD_PER_MONTH: price is None}
+    limits = [(usage, None if is_unknown.get(usage.kind) else amount) for usage, amount in usages]
+    return Quote(price, limits, refusal or admission.find_refusal(key, usages), _estimate(key, request, now))
 
 
 def check_model(key: ApiKey, model: VideoModel) -> None:
@@ -65,7 +68,7 @@ def _price_or_refusal(key: ApiKey, request: GenerationRequest) -> tuple[int | No
         return None, refusal or error
 
 
-def _estimate(key: ApiKey, request: GenerationRequest, now: Any) -> int | None:
+def _estimate(key: ApiKey, request: GenerationRequest, now: datetime) -> int | None:
     """Return the seconds that such a generation takes, as its create would estimate them."""
     columns = {name: request.columns[name] for name in ("resolution", "duration")}
     return eta.remaining(Generation(model=request.model.id, test=key.test, created_at=now, **columns))
