@@ -69,6 +69,11 @@ class GenerationRow(serializers.Serializer[Any]):
     image = ImageSchema(allow_null=True)
     last_image = ImageSchema(allow_null=True)
     price_usd = serializers.CharField(help_text="The highest price in USD, held until the generation ends.")
+    charged_usd = serializers.CharField(
+        required=False,
+        help_text="What the generation cost in USD. Present once it has ended, if the upstream's usage decides the "
+        "price; it may be above `price_usd`. Any other generation that succeeded cost `price_usd`.",
+    )
     external_id = serializers.CharField()
     metadata = Metadata()
     webhook_url = serializers.CharField()

@@ -45,10 +45,9 @@ class PriceList:
 
 def price_micro(model: VideoModel, values: Mapping[str, Any]) -> int:
     """Return the dearest that a request with these values can come to, in micro-USD, rounded up. Raise PriceUnknown."""
-    prices = of(model)
-    cell = (values.get("resolution") or "", values.get("aspect_ratio") or "", values["duration"])
-    if cell in prices.cells:
-        return prices.cells[cell]
+    cells = of(model).cells
+    if _cell(values) in cells:
+        return cells[_cell(values)]
     rate = rate_micro(model, values)
     match model.row.price.kind:
         case "per_token":
@@ -59,15 +58,32 @@ def price_micro(model: VideoModel, values: Mapping[str, Any]) -> int:
     return rate
 
 
+def _cell(values: Mapping[str, Any]) -> Cell:
+    """Return which video a request is for, as the single prices of PRICES name it."""
+    return values.get("resolution") or "", values.get("aspect_ratio") or "", values["duration"]
+
+
 def _pixels(model: VideoModel, values: Mapping[str, Any]) -> int:
     """Return the pixels of all frames of the largest video that a request can have. The row has their size and rate."""
     width, height = model.largest_size(values)
     return width * height * (model.frames(values["duration"]) or 0)
 
 
-def usage_micro(model: VideoModel, values: Mapping[str, Any], tokens: int) -> int:
-    """Return the price of so many tokens, as the upstream counted them, in micro-USD, rounded up."""
-    return -(-tokens * rate_micro(model, values) // MICRO_PER_USD)
+def columns(model: VideoModel, values: Mapping[str, Any], *, test: bool) -> dict[str, int | None]:
+    """Return the price of a new generation by the names of its columns. Test generations are free. Raise PriceUnknown.
+
+    `rate_micro` is None where the price does not depend on what the upstream reports: PRICES may have a price for that
+    very video.
+    """
+    by_usage = model.row.settle == "usage" and _cell(values) not in of(model).cells
+    if test:
+        return {"price_micro": 0, "rate_micro": 0 if by_usage else None}
+    return {"price_micro": price_micro(model, values), "rate_micro": rate_micro(model, values) if by_usage else None}
+
+
+def usage_micro(rate: int, tokens: int) -> int:
+    """Return the price of so many tokens in micro-USD, rounded up. `rate` is in micro-USD per million tokens."""
+    return -(-tokens * rate // MICRO_PER_USD)
 
 
 def rate_micro(model: VideoModel, values: Mapping[str, Any]) -> int:

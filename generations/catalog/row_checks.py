@@ -15,7 +15,7 @@ MAX_COMBINATIONS = 20_000  # of the priced fields' values
 RESERVED = {
     *("id", "model", "status", "progress_percent", "seed_source", "external_id", "metadata", "webhook_url", "test"),
     *("rerun_of", "price_usd", "created_at", "submitted_at", "finished_at", "deleted_at", "expired_at", "eta"),
-    *("video", "poster", "expires_at", "error", "extra", "parameters"),
+    *("charged_usd", "video", "poster", "expires_at", "error", "extra", "parameters"),
 }
 TYPES = {  # of the fields that have a column, or a meaning of their own
     "image": ("image",),
@@ -173,6 +173,8 @@ def _check_price(row: ModelRow, known: Mapping[str, FieldRow]) -> Iterator[str]:
     """Yield what is wrong with the price: each combination of the priced fields has a rate."""
     if row.price.kind == "per_token" and not (row.pixels and row.fps):
         yield "pixels, fps: both were expected, since a price per token is computed by them."
+    if row.settle == "usage" and row.price.kind != "per_token":
+        yield "settle: quoted was expected, since an upstream reports the usage of a model priced per token alone."
     yield from (f"price.{mistake}" for mistake in check_rates(row.price.kind, row.price.rates, known))
 
 

@@ -127,6 +127,11 @@ def get(model_id: str) -> VideoModel | None:
     return models().get(model_id)
 
 
+def label(model_id: str) -> str:
+    """Return the value of the label `model` of metrics: the id, or "other" for a model that left the catalogue."""
+    return model_id if model_id in models() else "other"
+
+
 def default() -> VideoModel:
     """Return the model of a create that names none."""
     return models()[DEFAULT_ID]

@@ -13,7 +13,7 @@ import structlog
 from django.db import IntegrityError
 
 from generations import errors, ids, wakeups
-from generations.catalog import eta, requests, video_models
+from generations.catalog import eta, prices, requests, video_models
 from generations.catalog.request_fields import RANDOM_SEED
 from generations.catalog.video_models import VideoModel
 from generations.intake import generation_request, idempotency, quotes, record, request_images
@@ -126,7 +126,7 @@ def _announce(generation: Generation, span: tracing.Span, seconds: float) -> Non
         wakeups.wake_worker()
         span.set_attributes(generation=str(generation.pk))
         metrics.ACCEPT.observe(seconds)
-        metrics.ACCEPTED.labels(metrics.mode(test=generation.test)).inc()
+        metrics.ACCEPTED.labels(metrics.mode(test=generation.test), video_models.label(generation.model)).inc()
     except Exception:
         log.exception("a create could not be announced or counted", generation=str(generation.pk))
 
@@ -185,7 +185,7 @@ def _draft(key: ApiKey, request: GenerationRequest) -> Generation:
         **columns,
         webhook_url=request.webhook.url if request.webhook else "",
         webhook_format=request.webhook.format if request.webhook else Generation.WebhookFormat.STANDARD,
-        price_micro=quotes.price_micro(key, request),
+        **prices.columns(request.model, request.values, test=key.test),
     )
     draft.first_eta = eta.remaining(draft)
     return draft

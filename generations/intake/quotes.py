@@ -50,11 +50,6 @@ def check_model(key: ApiKey, model: VideoModel) -> None:
     allowed_models.check_model(key, model.id)
 
 
-def price_micro(key: ApiKey, request: GenerationRequest) -> int:
-    """Return what a create holds, in micro-USD: nothing for a test key. Raise PriceUnknown."""
-    return 0 if key.test else prices.price_micro(request.model, request.values)
-
-
 def _price_or_refusal(key: ApiKey, request: GenerationRequest) -> tuple[int | None, Refusal | None]:
     """Return the price if one is known, and the refusal before any limit is looked at. None: there is none."""
     refusal: Refusal | None = None
@@ -63,7 +58,7 @@ def _price_or_refusal(key: ApiKey, request: GenerationRequest) -> tuple[int | No
     except Refusal as error:
         refusal = error
     try:
-        return price_micro(key, request), refusal
+        return prices.columns(request.model, request.values, test=key.test)["price_micro"], refusal
     except PriceUnknown as error:
         return None, refusal or error
 
