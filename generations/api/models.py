@@ -45,12 +45,12 @@ class Models(ApiView):
         """Each entry is the page of a model. Hidden and retired models are listed only if `state` asks for them."""
         query = validate(ModelsQuery, request.query_params)
         key = key_of(request)
-        wanted = [State(query["state"])] if "state" in query else LISTED
+        chosen = [State(query["state"])] if "state" in query else LISTED
         models = [
             model
             for model in video_models.models().values()
             if allowed_models.is_model_allowed(key, model.id)
-            and states.of(model).state in wanted
+            and states.of(model).state in chosen
             and query.get("task", model.row.task) == model.row.task
         ]
         return _answer(request, model_pages.page_of_many(models))

@@ -1,4 +1,4 @@
-"""Both entrances of the application take what the schema of a model's page takes, and name the field that is wrong.
+"""Both APIs take what the schema of a model's page takes, and name the field that is wrong.
 
 tests/generations/catalog/test_json_schema.py does the same with many more bodies, without the application.
 """
@@ -22,7 +22,7 @@ PRICED = '{"wan2.6-i2v": {"rates": [{"usd": "0.1"}]}, "wan2.6-t2v": {"rates": [{
 @pytest.mark.parametrize("model_id", [name for name, m in video_models.models().items() if m.row.state == "active"])
 @few
 @given(data=st.data())
-def test_both_entrances_take_what_the_models_schema_takes(alice: Caller, model_id: str, data: st.DataObject) -> None:
+def test_both_apis_take_what_the_models_schema_takes(alice: Caller, model_id: str, data: st.DataObject) -> None:
     model = video_models.models()[model_id]
     schema = alice.http.get(f"/v1/models/{model_id}").json()["schema"]
     body = data.draw(bodies(model, may_be_wrong=True))
