@@ -16,6 +16,7 @@ from seedance_service.docs.openapi.wire_bodies import WireBody
 TAGS = {
     "/v3/": "Novita",
     "/v1/generations": "Generations",
+    "/v1/models": "Models",
     "/v1/usage": "Usage and limits",
     "/v1/limits": "Usage and limits",
     "/v1/webhook-": "Webhooks",
