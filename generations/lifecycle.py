@@ -85,7 +85,7 @@ class StoredVideo:
 class Difference(TypedDict):
     """A field in which a video differs from its request."""
 
-    field: str  # width, height, duration, fps, frames or seed
+    field: str  # width, height, duration, fps, frames, audio (sound tracks) or seed
     requested: float
     received: float
 

@@ -9,6 +9,7 @@ import hmac
 import os
 import random
 import re
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -41,11 +42,16 @@ from deploy.sandbox.store import Task, TaskStore
 from generations import errors
 from generations.catalog import requests, video_models
 from generations.catalog.request_fields import RANDOM_SEED
+from generations.catalog.rows import CatalogError
 from generations.catalog.video_models import VideoModel
 from generations.media import images
 from generations.outbound import fetch
 from generations.outbound.errors import OutboundError
 
+try:
+    video_models.models()
+except CatalogError as error:
+    sys.exit(str(error))
 store = TaskStore(FOLDER, float(os.environ.get("SANDBOX_SECONDS", "8")))
 RATIO = re.compile(r"[0-9]+")
 USAGE = re.compile(r"\[usage ([0-9]{1,6})\]")

@@ -17,7 +17,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from generations import errors
-from generations.catalog import row_checks, video_models
+from generations.catalog import rate_checks, video_models
 from generations.catalog.rows import RateRow
 from generations.catalog.video_models import VideoModel
 from tenants import amounts
@@ -64,9 +64,11 @@ def _cell(values: Mapping[str, Any]) -> Cell:
 
 
 def _pixels(model: VideoModel, values: Mapping[str, Any]) -> int:
-    """Return the pixels of all frames of the largest video that a request can have. The row has their size and rate."""
-    width, height = model.largest_size(values)
-    return width * height * (model.frames(values["duration"]) or 0)
+    """Return the pixels of all frames of the largest video that a request can have. Raise PriceUnknown."""
+    sizes, frames = model.sizes(values), model.frames(values["duration"])
+    if not sizes or frames is None:
+        raise errors.PriceUnknown(model=model.id)
+    return max(width * height for width, height in sizes) * frames
 
 
 def columns(model: VideoModel, values: Mapping[str, Any], *, test: bool) -> dict[str, int | None]:
@@ -92,6 +94,13 @@ def rate_micro(model: VideoModel, values: Mapping[str, Any]) -> int:
         if all(values.get(name) == value for name, value in rate.when.items()):
             return rate.micro
     raise errors.PriceUnknown(model=model.id)
+
+
+def is_unknown(model: VideoModel) -> bool:
+    """Return whether no request for the model has a price, so that every create is refused."""
+    prices, row = of(model), model.row
+    has_rate = prices.rates and (row.price.kind != "per_token" or (row.pixels and row.fps))
+    return not (has_rate or prices.cells)
 
 
 def of(model: VideoModel) -> PriceList:
@@ -130,8 +139,7 @@ def _rate_rows(model: VideoModel, prices: ModelPrices) -> tuple[RateRow, ...]:
         rates = prices.rates
     elif prices.usd_per_million_tokens is not msgspec.UNSET:
         rates = (RateRow(usd_per_million=prices.usd_per_million_tokens),)
-    known = {name: request_field.row for name, request_field in model.fields.items()}
-    for mistake in row_checks.check_rates(model.row.price.kind, rates, known):
+    for mistake in rate_checks.check(model.row, rates):
         raise ImproperlyConfigured(f"PRICES[{model.id!r}]: {mistake}")
     return rates
 

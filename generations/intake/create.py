@@ -204,5 +204,5 @@ def _choose_seed(model: VideoModel, requested: int | None) -> tuple[int | None, 
     if not model.has_seed:
         return None, Generation.SeedSource.NONE
     if requested is None or requested == RANDOM_SEED:
-        return random.randint(0, model.max_seed), Generation.SeedSource.DRAWN  # noqa: S311  # no secret
+        return random.randint(model.min_seed, model.max_seed), Generation.SeedSource.DRAWN  # noqa: S311  # no secret
     return requested, Generation.SeedSource.CALLER
