@@ -1,13 +1,11 @@
 """Tests of prices: the formula, or the table of PRICES. A promised price does not change."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from generations.catalog import prices, video_models
-from generations.catalog.rows import CatalogError
 from generations.models import Generation
 from tests.support.factories import Caller
 
@@ -73,10 +71,3 @@ def test_an_invalid_table_stops_the_start_with_a_message(settings: Any, table: s
     settings.PRICES = table
     with pytest.raises(ImproperlyConfigured, match="PRICES"):
         price()
-
-
-def test_a_model_that_settles_by_usage_has_a_price_per_token(tmp_path: Path) -> None:
-    row = (video_models.SHIPPED / "kling-v3.0-std-t2v.toml").read_text()
-    (tmp_path / "mine.toml").write_text(row.replace('settle = "quoted"', 'settle = "usage"'))
-    with pytest.raises(CatalogError, match=r"mine\.toml: settle: quoted was expected"):
-        video_models.load(str(tmp_path))
