@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from django.conf import settings
 from django.db import IntegrityError
 
 from generations import errors, ids, wakeups
 from generations.catalog import eta, prices, requests, video_models
 from generations.catalog.request_fields import RANDOM_SEED
 from generations.catalog.video_models import VideoModel
-from generations.intake import generation_request, idempotency, record, request_images
+from generations.intake import generation_request, idempotency, quotes, record, request_images
 from generations.intake.generation_request import GenerationRequest
 from generations.intake.idempotency import IdempotencyKey
 from generations.intake.request_images import CheckedImages
@@ -29,11 +28,9 @@ from tenants.errors import (
     ChangedConcurrently,
     LimitReached,
     ModelNotAllowed,
-    NoSandbox,
     NotPossible,
     TenantSuspended,
 )
-from tenants.keys import allowed_models
 from tenants.limits import admission
 from tenants.limits.windows import LimitUsage
 from tenants.models import ApiKey
@@ -115,9 +112,7 @@ def _create(
     audit_entry: AuditEntry | None = None,
 ) -> Accepted:
     """Create the generation under a trace span, and count it in the metrics."""
-    if key.test and not settings.SANDBOX_BASE_URL:
-        raise NoSandbox
-    allowed_models.check_model(key, request.model.id)
+    quotes.check_model(key, request.model)
     began = time.monotonic()
     with tracing.start_span("create", tenant=key.tenant_id, test=key.test) as span:
         accepted = _store_and_admit(key, request, idempotency_key, audit_entry, span.traceparent)

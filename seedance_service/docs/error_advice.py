@@ -40,8 +40,23 @@ ADVICE: dict[str, Advice] = {
         facts={"model": "seedance-v1-pro-i2v", "allowed": "seedance-v1-lite-i2v"},
     ),
     "tenant_suspended": Advice("Ask your operators. Reading still works."),
-    "model_unknown": Advice("Use another model: the service's operators say which.", facts={"model": MODEL}),
-    "price_unknown": Advice("Ask your operators to set a price for the model.", facts={"model": MODEL}),
+    "model_not_found": Advice(
+        "Check the id: `GET /v1/models` lists the models that your key may use.",
+        means="The catalogue of this service has no model of that id.",
+        apis=NATIVE,
+    ),
+    "model_unknown": Advice(
+        "Create a new generation with another model: `GET /v1/models` lists those that your key may use.",
+        means="The generation was made by a model that the catalogue of this service no longer has. It cannot be run "
+        "again.",
+        facts={"model": MODEL},
+        apis=NATIVE,
+    ),
+    "price_unknown": Advice(
+        "Ask your operators to set a price for the model, or use another one. The `prices` of `GET /v1/models/ID` are "
+        "those that are known.",
+        facts={"model": MODEL},
+    ),
     "no_sandbox": Advice("Ask your operators to set a sandbox, or use a live key."),
     "not_possible": Advice(
         "Read the generation and go by its status. The same request is refused until the status changes.",
