@@ -40,7 +40,26 @@ ADVICE: dict[str, Advice] = {
         facts={"model": "seedance-v1-pro-i2v", "allowed": "seedance-v1-lite-i2v"},
     ),
     "tenant_suspended": Advice("Ask your operators. Reading still works."),
-    "model_unknown": Advice("Use another model: the service's operators say which.", facts={"model": MODEL}),
+    "model_unknown": Advice(
+        "Use another model: the service's operators say which.",
+        facts={"model": MODEL},
+        message=f"The catalogue of this service no longer has the model {MODEL}.",
+    ),
+    "model_retired": Advice(
+        "Create with the model that `replacement` names, after a look at its page: fields, price and sound may differ. "
+        "It is null if no model takes the place of this one. Generations that exist stay as they are.",
+        means="The model has reached its last day, or the service's operators retired it: nothing new is created with "
+        "it, and nothing was held. A generation that was still queued on that day fails with this code, and its hold "
+        "is released.",
+        facts={
+            "model": "wan2.6-i2v",
+            "since": " since 2026-09-30",
+            "replacement": "kling-v3.0-pro-i2v",
+            "remedy": "Use kling-v3.0-pro-i2v in its place: its fields, price and videos may differ.",
+        },
+        message="The model wan2.6-i2v is retired since 2026-09-30. "
+        "Use kling-v3.0-pro-i2v in its place: its fields, price and videos may differ.",
+    ),
     "price_unknown": Advice("Ask your operators to set a price for the model.", facts={"model": MODEL}),
     "no_sandbox": Advice("Ask your operators to set a sandbox, or use a live key."),
     "not_possible": Advice(
