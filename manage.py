@@ -62,6 +62,8 @@ if __name__ == "__main__":
         exit_if_unwritable()
     try:
         execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:  # a wrong file of the catalogue
+        sys.exit(str(error))
     except OperationalError:
         exit_if_unwritable()
         raise

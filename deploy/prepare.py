@@ -4,11 +4,16 @@ Print an API key of the demo tenant: the key in SEEDANCE_API_KEY if it is still 
 """
 
 import os
+import sys
 
 import django
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 
-django.setup()
+try:
+    django.setup()
+except ImproperlyConfigured as error:  # a wrong setting, or a wrong file of the catalogue
+    sys.exit(str(error))
 
 from django.contrib.auth import get_user_model
 

@@ -35,6 +35,7 @@ class Run:
         self.port, self.processes = port, list[Process]()
         self.logs = VAR / "log"
         self.env = {**os.environ, "DJANGO_SETTINGS_MODULE": "seedance_service.settings", "VAR_DIR": str(VAR)}
+        self.env |= {name: str(Path(os.environ[name]).resolve()) for name in state.PATHS if os.environ.get(name)}
         self.url = f"http://127.0.0.1:{port}"
 
     def start(self) -> None:

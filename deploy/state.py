@@ -10,10 +10,12 @@ from deploy.stack import ROOT, StackError
 
 VAR = Path(os.environ.get("VAR_DIR") or ROOT / "var").resolve()
 LOCAL_ENV = VAR / "local.env"
+# Settings that name a file or a folder. They are stored as absolute paths.
+PATHS = ("CATALOG_DIR", "PRICES_FILE")
 # LOCAL_ENV stores these for the next start, and for commands that are typed beside a running stack.
 STORED = "SECRET_KEY AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY ADMIN_PASSWORD SEEDANCE_API_KEY SANDBOX_SECRET".split()
 STORED += "SEEDANCE_URL S3_BUCKET S3_ENDPOINT_URL ALLOWED_HOSTS SECURE_COOKIES FETCH_ALLOW_HOSTS DATABASE_URL".split()
-STORED += ["VIDEO_ALLOW_HOSTS"]
+STORED += ["VIDEO_ALLOW_HOSTS", *PATHS]
 STORED_OF_SANDBOX = ["NOVITA_BASE_URL", "NOVITA_API_KEY", "SANDBOX_BASE_URL"]
 
 

@@ -57,8 +57,21 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
     try:
         prices.read_table(settings.PRICES, settings.CATALOG_DIR)
     except ImproperlyConfigured as error:
-        messages.append(checks.Error(str(error), id="generations.E003"))
-    return messages
+        return [*messages, checks.Error(str(error), id="generations.E003")]
+    return [*messages, *_check_prices()]
+
+
+def _check_prices() -> list[checks.CheckMessage]:
+    """Return a message for each model whose requests are all refused, since none of them has a price."""
+    return [
+        checks.Warning(
+            f"{model} has no price: creates are refused. Its file needs rates, and for rates per token also pixels and "
+            "fps; or PRICES needs an entry.",
+            id="generations.W006",
+        )
+        for model in video_models.models().values()
+        if model.row.state != "retired" and prices.is_unknown(model)
+    ]
 
 
 def _has_ip_address(url: str) -> bool:

@@ -51,6 +51,12 @@ class VideoDeleted(Refusal):
     code = "video_deleted"
 
 
+class ModelNotFound(Refusal):
+    """There is no such model. GET /v1/models lists those that the key may use."""
+
+    code = "model_not_found"
+
+
 class ModelUnknown(Refusal):
     """The catalogue of this service no longer has the model {model}."""
 

@@ -24,12 +24,12 @@ from django.db import IntegrityError, transaction
 from django.db.models import Case, F, Q, Value, When
 
 from generations import deadlines, leases
-from generations.catalog import video_models
+from generations.catalog import settlement, video_models
 from generations.models import Attempt, Event, Generation, InputImage, Label
 from generations.telemetry import metrics
 from generations.telemetry.failpoints import failpoint
 from generations.webhooks import outbox
-from tenants import masked_urls
+from tenants import amounts, masked_urls
 from tenants.db import clock
 from tenants.db.engine import engine
 from tenants.db.operations import Statement
@@ -85,7 +85,7 @@ class StoredVideo:
 class Difference(TypedDict):
     """A field in which a video differs from its request."""
 
-    field: str  # width, height, duration, fps, frames or seed
+    field: str  # width, height, duration, fps, frames, audio (sound tracks) or seed
     requested: float
     received: float
 
@@ -136,7 +136,10 @@ def prepare_inserts(generation: Generation, charges: Sequence[Charge]) -> list[S
 
 
 def _describe(generation: Generation) -> str:
-    """Return what a generation buys, as the bill names it."""
+    """Return what a generation buys, as the bill names it.
+
+    The model's id comes first, then a space: the ledger's rows hold this form, and bills add up by model with it.
+    """
     model = video_models.get(generation.model)
     described = model.describe(generation.request_values) if model else f"{generation.model} {generation.duration} s"
     return described[:MAX_ITEM_CHARS]
@@ -495,12 +498,18 @@ def resubmit(generation: Generation, reason: str) -> bool:
     return _resolve_in_doubt(generation, Status.QUEUED, reason, columns)
 
 
-def start_copying(generation: Generation, upstream_seed: int | None, *, detail: str = "") -> bool:
-    """Record that the upstream has rendered the video, and take the lease of the copy."""
+def start_copying(
+    generation: Generation, upstream_seed: int | None, upstream_tokens: int | None = None, *, detail: str = ""
+) -> bool:
+    """Record that the upstream has rendered the video, and take the lease of the copy.
+
+    `upstream_tokens` is what the video has cost by the upstream's count; None: the upstream does not say.
+    """
     columns: dict[str, Any] = {
         **_end_outage(generation, clock.now()),
         "due_at": clock.now() + leases.COPY_LEASE,
         "upstream_seed": upstream_seed,
+        "upstream_tokens": upstream_tokens,
         "progress_percent": 99,
         "consecutive_failures": 0,
     }
@@ -511,25 +520,41 @@ def start_copying(generation: Generation, upstream_seed: int | None, *, detail: 
     return started
 
 
+def record_tokens(generation: Generation, upstream_tokens: int) -> bool:
+    """Store the tokens that a later answer about the task reports. The first report stays.
+
+    Return False if another worker has claimed the generation.
+    """
+    return generation.upstream_tokens is not None or _update_if_claimed(generation, upstream_tokens=upstream_tokens)
+
+
 def mark_succeeded(generation: Generation, video: StoredVideo, differences: Sequence[Difference] = ()) -> bool:
-    """Record that the video is stored and verified, and capture the hold.
+    """Record that the video is stored and verified, and capture the hold: all of it, or what the upstream's usage says.
 
     `differences` from the request are small: the video is delivered with them.
     """
-    reason = f"the video is not as requested: {describe(differences)}" if differences else ""
+    settled = settlement.settle(generation)
+    reasons = [f"the video is not as requested: {describe(differences)}"] if differences else []
+    reasons += [settled.message] if settled and settled.message else []
     with transaction.atomic():
         finished = _finish(
             generation,
             [Status.COPYING],
             Status.SUCCEEDED,
-            reason,
+            "; ".join(reasons),
             progress_percent=100,
+            charged_micro=settled.charged_micro if settled else None,
             **_video_columns(video, differences),
         )
         if finished:
             failpoint("finish_before_ledger")
-            ledger.capture(generation.pk)
-            metrics.observe_on_commit(metrics.TO_VIDEO, generation.created_at)
+            if settled:
+                ledger.capture(generation.pk, settled.charged_micro, settled.reason)
+                _report_on_commit(generation, settled)
+            else:
+                ledger.capture(generation.pk)
+            to_video = metrics.TO_VIDEO.labels(video_models.label(generation.model))
+            metrics.observe_on_commit(to_video, generation.created_at)
             _count_on_commit(generation, differences)
     failpoint("finish_committed")
     return finished
@@ -565,6 +590,23 @@ def _count_on_commit(generation: Generation, differences: Sequence[Difference]) 
     mode = metrics.mode(test=generation.test)
     for item in differences:
         transaction.on_commit(metrics.VIDEO_DIFFERENCES.labels(mode, item["field"]).inc)
+
+
+def _report_on_commit(generation: Generation, settled: settlement.Settlement) -> None:
+    """Count, after the commit, how the charge compares with the hold, and log what finance has to know."""
+    labels = metrics.mode(test=generation.test), video_models.label(generation.model), settled.outcome
+    transaction.on_commit(metrics.SETTLED.labels(*labels).inc)
+    fields = {
+        "model": generation.model,
+        "tokens": generation.upstream_tokens,
+        "held_usd": amounts.format_usd(generation.price_micro),
+        "charged_usd": amounts.format_usd(settled.charged_micro),
+        **_build_log_fields(generation),
+    }
+    if settled.outcome == settlement.ABOVE:
+        transaction.on_commit(lambda: log.warning("a video cost more than was held", **fields))
+    elif settled.outcome == settlement.NOT_REPORTED:
+        transaction.on_commit(lambda: log.warning("the upstream reported no usage", **fields))
 
 
 def fail(
@@ -704,7 +746,8 @@ def _finish(
     with transaction.atomic():
         finished = _transition(generation, sources, target, reason, detail, **ends, **columns)
         if finished:
-            labels = (metrics.mode(test=generation.test), str(target), columns.get("error_code", ""))
+            mode, model = metrics.mode(test=generation.test), video_models.label(generation.model)
+            labels = (mode, str(target), columns.get("error_code", ""), model)
             transaction.on_commit(metrics.FINISHED.labels(*labels).inc)
     return finished
 

@@ -2,19 +2,24 @@
 
 import gc
 import os
+import sys
 
 import django
 import structlog
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "seedance_service.settings")
-os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(settings.METRICS_DIR / "web")  # before anything counts
-django.setup(set_prefix=False)
+try:
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(settings.METRICS_DIR / "web")  # before anything counts
+    django.setup(set_prefix=False)
+except ImproperlyConfigured as error:  # a wrong setting, or a wrong file of the catalogue
+    sys.exit(str(error))
 
-from generations.api import long_poll  # noqa: E402
-from generations.bucket import client  # noqa: E402  # these modules read the settings
-from generations.bucket.errors import StorageError  # noqa: E402
-from seedance_service.http import dispatch  # noqa: E402
+from generations.api import long_poll
+from generations.bucket import client  # these modules read the settings
+from generations.bucket.errors import StorageError
+from seedance_service.http import dispatch
 
 log = structlog.stdlib.get_logger(__name__)
 application = dispatch.application

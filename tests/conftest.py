@@ -21,7 +21,8 @@ from moto.s3.models import s3_backends
 
 from deploy import stack, waiting
 from generations import aws, wakeups
-from generations.catalog import eta, states
+from generations.catalog import eta, states, video_models
+from generations.catalog.video_models import VideoModel
 from generations.upstream import poll_pauses
 from generations.upstream.novita import client as novita
 from tenants.db import clock
@@ -39,6 +40,8 @@ from tests.support.programs import skip_or_fail
 from tests.support.stores import Store
 from tests.support.upstream import Upstream
 from tests.support.worker import await_wakeup
+
+CATALOG_DIR = Path(__file__).parent / "support" / "catalog"
 
 
 def pytest_configure() -> None:
@@ -272,3 +275,12 @@ def agent(no_credentials: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cal
 def body() -> dict[str, Any]:
     """Return the smallest valid body of a create."""
     return {"image": base64_of(image_bytes()), "resolution": "480p"}
+
+
+@pytest.fixture
+def usage_model(settings: Any) -> VideoModel:
+    """Add a made-up model to the catalogue whose price the upstream's usage decides: 2 USD per million tokens."""
+    settings.CATALOG_DIR = str(CATALOG_DIR)
+    model = video_models.get("acme-tokens-1-t2v")
+    assert model is not None
+    return model

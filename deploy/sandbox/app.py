@@ -1,7 +1,7 @@
 """Serve Novita's wire format: submit of each model in the catalogue, Task Result, and the error envelope.
 
-A prompt controls the sandbox: with [fail] the task fails, with [refuse] it is refused as ILLEGAL_PROMPT, and with
-[lose] the task is created but the answer is a proxy's error.
+A prompt controls the sandbox: with [fail] the task fails, with [refuse] it is refused as ILLEGAL_PROMPT, with [lose]
+the task is created but the answer is a proxy's error, and with [usage 2] it reports twice the tokens.
 """
 
 import hashlib
@@ -9,6 +9,7 @@ import hmac
 import os
 import random
 import re
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -41,13 +42,20 @@ from deploy.sandbox.store import Task, TaskStore
 from generations import errors
 from generations.catalog import requests, video_models
 from generations.catalog.request_fields import RANDOM_SEED
+from generations.catalog.rows import CatalogError
 from generations.catalog.video_models import VideoModel
 from generations.media import images
 from generations.outbound import fetch
 from generations.outbound.errors import OutboundError
 
+try:
+    video_models.models()
+except CatalogError as error:
+    sys.exit(str(error))
 store = TaskStore(FOLDER, float(os.environ.get("SANDBOX_SECONDS", "8")))
 RATIO = re.compile(r"[0-9]+")
+USAGE = re.compile(r"\[usage ([0-9]{1,6})\]")
+PIXELS_OF_A_TOKEN = 1024
 FPS = 24  # where a model's row has no frame rate
 SIDE = 720  # pixels, where it has no sizes
 IMAGE_REASONS: dict[type[Exception], str] = {
@@ -203,7 +211,9 @@ def _result(task: Task) -> dict[str, Any]:
     if "[fail]" in task.prompt and status == "TASK_STATUS_SUCCEED":
         status, progress, reason = "TASK_STATUS_FAILED", 0, "the prompt asked for a failure"
     done, model = status == "TASK_STATUS_SUCCEED", video_models.get(task.model)
+    usage = {"usage": {"completion_tokens": _tokens(task)}} if done and model and model.row.settle == "usage" else {}
     return {
+        **usage,
         "extra": {"seed": str(task.seed)} if done and (model is None or model.has_seed) else {},
         "task": {
             "task_id": task.id,
@@ -217,6 +227,13 @@ def _result(task: Task) -> dict[str, Any]:
         "videos": [{"video_url": _url(task), "video_url_ttl": str(URL_TTL), "video_type": "mp4"}] if done else [],
         "audios": [],
     }
+
+
+def _tokens(task: Task) -> int:
+    """Return the tokens of a video: the pixels of its frames by 1024, as often as the prompt says."""
+    scripted = USAGE.search(task.prompt)
+    tokens = task.width * task.height * task.frames // PIXELS_OF_A_TOKEN
+    return tokens * int(scripted[1]) if scripted else tokens
 
 
 def _url(task: Task) -> str:

@@ -22,6 +22,7 @@ from tenants.models import LedgerEntry
 log = structlog.stdlib.get_logger(__name__)
 
 Status = Generation.Status
+NONE = "–"  # a field that the model does not have
 MAX_LISTED_DELIVERIES = 50  # the list of deliveries has all of them
 
 
@@ -53,6 +54,8 @@ def page_context(request: HttpRequest, generation: Generation) -> dict[str, Any]
         "status": format_status(generation.status),
         "in_doubt": in_doubt_facts(generation) if generation.status == Status.IN_DOUBT else None,
         "charge": describe_charge(generation),
+        "video": describe_video(generation),
+        "no_value": NONE,
         "age": format_span(clock.now() - generation.created_at),
         "duration": format_span(generation.finished_at - generation.created_at) if generation.finished_at else "",
         "timeline": timeline(generation),
@@ -85,12 +88,12 @@ def format_charge(generation: Generation) -> str:
 
     The price is held until the generation finishes. Only a video is charged: other holds are released.
     """
-    usd = amounts.format_usd(generation.price_micro)
     if generation.test:
         return "test, not charged"
     if generation.finished_at is None:
-        return f"{usd} held"
-    return f"{usd} charged" if generation.status == Status.SUCCEEDED else "not charged"
+        return f"{amounts.format_usd(generation.price_micro)} held"
+    is_charged = generation.status == Status.SUCCEEDED
+    return f"{amounts.format_usd(_charged_micro(generation))} charged" if is_charged else "not charged"
 
 
 def describe_charge(generation: Generation) -> str:
@@ -100,7 +103,29 @@ def describe_charge(generation: Generation) -> str:
         return f"Not charged: test mode. The price of a live generation is {usd}."
     if generation.finished_at is None:
         return f"{usd} held, not yet charged"
-    return f"{usd} charged" if generation.status == Status.SUCCEEDED else f"Not charged. {usd} was held and released."
+    if generation.status != Status.SUCCEEDED:
+        return f"Not charged. {usd} was held and released."
+    if generation.charged_micro is None:
+        return f"{usd} charged"
+    tokens = "no tokens" if generation.upstream_tokens is None else f"{generation.upstream_tokens} tokens"
+    above = ": more than was held" if generation.charged_micro > generation.price_micro else ""
+    charged = f"{amounts.format_usd(generation.charged_micro)} USD charged, {usd} held{above}."
+    return f"{charged} The upstream reported {tokens}."
+
+
+def _charged_micro(generation: Generation) -> int:
+    """Return what a generation that succeeded cost: by its tokens, or its price."""
+    return generation.price_micro if generation.charged_micro is None else generation.charged_micro
+
+
+def describe_video(generation: Generation) -> str:
+    """Return the model and the properties of the requested video, with a dash for those that the model does not have.
+
+    For example "seedance-v1-lite-i2v, 480p, 16:9, 5 s, camera fixed".
+    """
+    parts = [generation.model, generation.resolution or NONE, generation.aspect_ratio or NONE]
+    parts += [f"{generation.duration} s", *(["camera fixed"] if generation.camera_fixed else [])]
+    return ", ".join(parts)
 
 
 def timeline(generation: Generation) -> list[TimelineEntry]:

@@ -153,8 +153,9 @@ class GenerationAdmin(CancelMatchingMixin, action_page.ActionPagesMixin, Generat
 
     @display(description="Size")
     def size(self, generation: Generation) -> str:
-        """Return resolution, aspect ratio and duration."""
-        return f"{generation.resolution} {generation.aspect_ratio} {generation.duration}{NO_BREAK}s"
+        """Return resolution, aspect ratio and duration; without what the model does not have."""
+        known = [text for text in (generation.resolution, generation.aspect_ratio) if text]
+        return " ".join([*known, f"{generation.duration}{NO_BREAK}s"])
 
     @display(description="USD")
     def charge(self, generation: Generation) -> str:

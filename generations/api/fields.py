@@ -176,6 +176,12 @@ class Choice(serializers.ChoiceField):
 class Metadata(serializers.DictField):
     """Names and values of the caller's own."""
 
+    OBJECT: ClassVar[dict[str, Any]] = {
+        "type": "object",
+        "additionalProperties": {"type": "string", "maxLength": MAX_METADATA_VALUE_CHARS, **Text.json_schema},
+        "maxProperties": MAX_METADATA_NAMES,
+        "propertyNames": {"minLength": 1, "maxLength": MAX_METADATA_NAME_CHARS, "pattern": single_line.PATTERN},
+    }
     child = Text(max_length=MAX_METADATA_VALUE_CHARS, allow_blank=True)
 
     def to_internal_value(self, data: Any) -> dict[str, str]:
@@ -196,3 +202,21 @@ class Strict(serializers.Serializer[Any]):
         unknown = set(data) - set(self.fields) if isinstance(data, Mapping) else set()
         refuse(dict.fromkeys(sorted(unknown), "This field is unknown."))
         return super().to_internal_value(data)
+
+
+class Parameters(serializers.Serializer[Any]):
+    """The parameters of a list.
+
+    An unknown parameter is an error, and so is one that comes twice: the list would be another than the caller meant.
+    """
+
+    REPEATABLE: ClassVar[frozenset[str]] = frozenset()  # names of parameters that may come more than once
+
+    def to_internal_value(self, data: Any) -> Any:
+        messages = {name: "This parameter is unknown." for name in data if not self.is_known(name)}
+        repeated = [name for name in data if len(data.getlist(name)) > 1 and name not in self.REPEATABLE]
+        refuse(messages | dict.fromkeys(repeated, "This parameter is given twice."))
+        return super().to_internal_value(data.dict())  # of a QueryDict, REST framework would take "" as not given
+
+    def is_known(self, name: str) -> bool:
+        return name in self.fields

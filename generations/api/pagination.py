@@ -2,17 +2,16 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 from urllib.parse import urlencode
 from uuid import UUID
 
 from django.core.signing import BadSignature, Signer
 from django.db.models import Model, Q, QuerySet
-from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
-from generations.api.fields import QueryInteger, Text, refuse
+from generations.api.fields import Parameters, QueryInteger, Text
 from tenants import times
 from tenants.api.base import key_of
 
@@ -27,25 +26,11 @@ class Cursor(Text):
     json_schema = {**Text.json_schema, "format": "cursor"}
 
 
-class Query(serializers.Serializer[Any]):
-    """The parameters of a list.
-
-    An unknown parameter is an error, and so is one that comes twice: the list would be another than the caller meant.
-    """
-
-    REPEATABLE: ClassVar[frozenset[str]] = frozenset()  # names of parameters that may come more than once
+class Query(Parameters):
+    """The parameters of a list in pages."""
 
     limit = QueryInteger(default=DEFAULT_PAGE_ROWS, min_value=1, max_value=MAX_PAGE_ROWS, help_text="Rows of a page.")
     cursor = Cursor(required=False, max_length=200, help_text="The `next_cursor` of the page before.")
-
-    def to_internal_value(self, data: Any) -> Any:
-        messages = {name: "This parameter is unknown." for name in data if not self.is_known(name)}
-        repeated = [name for name in data if len(data.getlist(name)) > 1 and name not in self.REPEATABLE]
-        refuse(messages | dict.fromkeys(repeated, "This parameter is given twice."))
-        return super().to_internal_value(data.dict())  # of a QueryDict, REST framework would take "" as not given
-
-    def is_known(self, name: str) -> bool:
-        return name in self.fields
 
 
 class Page(NamedTuple, Generic[Row]):

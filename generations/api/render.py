@@ -53,6 +53,7 @@ def _as_json(generation: Generation, estimate: int | None) -> dict[str, Any]:
         "last_image": _image(generation.last_image, generation.last_image_url),
         "rerun_of": str(generation.rerun_of) if generation.rerun_of else None,
         "price_usd": amounts.format_usd(generation.price_micro),
+        **_charged(generation),
         "created_at": times.rfc3339(generation.created_at),
         "submitted_at": times.rfc3339(generation.submitted_at),
         "finished_at": times.rfc3339(generation.finished_at),
@@ -83,6 +84,13 @@ def _image(image: InputImage | None, url: str) -> dict[str, Any] | None:
         return {"url": url} if url else None
     stored = {name: getattr(image, name) for name in ("sha256", "format", "width", "height", "size")}
     return {**({"url": url} if url else {}), **stored}
+
+
+def _charged(generation: Generation) -> dict[str, str]:
+    """Return what a generation cost that was settled by usage, once it has ended. Any other costs its price."""
+    if generation.rate_micro is None or generation.finished_at is None:
+        return {}
+    return {"charged_usd": amounts.format_usd(generation.charged_micro or 0)}
 
 
 def _video(generation: Generation, url: str) -> dict[str, Any]:

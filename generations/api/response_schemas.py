@@ -19,7 +19,10 @@ class ImageSchema(serializers.Serializer[Any]):
 
 
 class DifferenceSchema(serializers.Serializer[Any]):
-    field = serializers.CharField(help_text="`width`, `height`, `duration`, `fps`, `frames` or `seed`.")
+    field = serializers.CharField(
+        help_text="`width`, `height`, `duration`, `fps`, `frames`, `seed`, or `audio`: 1 was requested, 0 received if "
+        "the sound is missing."
+    )
     requested = serializers.FloatField()
     received = serializers.FloatField()
 
@@ -35,8 +38,8 @@ class VideoSchema(serializers.Serializer[Any]):
     duration = serializers.FloatField(help_text="Seconds.")
     as_requested = serializers.BooleanField(
         allow_null=True,
-        help_text="Whether the video is what was requested: pixels, duration, frame rate, frames and seed. null: the "
-        "video is of a release that did not compare.",
+        help_text="Whether the video is what was requested: pixels, duration, frame rate, frames, sound and seed. "
+        "null: the video is of a release that did not compare.",
     )
     differences = DifferenceSchema(many=True, help_text="What differs from the request; empty if nothing does.")
 
@@ -69,6 +72,11 @@ class GenerationRow(serializers.Serializer[Any]):
     image = ImageSchema(allow_null=True)
     last_image = ImageSchema(allow_null=True)
     price_usd = serializers.CharField(help_text="The highest price in USD, held until the generation ends.")
+    charged_usd = serializers.CharField(
+        required=False,
+        help_text="What the generation cost in USD. Present once it has ended, if the upstream's usage decides the "
+        "price; it may be above `price_usd`. Any other generation that succeeded cost `price_usd`.",
+    )
     external_id = serializers.CharField()
     metadata = Metadata()
     webhook_url = serializers.CharField()

@@ -2,19 +2,22 @@
 
 from django.urls import path
 
-from generations.api import generation_actions, generations, novita, usage, webhooks
+from generations.api import generation_actions, generations, models, novita, quotes, usage, webhooks
 from generations.catalog import video_models
 
 urlpatterns = [
     *(path(model.route.lstrip("/"), novita.submit_view(model).as_view()) for model in video_models.models().values()),
     path("v3/async/task-result", novita.TaskResult.as_view()),
     path("v1/generations", generations.Generations.as_view()),
+    path("v1/generations/quote", quotes.QuoteView.as_view()),
     path("v1/generations/<str:generation_id>", generations.OneGeneration.as_view()),
     path("v1/generations/<str:generation_id>/cancel", generation_actions.Cancel.as_view()),
     path("v1/generations/<str:generation_id>/rerun", generation_actions.RerunView.as_view()),
     path("v1/generations/<str:generation_id>/events", generation_actions.Events.as_view()),
     path("v1/generations/<str:generation_id>/video", generation_actions.Video.as_view()),
     path("v1/generations/<str:generation_id>/poster", generation_actions.Poster.as_view()),
+    path("v1/models", models.Models.as_view()),
+    path("v1/models/<str:model_id>", models.OneModel.as_view()),
     path("v1/webhook-endpoints", webhooks.Endpoints.as_view()),
     path("v1/webhook-endpoints/<str:endpoint_id>", webhooks.OneEndpoint.as_view()),
     path("v1/webhook-endpoints/<str:endpoint_id>/rotate-secret", webhooks.RotateSecret.as_view()),

@@ -46,7 +46,7 @@ class UsageSums(serializers.Serializer[Any]):
     cancelled = serializers.IntegerField()
     live = serializers.IntegerField(help_text="Generations in progress.")
     seconds = serializers.IntegerField(help_text="Seconds of video delivered.")
-    usd = serializers.CharField(help_text="The price of generations that succeeded.")
+    usd = serializers.CharField(help_text="Charged for generations that succeeded.")
     held_usd = serializers.CharField(help_text="Held for generations in progress.")
     success_rate = serializers.FloatField(
         allow_null=True, help_text="Share of succeeded among succeeded and failed; null: there are none."
@@ -54,11 +54,14 @@ class UsageSums(serializers.Serializer[Any]):
 
 
 class UsageLine(UsageSums):
-    """The sums of a day, of a key or of a resolution."""
+    """The sums of a day, of a key, of a resolution or of a model."""
 
     day = serializers.DateField(required=False)
     key = serializers.CharField(required=False, help_text="A key's prefix.")
-    resolution = serializers.CharField(required=False)
+    resolution = serializers.CharField(
+        required=False, allow_null=True, help_text="null: the generations of models that have no resolution."
+    )
+    model = serializers.CharField(required=False, help_text="A model's id.")
 
 
 class UsageSchema(serializers.Serializer[Any]):
@@ -83,7 +86,7 @@ class UsageView(ApiView):
 
     @extend_schema(
         operation_id="usage",
-        summary="Get usage by day, key or resolution",
+        summary="Get usage by day, key, resolution or model",
         parameters=[UsageQuery],
         responses={(200, "application/json"): UsageSchema, (200, "text/csv"): str},
     )

@@ -17,7 +17,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from generations import errors
-from generations.catalog import row_checks, video_models
+from generations.catalog import rate_checks, video_models
 from generations.catalog.rows import RateRow
 from generations.catalog.video_models import VideoModel
 from tenants import amounts
@@ -45,10 +45,9 @@ class PriceList:
 
 def price_micro(model: VideoModel, values: Mapping[str, Any]) -> int:
     """Return the dearest that a request with these values can come to, in micro-USD, rounded up. Raise PriceUnknown."""
-    prices = of(model)
-    cell = (values.get("resolution") or "", values.get("aspect_ratio") or "", values["duration"])
-    if cell in prices.cells:
-        return prices.cells[cell]
+    cells = of(model).cells
+    if _cell(values) in cells:
+        return cells[_cell(values)]
     rate = rate_micro(model, values)
     match model.row.price.kind:
         case "per_token":
@@ -59,15 +58,34 @@ def price_micro(model: VideoModel, values: Mapping[str, Any]) -> int:
     return rate
 
 
+def _cell(values: Mapping[str, Any]) -> Cell:
+    """Return which video a request is for, as the single prices of PRICES name it."""
+    return values.get("resolution") or "", values.get("aspect_ratio") or "", values["duration"]
+
+
 def _pixels(model: VideoModel, values: Mapping[str, Any]) -> int:
-    """Return the pixels of all frames of the largest video that a request can have. The row has their size and rate."""
-    width, height = model.largest_size(values)
-    return width * height * (model.frames(values["duration"]) or 0)
+    """Return the pixels of all frames of the largest video that a request can have. Raise PriceUnknown."""
+    sizes, frames = model.sizes(values), model.frames(values["duration"])
+    if not sizes or frames is None:
+        raise errors.PriceUnknown(model=model.id)
+    return max(width * height for width, height in sizes) * frames
 
 
-def usage_micro(model: VideoModel, values: Mapping[str, Any], tokens: int) -> int:
-    """Return the price of so many tokens, as the upstream counted them, in micro-USD, rounded up."""
-    return -(-tokens * rate_micro(model, values) // MICRO_PER_USD)
+def columns(model: VideoModel, values: Mapping[str, Any], *, test: bool) -> dict[str, int | None]:
+    """Return the price of a new generation by the names of its columns. Test generations are free. Raise PriceUnknown.
+
+    `rate_micro` is None where the price does not depend on what the upstream reports: PRICES may have a price for that
+    very video.
+    """
+    by_usage = model.row.settle == "usage" and _cell(values) not in of(model).cells
+    if test:
+        return {"price_micro": 0, "rate_micro": 0 if by_usage else None}
+    return {"price_micro": price_micro(model, values), "rate_micro": rate_micro(model, values) if by_usage else None}
+
+
+def usage_micro(rate: int, tokens: int) -> int:
+    """Return the price of so many tokens in micro-USD, rounded up. `rate` is in micro-USD per million tokens."""
+    return -(-tokens * rate // MICRO_PER_USD)
 
 
 def rate_micro(model: VideoModel, values: Mapping[str, Any]) -> int:
@@ -76,6 +94,13 @@ def rate_micro(model: VideoModel, values: Mapping[str, Any]) -> int:
         if all(values.get(name) == value for name, value in rate.when.items()):
             return rate.micro
     raise errors.PriceUnknown(model=model.id)
+
+
+def is_unknown(model: VideoModel) -> bool:
+    """Return whether no request for the model has a price, so that every create is refused."""
+    prices, row = of(model), model.row
+    has_rate = prices.rates and (row.price.kind != "per_token" or (row.pixels and row.fps))
+    return not (has_rate or prices.cells)
 
 
 def of(model: VideoModel) -> PriceList:
@@ -114,8 +139,7 @@ def _rate_rows(model: VideoModel, prices: ModelPrices) -> tuple[RateRow, ...]:
         rates = prices.rates
     elif prices.usd_per_million_tokens is not msgspec.UNSET:
         rates = (RateRow(usd_per_million=prices.usd_per_million_tokens),)
-    known = {name: request_field.row for name, request_field in model.fields.items()}
-    for mistake in row_checks.check_rates(model.row.price.kind, rates, known):
+    for mistake in rate_checks.check(model.row, rates):
         raise ImproperlyConfigured(f"PRICES[{model.id!r}]: {mistake}")
     return rates
 

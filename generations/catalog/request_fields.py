@@ -145,7 +145,8 @@ class RequestField:
         return self._wrong_text(value)
 
     def _wrong_number(self, value: float) -> str:
-        if self.minimum is not None and value < self.minimum:
+        least = self.minimum if self.name != SEED or value == RANDOM_SEED else self.row.min
+        if least is not None and value < least:
             return "min_value"
         return "max_value" if self.row.max is not None and value > self.row.max else ""
 

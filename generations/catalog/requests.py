@@ -88,12 +88,12 @@ class Checker:
         for name in rule.then.require:
             if given.get(name) is None:
                 self.refuse(self.name(fields[name]), f"{self.name(fields[name])} is required {because}.", "required")
-        for name, listed in rule.then.enum.items():
-            if not contains(listed, values[name]):
-                written = [fields[name].to_wire(value) if self._on_wire else value for value in listed]
-                choices = f"one of {', '.join(map(str, written))}"
+        for name, choices in rule.then.enum.items():
+            if not contains(choices, values[name]):
+                written = [fields[name].to_wire(value) if self._on_wire else value for value in choices]
+                takes = f"one of {', '.join(map(str, written))}"
                 self.refuse(
-                    self.name(fields[name]), f"{self.name(fields[name])} must be {choices} {because}.", "invalid_choice"
+                    self.name(fields[name]), f"{self.name(fields[name])} must be {takes} {because}.", "invalid_choice"
                 )
 
     def _condition(self, rule: RuleRow, values: Values) -> str:
@@ -114,9 +114,13 @@ def contains(listed: Iterable[Any], value: Any) -> bool:
 
 def applies(rule: RuleRow, given: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
     """Return whether a rule applies to a request: `given` is what it says, `values` has the defaults too."""
-    listed = {name: value if isinstance(value, tuple) else (value,) for name, value in rule.if_.items()}
-    has_values = all(contains(choices, values[name]) for name, choices in listed.items())
+    has_values = all(contains(choices, values[name]) for name, choices in condition_values(rule).items())
     return has_values and all(given.get(name) is not None for name in rule.if_given)
+
+
+def condition_values(rule: RuleRow) -> dict[str, tuple[Any, ...]]:
+    """Return the values by field of which a request must have one for the rule to apply."""
+    return {name: value if isinstance(value, tuple) else (value,) for name, value in rule.if_.items()}
 
 
 def check(model: VideoModel, given: Mapping[str, Any]) -> Values:

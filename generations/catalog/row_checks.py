@@ -4,19 +4,21 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
-from generations.catalog.request_fields import RequestField, WrongValue
-from generations.catalog.rows import DerivedRow, FieldRow, ModelRow, RateRow
+from generations.catalog import rate_checks
+from generations.catalog.rate_checks import check_values
+from generations.catalog.request_fields import SEED, RequestField, WrongValue
+from generations.catalog.rows import DerivedRow, FieldRow, ModelRow
 from generations.media import image_formats, images
-from tenants import amounts
 
-MAX_RATE_MICRO = 2**40 - 1
-MAX_COMBINATIONS = 20_000  # of the priced fields' values
 # Names that a create or an answer uses for something else.
 RESERVED = {
     *("id", "model", "status", "progress_percent", "seed_source", "external_id", "metadata", "webhook_url", "test"),
     *("rerun_of", "price_usd", "created_at", "submitted_at", "finished_at", "deleted_at", "expired_at", "eta"),
-    *("video", "poster", "expires_at", "error", "extra", "parameters"),
+    *("charged_usd", "video", "poster", "expires_at", "error", "extra", "parameters"),
 }
+MAX_NAME_CHARS = 10  # of a resolution or an aspect ratio, as their columns have it
+MAX_SEED = 2**63 - 1  # its column's
+MAX_SECONDS = 2**15 - 1  # the column's of the duration
 TYPES = {  # of the fields that have a column, or a meaning of their own
     "image": ("image",),
     "last_image": ("image",),
@@ -37,7 +39,10 @@ def check(row: ModelRow) -> Iterator[str]:
     known = {field.name: field for field in row.fields if field.presence != "forbidden" and field.type}
     yield from _check_rules(row, known)
     yield from _check_video(row, known)
-    yield from _check_price(row, known)
+    yield from _check_wires(row, known)
+    if row.settle == "usage" and row.price.kind != "per_token":
+        yield "settle: quoted was expected, since an upstream reports the usage of a model priced per token alone."
+    yield from (f"price.{mistake}" for mistake in rate_checks.check(row, row.price.rates))
 
 
 def check_replacement(row: ModelRow, found: Mapping[str, Any]) -> Iterator[str]:
@@ -100,8 +105,23 @@ def _check_field(row: FieldRow) -> Iterator[str]:
             yield f"default: it must be {error}."
         if row.presence == "required" or row.type == "image":
             yield "default: none was expected of a required field, or of an image."
-    if row.name == "duration" and not RequestField(row).values:
+    yield from _check_stored(row)
+
+
+def _check_stored(row: FieldRow) -> Iterator[str]:
+    """Yield what the column of a field could not hold."""
+    values = RequestField(row).values
+    if row.type == "integer" and any(type(limit) is float for limit in (row.min, row.max)):
+        yield "min, max: whole numbers were expected."
+    if row.name == "duration" and not values:
         yield "duration: a list, or a range of fewer than 100 whole seconds, was expected."
+    if row.name == "duration" and any(isinstance(value, str) or not 1 <= value <= MAX_SECONDS for value in values):
+        yield f"duration: whole seconds from 1 to {MAX_SECONDS} were expected; wire_values holds what is sent instead."
+    is_unfit = any(type(value) is int or len(str(value)) > MAX_NAME_CHARS for value in row.enum)
+    if row.name in ("resolution", "aspect_ratio") and is_unfit:
+        yield f"enum: texts of at most {MAX_NAME_CHARS} characters were expected; wire_values holds what is sent."
+    if row.name == SEED and not 0 <= (row.max or 0) <= MAX_SEED:
+        yield f"max: a number from 0 to {MAX_SEED} was expected."
 
 
 def _check_rules(row: ModelRow, known: Mapping[str, FieldRow]) -> Iterator[str]:
@@ -116,19 +136,29 @@ def _check_rules(row: ModelRow, known: Mapping[str, FieldRow]) -> Iterator[str]:
             yield f"{place}: a condition in `if` or `if_given`, and something in `then`, was expected."
         if met := {name for name in then.forbid if known[name].presence == "required" or name in then.require}:
             yield f"{place}: {', '.join(sorted(met))} cannot be forbidden and required."
+        if met := set(then.forbid).intersection({"duration"}.union(*(derived.from_ for derived in row.derived))):
+            yield f"{place}: {', '.join(sorted(met))} cannot be forbidden: each request has a value."
         values = {name: v if isinstance(v, tuple) else (v,) for name, v in (*rule.if_.items(), *then.enum.items())}
         for name, listed in values.items():
-            yield from (f"{place}: {name}: {mistake}" for mistake in _check_values(known[name], listed))
+            yield from (f"{place}: {name}: {mistake}" for mistake in check_values(known[name], listed))
     for number, derived in enumerate(row.derived):
         yield from (f"derived[{number}]: {mistake}" for mistake in _check_derived(derived, known))
 
 
-def _check_values(field: FieldRow, values: tuple[Any, ...]) -> Iterator[str]:
-    for value in values:
-        try:
-            RequestField(field).check(value)
-        except WrongValue as error:
-            yield f"it must be {error}."
+def _check_wires(row: ModelRow, known: Mapping[str, FieldRow]) -> Iterator[str]:
+    """Yield the paths of the upstream's body that are none, that meet, and the fields that never go upstream."""
+    sent = {name for derived in row.derived for name in derived.from_}
+    paths = {name: RequestField(field).path for name, field in known.items()}
+    for name in paths.keys() - sent:
+        if not paths[name]:
+            yield f"fields ({name}): wire: a path was expected, or a derived field that sends the value."
+    paths |= {f"derived[{number}]": tuple(derived.wire.split(".")) for number, derived in enumerate(row.derived)}
+    for place, path in paths.items():
+        if not all(path) and path:
+            yield f"{place}: wire: names with dots between them were expected."
+        for other, longer in paths.items():
+            if path and other != place and longer[: len(path)] == path and (longer != path or other > place):
+                yield f"{other}: wire: {'.'.join(longer)} was expected to lie apart from {'.'.join(path)} of {place}."
 
 
 def _check_derived(derived: DerivedRow, known: Mapping[str, FieldRow]) -> Iterator[str]:
@@ -137,6 +167,9 @@ def _check_derived(derived: DerivedRow, known: Mapping[str, FieldRow]) -> Iterat
     if None in fields or any(field and not field.enum for field in fields):
         yield f"from: two fields of the type enum were expected, not {', '.join(derived.from_)}."
         return
+    for field in fields:
+        if field and field.presence == "optional" and field.default is None:
+            yield f"from: {field.name} was expected to be required, or to have a default."
     expected = set(product(*(map(str, field.enum) for field in fields if field)))
     listed = {(first, second): value for first, row in derived.table.items() for second, value in row.items()}
     if listed.keys() != expected:
@@ -167,38 +200,3 @@ def _check_video(row: ModelRow, known: Mapping[str, FieldRow]) -> Iterator[str]:
             yield f"image.max_bytes: at most {images.MAX_BYTES} was expected."
     if row.retires_at and row.announced_at and row.announced_at > row.retires_at:
         yield "announced_at: a day before retires_at was expected."
-
-
-def _check_price(row: ModelRow, known: Mapping[str, FieldRow]) -> Iterator[str]:
-    """Yield what is wrong with the price: each combination of the priced fields has a rate."""
-    if row.price.kind == "per_token" and not (row.pixels and row.fps):
-        yield "pixels, fps: both were expected, since a price per token is computed by them."
-    yield from (f"price.{mistake}" for mistake in check_rates(row.price.kind, row.price.rates, known))
-
-
-def check_rates(kind: str, rates: tuple[RateRow, ...], known: Mapping[str, FieldRow]) -> Iterator[str]:
-    """Yield what is wrong with the rates of a model with these fields. Without rates the price is unknown."""
-    amount = "usd_per_million" if kind == "per_token" else "usd"
-    for number, rate in enumerate(rates):
-        text, other = (rate.usd_per_million, rate.usd) if kind == "per_token" else (rate.usd, rate.usd_per_million)
-        micro = amounts.parse_usd(text, MAX_RATE_MICRO) if text and len(text) <= 20 else None
-        if other is not None or micro is None or micro < 0:
-            yield f"rates[{number}].{amount}: a text of USD with at most six decimals was expected."
-        for name, value in rate.when.items():
-            if name not in known or not known[name].priced:
-                yield f"rates[{number}].when: {name} was expected to be a field of the model with `priced = true`."
-            else:
-                yield from (f"rates[{number}].when.{name}: {text}" for text in _check_values(known[name], (value,)))
-    missing = list(_without_rate(rates, known)) if rates else []
-    if missing:
-        yield f"rates: a rate for {missing[0]} was expected."
-
-
-def _without_rate(rates: tuple[RateRow, ...], known: Mapping[str, FieldRow]) -> Iterator[str]:
-    """Yield the combinations of values, of those fields that rates name, to which no rate applies."""
-    names = sorted({name for rate in rates for name in rate.when if name in known})
-    choices = [(True, False) if known[name].type == "boolean" else RequestField(known[name]).values for name in names]
-    for values in list(product(*choices))[:MAX_COMBINATIONS]:
-        request = dict(zip(names, values, strict=True))
-        if not any(rate.when.items() <= request.items() for rate in rates):
-            yield ", ".join(f"{name} {value}" for name, value in request.items())

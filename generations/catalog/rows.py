@@ -4,6 +4,7 @@ ARCHITECTURE.md and deploy/RUNBOOK.md say how a file is written; the files in `m
 """
 
 import tomllib
+from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -104,7 +105,7 @@ class ModelRow(Row, frozen=True, kw_only=True):
     id: Id
     title: Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
     wire: Literal["novita-async"]
-    route: Annotated[str, msgspec.Meta(pattern=r"^/[A-Za-z0-9._/-]+$")]
+    route: Annotated[str, msgspec.Meta(pattern=r"^/v3/(?!async/task-result$)[A-Za-z0-9._/-]+$")]
     task: Literal["i2v", "t2v"]
     fields: Annotated[tuple[FieldRow, ...], msgspec.Meta(min_length=1)]
     rules: tuple[RuleRow, ...] = ()
@@ -125,25 +126,63 @@ class ModelRow(Row, frozen=True, kw_only=True):
     unknown: tuple[str, ...] = ()
 
 
+# The tables of a file by their keys; a key names the same kind of table wherever it stands.
+TABLES: dict[str, type[Row]] = {
+    "fields": FieldRow,
+    "rules": RuleRow,
+    "then": ThenRow,
+    "derived": DerivedRow,
+    "image": ImageRow,
+    "price": PriceRow,
+    "rates": RateRow,
+}
+
+
 def read(path: Path) -> ModelRow:
-    """Return the row in a file. Raise CatalogError."""
+    """Return the row in a file. Raise CatalogError with a line for each mistake."""
     try:
         content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CatalogError(f"{path}: the file cannot be read: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CatalogError(f"{path}: the file is no TOML: {error}.") from error
-    try:
-        return msgspec.convert(content, ModelRow)
-    except msgspec.ValidationError as error:
-        raise CatalogError(f"{path}: {_locate(str(error), content)}") from error
+    if "id" in content:
+        content.setdefault("title", content["id"])
+    if mistakes := [f"{path}: {mistake}" for mistake in _find_mistakes(content, ModelRow, "")]:
+        raise CatalogError("\n".join(mistakes))
+    return msgspec.convert(content, ModelRow)
 
 
-def _locate(message: str, content: dict[str, Any]) -> str:
-    """Return msgspec's message with the key in front, and with a field's name beside its number."""
-    expected, _, place = message.partition(" - at `$")
-    key = place.rstrip("`").lstrip(".")
-    if key.startswith("fields["):
-        number = int(key[7:].partition("]")[0])
-        key = f"{key} ({content['fields'][number].get('name', 'without a name')})"
-    return f"{key or 'the file'}: {expected}."
+def _find_mistakes(table: Mapping[str, Any], kind: type[Row], place: str) -> Iterator[str]:
+    """Yield what is wrong with the keys and types of a table. msgspec by itself stops at the first mistake."""
+    keys = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    for name in table.keys() - keys.keys():
+        yield f"{place}{name}: there is no such key; one of {', '.join(keys)} was expected."
+    for name, key in keys.items():
+        if name not in table:
+            if key.required:
+                yield f"{place}{name}: the key is missing; a value was expected."
+            continue
+        inner = list(_find_in_tables(table[name], TABLES[name], f"{place}{name}")) if name in TABLES else []
+        yield from inner
+        try:
+            msgspec.convert(table[name], key.type)
+        except msgspec.ValidationError as error:
+            expected, _, where = str(error).partition(" - at `$")
+            if not inner:
+                yield f"{place}{name}{where.rstrip('`')}: {expected}."
+
+
+def _find_in_tables(value: Any, kind: type[Row], place: str) -> Iterator[str]:
+    """Yield what is wrong within a table, or within each table of a list."""
+    if isinstance(value, Mapping):
+        yield from _find_mistakes(value, kind, f"{place}.")
+    elif isinstance(value, list):
+        for number, table in enumerate(value):
+            where = f"{place}[{number}]"
+            if not isinstance(table, Mapping):
+                yield f"{where}: a table was expected."
+            elif kind is FieldRow:
+                yield from _find_mistakes(table, kind, f"{where} ({table.get('name', 'without a name')}): ")
+            else:
+                yield from _find_mistakes(table, kind, f"{where}.")

@@ -67,6 +67,11 @@ class VideoModel:
         return int(self.fields[SEED].row.max or 0) if self.has_seed else 0
 
     @property
+    def min_seed(self) -> int:
+        """The least seed that is drawn."""
+        return max(0, int(self.fields[SEED].row.min or 0)) if self.has_seed else 0
+
+    @property
     def can_have_sound(self) -> bool:
         """Whether a video of the model can have a sound track."""
         return self.row.sound != "never"
@@ -102,10 +107,12 @@ class VideoModel:
         """Return width and height of the video of a request in pixels; None if they are not known before."""
         return self.row.pixels.get(values.get("resolution") or "", {}).get(values.get("aspect_ratio") or "")
 
-    def largest_size(self, values: Mapping[str, Any]) -> tuple[int, int]:
-        """Return the largest width and height that the video of a request can have, in pixels."""
-        sizes = self.row.pixels[values["resolution"]].values()
-        return self.size(values) or max(sizes, key=lambda size: size[0] * size[1])
+    def sizes(self, values: Mapping[str, Any]) -> list[tuple[int, int]]:
+        """Return each width and height that the video of a request can have, in pixels; none if they are not known."""
+        if size := self.size(values):
+            return [size]
+        resolution = values.get("resolution")
+        return [size for name, row in self.row.pixels.items() if resolution in (None, name) for size in row.values()]
 
     def describe(self, values: Mapping[str, Any]) -> str:
         """Return what a request buys, as a bill names it: the model, and the values that decide the price."""
@@ -125,6 +132,11 @@ def models() -> Mapping[str, VideoModel]:
 def get(model_id: str) -> VideoModel | None:
     """Return the model of that id; None if the catalogue has none."""
     return models().get(model_id)
+
+
+def label(model_id: str) -> str:
+    """Return the value of the label `model` of metrics: the id, or "other" for a model that left the catalogue."""
+    return model_id if model_id in models() else "other"
 
 
 def default() -> VideoModel:

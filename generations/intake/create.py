@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from django.conf import settings
 from django.db import IntegrityError
 
 from generations import errors, ids, wakeups
 from generations.catalog import eta, prices, requests, states, video_models
 from generations.catalog.request_fields import RANDOM_SEED
 from generations.catalog.video_models import VideoModel
-from generations.intake import generation_request, idempotency, record, request_images
+from generations.intake import generation_request, idempotency, quotes, record, request_images
 from generations.intake.generation_request import GenerationRequest
 from generations.intake.idempotency import IdempotencyKey
 from generations.intake.request_images import CheckedImages
@@ -29,11 +28,9 @@ from tenants.errors import (
     ChangedConcurrently,
     LimitReached,
     ModelNotAllowed,
-    NoSandbox,
     NotPossible,
     TenantSuspended,
 )
-from tenants.keys import allowed_models
 from tenants.limits import admission
 from tenants.limits.windows import LimitUsage
 from tenants.models import ApiKey
@@ -117,10 +114,7 @@ def _create(
     audit_entry: AuditEntry | None = None,
 ) -> Accepted:
     """Create the generation under a trace span, and count it in the metrics."""
-    if key.test and not settings.SANDBOX_BASE_URL:
-        raise NoSandbox
-    allowed_models.check_model(key, request.model.id)
-    states.refuse_retired(request.model, states.of(request.model))
+    quotes.check_model(key, request.model)
     began = time.monotonic()
     with tracing.start_span("create", tenant=key.tenant_id, test=key.test) as span:
         accepted = _store_and_admit(key, request, idempotency_key, audit_entry, span.traceparent)
@@ -134,7 +128,7 @@ def _announce(generation: Generation, span: tracing.Span, seconds: float) -> Non
         wakeups.wake_worker()
         span.set_attributes(generation=str(generation.pk))
         metrics.ACCEPT.observe(seconds)
-        metrics.ACCEPTED.labels(metrics.mode(test=generation.test)).inc()
+        metrics.ACCEPTED.labels(metrics.mode(test=generation.test), video_models.label(generation.model)).inc()
     except Exception:
         log.exception("a create could not be announced or counted", generation=str(generation.pk))
 
@@ -193,7 +187,7 @@ def _draft(key: ApiKey, request: GenerationRequest) -> Generation:
         **columns,
         webhook_url=request.webhook.url if request.webhook else "",
         webhook_format=request.webhook.format if request.webhook else Generation.WebhookFormat.STANDARD,
-        price_micro=0 if key.test else prices.price_micro(request.model, request.values),
+        **prices.columns(request.model, request.values, test=key.test),
     )
     draft.first_eta = eta.remaining(draft)
     return draft
@@ -207,5 +201,5 @@ def _choose_seed(model: VideoModel, requested: int | None) -> tuple[int | None, 
     if not model.has_seed:
         return None, Generation.SeedSource.NONE
     if requested is None or requested == RANDOM_SEED:
-        return random.randint(0, model.max_seed), Generation.SeedSource.DRAWN  # noqa: S311  # no secret
+        return random.randint(model.min_seed, model.max_seed), Generation.SeedSource.DRAWN  # noqa: S311  # no secret
     return requested, Generation.SeedSource.CALLER

@@ -20,6 +20,7 @@ class Track:
     id: int
     samples: int  # announced in moov; 0 in a file whose samples are all in fragments
     edited_seconds: float  # the length of its edit list; 0 without one
+    has_audio: bool  # whether the file has a sound track with samples
     matrix: tuple[int, int, int, int]  # a, b, c, d: x' = ax + cy, y' = bx + dy
 
 
@@ -30,18 +31,23 @@ def read_video(layout: Layout) -> Track:
     """
     moov = layout.moov
     assert moov is not None  # `read_layout` has checked it
-    samples, video = Samples(layout.end), None
+    samples, video, sounds = Samples(layout.end), None, dict[int, int]()
     for trak in moov.children.get(b"trak", []):
         before = samples.count
         samples.check_track(trak)
         if video is None and _handler(trak) == b"vide":
             video, announced = trak, samples.count - before
+        elif _handler(trak) == b"soun":
+            header = trak.find(b"tkhd")
+            sounds[_track_id(header) if header else 0] = samples.count - before
     is_fragmented = samples.check_fragments(moov, layout)
     if video is None:
         raise BadVideo("the MP4 has no video track")
+    in_fragments = {_fragment_track_id(traf) for moof in layout.fragments for traf in moof.children.get(b"traf", [])}
+    has_audio = any(count or track_id in in_fragments for track_id, count in sounds.items())
     _hide_other_tracks(layout, moov, video)
     _check_sample_entries(layout, video)
-    return _track(moov, video, announced, is_fragmented=is_fragmented)
+    return _track(moov, video, announced, is_fragmented=is_fragmented, has_audio=has_audio)
 
 
 def _handler(trak: Box) -> bytes:
@@ -54,18 +60,23 @@ def _track_id(box: Box) -> int:
     return box.unpack("I", 20 if box.is_long else 12)[0]
 
 
+def _fragment_track_id(traf: Box) -> int:
+    """Return the number of the track that a traf box continues."""
+    return traf.need(b"tfhd").unpack("I", 4)[0]
+
+
 def _hide_other_tracks(layout: Layout, moov: Box, video: Box) -> None:
     """Hide the tracks but this one, in moov and in the fragments."""
     track_id = _track_id(video.need(b"tkhd"))
     others = [trak for trak in moov.children[b"trak"] if trak is not video]
     for fragment in layout.fragments:
         trafs = fragment.children.get(b"traf", [])
-        others += [traf for traf in trafs if traf.need(b"tfhd").unpack("I", 4) != (track_id,)]
+        others += [traf for traf in trafs if _fragment_track_id(traf) != track_id]
     for box in others:
         layout.hide(box.start)
 
 
-def _track(moov: Box, trak: Box, samples: int, *, is_fragmented: bool) -> Track:
+def _track(moov: Box, trak: Box, samples: int, *, is_fragmented: bool, has_audio: bool) -> Track:
     """Return the facts of the video track."""
     mvhd, tkhd = moov.need(b"mvhd"), trak.need(b"tkhd")
     elst = trak.find(b"edts", b"elst")
@@ -77,6 +88,7 @@ def _track(moov: Box, trak: Box, samples: int, *, is_fragmented: bool) -> Track:
         samples=samples,
         # In a fragmented file the list speaks of the first fragment alone.
         edited_seconds=0.0 if is_fragmented else _edited_seconds(trak, edits, _time_scale(mvhd)),
+        has_audio=has_audio,
         matrix=_product(_matrix(tkhd, 52, 40), _matrix(mvhd, 48, 36)),
     )
 

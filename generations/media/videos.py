@@ -1,4 +1,4 @@
-"""Check that a file is a whole MP4, and read what a player shows: codec, pixels, frame rate, duration and poster.
+"""Check that a file is a whole MP4, and read what a player shows: codec, pixels, frame rate, duration, sound, poster.
 
 Edit lists, rotation and the shape of pixels are heeded. Memory is bounded whatever the file says: its tables are
 checked before FFmpeg reads them (`mp4`), and decoders refuse frames above MAX_PIXELS, whichever header names them.
@@ -31,6 +31,7 @@ class Video:
     poster: bytes  # JPEG of the first frame
     frames: int
     pixels: int  # of a frame as it is stored: a player may stretch it to `width` and `height`
+    has_audio: bool = False
 
 
 def inspect(path: str) -> Video:
@@ -84,6 +85,7 @@ def _inspect(container: av.container.InputContainer, track: mp4_tracks.Track) ->
         poster=poster,
         frames=shown.frames,
         pixels=pixels,
+        has_audio=track.has_audio,
     )
 
 

@@ -107,6 +107,10 @@ class Generation(models.Model):
         help_text="Seconds until the finish, as estimated at the create. A repeated create returns the same value.",
     )
     price_micro = models.BigIntegerField(help_text="The maximum price in micro-USD, fixed at admission.")
+    rate_micro = models.BigIntegerField(
+        null=True,
+        help_text="Micro-USD per million tokens, fixed at admission, if the tokens decide. Empty: the price does.",
+    )
 
     # The state.
     status = models.CharField(max_length=12, choices=Status.choices, default=Status.QUEUED)
@@ -141,6 +145,10 @@ class Generation(models.Model):
     submitted_at = models.DateTimeField(null=True)
     upstream_id = models.CharField(max_length=200, null=True, unique=True)
     upstream_seed = models.BigIntegerField(null=True, help_text="The seed that the upstream reports.")
+    upstream_tokens = models.BigIntegerField(null=True, help_text="The tokens that the upstream reports.")
+    charged_micro = models.BigIntegerField(
+        null=True, help_text="Micro-USD charged for the video by its tokens. Empty: the price, or nothing."
+    )
 
     # The objects in the bucket.
     video_key = models.CharField(max_length=200, blank=True)

@@ -1,4 +1,4 @@
-"""Usage: counts, seconds of video and USD of a tenant's generations, by day, key or resolution."""
+"""Usage: counts, seconds of video and USD of a tenant's generations, by day, key, resolution or model."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from django.db.models import Count, F, Sum
-from django.db.models.functions import TruncDate
+from django.db.models.functions import Coalesce, TruncDate
 
 from generations.models import Generation
 from generations.reports.turns import Turns
@@ -26,7 +26,7 @@ COUNTED: dict[str, Sequence[str]] = {
 }
 SUMS = ("seconds", "micro", "held_micro")  # `seconds` of video, the others in micro-USD
 COLUMNS = [*COUNTED, "seconds", "usd", "held_usd", "success_rate"]
-GROUPED_BY = {"key": "api_key__prefix", "resolution": "resolution"}
+GROUPED_BY = {"key": "api_key__prefix", "resolution": "resolution", "model": "model"}
 GROUPS = ("day", *GROUPED_BY)
 Sums = dict[str, int]  # by the names of COUNTED and SUMS
 
@@ -59,11 +59,14 @@ def _add_up(tenant: Tenant, first: date, last: date, group_by: str, *, test: boo
     accepted = Generation.objects.filter(tenant=tenant, test__in=[test], created_at__gte=starts, created_at__lt=ends)
     group: Any = TruncDate("created_at", tzinfo=tenant.zone) if group_by == "day" else F(GROUPED_BY[group_by])
     grouped = accepted.annotate(group=group).values_list("group", "status")
-    sums, total = defaultdict[str, Sums](_nothing), _nothing()
-    for name, *facts in grouped.annotate(Count("pk"), Sum("duration"), Sum("price_micro")).order_by():
-        _add(sums[str(name)], *facts)
+    # What a video cost: by its tokens, or the price. Until a generation ends only the price is known, which is held.
+    micro = Sum(Coalesce("charged_micro", "price_micro"))
+    sums, total = defaultdict[str | None, Sums](_nothing), _nothing()
+    for name, *facts in grouped.annotate(Count("pk"), Sum("duration"), micro=micro).order_by():
+        _add(sums[None if name is None else str(name)], *facts)
         _add(total, *facts)
-    return Usage([{group_by: name, **_row_as_json(sums[name])} for name in sorted(sums)], _row_as_json(total))
+    names = sorted(sums, key=lambda name: name or "")  # None: of models without a resolution
+    return Usage([{group_by: name, **_row_as_json(sums[name])} for name in names], _row_as_json(total))
 
 
 def _nothing() -> Sums:
@@ -71,7 +74,7 @@ def _nothing() -> Sums:
 
 
 def _add(sums: Sums, status: str, count: int, seconds: int, micro: int) -> None:
-    """Add the generations of one status: their number, seconds of video and price."""
+    """Add the generations of one status: their number, seconds of video and micro-USD."""
     for name, statuses in COUNTED.items():
         sums[name] += count * (status in statuses)
     if status == Status.SUCCEEDED:

@@ -46,15 +46,20 @@ def _counter(name: str, description: str, *labels: str) -> Counter:
     return Counter(name, description, labels, namespace=NAMESPACE, registry=registry)
 
 
-def _histogram(name: str, description: str, buckets: tuple[float, ...]) -> Histogram:
+def _histogram(name: str, description: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
     """Register a histogram."""
-    return Histogram(name, description, namespace=NAMESPACE, buckets=buckets, registry=registry)
+    return Histogram(name, description, labels, namespace=NAMESPACE, buckets=buckets, registry=registry)
 
 
-ACCEPTED = _counter("accepted", "Accepted generations.", "mode")
+ACCEPTED = _counter("accepted", "Accepted generations.", "mode", "model")
 REFUSED = _counter("refused", "Refused creates, by the limit that was reached.", "limit")
-SUBMITTED = _counter("submitted", "Paid POSTs to the upstream, counted at their start.", "mode")
-FINISHED = _counter("finished", "Finished generations.", "mode", "state", "reason")
+SUBMITTED = _counter("submitted", "Paid POSTs to the upstream, counted at their start.", "mode", "model")
+FINISHED = _counter("finished", "Finished generations.", "mode", "state", "reason", "model")
+SETTLED = _counter(
+    "settled",
+    "Videos of models that settle by usage, by how the charge compares with the hold.",
+    *("mode", "model", "outcome"),
+)
 UPSTREAM_CALLS = _counter("upstream_calls", "Calls to the upstream, by outcome.", "call", "outcome")
 COPIED_BYTES = _counter("copied_bytes", "Bytes of videos that were stored and verified.")
 VIDEO_DIFFERENCES = _counter("video_differences", "Fields in which videos differ from their request.", "mode", "field")
@@ -68,7 +73,7 @@ UPSTREAM = _histogram(
 POLL_LAG = _histogram("poll_lag_seconds", "Delay between a poll's due time and its start.", LAG_BUCKETS)
 COPY = _histogram("copy_seconds", "Time from the start of the download to the verified object.", COPY_BUCKETS)
 COPY_BYTES = _histogram("copy_bytes", "Size of stored videos in bytes.", SIZE_BUCKETS)
-TO_VIDEO = _histogram("accept_to_video_seconds", "Time from accepted to succeeded.", RENDERING_BUCKETS)
+TO_VIDEO = _histogram("accept_to_video_seconds", "Time from accepted to succeeded.", RENDERING_BUCKETS, "model")
 
 WAITERS = Gauge(
     "waiters",

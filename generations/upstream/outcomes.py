@@ -6,6 +6,8 @@ Their texts are the upstream's, without secrets. Callers read them only where `i
 
 from dataclasses import dataclass, field
 
+MAX_TOKENS = 2**53  # up to which each number of JSON is exact
+
 
 @dataclass(frozen=True)
 class Created:
@@ -72,6 +74,7 @@ class Rendered:
 
     video_url: str  # signed, and valid for about an hour
     seed: int | None  # as the upstream reports it
+    tokens: int | None = None  # that the video has cost, up to MAX_TOKENS; None if the upstream does not say
     odd: str = field(default="", compare=False)  # what of the answer is not understood, and is no reason to wait
 
 

@@ -31,7 +31,8 @@ def copy_again(generation: Generation) -> None:
         backoff.retry_later(generation, NOT_STORED, str(error), is_outage=True)
     else:
         if isinstance(outcome, outcomes.Rendered):
-            copy_video(generation, outcome.video_url)
+            if outcome.tokens is None or lifecycle.record_tokens(generation, outcome.tokens):
+                copy_video(generation, outcome.video_url)
         else:
             _count_refusal(generation, f"the upstream no longer has the video: {outcome}")
 

@@ -40,8 +40,8 @@ def poll(generation: Generation, reschedule: Reschedule = lifecycle.reschedule, 
         case outcomes.Rendering(progress_percent):
             progress = generation.progress_percent if progress_percent is None else progress_percent
             _poll_later(generation, reschedule, progress_percent=progress)
-        case outcomes.Rendered(video_url, seed, odd):
-            if lifecycle.start_copying(generation, seed, detail=odd):
+        case outcomes.Rendered(video_url, seed, tokens, odd):
+            if lifecycle.start_copying(generation, seed, tokens, detail=odd):
                 failpoint("copy_started")
                 copy(generation, video_url)
         case outcomes.Failed(reason, is_about_content=True):

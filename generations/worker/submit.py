@@ -106,7 +106,7 @@ def _send(generation: Generation, model: VideoModel) -> None:
     if wait and (reason := _find_late_order(generation, model)):
         lifecycle.mark_not_sent(generation, attempt, reason)
         return
-    metrics.SUBMITTED.labels(metrics.mode(test=generation.test)).inc()
+    metrics.SUBMITTED.labels(metrics.mode(test=generation.test), video_models.label(generation.model)).inc()
     with tracing.start_generation_span("submit", generation) as span, metrics.SUBMIT.time():
         outcome = novita.submit(novita.account(test=generation.test), model.route, body)
         span.set_attributes(attempt=attempt.number, outcome=outcomes.LABELS[type(outcome)])

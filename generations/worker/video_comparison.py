@@ -1,4 +1,4 @@
-"""Compare a video with what was requested and is paid for: pixels, duration, frames and seed.
+"""Compare a video with what was requested and is paid for: pixels, duration, frames, sound and seed.
 
 A video with small differences is delivered, and they are shown. A video that is far off is not delivered: it has fewer
 pixels, another duration or half the frames. A larger video is only different.
@@ -49,6 +49,8 @@ def compare(generation: Generation, video: Video) -> Comparison:
             differences += _difference("width", size[0], video.width, MAX_SIDE_OFFSET)
             differences += _difference("height", size[1], video.height, MAX_SIDE_OFFSET)
             is_far_off = is_far_off or video.pixels < MIN_PIXELS * size[0] * size[1]
+        if model.has_sound(generation.request_values) and not video.has_audio:
+            differences += [Difference(field="audio", requested=1, received=0)]
     if generation.upstream_seed is not None and generation.seed is not None:
         differences += _difference("seed", generation.seed, generation.upstream_seed, 0)
     return Comparison(differences, is_far_off)

@@ -40,9 +40,17 @@ ADVICE: dict[str, Advice] = {
         facts={"model": "seedance-v1-pro-i2v", "allowed": "seedance-v1-lite-i2v"},
     ),
     "tenant_suspended": Advice("Ask your operators. Reading still works."),
+    "model_not_found": Advice(
+        "Check the id: `GET /v1/models` lists the models that your key may use.",
+        means="The catalogue of this service has no model of that id.",
+        apis=NATIVE,
+    ),
     "model_unknown": Advice(
-        "Use another model: the service's operators say which.",
+        "Create a new generation with another model: `GET /v1/models` lists those that your key may use.",
+        means="The generation was made by a model that the catalogue of this service no longer has. It cannot be run "
+        "again.",
         facts={"model": MODEL},
+        apis=NATIVE,
         message=f"The catalogue of this service no longer has the model {MODEL}.",
     ),
     "model_retired": Advice(
@@ -60,7 +68,11 @@ ADVICE: dict[str, Advice] = {
         message="The model wan2.6-i2v is retired since 2026-09-30. "
         "Use kling-v3.0-pro-i2v in its place: its fields, price and videos may differ.",
     ),
-    "price_unknown": Advice("Ask your operators to set a price for the model.", facts={"model": MODEL}),
+    "price_unknown": Advice(
+        "Ask your operators to set a price for the model, or use another one. The `prices` of `GET /v1/models/ID` are "
+        "those that are known.",
+        facts={"model": MODEL},
+    ),
     "no_sandbox": Advice("Ask your operators to set a sandbox, or use a live key."),
     "not_possible": Advice(
         "Read the generation and go by its status. The same request is refused until the status changes.",

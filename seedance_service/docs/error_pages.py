@@ -30,8 +30,8 @@ OTHER_EXCEPTIONS: tuple[Exception, ...] = (
     MethodNotAllowed("PUT"),
     BodyTooLarge(),
     LengthRequired(),
-    TooManyLargeBodies(),
     OperationalError(),
+    TooManyLargeBodies(),
     StorageError(),
 )
 

@@ -17,11 +17,11 @@ from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.views import SpectacularSwaggerView
 from markdown_it import MarkdownIt
 
-from seedance_service.docs import documents, error_pages, reference
-from seedance_service.docs.documents import Document
+from seedance_service.docs import error_pages, reference
 from seedance_service.docs.openapi import document
 from seedance_service.errors import views
-from tenants.api import negotiation
+from tenants.api import documents, negotiation
+from tenants.api.documents import Document
 
 GUIDE = Path(__file__).parent / "guide"
 ORDER = ("quickstart", "guarantees", "novita", "generations", "waiting", "webhooks", "idempotency", "limits", "errors")

@@ -44,6 +44,7 @@ TABLE: dict[type[Exception], Row] = {
     errors.GenerationNotFound: Row(404, 404, "TASK_NOT_FOUND"),
     errors.WebhookEndpointNotFound: Row(404, 404, "INVALID_REQUEST_BODY"),
     errors.DeliveryNotFound: Row(404, 404, "INVALID_REQUEST_BODY"),
+    errors.ModelNotFound: Row(404, 404, "API_NOT_FOUND"),
     errors.InputsGone: Row(409, 409, "INVALID_REQUEST_BODY"),
     errors.VideoNotReady: Row(409, 409, "INVALID_REQUEST_BODY"),
     errors.NoVideo: Row(409, 409, "INVALID_REQUEST_BODY"),

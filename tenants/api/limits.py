@@ -47,8 +47,7 @@ class LimitsView(ApiView):
     @extend_schema(operation_id="limits", summary="Get limits and current usage", responses=LimitsSchema)
     def get(self, request: Request) -> HttpResponse:
         key = key_of(request)
-        usages = counters.usage_for_key(key, clock.now())
-        usages = [usage for usage in usages if not usage.is_of_key or usage.limit is not None or key.test]
+        usages = [usage for usage in counters.usage_for_key(key, clock.now()) if is_shown(key, usage)]
         return respond(
             {
                 "tenant": key.tenant.name,
@@ -58,6 +57,11 @@ class LimitsView(ApiView):
                 "limits": [render(usage) for usage in usages],
             }
         )
+
+
+def is_shown(key: ApiKey, usage: LimitUsage) -> bool:
+    """Return whether an answer names the limit: each of the tenant, and those that the key has of its own."""
+    return not usage.is_of_key or usage.limit is not None or key.test
 
 
 def render(usage: LimitUsage) -> dict[str, Any]:

@@ -81,6 +81,17 @@ def check_capacity(key: ApiKey, charges: Sequence[Charge]) -> None:
         _check_capacity(read_key(key), charges)
 
 
+def preview(key: ApiKey, charges: Sequence[Charge]) -> list[tuple[LimitUsage, int]]:
+    """Return the usage of each limit without a lock, before the charges, with the amount that each would take."""
+    charged = counters.charges_by_holder(key, charges)
+    return _usages(key, charged, counters.read_used(key.tenant_id, charged))
+
+
+def find_refusal(key: ApiKey, usages: Sequence[tuple[LimitUsage, int]]) -> TenantSuspended | LimitReached | None:
+    """Return the error that refuses these amounts, by the key as it was read; None if they would be admitted."""
+    return TenantSuspended() if key.tenant.suspended_at else _find_full(usages)
+
+
 def read_key(key: ApiKey) -> ApiKey:
     """Return the key with its tenant, as the database has them now."""
     return ApiKey.objects.select_related("tenant").get(pk=key.pk)
@@ -88,10 +99,8 @@ def read_key(key: ApiKey) -> ApiKey:
 
 def _check_capacity(key: ApiKey, charges: Sequence[Charge]) -> None:
     """Check the limits of the key as it was read. Raise TenantSuspended or LimitReached."""
-    if key.tenant.suspended_at:
-        raise TenantSuspended
-    charged = counters.charges_by_holder(key, charges)
-    _raise_where_full(key, charged, counters.read_used(key.tenant_id, charged))
+    if refused := find_refusal(key, preview(key, charges)):
+        raise refused
 
 
 def _expected(key: ApiKey) -> dict[str, Any]:
@@ -119,17 +128,28 @@ def _raise_reason(key: ApiKey, charged: Sequence[CounterCharge], plan: Plan) -> 
 
 
 def _raise_where_full(key: ApiKey, charged: Sequence[CounterCharge], used: counters.Used) -> None:
-    """Raise LimitReached for the full window that resets last: a retry before that would be in vain.
+    """Raise LimitReached for the full window that resets last. Return if every window has capacity."""
+    if full := _find_full(_usages(key, charged, used)):
+        raise full
 
-    Return if every window has capacity.
+
+def _usages(key: ApiKey, charged: Sequence[CounterCharge], used: counters.Used) -> list[tuple[LimitUsage, int]]:
+    """Return the usage of each limit, with the amount that is charged. A window without a row has used nothing."""
+    return [(counter.usage(used.get(counter.name, 0), key.tenant), counter.charge.amount) for counter in charged]
+
+
+def _find_full(usages: Sequence[tuple[LimitUsage, int]]) -> LimitReached | None:
+    """Return the refusal by the full window that resets last: a retry before that would be in vain.
+
+    Return None if every window has capacity.
     """
-    usages = [(counter.usage(used.get(counter.name, 0), key.tenant), counter.charge.amount) for counter in charged]
     full = [
         (usage, amount) for usage, amount in usages if usage.limit is not None and usage.used + amount > usage.limit
     ]
-    if full:
-        usage, amount = max(full, key=lambda pair: pair[0].resets_at or windows.EPOCH)
-        raise refusal(usage, amount)
+    if not full:
+        return None
+    usage, amount = max(full, key=lambda pair: pair[0].resets_at or windows.EPOCH)
+    return refusal(usage, amount)
 
 
 def refusal(usage: LimitUsage, amount: int) -> LimitReached:

@@ -96,6 +96,7 @@ def _bill_object(statement: monthly_statement.Statement, path: Path) -> dict[str
         "month": f"{statement.month:%Y-%m}",
         "time_zone": statement.tenant.time_zone,
         "lines": statement.rows,
+        "models": statement.models,
         **{f"{name}_usd": amounts.format_usd(getattr(statement, f"{name}_micro")) for name in BILL_SUMS},
         "held": statement.held,
         "csv": str(path),
@@ -110,7 +111,11 @@ def _bill_lines(statement: monthly_statement.Statement, path: Path) -> list[str]
         f"{row['seconds']:>7} s  {row['usd']:>14} USD"
         for row in statement.rows
     ]
-    ends = [f"Total: {amounts.format_usd(statement.total_micro)} USD"]
+    models = [
+        f"  {row['model']:42} {row['generations']:>6} videos  {row['seconds']:>7} s  {row['usd']:>14} USD"
+        for row in statement.models
+    ]
+    ends = [*(["By model:", *models] if models else []), f"Total: {amounts.format_usd(statement.total_micro)} USD"]
     if statement.held:
         held = amounts.format_usd(statement.held_micro)
         ends.append(f"Not final: {statement.held} generations have not ended, and hold {held} USD.")

@@ -17,8 +17,8 @@ KINDS = (Kind.PER_DAY, Kind.PER_MONTH, Kind.SECONDS_PER_MONTH, Kind.USD_PER_MONT
 def carry_to_time_zone(tenant: Tenant, name: str) -> None:
     """Charge the windows of the new time zone with what was used since they began. The tenant is locked.
 
-    A generation that fails later gives back to the window it was charged to, not to the new one. That is the price of
-    never admitting too much.
+    A generation that fails later, or costs less than was held, gives back to the window it was charged to, not to the
+    new one. That is the price of never admitting too much.
     """
     now, old, new = clock.now(), tenant.zone, Tenant(time_zone=name).zone
     for kind in KINDS:

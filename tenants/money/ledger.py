@@ -59,9 +59,13 @@ def hold_statement(key: ApiKey, purchase: Purchase) -> Statement:
     )
 
 
-def capture(generation_id: UUID) -> bool:
-    """Spend the held price: the video was delivered. Return False if the hold is settled already."""
-    return _settle(generation_id, Entry.CAPTURE, "")
+def capture(generation_id: UUID, amount_micro: int | None = None, reason: str = "") -> bool:
+    """Spend the held price, or another amount in its place: the video was delivered.
+
+    What the amount is below or above the hold is given back to, or taken from, the budgets that the hold was charged
+    to, whatever their limits. Return False if the hold is settled already.
+    """
+    return _settle(generation_id, Entry.CAPTURE, reason, amount_micro)
 
 
 def release(generation_id: UUID, reason: str) -> bool:
@@ -75,15 +79,19 @@ def release(generation_id: UUID, reason: str) -> bool:
 def fold(entries: QuerySet[LedgerEntry]) -> Counter[WindowName]:
     """Return what the counters should be by these entries of one tenant.
 
-    Every hold counts, less what its capture or release gave back, and every adjustment.
+    Every hold counts, less what its capture or release gave back, and every adjustment. A capture of another amount
+    than was held counts with its own.
     """
-    ends = dict(entries.filter(kind__in=[Entry.CAPTURE, Entry.RELEASE]).values_list("generation_id", "kind"))
+    ends = entries.filter(kind__in=[Entry.CAPTURE, Entry.RELEASE]).values_list("generation_id", "kind", "amount_micro")
+    end_of = {generation_id: (Entry(kind), amount) for generation_id, kind, amount in ends}
     used: Counter[WindowName] = Counter()
     for entry in entries.filter(kind__in=[Entry.HOLD, Entry.ADJUST]).iterator():
-        returned = RETURNED_KINDS[Entry(ends[entry.generation_id])] if entry.generation_id in ends else set()
-        for kind, starts_at, amount in entry.windows:
+        changes: list[Charge] = []
+        if entry.generation_id in end_of:
+            changes = _changes_at_end(entry, *end_of[entry.generation_id])
+        for charge in [*_charges_of(entry), *changes]:
             for holder in holders_of(entry):
-                used[holder, kind, datetime.fromisoformat(starts_at)] += 0 if kind in returned else amount
+                used[holder, charge.kind, charge.starts_at] += charge.amount
     return used
 
 
@@ -141,30 +149,38 @@ def holders_of(entry: LedgerEntry) -> list[int | None]:
     return [*([] if entry.test else [None]), *([entry.api_key_id] if entry.api_key_id else [])]
 
 
-def _settle(generation_id: UUID, kind: Entry, reason: str) -> bool:
-    """Write the capture or release of the hold and give back its charges. Return False if it is settled already."""
+def _settle(generation_id: UUID, kind: Entry, reason: str, amount_micro: int | None = None) -> bool:
+    """Write the capture or release of the hold and correct its charges. Return False if it is settled already."""
     hold = LedgerEntry.objects.get(generation_id=generation_id, kind=Entry.HOLD)
     locks.lock_tenant(hold.tenant_id)
     if LedgerEntry.objects.filter(generation_id=generation_id, kind__in=[Entry.CAPTURE, Entry.RELEASE]).exists():
         return False
+    amount = hold.amount_micro if amount_micro is None else amount_micro
     LedgerEntry.objects.create(
         tenant_id=hold.tenant_id,
         api_key_id=hold.api_key_id,
         test=hold.test,
         generation_id=generation_id,
         kind=kind,
-        amount_micro=hold.amount_micro,
+        amount_micro=amount,
         reason=reason[:200],
     )
-    counters.charge(hold.tenant_id, _returned_charges(hold, RETURNED_KINDS[kind]))
+    changes = _changes_at_end(hold, kind, amount)
+    holders = holders_of(hold)
+    counters.charge(hold.tenant_id, [CounterCharge(holder, change, None) for holder in holders for change in changes])
     return True
 
 
-def _returned_charges(hold: LedgerEntry, kinds: set[Kind]) -> list[CounterCharge]:
-    """Return the hold's charges of these kinds with negative amounts, for each holder."""
-    charges = [
-        Charge(Kind(kind), datetime.fromisoformat(starts_at), -amount)
-        for kind, starts_at, amount in hold.windows
-        if kind in kinds
-    ]
-    return [CounterCharge(holder, charge, None) for holder in holders_of(hold) for charge in charges]
+def _charges_of(entry: LedgerEntry) -> list[Charge]:
+    """Return what an entry charges to each window."""
+    return [Charge(Kind(kind), datetime.fromisoformat(starts_at), amount) for kind, starts_at, amount in entry.windows]
+
+
+def _changes_at_end(hold: LedgerEntry, kind: Entry, amount_micro: int) -> list[Charge]:
+    """Return how the capture or release of a hold changes the windows: what it gives back has a negative amount."""
+    charges, returned = _charges_of(hold), RETURNED_KINDS[kind]
+    changes = [Charge(charge.kind, charge.starts_at, -charge.amount) for charge in charges if charge.kind in returned]
+    if kind == Entry.CAPTURE and (difference := amount_micro - hold.amount_micro):
+        months = [charge.starts_at for charge in charges if charge.kind == Kind.USD_PER_MONTH]
+        changes += [Charge(Kind.USD_PER_MONTH, starts_at, difference) for starts_at in months]
+    return changes

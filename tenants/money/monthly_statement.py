@@ -4,19 +4,20 @@ A generation is on the bill of the month that admitted it, whose budget the hold
 beside the total, and is final once there are none.
 """
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from django.db.models import Count, OuterRef, QuerySet, Subquery, Sum
-from django.db.models.functions import TruncDate
+from django.db.models import Count, F, OuterRef, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce, TruncDate
 
 from tenants import amounts
 from tenants.models import LedgerEntry, Tenant
 
 Entry = LedgerEntry.Kind
-COLUMNS = ["day", "key", "label", "item", "unit_usd", "generations", "seconds", "usd"]
+COLUMNS = ["day", "key", "label", "item", "unit_usd", "generations", "seconds", "usd", "model"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Statement:
     adjusted_micro: int
     held_micro: int
     held: int  # generations that have not ended
+    models: list[dict[str, Any]]  # what was bought of each model: model, generations, seconds, usd
 
     @property
     def total_micro(self) -> int:
@@ -50,6 +52,7 @@ def build(tenant: Tenant, month: date) -> Statement:
         tenant=tenant,
         month=first,
         rows=[*map(_purchase_row, captured), *_adjustment_rows(adjustments, tenant)],
+        models=_sums_by_model(captured),
         captured_micro=sum(row["micro"] for row in captured),
         adjusted_micro=sum(entry.amount_micro for entry in adjustments),
         held_micro=sum(row["micro"] for row in held),
@@ -58,12 +61,43 @@ def build(tenant: Tenant, month: date) -> Statement:
 
 
 def _purchases(holds: QuerySet[LedgerEntry], tenant: Tenant) -> list[dict[str, Any]]:
-    """Return the sums of the holds by day, key, item, price and end: capture, release, or None for an open hold."""
+    """Return the sums of the holds by day, key, item, amount and end: capture, release, or None for an open hold.
+
+    The amount is that of the capture, which may be another than was held.
+    """
     ends = LedgerEntry.objects.filter(generation_id=OuterRef("generation_id"), kind__in=[Entry.CAPTURE, Entry.RELEASE])
-    rows = holds.annotate(end=Subquery(ends.values("kind")[:1]), day=TruncDate("at", tzinfo=tenant.zone))
-    grouped = rows.values("day", "api_key__prefix", "api_key__label", "item", "amount_micro", "end")
-    sums = grouped.annotate(generations=Count("pk"), video=Sum("seconds"), micro=Sum("amount_micro"))
-    return [dict(row) for row in sums.order_by("day", "api_key__prefix", "item", "amount_micro")]
+    rows = holds.annotate(
+        end=Subquery(ends.values("kind")[:1]),
+        unit=Coalesce(Subquery(ends.values("amount_micro")[:1]), F("amount_micro")),
+        day=TruncDate("at", tzinfo=tenant.zone),
+    )
+    grouped = rows.values("day", "api_key__prefix", "api_key__label", "item", "unit", "end")
+    sums = grouped.annotate(generations=Count("pk"), video=Sum("seconds"))
+    return [
+        {**row, "micro": row["unit"] * row["generations"]}
+        for row in sums.order_by("day", "api_key__prefix", "item", "unit")
+    ]
+
+
+def _model_of(item: str) -> str:
+    """Return the model's id: an item begins with it, then a space. `lifecycle` writes items, and rows hold them."""
+    return item.partition(" ")[0]
+
+
+def _sums_by_model(purchases: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the captured purchases added up by model, in the order of the models' ids."""
+    sums: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for row in purchases:
+        sums[_model_of(row["item"])] += Counter({name: row[name] for name in ("generations", "video", "micro")})
+    return [
+        {
+            "model": model,
+            "generations": total["generations"],
+            "seconds": total["video"],
+            "usd": amounts.format_usd(total["micro"]),
+        }
+        for model, total in sorted(sums.items())
+    ]
 
 
 def _purchase_row(row: dict[str, Any]) -> dict[str, Any]:
@@ -73,10 +107,11 @@ def _purchase_row(row: dict[str, Any]) -> dict[str, Any]:
         "key": row["api_key__prefix"] or "",
         "label": row["api_key__label"] or "",
         "item": row["item"],
-        "unit_usd": amounts.format_usd(row["amount_micro"]),
+        "unit_usd": amounts.format_usd(row["unit"]),
         "generations": row["generations"],
         "seconds": row["video"],
         "usd": amounts.format_usd(row["micro"]),
+        "model": _model_of(row["item"]),
     }
 
 
@@ -84,5 +119,5 @@ def _adjustment_rows(entries: list[LedgerEntry], tenant: Tenant) -> Iterator[dic
     """Yield each adjustment with the bill's COLUMNS."""
     for entry in entries:
         day, amount = entry.at.astimezone(tenant.zone).date().isoformat(), amounts.format_usd(entry.amount_micro)
-        empty = {"key": "", "label": "", "generations": 0, "seconds": 0}
+        empty = {"key": "", "label": "", "generations": 0, "seconds": 0, "model": ""}
         yield {**empty, "day": day, "item": f"adjustment: {entry.reason}", "unit_usd": amount, "usd": amount}

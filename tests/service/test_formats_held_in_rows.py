@@ -9,6 +9,7 @@ import json
 import re
 from datetime import UTC, date, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 import time_machine
@@ -19,6 +20,7 @@ from django.urls import reverse
 
 from generations.models import Delivery, Generation, MaintenanceCursor, Pace, Pause, WebhookEndpoint
 from tenants.models import ApiKey, AuditEntry, LedgerEntry
+from tenants.money import monthly_statement
 from tests.generations.test_lifecycle import put_in
 from tests.http_client import Client, with_key
 from tests.support.factories import Caller, make_generation, make_image
@@ -103,6 +105,23 @@ def test_a_hold_names_the_windows_that_it_was_charged_to(alice: Caller) -> None:
         ["seconds_per_month", "2027-02-01T05:00:00+00:00", 5],
         ["usd_per_month", "2027-02-01T05:00:00+00:00", 88209],
     ]
+
+
+def test_a_bill_finds_the_model_at_the_start_of_an_item(alice: Caller) -> None:
+    """Holds of each release name the model first and then a space: bills of past months add up by model with it."""
+    for number, item in enumerate(("seedance-v1-lite-i2v 480p 5 s", "kling-v3.0-std-t2v 3 s audio", "gone-1 5 s")):
+        pk = UUID(int=number)
+        facts = {"tenant": alice.tenant, "generation_id": pk, "amount_micro": 1_000_000, "month": date(2026, 11, 1)}
+        LedgerEntry.objects.create(kind="hold", item=item, seconds=5, at=datetime(2026, 11, 5, tzinfo=UTC), **facts)
+        LedgerEntry.objects.create(kind="capture", **facts)
+    statement = monthly_statement.build(alice.tenant, date(2026, 11, 1))
+    assert [row["model"] for row in statement.rows] == ["gone-1", "kling-v3.0-std-t2v", "seedance-v1-lite-i2v"]
+    assert statement.models[2] == {
+        "model": "seedance-v1-lite-i2v",
+        "generations": 1,
+        "seconds": 5,
+        "usd": "1.000000",
+    }
 
 
 def test_pruning_goes_on_where_its_rows_say(alice: Caller, bucket: Any) -> None:

@@ -49,28 +49,30 @@ def make_image(tenant: Tenant, content: bytes = b"abc") -> InputImage:
 
 
 def make_generation(caller: Caller, **facts: Any) -> Generation:
-    """Return a queued generation with its hold, as intake records it, without S3 and without a wake-up."""
-    model = video_models.default()
-    generation = Generation(
-        **{
-            "tenant": caller.tenant,
-            "api_key": caller.key,
-            "test": caller.key.test,
-            "created_at": timezone.now(),
-            "model": model.id,
-            "resolution": "480p",
-            "aspect_ratio": "16:9",
-            "duration": 5,
-            "camera_fixed": False,
-            "seed": 7,
-            "seed_source": "caller",
-            "image": make_image(caller.tenant),
-            "price_micro": prices.price_micro(
-                model, {"resolution": "480p", "aspect_ratio": "16:9", "duration": 5, **facts}
-            ),
-            **facts,
-        }
-    )
+    """Return a queued generation with its hold, as intake records it, without S3 and without a wake-up.
+
+    `facts` are columns. Those of the model's request that are not among them have plain values, and the price follows.
+    """
+    model = video_models.get(facts.get("model", "")) or video_models.default()
+    usual = {"resolution": "480p", "aspect_ratio": "16:9", "duration": 5, "camera_fixed": False, "seed": 7}
+    values = {name: facts.get(name, value if name in model.fields else None) for name, value in usual.items()}
+    defaults = {name: field.row.default for name, field in model.fields.items() if field.row.default is not None}
+    others = {name: value for name, value in defaults.items() if name not in Generation.REQUEST_COLUMNS}
+    parameters = {**others, **facts.pop("parameters", {})}
+    columns = {
+        "tenant": caller.tenant,
+        "api_key": caller.key,
+        "test": caller.key.test,
+        "created_at": timezone.now(),
+        "model": model.id,
+        **values,
+        "parameters": parameters,
+        "seed_source": "caller" if model.has_seed else "none",
+        "image": make_image(caller.tenant) if model.image_fields else None,
+    }
+    if "price_micro" not in facts:
+        columns |= prices.columns(model, {**values, **parameters}, test=False)
+    generation = Generation(**{**columns, **facts})
     generation.api_key = ApiKey.objects.select_related("tenant").get(pk=caller.key.pk)
     record.admit_and_record(generation)
     return generation

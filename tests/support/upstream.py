@@ -31,6 +31,7 @@ def task(
     task_id: Any = ASKED,
     videos: int = 1,
     video_type: str = "mp4",
+    usage: Any = None,
 ) -> Answer:
     """Return the answer to a poll of a task in that status: of the task that is asked for, if no other is named."""
     video = {"video_url": url, "video_url_ttl": "0", "video_type": video_type}
@@ -39,6 +40,7 @@ def task(
             "extra": {} if seed is None else {"seed": seed},
             "task": {"task_id": task_id, "status": status, "reason": reason, "progress_percent": progress},
             "videos": [video] * videos if url else [],
+            **({} if usage is None else {"usage": usage}),
         }
     )
 
@@ -67,14 +69,17 @@ class Upstream:
         """Host and port of the server."""
         return self.url.removeprefix("http://")
 
-    def video(self, content: bytes, seed: str | None = None) -> None:
+    def video(self, content: bytes, seed: str | None = None, usage: Any = None) -> None:
         """Let every task be finished from now on, with this video.
 
-        `seed` is what the upstream reports; by default the seed of the submit that created the task.
+        `seed` is what the upstream reports; by default the seed of the submit that created the task. None as `usage`:
+        the answer has none.
         """
         url = f"{self.url}/video.mp4?X-Amz-Signature=upstreamsecret"
         self.on_video = 200, {"Content-Type": "video/mp4"}, content
-        self.on_poll = lambda handler: task("TASK_STATUS_SUCCEED", seed=seed or self._seed_of(self.polls[-1]), url=url)
+        self.on_poll = lambda handler: task(
+            "TASK_STATUS_SUCCEED", seed=seed or self._seed_of(self.polls[-1]), url=url, usage=usage
+        )
 
     def _seed_of(self, task_id: str) -> str | None:
         """Return the seed of the submit that created a task with an id of `on_submit`'s default; None for another."""

@@ -25,6 +25,7 @@ from generations.upstream.novita.reasons import (
     TASK_FAILED,
 )
 from generations.upstream.outcomes import (
+    MAX_TOKENS,
     Created,
     CreateFailed,
     Failed,
@@ -167,14 +168,30 @@ def _rendered(fields: dict[str, Any]) -> Rendered:
         raise NoVideo("the task succeeded, but its answer names no video by an http(s) URL")
     if str(kind).lower().removeprefix("video/") != "mp4":
         raise NoVideo(f"the task succeeded, but its video has the type {clean(kind, 50)!r}")
-    extra = fields.get("extra") or {}
-    if not isinstance(extra, dict):
-        return Rendered(url, None, "the answer's `extra` is no object")
-    seed = extra.get("seed")
+    seed, odd_seed = _reported_seed(fields.get("extra"))
+    tokens, odd_usage = _reported_tokens(fields.get("usage"))
+    return Rendered(url, seed, tokens, "; ".join(odd for odd in (odd_seed, odd_usage) if odd))
+
+
+def _reported_seed(extra: Any) -> tuple[int | None, str]:
+    """Return the seed in the `extra` of an answer, None if there is none, and what of it is not understood."""
+    if not isinstance(extra or {}, dict):
+        return None, "the answer's `extra` is no object"
+    seed = (extra or {}).get("seed")
     if seed in (None, ""):
-        return Rendered(url, None)
+        return None, ""
     parsed = _parse_seed(seed)
-    return Rendered(url, parsed, "" if parsed is not None else f"the answer's seed is no integer: {clean(seed, 50)!r}")
+    return parsed, "" if parsed is not None else f"the answer's seed is no integer: {clean(seed, 50)!r}"
+
+
+def _reported_tokens(usage: Any) -> tuple[int | None, str]:
+    """Return the tokens in the `usage` of an answer, None if there are none, and what of it is not understood."""
+    if usage is None:
+        return None, ""
+    tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
+    if type(tokens) is int and 0 <= tokens <= MAX_TOKENS:
+        return tokens, ""
+    return None, f"the answer's usage has no count of tokens: {clean(usage, 50)!r}"
 
 
 def _failed(reason: Any) -> Failed:

@@ -35,6 +35,7 @@ CREATES += (
     "model_not_allowed",
     "model_retired",
     "tenant_suspended",
+    "price_unknown",
     "no_sandbox",
     "idempotency_key_reused",
 )
@@ -44,12 +45,15 @@ NOT_FOUND = {
     "task_id": "generation_not_found",
     "endpoint_id": "webhook_endpoint_not_found",
     "delivery_id": "webhook_delivery_not_found",
+    "model_id": "model_not_found",
 }
 VIDEO = ("video_not_ready", "no_video", "video_deleted")
 NOT_POSSIBLE = ["generations_cancel", "generations_delete", "webhook_endpoints_create", "webhook_endpoints_change"]
 NOT_POSSIBLE += ["webhook_endpoints_test", "webhook_deliveries_redeliver"]
 OF_OPERATION = {
-    "generations_rerun": ("inputs_gone",),
+    "generations_rerun": ("inputs_gone", "model_unknown"),
+    "generations_quote": ("too_many_large_bodies",),
+    "models_get": ("model_not_allowed",),
     "generations_video": VIDEO,
     "generations_poster": VIDEO,
     **dict.fromkeys(NOT_POSSIBLE, ("not_possible",)),

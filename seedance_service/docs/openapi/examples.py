@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from typing import Any
 
+from seedance_service.docs.openapi import model_examples
+
 Part = dict[str, Any]  # of the document
 
 ID, SOURCE = "019ac1f2-7a31-7c55-9d0e-3b6f1a2c4d5e", "019ac1e0-11d4-7b02-8a8e-5f0c2b9e7d1a"
 ENDPOINT, DELIVERY = "019ac1b4-0c3d-7e11-b1a7-9a0d1c2e3f40", "019ac1f3-02b8-7f6a-a5d1-4c3e8b6f9a0d"
 CREATED, SUBMITTED, FINISHED = (f"2026-11-02T09:30:{second}Z" for second in ("00.000000", "01.204512", "47.918230"))
-URL = "https://example.com/lighthouse.jpg"
+URL = model_examples.URL
 WEBHOOK_URL = "https://example.com/hook"
 SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 SIGNED = "https://bucket.s3.eu-central-1.amazonaws.com/videos/1/019ac1f2.mp4?X-Amz-Signature=…"
@@ -24,10 +26,11 @@ PLAIN = {
 }
 CALLERS_FIELDS = {"external_id": "order-4711", "metadata": {"team": "web"}, "webhook_url": WEBHOOK_URL}
 EVERYTHING = {"image": URL, "last_image": URL, **PLAIN}
-STANDARD = "seedance-v1-lite-i2v"
+STANDARD = model_examples.STANDARD
 
 REQUESTS: dict[str, dict[str, Any]] = {
     "generations_create": {"a URL": SMALLEST, "everything": {"model": STANDARD, **EVERYTHING, **CALLERS_FIELDS}},
+    "generations_quote": {"with sound": model_examples.KLING},
     "generations_rerun": {"another seed": {"seed": -1}, "unchanged": {}},
     "novita_seedance_v1_lite_i2v": {
         "a URL": SMALLEST,
@@ -51,6 +54,8 @@ PARAMETERS: dict[str, Any] = {
     "delivery_id": DELIVERY,
     "Idempotency-Key": "order-4711",
     "Prefer": "wait=30",
+    "If-None-Match": '"9f86d081884c7d659a2feaa0c55ad015"',
+    "model_id": STANDARD,
     "metadata": ["team=web"],
     "external_id": "order-4711",
 }
@@ -104,8 +109,7 @@ SUCCEEDED = {
 DELETED = {**SUCCEEDED, "deleted_at": FINISHED, "video": None, "poster": None, "expires_at": None}
 RERUN = {**QUEUED, "rerun_of": SOURCE, "external_id": "", "metadata": {}, "webhook_url": ""}
 EVENT = {"sequence": 1, "status": "queued", "message": "accepted", "created_at": CREATED}
-LIMIT = {"name": "per_day", "scope": "tenant", "limit": 200, "used": 183, "remaining": 17}
-LIMIT |= {"resets_at": "2026-11-02T23:00:00Z"}
+LIMIT = model_examples.LIMIT
 LIMITS = {"tenant": "web", "time_zone": "Europe/Berlin", "suspended": False, "test": False, "limits": [LIMIT]}
 SUMS: Part = {"accepted": 40, "succeeded": 37, "failed": 1, "cancelled": 1, "live": 1, "seconds": 370}
 SUMS |= {"usd": "13.771437", "held_usd": "0.372201", "success_rate": 0.9737}
@@ -152,6 +156,9 @@ EMPTY: Part = {"extra": {"seed": "42"}, "images": [], "audios": []}
 ANSWERS: dict[str, dict[str, dict[str, Any]]] = {
     "generations_create": {"202": {"queued": QUEUED}, "200": {"ended during the wait": SUCCEEDED}},
     "generations_rerun": {"202": {"queued": RERUN}, "200": {"ended during the wait": SUCCEEDED}},
+    "generations_quote": {"200": {"admitted": model_examples.QUOTE, "refused": model_examples.REFUSED_QUOTE}},
+    "models_list": {"200": {"one model": {"models": [model_examples.MODEL]}}},
+    "models_get": {"200": {"deprecated": model_examples.MODEL}},
     "generations_list": {"200": {"a page": {"generations": [SUCCEEDED, FAILED], "next_cursor": None}}},
     "generations_get": {"200": {"queued": QUEUED, "succeeded": SUCCEEDED, "failed": FAILED}},
     "generations_delete": {"202": {"a worker finishes the deletion": DELETED}},

@@ -28,6 +28,7 @@ HEADERS: dict[str, tuple[str, Part, Any]] = {  # description, schema, example
         "true",
     ),
     "Preference-Applied": ("`wait=N`: the answer waited.", {"type": "string", "pattern": "^wait=[0-9]+$"}, "wait=30"),
+    "ETag": ("The tag of this answer, for `If-None-Match`.", {"type": "string"}, '"9f86d081884c7d659a2feaa0c55ad015"'),
     "Link": (
         '`<…>; rel="next"`: the next page, if there is one. `<…>; rel="successor-version"`: the model that takes the '
         "place of one whose end is announced.",
@@ -68,6 +69,10 @@ def of_success(path: str, status: str, operation: Part) -> dict[str, Part]:
         required |= {"Location": True} if path.startswith("/v1/") else {}
     if "Prefer" in parameters:
         required |= {"Retry-After": status == "202", "Preference-Applied": False}
+    if "If-None-Match" in parameters:
+        required |= {"ETag": True}
+    if "model_id" in parameters:
+        required |= ENDING
     if "cursor" in parameters:
         required |= {"Link": False}
     if status == "302":

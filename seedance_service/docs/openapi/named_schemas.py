@@ -7,11 +7,10 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from generations import single_line
-from generations.api import fields
+from generations.api import fields, model_schemas
 from generations.api.request_bodies import MAX_URL_CHARS, WEBHOOK_URL
-from generations.catalog import video_models
-from generations.models import Delivery, DeliveryAttempt, Generation
+from generations.catalog import prices, video_models
+from generations.models import Delivery, DeliveryAttempt, Generation, ModelState
 from generations.reports import usage
 from generations.webhooks import novita_payload, outbox
 from tenants.limits.windows import Kind
@@ -27,9 +26,13 @@ ENUMS: dict[str, Iterable[str | int]] = {
     "GenerationStatus": Generation.Status.values,
     "LimitName": Kind.values,
     "LimitScope": ("tenant", "key"),
+    "ModelSettle": model_schemas.SETTLES,
+    "ModelState": ModelState.State.values,
+    "ModelTask": model_schemas.TASKS,
     "NovitaTaskStatus": sorted(set(novita_payload.NOVITA_STATUS.values())),
     "NovitaTaskType": ("IMG_TO_VIDEO",),
     "NovitaVideoType": ("mp4",),
+    "PriceUnit": tuple(prices.UNITS.values()),
     "Resolution": video_models.default().supported("resolution"),
     "SeedSource": Generation.SeedSource.values,
     "UsageFormat": ("json", "csv"),
@@ -41,16 +44,12 @@ NAMES = {tuple(values): name for name, values in ENUMS.items()}
 MEMBER_PREFIXES = {"AspectRatio": "RATIO_", "Duration": "SECONDS_", "Resolution": "RESOLUTION_"}
 
 OBJECTS: dict[str, Part] = {
-    "Metadata": {
+    "JsonSchema": {
         "type": "object",
-        "additionalProperties": {
-            "type": "string",
-            "maxLength": fields.MAX_METADATA_VALUE_CHARS,
-            **fields.Text.json_schema,
-        },
-        "maxProperties": fields.MAX_METADATA_NAMES,
-        "propertyNames": {"minLength": 1, "maxLength": fields.MAX_METADATA_NAME_CHARS, "pattern": single_line.PATTERN},
+        "additionalProperties": {},
+        "description": "A JSON Schema, draft 2020-12.",
     },
+    "Metadata": fields.Metadata.OBJECT,
     # Any value is taken. Without a `type` that stays true, and generators still see an object.
     "NovitaCreateExtra": {
         "properties": {"webhook": {"oneOf": [{"$ref": "#/components/schemas/NovitaCreateWebhook"}, {"type": "null"}]}}
@@ -60,6 +59,7 @@ OBJECTS: dict[str, Part] = {
         "required": ["url"],
         "properties": {"url": {"type": ["string", "null"], "maxLength": MAX_URL_CHARS, **WEBHOOK_URL.json_schema}},
     },
+    "PriceCondition": {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}},
     "WebhookPayload": {
         "type": "object",
         "additionalProperties": {},

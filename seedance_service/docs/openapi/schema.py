@@ -12,6 +12,7 @@ from generations.api.request_bodies import NativeCreate
 TAGS = {
     "/v3/": "Novita",
     "/v1/generations": "Generations",
+    "/v1/models": "Models",
     "/v1/usage": "Usage and limits",
     "/v1/limits": "Usage and limits",
     "/v1/webhook-": "Webhooks",

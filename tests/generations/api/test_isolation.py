@@ -55,6 +55,10 @@ ROUTES: dict[tuple[str, str], OfOne | OfMany] = {
     ("v3/async/task-result", "GET"): OfOne(lambda http, id: http.get("/v3/async/task-result", {"task_id": id})),
     ("v1/generations", "GET"): OfMany(lambda http, _: http.get("/v1/generations")),
     ("v1/generations", "POST"): OfMany(lambda http, _: http.post("/v1/generations", {}, format="json")),
+    # Of a kind that is not among Alice's: the estimate of the time is made from the videos of all tenants.
+    ("v1/generations/quote", "POST"): OfMany(
+        lambda http, _: http.post("/v1/generations/quote", QUOTED, format="json"),
+    ),
     ("v1/generations/<str:generation_id>", "GET"): OfOne(lambda http, id: http.get(f"/v1/generations/{id}")),
     ("v1/generations/<str:generation_id>", "DELETE"): OfOne(lambda http, id: http.delete(f"/v1/generations/{id}")),
     ("v1/generations/<str:generation_id>/cancel", "POST"): OfOne(
@@ -72,6 +76,8 @@ ROUTES: dict[tuple[str, str], OfOne | OfMany] = {
     ("v1/generations/<str:generation_id>/poster", "GET"): OfOne(
         lambda http, id: http.get(f"/v1/generations/{id}/poster")
     ),
+    ("v1/models", "GET"): OfMany(lambda http, _: http.get("/v1/models")),
+    ("v1/models/<str:model_id>", "GET"): OfMany(lambda http, _: http.get("/v1/models/seedance-v1-lite-i2v")),
     ("v1/webhook-endpoints", "GET"): OfMany(lambda http, _: http.get("/v1/webhook-endpoints")),
     ("v1/webhook-endpoints", "POST"): OfMany(lambda http, _: http.post("/v1/webhook-endpoints", {}, format="json")),
     ("v1/webhook-endpoints/<str:endpoint_id>", "GET"): OfOne(
@@ -103,6 +109,7 @@ ROUTES: dict[tuple[str, str], OfOne | OfMany] = {
     ("v1/usage", "GET"): OfMany(lambda http, _: http.get("/v1/usage?group_by=key")),
     ("v1/limits", "GET"): OfMany(lambda http, _: http.get("/v1/limits")),
 }
+QUOTED = {"image": "https://example.com/a.png", "resolution": "1080p", "duration": 10}
 CREATE_WIRE = "/v3/async/seedance-v1-lite-i2v"
 # No tenant's rows: documents, and the panel, which has users and permissions of its own.
 NOT_OF_TENANTS = (

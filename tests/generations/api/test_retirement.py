@@ -115,6 +115,9 @@ def test_the_end_is_announced_in_headers_until_the_day_itself(alice: Caller, pat
         assert answer.headers["Deprecation"] == f"@{int(datetime(2026, 11, 2, tzinfo=UTC).timestamp())}"
         assert answer.headers["Sunset"] == "Tue, 01 Dec 2026 00:00:00 GMT"
         assert answer.headers["Link"] == f'</v1/models/{PRO}>; rel="successor-version"'
+        page = alice.http.get(f"/v1/models/{LITE}")
+        ending = ("Deprecation", "Sunset", "Link")
+        assert [page.headers[name] for name in ending] == [answer.headers[name] for name in ending]
         clock.move_to(datetime(2026, 11, 30, 23, 59, 59, tzinfo=UTC))
         assert alice.http.post(path, WIRE_BODY, format="json").status_code == status
         clock.move_to(datetime(2026, 12, 1, tzinfo=UTC))

@@ -83,6 +83,28 @@ def test_usage_is_grouped_by_key_and_by_resolution(alice: Caller) -> None:
     assert by_resolution == {"480p": 1, "720p": 2}
 
 
+def test_usage_is_grouped_by_model(alice: Caller) -> None:
+    put_in(alice, "succeeded")
+    make_generation(alice, model="kling-v3.0-std-t2v", duration=3)
+    rows = {
+        row["model"]: (row["accepted"], row["usd"], row["held_usd"]) for row in usage(alice, group_by="model")["rows"]
+    }
+    assert rows == {
+        "kling-v3.0-std-t2v": (1, "0.000000", "0.252000"),
+        "seedance-v1-lite-i2v": (1, "0.088209", "0.000000"),
+    }
+
+
+def test_models_without_a_resolution_are_a_row_of_their_own(alice: Caller) -> None:
+    make_generation(alice)
+    for _ in range(2):
+        make_generation(alice, model="kling-v3.0-std-t2v")
+    rows = usage(alice, group_by="resolution")["rows"]
+    assert [(row["resolution"], row["accepted"]) for row in rows] == [(None, 2), ("480p", 1)]
+    answer = alice.http.get("/v1/usage", {"group_by": "resolution", "format": "csv"})
+    assert [row["resolution"] for row in csv.DictReader(io.StringIO(answer.content.decode()))] == ["", "480p"]
+
+
 def test_both_days_are_included(alice: Caller) -> None:
     for day in (9, 10, 11, 12):
         make_generation(alice, created_at=datetime(2026, 11, day, 12, tzinfo=UTC))
@@ -140,7 +162,7 @@ def test_usage_is_added_up_by_one_query_whose_rows_are_found_by_the_index(
 ) -> None:
     put_in(alice, "succeeded")
     usage(alice)
-    for group_by in ("day", "key", "resolution"):
+    for group_by in ("day", "key", "resolution", "model"):
         with django_assert_num_queries(1) as queries:
             usage(alice, group_by=group_by)
         [query] = queries.captured_queries

@@ -73,6 +73,15 @@ def test_without_a_history_there_is_no_estimate(remaining: Estimate) -> None:
     assert [remaining(0), remaining(1000)] == [None, None]
 
 
+def test_a_model_without_a_resolution_has_estimates_of_its_own(alice: Caller, remaining: Estimate) -> None:
+    kind: dict[str, Any] = {"model": "kling-v3.0-std-t2v", "resolution": None}
+    succeed_in(alice, 10, 20, 30, **kind)
+    succeed_in(alice, 100, model="kling-v3.0-std-t2v", resolution="720p")
+    assert remaining(0, **kind) == 20
+    assert remaining(0, model="kling-v3.0-std-t2v", resolution="720p") == 100
+    assert remaining(0, model="kling-v3.0-pro-t2v", resolution=None) is None
+
+
 def test_the_estimate_is_the_median_of_the_wait_times_above_the_age(alice: Caller, remaining: Estimate) -> None:
     succeed_in(alice, 100, 10, 30, 20, 40)
     assert remaining(0) == 30

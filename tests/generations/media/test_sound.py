@@ -1,5 +1,6 @@
 """Test that a video with sound is read as a whole video, with the properties of its frames."""
 
+import dataclasses
 import functools
 import io
 from pathlib import Path
@@ -47,8 +48,10 @@ def test_a_video_with_sound_has_the_duration_and_the_frames_of_its_video_track(
     assert video.duration == pytest.approx(count / fps, abs=0.001)  # an edit list counts milliseconds
 
 
-def test_sound_changes_no_property_of_a_video(tmp_path: Path) -> None:
-    assert inspect(tmp_path, whole()) == inspect(tmp_path, render_mp4(frames=49))
+def test_sound_changes_no_other_property_of_a_video(tmp_path: Path) -> None:
+    silent = inspect(tmp_path, render_mp4(frames=49))
+    assert inspect(tmp_path, whole()) == dataclasses.replace(silent, has_audio=True)
+    assert not silent.has_audio
 
 
 @pytest.mark.parametrize("flags", ["", "faststart", "frag_keyframe+empty_moov", "frag_every_frame+empty_moov", "cmaf"])
@@ -56,6 +59,7 @@ def test_sound_changes_no_property_of_a_video(tmp_path: Path) -> None:
 def test_the_tracks_may_be_in_either_order_and_in_fragments(tmp_path: Path, flags: str, sound_first: bool) -> None:
     video = inspect(tmp_path, remux(tmp_path, flags, sound_first=sound_first))
     assert (video.frames, video.fps, video.duration) == (49, 24.0, pytest.approx(49 / 24, abs=0.001))
+    assert video.has_audio
 
 
 def test_sound_that_is_longer_than_the_frames_does_not_lengthen_the_video(tmp_path: Path) -> None:

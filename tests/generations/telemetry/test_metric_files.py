@@ -22,7 +22,7 @@ import django; django.setup()
 from generations.telemetry import metrics
 
 def count(number):
-    metrics.ACCEPTED.labels("live").inc(number)
+    metrics.ACCEPTED.labels("live", "other").inc(number)
     metrics.WAITERS.set(3)
     print(os.getpid(), flush=True)
 

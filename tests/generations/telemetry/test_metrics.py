@@ -7,6 +7,7 @@ import pytest
 from django.db import transaction
 
 from generations import lifecycle
+from generations.catalog import video_models
 from generations.models import Generation
 from tenants import actions
 from tests.support.factories import ACTOR, Caller, make_generation
@@ -17,6 +18,7 @@ from tests.support.upstream import Upstream
 from tests.support.webhooks import attempt_all
 from tests.support.worker import take_steps_until
 
+MODEL = video_models.DEFAULT_ID
 Growth = Callable[[], Samples]
 
 
@@ -45,16 +47,17 @@ def test_each_step_of_a_generation_is_counted_and_timed(
     assert alice.http.post("/v1/generations", body, format="json").status_code == 429
     grown = growth()
     once = [
-        ("accepted_total", "live"),
+        ("accepted_total", "live", MODEL),
         ("refused_total", "per_day"),
-        ("submitted_total", "live"),
-        ("finished_total", "live", "", "succeeded"),
+        ("submitted_total", "live", MODEL),
+        ("finished_total", "live", MODEL, "", "succeeded"),
         ("upstream_calls_total", "submit", "created"),
         ("upstream_calls_total", "poll", "rendering"),
         ("upstream_calls_total", "poll", "rendered"),
         ("deliveries_total", "delivered"),
         *((f"{name}_count",) for name in ("accept_seconds", "submit_seconds", "upstream_seconds", "copy_seconds")),
-        *((f"{name}_count",) for name in ("copy_bytes", "accept_to_video_seconds")),
+        ("copy_bytes_count",),
+        ("accept_to_video_seconds_count", MODEL),
     ]
     assert {name: grown[f"seedance_{name[0]}", *name[1:]] for name in once} == dict.fromkeys(once, 1)
     assert grown["seedance_poll_lag_seconds_count",] == 2
@@ -64,7 +67,7 @@ def test_each_step_of_a_generation_is_counted_and_timed(
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.one_database
 def test_a_transition_that_is_rolled_back_is_not_counted(alice: Caller, growth: Growth) -> None:
-    failed = ("seedance_finished_total", "live", "upstream_failed", "failed")
+    failed = ("seedance_finished_total", "live", MODEL, "upstream_failed", "failed")
     g = make_generation(alice)
     with transaction.atomic():
         lifecycle.fail(g, "upstream_failed", "No.")

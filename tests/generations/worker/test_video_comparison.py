@@ -1,5 +1,6 @@
 """Tests of videos that are compared with what was paid for, through the worker's steps and both APIs."""
 
+import dataclasses
 import functools
 import json
 from datetime import timedelta
@@ -53,6 +54,8 @@ def compared(received: Video, **request: Any) -> tuple[list[str], bool]:
 HD = {"resolution": "720p"}
 FULL_HD = {"resolution": "1080p"}
 LONG = {"duration": 10}
+SILENT = {"model": "kling-v3.0-std-i2v", "seed": None, "parameters": {"audio": False}}
+WITH_SOUND = {**SILENT, "parameters": {"audio": True}}
 AS_REQUESTED = {
     "the documented size": (video(864, 480), {}),
     "rounded to 16 pixels": (video(848, 480), {}),
@@ -67,9 +70,12 @@ AS_REQUESTED = {
     "upright": (video(480, 864), {"aspect_ratio": "9:16"}),
     "wide": (video(960, 416), {"aspect_ratio": "21:9"}),
     "the seed": (video(864, 480), {"upstream_seed": 7}),
+    "silent, as asked for": (video(864, 480, 5.0), SILENT),
+    "with sound, unasked": (dataclasses.replace(video(864, 480, 5.0), has_audio=True), SILENT),
     "a model that is not known any more": (video(64, 64), {"model": "retired"}),
 }
 DIFFERENT = {
+    "without the sound that is paid for": (video(864, 480, 5.0), WITH_SOUND, ["audio"]),
     "larger": (video(1248, 704), {}, ["width", "height"]),
     "much larger": (video(1920, 1088), {}, ["width", "height"]),
     "another maker's 720p": (video(1280, 720), HD, ["width"]),

@@ -11,8 +11,8 @@ import pytest
 from drf_spectacular.generators import SchemaGenerator
 
 from seedance_service.docs import pages, reference
-from seedance_service.docs.documents import accepts_gzip
 from seedance_service.docs.openapi import document
+from tenants.api.documents import accepts_gzip
 from tests.http_client import Client
 
 pytestmark = pytest.mark.one_database

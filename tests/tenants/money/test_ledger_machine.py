@@ -4,7 +4,7 @@ The model that predicts the counters is a few sets and sums.
 """
 
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -24,18 +24,27 @@ from hypothesis.stateful import (
 
 from generations import lifecycle
 from generations.models import Generation
-from tenants import actions, locks
+from tenants import actions, amounts, locks
 from tenants.audit import Actor
 from tenants.errors import LimitReached, NotPossible
 from tenants.limits import counters, windows
 from tenants.limits.windows import Kind
 from tenants.models import LedgerEntry, Limits
-from tenants.money import carry_over, ledger, reconcile
+from tenants.money import carry_over, ledger, monthly_statement, reconcile
 from tests.generations.test_lifecycle import VIDEO
 from tests.support.factories import Caller, make_generation
 
+# What is bought: of each kind of price, and of each way to settle.
+PURCHASES: dict[str, dict[str, Any]] = {
+    "per token": {},
+    "per second": {"model": "kling-v3.0-std-t2v", "duration": 3, "parameters": {"audio": True}},
+    "per video": {"model": "minimax-hailuo-2.3-t2v", "resolution": "768p", "duration": 6},
+    "by usage": {"model": "acme-tokens-1-t2v"},
+}
+PRICES = {"per token": (88_209, 5), "per second": (378_000, 3), "per video": (490_000, 6), "by usage": (98_010, 5)}
+USAGE = st.sampled_from([None, 0, 1, 49_004, 49_005, 49_006, 200_000])  # tokens; 49005 are what is held
 START = datetime(2026, 11, 30, 23, 58, tzinfo=UTC)
-AMOUNTS = {"seconds_per_month": 5, "usd_per_month_micro": 88_209}
+AMOUNTS = {"seconds_per_month": 5, "usd_per_month_micro": 200_000}
 LIMIT = st.one_of(st.none(), st.integers(0, 4))
 
 
@@ -52,7 +61,10 @@ class History(RuleBasedStateMachine):
         self.charged: dict[Any, list[windows.Charge]] = {}  # of each admitted generation, by id
         self.created: dict[Any, datetime] = {}
         self.ended: dict[Any, str] = {}  # capture or release, by id
+        self.captured: dict[Any, int] = {}  # micro-USD, by id
+        self.month: dict[Any, date] = {}  # of the bill, by id
         self.adjusted: list[tuple[datetime, datetime, int]] = []  # time, start of the month, micro-USD
+        self.adjusted_month: Counter[date] = Counter()  # micro-USD, by the month of the bill
         self.carried: Counter[tuple[bool, Kind, datetime]] = Counter()  # by changes of the time zone
 
     def teardown(self) -> None:
@@ -63,31 +75,34 @@ class History(RuleBasedStateMachine):
 
     # The steps.
 
-    @rule()
-    def create(self) -> None:
+    @rule(what=st.sampled_from(sorted(PURCHASES)))
+    def create(self, what: str) -> None:
         """Create a generation, which is admitted unless a limit is full."""
-        expected = self.full()
+        expected = self.full(what)
         try:
             with transaction.atomic():
-                generation = make_generation(self.alice, created_at=timezone.now())
+                generation = make_generation(self.alice, created_at=timezone.now(), **PURCHASES[what])
         except LimitReached:
             assert expected, "it was refused although every limit had capacity"
             return
         assert not expected, f"it was admitted although {expected} was full"
-        charges = windows.charges(
-            generation.price_micro, generation.duration, generation.created_at, self.alice.tenant.zone
-        )
+        assert (generation.price_micro, generation.duration) == PRICES[what]
+        zone = self.alice.tenant.zone
+        charges = windows.charges(generation.price_micro, generation.duration, generation.created_at, zone)
         self.charged[generation.pk], self.created[generation.pk] = charges, generation.created_at
+        self.month[generation.pk] = windows.month(generation.created_at, zone)
 
     @precondition(lambda self: self.unfinished())
-    @rule(pick=st.randoms(use_true_random=False))
-    def succeed(self, pick: Any) -> None:
-        """Let a generation succeed."""
+    @rule(pick=st.randoms(use_true_random=False), tokens=USAGE)
+    def succeed(self, pick: Any, tokens: int | None) -> None:
+        """Let a generation succeed, whose upstream reports that usage."""
         g = self.submit(pick)
         if g.status == "running":
-            assert lifecycle.start_copying(g, None)
+            assert lifecycle.start_copying(g, None, tokens)
         assert lifecycle.mark_succeeded(g, VIDEO)
         self.ended[g.pk] = "capture"
+        by_usage = g.model == "acme-tokens-1-t2v" and tokens is not None
+        self.captured[g.pk] = 2 * tokens if by_usage and tokens is not None else g.price_micro
 
     @precondition(lambda self: self.unfinished())
     @rule(pick=st.randoms(use_true_random=False))
@@ -135,7 +150,7 @@ class History(RuleBasedStateMachine):
         """Adjust the month's bill; a credit above what was spent is refused."""
         now = timezone.now()
         month = windows.start(Kind.USD_PER_MONTH, now, self.alice.tenant.zone)
-        held = sum(88_209 for pk in self.unfinished() if self.created[pk] >= month)
+        held = sum(self.price(pk) for pk in self.unfinished() if self.created[pk] >= month)
         spent = self.used(Kind.USD_PER_MONTH, month, False) - held
         try:
             actions.adjust(Actor(name="ops", reason="why"), self.alice.tenant, amount)
@@ -144,6 +159,7 @@ class History(RuleBasedStateMachine):
             return
         assert spent + amount >= 0
         self.adjusted.append((now, month, amount))
+        self.adjusted_month[windows.month(now, self.alice.tenant.zone)] += amount
 
     @rule(name=st.sampled_from(["UTC", "Europe/Berlin", "Pacific/Auckland", "America/Los_Angeles"]))
     def change_time_zone(self, name: str) -> None:
@@ -184,34 +200,60 @@ class History(RuleBasedStateMachine):
         expected = [(pk, "hold") for pk in self.charged] + list(self.ended.items())
         assert sorted(kinds) == sorted(expected)
 
+    @invariant()
+    def the_bills_have_what_was_charged(self) -> None:
+        """Each month's bill has the captures and the adjustments of the month, and adds up by model."""
+        for month in {*self.month.values(), *self.adjusted_month}:
+            statement = monthly_statement.build(self.alice.tenant, month)
+            of_month = [pk for pk in self.month if self.month[pk] == month]
+            assert statement.captured_micro == sum(self.captured.get(pk, 0) for pk in of_month)
+            assert statement.adjusted_micro == self.adjusted_month[month]
+            assert statement.held_micro == sum(self.price(pk) for pk in of_month if pk not in self.ended)
+            by_model = sum(amounts.parse_usd(row["usd"], 2**60) or 0 for row in statement.models)
+            assert by_model == statement.captured_micro
+
     # The model.
 
     def used(self, kind: Kind, starts_at: datetime, of_key: bool) -> int:
         """Return what a window's counter should be."""
         charged = [
-            c for pk in self.charging(kind) for c in self.charged[pk] if (c.kind, c.starts_at) == (kind, starts_at)
+            self.amount(pk, c)
+            for pk in self.charging(kind)
+            for c in self.charged[pk]
+            if (c.kind, c.starts_at) == (kind, starts_at)
         ]
         money = kind == Kind.USD_PER_MONTH and not of_key
         adjusted = sum(micro for _, month, micro in self.adjusted if money and month == starts_at)
-        return sum(c.amount for c in charged) + adjusted + self.carried[of_key, kind, starts_at]
+        return sum(charged) + adjusted + self.carried[of_key, kind, starts_at]
 
     def used_since(self, kind: Kind, since: datetime, of_key: bool) -> int:
         """Return what was used of a kind from then on, without usage that was carried over."""
         charged = [
-            c for pk in self.charging(kind) for c in self.charged[pk] if c.kind == kind and self.created[pk] >= since
+            self.amount(pk, c)
+            for pk in self.charging(kind)
+            for c in self.charged[pk]
+            if c.kind == kind and self.created[pk] >= since
         ]
         money = kind == Kind.USD_PER_MONTH and not of_key
-        return sum(c.amount for c in charged) + sum(micro for at, _, micro in self.adjusted if money and at >= since)
+        return sum(charged) + sum(micro for at, _, micro in self.adjusted if money and at >= since)
 
     def charging(self, kind: Kind) -> list[Any]:
         """Return the generations whose charge of that kind was not given back."""
         returned = {pk: ledger.RETURNED_KINDS[LedgerEntry.Kind(end)] for pk, end in self.ended.items()}
         return [pk for pk in self.charged if kind not in returned.get(pk, set())]
 
-    def full(self) -> str:
-        """Return the first limit without capacity for one more generation, or an empty text."""
+    def amount(self, pk: Any, charge: windows.Charge) -> int:
+        """Return what a generation charges to a window by now: in USD what was captured, once it was."""
+        return self.captured.get(pk, charge.amount) if charge.kind == Kind.USD_PER_MONTH else charge.amount
+
+    def price(self, pk: Any) -> int:
+        """Return the micro-USD held for a generation."""
+        return next(charge.amount for charge in self.charged[pk] if charge.kind == Kind.USD_PER_MONTH)
+
+    def full(self, what: str) -> str:
+        """Return the first limit without capacity for one more generation of that purchase, or an empty text."""
         key = locks.lock_key(self.alice.key.pk)
-        for charge in windows.charges(88_209, 5, timezone.now(), key.tenant.zone):
+        for charge in windows.charges(*PRICES[what], timezone.now(), key.tenant.zone):
             for holder in (key.tenant, key):
                 limit = windows.limit(holder, charge.kind)
                 used = self.used(charge.kind, charge.starts_at, holder is key)
@@ -242,6 +284,7 @@ class History(RuleBasedStateMachine):
 
 
 @pytest.mark.django_db
+@pytest.mark.usefixtures("usage_model")
 def test_in_every_history_the_books_balance_and_no_limit_is_exceeded() -> None:
     run_state_machine_as_test(
         History,

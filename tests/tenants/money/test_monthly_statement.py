@@ -47,6 +47,32 @@ def test_it_lists_purchases_and_not_what_was_released(alice: Caller) -> None:
     assert (statement.total_micro, statement.held, statement.held_micro) == (352_418, 1, 88_209)
 
 
+def test_it_adds_up_by_model(alice: Caller, tmp_path: Path, capsys: Any) -> None:
+    buy(alice, "2026-11-03 10:00")
+    buy(alice, "2026-11-04 10:00", duration=10, price_micro=176_000)
+    buy(alice, "2026-11-03 10:00", duration=3, model="kling-v3.0-std-t2v")
+    buy(alice, "2026-11-03 10:00", "hold")
+    with time_machine.travel(datetime(2026, 11, 20, tzinfo=UTC), tick=False):
+        actions.adjust(audit.Actor(name="ops", reason="credit"), alice.tenant, -1)
+    models = [
+        {"model": "kling-v3.0-std-t2v", "generations": 1, "seconds": 3, "usd": "0.252000"},
+        {"model": "seedance-v1-lite-i2v", "generations": 2, "seconds": 15, "usd": "0.264209"},
+    ]
+    path = tmp_path / "bill.csv"
+    command = ("tenant", "bill", "alice", "--month", "2026-11", "--csv", str(path))
+    call_command(*command, "--json")
+    assert json.loads(capsys.readouterr().out)["models"] == models
+    call_command(*command)
+    printed = capsys.readouterr().out.partition("By model:\n")[2].splitlines()
+    assert [line.split() for line in printed[:2]] == [
+        ["kling-v3.0-std-t2v", "1", "videos", "3", "s", "0.252000", "USD"],
+        ["seedance-v1-lite-i2v", "2", "videos", "15", "s", "0.264209", "USD"],
+    ]
+    head, *rows = csv.reader(path.read_text().splitlines())
+    assert head == ["day", "key", "label", "item", "unit_usd", "generations", "seconds", "usd", "model"]
+    assert [row[-1] for row in rows] == ["kling-v3.0-std-t2v", "seedance-v1-lite-i2v", "seedance-v1-lite-i2v", ""]
+
+
 def test_a_month_is_the_tenants_own(alice: Caller) -> None:
     alice.tenant = actions.change_tenant(ACTOR, alice.tenant, time_zone="Europe/Berlin")
     buy(alice, "2026-10-31 22:59")

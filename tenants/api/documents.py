@@ -1,6 +1,6 @@
-"""Answers whose bytes are made once in a process: the pages of the documentation and the OpenAPI document.
+"""Answers whose bytes are made once in a process: the documentation, the OpenAPI document, the pages of models.
 
-Many may ask for them at any time, without a key. Such an answer costs less than a read of a generation.
+Many may ask for them at any time. Such an answer costs less than a read of a generation.
 """
 
 import gzip
@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
 
+NO_CACHE = "no-cache"  # a cache asks again, by the tag, each time
 MIN_GZIPPED_BYTES = 1000  # below it the bytes fit one packet either way
 REFUSED = re.compile(r"q=0(\.0*)?")
 
@@ -33,7 +34,9 @@ def of(content: str | bytes, content_type: str) -> Document:
     return Document(content_type, content, gzipped, hashlib.sha256(content).hexdigest()[:32])
 
 
-def answer(request: HttpRequest, document: Document, *, vary: str = "") -> HttpResponseBase:
+def answer(
+    request: HttpRequest, document: Document, *, vary: str = "", cache_control: str = NO_CACHE
+) -> HttpResponseBase:
     """Answer with the document, compressed if the caller takes it; 304 if the caller has it (RFC 9110, 13.1.2).
 
     `vary` names the header by which the document was chosen, if one did.
@@ -41,7 +44,7 @@ def answer(request: HttpRequest, document: Document, *, vary: str = "") -> HttpR
     is_gzipped = bool(document.gzipped) and accepts_gzip(request.META.get("HTTP_ACCEPT_ENCODING", ""))
     response = HttpResponse(document.gzipped if is_gzipped else document.content, content_type=document.content_type)
     response.headers["Vary"] = ", ".join(filter(None, (vary, "Accept-Encoding")))
-    response.headers["Cache-Control"] = "no-cache"  # a cache asks again, by the tag, each time
+    response.headers["Cache-Control"] = cache_control
     etag = response.headers["ETag"] = f'"{document.digest}{"-gzip" * is_gzipped}"'
     if is_gzipped:
         response.headers["Content-Encoding"] = "gzip"

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("generations", "0022_model_states")]
+    dependencies = [("generations", "0023_settled_by_usage")]
 
     operations = [
         migrations.AddField(

@@ -1,0 +1,79 @@
+"""GET /v1/models: the models that the calling key may use. Reading costs no query."""
+
+from typing import Any
+
+from django.http.response import HttpResponseBase
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+
+from generations.api import model_pages, retirement
+from generations.api.fields import Choice, Parameters, validate
+from generations.api.model_schemas import TASKS, ModelListSchema, ModelSchema
+from generations.catalog import states, video_models
+from generations.errors import ModelNotFound
+from generations.models import ModelState
+from tenants.api import documents
+from tenants.api.base import ApiView, key_of
+from tenants.keys import allowed_models
+
+State = ModelState.State
+LISTED = (State.ACTIVE, State.DEPRECATED)
+CACHE_CONTROL = "private, no-cache"  # a cache of this key alone, which asks again by the tag each time
+IF_NONE_MATCH = OpenApiParameter(
+    "If-None-Match",
+    {"type": "string", "pattern": "^[ -~]*$"},
+    OpenApiParameter.HEADER,
+    description="The `ETag` of an earlier answer. While nothing has changed, the answer is 304 without a body.",
+)
+
+
+class ModelsQuery(Parameters):
+    """The filters of the list of models."""
+
+    state = Choice(State.values, required=False, help_text="Default: the models that are active or deprecated.")
+    task = Choice(TASKS, required=False)
+
+
+class Models(ApiView):
+    @extend_schema(
+        operation_id="models_list",
+        summary="List the models that the key may use",
+        parameters=[ModelsQuery, IF_NONE_MATCH],
+        responses={200: ModelListSchema, 304: None},
+    )
+    def get(self, request: Request) -> HttpResponseBase:
+        """Each entry is the page of a model. Hidden and retired models are listed only if `state` asks for them."""
+        query = validate(ModelsQuery, request.query_params)
+        key = key_of(request)
+        chosen = [State(query["state"])] if "state" in query else LISTED
+        models = [
+            model
+            for model in video_models.models().values()
+            if allowed_models.is_model_allowed(key, model.id)
+            and states.of(model).state in chosen
+            and query.get("task", model.row.task) == model.row.task
+        ]
+        return _answer(request, model_pages.page_of_many(models))
+
+
+class OneModel(ApiView):
+    @extend_schema(
+        operation_id="models_get",
+        summary="Get a model: state, prices, and the schema of its create",
+        parameters=[IF_NONE_MATCH],
+        responses={200: ModelSchema, 304: None},
+    )
+    def get(self, request: Request, model_id: str) -> HttpResponseBase:
+        """Every model has a page, a retired one too."""
+        model = video_models.get(model_id)
+        if model is None:
+            raise ModelNotFound
+        allowed_models.check_model(key_of(request), model.id)
+        answer = _answer(request, model_pages.page(model))
+        for name, value in retirement.headers(model).items():
+            answer.headers[name] = value
+        return answer
+
+
+def _answer(request: Any, document: documents.Document) -> HttpResponseBase:
+    return documents.answer(request, document, cache_control=CACHE_CONTROL)

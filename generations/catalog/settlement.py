@@ -1,0 +1,44 @@
+"""What a delivered video costs: the quote, or the tokens that the upstream reported at the rate of the admission.
+
+A charge below the hold gives the rest back to the budget. A charge above is captured as well, and is never silent: it
+is in the log, the metrics, the generation's events and the ledger.
+"""
+
+from dataclasses import dataclass
+
+from generations.catalog import prices
+from generations.models import Generation
+from tenants import amounts
+
+MAX_CHARGE_MICRO = 2**53  # nine billion USD: a larger charge is a mistake of the upstream, and no count of tokens
+# How a charge compares with the hold, as the metric's label `outcome` has it.
+BELOW, EQUAL, ABOVE, NOT_REPORTED = "below", "equal", "above", "not_reported"
+OUTCOMES = (BELOW, EQUAL, ABOVE, NOT_REPORTED)
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """The charge for the video of a model that settles by usage."""
+
+    charged_micro: int
+    outcome: str  # one of OUTCOMES
+    reason: str  # of the capture, for the ledger
+    message: str  # for the generation's event; empty where the charge is not above the quote
+
+
+def settle(generation: Generation) -> Settlement | None:
+    """Return the charge by what the upstream reported. Return None for a generation whose price was fixed."""
+    if generation.rate_micro is None:
+        return None
+    held, tokens = generation.price_micro, generation.upstream_tokens
+    charged = MAX_CHARGE_MICRO + 1 if tokens is None else prices.usage_micro(generation.rate_micro, tokens)
+    if tokens is None or charged > MAX_CHARGE_MICRO:
+        reason = "the quote: the upstream reported no usage"
+        message = f"The upstream reported no usage: the quote of {amounts.format_usd(held)} USD is charged."
+        return Settlement(held, NOT_REPORTED, reason, message)
+    usd, held_usd = amounts.format_usd(charged), amounts.format_usd(held)
+    reason = f"{tokens} tokens as the upstream reported"
+    if charged <= held:
+        return Settlement(charged, EQUAL if charged == held else BELOW, reason, "")
+    message = f"{usd} USD are charged, more than the {held_usd} USD held: the upstream reported {tokens} tokens."
+    return Settlement(charged, ABOVE, f"{reason}; {held_usd} USD were held", message)

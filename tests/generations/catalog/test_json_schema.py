@@ -1,0 +1,176 @@
+"""The JSON Schema of a model's create is exactly what a create takes, for every shipped model and every kind of rule.
+
+Bodies are made from the model's row and beyond it. The serializer of /v1/ takes a body if and only if the schema does.
+Written with the vendor's names, Novita's route takes the same ones.
+"""
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from django.conf import settings as django_settings
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rest_framework.exceptions import ValidationError
+
+from generations.api import model_pages
+from generations.api.create_generation import read_request
+from generations.api.request_bodies import NativeCreate, NovitaCreate
+from generations.catalog import json_schema, video_models
+from generations.catalog.video_models import VideoModel
+from tests.support.model_bodies import JUNK, RULES, URL, bodies, theirs_for_ours, to_wire
+
+pytestmark = pytest.mark.one_database
+COMMON = {
+    "external_id": ["", "order-4711", "x" * 255, "x" * 256, "a\nb", None, 5],
+    "metadata": [{}, {"a": "b"}, {"a": 5}, {"": "b"}, {"x" * 65: "b"}, {"a": "x" * 513}, {"a": "a\0"}, None, [], "x"],
+    "webhook_url": ["", "https://example.com/hook", "ftp://example.com/", "x", None, 5, f"{URL}{'x' * 2000}"],
+}
+
+
+@pytest.fixture(scope="session")
+def catalog_dir(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return a folder of the catalogue with a model that has every kind of rule."""
+    folder: Path = tmp_path_factory.mktemp("catalog")
+    (folder / "ruled.toml").write_text(RULES)
+    return str(folder)
+
+
+@pytest.fixture(autouse=True)
+def _catalog(catalog_dir: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(django_settings, "CATALOG_DIR", catalog_dir)
+
+
+each_model = pytest.mark.parametrize("model_id", [*video_models.models(), "ruled-1-i2v"])
+thorough = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+
+
+def native(model: VideoModel, body: dict[str, Any]) -> Mapping[str, str] | None:
+    """Return the errors by field with which /v1/ refuses the body; None if it takes it."""
+    return refused(NativeCreate, body)
+
+
+def refused(kind: Any, body: dict[str, Any], **context: Any) -> Mapping[str, str] | None:
+    try:
+        read_request(kind, copy.deepcopy(body), **context)
+    except ValidationError as error:
+        details: Any = error.detail
+        return {name: str(texts) for name, texts in details.items()}
+    return None
+
+
+def schema_of(model: VideoModel) -> dict[str, Any]:
+    return json_schema.create_body(model, model_pages._common_fields())
+
+
+def is_valid(schema: dict[str, Any], body: dict[str, Any]) -> bool:
+    return jsonschema.Draft202012Validator(schema).is_valid(body)
+
+
+def named_by_schema(schema: dict[str, Any], body: dict[str, Any]) -> set[str]:
+    """Return the fields that are wrong by themselves: missing, unknown or of a wrong value."""
+    names = set()
+    for error in jsonschema.Draft202012Validator({**schema, "allOf": []}).iter_errors(body):
+        names |= {str(error.path[0])} if error.path else set()
+        missing = [name for name in schema["required"] if name not in body]
+        names |= {*missing, *(body.keys() - schema["properties"].keys())}
+    return names
+
+
+@each_model
+@thorough
+@given(data=st.data())
+def test_a_create_takes_a_body_if_and_only_if_the_schema_does(model_id: str, data: st.DataObject) -> None:
+    model = video_models.models()[model_id]
+    body = data.draw(bodies(model, may_be_wrong=True))
+    if not (model_id == video_models.DEFAULT_ID and data.draw(st.booleans())):
+        body["model"] = model_id
+    for name in data.draw(st.lists(st.sampled_from(sorted(COMMON)), max_size=1)):
+        body[name] = data.draw(st.sampled_from(COMMON[name]))
+    if data.draw(st.integers(0, 9)) == 0:
+        body[data.draw(st.sampled_from(["audo", "fields", "watermark", "extra", "id", "Prompt"]))] = data.draw(JUNK)
+    schema, errors = schema_of(model), native(model, body)
+    assert is_valid(schema, body) == (errors is None), errors
+    if errors is not None:
+        wrong = named_by_schema(schema, body)
+        assert wrong & errors.keys() or not wrong, (wrong, errors)
+        assert errors.keys() <= {*wrong, *model.fields}
+
+
+@each_model
+@thorough
+@given(data=st.data())
+def test_right_values_are_refused_by_rules_alone(model_id: str, data: st.DataObject) -> None:
+    model = video_models.models()[model_id]
+    body = {"model": model_id, **data.draw(bodies(model, may_be_wrong=False))}
+    schema, errors = schema_of(model), native(model, body)
+    assert is_valid({**schema, "allOf": []}, body)
+    assert is_valid(schema, body) == (errors is None), errors
+    assert errors is None or "allOf" in schema
+
+
+@each_model
+@thorough
+@given(data=st.data())
+def test_novitas_route_takes_the_same_bodies(model_id: str, data: st.DataObject) -> None:
+    model = video_models.models()[model_id]
+    body = data.draw(bodies(model, may_be_wrong=True))
+    if theirs_for_ours(model, body):
+        return
+    errors = native(model, {"model": model_id, **body})
+    for wire in to_wire(model, body):
+        on_wire = refused(NovitaCreate, {**wire, "unknown_to_all": 5}, model=model)
+        assert (on_wire is None) == (errors is None), (wire, errors, on_wire)
+        if on_wire is not None:
+            paths = {name: ".".join(field.path) for name, field in model.fields.items()}
+            paths |= {name: row.wire for row in model.row.derived for name in row.from_}
+            assert on_wire.keys() == {paths[name] for name in errors or {}}
+
+
+def test_novitas_route_refuses_a_forbidden_field() -> None:
+    model = video_models.models()["ruled-1-i2v"]
+    body = {"image": URL, "watermark": True}
+    assert (refused(NovitaCreate, body, model=model) or {}).keys() == {"watermark"}
+    assert (native(model, {"model": model.id, **body}) or {}).keys() == {"watermark"}
+    assert refused(NovitaCreate, {"image": URL, "watermark": None}, model=model) is None
+
+
+@pytest.mark.parametrize("rule", range(5))
+def test_each_rule_decides_some_body(rule: int) -> None:
+    """Without the rule, the schema takes a body that the model refuses."""
+    model = video_models.models()["ruled-1-i2v"]
+    refused_bodies: list[dict[str, Any]] = [
+        {"last_image": URL, "audio": True},
+        {"voice": "low", "duration": 5},
+        {"mode": "best", "shots": 3},
+        {"shots": 1, "voice": "low", "strength": 0.5},
+        {"strength": 1},
+    ]
+    body = {"model": model.id, "image": URL, **refused_bodies[rule]}
+    schema = schema_of(model)
+    assert native(model, body) is not None
+    assert not is_valid(schema, body)
+    assert is_valid({**schema, "allOf": [part for number, part in enumerate(schema["allOf"]) if number != rule]}, body)
+
+
+def test_a_rule_sees_the_default_and_not_that_of_a_forbidden_field() -> None:
+    model = video_models.models()["ruled-1-i2v"]
+    schema = schema_of(model)
+    with_sound = {"model": model.id, "image": URL, "voice": "high"}  # audio is true by default, so strength is required
+    without = {**with_sound, "last_image": URL}  # the first rule takes the default away
+    for body, is_right in ((with_sound, False), (without, True), ({**with_sound, "strength": 0.5}, True)):
+        assert is_valid(schema, body) is is_right
+        assert (native(model, body) is None) is is_right
+
+
+def test_the_schema_of_the_default_model_needs_no_name() -> None:
+    schema = schema_of(video_models.default())
+    assert "model" not in schema["required"]
+    assert is_valid(schema, {"image": URL, "resolution": "480p"})
+    assert is_valid(schema, {"model": None, "image": URL, "resolution": "480p", "seed": None})
+    other = schema_of(video_models.models()["kling-v3.0-std-i2v"])
+    assert not is_valid(other, {"image": URL, "prompt": "x"})
+    assert not is_valid(other, {"model": None, "image": URL, "prompt": "x"})
