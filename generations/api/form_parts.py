@@ -11,6 +11,7 @@ from urllib.parse import unquote_to_bytes
 import multipart
 from rest_framework.exceptions import ParseError, ValidationError
 
+from generations.api import form_values
 from generations.api.fields import MAX_REFUSED_NAME_CHARS
 from generations.intake.generation_request import IMAGE_FIELDS
 
@@ -26,7 +27,6 @@ CHARSETS = {
     **dict.fromkeys(("iso-8859-1", "latin1"), "latin-1"),
 }
 IDENTITY = ("7bit", "8bit", "binary")  # values of Content-Transfer-Encoding that change nothing
-JSON_FIELDS = ("metadata", "seed", "duration", "camera_fixed")  # of which JSON's writing means the same as the text
 MAX_BOUNDARY_CHARS = 200  # RFC 2046 allows 70
 
 
@@ -125,7 +125,7 @@ def _read_content(name: str, has_filename: bool, values: dict[str, str]) -> Part
     if name in IMAGE_FIELDS and not kind.startswith("text/"):
         return Part(name, is_file=True, charset="")  # RFC 7578 lets a file have no name
     if kind not in ("text/plain", "application/octet-stream") and not (
-        kind == "application/json" and name in JSON_FIELDS
+        kind == "application/json" and form_values.is_json(name)
     ):
         raise Unreadable("its Content-Type is not that of a plain text")
     unknown = parameters.keys() - {"charset"}

@@ -49,6 +49,7 @@ class RerunView(CreatingView):
     def post(self, request: Request, generation_id: str) -> HttpResponse:
         """The rerun keeps the source's seed; `{"seed": -1}` draws another. It is admitted and priced as any create."""
         source = tenant_scope.get_own(request, generation_id)
+        request.parser_context["source_model"] = source.model  # the types of a form's fields are those of the model
         return self.create(request, create_generation.read_request(Rerun, request.data, source=source))
 
 

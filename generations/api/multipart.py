@@ -9,20 +9,18 @@ import tempfile
 from typing import IO, Any
 
 from multipart import MultipartError
-from rest_framework.exceptions import ParseError, ValidationError
+from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 
-from generations.api import json_codec
+from generations.api import form_values
 from generations.api.fields import refuse
 from generations.api.form_parts import Part, PartParser, Unreadable, boundary_of
 from generations.api.json_codec import check_body, stated_length
 from generations.intake.generation_request import IMAGE_FIELDS as FILES
 from generations.media import images
 
-INTEGERS = ("seed", "duration")
-BOOLEANS = {"true": True, "1": True, "false": False, "0": False}  # in any case: Python writes True
 METADATA = re.compile(r"metadata\[(.*)\]", re.DOTALL)
-MAX_PARTS = 100  # the fields of a create, with its metadata, are 28
+MAX_PARTS = 100  # the fields of a create, with its metadata, are about 40
 CHUNK_BYTES = 64 * 1024
 
 GIVEN_TWICE, NO_FILE = "This field is given twice.", "This field takes no file."
@@ -99,16 +97,20 @@ class Form:
         """Close the file of a body that ended before the file did."""
         self._spool.close()
 
-    def as_json(self) -> dict[str, Any]:
-        """Return what JSON would have held, with a file as its mapping. Raise ValidationError."""
+    def as_json(self, source_model: str | None) -> dict[str, Any]:
+        """Return what JSON would have held, with a file as its mapping. Raise ValidationError.
+
+        `source_model` is the model of a form that names none; None: the default one.
+        """
         refuse(self._wrong)
         body: dict[str, Any] = dict(self.files)
         labels: dict[str, str] = {}
+        model = form_values.find_model(self.texts.get("model"), source_model)
         for name, text in self.texts.items():
             if match := METADATA.fullmatch(name):
                 labels[match[1]] = text
             else:
-                body[name] = _value(name, text)
+                body[name] = form_values.read(model, name, text)
         whole = body.get("metadata", {})
         refuse({f"metadata[{name}]": NESTED for name in labels if "][" in name})
         refuse({f"metadata[{name}]": GIVEN_TWICE for name in labels.keys() & whole.keys()})
@@ -123,7 +125,9 @@ class FormParser(BaseParser):
     def parse(self, stream: IO[bytes], media_type: str | None = None, parser_context: Any = None) -> dict[str, Any]:
         """Return what the JSON parser would return, with a file as its mapping.
 
-        Raise BodyTooLarge, ParseError or ValidationError.
+        The model that the form names decides what its texts mean; without one, it is the model of the generation that
+        is run again (`source_model` of the context), or the default one. Raise BodyTooLarge, ParseError or
+        ValidationError.
         """
         request = parser_context["request"]
         check_body(request)
@@ -141,26 +145,4 @@ class FormParser(BaseParser):
             raise ParseError(f"The form can not be read: {error}.") from error
         finally:
             form.close()
-        return form.as_json()
-
-
-def _value(name: str, text: str) -> Any:
-    """Return the JSON value that the text of this field means; the text itself if it means none."""
-    if name in INTEGERS and re.fullmatch(r"-?[0-9]{1,19}", text):
-        return int(text)
-    if name == "camera_fixed":
-        return BOOLEANS.get(text.lower(), text)
-    if name == "metadata":
-        return _json_object(text)
-    return text
-
-
-def _json_object(text: str) -> dict[str, Any]:
-    """Return the JSON object in the text. Raise ValidationError."""
-    try:
-        value = json_codec.decode(text.encode())
-    except ParseError as error:
-        raise ValidationError({"metadata": [str(error.detail)]}) from error
-    if not isinstance(value, dict):
-        raise ValidationError({"metadata": ["Send a JSON object, or fields such as metadata[order]."]})
-    return value
+        return form.as_json(parser_context.get("source_model"))

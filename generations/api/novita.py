@@ -4,13 +4,20 @@ from typing import ClassVar
 from uuid import UUID
 
 from django.http import HttpResponse
-from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
+from drf_spectacular.utils import (
+    OpenApiParameter,
+    extend_schema,
+    extend_schema_serializer,
+    extend_schema_view,
+    inline_serializer,
+)
 from rest_framework import serializers
 from rest_framework.request import Request
 
 from generations.api import create_generation, long_poll, render, tenant_scope
 from generations.api.generations import wait_until_finished
 from generations.api.large_bodies import LargeBodies
+from generations.api.novita_names import body_name, is_documented, operation_id
 from generations.api.request_bodies import NovitaCreate
 from generations.api.response_schemas import NovitaTaskResultSchema
 from generations.catalog import eta, video_models
@@ -31,9 +38,6 @@ class Submit(LargeBodies, NovitaView):
     model_id: ClassVar[str]
 
     @extend_schema(
-        operation_id="novita_seedance_v1_lite_i2v",
-        summary="Create a task: Seedance V1 Lite, image to video",
-        request=NovitaCreate,
         parameters=[create_generation.IDEMPOTENCY_KEY_PARAMETER],
         responses=inline_serializer("NovitaTaskId", {"task_id": serializers.UUIDField()}),
     )
@@ -48,8 +52,19 @@ class Submit(LargeBodies, NovitaView):
 
 
 def submit_view(model: VideoModel) -> type[Submit]:
-    """Return the view of the model's submit endpoint, which has the route that Novita has for the model."""
-    return type(f"Submit_{model.id}", (Submit,), {"model_id": model.id})
+    """Return the view of the model's submit endpoint, which has the route that Novita has for the model.
+
+    A retired model has a route, which says so, and no place in the OpenAPI document.
+    """
+    view = type(f"Submit_{model.id}", (Submit,), {"model_id": model.id})
+    body = type(body_name(model), (NovitaCreate,), {"__doc__": NovitaCreate.__doc__, "model_id": model.id})
+    documented = extend_schema(
+        operation_id=operation_id(model),
+        summary=f"Create a task: {model.row.title}",
+        request=extend_schema_serializer(component_name=body_name(model))(body),
+        exclude=not is_documented(model),
+    )
+    return extend_schema_view(post=documented)(view)
 
 
 class TaskResult(NovitaView):

@@ -5,7 +5,7 @@ What all creates have in common is checked here. A model's own fields are checke
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
@@ -29,6 +29,7 @@ MAX_URL_CHARS = 2000
 WEBHOOK_URL = Url(max_length=MAX_URL_CHARS, allow_blank=True, allow_null=True)
 
 
+@extend_schema_field({"$ref": "#/components/schemas/VideoModel"})
 class ModelName(serializers.Field[Any, Any, Any, Any]):
     """The id of a model in the catalogue."""
 
@@ -89,7 +90,7 @@ class Create(serializers.Serializer[Any]):
 
 
 def _details(error: BadRequest) -> dict[str, Any]:
-    """Return the errors of a model's fields as REST framework has them. A path of names becomes nested objects."""
+    """Return the errors of a model's fields as REST framework has them, by the names that the caller wrote."""
     details: dict[str, Any] = {}
     for name, wrong in list(error.errors.items())[:MAX_REFUSED_NAMES]:
         details[name[:MAX_REFUSED_NAME_CHARS]] = [serializers.ErrorDetail(wrong.message, wrong.code)]
@@ -112,6 +113,8 @@ class Extra(serializers.JSONField):
 
 class NovitaCreate(Create):
     """The body of Novita's create. An unknown field is ignored, as Novita does; null counts as not given."""
+
+    model_id: ClassVar[str]  # of the class that stands for one model's body in the OpenAPI document
 
     extra = Extra(
         default=dict, allow_null=True, help_text="`webhook.url` is notified of the end, with Novita's payload."

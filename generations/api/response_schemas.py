@@ -98,7 +98,7 @@ class GenerationRow(serializers.Serializer[Any]):
 
 class NovitaTaskSchema(serializers.Serializer[Any]):
     task_id = serializers.UUIDField()
-    task_type = serializers.ChoiceField(["IMG_TO_VIDEO"])
+    task_type = serializers.ChoiceField(novita_payload.TASK_TYPES)
     status = serializers.ChoiceField(sorted(set(novita_payload.NOVITA_STATUS.values())))
     reason = serializers.CharField(help_text="The reason of a failure, or an empty string.")
     eta = serializers.IntegerField(min_value=0, help_text="Estimated seconds until the task ends; 0: no estimate.")
@@ -106,7 +106,7 @@ class NovitaTaskSchema(serializers.Serializer[Any]):
 
 
 class NovitaExtraSchema(serializers.Serializer[Any]):
-    seed = serializers.CharField(help_text="Digits.")
+    seed = serializers.CharField(required=False, help_text="Digits. Without it, the model has no seed.")
 
 
 class NovitaVideoSchema(serializers.Serializer[Any]):

@@ -128,7 +128,8 @@ def check(model: VideoModel, given: Mapping[str, Any]) -> Values:
     checker = Checker(model, on_wire=False)
     for name in given:
         if name not in model.fields:
-            checker.refuse(name, f"there is no field {name[:50]}; it takes {', '.join(model.fields)}.", "unknown")
+            taken = ", ".join(model.fields)
+            checker.refuse(name, f"there is no field {name[:50]}. The fields of this model are {taken}.", "unknown")
     checker.raise_errors()
     return checker.check(given)
 

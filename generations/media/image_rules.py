@@ -59,3 +59,19 @@ class ImageRules:
         if self.ratio_under is not None:
             return f"{least} to under {self.ratio_under:g}"
         return f"{least} to {self.ratio_max:g}" if self.ratio_max is not None else f"{least} on"
+
+    def describe(self) -> str:
+        """Return all rules as text: "jpeg or png, at most 10000000 bytes, each side at least 300 pixels"."""
+        *others, last = self.formats or ("any image",)
+        parts = [" or ".join(filter(None, (", ".join(others), last)))]
+        limits = {
+            "at most {} bytes": self.max_bytes,
+            "each side at least {} pixels": self.side_min,
+            "each side over {} pixels": self.short_side_over,
+            "each side at most {} pixels": self.side_max,
+            "each side under {} pixels": self.long_side_under,
+        }
+        parts += [text.format(limit) for text, limit in limits.items() if limit is not None]
+        if any((self.ratio_min, self.ratio_max, self.ratio_over, self.ratio_under)):
+            parts.append(f"width / height {self.describe_ratio()}")
+        return ", ".join(parts)

@@ -48,6 +48,8 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name="generation",
             name="seed_source",
-            field=models.CharField(choices=[("caller", "Caller"), ("drawn", "Drawn"), ("none", "None")], max_length=10),
+            field=models.CharField(
+                choices=[("caller", "Caller"), ("drawn", "Drawn"), ("none", "No seed")], max_length=10
+            ),
         ),
     ]

@@ -38,7 +38,7 @@ class Generation(models.Model):
 
         CALLER = "caller"
         DRAWN = "drawn"
-        NONE = "none"  # the model has no seed
+        NONE = "none", "No seed"  # the model has none
 
     class WebhookFormat(models.TextChoices):
         """The payload that the own webhook receives."""

@@ -3,6 +3,7 @@
 from typing import Any
 
 from generations.bucket import signed_urls
+from generations.catalog import video_models
 from generations.models import Generation
 
 Status = Generation.Status
@@ -16,6 +17,7 @@ NOVITA_STATUS = {
     Status.FAILED: "TASK_STATUS_FAILED",
     Status.CANCELLED: "TASK_STATUS_FAILED",
 }
+IMAGE_TO_VIDEO, TEXT_TO_VIDEO = TASK_TYPES = ("IMG_TO_VIDEO", "TXT_TO_VIDEO")
 
 
 def render(generation: Generation, eta: int = 0) -> dict[str, Any]:
@@ -27,7 +29,7 @@ def render(generation: Generation, eta: int = 0) -> dict[str, Any]:
         "extra": {} if generation.seed is None else {"seed": str(generation.seed)},
         "task": {
             "task_id": str(generation.pk),
-            "task_type": "IMG_TO_VIDEO",
+            "task_type": _task_type(generation),
             "status": NOVITA_STATUS[Status(generation.status)],
             "reason": generation.error_message,
             "eta": eta,
@@ -37,6 +39,13 @@ def render(generation: Generation, eta: int = 0) -> dict[str, Any]:
         "videos": [_render_video(generation)] if generation.has_video else [],
         "audios": [],
     }
+
+
+def _task_type(generation: Generation) -> str:
+    """Return the type of the model's tasks. A model that left the catalogue made its video from an image, if any."""
+    model = video_models.get(generation.model)
+    is_text = model.row.task == "t2v" if model else not (generation.image_id or generation.image_url)
+    return TEXT_TO_VIDEO if is_text else IMAGE_TO_VIDEO
 
 
 def _render_video(generation: Generation) -> dict[str, str]:

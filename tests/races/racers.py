@@ -15,6 +15,9 @@ CALLERS = PROCESSES * THREADS
 # PostgreSQL accepts 100 connections by default. A thread without one waits for one, as a web thread does.
 CONNECTIONS = 20  # in each process
 MAX_WAIT_SECONDS = 120.0
+MIXED = "mixed"  # every other thread creates with the body of the other model
+OTHER_CALLERS = PROCESSES * (THREADS // 2)
+OTHER_MODEL, OTHER_BODY = "kling-v3.0-std-t2v", {"prompt": "a ship", "duration": 3}
 BODY = {"image": "https://pictures.example.com/a.png", "resolution": "480p", "aspect_ratio": "16:9", "duration": 5}
 
 
@@ -114,15 +117,27 @@ def make_tenant(limits: dict[str, int], of_key: bool) -> int:
 
 
 def facts(key_id: int) -> dict[str, Any]:
-    """Count the generations of a race, the minutes in which they were created, and the errors in the ledger."""
+    """Count the generations of a race, the minutes in which they were created, and the errors in the ledger.
+
+    `models` has the number by model, and `usd_micro` what the month's budget counts.
+    """
+    from collections import Counter
+
     from generations.models import Generation
-    from tenants.models import ApiKey
+    from tenants.models import ApiKey, Window
     from tenants.money import reconcile
 
     tenant_id = ApiKey.objects.get(pk=key_id).tenant_id
-    created = list(Generation.objects.filter(tenant=tenant_id).values_list("created_at", flat=True))
-    minutes = len({at.replace(second=0, microsecond=0) for at in created})
-    return {"generations": len(created), "minutes": minutes, "differences": len(reconcile.check(tenant_id))}
+    created = list(Generation.objects.filter(tenant=tenant_id).values_list("created_at", "model"))
+    minutes = len({at.replace(second=0, microsecond=0) for at, _ in created})
+    budgets = Window.objects.filter(tenant=tenant_id, api_key=None, kind="usd_per_month")
+    return {
+        "generations": len(created),
+        "models": Counter(model for _, model in created),
+        "minutes": minutes,
+        "usd_micro": sum(budgets.values_list("used", flat=True)),
+        "differences": len(reconcile.check(tenant_id)),
+    }
 
 
 def _race(barrier: Any, key_id: int, how: str, lower_to: int | None) -> Outcome:
@@ -140,7 +155,7 @@ def _race(barrier: Any, key_id: int, how: str, lower_to: int | None) -> Outcome:
                 if lower_to is not None and number == 0:
                     outcome.used_when_lowered = _lower(key_id, lower_to)
                     return
-                (_create if how == "intake" else _create_naively)(key_id, how)
+                _create_how(key_id, how, number)
                 with lock:
                     outcome.admitted += 1
             except LimitReached:
@@ -159,11 +174,14 @@ def _race(barrier: Any, key_id: int, how: str, lower_to: int | None) -> Outcome:
     return outcome
 
 
-def _create(key_id: int, how: str) -> None:
-    """Create a generation as the API does."""
+def _create_how(key_id: int, how: str, number: int) -> None:
+    """Create in the way that the race is about: as the API does, with the other model too, or in the naive way."""
+    if how not in ("intake", MIXED):
+        _create_naively(key_id, how)
+        return
     from generations.intake import create
 
-    create.create_generation(_key(key_id), _request())
+    create.create_generation(_key(key_id), _request_of_other() if how == MIXED and number % 2 else _request())
 
 
 def _create_naively(key_id: int, how: str) -> None:
@@ -202,8 +220,17 @@ def _key(key_id: int) -> Any:
     return ApiKey.objects.select_related("tenant").get(pk=key_id)
 
 
+def _request_of_other() -> Any:
+    """Return the request for the other model, which has a price per second."""
+    from generations.catalog import requests, video_models
+    from generations.intake.generation_request import GenerationRequest
+
+    model = video_models.models()[OTHER_MODEL]
+    return GenerationRequest(model, requests.check(model, dict(OTHER_BODY)))
+
+
 def _request() -> Any:
-    """Return the request of every create."""
+    """Return the request of every create for the default model."""
     from generations.catalog import requests, video_models
     from generations.intake.generation_request import GenerationRequest
 

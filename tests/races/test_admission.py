@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from generations.catalog import prices, video_models
-from tests.races.racers import CALLERS, Racers
+from tests.races.racers import CALLERS, MIXED, OTHER_CALLERS, OTHER_MODEL, Racers
 from tests.support.databases import postgres_url
 from tests.support.programs import skip_or_fail
 
@@ -75,6 +75,27 @@ def count_admitted(racers: Racers, limit: str, of_key: bool) -> int:
 @pytest.mark.parametrize(("limit", "of_key"), CASES, ids=[f"{limit}{'-of-key' * of_key}" for limit, of_key in CASES])
 def test_exactly_the_limit_is_admitted(racers: Racers, limit: str, of_key: bool) -> None:
     assert [count_admitted(racers, limit, of_key) for _ in range(TRIALS)] == [LIMIT] * TRIALS
+
+
+@pytest.mark.parametrize("in_flight", [25, 60], ids=["places-first", "money-first"])
+def test_models_of_different_prices_share_a_budget_and_the_places_in_flight(racers: Racers, in_flight: int) -> None:
+    """Nothing is admitted above a limit, and nothing is refused for which both limits had capacity to the end."""
+    prices_micro = {video_models.DEFAULT_ID: PRICE, OTHER_MODEL: 252_000}
+    callers_of = {video_models.DEFAULT_ID: CALLERS - OTHER_CALLERS, OTHER_MODEL: OTHER_CALLERS}
+    budget = 20 * sum(prices_micro.values()) - 1
+    for _ in range(TRIALS):
+        key_id = racers.call("tenant", {"usd_per_month_micro": budget, "in_flight": in_flight}, False)
+        outcome = racers.race(key_id, how=MIXED)
+        facts = racers.call("facts", key_id)
+        assert outcome.errors == []
+        assert outcome.admitted + outcome.refused == CALLERS
+        assert (facts["generations"], facts["differences"]) == (outcome.admitted, 0)
+        spent = sum(count * prices_micro[model] for model, count in facts["models"].items())
+        assert facts["usd_micro"] == spent <= budget
+        assert outcome.admitted <= in_flight
+        for model, price in prices_micro.items():  # what is used only grows in a race: what was refused stays too much
+            if facts["models"][model] < callers_of[model]:
+                assert outcome.admitted == in_flight or spent + price > budget
 
 
 def test_a_limit_lowered_during_a_race_holds_from_that_moment_on(racers: Racers) -> None:

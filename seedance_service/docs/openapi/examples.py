@@ -27,15 +27,17 @@ PLAIN = {
 CALLERS_FIELDS = {"external_id": "order-4711", "metadata": {"team": "web"}, "webhook_url": WEBHOOK_URL}
 EVERYTHING = {"image": URL, "last_image": URL, **PLAIN}
 STANDARD = model_examples.STANDARD
+WITH_SOUND: Part = {"prompt": PLAIN["prompt"], "aspect_ratio": "9:16", "duration": 3, "audio": True}
+WITH_SOUND |= {"model": "kling-v3.0-std-t2v"}
 
 REQUESTS: dict[str, dict[str, Any]] = {
-    "generations_create": {"a URL": SMALLEST, "everything": {"model": STANDARD, **EVERYTHING, **CALLERS_FIELDS}},
     "generations_quote": {"with sound": model_examples.KLING},
-    "generations_rerun": {"another seed": {"seed": -1}, "unchanged": {}},
-    "novita_seedance_v1_lite_i2v": {
+    "generations_create": {
         "a URL": SMALLEST,
-        "everything": {**EVERYTHING, "extra": {"webhook": {"url": WEBHOOK_URL}}},
+        "everything": {"model": STANDARD, **EVERYTHING, **CALLERS_FIELDS},
+        "a text, with sound": WITH_SOUND,
     },
+    "generations_rerun": {"another seed": {"seed": -1}, "unchanged": {}},
     "webhook_endpoints_create": {
         "some types": {
             "url": WEBHOOK_URL,
@@ -87,6 +89,8 @@ QUEUED: Part = {
     "expires_at": None,
     "error": None,
 }
+OF_TEXT: Part = {**QUEUED, **CALLERS_FIELDS, **WITH_SOUND, "cfg_scale": 0.5, "price_usd": "0.378000", "image": None}
+OF_TEXT |= {"resolution": None, "camera_fixed": None, "seed": None, "seed_source": "none"}
 CANCELLED = {**QUEUED, "status": "cancelled", "finished_at": FINISHED, "eta": None}
 FAILED = {
     **CANCELLED,
@@ -160,7 +164,7 @@ ANSWERS: dict[str, dict[str, dict[str, Any]]] = {
     "models_list": {"200": {"one model": {"models": [model_examples.MODEL]}}},
     "models_get": {"200": {"deprecated": model_examples.MODEL}},
     "generations_list": {"200": {"a page": {"generations": [SUCCEEDED, FAILED], "next_cursor": None}}},
-    "generations_get": {"200": {"queued": QUEUED, "succeeded": SUCCEEDED, "failed": FAILED}},
+    "generations_get": {"200": {"queued": QUEUED, "succeeded": SUCCEEDED, "failed": FAILED, "of a text": OF_TEXT}},
     "generations_delete": {"202": {"a worker finishes the deletion": DELETED}},
     "generations_cancel": {"200": {"cancelled": CANCELLED}},
     "generations_events": {"200": {"the first event": {"events": [EVENT]}}},
@@ -178,7 +182,6 @@ ANSWERS: dict[str, dict[str, dict[str, Any]]] = {
         "200": {"delivered": {**DELIVERY_BODY, "attempts": [DELIVERY_ATTEMPT], "payload": PAYLOAD}}
     },
     "webhook_deliveries_redeliver": {"202": {"pending": PENDING}},
-    "novita_seedance_v1_lite_i2v": {"200": {"accepted": {"task_id": ID}}},
     "novita_task_result": {
         "200": {
             "queued": {**EMPTY, "task": {**TASK, **TASK_QUEUED}, "videos": []},
@@ -188,18 +191,18 @@ ANSWERS: dict[str, dict[str, dict[str, Any]]] = {
 }
 
 
-def add(operation: Part) -> None:
-    """Add the examples of this module to the operation's parameters, body and answers."""
+def add(operation: Part, requests: dict[str, Any], answers: dict[str, Any]) -> None:
+    """Add the examples to the operation's parameters, body and answers."""
     name = operation["operationId"]
     for parameter in operation.get("parameters", []):
         if parameter["name"] in PARAMETERS:
             parameter["example"] = PARAMETERS[parameter["name"]]
     for kind, media in operation.get("requestBody", {}).get("content", {}).items():
         if kind == "application/json":  # JSON can not show the files of a form
-            media["examples"] = _as_examples(REQUESTS.get(name, {}))
+            media["examples"] = _as_examples(requests.get(name, {}))
     for status, answer in operation["responses"].items():
         for kind, media in answer.get("content", {}).items():
-            media["examples"] = _as_examples(dict(_of_kind(kind, ANSWERS.get(name, {}).get(status, {}))))
+            media["examples"] = _as_examples(dict(_of_kind(kind, answers.get(name, {}).get(status, {}))))
 
 
 def _of_kind(kind: str, values: dict[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from generations.api import novita_names
+from generations.catalog import video_models
+
 Part = dict[str, Any]  # of the document
 
 GENERATION = ("get", "delete", "cancel", "rerun", "events", "video", "poster")
@@ -15,14 +18,16 @@ FROM: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "webhook_endpoints_create": ("/id", "endpoint_id", tuple(f"webhook_endpoints_{name}" for name in ENDPOINT)),
     "webhook_endpoints_test": ("/id", "delivery_id", tuple(f"webhook_deliveries_{name}" for name in DELIVERY)),
-    "novita_seedance_v1_lite_i2v": ("/task_id", "task_id", ("novita_task_result",)),
 }
+SUBMIT = ("/task_id", "task_id", ("novita_task_result",))
 
 
 def add(operation: Part) -> None:
     """Add links to each successful answer of the operation; all of them hold the id."""
-    if operation["operationId"] in FROM:
-        pointer, name, targets = FROM[operation["operationId"]]
+    submits = {novita_names.operation_id(model): SUBMIT for model in video_models.models().values()}
+    found = (FROM | submits).get(operation["operationId"])
+    if found:
+        pointer, name, targets = found
         links = {
             target: {"operationId": target, "parameters": {name: f"$response.body#{pointer}"}} for target in targets
         }

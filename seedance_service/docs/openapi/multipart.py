@@ -6,7 +6,7 @@ from generations.intake.generation_request import IMAGE_FIELDS as FILES
 
 Part = dict[str, Any]  # of the document
 FORM = "multipart/form-data"
-FILE = "A file of at most 30 MB (31,457,280 bytes), or a text as in JSON."
+FILE = "A file, or a text as in JSON. "
 METADATA = " A JSON object; or a field for each name, such as `metadata[order]`."
 
 
@@ -23,10 +23,11 @@ def separate_form(operation: Part, schemas: Part) -> None:
 
 def _form_field(name: str, schema: Part) -> Part:
     if name in FILES:
-        return {"type": "string", "format": "binary", "description": FILE}
+        return {"type": "string", "format": "binary", "description": FILE + schema["description"]}
     schema = dict(schema)
     if isinstance(schema.get("type"), list):
-        [schema["type"]] = [kind for kind in schema["type"] if kind != "null"]
+        kinds = [kind for kind in schema["type"] if kind != "null"]
+        schema["type"] = kinds if len(kinds) > 1 else kinds[0]
     if "oneOf" in schema:
         schema = {**schema.pop("oneOf")[0], **schema}
     if name == "metadata":

@@ -1,27 +1,27 @@
 """A name for each enum and each object of the document, so that a generated client has one type for each.
 
-An enum without a name here stops the making of the document.
+The names for models' fields are in model_fields.py and wire_bodies.py. Another enum without a name here stops the
+making of the document.
 """
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
-from generations.api import fields, model_schemas
+from generations.api import fields, model_schemas, novita_names
 from generations.api.request_bodies import MAX_URL_CHARS, WEBHOOK_URL
 from generations.catalog import prices, video_models
 from generations.models import Delivery, DeliveryAttempt, Generation, ModelState
 from generations.reports import usage
 from generations.webhooks import novita_payload, outbox
+from seedance_service.docs.openapi import field_schemas, model_fields
+from seedance_service.docs.openapi.wire_bodies import WireBody
 from tenants.limits.windows import Kind
 
 Part = dict[str, Any]  # of the document
 
 ENUMS: dict[str, Iterable[str | int]] = {
-    "AspectRatio": video_models.default().supported("aspect_ratio"),
     "AttemptOutcome": DeliveryAttempt.Outcome.values,
     "DeliveryStatus": Delivery.Status.values,
-    "Duration": video_models.default().supported("duration"),
     "EventType": outbox.EVENT_TYPES,
     "GenerationStatus": Generation.Status.values,
     "LimitName": Kind.values,
@@ -30,18 +30,14 @@ ENUMS: dict[str, Iterable[str | int]] = {
     "ModelState": ModelState.State.values,
     "ModelTask": model_schemas.TASKS,
     "NovitaTaskStatus": sorted(set(novita_payload.NOVITA_STATUS.values())),
-    "NovitaTaskType": ("IMG_TO_VIDEO",),
+    "NovitaTaskType": novita_payload.TASK_TYPES,
     "NovitaVideoType": ("mp4",),
     "PriceUnit": tuple(prices.UNITS.values()),
-    "Resolution": video_models.default().supported("resolution"),
     "SeedSource": Generation.SeedSource.values,
     "UsageFormat": ("json", "csv"),
     "UsageGroup": usage.GROUPS,
-    "VideoModel": tuple(video_models.models()),
 }
 NAMES = {tuple(values): name for name, values in ENUMS.items()}
-# Values that begin with a digit can be no name of a member: generators would number the members.
-MEMBER_PREFIXES = {"AspectRatio": "RATIO_", "Duration": "SECONDS_", "Resolution": "RESOLUTION_"}
 
 OBJECTS: dict[str, Part] = {
     "JsonSchema": {
@@ -70,16 +66,14 @@ OBJECTS: dict[str, Part] = {
 
 def schemas() -> dict[str, Part]:
     """Return the schemas of all names in this module."""
-    return {**{name: _enum(name, list(values)) for name, values in ENUMS.items()}, **OBJECTS}
-
-
-def _enum(name: str, values: list[str | int]) -> Part:
-    """Return the schema of an enum, with names for its members where generators find none in the values."""
-    schema: Part = {"type": "integer" if isinstance(values[0], int) else "string", "enum": values}
-    if name in MEMBER_PREFIXES:
-        members = [re.sub(r"\W", "_", f"{MEMBER_PREFIXES[name]}{value}").upper() for value in values]
-        schema["x-enum-varnames"] = members
-    return schema
+    enums = {name: field_schemas.enum(name, list(values)) for name, values in ENUMS.items()}
+    wires = [WireBody(model).named for model in video_models.models().values() if novita_names.is_documented(model)]
+    return {
+        **enums,
+        **OBJECTS,
+        **model_fields.enums(),
+        **{name: part for named in wires for name, part in named.items()},
+    }
 
 
 def replace_enums(part: Any) -> Any:

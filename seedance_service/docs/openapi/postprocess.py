@@ -11,6 +11,7 @@ from seedance_service.docs.openapi import (
     links,
     multipart,
     named_schemas,
+    wire_examples,
 )
 
 Part = dict[str, Any]  # of the document
@@ -24,9 +25,11 @@ def complete(result: Part, generator: Any, request: Any, public: bool) -> Part:
     components["schemas"] = schemas
     components |= {"examples": error_responses.examples(), "headers": headers.components(), "responses": {}}
     _describe_defaults(result["paths"], schemas)
+    bodies, answers = examples.REQUESTS | wire_examples.bodies(), examples.ANSWERS | wire_examples.answers()
     for path, operations in result["paths"].items():
         for method, operation in operations.items():
             multipart.separate_form(operation, schemas)
+            examples.add(operation, bodies, answers)
             _complete(path, method, operation, components["responses"])
     components["schemas"] = dict(sorted(schemas.items()))
     return result
@@ -48,7 +51,6 @@ def _describe_defaults(paths: Part, schemas: Part) -> None:
 
 
 def _complete(path: str, method: str, operation: Part, responses: Part) -> None:
-    examples.add(operation)
     links.add(operation)
     for status, answer in operation["responses"].items():
         answer["description"] = answer["description"] or HTTPStatus(int(status)).phrase

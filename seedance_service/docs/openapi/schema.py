@@ -7,7 +7,11 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import get_doc
 
 from generations.api.fields import Strict
-from generations.api.request_bodies import NativeCreate
+from generations.api.request_bodies import NativeCreate, NovitaCreate, Rerun
+from generations.api.response_schemas import GenerationRow
+from generations.catalog import video_models
+from seedance_service.docs.openapi import model_fields
+from seedance_service.docs.openapi.wire_bodies import WireBody
 
 TAGS = {
     "/v3/": "Novita",
@@ -36,6 +40,7 @@ class OperationSchema(AutoSchema):
         schema: dict[str, Any] = super()._map_serializer(serializer, direction, bypass_extensions)
         if isinstance(serializer, Strict | NativeCreate):
             schema["additionalProperties"] = False
+        _add_model_fields(serializer, schema)
         return schema if type(serializer).__doc__ else {name: schema[name] for name in schema if name != "description"}
 
     def _insert_field_validators(self, field: Any, schema: dict[str, Any]) -> None:
@@ -43,6 +48,26 @@ class OperationSchema(AutoSchema):
         super()._insert_field_validators(field, schema)
         schema.pop("x-spec-enum-id", None)  # a note from one part of drf-spectacular to another
         schema.update(getattr(field, "json_schema", {}))
+
+
+def _add_model_fields(serializer: Any, schema: dict[str, Any]) -> None:
+    """Add the fields of models to the schema of a create's body or of a generation."""
+    own, required = schema["properties"], schema.get("required", [])
+    match serializer:
+        case NovitaCreate():
+            body = WireBody(video_models.models()[serializer.model_id]).schema
+            added, required = body["properties"], [*required, *body.get("required", [])]
+        case Rerun():
+            added = model_fields.rerun_properties()
+        case NativeCreate():
+            added, required = model_fields.create_properties(), [*required, *model_fields.required()]
+        case GenerationRow():
+            own, added = {}, {**own, **model_fields.answer_properties(own)}
+        case _:
+            return
+    schema["properties"] = {**added, **{name: part for name, part in own.items() if name not in added}}
+    if required:
+        schema["required"] = sorted(required)
 
 
 class KeyScheme(OpenApiAuthenticationExtension):

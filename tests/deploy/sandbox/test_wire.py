@@ -14,6 +14,7 @@ from deploy import stack, waiting
 from generations.outbound import fetch
 from generations.upstream import outcomes
 from generations.upstream.novita import client as novita
+from tests.conftest import CATALOG_DIR
 from tests.generations.media.test_images import png_header
 from tests.support.images import base64_of, data_uri, image_bytes
 
@@ -28,7 +29,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     folder: Path = tmp_path_factory.mktemp("sandbox")
     port = stack.free_port(10_005 + os.getpid() % 600 * 10)
-    process = stack.sandbox(folder / "tasks", folder, port, 0.5, os.environ)
+    process = stack.sandbox(folder / "tasks", folder, port, 0.5, {**os.environ, "CATALOG_DIR": str(CATALOG_DIR)})
     try:
         waiting.until_answers(process, f"http://127.0.0.1:{port}/sandbox/tasks")
         yield f"http://127.0.0.1:{port}"
@@ -41,6 +42,18 @@ def sandbox(url: str, settings: Any) -> str:
     settings.NOVITA_BASE_URL = url
     settings.FETCH_ALLOW_HOSTS = [url.removeprefix("http://")]
     return url
+
+
+@pytest.mark.parametrize(("prompt", "tokens"), [("a ship", 49_005), ("[usage 2]", 98_010), ("[usage 0]", 0)])
+def test_a_model_that_settles_by_usage_reports_the_tokens_of_its_video(sandbox: str, prompt: str, tokens: int) -> None:
+    """The tokens are the pixels of all frames by 1024: 864 * 480 * 121 / 1024."""
+    created = novita.submit(novita.account(test=False), "/v3/async/acme-tokens-1-t2v", {"prompt": prompt})
+    assert isinstance(created, outcomes.Created)
+    assert rendered(created.upstream_id)[0].tokens == tokens
+
+
+def test_a_model_with_a_quote_reports_no_tokens(sandbox: str) -> None:
+    assert rendered(post(sandbox, prompt="[usage 2]").json()["task_id"])[0].tokens is None
 
 
 def post(sandbox: str, **changes: Any) -> httpx.Response:

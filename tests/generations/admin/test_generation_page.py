@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 
 from generations.admin import action_pages, generation_page
+from generations.admin.generations import NO_BREAK
 from generations.bucket.errors import StorageError
 from generations.models import Generation
 from tests.generations.admin.rows import LIST, page_url, put_in_or_cancel
@@ -87,3 +88,15 @@ def test_the_page_shows_that_a_test_generation_costs_nothing(
     settings.SANDBOX_BASE_URL = "http://127.0.0.1:9"
     g = make_generation(alice.with_key(test=True))
     assert '<dd id="charge">Not charged: test mode.' in admin_client.get(page_url(g)).content.decode()
+
+
+def test_what_a_model_does_not_have_is_a_dash(admin_client: Client, alice: Caller) -> None:
+    g = make_generation(alice, model="kling-v3.0-std-t2v", duration=3, parameters={"audio": True})
+    page = admin_client.get(page_url(g)).content.decode()
+    assert '<code id="seed">–</code> (none)' in page
+    assert "<dd>kling-v3.0-std-t2v, –, 16:9, 3 s</dd>" in page
+    assert "<dt>audio</dt><dd>True</dd>" in page
+    listed = admin_client.get(LIST).content.decode()
+    assert f"16:9 3{NO_BREAK}s" in listed
+    for text in (page, listed, admin_client.get("/admin/generations/seedrecord/").content.decode()):
+        assert "None" not in re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)

@@ -124,13 +124,23 @@ def test_another_tenants_key_and_labels_find_nothing(alice: Caller, bob: Caller)
         assert list_ids(alice, **query) == []
 
 
+def test_a_model_that_the_catalogue_has_not_is_a_filter_too(alice: Caller) -> None:
+    """Generations stay in the list after their model has left the catalogue."""
+    make_generation(alice)
+    former = make_generation(alice)
+    Generation.objects.filter(pk=former.pk).update(model="a-former-model")
+    assert list_ids(alice, model="a-former-model") == ids(former)
+    assert list_ids(alice, model="another-model") == []
+
+
 @pytest.mark.parametrize(
     ("query", "field"),
     [
         ("status=done", "status"),
         ("status=queued&status=failed", "status"),
         ("stauts=queued", "stauts"),
-        ("model=other", "model"),
+        ("model=" + "x" * 51, "model"),
+        ("model=%00", "model"),
         ("seed=1_0", "seed"),
         ("seed=-1", "seed"),
         ("seed=99999999999999999999", "seed"),

@@ -203,3 +203,16 @@ def test_the_end_is_delivered_to_the_callers_webhook_url(alice: Caller, body: di
     row = create(alice, {**body, "webhook_url": "https://hooks.example.com/a?token=x"}).json()
     assert row["webhook_url"] == "https://hooks.example.com/a?token=x"
     assert Generation.objects.get().webhook_format == "standard"
+
+
+def test_a_field_that_the_model_has_not_is_named_with_those_that_it_has(alice: Caller) -> None:
+    body = {"model": "kling-v3.0-std-t2v", "prompt": "a ship", "resolution": "480p", "sede": None}
+    answer = alice.http.post("/v1/generations", body, format="json").json()
+    assert [(error["field"], error["code"]) for error in answer["errors"]] == [
+        ("resolution", "unknown"),
+        ("sede", "unknown"),
+    ]
+    assert answer["errors"][0]["detail"] == (
+        "For kling-v3.0-std-t2v, there is no field resolution. The fields of this model are prompt, aspect_ratio, "
+        "duration, negative_prompt, cfg_scale, audio."
+    )

@@ -11,6 +11,7 @@ import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.views import APIView
 
+from generations.catalog import video_models
 from generations.models import Delivery, Generation, WebhookEndpoint, WebhookSecret
 from tenants.models import LedgerEntry, Window
 from tests.generations.test_lifecycle import put_in
@@ -51,7 +52,12 @@ class OfMany:
 
 
 ROUTES: dict[tuple[str, str], OfOne | OfMany] = {
-    ("v3/async/seedance-v1-lite-i2v", "POST"): OfMany(lambda http, _: http.post(CREATE_WIRE, {}, format="json")),
+    **{
+        (model.route.lstrip("/"), "POST"): OfMany(
+            lambda http, _, route=model.route: http.post(route, {}, format="json")  # type: ignore[misc]
+        )
+        for model in video_models.models().values()
+    },
     ("v3/async/task-result", "GET"): OfOne(lambda http, id: http.get("/v3/async/task-result", {"task_id": id})),
     ("v1/generations", "GET"): OfMany(lambda http, _: http.get("/v1/generations")),
     ("v1/generations", "POST"): OfMany(lambda http, _: http.post("/v1/generations", {}, format="json")),
@@ -110,7 +116,6 @@ ROUTES: dict[tuple[str, str], OfOne | OfMany] = {
     ("v1/limits", "GET"): OfMany(lambda http, _: http.get("/v1/limits")),
 }
 QUOTED = {"image": "https://example.com/a.png", "resolution": "1080p", "duration": 10}
-CREATE_WIRE = "/v3/async/seedance-v1-lite-i2v"
 # No tenant's rows: documents, and the panel, which has users and permissions of its own.
 NOT_OF_TENANTS = (
     *("", "docs", "docs/", "openapi.json", "admin", "admin/second-factor/", "metrics"),

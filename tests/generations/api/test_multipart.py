@@ -49,6 +49,57 @@ def test_the_texts_of_a_form_mean_what_json_would_hold(alice: Caller) -> None:
     assert whole["metadata"] == {"order": "4711"}
 
 
+KLING = {"model": "kling-v3.0-std-i2v", "prompt": "a ship"}
+
+
+def test_the_texts_of_a_form_have_the_types_of_the_models_fields(alice: Caller) -> None:
+    texts = {"duration": "7", "cfg_scale": "0.25", "audio": "True", "negative_prompt": "5"}
+    answer = send(alice, {**texts, "image": file(), **KLING})
+    assert answer.status_code == 202, answer.content
+    row = answer.json()
+    assert {name: row[name] for name in texts} == {
+        "duration": 7,
+        "cfg_scale": 0.25,
+        "audio": True,
+        "negative_prompt": "5",
+    }
+    assert (row["resolution"], row["seed"], row["seed_source"]) == (None, None, "none")
+
+
+def test_the_texts_of_a_rerun_have_the_types_of_the_sources_model(alice: Caller) -> None:
+    source = send(alice, {"image": file(), **KLING}).json()
+    path = f"{PATH}/{source['id']}/rerun"
+    again = alice.http.post(path, {"audio": "true", "cfg_scale": "1"}, format="multipart")
+    assert again.status_code == 202, again.content
+    assert (again.json()["audio"], again.json()["cfg_scale"], again.json()["model"]) == (True, 1, KLING["model"])
+    other = {"model": "seedance-v1-lite-i2v", "resolution": "480p", "camera_fixed": "1"}
+    assert alice.http.post(path, other, format="multipart").json()["camera_fixed"] is True
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"cfg_scale": "half"}, "cfg_scale"),
+        ({"cfg_scale": "1.1"}, "cfg_scale"),
+        ({"cfg_scale": "1e999"}, "cfg_scale"),
+        ({"cfg_scale": "0x1"}, "cfg_scale"),
+        ({"cfg_scale": ""}, "cfg_scale"),
+        ({"audio": "loud"}, "audio"),
+        ({"duration": "7.0"}, "duration"),
+        ({"duration": "16"}, "duration"),
+        ({"resolution": "720p"}, "resolution"),
+        ({"seed": "1"}, "seed"),
+        ({"prompt": ""}, "prompt"),
+        ({"model": "no-such-model"}, "model"),
+        ({"model": ""}, "model"),
+    ],
+)
+def test_a_wrong_field_of_another_model_is_named(alice: Caller, wrong: dict[str, Any], field: str) -> None:
+    answer = send(alice, {"image": file(), **KLING, **wrong})
+    assert (answer.status_code, [error["field"] for error in answer.json()["errors"]]) == (400, [field])
+    assert not Generation.objects.exists()
+
+
 @pytest.mark.parametrize("image", ["https://images.example.com/a.png", base64_of(image_bytes())])
 def test_an_image_of_a_form_may_be_a_text_too(alice: Caller, image: str) -> None:
     assert send(alice, {"image": image, "resolution": "480p"}).status_code == 202

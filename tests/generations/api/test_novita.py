@@ -222,3 +222,29 @@ def test_a_webhook_that_can_not_be_called_is_refused(alice: Caller, body: dict[s
     answer = send(alice, {**body, "extra": {"webhook": webhook}})
     assert (answer.status_code, answer.json()["reason"]) == (400, "INVALID_REQUEST_BODY")
     assert "extra" in answer.json()["metadata"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"input": {"prompt": ""}}, "input.prompt"),
+        ({"input": {"prompt": "a ship", "negative_prompt": 5}}, "input.negative_prompt"),
+        ({"input": {"prompt": "a ship"}, "parameters": {"size": "1x1"}}, "parameters.size"),
+        ({"input": {"prompt": "a ship"}, "parameters": "none"}, "parameters"),
+        ({}, "input.prompt"),
+    ],
+)
+def test_a_nested_field_is_named_by_its_path(alice: Caller, wrong: dict[str, Any], field: str) -> None:
+    answer = send(alice, wrong, "/v3/async/wan2.6-t2v")
+    assert (answer.status_code, answer.json()["reason"]) == (400, "INVALID_REQUEST_BODY")
+    assert set(answer.json()["metadata"]) == {field, "request_id"}
+    assert answer.json()["message"].startswith(f"{field}: For wan2.6-t2v, {field} ")
+
+
+def test_a_model_takes_the_names_of_its_own_page(alice: Caller) -> None:
+    body = {"prompt": "a ship", "sound": True, "cfg_scale": 1, "negative_prompt": None, "audio": "ignored"}
+    answer = send(alice, body, "/v3/async/kling-v3.0-std-t2v")
+    assert answer.status_code == 200, answer.content
+    g = Generation.objects.get(pk=answer.json()["task_id"])
+    assert (g.model, g.seed, g.resolution) == ("kling-v3.0-std-t2v", None, None)
+    assert g.parameters == {"audio": True, "cfg_scale": 1.0}

@@ -45,6 +45,21 @@ def test_a_status_is_translated_to_novitas(alice: Caller, status: str, wire: str
     }
 
 
+def test_a_task_of_a_text_model_says_so_and_has_no_seed_if_the_model_has_none(alice: Caller) -> None:
+    body = {"model": "kling-v3.0-std-t2v", "prompt": "a ship"}
+    answer = result(alice, alice.http.post("/v1/generations", body, format="json").json()["id"]).json()
+    assert (answer["task"]["task_type"], answer["extra"]) == ("TXT_TO_VIDEO", {})
+
+
+@pytest.mark.parametrize(("image_url", "kind"), [("https://a.example/1.jpg", "IMG_TO_VIDEO"), ("", "TXT_TO_VIDEO")])
+def test_the_task_of_a_model_that_left_the_catalogue_goes_by_its_image(
+    alice: Caller, image_url: str, kind: str
+) -> None:
+    g, _ = put_in(alice, "failed")
+    Generation.objects.filter(pk=g.pk).update(model="a-former-model", image=None, image_url=image_url)
+    assert result(alice, g.pk).json()["task"]["task_type"] == kind
+
+
 def test_a_success_has_a_signed_url_of_our_bucket(alice: Caller) -> None:
     g, _ = put_in(alice, "succeeded")
     answer = result(alice, g.pk).json()

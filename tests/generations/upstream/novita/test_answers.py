@@ -72,11 +72,12 @@ def test_any_answer_to_a_poll_is_an_outcome_or_not_yet(status: int, head: dict[s
         case outcomes.Rendering(progress):
             assert progress is None or 0 <= progress <= 99
             assert body["task"]["status"] in STATUSES[:2]
-        case outcomes.Rendered(url, seed):
+        case outcomes.Rendered(url, seed, tokens):
             assert body["task"]["status"] == "TASK_STATUS_SUCCEED"
             assert [video["video_url"] for video in body["videos"]] == [url]
             assert url.startswith(("https://", "http://"))
             assert seed is None or -(2**63) < seed < 2**63
+            assert tokens is None or 0 <= tokens <= 2**53
         case outcomes.Failed(reason):
             assert body["task"]["status"] == "TASK_STATUS_FAILED"
             assert reason.encode()

@@ -211,6 +211,11 @@ def test_a_submit_that_hangs_ends_at_its_time_limit_and_is_in_doubt(upstream: Up
     assert isinstance(submit(), outcomes.InDoubt)
 
 
+def with_usage(usage: Any) -> Any:
+    """Return the answer to a poll of a finished task with that usage."""
+    return task("TASK_STATUS_SUCCEED", url="https://v", usage=usage)
+
+
 @pytest.mark.parametrize(
     ("answer", "outcome"),
     [
@@ -236,6 +241,12 @@ def test_a_submit_that_hangs_ends_at_its_time_limit_and_is_in_doubt(upstream: Up
         (task("TASK_STATUS_SUCCEED", url="https://v", seed=True), outcomes.Rendered("https://v", None)),
         (task("TASK_STATUS_SUCCEED", url="https://v", seed="1_2"), outcomes.Rendered("https://v", None)),
         (task("TASK_STATUS_SUCCEED", url="https://v", seed="-1"), outcomes.Rendered("https://v", -1)),
+        (with_usage({"completion_tokens": 49_005}), outcomes.Rendered("https://v", None, 49_005)),
+        (with_usage({"completion_tokens": 2**53}), outcomes.Rendered("https://v", None, 2**53)),
+        (with_usage({"completion_tokens": 2**53 + 1}), outcomes.Rendered("https://v", None)),
+        (with_usage({"completion_tokens": 49_005.0}), outcomes.Rendered("https://v", None)),
+        (with_usage({"total_tokens": 49_005}), outcomes.Rendered("https://v", None)),
+        (with_usage([49_005]), outcomes.Rendered("https://v", None)),
         (task("TASK_STATUS_FAILED", reason="no"), outcomes.Failed("no")),
     ],
 )
