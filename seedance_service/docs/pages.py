@@ -24,8 +24,10 @@ from tenants.api import documents, negotiation
 from tenants.api.documents import Document
 
 GUIDE = Path(__file__).parent / "guide"
-ORDER = ("quickstart", "guarantees", "novita", "generations", "models", "waiting", "webhooks", "idempotency", "limits")
-ORDER += ("errors",)
+ORDER = (
+    *("quickstart", "guarantees", "novita", "generations", "models"),
+    *("waiting", "webhooks", "idempotency", "limits", "errors"),
+)
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 HTML = "text/html; charset=utf-8"
 # A link to another page; in Markdown it leads to the Markdown form.

@@ -86,8 +86,8 @@ def models() -> str:
 
 The shipped models, as their files in [generations/catalog/models](../generations/catalog/models) describe them. An
 operator adds models, or replaces these, by files in the folder `CATALOG_DIR`. `GET /v1/models` lists the models of a
-running service with their fields and prices. `i2v` is image to video, `t2v` is text to video. Days are in UTC; `retires`
-is the first day without the model.
+running service with their fields and prices. `i2v` is image to video, `t2v` is text to video. Days are in UTC. The last
+day is the one before `retires`.
 """
     parts = [intro, _table(("model", "title", "task", "state", "announced", "retires", "replacement"), table)]
     parts.append("## What is not known\n")
