@@ -33,6 +33,7 @@ CREATES += (
     "budget_reached",
     "limit_reached",
     "model_not_allowed",
+    "model_retired",
     "tenant_suspended",
     "price_unknown",
     "no_sandbox",
