@@ -63,6 +63,12 @@ class ModelUnknown(Refusal):
     code = "model_unknown"
 
 
+class ModelRetired(Refusal):
+    """The model {model} is retired{since}. {remedy}"""
+
+    code = "model_retired"
+
+
 class PriceUnknown(Refusal):
     """No price is known of such a video of {model}: the operators of this service have to set one first."""
 

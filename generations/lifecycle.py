@@ -383,15 +383,21 @@ def mark_create_failed(
 
 
 def mark_not_created(
-    generation: Generation, attempt: Attempt, reason: str, seconds: float, *, answer: str = ""
+    generation: Generation,
+    attempt: Attempt,
+    reason: str,
+    seconds: float,
+    *,
+    answer: str = "",
+    outcome: str = "not_created",
 ) -> bool:
     """Record that the upstream has certainly not created the task. The next attempt is due in `seconds`.
 
     The generation returns to the queue and keeps its hold. Submits pause from now on. `reason` and the start of the
-    `answer` are for operators.
+    `answer` are for operators. Only attempts with the default `outcome` count for the submit deadline.
     """
     with transaction.atomic():
-        _close_attempt(attempt, "not_created", reason, answer=answer)
+        _close_attempt(attempt, outcome, reason, answer=answer)
         return _requeue(generation, reason, seconds)
 
 

@@ -9,9 +9,8 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 from django.conf import settings
 from django.core import checks
@@ -24,9 +23,10 @@ from generations.bucket.errors import StorageError
 from generations.reports import worker_hosts
 from generations.upstream.errors import UpstreamError
 from generations.upstream.novita import client as novita
+from seedance_service import model_checks
+from seedance_service.findings import OK, WARNING, WRONG, Finding
 from tenants.db.engine import engine
 
-OK, WARNING, WRONG = "ok", "warning", "wrong"
 # Differences between two clocks. Leases compare the clocks of hosts, and S3 refuses a difference of 900 s.
 MAX_SKEW_SECONDS, MAX_TOLERATED_SKEW_SECONDS = 2.0, 60.0
 MIN_DISK_BYTES = 2 * 1024**3  # a copy of unknown length goes through a file
@@ -37,25 +37,12 @@ CHECK_NAME_AND_KEYS = "Check the bucket's name and the keys."
 MIN_CONNECTIONS = 110  # two web processes of 32 threads, one worker with its default threads, and some for people
 
 
-@dataclass(frozen=True)
-class Finding:
-    """The result of one check."""
+def run_checks(*, with_routes: bool = False) -> Iterator[Finding]:
+    """Run all checks, and yield their findings with the time that each took.
 
-    name: str
-    level: str
-    fact: str
-    fix: str = ""  # a sentence that says how to fix a fault
-    milliseconds: float = 0.0
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the finding for `--json`, where the fix is called `mend`."""
-        body = {"name": self.name, "level": self.level, "fact": self.fact, "ms": round(self.milliseconds, 1)}
-        return {**body, "mend": self.fix} if self.fix else body
-
-
-def run_checks() -> Iterator[Finding]:
-    """Run all checks, and yield their findings with the time that each took."""
-    for check in CHECKS:
+    `with_routes`: also ask the upstream whether the route of each model still lives.
+    """
+    for check in (*CHECKS, *([model_checks.check_routes] if with_routes else [])):
         started = time.monotonic()
         for finding in check():
             yield replace(finding, milliseconds=(time.monotonic() - started) * 1000)
@@ -239,5 +226,5 @@ def _check_clock(owner: str, at: datetime | None) -> Finding:
 
 CHECKS = (
     *(check_settings, check_database, check_broker, check_bucket),
-    *(check_deletions, check_upstream, check_worker, check_disk),
+    *(check_deletions, check_upstream, model_checks.check_ends, check_worker, check_disk),
 )

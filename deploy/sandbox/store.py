@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.sandbox.render import Shot, render
+from generations.catalog import video_models
 
 QUEUED_SHARE = 0.2  # share of a task's shortest time in which it is reported as queued
 
@@ -22,7 +23,7 @@ class Task(Shot):
 
     id: str
     created_at: float  # seconds since the epoch
-    model: str = "seedance-v1-lite-i2v"  # of a task that an older sandbox stored
+    model: str = video_models.DEFAULT_ID  # of a task that an older sandbox stored
 
 
 class TaskStore:

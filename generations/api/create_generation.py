@@ -10,7 +10,9 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
+from generations.api import retirement
 from generations.api.request_bodies import Create
+from generations.catalog import video_models
 from generations.intake import create, idempotency
 from generations.intake.create import Accepted
 from generations.intake.generation_request import GenerationRequest
@@ -98,6 +100,8 @@ def answer_committed(
 
 
 def headers(accepted: Accepted) -> dict[str, str]:
-    """Return the RateLimit headers, and the header that marks a replay."""
+    """Return the RateLimit headers, the header that marks a replay, and those about the end of the model."""
     replayed = {"Idempotent-Replayed": "true"} if accepted.is_replay else {}
-    return ratelimit_headers.render(accepted.limit_usage, clock.now()) | replayed
+    model = video_models.get(accepted.generation.model)
+    ending = retirement.headers(model) if model else {}
+    return ratelimit_headers.render(accepted.limit_usage, clock.now()) | replayed | ending

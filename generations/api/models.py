@@ -6,7 +6,7 @@ from django.http.response import HttpResponseBase
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 
-from generations.api import model_pages
+from generations.api import model_pages, retirement
 from generations.api.fields import Choice, Parameters, validate
 from generations.api.model_schemas import TASKS, ModelListSchema, ModelSchema
 from generations.catalog import states, video_models
@@ -69,7 +69,10 @@ class OneModel(ApiView):
         if model is None:
             raise ModelNotFound
         allowed_models.check_model(key_of(request), model.id)
-        return _answer(request, model_pages.page(model))
+        answer = _answer(request, model_pages.page(model))
+        for name, value in retirement.headers(model).items():
+            answer.headers[name] = value
+        return answer
 
 
 def _answer(request: Any, document: documents.Document) -> HttpResponseBase:

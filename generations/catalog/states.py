@@ -12,10 +12,12 @@ from cachetools import TTLCache
 
 from generations.catalog import video_models
 from generations.catalog.video_models import VideoModel
+from generations.errors import ModelRetired
 from generations.models import ModelState
 from tenants.db import clock
 
 State = ModelState.State
+WARNED_DAYS = 30  # before its last day, operators are warned of a model's end
 REREAD_SECONDS = 3.0  # as an API key is cached: within it, an operator's change reaches every process
 
 
@@ -49,6 +51,22 @@ def of(model: VideoModel) -> ModelStatus:
     return _status(model, overrides(), seen=frozenset())
 
 
+def read(model: VideoModel) -> ModelStatus:
+    """Return the state of a model as the database has it in the present transaction, without the cache."""
+    return _status(model, _read_overrides(), seen=frozenset())
+
+
+def refuse_retired(model: VideoModel, status: ModelStatus) -> None:
+    """Raise ModelRetired if the model is retired. The error names the day and the replacement."""
+    if not status.is_retired:
+        return
+    since = f" since {status.retires_at}" if status.retires_at else ""
+    remedy = "No other model takes its place."
+    if status.replacement:
+        remedy = f"Use {status.replacement} in its place: its fields, price and videos may differ."
+    raise ModelRetired(model=model.id, since=since, replacement=status.replacement, remedy=remedy)
+
+
 def _status(model: VideoModel, rows: Mapping[str, ModelState], seen: frozenset[str]) -> ModelStatus:
     """Return the state of a model. `seen` has the models that it replaces: a replacement never leads in a circle."""
     row, today = rows.get(model.id), clock.now().astimezone(UTC).date()
@@ -57,7 +75,7 @@ def _status(model: VideoModel, rows: Mapping[str, ModelState], seen: frozenset[s
         announced_at = model.row.announced_at
     else:
         state, retires_at, replacement = State(row.state), row.retires_at, row.replacement or None
-        announced_at = row.changed_at.astimezone(UTC).date() if row.retires_at else None
+        announced_at = row.announced_at or (row.changed_at.astimezone(UTC).date() if row.retires_at else None)
     if retires_at and retires_at <= today:
         state = State.RETIRED
     elif retires_at and state == State.ACTIVE and (announced_at is None or announced_at <= today):
@@ -74,6 +92,29 @@ def _living(name: str | None, rows: Mapping[str, ModelState], seen: frozenset[st
     return status.replacement if status.is_retired else model.id
 
 
+def ending_soon() -> list[tuple[VideoModel, int]]:
+    """Return the models that end within WARNED_DAYS, each with the days that are left, the first to end first."""
+    today = clock.now().astimezone(UTC).date()
+    days = {model.id: _days_left(of(model), today) for model in video_models.models().values()}
+    soon = [(video_models.models()[name], left) for name, left in days.items() if left is not None]
+    return sorted(((model, left) for model, left in soon if left <= WARNED_DAYS), key=lambda pair: pair[1])
+
+
+def _days_left(status: ModelStatus, today: date) -> int | None:
+    """Return the days until the model is retired; None if it is, or no day is known."""
+    return None if status.is_retired or status.retires_at is None else (status.retires_at - today).days
+
+
+def replacements_of(name: str) -> list[str]:
+    """Return the models that replace the model of that id, one after the other, as the database has them now."""
+    rows, found = _read_overrides(), list[str]()
+    while (model := video_models.get(name)) and name not in found:
+        found.append(name)
+        row = rows.get(name)
+        name = (row.replacement if row else model.row.replacement) or ""
+    return found[1:]
+
+
 _lock = threading.Lock()
 _cached: TTLCache[str, dict[str, ModelState]] = TTLCache(1, REREAD_SECONDS)
 
@@ -83,10 +124,15 @@ def overrides() -> Mapping[str, ModelState]:
     with _lock:
         rows = _cached.get("rows")
     if rows is None:
-        rows = {row.model: row for row in ModelState.objects.all()}
+        rows = _read_overrides()
         with _lock:
             _cached["rows"] = rows
     return rows
+
+
+def _read_overrides() -> dict[str, ModelState]:
+    """Read the rows that operators have set, by model: at most one for each model."""
+    return {row.model: row for row in ModelState.objects.all()}
 
 
 def forget() -> None:

@@ -13,7 +13,7 @@ import structlog
 from django.db import IntegrityError
 
 from generations import errors, ids, wakeups
-from generations.catalog import eta, prices, requests, video_models
+from generations.catalog import eta, prices, requests, states, video_models
 from generations.catalog.request_fields import RANDOM_SEED
 from generations.catalog.video_models import VideoModel
 from generations.intake import generation_request, idempotency, quotes, record, request_images
@@ -56,7 +56,8 @@ def create_generation(
 ) -> Accepted:
     """Create a generation and commit it.
 
-    Raise BadImage, LimitReached, ModelNotAllowed, TenantSuspended, InvalidKey, NoSandbox, ChangedConcurrently or
+    Raise BadImage, LimitReached, ModelNotAllowed, ModelRetired, TenantSuspended, InvalidKey, NoSandbox,
+    ChangedConcurrently or
     StorageError.
     Requests with the same `idempotency_key` return the same generation, however many arrive at once; limits are charged
     once. Raise IdempotencyKeyReused if the key came with another request before.
@@ -78,6 +79,7 @@ def rerun_generation(source: Generation, *, seed: int | None, audit_entry: Audit
     model = video_models.get(source.model)
     if model is None:
         raise errors.ModelUnknown(model=source.model)
+    states.refuse_retired(model, states.of(model))
     if seed is not None:
         fields["seed"] = seed
     request = GenerationRequest(model, _check_again(model, fields), rerun_of=source.pk)
@@ -98,7 +100,7 @@ def _create_once(key: ApiKey, request: GenerationRequest, idempotency_key: Idemp
         return Accepted(existing, [], is_replay=True)
     try:
         return _create(key, request, idempotency_key)
-    except (LimitReached, ModelNotAllowed, IntegrityError):
+    except (LimitReached, ModelNotAllowed, errors.ModelRetired, IntegrityError):
         # Another request with this key was admitted first, and may have used the last of a limit.
         if existing := idempotency.find_existing(key, idempotency_key):
             return Accepted(existing, [], is_replay=True)

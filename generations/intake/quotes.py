@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django.conf import settings
 
-from generations.catalog import eta, prices
+from generations.catalog import eta, prices, states
 from generations.catalog.video_models import VideoModel
 from generations.errors import PriceUnknown
 from generations.intake.generation_request import GenerationRequest
@@ -44,10 +44,11 @@ def make_quote(key: ApiKey, request: GenerationRequest) -> Quote:
 
 
 def check_model(key: ApiKey, model: VideoModel) -> None:
-    """Check whether the key may create with the model at all. Raise NoSandbox or ModelNotAllowed."""
+    """Check whether the key may create with the model at all. Raise NoSandbox, ModelNotAllowed or ModelRetired."""
     if key.test and not settings.SANDBOX_BASE_URL:
         raise NoSandbox
     allowed_models.check_model(key, model.id)
+    states.refuse_retired(model, states.of(model))
 
 
 def _price_or_refusal(key: ApiKey, request: GenerationRequest) -> tuple[int | None, Refusal | None]:

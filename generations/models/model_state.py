@@ -22,6 +22,9 @@ class ModelState(models.Model):
     state = models.CharField(max_length=10, choices=State.choices)
     retires_at = models.DateField(null=True, blank=True, help_text="The day, in UTC, from which the model is retired.")
     replacement = models.CharField(max_length=50, blank=True, help_text="The model that callers should use instead.")
+    announced_at = models.DateField(
+        null=True, blank=True, help_text="The day, in UTC, on which callers were first shown the end."
+    )
     reason = models.CharField(max_length=200)
     changed_at = models.DateTimeField(default=clock.now)
 

@@ -36,7 +36,7 @@ class Attempt(models.Model):
     outcome = models.CharField(
         max_length=20,
         blank=True,
-        help_text="created, not_created, create_failed, not_sent, refused or in_doubt.",
+        help_text="created, not_created, route_gone, create_failed, not_sent, refused or in_doubt.",
     )
     detail = models.TextField(blank=True)
     upstream_id = models.CharField(

@@ -85,7 +85,8 @@ class ManualPause(models.Model):
     target = models.CharField(
         max_length=100,
         blank=True,
-        help_text="The account, live or sandbox; the number of the tenant; or the name of the model.",
+        help_text="The account, live or sandbox; the number of the tenant; or the name of the model, with @live or "
+        "@sandbox behind it if the model is held at one account.",
     )
     since = models.DateTimeField(default=clock.now)
     actor = models.CharField(max_length=150)

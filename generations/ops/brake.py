@@ -61,7 +61,8 @@ def resume_submits(actor: Actor, scope: str, target: str = "") -> int:
     audit.require_reason(actor)
     tenant, name = _describe(scope, target)
     with transaction.atomic():
-        if not ManualPause.objects.filter(scope=scope, target=target).delete()[0]:
+        targets = manual_pauses.targets_within(scope, target)
+        if not ManualPause.objects.filter(scope=scope, target__in=targets).delete()[0]:
             raise NotPossible(reason=f"Submits of {name} are not paused.")
         audit.record(actor, "submits: resume", tenant, name, {})
     return _release(manual_pauses.held_by(scope, target))
@@ -132,4 +133,7 @@ def _describe(scope: str, target: str) -> tuple[Tenant | None, str]:
     """Return the tenant of the target, if it is one's, and the target in words."""
     if scope == Scope.TENANT and target.isdecimal() and (tenant := Tenant.objects.filter(pk=int(target)).first()):
         return tenant, f"tenant {tenant.name}"
+    model, _, account = target.partition(manual_pauses.AT)
+    if account:
+        return None, f"{scope} {model} at the {account} account"
     return None, f"{scope} {target}" if target else "all"

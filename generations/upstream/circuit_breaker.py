@@ -75,6 +75,12 @@ def pause(reason: str, *, test: bool, retry_after: float | None = None) -> None:
         log.error("submits are paused", upstream=row.pk, reason=reason)
 
 
+def release_probe(*, test: bool) -> None:
+    """Let another submit be the probe now: the answer to the present one says nothing about our account."""
+    row = Pause.objects.filter(pk=account_name(test=test), probe_sent_at__isnull=False)
+    row.update(probe_at=clock.now(), probe_sent_at=None)
+
+
 def resume(*, test: bool) -> Pause | None:
     """End the pause: the upstream took a submit, or refused one for its content, so it works.
 

@@ -26,6 +26,14 @@ class NotCreated:
 
 
 @dataclass(frozen=True)
+class RouteGone:
+    """The upstream no longer has the route of the model: nothing was created, and other models are not affected."""
+
+    reason: str
+    answer: str = field(default="", compare=False, repr=False)
+
+
+@dataclass(frozen=True)
 class CreateFailed:
     """A step of the upstream's own has failed before the task was created: it may be sent again a few times."""
 
@@ -78,13 +86,14 @@ class Failed:
     is_about_content: bool = field(default=True, compare=False)
 
 
-SubmitOutcome = Created | NotCreated | CreateFailed | Refused | InDoubt
+SubmitOutcome = Created | NotCreated | RouteGone | CreateFailed | Refused | InDoubt
 PollOutcome = Rendering | Rendered | Failed
 
 # The names of outcomes in metrics and traces.
 LABELS: dict[type, str] = {
     Created: "created",
     NotCreated: "not_created",
+    RouteGone: "route_gone",
     CreateFailed: "create_failed",
     Refused: "refused",
     InDoubt: "in_doubt",

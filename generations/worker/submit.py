@@ -16,18 +16,19 @@ from django.db import InterfaceError, OperationalError, transaction
 from generations import errors, leases, lifecycle
 from generations.bucket import inputs
 from generations.bucket.errors import StorageError
-from generations.catalog import requests, video_models
+from generations.catalog import requests, states, video_models
 from generations.catalog.video_models import VideoModel
 from generations.models import Attempt, Generation, InputImage
 from generations.telemetry import metrics, tracing
 from generations.telemetry.failpoints import failpoint
-from generations.upstream import circuit_breaker, manual_pauses, outcomes, rate_limit
+from generations.upstream import circuit_breaker, manual_pauses, outcomes, rate_limit, routes
 from generations.upstream.novita import client as novita
 from generations.worker import backoff, held_submits, input_images
 from tenants import locks
 from tenants.db.operations import release_connection
 
 QUEUED = [Generation.Status.QUEUED]
+RETIRED = "the model is retired"
 LARGE_BYTES = 4 * 1024**2  # of images; a submit's body takes some six times as much memory while it is built
 
 log = structlog.stdlib.get_logger(__name__)
@@ -38,8 +39,12 @@ def submit(generation: Generation) -> None:
     """Send one attempt, unless it has to wait. The images are read first, since that may fail or take long."""
     model = video_models.get(generation.model)
     if model is None:
-        unknown = errors.ModelUnknown(model=generation.model)
-        lifecycle.fail(generation, unknown.code, str(unknown), sources=QUEUED)
+        _fail(generation, errors.ModelUnknown(model=generation.model))
+        return
+    try:
+        states.refuse_retired(model, states.read(model))
+    except errors.ModelRetired as retired:  # also where submits are held: the wait would end in this
+        _fail(generation, retired)
         return
     if not input_images.load(generation):
         return
@@ -50,6 +55,11 @@ def submit(generation: Generation) -> None:
             _send(generation, model)
         else:
             lifecycle.reschedule(generation, backoff.MIN_POLL_SECONDS)
+
+
+def _fail(generation: Generation, refusal: errors.ModelUnknown | errors.ModelRetired) -> None:
+    """Fail a queued generation whose model can not be used, and release its hold."""
+    lifecycle.fail(generation, refusal.code, str(refusal), sources=QUEUED)
 
 
 @contextmanager
@@ -76,12 +86,15 @@ def _send(generation: Generation, model: VideoModel) -> None:
         return
     try:
         body = _build_body(generation, model)
-        started = _start_attempt(generation)
+        started = _start_attempt(generation, model)
     except StorageError as error:
         input_images.retry_storage(generation, error)
         return
     except rate_limit.RateLimited as limit:
         lifecycle.reschedule(generation, limit.seconds)
+        return
+    except errors.ModelRetired as retired:
+        _fail(generation, retired)
         return
     if started is None:
         if not held_submits.put_off(generation):
@@ -90,7 +103,7 @@ def _send(generation: Generation, model: VideoModel) -> None:
     attempt, wait = started
     failpoint("submit_recorded")
     time.sleep(wait)
-    if wait and (reason := manual_pauses.find_reason(generation)):  # ordered since the attempt was recorded
+    if wait and (reason := _find_late_order(generation, model)):
         lifecycle.mark_not_sent(generation, attempt, reason)
         return
     metrics.SUBMITTED.labels(metrics.mode(test=generation.test), video_models.label(generation.model)).inc()
@@ -101,6 +114,11 @@ def _send(generation: Generation, model: VideoModel) -> None:
     failpoint("submit_answered")
     _apply_outcome(generation, attempt, outcome)
     failpoint("submit_settled")
+
+
+def _find_late_order(generation: Generation, model: VideoModel) -> str:
+    """Return why an attempt may no longer be sent, by what was ordered since it was recorded; "" if it may."""
+    return RETIRED if states.read(model).is_retired else manual_pauses.find_reason(generation)
 
 
 def _build_body(generation: Generation, model: VideoModel) -> dict[str, Any]:
@@ -115,13 +133,14 @@ def _write_image(model: VideoModel, image: InputImage | str) -> str:
     return image if isinstance(image, str) else inputs.write(image, model.image_encoding)
 
 
-def _start_attempt(generation: Generation) -> tuple[Attempt, float] | None:
-    """Record an attempt, and return it with the seconds until its moment at the upstream. Raise RateLimited.
+def _start_attempt(generation: Generation, model: VideoModel) -> tuple[Attempt, float] | None:
+    """Record an attempt, and return it with the seconds until its moment at the upstream.
 
-    Return None if submits are held, or another worker has the row.
+    Return None if submits are held, or another worker has the row. Raise RateLimited, or ModelRetired.
     """
     with transaction.atomic():
         locks.share_submits()
+        states.refuse_retired(model, states.read(model))
         if manual_pauses.find_reason(generation):
             return None
         wait = 0.0 if generation.test else rate_limit.reserve()
@@ -148,6 +167,8 @@ def _apply_outcome(generation: Generation, attempt: Attempt, outcome: outcomes.S
         case outcomes.NotCreated(reason, retry_after):
             circuit_breaker.pause(reason, test=generation.test, retry_after=retry_after)
             held_submits.fail_if_overdue(generation, reason)
+        case outcomes.RouteGone(reason):
+            routes.pause(generation.model, reason, test=generation.test)
         case outcomes.InDoubt(reason) | outcomes.CreateFailed(reason) | outcomes.Refused(reason):
             # An outage must not put one generation after the other in doubt.
             circuit_breaker.pause(reason, test=generation.test)
@@ -163,6 +184,10 @@ def _record(generation: Generation, attempt: Attempt, outcome: outcomes.SubmitOu
         case outcomes.NotCreated(reason):
             seconds = backoff.retry_interval(generation)  # a Retry-After is the pause's, which may end before
             lifecycle.mark_not_created(generation, attempt, reason, seconds, answer=outcome.answer)
+        case outcomes.RouteGone(reason, answer):
+            seconds = backoff.retry_interval(generation)  # by then the model's submits are paused
+            label = outcomes.LABELS[outcomes.RouteGone]
+            lifecycle.mark_not_created(generation, attempt, reason, seconds, answer=answer, outcome=label)
         case outcomes.CreateFailed(reason, answer):
             seconds = backoff.retry_interval(generation)
             lifecycle.mark_create_failed(generation, attempt, reason, seconds, answer=answer)

@@ -51,6 +51,22 @@ ADVICE: dict[str, Advice] = {
         "again.",
         facts={"model": MODEL},
         apis=NATIVE,
+        message=f"The catalogue of this service no longer has the model {MODEL}.",
+    ),
+    "model_retired": Advice(
+        "Create with the model that `replacement` names, after a look at its page: fields, price and sound may differ. "
+        "It is null if no model takes the place of this one. Generations that exist stay as they are.",
+        means="The model has reached its last day, or the service's operators retired it: nothing new is created with "
+        "it, and nothing was held. A generation that was still queued on that day fails with this code, and its hold "
+        "is released.",
+        facts={
+            "model": "wan2.6-i2v",
+            "since": " since 2026-09-30",
+            "replacement": "kling-v3.0-pro-i2v",
+            "remedy": "Use kling-v3.0-pro-i2v in its place: its fields, price and videos may differ.",
+        },
+        message="The model wan2.6-i2v is retired since 2026-09-30. "
+        "Use kling-v3.0-pro-i2v in its place: its fields, price and videos may differ.",
     ),
     "price_unknown": Advice(
         "Ask your operators to set a price for the model, or use another one. The `prices` of `GET /v1/models/ID` are "

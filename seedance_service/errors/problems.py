@@ -34,6 +34,7 @@ class Problem(NamedTuple):
     fields: list[field_errors.FieldError]
     headers: dict[str, str]
     limit: dict[str, Any] = {}  # the limit that refused the request, as GET /v1/limits renders it
+    members: dict[str, str | None] = {}  # of the code alone
 
 
 def from_exception(error: Exception) -> Problem | None:
@@ -84,6 +85,8 @@ def _refusal(error: Refusal) -> Problem:
     problem = _problem(statuses.TABLE[type(error)], error.code, sentence, fields=fields, retry_after=wait)
     if problem.status == 401:
         problem.headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, errors.ModelRetired):
+        return problem._replace(members={"replacement": error.facts["replacement"]})
     return problem
 
 

@@ -54,7 +54,7 @@ def details(problem: Problem) -> dict[str, Any]:
         "code": problem.code,
     }
     extensions = {"request_id": request_id.current(), "errors": problem.fields, "limit": problem.limit}
-    return {**body, **{name: value for name, value in extensions.items() if value}}
+    return {**body, **problem.members, **{name: value for name, value in extensions.items() if value}}
 
 
 def envelope(problem: Problem) -> dict[str, Any]:
@@ -67,6 +67,7 @@ def envelope(problem: Problem) -> dict[str, Any]:
         "metadata": {
             **{field["field"]: field["detail"] for field in problem.fields if field["field"]},
             **{name: str(value) for name, value in problem.limit.items()},
+            **{name: value for name, value in problem.members.items() if value},
             **({"request_id": current} if current else {}),
         },
     }

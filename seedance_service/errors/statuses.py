@@ -50,6 +50,7 @@ TABLE: dict[type[Exception], Row] = {
     errors.NoVideo: Row(409, 409, "INVALID_REQUEST_BODY"),
     errors.VideoDeleted: Row(410, 410, "INVALID_REQUEST_BODY"),
     errors.ModelUnknown: Row(410, 404, "API_NOT_FOUND"),
+    errors.ModelRetired: Row(410, 404, "API_NOT_FOUND"),
     errors.PriceUnknown: Row(503, 503, "CREATE_TASK_FAILED"),
     errors.BadImage: Row(400, 400, "INVALID_IMAGE_FORMAT"),
     errors.ImageUnreadable: Row(400, 400, "INVALID_IMAGE_FORMAT"),

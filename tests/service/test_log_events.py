@@ -62,6 +62,7 @@ EVENTS = {
     "the database does not answer the worker's supervisor",
     "the database does not tell what has ended",
     "the database is in trouble",
+    "the route of a model is gone",
     "the ring was lost; the schedule rings within the minute",
     "the secret before the present one can not be opened",
     "the times of a kind could not be read",

@@ -140,18 +140,24 @@ LIMITS = "--in-flight --per-day --per-month --requests-per-minute --seconds-per-
 POLICY = "--input-days --on-doubt --submit-deadline --video-days"
 COMMANDS = {
     "createsuperuser": "--database --email --no-input --noinput --username",
-    "doctor": "--json",
+    "doctor": "--json --models",
     "doubt": "",
     "doubt attach": "ID UPSTREAM_ID --attempt --json --reason",
     "doubt give-up": "ID --attempt --json --reason",
     "doubt list": "--json",
     "doubt release": "ID --attempt --json --reason",
     "doubt resubmit": "ID --attempt --json --reason",
-    "generate": "IMAGE --aspect-ratio --camera-fixed --duration --key --last-image --output --poster --prompt "
-    "--resolution --seed --url -o",
+    "generate": "IMAGE --aspect-ratio --audio --camera-fixed --duration --key --last-image --model --negative-prompt "
+    "--output --poster --prompt --resolution --seed --set --url -o",
     "ledger": "ACTION --json --reason",
     "migrate": "APP_LABEL MIGRATION_NAME --check --database --fake --fake-initial --no-input --noinput --plan --prune "
     "--run-syncdb",
+    "models": "",
+    "models deprecate": "MODEL --json --reason --replacement --retires-at",
+    "models hide": "MODEL --json --reason",
+    "models list": "--json",
+    "models restore": "MODEL --json --reason",
+    "models retire": "MODEL --json --reason --replacement",
     "prune": "--dry-run --json --reason",
     "reseal": "--reason",
     "second_factor": "",

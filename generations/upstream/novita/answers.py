@@ -21,6 +21,7 @@ from generations.upstream.novita.reasons import (
     CONTENT_REASONS,
     NOT_CREATED_REASONS,
     RATE_LIMIT,
+    ROUTE_GONE,
     TASK_FAILED,
 )
 from generations.upstream.outcomes import (
@@ -34,6 +35,7 @@ from generations.upstream.outcomes import (
     Refused,
     Rendered,
     Rendering,
+    RouteGone,
     SubmitOutcome,
 )
 
@@ -79,13 +81,15 @@ def in_doubt(answer: Answer, reason: str) -> InDoubt:
     return InDoubt(reason, named[0] if named else "", _kept_text(answer))
 
 
-def _refusal(answer: Answer, reason: str, message: str) -> NotCreated | CreateFailed | Refused | None:
+def _refusal(answer: Answer, reason: str, message: str) -> NotCreated | RouteGone | CreateFailed | Refused | None:
     """Return what an answer means that names no task. Return None if it does not say that none was created."""
     words = f"{reason}: {message}"
     if 200 <= answer.status < 300:
         return None
     if reason and answer.status == 429:
         return NotCreated(words, _retry_after(answer))
+    if answer.status == 404 and (reason == ROUTE_GONE or b"route not found" in answer.content[:1000].lower()):
+        return RouteGone(words if reason else "the upstream no longer has this route")
     if reason in CONTENT_REASONS:
         return Refused(reason, message, is_about_content=not ABOUT_ACCOUNT.search(message))
     if reason in NOT_CREATED_REASONS:
@@ -96,8 +100,6 @@ def _refusal(answer: Answer, reason: str, message: str) -> NotCreated | CreateFa
         return NotCreated(words)
     if reason and answer.status in (400, 413, 422):  # undocumented reasons: these statuses blame this request
         return NotCreated(words) if ABOUT_ACCOUNT.search(words) else Refused(reason, message, is_about_content=False)
-    if answer.status == 404 and b"route not found" in answer.content[:1000].lower():
-        return NotCreated("the upstream no longer has this route")
     return None
 
 
@@ -141,6 +143,11 @@ def check_unknown_task(answer: Answer) -> None:
     reason, message = _error_envelope(decode(answer.content).fields)
     if answer.status != 200 and reason != "TASK_NOT_FOUND":
         raise UpstreamError(f"HTTP {answer.status} {reason} {message}".strip())
+
+
+def status_and_reason(answer: Answer) -> tuple[int, str]:
+    """Return the HTTP status, and the reason of Novita's error envelope; an empty one if the body is none."""
+    return answer.status, _error_envelope(decode(answer.content).fields)[0]
 
 
 def _check_task_id(task_id: Any, upstream_id: str) -> None:

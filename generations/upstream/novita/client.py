@@ -51,7 +51,7 @@ def submit(to: Account, path: str, body: dict[str, Any]) -> SubmitOutcome:
     There are no retries and no redirects, so the request is paid for at most once.
     """
     content = msgspec.json.encode(body)
-    headers = {**_headers(to), "Content-Length": str(len(content))}
+    headers = {**headers_of(to), "Content-Length": str(len(content))}
     budget, pieces = transport.Budget(leases.SUBMIT_CALL_SECONDS), _split(content)
     try:
         with transport.exchange("POST", to.base_url, headers, budget, path=path, content=pieces) as response:
@@ -66,7 +66,7 @@ def submit(to: Account, path: str, body: dict[str, Any]) -> SubmitOutcome:
 def _parse_submit(response: transport.Response) -> SubmitOutcome:
     """Read the answer to a submit, and return its outcome. What came of an answer that is cut off may name the task."""
     try:
-        return answers.parse_submit(_read(response))
+        return answers.parse_submit(read_answer(response))
     except OutboundError as error:
         received = Answer(response.status, response.headers, error.received)
         return answers.in_doubt(received, f"the answer was lost: {error}")
@@ -109,9 +109,11 @@ def _get_task_result(to: Account, upstream_id: str, parse: Callable[[Answer], Re
     path = f"/v3/async/task-result?{urlencode({'task_id': upstream_id})}"
     budget = transport.Budget(leases.POLL_CALL_SECONDS)
     try:
-        with transport.exchange("GET", to.base_url, _headers(to), budget, path=path, pool=idle_connections) as response:
+        with transport.exchange(
+            "GET", to.base_url, headers_of(to), budget, path=path, pool=idle_connections
+        ) as response:
             try:
-                return parse(_read(response))
+                return parse(read_answer(response))
             except WrongTask as error:
                 response.discard()
                 log.error("an answer is about another task", task=upstream_id, trouble=str(error))
@@ -120,7 +122,7 @@ def _get_task_result(to: Account, upstream_id: str, parse: Callable[[Answer], Re
         raise UpstreamError(f"the poll failed: {error}") from error
 
 
-def _read(response: transport.Response) -> Answer:
+def read_answer(response: transport.Response) -> Answer:
     """Read the whole answer, as it came if it cannot be unpacked. Raise FetchFailed or FetchTooLarge."""
     try:
         content = response_body.read(response, MAX_ANSWER_BYTES)
@@ -129,7 +131,7 @@ def _read(response: transport.Response) -> Answer:
     return Answer(response.status, response.headers, content)
 
 
-def _headers(to: Account) -> dict[str, str]:
+def headers_of(to: Account) -> dict[str, str]:
     """Return the headers of every request: our key, and that the answer need not be compressed."""
     return {
         "Authorization": f"Bearer {to.api_key}",

@@ -24,8 +24,9 @@ ACCOUNT_REASONS = {
     "FEATURE_NOT_ALLOWED",
     "API_NOT_ALLOWED",
     "NEED_REAL_NAME_VERIFY",
-    "API_NOT_FOUND",
+    "API_NOT_FOUND",  # of a poll; a submit's is about the route of one model
 }
+ROUTE_GONE = "API_NOT_FOUND"
 ACCOUNT_STATUSES, RATE_LIMIT = (401, 402, 403), "RATE_LIMIT_EXCEEDED"
 # Steps of the upstream's own, whose names say that the task was not created.
 NOT_CREATED_REASONS = {"CREATE_TASK_FAILED", "BILLING_FAILED"}

@@ -49,12 +49,17 @@ PROBLEM = {
             "description": "Every field that is wrong.",
         },
         "limit": {"$ref": "#/components/schemas/ExceededLimit"},
+        "replacement": {
+            "type": ["string", "null"],
+            "description": "Of `model_retired`: the model to use in place of the retired one; null if there is none.",
+        },
     },
 }
 NOVITA_ERROR_METADATA = {
     "type": "object",
     "additionalProperties": TEXT,
-    "description": "The wrong fields, the limit that refused the request, and the `request_id`.",
+    "description": "The wrong fields, the limit that refused the request, the `replacement` of a retired model, and "
+    "the `request_id`.",
 }
 NOVITA_ERROR = {
     "type": "object",

@@ -30,11 +30,25 @@ HEADERS: dict[str, tuple[str, Part, Any]] = {  # description, schema, example
     "Preference-Applied": ("`wait=N`: the answer waited.", {"type": "string", "pattern": "^wait=[0-9]+$"}, "wait=30"),
     "ETag": ("The tag of this answer, for `If-None-Match`.", {"type": "string"}, '"9f86d081884c7d659a2feaa0c55ad015"'),
     "Link": (
-        '`<…>; rel="next"`: the next page, if there is one.',
+        '`<…>; rel="next"`: the next page, if there is one. `<…>; rel="successor-version"`: the model that takes the '
+        "place of one whose end is announced.",
         {"type": "string"},
         '</v1/generations>; rel="next"',
     ),
+    "Deprecation": (
+        "The day on which the end of the model was announced, in seconds since 1970 (RFC 9745).",
+        {"type": "string", "pattern": "^@[0-9]+$"},
+        "@1788220800",
+    ),
+    "Sunset": (
+        "The time from which the model is retired and creates with it are refused (RFC 8594).",
+        {"type": "string"},
+        "Wed, 30 Sep 2026 00:00:00 GMT",
+    ),
 }
+
+
+ENDING = {"Deprecation": False, "Sunset": False, "Link": False}  # of a model
 
 
 def of_errors(problems: Sequence[Any]) -> dict[str, Part]:
@@ -51,11 +65,14 @@ def of_success(path: str, status: str, operation: Part) -> dict[str, Part]:
     required: dict[str, bool] = {}
     if "Idempotency-Key" in parameters:
         required |= {"RateLimit": False, "RateLimit-Policy": False, "Idempotent-Replayed": False}
+        required |= ENDING
         required |= {"Location": True} if path.startswith("/v1/") else {}
     if "Prefer" in parameters:
         required |= {"Retry-After": status == "202", "Preference-Applied": False}
     if "If-None-Match" in parameters:
         required |= {"ETag": True}
+    if "model_id" in parameters:
+        required |= ENDING
     if "cursor" in parameters:
         required |= {"Link": False}
     if status == "302":

@@ -21,7 +21,6 @@ ACCOUNT_ERRORS = {
     "our key": refusal(403, "INVALID_API_KEY"),
     "our balance": refusal(403, "NOT_ENOUGH_BALANCE"),
     "our rate": refusal(429, "RATE_LIMIT_EXCEEDED"),
-    "the route": refusal(404, "API_NOT_FOUND"),
 }
 
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from generations import leases
 from generations.bucket import inputs
+from generations.catalog import video_models
 from generations.media.images import inspect
 from generations.models import Event, Generation, Pace
 from generations.upstream import rate_limit
@@ -109,7 +110,7 @@ def test_many_workers_together_stay_within_the_limit(alice: Caller, settings: An
     def start(generation: Generation) -> None:
         barrier.wait()
         try:
-            submit._start_attempt(generation)
+            submit._start_attempt(generation, video_models.default())
         except rate_limit.RateLimited:
             pass
         finally:

@@ -32,7 +32,8 @@ def codes_of_failed_generations() -> set[str]:
     """Return every code that the product ends a generation with."""
     sources = [path.read_text() for path in (ROOT / "generations").rglob("*.py")]
     literal = {code for source in sources for code in re.findall(r'\b_?fail\w*\(\s*\w+,\s*"(\w+)"', source)}
-    return literal | {kind.code for kind in subclasses(errors.BadImage)}
+    of_models = {errors.ModelRetired.code, errors.ModelUnknown.code}
+    return literal | of_models | {kind.code for kind in subclasses(errors.BadImage)}
 
 
 def codes_of_answers() -> set[str]:

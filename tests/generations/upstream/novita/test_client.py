@@ -69,7 +69,6 @@ def test_a_task_that_failed_at_once_is_not_sent_again(upstream: Upstream) -> Non
         (403, "FEATURE_NOT_ALLOWED"),
         (403, "API_NOT_ALLOWED"),
         (403, "NEED_REAL_NAME_VERIFY"),
-        (404, "API_NOT_FOUND"),
         (429, "RATE_LIMIT_EXCEEDED"),
     ],
 )
@@ -112,9 +111,10 @@ def test_a_retry_after_is_read_in_every_format(upstream: Upstream, value: str, s
     assert outcome.retry_after == seconds
 
 
-def test_a_removed_route_is_not_the_callers_fault(upstream: Upstream) -> None:
-    upstream.on_submit = 404, {}, b"404 route not found"
-    assert isinstance(submit(), outcomes.NotCreated)
+@pytest.mark.parametrize("answer", [(404, {}, b"404 route not found"), refusal(404, "API_NOT_FOUND")])
+def test_a_removed_route_is_not_the_callers_fault(upstream: Upstream, answer: Any) -> None:
+    upstream.on_submit = answer
+    assert isinstance(submit(), outcomes.RouteGone)
 
 
 @pytest.mark.parametrize("key", ["", "with a\nline"])

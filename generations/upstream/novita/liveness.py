@@ -1,0 +1,66 @@
+"""Ask whether routes still live, each by a POST with a bogus key and an empty body: it makes nothing and costs nothing.
+
+A living route refuses the key with 403 INVALID_API_KEY, and a gone one is answered with 404. A gateway in front of all
+routes may refuse the key too, so a route that is known to be gone and a made-up one are asked in the same run: unless
+both are gone, no answer means anything. The answers are for people, and change no state.
+"""
+
+import secrets
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from generations import leases
+from generations.outbound import transport
+from generations.outbound.errors import OutboundError
+from generations.upstream.novita import answers, client
+from generations.upstream.novita.client import Account
+
+BOGUS_KEY = "the-key-of-a-probe"  # never the real one: a probe must not be able to create
+KNOWN_GONE = "/v3/async/kling-v2.6-pro-i2v"  # since 2026-07-22
+EMPTY = b"{}"
+
+
+class Liveness(StrEnum):
+    """What an answer says of its route."""
+
+    LIVING = "living"
+    GONE = "gone"
+    UNCLEAR = "unclear"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """The answer of one route."""
+
+    path: str
+    liveness: Liveness
+    fact: str  # of an unclear one: what was answered
+
+
+class Uncalibrated(Exception):
+    """The upstream does not tell a gone route from a living one. The text has what it answered."""
+
+
+def probe_all(base_url: str, paths: Iterable[str]) -> Iterator[Probe]:
+    """Yield the probe of each route. Raise Uncalibrated before the first if no answer would mean anything."""
+    for path in (KNOWN_GONE, f"/v3/async/no-such-route-{secrets.token_hex(8)}"):
+        calibration = _probe(base_url, path)
+        if calibration.liveness != Liveness.GONE:
+            raise Uncalibrated(f"a route that does not exist is answered with {calibration.fact}")
+    yield from (_probe(base_url, path) for path in paths)
+
+
+def _probe(base_url: str, path: str) -> Probe:
+    """Ask one route."""
+    headers = {**client.headers_of(Account(base_url, BOGUS_KEY)), "Content-Length": str(len(EMPTY))}
+    budget = transport.Budget(leases.POLL_CALL_SECONDS)
+    try:
+        with transport.exchange("POST", base_url, headers, budget, path=path, content=EMPTY) as response:
+            status, reason = answers.status_and_reason(client.read_answer(response))
+    except OutboundError as error:
+        return Probe(path, Liveness.UNCLEAR, f"no answer: {error}")
+    fact = f"HTTP {status} {reason}".strip()
+    if status == 404:
+        return Probe(path, Liveness.GONE, fact)
+    return Probe(path, Liveness.LIVING if (status, reason) == (403, "INVALID_API_KEY") else Liveness.UNCLEAR, fact)

@@ -1,0 +1,41 @@
+"""Models whose route the upstream no longer has: their submits pause, and those of other models go on.
+
+The pause is a ManualPause that the service orders itself. An operator ends it: by retiring the model, which fails the
+generations that wait, or by resuming its submits.
+"""
+
+import structlog
+from django.db.models import QuerySet
+
+from generations.deadlines import account_name
+from generations.models import ManualPause
+from generations.upstream import circuit_breaker, manual_pauses
+
+log = structlog.stdlib.get_logger(__name__)
+
+GONE = "the upstream answered that the route is gone"
+
+
+def pause(model: str, reason: str, *, test: bool) -> None:
+    """Pause the submits of a model at one account. `reason` is what the upstream said, for the log."""
+    target = manual_pauses.model_at(model, test=test)
+    facts = {"actor": manual_pauses.SERVICE, "reason": GONE}
+    _, is_new = ManualPause.objects.get_or_create(scope=ManualPause.Scope.MODEL, target=target, defaults=facts)
+    circuit_breaker.release_probe(test=test)
+    if is_new:
+        log.error("the route of a model is gone", model=model, upstream=account_name(test=test), reason=reason)
+
+
+def find_gone() -> QuerySet[ManualPause]:
+    """Return the pauses of models whose route is gone, the oldest first."""
+    return ManualPause.objects.filter(scope=ManualPause.Scope.MODEL, actor=manual_pauses.SERVICE).order_by("since")
+
+
+def model_of(pause: ManualPause) -> str:
+    """Return the model that the pause holds."""
+    return pause.target.partition(manual_pauses.AT)[0]
+
+
+def end_pauses(model: str) -> None:
+    """End the pauses of the model that the service ordered: an operator has decided about the model."""
+    find_gone().filter(target__in=[manual_pauses.model_at(model, test=test) for test in (False, True)]).delete()
