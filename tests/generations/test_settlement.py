@@ -12,6 +12,7 @@ from generations.catalog.video_models import VideoModel
 from generations.models import Generation
 from tenants.models import LedgerEntry, Window
 from tenants.money import ledger, monthly_statement, reconcile
+from tests.generations.admin.rows import LIST, list_ids, page_url
 from tests.http_client import Client
 from tests.support.factories import Caller, make_generation
 from tests.support.images import mp4
@@ -145,10 +146,14 @@ def test_a_charge_above_the_hold_is_logged_counted_and_shown_to_finance(
     entry = by_event[ABOVE]
     facts = (entry["generation"], entry["model"], entry["tokens"], entry["held_usd"], entry["charged_usd"])
     assert facts == (str(g.pk), body["model"], 50_000, "0.098010", "0.100000")
-    page = admin_client.get(f"/admin/generations/generation/{g.pk}/change/").content.decode()
+    page = admin_client.get(page_url(g)).content.decode()
     assert "0.100000 USD charged, 0.098010 USD held: more than was held. The upstream reported 50000 tokens." in page
     assert "50000 tokens as the upstream reported; 0.098010 USD were held" in page
-    assert "0.100000 charged" in admin_client.get("/admin/generations/generation/").content.decode()
+    assert "0.100000 charged" in admin_client.get(LIST).content.decode()
+    assert list_ids(admin_client, attention="charged-above") == {str(g.pk)}
+    [tile] = [tile for tile in admin_client.get("/admin/").context["tiles"] if tile.name == "Charged above hold"]
+    assert (tile.figure, tile.level) == (1, "warn")
+    assert "attention=charged-above" in tile.url
 
 
 def test_a_charge_above_the_budget_is_captured_and_the_next_create_is_refused(
