@@ -57,7 +57,7 @@ browser: .venv/dev.stamp  ## test the panel in a headless Chromium; screenshots 
 openapi: .venv/dev.stamp  ## write openapi.json from the code
 	@$(TEST_ENV) $(PY) manage.py spectacular --format openapi-json --validate --fail-on-warn --file openapi.json
 
-docs: .venv/dev.stamp  ## write the tables in docs/ (settings, error codes, actions) from the code
+docs: .venv/dev.stamp  ## write the tables in docs/ (settings, error codes, actions, models) from the code
 	@$(TEST_ENV) $(PY) manage.py write_docs
 
 SECONDS ?= 110

@@ -54,8 +54,6 @@ except CatalogError as error:
     sys.exit(str(error))
 store = TaskStore(FOLDER, float(os.environ.get("SANDBOX_SECONDS", "8")))
 RATIO = re.compile(r"[0-9]+")
-USAGE = re.compile(r"\[usage ([0-9]{1,6})\]")
-PIXELS_OF_A_TOKEN = 1024
 FPS = 24  # where a model's row has no frame rate
 SIDE = 720  # pixels, where it has no sizes
 IMAGE_REASONS: dict[type[Exception], str] = {
@@ -206,7 +204,7 @@ def _result(task: Task) -> dict[str, Any]:
     if "[fail]" in task.prompt and status == "TASK_STATUS_SUCCEED":
         status, progress, reason = "TASK_STATUS_FAILED", 0, "the prompt asked for a failure"
     done, model = status == "TASK_STATUS_SUCCEED", video_models.get(task.model)
-    usage = {"usage": {"completion_tokens": _tokens(task)}} if done and model and model.row.settle == "usage" else {}
+    usage = {"usage": {"completion_tokens": task.tokens}} if done and model and model.row.settle == "usage" else {}
     return {
         **usage,
         "extra": {"seed": str(task.seed)} if done and (model is None or model.has_seed) else {},
@@ -222,13 +220,6 @@ def _result(task: Task) -> dict[str, Any]:
         "videos": [{"video_url": _url(task), "video_url_ttl": str(URL_TTL), "video_type": "mp4"}] if done else [],
         "audios": [],
     }
-
-
-def _tokens(task: Task) -> int:
-    """Return the tokens of a video: the pixels of its frames by 1024, as often as the prompt says."""
-    scripted = USAGE.search(task.prompt)
-    tokens = task.width * task.height * task.frames // PIXELS_OF_A_TOKEN
-    return tokens * int(scripted[1]) if scripted else tokens
 
 
 def _url(task: Task) -> str:

@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import queue
+import re
 import secrets
 import threading
 import time
@@ -12,7 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from deploy.sandbox.render import Shot, render
+from generations.catalog import video_models
 
+USAGE = re.compile(r"\[usage ([0-9]{1,6})\]")  # in a prompt
+PIXELS_OF_A_TOKEN = 1024
 QUEUED_SHARE = 0.2  # share of a task's shortest time in which it is reported as queued
 
 
@@ -22,7 +26,13 @@ class Task(Shot):
 
     id: str
     created_at: float  # seconds since the epoch
-    model: str = "seedance-v1-lite-i2v"  # of a task that an older sandbox stored
+    model: str = video_models.DEFAULT_ID  # of a task that an older sandbox stored
+
+    @property
+    def tokens(self) -> int:
+        """The tokens of the video: the pixels of its frames by 1024, as often as the prompt says."""
+        scripted = USAGE.search(self.prompt)
+        return self.width * self.height * self.frames // PIXELS_OF_A_TOKEN * (int(scripted[1]) if scripted else 1)
 
 
 class TaskStore:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import F
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
@@ -79,6 +80,7 @@ def tiles(now: datetime) -> list[Tile]:
         _problem_tile("Stalled", current.stalled, "rendering for over an hour", attention="stalled"),
         _problem_tile("Copy retrying", current.copy_retrying, "rendered, not stored yet", attention="uncopied"),
         differences_tile(now),
+        *charged_above_tiles(now),
         webhook_tile(now),
         storage_tile(),
         *undeleted_tiles(),
@@ -154,6 +156,13 @@ def differences_tile(now: datetime) -> Tile:
     """Return a tile with the number of videos of the last day that are not as requested."""
     rows = Generation.objects.filter(video_as_requested=False, finished_at__gte=now - DAY)
     return _problem_tile("Not as requested", rows.count(), "videos of the last 24 hours", attention="differs")
+
+
+def charged_above_tiles(now: datetime) -> list[Tile]:
+    """Return a tile with the number of videos of the last day that cost more than was held, or none."""
+    count = Generation.objects.filter(charged_micro__gt=F("price_micro"), finished_at__gte=now - DAY).count()
+    note = "videos of the last 24 hours cost more than was held"
+    return [_problem_tile("Charged above hold", count, note, attention="charged-above")] if count else []
 
 
 def webhook_tile(now: datetime) -> Tile:

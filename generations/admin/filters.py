@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib.admin import SimpleListFilter
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest
 
 from generations import ids
@@ -42,7 +42,7 @@ class LiveModeFilter(SimpleListFilter):
 
 
 class AttentionFilter(SimpleListFilter):
-    """Filter generations by what they need, how long they have waited, or whether the video is as requested."""
+    """Filter generations by what they need, how long they have waited, or what their video is or cost."""
 
     template = TEMPLATE
     title, parameter_name = "needs attention", "attention"
@@ -50,12 +50,14 @@ class AttentionFilter(SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Return the choices."""
         choices = [("live", "In progress"), ("due", "Due now"), ("stalled", "Stalled"), ("uncopied", "Copy retrying")]
-        return [*choices, ("differs", "Video not as requested")]
+        return [*choices, ("differs", "Video not as requested"), ("charged-above", "Charged above the hold")]
 
     def queryset(self, request: HttpRequest, rows: Any) -> Any:
         """Return the rows that meet the chosen condition, or all rows without a choice."""
         if self.value() == "differs":
             return rows.filter(video_as_requested=False)
+        if self.value() == "charged-above":
+            return rows.filter(charged_micro__gt=F("price_micro"))
         now = clock.now()
         conditions = {
             "live": Q(due_at__isnull=False),

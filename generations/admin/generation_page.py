@@ -93,7 +93,7 @@ def format_charge(generation: Generation) -> str:
     if generation.finished_at is None:
         return f"{amounts.format_usd(generation.price_micro)} held"
     is_charged = generation.status == Status.SUCCEEDED
-    return f"{amounts.format_usd(_charged_micro(generation))} charged" if is_charged else "not charged"
+    return f"{amounts.format_usd(generation.spent_micro)} charged" if is_charged else "not charged"
 
 
 def describe_charge(generation: Generation) -> str:
@@ -111,11 +111,6 @@ def describe_charge(generation: Generation) -> str:
     above = ": more than was held" if generation.charged_micro > generation.price_micro else ""
     charged = f"{amounts.format_usd(generation.charged_micro)} USD charged, {usd} held{above}."
     return f"{charged} The upstream reported {tokens}."
-
-
-def _charged_micro(generation: Generation) -> int:
-    """Return what a generation that succeeded cost: by its tokens, or its price."""
-    return generation.price_micro if generation.charged_micro is None else generation.charged_micro
 
 
 def describe_video(generation: Generation) -> str:

@@ -90,7 +90,7 @@ def _charged(generation: Generation) -> dict[str, str]:
     """Return what a generation cost that was settled by usage, once it has ended. Any other costs its price."""
     if generation.rate_micro is None or generation.finished_at is None:
         return {}
-    return {"charged_usd": amounts.format_usd(generation.charged_micro or 0)}
+    return {"charged_usd": amounts.format_usd(generation.spent_micro)}
 
 
 def _video(generation: Generation, url: str) -> dict[str, Any]:

@@ -33,9 +33,9 @@ def settle(generation: Generation) -> Settlement | None:
     held, tokens = generation.price_micro, generation.upstream_tokens
     charged = MAX_CHARGE_MICRO + 1 if tokens is None else prices.usage_micro(generation.rate_micro, tokens)
     if tokens is None or charged > MAX_CHARGE_MICRO:
-        reason = "the quote: the upstream reported no usage"
-        message = f"The upstream reported no usage: the quote of {amounts.format_usd(held)} USD is charged."
-        return Settlement(held, NOT_REPORTED, reason, message)
+        reported = "no usage" if tokens is None else f"{tokens} tokens, which no video has"
+        message = f"The upstream reported {reported}: the quote of {amounts.format_usd(held)} USD is charged."
+        return Settlement(held, NOT_REPORTED, f"the quote: the upstream reported {reported}", message)
     usd, held_usd = amounts.format_usd(charged), amounts.format_usd(held)
     reason = f"{tokens} tokens as the upstream reported"
     if charged <= held:

@@ -216,6 +216,13 @@ class Generation(models.Model):
         return {**{name: getattr(self, name) for name in self.REQUEST_COLUMNS}, **self.parameters}
 
     @property
+    def spent_micro(self) -> int:
+        """Return the micro-USD charged for the video: by its tokens, or the price. Without a video nothing is."""
+        if self.status != self.Status.SUCCEEDED:
+            return 0
+        return self.price_micro if self.charged_micro is None else self.charged_micro
+
+    @property
     def has_video(self) -> bool:
         """Return whether there is a video to serve: the generation succeeded, and the video was not removed since."""
         return self.status == self.Status.SUCCEEDED and self.removed_at is None

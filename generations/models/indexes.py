@@ -55,6 +55,10 @@ GENERATION_INDEXES = [
     ),
     # Serves the panel, and the deletion of files that were never delivered.
     models.Index(fields=["finished_at"], condition=Q(video_as_requested=False), name="generation_not_as_requested"),
+    # Serves the panel: videos that cost more than was held.
+    models.Index(
+        fields=["finished_at"], condition=Q(charged_micro__gt=F("price_micro")), name="generation_charged_above"
+    ),
     # Serves the deletion of files that has begun and not ended.
     models.Index(
         fields=["deleted_at"],

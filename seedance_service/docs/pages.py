@@ -24,12 +24,15 @@ from tenants.api import documents, negotiation
 from tenants.api.documents import Document
 
 GUIDE = Path(__file__).parent / "guide"
-ORDER = ("quickstart", "guarantees", "novita", "generations", "waiting", "webhooks", "idempotency", "limits", "errors")
+ORDER = (
+    *("quickstart", "guarantees", "novita", "generations", "models"),
+    *("waiting", "webhooks", "idempotency", "limits", "errors"),
+)
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 HTML = "text/html; charset=utf-8"
 # A link to another page; in Markdown it leads to the Markdown form.
 LINK = re.compile(r"\]\((/docs(?:/[\w/-]+)?)(?=[)#])")
-ABOUT = "A gateway to an image-to-video model: an image in, a signed URL of a stored, verified video out."
+ABOUT = "A gateway to video models: an image or a text in, a signed URL of a stored, verified video out."
 
 View = Callable[..., HttpResponseBase]
 

@@ -1,4 +1,4 @@
-"""Render the tables of docs/ from the code: settings, error codes and the actions of operators.
+"""Render the tables of docs/ from the code: settings, error codes, the actions of operators, and models.
 
 `make docs` writes them, and a test compares the committed files with the code.
 """
@@ -6,12 +6,14 @@
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator, Sequence
+from datetime import date
 from types import ModuleType
 from typing import Any
 
 import generations.admin
 import tenants.admin
 from generations.admin import action_pages, model_actions
+from generations.catalog import video_models
 from seedance_service import env
 from seedance_service.docs import error_pages
 
@@ -78,7 +80,40 @@ Several generations can be chosen in the list for some of these actions.
     return HEAD + "\n".join(parts)
 
 
-TABLES: dict[str, Callable[[], str]] = {"SETTINGS.md": settings, "ERRORS.md": errors, "ACTIONS.md": actions}
+def models() -> str:
+    """Return docs/MODELS.md: every shipped model, when it ends, and what is not known of it."""
+    rows = [model.row for model in video_models.load("").values()]
+    ends = [(_day(row.announced_at), _day(row.retires_at), _id(row.replacement)) for row in rows]
+    table = [(_id(row.id), row.title, row.task, row.state, *end) for row, end in zip(rows, ends, strict=True)]
+    intro = """# Models
+
+The shipped models, as their files in [generations/catalog/models](../generations/catalog/models) describe them. An
+operator adds models, or replaces these, by files in the folder `CATALOG_DIR`. `GET /v1/models` lists the models of a
+running service with their fields and prices. `i2v` is image to video, `t2v` is text to video. Days are in UTC. The last
+day is the one before `retires`.
+"""
+    parts = [intro, _table(("model", "title", "task", "state", "announced", "retires", "replacement"), table)]
+    parts.append("## What is not known\n")
+    for row in rows:
+        parts.append(f"### {row.id}\n\nSource: {row.source}. Checked: {_day(row.checked_at) or 'not since'}.\n")
+        parts.append("".join(f"- {sentence}\n" for sentence in row.unknown))
+    return HEAD + "\n".join(parts)
+
+
+def _day(day: date | None) -> str:
+    return day.isoformat() if day else ""
+
+
+def _id(model: str | None) -> str:
+    return f"`{model}`" if model else ""
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "SETTINGS.md": settings,
+    "ERRORS.md": errors,
+    "ACTIONS.md": actions,
+    "MODELS.md": models,
+}
 
 
 def _where(name: str) -> str:

@@ -12,10 +12,10 @@ from generations.models import Generation
 from generations.ops import in_doubt
 from tenants.audit import Actor
 from tenants.errors import NotPossible
-from tenants.models import LedgerEntry
+from tenants.models import LedgerEntry, Window
 from tenants.money import reconcile
 from tests.generations.test_lifecycle import VIDEO, put_in
-from tests.support.factories import Caller
+from tests.support.factories import Caller, make_generation
 
 pytestmark = pytest.mark.django_db(transaction=True)
 THREADS, ROUNDS = 12, 8
@@ -56,23 +56,49 @@ def test_a_generation_that_many_threads_end_ends_once(alice: Caller, status: str
     assert reconcile.check(alice.tenant.pk) == []
 
 
+@pytest.mark.usefixtures("usage_model")
+def test_charges_by_usage_at_one_moment_leave_exact_counters(alice: Caller) -> None:
+    """Each thread ends a generation of its own: one tenant's counters are corrected upward and downward at once."""
+    tokens = [number * 10_000 for number in range(THREADS)]  # 49005 are held
+    rows = [copying_by_usage(alice, count) for count in tokens]
+    assert run_at_once(lambda number: lifecycle.mark_succeeded(rows[number], VIDEO)) == THREADS
+    used = Window.objects.filter(tenant=alice.tenant, kind="usd_per_month").values_list("used", flat=True)
+    assert list(used) == [2 * sum(tokens)] * 2
+    assert reconcile.check(alice.tenant.pk) == []
+
+
+def copying_by_usage(caller: Caller, tokens: int) -> Generation:
+    """Return a generation whose video is being copied, and has cost that many tokens."""
+    g = make_generation(caller, model="acme-tokens-1-t2v")
+    attempt = lifecycle.start_submitting(g)
+    assert attempt is not None
+    assert lifecycle.mark_running(g, attempt, f"up-{g.pk}", 2)
+    assert lifecycle.start_copying(g, None, tokens)
+    return g
+
+
 def race(generation: Generation, ends: list[Callable[[Generation], Any]]) -> int:
     """Let all threads end the generation at once. Return how many of them succeeded."""
+    rows = [Generation.objects.select_related("tenant").get(pk=generation.pk) for _ in range(THREADS)]
+    return run_at_once(lambda number: ends[number % len(ends)](rows[number]))
+
+
+def run_at_once(end: Callable[[int], Any]) -> int:
+    """Call `end` in all threads at once, with their numbers. Return how many of them succeeded."""
     barrier, winners = threading.Barrier(THREADS), []
 
-    def end(number: int) -> None:
-        """End the generation as thread `number`."""
-        row = Generation.objects.select_related("tenant").get(pk=generation.pk)
+    def run(number: int) -> None:
+        """End a generation as thread `number`."""
         barrier.wait(30)
         try:
-            if ends[number % len(ends)](row):
+            if end(number):
                 winners.append(number)
         except NotPossible:
             pass
         finally:
             connection.close()
 
-    threads = [threading.Thread(target=end, args=(number,)) for number in range(THREADS)]
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(THREADS)]
     for thread in threads:
         thread.start()
     for thread in threads:

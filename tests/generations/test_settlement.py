@@ -11,9 +11,10 @@ from generations.catalog import settlement
 from generations.catalog.video_models import VideoModel
 from generations.models import Generation
 from tenants.models import LedgerEntry, Window
-from tenants.money import monthly_statement, reconcile
+from tenants.money import ledger, monthly_statement, reconcile
+from tests.generations.admin.rows import LIST, list_ids, page_url
 from tests.http_client import Client
-from tests.support.factories import Caller
+from tests.support.factories import Caller, make_generation
 from tests.support.images import mp4
 from tests.support.prometheus import TOKEN, read_samples
 from tests.support.upstream import Upstream
@@ -80,8 +81,13 @@ def read(caller: Caller, generation: Generation) -> dict[str, Any]:
                 {"completion_tokens": 1.5},
                 {"completion_tokens": True},
                 {"completion_tokens": 2**53 + 1},
-                {"completion_tokens": 2**53},  # 18 billion USD are no charge
             )
+        ),
+        (
+            {"completion_tokens": 2**53},
+            HELD,
+            "the quote: the upstream reported 9007199254740992 tokens, which no video has",
+            "The upstream reported 9007199254740992 tokens, which no video has: the quote of 0.098010 USD is charged.",
         ),
     ],
     ids=[
@@ -140,10 +146,14 @@ def test_a_charge_above_the_hold_is_logged_counted_and_shown_to_finance(
     entry = by_event[ABOVE]
     facts = (entry["generation"], entry["model"], entry["tokens"], entry["held_usd"], entry["charged_usd"])
     assert facts == (str(g.pk), body["model"], 50_000, "0.098010", "0.100000")
-    page = admin_client.get(f"/admin/generations/generation/{g.pk}/change/").content.decode()
+    page = admin_client.get(page_url(g)).content.decode()
     assert "0.100000 USD charged, 0.098010 USD held: more than was held. The upstream reported 50000 tokens." in page
     assert "50000 tokens as the upstream reported; 0.098010 USD were held" in page
-    assert "0.100000 charged" in admin_client.get("/admin/generations/generation/").content.decode()
+    assert "0.100000 charged" in admin_client.get(LIST).content.decode()
+    assert list_ids(admin_client, attention="charged-above") == {str(g.pk)}
+    [tile] = [tile for tile in admin_client.get("/admin/").context["tiles"] if tile.name == "Charged above hold"]
+    assert (tile.figure, tile.level) == (1, "warn")
+    assert "attention=charged-above" in tile.url
 
 
 def test_a_charge_above_the_budget_is_captured_and_the_next_create_is_refused(
@@ -154,6 +164,24 @@ def test_a_charge_above_the_budget_is_captured_and_the_next_create_is_refused(
     assert used(alice) == [200_000, 200_000]
     answer = alice.http.post(CREATES, body, format="json")
     assert (answer.status_code, answer.json()["code"]) == (402, "budget_reached")
+
+
+def test_a_video_that_a_worker_of_an_older_release_finished_cost_its_quote(
+    alice: Caller, usage_model: VideoModel
+) -> None:
+    """That release captures the hold and writes no charge: a rolling upgrade has both for a while."""
+    g = make_generation(alice, model=usage_model.id)
+    columns: dict[str, Any] = {
+        "status": "succeeded",
+        "due_at": None,
+        "finished_at": timezone.now(),
+        "upstream_id": "up",
+    }
+    columns |= {"video_key": "videos/1", "video_size": 1, "video_sha256": "ab" * 32}
+    Generation.objects.filter(pk=g.pk).update(**columns)
+    assert ledger.capture(g.pk)
+    assert read(alice, g)["charged_usd"] == "0.098010"
+    assert alice.http.get("/v1/usage").json()["total"]["usd"] == "0.098010"
 
 
 def test_what_is_not_charged_may_be_spent_again(

@@ -147,8 +147,8 @@ COMMANDS = {
     "doubt list": "--json",
     "doubt release": "ID --attempt --json --reason",
     "doubt resubmit": "ID --attempt --json --reason",
-    "generate": "IMAGE --aspect-ratio --camera-fixed --duration --key --last-image --output --poster --prompt "
-    "--resolution --seed --url -o",
+    "generate": "IMAGE --aspect-ratio --audio --camera-fixed --duration --key --last-image --model --negative-prompt "
+    "--output --poster --prompt --resolution --seed --set --url -o",
     "ledger": "ACTION --json --reason",
     "migrate": "APP_LABEL MIGRATION_NAME --check --database --fake --fake-initial --no-input --noinput --plan --prune "
     "--run-syncdb",

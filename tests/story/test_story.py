@@ -233,7 +233,7 @@ def test_one_command_makes_a_video_or_says_why_not(stack_running: MakeRun, tmp_p
         assert image.size == (864, 480)
 
     for wrong, sentence in [
-        (["--resolution", "4k"], "resolution: This must be one of 480p, 720p, 1080p."),
+        (["--resolution", "4k"], "must be one of 480p, 720p, 1080p"),
         (["--key", "x"], "The API key is missing, malformed, unknown, expired or revoked."),
         (["--prompt", "[fail]"], "the prompt asked for a failure"),
         (["--prompt", "[refuse]"], "ILLEGAL_PROMPT"),

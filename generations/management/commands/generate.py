@@ -9,6 +9,7 @@ import json
 import os
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from argparse import ArgumentParser
 from pathlib import Path
@@ -18,25 +19,33 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from generations.catalog.video_models import DEFAULT_ID
+
 POLL_INTERVAL_SECONDS = 1.0
 FINISHED = ("succeeded", "failed", "cancelled")
 MAX_OUTAGE_SECONDS = 60.0  # a service that does not answer is tried again for so long
 
 
 class Command(BaseCommand):
-    help = "Create a video from an image and save it."
+    help = "Create a video, from an image or from a text alone, and save it."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Add the fields of a create, and where to save the files."""
-        parser.add_argument("image", help="a file or an https URL")
-        parser.add_argument("--prompt", default="")
-        parser.add_argument("--resolution", default="720p")
-        parser.add_argument("--aspect-ratio", default="16:9")
-        parser.add_argument("--duration", type=int, default=5, help="seconds")
+        parser.add_argument("image", nargs="?", help="a file or an https URL; none for a model from text to video")
+        parser.add_argument("--model", default=DEFAULT_ID, help=f"its id, as GET /v1/models lists it ({DEFAULT_ID})")
+        parser.add_argument("--prompt")
+        parser.add_argument("--negative-prompt", help="what the video must not show")
+        parser.add_argument("--resolution", help="without it, one that the model offers")
+        parser.add_argument("--aspect-ratio")
+        parser.add_argument("--duration", type=int, help="seconds")
         parser.add_argument("--last-image", help="the image that the video ends on")
-        parser.add_argument("--camera-fixed", action="store_true")
+        parser.add_argument("--camera-fixed", action="store_true", default=None)
+        parser.add_argument("--audio", action="store_true", default=None, help="with sound")
         parser.add_argument("--seed", type=int, help="the same seed and image make the same video")
+        parser.add_argument(
+            "--set", action="append", default=[], metavar="NAME=VALUE", help="any other field of the model"
+        )
         parser.add_argument("--url", default=os.environ.get("SEEDANCE_URL", "http://127.0.0.1:8000"))
         parser.add_argument("--key", default=os.environ.get("SEEDANCE_API_KEY", ""))
         parser.add_argument("-o", "--output", type=Path, default=Path("out.mp4"))
@@ -48,7 +57,8 @@ class Command(BaseCommand):
             if path and not os.access(path.resolve().parent, os.W_OK):
                 raise CommandError(f"{path} can not be written: its folder does not exist, or you may not write there.")
         service = Service(options["url"].rstrip("/"), options["key"])
-        generation = service.call("/v1/generations", json.dumps(_body(options)).encode())
+        model = service.call(f"/v1/models/{urllib.parse.quote(options['model'], safe='')}")
+        generation = service.call("/v1/generations", json.dumps(_body(options, model)).encode())
         self.stderr.write(f"generation {generation['id']}")
         try:
             generation = _wait(service, generation)
@@ -57,7 +67,8 @@ class Command(BaseCommand):
         if generation["status"] != "succeeded":
             raise CommandError(generation["error"]["message"])
         _save(generation, options["output"], options["poster"])
-        self.stdout.write(f"{options['output']}  seed {generation['seed']}  {generation['price_usd']} USD")
+        seed = "" if generation["seed"] is None else f"seed {generation['seed']}  "
+        self.stdout.write(f"{options['output']}  {seed}{generation['price_usd']} USD")
 
 
 def _wait(service: "Service", generation: dict[str, Any]) -> dict[str, Any]:
@@ -117,13 +128,35 @@ def _error_message(error: urllib.error.HTTPError) -> str:
         return f"The service answered HTTP {error.code}."
 
 
-def _body(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the body of the create."""
-    names = ("prompt", "resolution", "aspect_ratio", "duration", "camera_fixed", "seed")
-    images = {"image": _encode_image(options["image"])}
-    if options["last_image"]:
-        images["last_image"] = _encode_image(options["last_image"])
-    return {**images, **{name: options[name] for name in names}}
+def _body(options: dict[str, Any], model: dict[str, Any]) -> dict[str, Any]:
+    """Return the body of the create: what the options give. `model` is the model's page. Raise CommandError.
+
+    Without a resolution, where the model requires one, it is the middle one of those that the model offers.
+    """
+    names = ("prompt", "negative_prompt", "resolution", "aspect_ratio", "duration", "camera_fixed", "audio", "seed")
+    images = {name: _encode_image(options[name]) for name in ("image", "last_image") if options[name]}
+    fields = {name: options[name] for name in names if options[name] is not None}
+    resolutions = model["supported_resolutions"]
+    if "resolution" in model["schema"]["required"]:
+        fields.setdefault("resolution", resolutions[len(resolutions) // 2])
+    return {"model": model["id"], **images, **fields, **dict(_read_field(text, model) for text in options["set"])}
+
+
+def _read_field(text: str, model: dict[str, Any]) -> tuple[str, Any]:
+    """Return name and value of NAME=VALUE: a text where the model's field takes texts, and JSON for any other.
+
+    Raise CommandError if there is no `=`. The service refuses a name or a value that the model does not take.
+    """
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise CommandError(f"--set {text}: write NAME=VALUE.")
+    schema = model["schema"]["properties"].get(name, {})
+    if "string" in schema.get("type", ()) or value in schema.get("enum", ()):
+        return name, value
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
 
 
 def _encode_image(text: str) -> str:

@@ -89,9 +89,11 @@ def _names(method: str, operation: Part) -> Iterator[str]:
 
 
 def _reference(api: str, codes: dict[str, Problem], responses: Part) -> Part:
-    """Return a reference to the answer, which has the name of its last code: no other set of codes ends with it."""
+    """Return a reference to the answer. Its name is its last code, or all codes where another set ends with that."""
     name, answer = _name(api, list(codes)[-1]), _answer(api, codes)
-    assert responses.setdefault(name, answer) == answer
+    if responses.setdefault(name, answer) != answer:
+        name = _name(api, "_".join(codes))
+        assert responses.setdefault(name, answer) == answer
     return {"$ref": f"#/components/responses/{name}"}
 
 

@@ -9,7 +9,7 @@ from seedance_service.docs import tables
 
 
 class Command(BaseCommand):
-    help = "Write docs/SETTINGS.md, docs/ERRORS.md and docs/ACTIONS.md from the code."
+    help = "Write docs/SETTINGS.md, docs/ERRORS.md, docs/ACTIONS.md and docs/MODELS.md from the code."
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:

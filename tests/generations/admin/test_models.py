@@ -35,7 +35,7 @@ def finish(caller: Caller, status: str, at: datetime, seconds: int = 40, **facts
     generation = make_generation(caller, **facts)
     ended: dict[str, Any] = {"status": status, "finished_at": at, "due_at": None}
     if status == "failed":
-        ended["error_code"] = "upstream_failed"
+        ended |= {"error_code": "upstream_failed", "error_message": "It failed."}
     else:
         ended |= {
             "upstream_id": str(generation.pk),
@@ -54,7 +54,10 @@ def row_of(http: Client, model: str) -> list[str]:
     return [" ".join(cell.split("</t")[0].split()) for cell in row.split("<td")[1:]]
 
 
-def test_the_list_shows_each_model_as_it_fared_in_the_last_day(admin_client: Client, alice: Caller) -> None:
+def test_the_list_shows_each_model_as_it_fared_in_the_last_day(
+    admin_client: Client, alice: Caller, settings: Any
+) -> None:
+    settings.SANDBOX_BASE_URL = "https://sandbox.example.com"
     now = timezone.now()
     for hours in (1, 2, 3):
         finish(alice, "succeeded", now - timedelta(hours=hours))

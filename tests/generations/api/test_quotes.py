@@ -194,6 +194,14 @@ def test_a_model_without_a_price_has_a_quote_without_one(alice: Caller, settings
     assert limit(quote, "usd_per_month")["remaining_after"] is None
 
 
+def test_a_retired_model_is_refused_with_its_replacement(alice: Caller) -> None:
+    body = {"model": "wan2.6-t2v", "prompt": "x"}
+    quote = ask(alice, **body)
+    assert quote["refusal"] == refusal_of_create(alice, body)
+    assert (quote["refusal"]["code"], quote["admitted"], quote["price_usd"]) == ("model_retired", False, None)
+    assert "kling-v3.0-pro-t2v" in quote["refusal"]["detail"]
+
+
 def test_a_test_key_pays_nothing(alice: Caller, settings: Any) -> None:
     settings.SANDBOX_BASE_URL = "http://127.0.0.1:9"
     tester = alice.with_key(test=True)

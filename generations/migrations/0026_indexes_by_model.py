@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
     """Lists of generations are filtered by model, and the panel shows when a model last succeeded."""
 
     atomic = False
-    dependencies = [("generations", "0024_announced_ends")]
+    dependencies = [("generations", "0025_charges_above_the_hold")]
 
     operations = [
         AddIndexOnline(
