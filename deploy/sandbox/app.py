@@ -120,11 +120,6 @@ def tasks(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"tasks": [{"id": task.id, "seed": task.seed} for task in store.tasks()]})
 
 
-def no_route(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer a path that no model of the catalogue has, as Novita answers one that is gone: Django's handler404."""
-    return Refused(404, "API_NOT_FOUND", "the API is not found").render()
-
-
 def _authorize(request: HttpRequest) -> None:
     key = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
     if not key or (API_KEY and not hmac.compare_digest(key.encode(), API_KEY.encode())):
@@ -237,10 +232,10 @@ def _signature(task_id: str, expires: str) -> str:
     return hmac.new(settings.SECRET_KEY.encode(), f"{task_id}/{expires}".encode(), hashlib.sha256).hexdigest()
 
 
-handler404 = no_route
 urlpatterns = [
     *(path(model.route.lstrip("/"), submit, {"model_id": model.id}) for model in video_models.models().values()),
     path("v3/async/task-result", task_result),
     path("videos/<str:task_id>.mp4", video),
     path("sandbox/tasks", tasks),
+    path("<path:_any>", lambda *_, **_names: Refused(404, "API_NOT_FOUND", "there is no such API").render()),
 ]

@@ -15,13 +15,14 @@ from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 
-from generations.admin import brake, spending
+from generations.admin import brake, model_entries, spending
 from generations.admin.generation_page import format_span
 from generations.bucket import undeleted
+from generations.catalog import states
 from generations.models import Delivery, Generation, ManualPause, StorageUse, WebhookEndpoint, Worker
 from generations.reports import backlog, hourly_statistics, worker_hosts
 from generations.reports.hourly_statistics import Counts, Hour
-from generations.upstream import circuit_breaker, poll_pauses
+from generations.upstream import circuit_breaker, poll_pauses, routes
 from tenants import times
 from tenants.admin.charts import Chart
 from tenants.db import clock
@@ -69,6 +70,7 @@ def tiles(now: datetime) -> list[Tile]:
     longest_wait = format_span(timedelta(seconds=current.oldest_due_seconds))
     return [
         *manual_pause_tiles(now),
+        *model_tiles(),
         *upstream_tiles(now),
         worker_tile(now),
         Tile("In progress", current.total, counts or "generations", url=_list_url(attention="live")),
@@ -86,16 +88,30 @@ def tiles(now: datetime) -> list[Tile]:
 
 
 def manual_pause_tiles(now: datetime) -> list[Tile]:
-    """Return a red tile for each pause of submits that an operator ordered, with who ordered it, and why."""
+    """Return a red tile for each pause of submits, with who ordered it, and why. The service orders those of routes."""
     return [
         Tile(
             f"Paused: {brake.name_of(pause)}",
             f"paused {format_span(now - pause.since)}",
             f"{pause.actor}: {pause.reason}",
             "bad",
-            brake.pauses_url(),
+            model_entries.page_url(routes.model_of(pause)) if routes.is_gone(pause) else brake.pauses_url(),
         )
         for pause in ManualPause.objects.order_by("since")
+    ]
+
+
+def model_tiles() -> list[Tile]:
+    """Return a yellow tile for each model that ends soon, with the model that takes its place."""
+    return [
+        Tile(
+            f"Retires: {model}",
+            f"{days} d",
+            f"replaced by {states.of(model).replacement or 'no other model'}",
+            "warn",
+            model_entries.page_url(model.id),
+        )
+        for model, days in states.ending_soon()
     ]
 
 

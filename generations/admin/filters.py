@@ -113,6 +113,13 @@ class ResolutionFilter(FixedValuesFilter):
     )
 
 
+class ModelFilter(FixedValuesFilter):
+    """Filter generations by model."""
+
+    title, parameter_name = "model", "model"
+    values = sorted(video_models.models())
+
+
 class EventTypeFilter(FixedValuesFilter):
     """Filter deliveries by the type of their event."""
 

@@ -61,6 +61,7 @@ class GenerationAdmin(CancelMatchingMixin, action_page.ActionPagesMixin, Generat
         filters.AttentionFilter,
         ("status", ChoicesFilter),
         ("tenant", AutocompleteSelectFilter),
+        filters.ModelFilter,
         filters.ResolutionFilter,
         filters.CreatedFilter,
     )

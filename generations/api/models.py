@@ -21,7 +21,7 @@ LISTED = (State.ACTIVE, State.DEPRECATED)
 CACHE_CONTROL = "private, no-cache"  # a cache of this key alone, which asks again by the tag each time
 IF_NONE_MATCH = OpenApiParameter(
     "If-None-Match",
-    {"type": "string", "pattern": "^[ -~]*$"},
+    str,
     OpenApiParameter.HEADER,
     description="The `ETag` of an earlier answer. While nothing has changed, the answer is 304 without a body.",
 )
@@ -60,7 +60,7 @@ class OneModel(ApiView):
     @extend_schema(
         operation_id="models_get",
         summary="Get a model: state, prices, and the schema of its create",
-        parameters=[IF_NONE_MATCH],
+        parameters=[OpenApiParameter("model_id", str, OpenApiParameter.PATH), IF_NONE_MATCH],
         responses={200: ModelSchema, 304: None},
     )
     def get(self, request: Request, model_id: str) -> HttpResponseBase:

@@ -94,15 +94,16 @@ def _living(name: str | None, rows: Mapping[str, ModelState], seen: frozenset[st
 
 def ending_soon() -> list[tuple[VideoModel, int]]:
     """Return the models that end within WARNED_DAYS, each with the days that are left, the first to end first."""
-    today = clock.now().astimezone(UTC).date()
-    days = {model.id: _days_left(of(model), today) for model in video_models.models().values()}
+    days = {model.id: days_left(of(model)) for model in video_models.models().values()}
     soon = [(video_models.models()[name], left) for name, left in days.items() if left is not None]
     return sorted(((model, left) for model, left in soon if left <= WARNED_DAYS), key=lambda pair: pair[1])
 
 
-def _days_left(status: ModelStatus, today: date) -> int | None:
+def days_left(status: ModelStatus) -> int | None:
     """Return the days until the model is retired; None if it is, or no day is known."""
-    return None if status.is_retired or status.retires_at is None else (status.retires_at - today).days
+    if status.is_retired or status.retires_at is None:
+        return None
+    return (status.retires_at - clock.now().astimezone(UTC).date()).days
 
 
 def replacements_of(name: str) -> list[str]:

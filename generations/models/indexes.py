@@ -12,10 +12,11 @@ GENERATION_INDEXES = [
     models.Index(fields=["tenant", "due_at"], condition=Q(status="queued"), name="generation_waiting"),
     # Serve GET /v1/generations, without a filter and by each filter; the first index serves GET /v1/usage too.
     # They are not ordered by id alone: PostgreSQL would read the primary key from the end, and skip all rows
-    # that the filter leaves out. `model` needs no index yet, because there is only one model.
+    # that the filter leaves out.
     # A column that operators search across tenants comes first: the index then serves API and panel.
     models.Index(*TENANT_AND_MODE, *NEWEST_FIRST, name="generation_by_tenant"),
     models.Index("status", *TENANT_AND_MODE, *NEWEST_FIRST, name="generation_by_status"),
+    models.Index("model", *TENANT_AND_MODE, *NEWEST_FIRST, name="generation_by_model"),
     models.Index("seed", *TENANT_AND_MODE, *NEWEST_FIRST, name="generation_by_seed"),
     models.Index("api_key", *TENANT_AND_MODE, *NEWEST_FIRST, name="generation_by_key"),
     models.Index(
@@ -34,6 +35,14 @@ GENERATION_INDEXES = [
         F("finished_at").desc(),
         condition=Q(status="succeeded"),
         name="generation_by_kind",
+    ),
+    # Serves the panel: the last success of a model.
+    models.Index(
+        F("model"),
+        F("test"),
+        F("finished_at").desc(),
+        condition=Q(status="succeeded"),
+        name="generation_last_success",
     ),
     # Serve the panel: what finished in an hour, and the generation of a video. Each row enters each index once.
     models.Index(fields=["finished_at"], condition=Q(finished_at__isnull=False), name="generation_finished"),

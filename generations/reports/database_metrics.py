@@ -10,9 +10,10 @@ from django.db.models import Q
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from generations.bucket import undeleted
+from generations.catalog import states, video_models
 from generations.models import ManualPause, PollPause, Worker
 from generations.reports import backlog
-from generations.upstream import circuit_breaker
+from generations.upstream import circuit_breaker, manual_pauses, routes
 from tenants.db import clock
 
 WORKER_HOST_EXPIRES = timedelta(days=1)  # a host that is silent for so long was removed, and must raise no alarm
@@ -33,8 +34,9 @@ def collect() -> Iterator[Metric]:
     yield GaugeMetricFamily("seedance_undeleted_objects", "Objects that S3 has refused or failed to delete.", stays)
     yield _collect_pauses()
     yield _collect_poll_pauses()
-    by_hand = ManualPause.objects.count()
+    by_hand = ManualPause.objects.exclude(actor=manual_pauses.SERVICE).count()
     yield GaugeMetricFamily("seedance_manual_pauses", "Pauses of submits that operators ordered.", by_hand)
+    yield from _collect_models()
     yield from _collect_workers(now.at)
 
 
@@ -54,6 +56,23 @@ def _collect_poll_pauses() -> Metric:
     for upstream in ("live", "sandbox"):
         paused.add_metric([upstream], float(upstream in rows))
     return paused
+
+
+def _collect_models() -> Iterator[Metric]:
+    """Yield the days until each model retires, where the day is known, and the models whose route is gone."""
+    ends = GaugeMetricFamily(
+        "seedance_model_retires_in_days", "Days until the model is retired, if the day is known.", labels=["model"]
+    )
+    for model in video_models.models().values():
+        if (days := states.days_left(states.of(model))) is not None:
+            ends.add_metric([model.id], days)
+    gone = GaugeMetricFamily(
+        "seedance_model_routes_gone", "1 while submits of a model wait because its route is gone.", labels=["model"]
+    )
+    for name in sorted({routes.model_of(pause) for pause in routes.find_gone()}):
+        gone.add_metric([name], 1)
+    yield ends
+    yield gone
 
 
 def _collect_workers(now: datetime) -> Iterator[Metric]:

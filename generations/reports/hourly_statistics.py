@@ -183,11 +183,11 @@ def _count_accepted(start: datetime, end: datetime) -> QuerySet[Any]:
 def _count_finished(start: datetime, end: datetime) -> QuerySet[Any]:
     """Return rows of (hour, test, status, bucket, number of finished generations)."""
     rows = Generation.objects.filter(finished_at__gte=start, finished_at__lt=end).order_by()
-    in_buckets = rows.annotate(hour=TruncHour("finished_at", tzinfo=UTC), bucket=_bucket())
+    in_buckets = rows.annotate(hour=TruncHour("finished_at", tzinfo=UTC), bucket=bucket_number())
     return in_buckets.values_list("hour", "test", "status", "bucket").annotate(Count("pk"))
 
 
-def _bucket() -> Case:
+def bucket_number() -> Case:
     """Return the expression for the number of the histogram's bucket."""
     buckets = [
         When(finished_at__lte=F("created_at") + timedelta(seconds=bound), then=Value(bucket))

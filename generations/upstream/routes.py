@@ -31,6 +31,11 @@ def find_gone() -> QuerySet[ManualPause]:
     return ManualPause.objects.filter(scope=ManualPause.Scope.MODEL, actor=manual_pauses.SERVICE).order_by("since")
 
 
+def is_gone(pause: ManualPause) -> bool:
+    """Return whether the service ordered the pause, because a route is gone."""
+    return pause.actor == manual_pauses.SERVICE
+
+
 def model_of(pause: ManualPause) -> str:
     """Return the model that the pause holds."""
     return pause.target.partition(manual_pauses.AT)[0]

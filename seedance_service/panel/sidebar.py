@@ -45,6 +45,7 @@ GROUPS: dict[str, tuple[Link, ...]] = {
         Link("Audit log", "history", "tenants.auditentry"),
     ),
     "System": (
+        Link("Models", "model_training", "generations.modelstate"),
         Link("Workers", "dns", "generations.worker"),
         Link("Upstream status", "cloud", "generations.pause"),
         Link("Paused submits", "pause_circle", "generations.manualpause"),

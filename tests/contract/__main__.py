@@ -1,6 +1,7 @@
 """`python -m tests.contract`: whether the running service and openapi.json agree, in both APIs.
 
-First, clients generated from openapi.json make a video each. Then Schemathesis calls every operation with every check.
+First, clients generated from openapi.json make a video each. Then each operation is called with each of its examples.
+Then Schemathesis calls every operation with every check, for a limited time.
 The run fails on each answer that the document does not have, and on every 500.
 """
 
@@ -12,9 +13,10 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from deploy import stack
-from tests.contract import generated_clients
+from tests.contract import each_operation, generated_clients
 from tests.contract.rows import Alice
 from tests.contract.service import Service
 
@@ -25,10 +27,10 @@ parser.add_argument("--seed", type=int, default=1, help="the seed of Schemathesi
 parser.add_argument("--keep", type=Path, help="a folder for logs and the database; by default a temporary one")
 
 
-def run_schemathesis(service: Service, folder: Path, seconds: int, seed: int) -> bool:
+def run_schemathesis(service: Service, rows_of: dict[str, Any], folder: Path, seconds: int, seed: int) -> bool:
     """Run Schemathesis against the service. Return whether no check failed."""
     rows, keys = folder / "rows.json", folder / "keys.json"
-    rows.write_text(json.dumps(Alice(service).create_rows()))
+    rows.write_text(json.dumps(rows_of))
     keys.write_text(json.dumps({"auth": [_identity(name, key) for name, key in service.keys.items()]}))
     command = [str(stack.BIN / "schemathesis"), "--config-file", str(HERE / "schemathesis.toml"), "run", "openapi.json"]
     command += ["--url", service.url, "--max-time", str(seconds), "--seed", str(seed), "--no-color"]
@@ -50,7 +52,9 @@ def main() -> int:
         try:
             with tempfile.TemporaryDirectory(prefix="clients-") as clients:
                 failures = generated_clients.failures(service, Path(clients))
-            passed = run_schemathesis(service, folder, options.seconds, options.seed)
+            rows = Alice(service).create_rows()
+            failures += each_operation.Caller(service, rows).failures()
+            passed = run_schemathesis(service, rows, folder, options.seconds, options.seed)
         finally:
             service.stop()
         failures += service.failures()

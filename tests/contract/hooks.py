@@ -17,7 +17,10 @@ from schemathesis.core.failures import AcceptedNegativeData
 from schemathesis.transport.serialization import Binary
 
 from seedance_service.docs.openapi import examples
-from tests.contract import checks  # noqa: F401  # the checks register themselves
+from tests.contract import (
+    checks,  # noqa: F401  # the checks register themselves
+    model_bodies,
+)
 from tests.support.images import base64_of, data_uri, image_bytes
 
 ROWS: dict[str, Any] = json.loads(Path(os.environ["CONTRACT"]).read_text())
@@ -41,6 +44,9 @@ of_an_example = {
     examples.DELIVERY: itertools.cycle(ROWS["deliveries"]),
 }
 spare = itertools.cycle(ROWS["spare"])
+models = itertools.cycle(ROWS["schemas"])
+models_of = dict.fromkeys(ROWS["generations"], model_bodies.DEFAULT)  # by the generation's id
+CREATES = ("/v1/generations", "/v1/generations/quote", "/v1/generations/{generation_id}/rerun")
 
 
 @schemathesis.hook
@@ -71,6 +77,8 @@ def _existing_id(case: Any, value: str) -> str:
 def _correct(case: Any) -> None:
     """Correct the values that are valid only beside another value, or from another caller."""
     query = case.query or {}
+    if "model_id" in (case.path_parameters or {}):
+        case.path_parameters["model_id"] = next(models)
     if not query.get("external_id", "any"):
         del query["external_id"]  # a link from a generation without an external id
     if "cursor" in query:
@@ -78,11 +86,29 @@ def _correct(case: Any) -> None:
     if case.path == "/v1/usage" and "from" in query:
         last = date.fromisoformat(query.get("to", str(datetime.now(UTC).date())))
         query["from"] = str(last - timedelta(days=date.fromisoformat(query["from"]).toordinal() % 366))
+    if case.method == "POST" and case.path in CREATES and isinstance(case.body, dict):
+        case.body = model_bodies.fit(case.body, ROWS["schemas"], TEXTS[0], _model_of_source(case))
     if case.media_type == "multipart/form-data" and isinstance(case.body, dict):
         texts = {
             name: text for name, text in case.body.items() if name in ("image", "last_image") and type(text) is str
         }
         case.body |= {name: Binary(FILES[0]) for name in texts}  # Schemathesis sends a text as a file, too
+
+
+def _model_of_source(case: Any) -> str | None:
+    """Return the model of the generation that the case runs again; None for any other case."""
+    generation = (case.path_parameters or {}).get("generation_id")
+    return models_of.get(str(generation), model_bodies.DEFAULT) if generation else None
+
+
+@schemathesis.hook
+def after_call(context: Any, case: Any, response: Any) -> None:
+    """Remember the model of each generation that an answer shows: Schemathesis uses its id in other calls."""
+    if case.path.startswith("/v1/generations") and response.status_code < 300 and response.content:
+        body = response.json()
+        for row in body.get("generations", [body]):
+            if "id" in row and "model" in row:
+                models_of[row["id"]] = row["model"]
 
 
 @schemathesis.hook

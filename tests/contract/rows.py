@@ -30,6 +30,7 @@ class Alice:
             "endpoints": endpoints[1:],
             "deliveries": deliveries[:3],
             "spare": [generations[0], endpoints[0]],
+            "schemas": {row["id"]: row["schema"] for row in self._http.get("/v1/models").json()["models"]},
             "cursors": {path: self._http.get(path, params={"limit": 1}).json()["next_cursor"] for path in lists},
         }
 

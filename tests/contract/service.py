@@ -29,17 +29,22 @@ class Outside:
 
 
 class AnyPath(BaseHTTPRequestHandler):
-    """The handler of all requests to the outside server."""
+    """The handler of all requests to the outside server. An image at /later.jpg is there in five minutes."""
 
     def do_GET(self) -> None:
-        self._answer(200, image_bytes())
+        if self.path == "/later.jpg":
+            self._answer(503, b"", {"Retry-After": "300"})
+        else:
+            self._answer(200, image_bytes())
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         self._answer(204, b"")
 
-    def _answer(self, status: int, content: bytes) -> None:
+    def _answer(self, status: int, content: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)

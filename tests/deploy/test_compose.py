@@ -74,3 +74,11 @@ def test_secrets_are_made_once_and_lie_in_files(tmp_path: Path) -> None:
         {"accessKey": secrets["aws_access_key_id"], "secretKey": secrets["aws_secret_access_key"]}
     ]
     assert len(secrets["secret_key"]) == 64
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_folder_of_ones_own_models_is_mounted_where_the_setting_names_it(name: str) -> None:
+    service = compose()["services"][name]
+    [mount] = service["volumes"]
+    assert mount == f"${{CATALOG_DIR:-./models}}:{service['environment']['CATALOG_DIR']}:ro"
+    assert (DEPLOY / "models").is_dir()

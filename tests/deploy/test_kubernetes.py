@@ -70,6 +70,8 @@ def test_a_pod_has_few_rights(kind: str, name: str) -> None:
         }
         assert container["resources"]["limits"]["memory"]
         assert {"name": "tmp", "mountPath": "/tmp"} in container["volumeMounts"]
+        catalog_dir = named(manifests(), "ConfigMap", "seedance-settings")["data"]["CATALOG_DIR"]
+        assert {"name": "models", "mountPath": catalog_dir, "readOnly": True} in container["volumeMounts"]
 
 
 def test_web_has_a_readiness_probe_and_the_worker_a_liveness_probe() -> None:

@@ -2,20 +2,22 @@
 
 import json
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from django.core.management import get_commands
+from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
 from generations.admin import action_pages
 from generations.catalog import settlement
-from generations.models import DeliveryAttempt, Generation
+from generations.models import DeliveryAttempt, Generation, ModelState
 from generations.reports import prometheus, worker_hosts
 from generations.telemetry import metrics
-from generations.upstream import outcomes
+from generations.upstream import outcomes, routes
 from seedance_service.docs import tables
 
 ROOT = Path(__file__).parents[2]
@@ -64,6 +66,8 @@ SAMPLES = {
     "submits_paused": "upstream",
     "manual_pauses": "",
     "polls_paused": "upstream",
+    "model_retires_in_days": "model",
+    "model_routes_gone": "model",
     "worker_restarts_total": "host",
     "worker_heartbeat_age_seconds": "host",
 }
@@ -82,6 +86,9 @@ def used(expressions: list[str]) -> set[str]:
 def exported(db: None) -> dict[str, set[str]]:
     """Return the labels of each name that Prometheus would store, after each event has happened once."""
     worker_hosts.record_heartbeat()
+    routes.pause("seedance-v1-lite-i2v", "API_NOT_FOUND", test=False)
+    day = timezone.now().date() + timedelta(days=400)
+    ModelState.objects.create(model="seedance-v1-pro-i2v", state="deprecated", retires_at=day, reason="a notice")
     for metric in {id(one): one for one in metrics.registry._names_to_collectors.values()}.values():
         one: Any = metric
         one = one.labels(*("x" for _ in one._labelnames)) if one._labelnames else one

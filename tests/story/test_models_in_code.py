@@ -77,7 +77,7 @@ def test_answers_bills_replays_and_reruns_are_those_of_the_release_before(
     run(url, "manage.py", "migrate", "--no-input")
     tables = {table for table, _ in before}
     added = {column: is_optional for column, is_optional in columns(url).items() if column not in before}
-    # The hosts of the release before go on meanwhile: their rows leave new columns out.
+    # The hosts of the release before go on: their rows leave new columns out.
     assert [column for column, is_optional in added.items() if column[0] in tables and not is_optional] == []
 
     manifest, found = tmp_path / "manifest.json", tmp_path / "answers.json"

@@ -15,6 +15,8 @@ from seedance_service.docs.openapi import (
 )
 
 Part = dict[str, Any]  # of the document
+# No field of these bodies is required of every model, and yet each model requires some.
+BODY_REQUIRED = ("generations_create", "generations_quote")
 
 
 def complete(result: Part, generator: Any, request: Any, public: bool) -> Part:
@@ -51,6 +53,8 @@ def _describe_defaults(paths: Part, schemas: Part) -> None:
 
 
 def _complete(path: str, method: str, operation: Part, responses: Part) -> None:
+    if operation["operationId"] in BODY_REQUIRED:
+        operation["requestBody"]["required"] = True
     links.add(operation)
     for status, answer in operation["responses"].items():
         answer["description"] = answer["description"] or HTTPStatus(int(status)).phrase

@@ -10,7 +10,14 @@ import pytest
 from schemathesis.core.failures import AcceptedNegativeData, Failure
 
 pytestmark = pytest.mark.one_database
-ROWS: dict[str, Any] = {"generations": ["a"], "endpoints": ["b"], "deliveries": ["c"], "spare": ["a"], "cursors": {}}
+ROWS: dict[str, Any] = {
+    "generations": ["a"],
+    "endpoints": ["b"],
+    "deliveries": ["c"],
+    "spare": ["a"],
+    "cursors": {},
+    "schemas": {},
+}
 
 
 @pytest.fixture

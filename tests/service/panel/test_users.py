@@ -10,7 +10,16 @@ from django.contrib.auth.models import Group, Permission, User
 from django.urls import get_resolver, reverse
 from django.utils import timezone
 
-from generations.models import Delivery, Generation, ManualPause, Pause, SeedRecord, WebhookEndpoint, Worker
+from generations.models import (
+    Delivery,
+    Generation,
+    ManualPause,
+    ModelState,
+    Pause,
+    SeedRecord,
+    WebhookEndpoint,
+    Worker,
+)
 from generations.reports import worker_hosts
 from tenants.models import ApiKey, AuditEntry, LedgerEntry, Tenant
 from tests.http_client import Client
@@ -50,6 +59,11 @@ TABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "view": GENERATION_READERS,
         "history": AUDIT_READERS,
         **dict.fromkeys(("pause", "resume"), ACTION_ROLES),
+    },
+    "generations_modelstate": {
+        "view": GENERATION_READERS,
+        "history": AUDIT_READERS,
+        **dict.fromkeys(("hide", "deprecate", "retire", "restore"), ACTION_ROLES),
     },
     "generations_pause": {"view": GENERATION_READERS, "history": GENERATION_READERS},
     "generations_worker": {"view": GENERATION_READERS, "history": GENERATION_READERS},
@@ -123,13 +137,14 @@ def rows(alice: Caller, bucket: Any) -> dict[str, Any]:
     Delivery.objects.create(endpoint=endpoint, message_id="evt_1", **columns)
     probe_at = timezone.now() + timedelta(hours=1)
     ManualPause.objects.create(scope="account", target="live", actor="olga", reason="a runaway tenant")
+    ModelState.objects.create(model=g.model, state="hidden", reason="a trial")
     Pause.objects.create(upstream="live", since=timezone.now(), probe_at=probe_at, reason="no balance")
     worker_hosts.record_heartbeat()
     latest: list[Any] = [model._default_manager.order_by("pk").last() for model in MODELS]
     return {f"{row._meta.app_label}_{row._meta.model_name}": row for row in latest}
 
 
-MODELS: list[Any] = [Generation, SeedRecord, WebhookEndpoint, Delivery, ManualPause, Pause, Worker]
+MODELS: list[Any] = [Generation, SeedRecord, WebhookEndpoint, Delivery, ManualPause, ModelState, Pause, Worker]
 MODELS += [Tenant, ApiKey, LedgerEntry, AuditEntry, User, Group]
 
 
