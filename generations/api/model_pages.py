@@ -1,4 +1,4 @@
-"""The pages of models as callers read them. Their bytes are made once for each catalogue, state and price list."""
+"""The pages of models as callers read them. Their bytes are made once while settings and states stay."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -13,11 +13,14 @@ from generations.api.request_bodies import NativeCreate
 from generations.catalog import json_schema, prices, states, video_models
 from generations.catalog.states import ModelStatus
 from generations.catalog.video_models import VideoModel
+from generations.outbound import addresses, url_patterns
+from generations.single_line import PATTERN as SINGLE_LINE
 from tenants import amounts
 from tenants.api import documents
 from tenants.api.base import JSON
 from tenants.api.documents import Document
 
+END = r"(?![\s\S])"  # of a text. Python's `$` fits before a line break at the end too
 MAX_CACHED = 1000  # documents: a page for each model, and a list for each set of models that keys may use
 
 Shown = tuple[str, ModelStatus]  # a model's id, and its state
@@ -25,26 +28,30 @@ Shown = tuple[str, ModelStatus]  # a model's id, and its state
 
 def page(model: VideoModel) -> Document:
     """Return the document about one model."""
-    return _page(_shown(model), settings.CATALOG_DIR, settings.PRICES)
+    return _page(_shown(model), _made_from())
 
 
 def page_of_many(models: list[VideoModel]) -> Document:
     """Return the document that lists these models."""
-    return _list(tuple(map(_shown, models)), settings.CATALOG_DIR, settings.PRICES)
+    return _list(tuple(map(_shown, models)), _made_from())
+
+
+def _made_from() -> tuple[str, ...]:
+    """Return the settings that the bytes depend on, beside the models' states."""
+    return settings.CATALOG_DIR, settings.PRICES, *addresses.for_callers()
 
 
 def _shown(model: VideoModel) -> Shown:
     return model.id, states.of(model)
 
 
-# The last two arguments say which catalogue and which prices the bytes are made from.
 @lru_cache(MAX_CACHED)
-def _page(shown: Shown, catalog_dir: str, price_table: str) -> Document:
+def _page(shown: Shown, made_from: tuple[str, ...]) -> Document:
     return documents.of(msgspec.json.encode(_render(*shown)), JSON)
 
 
 @lru_cache(MAX_CACHED)
-def _list(shown: tuple[Shown, ...], catalog_dir: str, price_table: str) -> Document:
+def _list(shown: tuple[Shown, ...], made_from: tuple[str, ...]) -> Document:
     return documents.of(msgspec.json.encode({"models": [_render(*one) for one in shown]}), JSON)
 
 
@@ -67,7 +74,7 @@ def _render(model_id: str, status: ModelStatus) -> dict[str, Any]:
         "image": _image_rules(model),
         "prices": _prices(model),
         "settle": model.row.settle,
-        "schema": json_schema.create_body(model, _common_fields()),
+        "schema": json_schema.create_body(model, common_fields()),
         "unknown": model.row.unknown,
     }
 
@@ -92,13 +99,16 @@ def _prices(model: VideoModel) -> list[dict[str, Any]]:
     return [{"when": when, "unit": unit, "usd": amounts.format_usd(micro)} for when, unit, micro in rates]
 
 
-def _common_fields() -> Mapping[str, dict[str, Any]]:
+def common_fields() -> Mapping[str, dict[str, Any]]:
     """Return the schemas of the fields that the creates of all models have, besides `model`."""
-    fields = NativeCreate().fields
-    texts: dict[str, Any] = {name: fields[name] for name in ("external_id", "webhook_url")}
+    fields: dict[str, Any] = dict(NativeCreate().fields)
+    name, url = (fields[name] for name in ("external_id", "webhook_url"))
+    single_line = f"{SINGLE_LINE.removesuffix('$')}{END}"
+    callers_url = f"^{url_patterns.of_callers(addresses.for_callers())}{END}"
+    metadata = {**Metadata.OBJECT, "propertyNames": {**Metadata.OBJECT["propertyNames"], "pattern": single_line}}
     schemas = {
-        name: {"type": ["string", "null"], "maxLength": field.max_length, **field.json_schema}
-        for name, field in texts.items()
+        "external_id": {"type": ["string", "null"], "maxLength": name.max_length, "pattern": single_line},
+        "metadata": {**metadata, "type": ["object", "null"]},
+        "webhook_url": {"type": ["string", "null"], "maxLength": url.max_length, "pattern": callers_url},
     }
-    schemas["metadata"] = {**Metadata.OBJECT, "type": ["object", "null"]}
     return {name: {**schema, "description": str(fields[name].help_text)} for name, schema in schemas.items()}

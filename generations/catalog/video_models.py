@@ -146,7 +146,10 @@ def default() -> VideoModel:
 
 @cache
 def load(folder: str) -> Mapping[str, VideoModel]:
-    """Return every model, those of an operator's folder included. An empty text: no folder. Raise CatalogError."""
+    """Return every model by id, those of an operator's folder included. Raise CatalogError.
+
+    The models are in the order of their ids. An empty text: no folder.
+    """
     mistakes: list[str] = []
     found: dict[str, tuple[Path, ModelRow]] = {}
     for path in _files(folder):
@@ -163,7 +166,7 @@ def load(folder: str) -> Mapping[str, VideoModel]:
         mistakes += _check_together(found)
     if mistakes:
         raise CatalogError("\n".join(mistakes))
-    return {model_id: VideoModel(row) for model_id, (_, row) in found.items()}
+    return {model_id: VideoModel(row) for model_id, (_, row) in sorted(found.items())}
 
 
 def _files(folder: str) -> Iterable[Path]:

@@ -49,6 +49,7 @@ def wrong_facts(outcome: dict[str, Any]) -> Iterator[str]:
         "listed": [outcome["id"]],
         "form_camera_fixed": True,
         "form_listed": [outcome["form_id"]],
+        "sound": ["succeeded", True, 3, None, None],
         "novita": "TASK_STATUS_SUCCEED",
         "refusal": "generation_not_found",
     }

@@ -71,6 +71,9 @@ async function main() {
     metadata: { client: "hey-api form" },
   });
 
+  const spoken = { prompt: "Waves break on the rocks", duration: 3, audio: true } as const;
+  const sound = await wait(must(await generationsCreate({ body: { model: "kling-v3.0-std-t2v", ...spoken } })).id);
+
   const task = must(await novitaSeedanceV1LiteI2V({ body: { image, resolution: "480p" } }));
   await wait(task.task_id);
   const result = must(await novitaTaskResult({ query: { task_id: task.task_id } }));
@@ -86,6 +89,7 @@ async function main() {
       form_id: form.id,
       form_camera_fixed: form.camera_fixed,
       form_listed: await idsWith("client=hey-api form"),
+      sound: [sound.status, sound.audio, sound.duration, sound.resolution, sound.image],
       novita: result.task.status,
       refusal: refusal.error?.code,
     }),

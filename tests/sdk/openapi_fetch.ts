@@ -60,6 +60,10 @@ async function main() {
   };
   const form = must(await client.POST("/v1/generations", { body, bodySerializer: toForm }));
 
+  const spoken = { prompt: "Waves break on the rocks", duration: 3, audio: true } as const;
+  const ofText = must(await client.POST("/v1/generations", { body: { model: "kling-v3.0-std-t2v", ...spoken } }));
+  const sound = await wait(ofText.id);
+
   const task = must(await client.POST("/v3/async/seedance-v1-lite-i2v", { body: { image, resolution: "480p" } }));
   await wait(task.task_id);
   const params = { query: { task_id: task.task_id } };
@@ -77,6 +81,7 @@ async function main() {
       form_id: form.id,
       form_camera_fixed: form.camera_fixed,
       form_listed: await idsWith("client=openapi-fetch form"),
+      sound: [sound.status, sound.audio, sound.duration, sound.resolution, sound.image],
       novita: result.task.status,
       refusal: refusal.error?.code,
     }),

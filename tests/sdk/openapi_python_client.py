@@ -25,12 +25,14 @@ from seedance_client.models import (
     GenerationStatus,
     Metadata,
     NovitaCreate,
+    NovitaResolution,
     NovitaTaskId,
     NovitaTaskResult,
     NovitaTaskStatus,
     Problem,
     Resolution,
     Video,
+    VideoModel,
 )
 from seedance_client.types import File
 
@@ -74,6 +76,19 @@ def create_from_form(client: AuthenticatedClient, image: bytes) -> Generation:
     return created
 
 
+def create_with_sound(client: AuthenticatedClient) -> Generation:
+    """Create a generation of a text, with sound, and return the generation once it has ended."""
+    body = GenerationCreate(
+        model=VideoModel.KLING_V3_0_STD_T2V,
+        prompt="Waves break on the rocks",
+        duration=Duration.SECONDS_3,
+        audio=True,
+    )
+    created = generations_create.sync(client=client, body=body)
+    assert isinstance(created, Generation), created
+    return wait(client, created.id)
+
+
 def ids_with(client: AuthenticatedClient, label: str) -> list[str]:
     """Return the ids of the generations whose metadata has this NAME=VALUE."""
     page = generations_list.sync(client=client, metadata=[label])
@@ -83,7 +98,7 @@ def ids_with(client: AuthenticatedClient, label: str) -> list[str]:
 
 def create_by_novita(client: AuthenticatedClient, image: bytes) -> NovitaTaskStatus:
     """Create a generation in Novita's format, and return the status of the task once it has ended."""
-    body = NovitaCreate(image=base64.b64encode(image).decode(), resolution=Resolution.RESOLUTION_480P)
+    body = NovitaCreate(image=base64.b64encode(image).decode(), resolution=NovitaResolution.RESOLUTION_480P)
     task = novita_seedance_v1_lite_i2v.sync(client=client, body=body)
     assert isinstance(task, NovitaTaskId), task
     wait(client, task.task_id)
@@ -97,6 +112,7 @@ def main(url: str, key: str, file: str) -> None:
     image = Path(file).read_bytes()
     with AuthenticatedClient(base_url=url, token=key, raise_on_unexpected_status=True) as client:
         generation, form = create_from_json(client, image), create_from_form(client, image)
+        sound = create_with_sound(client)
         assert isinstance(generation.video, Video), generation
         assert generation.status is GenerationStatus.SUCCEEDED
         refusal = generations_get.sync(UUID(int=0), client=client)
@@ -109,6 +125,7 @@ def main(url: str, key: str, file: str) -> None:
             "form_id": str(form.id),
             "form_camera_fixed": form.camera_fixed,
             "form_listed": ids_with(client, "client=openapi-python-client form"),
+            "sound": [sound.status.value, sound.audio, sound.duration, sound.resolution, sound.image],
             "novita": create_by_novita(client, image).value,
             "refusal": refusal.code,
         }

@@ -16,7 +16,6 @@ ALLOWED = {
     "generations/catalog/video_models.py": "the model of a create that names none",
     "generations/catalog/row_checks.py": "the ratio that leaves the shape to the upstream, and so has no pixels",
     "seedance_service/docs/": "examples of the documentation",
-    "generations/management/commands/generate.py": "the defaults of options",
     "deploy/run.py": "the demo, and the line of shell that `make run` prints",
 }
 

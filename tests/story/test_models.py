@@ -72,8 +72,10 @@ def describe(row: dict[str, Any]) -> tuple[tuple[str, ...], int, int, int]:
 
 def test_a_model_that_is_in_no_file_of_ours_is_created_priced_rendered_listed_and_billed(run: MakeRun) -> None:
     with run.http() as http:
-        body = {"model": OWN.stem, "image": IMAGE, "prompt": "a dream", "duration": 2, "audio": True, "mood": "wild"}
-        own = finish(http, http.post("/v1/generations", json=body))
+        offered = http.get(f"/v1/models/{OWN.stem}").json()
+        assert [price["usd"] for price in offered["prices"]] == ["0.020000", "0.010000"]
+        form = {"model": OWN.stem, "prompt": "a dream", "duration": "2", "audio": "true", "mood": "wild"}
+        own = finish(http, http.post("/v1/generations", data=form, files={"image": image_bytes()}))
         assert (own["price_usd"], own["resolution"], own["mood"], own["audio"]) == ("0.040000", "540p", "wild", True)
         assert describe(own) == (("h264", "aac"), 960, 540, 49)
         wire = {

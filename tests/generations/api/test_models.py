@@ -145,6 +145,16 @@ def test_an_operators_model_is_listed(alice: Caller, settings: Any, tmp_path: Pa
     assert page(alice, "acme-dream-1-t2v")["schema"]["properties"]["model"] == {"const": "acme-dream-1-t2v"}
 
 
+def test_the_schema_has_the_private_hosts_that_webhooks_may_lead_to(alice: Caller, settings: Any) -> None:
+    body = {"image": "https://example.com/a.png", "resolution": "480p", "webhook_url": "http://hooks.internal/x"}
+    for admitted in ([], ["hooks.internal"]):
+        settings.FETCH_ALLOW_HOSTS = admitted
+        schema = page(alice, "seedance-v1-lite-i2v")["schema"]
+        assert jsonschema.Draft202012Validator(schema).is_valid(body) is bool(admitted)
+        created = alice.http.post("/v1/generations", body, format="json")
+        assert created.status_code == (202 if admitted else 400)
+
+
 def test_a_key_sees_the_models_that_it_may_use(alice: Caller) -> None:
     limited = alice.with_key()
     actions.change_key(ACTOR, limited.key, allowed_models=["kling-v3.0-std-i2v", "wan2.6-i2v"])

@@ -24,11 +24,21 @@ from generations.catalog.video_models import VideoModel
 from tests.support.model_bodies import JUNK, RULES, URL, bodies, theirs_for_ours, to_wire
 
 pytestmark = pytest.mark.one_database
-COMMON = {
-    "external_id": ["", "order-4711", "x" * 255, "x" * 256, "a\nb", None, 5],
-    "metadata": [{}, {"a": "b"}, {"a": 5}, {"": "b"}, {"x" * 65: "b"}, {"a": "x" * 513}, {"a": "a\0"}, None, [], "x"],
-    "webhook_url": ["", "https://example.com/hook", "ftp://example.com/", "x", None, 5, f"{URL}{'x' * 2000}"],
+COMMON: dict[str, list[Any]] = {
+    "external_id": ["", "order-4711", "x" * 255, "x" * 256, "a\nb", "a\n", None, 5],
+    "metadata": [{}, {"a": "b"}, {"a": 5}, {"": "b"}, {"x" * 65: "b"}, {"a": "x" * 513}, {"a": "a\0"}, {"a\n": "a\n"}],
+    "webhook_url": [
+        "",
+        "https://example.com/hook",
+        "ftp://example.com/",
+        "https://a.local",
+        "https://a.b\n",
+        "x",
+        None,
+    ],
 }
+COMMON["metadata"] += [None, [], "x"]
+COMMON["webhook_url"] += [5, f"{URL}{'x' * 2000}"]
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +73,7 @@ def refused(kind: Any, body: dict[str, Any], **context: Any) -> Mapping[str, str
 
 
 def schema_of(model: VideoModel) -> dict[str, Any]:
-    return json_schema.create_body(model, model_pages._common_fields())
+    return json_schema.create_body(model, model_pages.common_fields())
 
 
 def is_valid(schema: dict[str, Any], body: dict[str, Any]) -> bool:
