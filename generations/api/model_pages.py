@@ -21,7 +21,7 @@ from tenants.api.base import JSON
 from tenants.api.documents import Document
 
 END = r"(?![\s\S])"  # of a text. Python's `$` fits before a line break at the end too
-MAX_CACHED = 1000  # documents: a page for each model, and a list for each set of models that keys may use
+MAX_PAGES, MAX_LISTS = 1000, 200  # cached; a list of 14 models has 25 kB, and each set of allowed models its own lists
 
 Shown = tuple[str, ModelStatus]  # a model's id, and its state
 
@@ -45,12 +45,12 @@ def _shown(model: VideoModel) -> Shown:
     return model.id, states.of(model)
 
 
-@lru_cache(MAX_CACHED)
+@lru_cache(MAX_PAGES)
 def _page(shown: Shown, made_from: tuple[str, ...]) -> Document:
     return documents.of(msgspec.json.encode(_render(*shown)), JSON)
 
 
-@lru_cache(MAX_CACHED)
+@lru_cache(MAX_LISTS)
 def _list(shown: tuple[Shown, ...], made_from: tuple[str, ...]) -> Document:
     return documents.of(msgspec.json.encode({"models": [_render(*one) for one in shown]}), JSON)
 

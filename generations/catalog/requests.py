@@ -126,10 +126,11 @@ def condition_values(rule: RuleRow) -> dict[str, tuple[Any, ...]]:
 def check(model: VideoModel, given: Mapping[str, Any]) -> Values:
     """Return all values of a request under /v1/, defaults included. Raise BadRequest, also for an unknown field."""
     checker = Checker(model, on_wire=False)
+    fields = f" The fields of this model are {', '.join(model.fields)}."  # once: many unknown names would repeat it
     for name in given:
         if name not in model.fields:
-            taken = ", ".join(model.fields)
-            checker.refuse(name, f"there is no field {name[:50]}. The fields of this model are {taken}.", "unknown")
+            checker.refuse(name, f"there is no field {name[:50]}.{fields}", "unknown")
+            fields = ""
     checker.raise_errors()
     return checker.check(given)
 

@@ -11,6 +11,9 @@ class Migration(migrations.Migration):
     dependencies = [("generations", "0025_charges_above_the_hold")]
 
     operations = [
+        migrations.AlterModelOptions(
+            name="modelstate", options={"verbose_name": "model", "verbose_name_plural": "models"}
+        ),
         AddIndexOnline(
             model_name="generation",
             index=models.Index(

@@ -28,5 +28,8 @@ class ModelState(models.Model):
     reason = models.CharField(max_length=200)
     changed_at = models.DateTimeField(default=clock.now)
 
+    class Meta:
+        verbose_name, verbose_name_plural = "model", "models"
+
     def __str__(self) -> str:
         return self.model

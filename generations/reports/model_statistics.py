@@ -6,7 +6,7 @@ One query adds up the day, by an index of what has finished; each last success i
 from collections import defaultdict
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Max
+from django.db.models import Count, F
 
 from generations.models import Generation
 from generations.reports.hourly_statistics import Counts, bucket_number
@@ -30,6 +30,6 @@ def count_last_day(now: datetime) -> dict[str, Counts]:
 
 def last_success(model: str) -> datetime | None:
     """Return when a live generation of the model last succeeded. Return None if none did."""
-    rows = Generation.objects.filter(model=model, test=False, status=Status.SUCCEEDED)
-    at: datetime | None = rows.aggregate(at=Max("finished_at"))["at"]
-    return at
+    # `test__in` is how the index has the mode: SQLite uses no index for `NOT test`.
+    rows = Generation.objects.filter(model=model, test__in=[False], status=Status.SUCCEEDED)
+    return rows.order_by(F("finished_at").desc()).values_list("finished_at", flat=True).first()

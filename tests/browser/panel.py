@@ -11,7 +11,7 @@ from tests.support.images import base64_of
 from tests.support.running import ROOT, MakeRun
 
 GENERATIONS, SEEDS = "/admin/generations/generation/", "/admin/generations/seedrecord/"
-TENANTS = "/admin/tenants/tenant/"
+TENANTS, MODELS = "/admin/tenants/tenant/", "/admin/generations/modelstate/"
 
 LIGHTHOUSE = (ROOT / "deploy" / "demo" / "lighthouse.jpg").read_bytes()
 

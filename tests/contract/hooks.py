@@ -19,7 +19,7 @@ from schemathesis.transport.serialization import Binary
 from seedance_service.docs.openapi import examples
 from tests.contract import (
     checks,  # noqa: F401  # the checks register themselves
-    model_bodies,
+    fitting_bodies,
 )
 from tests.support.images import base64_of, data_uri, image_bytes
 
@@ -45,7 +45,7 @@ of_an_example = {
 }
 spare = itertools.cycle(ROWS["spare"])
 models = itertools.cycle(ROWS["schemas"])
-models_of = dict.fromkeys(ROWS["generations"], model_bodies.DEFAULT)  # by the generation's id
+models_of = dict.fromkeys(ROWS["generations"], fitting_bodies.DEFAULT)  # by the generation's id
 CREATES = ("/v1/generations", "/v1/generations/quote", "/v1/generations/{generation_id}/rerun")
 
 
@@ -87,7 +87,7 @@ def _correct(case: Any) -> None:
         last = date.fromisoformat(query.get("to", str(datetime.now(UTC).date())))
         query["from"] = str(last - timedelta(days=date.fromisoformat(query["from"]).toordinal() % 366))
     if case.method == "POST" and case.path in CREATES and isinstance(case.body, dict):
-        case.body = model_bodies.fit(case.body, ROWS["schemas"], TEXTS[0], _model_of_source(case))
+        case.body = fitting_bodies.fit(case.body, ROWS["schemas"], TEXTS[0], _model_of_source(case))
     if case.media_type == "multipart/form-data" and isinstance(case.body, dict):
         texts = {
             name: text for name, text in case.body.items() if name in ("image", "last_image") and type(text) is str
@@ -98,7 +98,7 @@ def _correct(case: Any) -> None:
 def _model_of_source(case: Any) -> str | None:
     """Return the model of the generation that the case runs again; None for any other case."""
     generation = (case.path_parameters or {}).get("generation_id")
-    return models_of.get(str(generation), model_bodies.DEFAULT) if generation else None
+    return models_of.get(str(generation), fitting_bodies.DEFAULT) if generation else None
 
 
 @schemathesis.hook

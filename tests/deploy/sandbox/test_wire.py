@@ -11,9 +11,11 @@ import httpx
 import pytest
 
 from deploy import stack, waiting
+from generations.catalog import video_models
 from generations.outbound import fetch
 from generations.upstream import outcomes
 from generations.upstream.novita import client as novita
+from seedance_service import model_checks
 from tests.conftest import CATALOG_DIR
 from tests.generations.media.test_images import png_header
 from tests.support.images import base64_of, data_uri, image_bytes
@@ -50,6 +52,22 @@ def test_a_model_that_settles_by_usage_reports_the_tokens_of_its_video(sandbox: 
     created = novita.submit(novita.account(test=False), "/v3/async/acme-tokens-1-t2v", {"prompt": prompt})
     assert isinstance(created, outcomes.Created)
     assert rendered(created.upstream_id)[0].tokens == tokens
+
+
+def test_an_unknown_route_is_answered_as_novita_answers_one_that_is_gone(sandbox: str) -> None:
+    answer = httpx.post(f"{sandbox}/v3/async/kling-v2.6-pro-i2v", json={})
+    assert (answer.status_code, answer.json()["reason"]) == (404, "API_NOT_FOUND")
+    gone = novita.submit(novita.account(test=False), "/v3/async/kling-v2.6-pro-i2v", {"prompt": "a ship"})
+    assert isinstance(gone, outcomes.RouteGone)
+
+
+@pytest.mark.django_db
+def test_the_doctor_finds_the_route_of_each_model_and_pays_for_nothing(sandbox: str) -> None:
+    paid = httpx.get(f"{sandbox}/sandbox/tasks").json()
+    findings = list(model_checks.check_routes())
+    assert {finding.name for finding in findings} == {f"route of {name}" for name in video_models.models()}
+    assert {finding.fact.partition(",")[0] for finding in findings} == {"lives"}
+    assert httpx.get(f"{sandbox}/sandbox/tasks").json() == paid
 
 
 def test_a_model_with_a_quote_reports_no_tokens(sandbox: str) -> None:

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from generations.catalog import eta, prices, video_models
+from generations.catalog import eta, prices, states, video_models
 from generations.catalog.video_models import VideoModel
 from generations.models import Generation
+from generations.ops import model_states
 from tenants import actions
+from tenants.audit import Actor
 from tenants.models import LedgerEntry, Window
 from tests.support.factories import ACTOR, Caller, make_generation
 
@@ -179,6 +181,14 @@ def test_a_suspended_tenant_and_a_model_that_is_not_allowed_are_refused(alice: C
     assert ask(alice, **KLING)["admitted"] is True
     actions.suspend(ACTOR, alice.tenant)
     assert ask(alice, **KLING)["refusal"] == refusal_of_create(alice, KLING)
+
+
+def test_a_retired_model_is_refused(alice: Caller) -> None:
+    model_states.retire(Actor(name="olga", reason="a notice"), video_models.default())
+    states.forget()
+    quote = ask(alice, **LITE)
+    assert (quote["admitted"], quote["refusal"]["code"]) == (False, "model_retired")
+    assert quote["refusal"] == refusal_of_create(alice, LITE)
 
 
 def test_a_model_without_a_price_has_a_quote_without_one(alice: Caller, settings: Any, tmp_path: Any) -> None:

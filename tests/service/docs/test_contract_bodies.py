@@ -8,7 +8,7 @@ import pytest
 
 from generations.catalog import json_schema, video_models
 from generations.catalog.requests import check
-from tests.contract import each_operation, model_bodies
+from tests.contract import each_operation, fitting_bodies
 
 pytestmark = pytest.mark.one_database
 SCHEMAS = {
@@ -29,8 +29,8 @@ EVERY_FIELD: dict[str, Any] = {
 @pytest.mark.parametrize("body", [{}, EVERY_FIELD], ids=["empty", "every field"])
 @pytest.mark.parametrize("source", [None, "seedance-v1-lite-i2v", "kling-v3.0-std-t2v"])
 def test_a_body_fits_its_model(model: str | None, body: dict[str, Any], source: str | None) -> None:
-    fitting = model_bodies.fit({**body, "model": model}, SCHEMAS, "https://a.example/1.jpg", source)
-    used = video_models.models()[fitting.pop("model", source or model_bodies.DEFAULT)]
+    fitting = fitting_bodies.fit({**body, "model": model}, SCHEMAS, "https://a.example/1.jpg", source)
+    used = video_models.models()[fitting.pop("model", source or fitting_bodies.DEFAULT)]
     fitting.pop("external_id", None)
     assert fitting.keys() <= used.fields.keys()
     if source is None or used.id != source:  # the source of a rerun has the rest

@@ -12,6 +12,8 @@ from typing import Any
 import jsonschema
 import pytest
 from drf_spectacular.validation import validate_schema
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from generations.catalog import requests, video_models
 from generations.catalog.request_fields import RequestField, read_path, write_path
@@ -20,6 +22,7 @@ from generations.catalog.video_models import VideoModel
 from seedance_service.docs.openapi import field_schemas, model_fields, wire_examples
 from seedance_service.docs.openapi.wire_bodies import WireBody
 from tests.service.docs.test_openapi import DOCUMENT
+from tests.support import model_bodies
 
 pytestmark = pytest.mark.one_database
 ROOT = Path(__file__).parents[3]
@@ -27,6 +30,7 @@ MODELS = list(video_models.models().values())
 FIELDS = [(model, name) for model in MODELS for name in model.fields]
 each_model = pytest.mark.parametrize("model", MODELS, ids=str)
 each_field = pytest.mark.parametrize(("model", "name"), FIELDS, ids=str)
+thorough = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 WRONG: tuple[Any, ...] = ("", " ", "no value", "x" * 10_001, "nul \0", 0, -2, 5.5, 10**12, 1e300, True, False, [], {})
 CREATE: dict[str, Any] = DOCUMENT["components"]["schemas"]["GenerationCreate"]
 
@@ -39,6 +43,15 @@ def is_valid(schema: dict[str, Any], value: Any, named: dict[str, Any] | None = 
 def every_value(model: VideoModel) -> dict[str, Any]:
     """Return a value of each field, under /v1/'s names."""
     return {name: wire_examples._value(model, field) for name, field in model.fields.items()}
+
+
+def is_taken_but_for_rules(model: VideoModel, body: dict[str, Any]) -> bool:
+    """Return whether the model takes the body on the wire, but for its rules between fields: those are at its page."""
+    try:
+        requests.check_wire(model, body)
+    except BadRequest as error:
+        return " where " in str(error)
+    return True
 
 
 def values_of(field: RequestField) -> Iterator[Any]:
@@ -101,14 +114,31 @@ def test_the_wire_takes_exactly_what_the_document_says(model: VideoModel, name: 
     for value in (*ours, *WRONG, None):
         tried = json.loads(json.dumps(smallest))
         write_path(tried, path, value)
-        try:
-            requests.check_wire(model, tried)
-            is_taken = True
-        except BadRequest as error:
-            # The service reports a rule between two fields, which the document leaves to the model's page.
-            is_taken = " where " in str(error)
-        assert is_valid(body.schema, tried, body.named) == is_taken, (path, value)
+        assert is_valid(body.schema, tried, body.named) == is_taken_but_for_rules(model, tried), (path, value)
         assert read_path(tried, path) is not None
+
+
+@each_model
+@thorough
+@given(data=st.data())
+def test_whatever_a_model_takes_fits_the_document(model: VideoModel, data: st.DataObject) -> None:
+    body = {**data.draw(model_bodies.bodies(model, may_be_wrong=True)), "model": model.id}
+    try:
+        requests.check(model, {name: value for name, value in body.items() if name != "model"})
+    except BadRequest:
+        return
+    assert is_valid(CREATE, body), body
+
+
+@each_model
+@thorough
+@given(data=st.data())
+def test_the_document_takes_on_the_wire_what_the_model_takes_but_for_its_rules(
+    model: VideoModel, data: st.DataObject
+) -> None:
+    documented = WireBody(model)
+    for body in model_bodies.to_wire(model, data.draw(model_bodies.bodies(model, may_be_wrong=True))):
+        assert is_valid(documented.schema, body, documented.named) == is_taken_but_for_rules(model, body), body
 
 
 @each_model
