@@ -6,7 +6,7 @@ from typing import Any
 
 from generations.catalog import rate_checks
 from generations.catalog.rate_checks import check_values
-from generations.catalog.request_fields import SEED, RequestField, WrongValue
+from generations.catalog.request_fields import SEED, RequestField
 from generations.catalog.rows import DerivedRow, FieldRow, ModelRow
 from generations.media import image_formats, images
 
@@ -99,10 +99,7 @@ def _check_field(row: FieldRow) -> Iterator[str]:
     if len(set(row.wire_values.values())) < len(row.wire_values):
         yield "wire_values: a different value for each of ours was expected."
     if row.default is not None and row.name != "seed":
-        try:
-            RequestField(row).check(row.default)
-        except WrongValue as error:
-            yield f"default: it must be {error}."
+        yield from (f"default: {mistake}" for mistake in check_values(row, (row.default,)))
         if row.presence == "required" or row.type == "image":
             yield "default: none was expected of a required field, or of an image."
     yield from _check_stored(row)

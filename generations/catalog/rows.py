@@ -16,6 +16,7 @@ Scalar = str | int | float | bool
 Id = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=50)]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]*$", max_length=50)]
 Side = Annotated[int, msgspec.Meta(ge=1, le=20_000)]
+Float = Annotated[float, msgspec.Meta(ge=-1e18, le=1e18)]  # neither infinite nor NaN
 Ratio = Annotated[float, msgspec.Meta(gt=0, le=100)]
 
 
@@ -35,8 +36,8 @@ class FieldRow(Row, frozen=True, kw_only=True):
     type: Literal["string", "integer", "number", "boolean", "image", "enum"] | None = None  # not of a forbidden field
     wire: str | None = None  # dotted path in the upstream's body; None: the name; "": sent by a derived field alone
     enum: tuple[str | int, ...] = ()
-    min: int | float | None = None  # inclusive, as is `max`
-    max: int | float | None = None
+    min: int | Float | None = None  # inclusive, as is `max`
+    max: int | Float | None = None
     max_length: Annotated[int, msgspec.Meta(ge=1)] | None = None  # characters
     wire_values: dict[str, str | int] = {}  # our value, as text: the upstream's
     default: Scalar | None = None  # sent if a request has no value

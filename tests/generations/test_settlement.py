@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from generations import lifecycle
@@ -179,7 +180,8 @@ def test_a_video_that_a_worker_of_an_older_release_finished_cost_its_quote(
     }
     columns |= {"video_key": "videos/1", "video_size": 1, "video_sha256": "ab" * 32}
     Generation.objects.filter(pk=g.pk).update(**columns)
-    assert ledger.capture(g.pk)
+    with transaction.atomic():
+        assert ledger.capture(g.pk)
     assert read(alice, g)["charged_usd"] == "0.098010"
     assert alice.http.get("/v1/usage").json()["total"]["usd"] == "0.098010"
 

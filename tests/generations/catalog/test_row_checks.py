@@ -92,6 +92,15 @@ WRONG: dict[str, tuple[str, str]] = {
     "values of a text": (text(style='type = "string"\nenum = ["a"]'), "fields[7] (style): enum: values were expected"),
     "same values": (text(style='type = "enum"\nenum = ["a", "A"]'), "fields[7] (style): enum: different values of one"),
     "no range": (text(cfg_scale='type = "number"\nmin = 0'), "fields[6] (cfg_scale): min, max: a least and a largest"),
+    "endless range": (text(seed='type = "integer"\nmin = 0\nmax = inf'), "fields[5] (seed): max: Expected `float` <="),
+    "no number": (
+        text(cfg_scale='type = "number"\nmin = nan\nmax = 1'),
+        "fields[6] (cfg_scale): min: Expected `float`",
+    ),
+    "default without a range": (
+        text(cfg_scale='type = "number"\ndefault = 2'),
+        "fields[6] (cfg_scale): min, max: a least and a largest number were expected.",
+    ),
     "half a number": (text(seed='type = "integer"\nmin = 0\nmax = 1.5'), "fields[5] (seed): min, max: whole numbers"),
     "last image": (
         text(last_image='type = "image"\npresence = "required"'),
