@@ -39,7 +39,7 @@ def submit(generation: Generation) -> None:
     """Send one attempt, unless it has to wait. The images are read first, since that may fail or take long."""
     model = video_models.get(generation.model)
     if model is None:
-        _fail(generation, errors.ModelUnknown(model=generation.model))
+        _wait_for_model(generation)
         return
     try:
         states.refuse_retired(model, states.read(model))
@@ -55,6 +55,14 @@ def submit(generation: Generation) -> None:
             _send(generation, model)
         else:
             lifecycle.reschedule(generation, backoff.MIN_POLL_SECONDS)
+
+
+def _wait_for_model(generation: Generation) -> None:
+    """Try again later, for nearly an hour, where this worker does not know the model: a release or a file may follow."""
+    if lifecycle.failures_without_outage(generation) + 1 >= backoff.MAX_UNEXPECTED_ERRORS:
+        _fail(generation, errors.ModelUnknown(model=generation.model))
+    else:
+        backoff.retry_later(generation, "this worker's catalogue does not have the model")
 
 
 def _fail(generation: Generation, refusal: errors.ModelUnknown | errors.ModelRetired) -> None:

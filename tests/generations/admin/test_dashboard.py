@@ -80,7 +80,7 @@ def test_it_counts_by_period_and_lists_the_tenants_by_spending(
 def test_it_takes_few_queries(admin_client: Client, alice: Caller, django_assert_max_num_queries: Any) -> None:
     for _ in range(3):
         put_in(alice, "succeeded")
-    with django_assert_max_num_queries(25):
+    with django_assert_max_num_queries(27):
         admin_client.get("/admin/")
 
 

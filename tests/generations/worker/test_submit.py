@@ -84,6 +84,26 @@ def test_a_submit_that_was_certainly_not_created_waits_with_its_hold_and_is_sent
     assert ledger_kinds(g) == ["hold"]
 
 
+def test_a_generation_whose_model_this_worker_does_not_know_waits_for_a_worker_that_does(
+    queued: Generation, upstream: Upstream
+) -> None:
+    """A worker of the release before, or without the new file, fails nothing while hosts are replaced."""
+    model = queued.model
+    Generation.objects.filter(pk=queued.pk).update(model="acme-dream-1")
+    row = take_step(queued)
+    assert (row.status, row.consecutive_failures, upstream.submits) == ("queued", 1, [])
+    Generation.objects.filter(pk=queued.pk).update(model=model)
+    row = take_step(queued)
+    assert (row.status, len(upstream.submits)) == ("running", 1)
+
+
+def test_a_generation_fails_whose_model_no_worker_knows_for_an_hour(queued: Generation, upstream: Upstream) -> None:
+    Generation.objects.filter(pk=queued.pk).update(model="acme-dream-1", consecutive_failures=59)
+    row = take_step(queued)
+    assert (row.status, row.error_code, upstream.submits) == ("failed", "model_unknown", [])
+    assert ledger_kinds(row) == ["hold", "release"]
+
+
 def test_retry_intervals_grow_up_to_a_minute(queued: Generation, upstream: Upstream) -> None:
     upstream.on_submit = refusal(403, "NOT_ENOUGH_BALANCE")
     intervals = []
