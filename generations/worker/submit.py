@@ -58,7 +58,7 @@ def submit(generation: Generation) -> None:
 
 
 def _wait_for_model(generation: Generation) -> None:
-    """Try again later, for nearly an hour, where this worker does not know the model: a release or a file may follow."""
+    """Try again later, for nearly an hour, where the worker does not know the model: its file may follow."""
     if lifecycle.failures_without_outage(generation) + 1 >= backoff.MAX_UNEXPECTED_ERRORS:
         _fail(generation, errors.ModelUnknown(model=generation.model))
     else:
