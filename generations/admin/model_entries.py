@@ -31,7 +31,7 @@ class Entry:
 
     @property
     def badge(self) -> str:
-        """What needs an operator; empty if nothing does."""
+        """The reason to look at the model; empty if there is none."""
         if self.is_gone:
             return "route gone"
         days = states.days_left(self.status)

@@ -37,17 +37,17 @@ class RequestField:
 
     @property
     def is_required(self) -> bool:
-        """Whether each request needs a value of its own."""
+        """True if each request needs a value of its own."""
         return self.row.presence == "required"
 
     @property
     def is_image(self) -> bool:
-        """Whether the field takes an image."""
+        """True if the field takes an image."""
         return self.row.type == "image"
 
     @property
     def is_enum(self) -> bool:
-        """Whether the field takes a few values only."""
+        """True if the field takes a few values only."""
         return self.row.type == "enum"
 
     @cached_property

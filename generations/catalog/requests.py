@@ -17,7 +17,7 @@ Values = dict[str, Any]  # by the fields' names under /v1/
 
 @dataclass(frozen=True)
 class FieldError:
-    """What is wrong with one field of a request."""
+    """An error of one field of a request."""
 
     message: str  # names the model, the field, and what it takes
     code: str

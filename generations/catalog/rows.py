@@ -46,7 +46,7 @@ class FieldRow(Row, frozen=True, kw_only=True):
 
 
 class ThenRow(Row, frozen=True, kw_only=True):
-    """What a rule asks of a request to which it applies."""
+    """The demands of a rule on a request to which it applies."""
 
     forbid: tuple[str, ...] = ()
     require: tuple[str, ...] = ()

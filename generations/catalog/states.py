@@ -32,12 +32,12 @@ class ModelStatus:
 
     @property
     def is_retired(self) -> bool:
-        """Whether creates are refused."""
+        """True if creates are refused."""
         return self.state == State.RETIRED
 
     @property
     def is_ending(self) -> bool:
-        """Whether creates are still taken, and the end is announced."""
+        """True if creates are still taken, and the end is announced."""
         return self.state == State.DEPRECATED or (self.retires_at is not None and not self.is_retired)
 
     @property

@@ -58,7 +58,7 @@ class VideoModel:
 
     @property
     def has_seed(self) -> bool:
-        """Whether requests have a seed."""
+        """True if requests have a seed."""
         return SEED in self.fields
 
     @cached_property
@@ -73,7 +73,7 @@ class VideoModel:
 
     @property
     def can_have_sound(self) -> bool:
-        """Whether a video of the model can have a sound track."""
+        """True if a video of the model can have a sound track."""
         return self.row.sound != "never"
 
     def has_sound(self, values: Mapping[str, Any]) -> bool:

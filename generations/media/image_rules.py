@@ -9,7 +9,7 @@ from generations.media.images import SERVICE
 
 @dataclass(frozen=True)
 class ImageRules:
-    """What a model takes. None: there is no such rule. `ratio` is width / height."""
+    """The images that a model takes. None: there is no such rule. `ratio` is width / height."""
 
     taker: str = SERVICE  # the model's id, for messages
     formats: tuple[str, ...] = ()  # empty: each that the service can read

@@ -22,7 +22,7 @@ EMPTY = b"{}"
 
 
 class Liveness(StrEnum):
-    """What an answer says of its route."""
+    """The verdict of an answer on its route."""
 
     LIVING = "living"
     GONE = "gone"
