@@ -24,7 +24,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Case, F, Q, Value, When
 
 from generations import deadlines, leases
-from generations.catalog import settlement, video_models
+from generations.catalog import charge_by_usage, video_models
 from generations.models import Attempt, Event, Generation, InputImage, Label
 from generations.telemetry import metrics
 from generations.telemetry.failpoints import failpoint
@@ -533,7 +533,7 @@ def mark_succeeded(generation: Generation, video: StoredVideo, differences: Sequ
 
     `differences` from the request are small: the video is delivered with them.
     """
-    settled = settlement.settle(generation)
+    settled = charge_by_usage.settle(generation)
     reasons = [f"the video is not as requested: {describe(differences)}"] if differences else []
     reasons += [settled.message] if settled and settled.message else []
     with transaction.atomic():
@@ -592,7 +592,7 @@ def _count_on_commit(generation: Generation, differences: Sequence[Difference]) 
         transaction.on_commit(metrics.VIDEO_DIFFERENCES.labels(mode, item["field"]).inc)
 
 
-def _report_on_commit(generation: Generation, settled: settlement.Settlement) -> None:
+def _report_on_commit(generation: Generation, settled: charge_by_usage.Settlement) -> None:
     """Count, after the commit, how the charge compares with the hold, and log what finance has to know."""
     labels = metrics.mode(test=generation.test), video_models.label(generation.model), settled.outcome
     transaction.on_commit(metrics.SETTLED.labels(*labels).inc)
@@ -603,9 +603,9 @@ def _report_on_commit(generation: Generation, settled: settlement.Settlement) ->
         "charged_usd": amounts.format_usd(settled.charged_micro),
         **_build_log_fields(generation),
     }
-    if settled.outcome == settlement.ABOVE:
+    if settled.outcome == charge_by_usage.ABOVE:
         transaction.on_commit(lambda: log.warning("a video cost more than was held", **fields))
-    elif settled.outcome == settlement.NOT_REPORTED:
+    elif settled.outcome == charge_by_usage.NOT_REPORTED:
         transaction.on_commit(lambda: log.warning("the upstream reported no usage", **fields))
 
 

@@ -40,9 +40,9 @@ application = get_wsgi_application()
 # These modules of the service read Django's settings, so they are imported after the settings.
 from deploy.sandbox.store import Task, TaskStore
 from generations import errors
-from generations.catalog import requests, video_models
+from generations.catalog import request_check, video_models
+from generations.catalog.model_file import CatalogError
 from generations.catalog.request_fields import RANDOM_SEED
-from generations.catalog.rows import CatalogError
 from generations.catalog.video_models import VideoModel
 from generations.media import images
 from generations.outbound import fetch
@@ -139,8 +139,8 @@ def _body(request: HttpRequest) -> dict[str, Any]:
 def _check(model: VideoModel, body: dict[str, Any]) -> dict[str, Any]:
     """Return the values of a request that the model takes. Raise Refused."""
     try:
-        values = requests.check_wire(model, body)
-    except requests.BadRequest as error:
+        values = request_check.check_wire(model, body)
+    except request_check.BadRequest as error:
         raise Refused(400, "INVALID_REQUEST_BODY", str(error)) from error
     if "[refuse]" in (values.get("prompt") or ""):
         raise Refused(400, "ILLEGAL_PROMPT", "the prompt is refused")

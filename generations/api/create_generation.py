@@ -10,7 +10,7 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
-from generations.api import retirement
+from generations.api import retirement_headers
 from generations.api.request_bodies import Create
 from generations.catalog import video_models
 from generations.intake import create, idempotency
@@ -103,5 +103,5 @@ def headers(accepted: Accepted) -> dict[str, str]:
     """Return the RateLimit headers, the header that marks a replay, and those about the end of the model."""
     replayed = {"Idempotent-Replayed": "true"} if accepted.is_replay else {}
     model = video_models.get(accepted.generation.model)
-    ending = retirement.headers(model) if model else {}
+    ending = retirement_headers.headers(model) if model else {}
     return ratelimit_headers.render(accepted.limit_usage, clock.now()) | replayed | ending

@@ -6,7 +6,7 @@ from django.http.response import HttpResponseBase
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 
-from generations.api import model_pages, retirement
+from generations.api import model_pages, retirement_headers
 from generations.api.fields import Choice, Parameters, validate
 from generations.api.model_schemas import TASKS, ModelListSchema, ModelSchema
 from generations.catalog import states, video_models
@@ -70,7 +70,7 @@ class OneModel(ApiView):
             raise ModelNotFound
         allowed_models.check_model(key_of(request), model.id)
         answer = _answer(request, model_pages.page(model))
-        for name, value in retirement.headers(model).items():
+        for name, value in retirement_headers.headers(model).items():
             answer.headers[name] = value
         return answer
 

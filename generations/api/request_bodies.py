@@ -18,8 +18,8 @@ from generations.api.fields import (
     SingleLine,
     Url,
 )
-from generations.catalog import requests, video_models
-from generations.catalog.requests import BadRequest
+from generations.catalog import request_check, video_models
+from generations.catalog.request_check import BadRequest
 from generations.catalog.video_models import VideoModel
 from generations.errors import ModelUnknown
 from generations.intake.generation_request import GenerationRequest, Webhook, fields_of
@@ -125,7 +125,7 @@ class NovitaCreate(Create):
         return model
 
     def check_fields(self, model: VideoModel, data: Mapping[str, Any]) -> dict[str, Any]:
-        return requests.check_wire(model, data)
+        return request_check.check_wire(model, data)
 
     def pop_webhook(self, values: dict[str, Any]) -> Webhook | None:
         url = values.pop("extra")
@@ -160,7 +160,7 @@ class NativeCreate(Create):
         return video_models.get(data.get("model") or "") or video_models.default()
 
     def check_fields(self, model: VideoModel, data: Mapping[str, Any]) -> dict[str, Any]:
-        return requests.check(model, {name: value for name, value in data.items() if name not in self.fields})
+        return request_check.check(model, {name: value for name, value in data.items() if name not in self.fields})
 
     def pop_webhook(self, values: dict[str, Any]) -> Webhook | None:
         url = values.pop("webhook_url")

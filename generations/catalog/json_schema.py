@@ -6,9 +6,9 @@ It says all but what is not in the body: the bytes of images, limits, and the st
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from generations.catalog import requests
+from generations.catalog import request_check
+from generations.catalog.model_file import RuleRow
 from generations.catalog.request_fields import RequestField
-from generations.catalog.rows import RuleRow
 from generations.catalog.video_models import DEFAULT_ID, VideoModel
 
 Schema = dict[str, Any]
@@ -42,7 +42,7 @@ def create_body(model: VideoModel, common: Mapping[str, Schema]) -> Schema:
 
 
 def _rules(model: VideoModel) -> Iterator[Schema]:
-    """Yield an if and then for each rule, in the order in which `requests.Checker` applies them."""
+    """Yield an if and then for each rule, in the order in which `request_check.Checker` applies them."""
     before: list[RuleRow] = []
     for rule in model.row.rules:
         then = [*_consequences(model, rule)]
@@ -63,7 +63,7 @@ def _condition(model: VideoModel, rule: RuleRow, before: list[RuleRow]) -> Schem
 
     A rule before takes the default away from a field that it forbids.
     """
-    parts = [_has_one_of(model.fields[name], values) for name, values in requests.condition_values(rule).items()]
+    parts = [_has_one_of(model.fields[name], values) for name, values in request_check.condition_values(rule).items()]
     parts += [_given(name) for name in rule.if_given]
     parts += [
         {"not": _condition(model, rule_before, before[:number])}
@@ -86,7 +86,7 @@ def _consequences(model: VideoModel, rule: RuleRow) -> Iterator[Schema]:
 def _has_one_of(field: RequestField, values: Iterable[Any]) -> Schema:
     """Return the schema of the bodies in which a field has one of these values: its own, or its default."""
     choices = list(values)
-    if requests.contains(choices, field.default):
+    if request_check.contains(choices, field.default):
         return {"properties": {field.name: {"enum": [*choices, None]}}}
     return {"properties": {field.name: {"enum": choices}}, "required": [field.name]}
 

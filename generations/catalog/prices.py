@@ -17,8 +17,8 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from generations import errors
-from generations.catalog import rate_checks, video_models
-from generations.catalog.rows import RateRow
+from generations.catalog import price_checks, video_models
+from generations.catalog.model_file import RateRow
 from generations.catalog.video_models import VideoModel
 from tenants import amounts
 
@@ -139,7 +139,7 @@ def _rate_rows(model: VideoModel, prices: ModelPrices) -> tuple[RateRow, ...]:
         rates = prices.rates
     elif prices.usd_per_million_tokens is not msgspec.UNSET:
         rates = (RateRow(usd_per_million=prices.usd_per_million_tokens),)
-    for mistake in rate_checks.check(model.row, rates):
+    for mistake in price_checks.check(model.row, rates):
         raise ImproperlyConfigured(f"PRICES[{model.id!r}]: {mistake}")
     return rates
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from generations.catalog.rows import FieldRow
+from generations.catalog.model_file import FieldRow
 
 RANDOM_SEED = -1  # in a request: draw a seed
 SEED = "seed"

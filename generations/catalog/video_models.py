@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 from django.conf import settings
 
-from generations.catalog import row_checks, rows
+from generations.catalog import model_file, model_file_checks
+from generations.catalog.model_file import CatalogError, ModelRow
 from generations.catalog.request_fields import SEED, RequestField
-from generations.catalog.rows import CatalogError, ModelRow
 from generations.media.image_rules import ImageRules
 
 SHIPPED = Path(__file__).parent / "models"
@@ -154,11 +154,11 @@ def load(folder: str) -> Mapping[str, VideoModel]:
     found: dict[str, tuple[Path, ModelRow]] = {}
     for path in _files(folder):
         try:
-            row = rows.read(path)
+            row = model_file.read(path)
         except CatalogError as error:
             mistakes.append(str(error))
         else:
-            mistakes += [f"{path}: {mistake}" for mistake in row_checks.check(row)]
+            mistakes += [f"{path}: {mistake}" for mistake in model_file_checks.check(row)]
             if row.id in found and found[row.id][0].parent == path.parent:
                 mistakes.append(f"{path}: id: {found[row.id][0].name} has the id {row.id} already.")
             found[row.id] = path, row
@@ -183,4 +183,4 @@ def _check_together(found: Mapping[str, tuple[Path, ModelRow]]) -> Iterable[str]
     for model_id, (path, row) in found.items():
         if (other := by_route.setdefault(row.route, model_id)) != model_id:
             yield f"{path}: route: {row.route} is the route of {other}."
-        yield from (f"{path}: {mistake}" for mistake in row_checks.check_replacement(row, found))
+        yield from (f"{path}: {mistake}" for mistake in model_file_checks.check_replacement(row, found))

@@ -13,7 +13,7 @@ import structlog
 from django.db import IntegrityError
 
 from generations import errors, ids, wakeups
-from generations.catalog import eta, prices, requests, states, video_models
+from generations.catalog import eta, prices, request_check, states, video_models
 from generations.catalog.request_fields import RANDOM_SEED
 from generations.catalog.video_models import VideoModel
 from generations.intake import generation_request, idempotency, quotes, record, request_images
@@ -89,8 +89,8 @@ def rerun_generation(source: Generation, *, seed: int | None, audit_entry: Audit
 def _check_again(model: VideoModel, fields: dict[str, Any]) -> dict[str, Any]:
     """Return the values of a request that was taken before. Raise NotPossible if the model no longer takes it."""
     try:
-        return requests.check(model, fields)
-    except requests.BadRequest as error:
+        return request_check.check(model, fields)
+    except request_check.BadRequest as error:
         raise NotPossible(reason=str(error)) from error
 
 

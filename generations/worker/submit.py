@@ -16,7 +16,7 @@ from django.db import InterfaceError, OperationalError, transaction
 from generations import errors, leases, lifecycle
 from generations.bucket import inputs
 from generations.bucket.errors import StorageError
-from generations.catalog import requests, states, video_models
+from generations.catalog import states, video_models, wire_body
 from generations.catalog.video_models import VideoModel
 from generations.models import Attempt, Generation, InputImage
 from generations.telemetry import metrics, tracing
@@ -133,7 +133,7 @@ def _build_body(generation: Generation, model: VideoModel) -> dict[str, Any]:
     """Return the upstream's request, each field with a concrete value, so that one row makes one request."""
     images = {name: getattr(generation, name) or getattr(generation, f"{name}_url") for name in model.image_fields}
     given = {name: image for name, image in images.items() if image}
-    return requests.wire_body(model, {**generation.request_values, **given}, partial(_write_image, model))
+    return wire_body.build(model, {**generation.request_values, **given}, partial(_write_image, model))
 
 
 def _write_image(model: VideoModel, image: InputImage | str) -> str:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
 from generations.admin import action_pages
-from generations.catalog import settlement
+from generations.catalog import charge_by_usage
 from generations.models import DeliveryAttempt, Generation, ModelState
 from generations.reports import prometheus, worker_hosts
 from generations.telemetry import metrics
@@ -40,7 +40,7 @@ LABEL_VALUES = {
         "account",
         "wrong_task",
         *DeliveryAttempt.Outcome,
-        *settlement.OUTCOMES,
+        *charge_by_usage.OUTCOMES,
     },
     "call": {"submit", "poll"},
     "upstream": {"live", "sandbox"},

@@ -222,17 +222,17 @@ def _key(key_id: int) -> Any:
 
 def _request_of_other() -> Any:
     """Return the request for the other model, which has a price per second."""
-    from generations.catalog import requests, video_models
+    from generations.catalog import request_check, video_models
     from generations.intake.generation_request import GenerationRequest
 
     model = video_models.models()[OTHER_MODEL]
-    return GenerationRequest(model, requests.check(model, dict(OTHER_BODY)))
+    return GenerationRequest(model, request_check.check(model, dict(OTHER_BODY)))
 
 
 def _request() -> Any:
     """Return the request of every create for the default model."""
-    from generations.catalog import requests, video_models
+    from generations.catalog import request_check, video_models
     from generations.intake.generation_request import GenerationRequest
 
     model = video_models.default()
-    return GenerationRequest(model, requests.check(model, {**BODY, "seed": 1}))
+    return GenerationRequest(model, request_check.check(model, {**BODY, "seed": 1}))

@@ -14,7 +14,7 @@ ROOMS = ("deploy", "generations", "seedance_service", "tenants")
 # Where such a name may stand, and why.
 ALLOWED = {
     "generations/catalog/video_models.py": "the model of a create that names none",
-    "generations/catalog/row_checks.py": "the ratio that leaves the shape to the upstream, and so has no pixels",
+    "generations/catalog/model_file_checks.py": "the ratio that leaves the shape to the upstream, and so has no pixels",
     "seedance_service/docs/": "examples of the documentation",
     "deploy/run.py": "the demo, and the line of shell that `make run` prints",
 }

@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from generations.catalog import requests
+from generations.catalog import request_check
 from generations.catalog.request_fields import RequestField, write_path
 from generations.catalog.video_models import VideoModel
 
@@ -94,7 +94,7 @@ def to_wire(model: VideoModel, body: Mapping[str, Any]) -> Iterator[dict[str, An
     for name, value in body.items():
         field = model.fields[name]
         if name not in derived:
-            is_choice = field.is_enum and requests.contains(field.row.enum, value)
+            is_choice = field.is_enum and request_check.contains(field.row.enum, value)
             write_path(written, field.path, field.to_wire(value) if is_choice else value)
     for row in model.row.derived:
         values = [body.get(name) for name in row.from_]

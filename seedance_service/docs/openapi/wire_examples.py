@@ -3,9 +3,9 @@
 from typing import Any
 
 from generations.api import novita_names
-from generations.catalog import requests, video_models
+from generations.catalog import request_check, video_models, wire_body
+from generations.catalog.request_check import BadRequest
 from generations.catalog.request_fields import SEED, RequestField
-from generations.catalog.requests import BadRequest
 from generations.catalog.video_models import VideoModel
 from seedance_service.docs.openapi import examples
 
@@ -30,11 +30,11 @@ def _bodies(model: VideoModel) -> dict[str, Any]:
     bodies: dict[str, Any] = {}
     for title, values in {"the required fields": required, "every field": every}.items():
         try:
-            filled = requests.check(model, values)
+            filled = request_check.check(model, values)
         except BadRequest:
             continue
         of_two = {name: filled[name] for derived in model.row.derived for name in derived.from_}
-        bodies[title] = requests.wire_body(model, of_two | values, str)
+        bodies[title] = wire_body.build(model, of_two | values, str)
     if "every field" in bodies:
         bodies["every field"] |= {"extra": {"webhook": {"url": examples.WEBHOOK_URL}}}
     return bodies

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from generations.catalog import json_schema, video_models
-from generations.catalog.requests import check
+from generations.catalog.request_check import check
 from tests.contract import each_operation, fitting_bodies
 
 pytestmark = pytest.mark.one_database

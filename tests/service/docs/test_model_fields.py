@@ -15,9 +15,9 @@ from drf_spectacular.validation import validate_schema
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from generations.catalog import requests, video_models
+from generations.catalog import request_check, video_models
+from generations.catalog.request_check import BadRequest
 from generations.catalog.request_fields import RequestField, read_path, write_path
-from generations.catalog.requests import BadRequest
 from generations.catalog.video_models import VideoModel
 from seedance_service.docs.openapi import field_schemas, model_fields, wire_examples
 from seedance_service.docs.openapi.wire_bodies import WireBody
@@ -48,7 +48,7 @@ def every_value(model: VideoModel) -> dict[str, Any]:
 def is_taken_but_for_rules(model: VideoModel, body: dict[str, Any]) -> bool:
     """Return whether the model takes the body on the wire, but for its rules between fields: those are at its page."""
     try:
-        requests.check_wire(model, body)
+        request_check.check_wire(model, body)
     except BadRequest as error:
         return " where " in str(error)
     return True
@@ -102,7 +102,7 @@ def test_the_examples_on_the_wire_are_taken(model: VideoModel) -> None:
     assert "the required fields" in examples
     for example in examples.values():
         assert is_valid(body.schema, example, body.named), example
-        requests.check_wire(model, example)
+        request_check.check_wire(model, example)
 
 
 @each_field
@@ -124,7 +124,7 @@ def test_the_wire_takes_exactly_what_the_document_says(model: VideoModel, name: 
 def test_whatever_a_model_takes_fits_the_document(model: VideoModel, data: st.DataObject) -> None:
     body = {**data.draw(model_bodies.bodies(model, may_be_wrong=True)), "model": model.id}
     try:
-        requests.check(model, {name: value for name, value in body.items() if name != "model"})
+        request_check.check(model, {name: value for name, value in body.items() if name != "model"})
     except BadRequest:
         return
     assert is_valid(CREATE, body), body
@@ -146,7 +146,7 @@ def test_the_wire_requires_what_the_document_says(model: VideoModel) -> None:
     body = WireBody(model)
     assert is_valid(body.schema, {}, body.named) == (not any(field.is_required for field in model.fields.values()))
     with pytest.raises(BadRequest):
-        requests.check_wire(model, {})
+        request_check.check_wire(model, {})
 
 
 ODD = """

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import time_machine
 
-from generations.catalog import requests, video_models
+from generations.catalog import request_check, video_models
 from generations.intake import create
 from generations.intake.generation_request import GenerationRequest
 from tenants import actions, amounts, locks
@@ -124,7 +124,7 @@ def generation_request() -> GenerationRequest:
     """Return a valid request."""
     body = {"image": "https://images.example.com/a.png", "resolution": "480p", "seed": 1}
     model = video_models.default()
-    return GenerationRequest(model, requests.check(model, body))
+    return GenerationRequest(model, request_check.check(model, body))
 
 
 def test_old_minutes_are_deleted_and_the_counters_still_agree_with_the_ledger(alice: Caller) -> None:

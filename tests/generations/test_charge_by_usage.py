@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from generations import lifecycle
-from generations.catalog import settlement
+from generations.catalog import charge_by_usage
 from generations.catalog.video_models import VideoModel
 from generations.models import Generation
 from tenants.models import LedgerEntry, Window
@@ -134,7 +134,7 @@ def test_a_charge_above_the_hold_is_logged_counted_and_shown_to_finance(
     caplog: Any,
 ) -> None:
     settings.METRICS_TOKEN = TOKEN
-    names = [("seedance_settled_total", "live", body["model"], outcome) for outcome in settlement.OUTCOMES]
+    names = [("seedance_settled_total", "live", body["model"], outcome) for outcome in charge_by_usage.OUTCOMES]
     before = read_samples(alice.http)
     with caplog.at_level(logging.WARNING):
         g = make_video(alice, upstream, body, {"completion_tokens": 50_000})

@@ -9,7 +9,7 @@ import pytest
 
 from generations import apps
 from generations.catalog import prices, video_models
-from generations.catalog.rows import CatalogError
+from generations.catalog.model_file import CatalogError
 from tests.support.running import ROOT
 
 HEAD = """

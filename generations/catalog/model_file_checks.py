@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
-from generations.catalog import rate_checks
-from generations.catalog.rate_checks import check_values
+from generations.catalog import price_checks
+from generations.catalog.model_file import DerivedRow, FieldRow, ModelRow
+from generations.catalog.price_checks import check_values
 from generations.catalog.request_fields import SEED, RequestField
-from generations.catalog.rows import DerivedRow, FieldRow, ModelRow
 from generations.media import image_formats, images
 
 # Names that a create or an answer uses for something else.
@@ -42,7 +42,7 @@ def check(row: ModelRow) -> Iterator[str]:
     yield from _check_wires(row, known)
     if row.settle == "usage" and row.price.kind != "per_token":
         yield "settle: quoted was expected, since an upstream reports the usage of a model priced per token alone."
-    yield from (f"price.{mistake}" for mistake in rate_checks.check(row, row.price.rates))
+    yield from (f"price.{mistake}" for mistake in price_checks.check(row, row.price.rates))
 
 
 def check_replacement(row: ModelRow, found: Mapping[str, Any]) -> Iterator[str]:

@@ -1,15 +1,15 @@
-"""Check a request by its model's row, and write it as the upstream reads it.
+"""Check a request by its model's row, under /v1/ or on the upstream's wire, and refuse what the model does not take.
 
 A value that is null counts as not given. Every field of the model has a value in the result: the request's, the row's
 default, or None.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from generations.catalog.request_fields import ABSENT, RequestField, WrongValue, read_path, write_path
-from generations.catalog.rows import DerivedRow, RuleRow
+from generations.catalog.model_file import DerivedRow, RuleRow
+from generations.catalog.request_fields import ABSENT, RequestField, WrongValue, read_path
 from generations.catalog.video_models import VideoModel
 
 Values = dict[str, Any]  # by the fields' names under /v1/
@@ -180,19 +180,3 @@ def _split(checker: Checker, derived: DerivedRow, value: Any) -> Values:
     listed = ", ".join(str(wire_value) for row in derived.table.values() for wire_value in row.values())
     checker.refuse(derived.wire, f"{derived.wire} must be one of {listed}.", "invalid_choice")
     return {}
-
-
-def wire_body(model: VideoModel, values: Mapping[str, Any], write_image: Callable[[Any], str]) -> Values:
-    """Return the body of the upstream's submit: each field that has a value, and the derived ones.
-
-    `write_image` returns the text of an image in the body.
-    """
-    body: Values = {}
-    for name, field in model.fields.items():
-        value = values.get(name)
-        if value is not None and field.path:
-            write_path(body, field.path, write_image(value) if field.is_image else field.to_wire(value))
-    for derived in model.row.derived:
-        first, second = (str(values.get(name)) for name in derived.from_)
-        write_path(body, derived.wire.split("."), derived.table[first][second])
-    return body

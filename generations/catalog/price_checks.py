@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from itertools import islice, product
 from typing import Any
 
+from generations.catalog.model_file import FieldRow, ModelRow, RateRow
 from generations.catalog.request_fields import RequestField, WrongValue
-from generations.catalog.rows import FieldRow, ModelRow, RateRow
 from tenants import amounts
 
 MAX_RATE_MICRO = 2**40 - 1
