@@ -23,13 +23,13 @@ class GenerationsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the system checks, the models' ids, and what follows from an operator's action on a tenant."""
-        from generations.ops import brake  # noqa: PLC0415  # it imports models, which are loaded by now
+        from generations.ops import submit_pauses  # noqa: PLC0415  # it imports models, which are loaded by now
 
         video_models.models()  # a mistake in a file stops the start
         checks.register(check_settings)
         known_models.register(video_models.models)
-        signals.suspension_ended.connect(brake.release_tenant)
-        signals.queue_cancelled.connect(brake.cancel_queue)
+        signals.suspension_ended.connect(submit_pauses.release_tenant)
+        signals.queue_cancelled.connect(submit_pauses.cancel_queue)
 
 
 def check_settings(**_: Any) -> list[checks.CheckMessage]:

@@ -1,5 +1,23 @@
 """The admin panel's pages of generations, webhooks and workers, and the dashboard."""
 
-from generations.admin import brake, dashboard, deliveries, generations, models, seed_log, webhook_endpoints, workers
+from generations.admin import (
+    dashboard,
+    deliveries,
+    generations,
+    models,
+    seed_log,
+    submit_pauses,
+    webhook_endpoints,
+    workers,
+)
 
-__all__ = ["brake", "dashboard", "deliveries", "generations", "models", "seed_log", "webhook_endpoints", "workers"]
+__all__ = [
+    "dashboard",
+    "deliveries",
+    "generations",
+    "models",
+    "seed_log",
+    "submit_pauses",
+    "webhook_endpoints",
+    "workers",
+]

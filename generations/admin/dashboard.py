@@ -15,7 +15,7 @@ from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 
-from generations.admin import brake, model_entries, spending
+from generations.admin import model_entries, spending, submit_pauses
 from generations.admin.generation_page import format_span
 from generations.bucket import undeleted
 from generations.catalog import states
@@ -91,11 +91,11 @@ def manual_pause_tiles(now: datetime) -> list[Tile]:
     """Return a red tile for each pause of submits, with who ordered it, and why. The service orders those of routes."""
     return [
         Tile(
-            f"Paused: {brake.name_of(pause)}",
+            f"Paused: {submit_pauses.name_of(pause)}",
             f"paused {format_span(now - pause.since)}",
             f"{pause.actor}: {pause.reason}",
             "bad",
-            model_entries.page_url(routes.model_of(pause)) if routes.is_gone(pause) else brake.pauses_url(),
+            model_entries.page_url(routes.model_of(pause)) if routes.is_gone(pause) else submit_pauses.pauses_url(),
         )
         for pause in ManualPause.objects.order_by("since")
     ]

@@ -12,8 +12,8 @@ from unfold.decorators import display
 
 from generations.admin import action_pages, filters, generation_page
 from generations.admin.action_pages import PAGES
-from generations.admin.brake import CancelMatchingMixin
 from generations.admin.search import SearchMixin
+from generations.admin.submit_pauses import CancelMatchingMixin
 from generations.bucket import signed_urls
 from generations.models import Generation
 from tenants import masked_urls

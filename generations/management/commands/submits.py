@@ -9,7 +9,7 @@ from django.db.models import Q
 
 from generations.catalog import video_models
 from generations.models import ManualPause
-from generations.ops import brake
+from generations.ops import submit_pauses
 from generations.upstream import circuit_breaker
 from tenants import times
 from tenants.audit import Actor
@@ -33,7 +33,7 @@ class Command(BaseCommand):
             subparser: ArgumentParser = subparsers.add_parser(name, help=help_text)
             scope = subparser.add_mutually_exclusive_group(required=True)
             scope.add_argument("--all", action="store_true", help="all submits")
-            scope.add_argument("--account", choices=brake.ACCOUNTS, help="of live keys, or of test keys")
+            scope.add_argument("--account", choices=submit_pauses.ACCOUNTS, help="of live keys, or of test keys")
             scope.add_argument("--tenant", metavar="NAME")
             scope.add_argument("--model", choices=sorted(video_models.models()))
             subparser.add_argument("--reason", required=True, help="the reason, for the audit log")
@@ -42,7 +42,7 @@ class Command(BaseCommand):
         cancel.add_argument("--tenant", metavar="NAME")
         cancel.add_argument("--key", metavar="PREFIX")
         cancel.add_argument("--model", choices=sorted(video_models.models()))
-        cancel.add_argument("--account", choices=brake.ACCOUNTS, help="of live keys, or of test keys")
+        cancel.add_argument("--account", choices=submit_pauses.ACCOUNTS, help="of live keys, or of test keys")
         cancel.add_argument("--older-than", type=parsers.parse_duration, metavar="TIME", help="such as 30m, 24h, 90d")
         cancel.add_argument("--all", action="store_true", help="without a filter: all that is queued")
         cancel.add_argument("--yes", action="store_true", help="cancel; without it, only count")
@@ -63,13 +63,13 @@ class Command(BaseCommand):
 
     def pause(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         """Pause submits."""
-        held = brake.pause_submits(self._actor, *_scope(options))
+        held = submit_pauses.pause_submits(self._actor, *_scope(options))
         line = f"Submits are paused: {held.queued} queued generations are held, {held.submitting} are being submitted."
         return {"paused": True, "queued": held.queued, "submitting": held.submitting}, [line]
 
     def resume(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         """End a pause of submits."""
-        count = brake.resume_submits(self._actor, *_scope(options))
+        count = submit_pauses.resume_submits(self._actor, *_scope(options))
         return {"paused": False, "released": count}, [f"Submits go on: {count} generations waited."]
 
     def cancel(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -78,9 +78,9 @@ class Command(BaseCommand):
         if not (description or options["all"]):
             raise CommandError("Name a filter, or --all for all that is queued.")
         if not options["yes"]:
-            count = brake.count_queued(condition)
+            count = submit_pauses.count_queued(condition)
             return {"queued": count}, [f"{count} queued generations match. With --yes and --reason they are cancelled."]
-        count = brake.cancel_queued(self._actor, condition, description, tenant)
+        count = submit_pauses.cancel_queued(self._actor, condition, description, tenant)
         return {"cancelled": count}, [f"{count} queued generations were cancelled, and their holds released."]
 
     def list_all(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -129,7 +129,7 @@ def _filter(options: dict[str, Any]) -> tuple[Q, dict[str, Any], Tenant | None]:
     if options["model"]:
         condition, description = condition & Q(model=options["model"]), {**description, "model": options["model"]}
     if options["account"]:
-        account = Q(test=options["account"] == brake.ACCOUNTS[1])
+        account = Q(test=options["account"] == submit_pauses.ACCOUNTS[1])
         condition, description = condition & account, {**description, "account": options["account"]}
     if options["older_than"]:
         before = clock.now() - options["older_than"]

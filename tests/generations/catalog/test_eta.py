@@ -186,7 +186,7 @@ def test_the_query_uses_its_index(alice: Caller) -> None:
             cursor.execute("SET LOCAL enable_seqscan = off")  # for ten rows every other plan is as good
             cursor.execute("SET LOCAL enable_bitmapscan = off")
     plan = eta._last_finished(eta.Kind(**KIND)).explain()
-    assert "generation_by_kind" in plan
+    assert re.search("generation_by_kind|generation_last_success", plan)  # with ten rows PostgreSQL takes either
     assert not re.search("sort|temp", plan, re.IGNORECASE)
 
 

@@ -11,7 +11,7 @@ from generations.catalog import states, video_models
 from generations.catalog.states import ModelStatus
 from generations.media.images import inspect
 from generations.models import Generation, ManualPause, ModelState
-from generations.ops import brake, model_states
+from generations.ops import model_states, submit_pauses
 from generations.worker import submit
 from tenants.audit import Actor
 from tenants.errors import NotPossible
@@ -121,7 +121,7 @@ def test_the_day_itself_ends_what_is_queued(queued: Generation, upstream: Upstre
 
 
 def test_a_paused_generation_fails_at_once_when_its_model_is_retired(queued: Generation, upstream: Upstream) -> None:
-    brake.pause_submits(OLGA, ManualPause.Scope.ALL)
+    submit_pauses.pause_submits(OLGA, ManualPause.Scope.ALL)
     waiting = take_step(queued)
     assert waiting.outage_since
     model_states.retire(OLGA, LITE)

@@ -10,7 +10,7 @@ from generations.bucket import inputs
 from generations.catalog import video_models
 from generations.media.images import inspect
 from generations.models import Generation, ManualPause, Pause
-from generations.ops import brake, model_states
+from generations.ops import model_states, submit_pauses
 from generations.upstream import circuit_breaker, manual_pauses, routes
 from tenants.audit import Actor
 from tests.support.factories import Caller, make_generation
@@ -85,7 +85,7 @@ def test_a_retirement_fails_what_waits_and_ends_the_pause(
 def test_an_operator_resumes_and_it_is_sent_again(two: tuple[Generation, Generation], upstream: Upstream) -> None:
     gone = take_step(take_step(two[0]))
     upstream.on_submit = as_json({"task_id": "back"})
-    assert brake.resume_submits(OLGA, ManualPause.Scope.MODEL, LITE) == 1
+    assert submit_pauses.resume_submits(OLGA, ManualPause.Scope.MODEL, LITE) == 1
     assert take_step(gone).status == "running"
 
 
@@ -95,7 +95,7 @@ def test_a_route_that_stays_gone_fails_no_generation_by_its_deadline(
     settings.SUBMIT_DEADLINE = 0
     gone = take_step(two[0])
     for _ in range(3):
-        brake.resume_submits(OLGA, ManualPause.Scope.MODEL, LITE)
+        submit_pauses.resume_submits(OLGA, ManualPause.Scope.MODEL, LITE)
         gone = take_step(gone)
     assert (gone.status, gone.attempts.count()) == ("queued", 4)
 

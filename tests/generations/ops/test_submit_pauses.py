@@ -1,4 +1,4 @@
-"""The brake: pauses of submits that operators order, suspensions that hold the queue, and cancelling what is queued."""
+"""Pauses of submits that operators order, suspensions that hold the queue, and cancelling what is queued."""
 
 import json
 import threading
@@ -13,7 +13,7 @@ from django.db.models import Q
 
 from generations import lifecycle
 from generations.models import Event, Generation, ManualPause
-from generations.ops import brake
+from generations.ops import submit_pauses
 from generations.upstream import manual_pauses, rate_limit
 from generations.worker import steps, submit
 from tenants import actions
@@ -67,16 +67,16 @@ def test_a_pause_holds_submits_until_it_is_ended(
     queued: list[Generation], upstream: Upstream, alice: Caller, pause: str
 ) -> None:
     scope = PAUSES[pause](alice)
-    assert brake.pause_submits(OLGA, *scope) == brake.Held(queued=3, submitting=0)
+    assert submit_pauses.pause_submits(OLGA, *scope) == submit_pauses.Held(queued=3, submitting=0)
     for _ in range(3):
         for generation in queued:
             take_step(generation)
     assert (statuses(), upstream.submits) == ({"queued"}, [])
     assert messages(queued[0]) == ["accepted", manual_pauses.PAUSED]
-    assert brake.resume_submits(OLGA, *scope) == 3
+    assert submit_pauses.resume_submits(OLGA, *scope) == 3
     take_due_steps()
     assert (statuses(), len(upstream.submits)) == ({"running"}, 3)
-    assert brake.RESUMED in messages(queued[0])
+    assert submit_pauses.RESUMED in messages(queued[0])
     entries = AuditEntry.objects.filter(action__startswith="submits").order_by("id")
     assert [(entry.action, entry.actor, entry.reason) for entry in entries] == [
         ("submits: pause", "olga", "a runaway tenant"),
@@ -88,19 +88,19 @@ def test_a_pause_holds_submits_until_it_is_ended(
 def test_a_pause_of_others_holds_nothing_here(
     queued: list[Generation], upstream: Upstream, alice: Caller, pause: str
 ) -> None:
-    brake.pause_submits(OLGA, *OTHERS[pause](alice))
+    submit_pauses.pause_submits(OLGA, *OTHERS[pause](alice))
     take_due_steps()
     assert statuses() == {"running"}
 
 
 def test_of_two_pauses_both_have_to_end(queued: list[Generation], upstream: Upstream, alice: Caller) -> None:
-    brake.pause_submits(OLGA, Scope.ALL)
-    brake.pause_submits(OLGA, Scope.TENANT, str(alice.tenant.pk))
+    submit_pauses.pause_submits(OLGA, Scope.ALL)
+    submit_pauses.pause_submits(OLGA, Scope.TENANT, str(alice.tenant.pk))
     take_due_steps()
-    brake.resume_submits(OLGA, Scope.ALL)
+    submit_pauses.resume_submits(OLGA, Scope.ALL)
     take_due_steps()
     assert upstream.submits == []
-    brake.resume_submits(OLGA, Scope.TENANT, str(alice.tenant.pk))
+    submit_pauses.resume_submits(OLGA, Scope.TENANT, str(alice.tenant.pk))
     take_due_steps()
     assert len(upstream.submits) == 3
 
@@ -111,20 +111,20 @@ def test_of_two_pauses_both_have_to_end(queued: list[Generation], upstream: Upst
 )
 def test_a_pause_of_what_does_not_exist_is_refused(db: None, scope: str, target: str) -> None:
     with pytest.raises(NotPossible):
-        brake.pause_submits(OLGA, scope, target)
+        submit_pauses.pause_submits(OLGA, scope, target)
     assert not ManualPause.objects.exists()
     assert not AuditEntry.objects.exists()
 
 
 def test_a_pause_needs_a_reason_and_is_ordered_and_ended_once(db: None) -> None:
     with pytest.raises(NotPossible):
-        brake.pause_submits(ACTOR, Scope.ALL)
-    brake.pause_submits(OLGA, Scope.ALL)
+        submit_pauses.pause_submits(ACTOR, Scope.ALL)
+    submit_pauses.pause_submits(OLGA, Scope.ALL)
     with pytest.raises(NotPossible):
-        brake.pause_submits(OLGA, Scope.ALL)
-    brake.resume_submits(OLGA, Scope.ALL)
+        submit_pauses.pause_submits(OLGA, Scope.ALL)
+    submit_pauses.resume_submits(OLGA, Scope.ALL)
     with pytest.raises(NotPossible):
-        brake.resume_submits(OLGA, Scope.ALL)
+        submit_pauses.resume_submits(OLGA, Scope.ALL)
 
 
 def test_a_suspended_tenants_queue_is_held_and_goes_on_after_it(
@@ -170,7 +170,7 @@ def test_a_pause_that_comes_while_an_attempt_waits_for_its_moment_stops_it(
     queued: list[Generation], upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rate_limit, "reserve", lambda: 0.5)
-    monkeypatch.setattr(submit.time, "sleep", lambda seconds: brake.pause_submits(OLGA, Scope.ALL))
+    monkeypatch.setattr(submit.time, "sleep", lambda seconds: submit_pauses.pause_submits(OLGA, Scope.ALL))
     g = take_step_of(queued[0])
     assert (g.status, upstream.submits) == ("queued", [])
     assert [attempt.outcome for attempt in g.attempts.all()] == ["not_sent"]
@@ -187,12 +187,12 @@ def take_step_of(generation: Generation) -> Generation:
 def test_an_end_that_comes_while_a_generation_is_put_off_is_not_missed(
     queued: list[Generation], upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    brake.pause_submits(OLGA, Scope.ALL)
+    submit_pauses.pause_submits(OLGA, Scope.ALL)
     put_off = lifecycle.put_off
 
     def resume_first(*args: Any) -> bool:
         monkeypatch.undo()
-        brake.resume_submits(OLGA, Scope.ALL)
+        submit_pauses.resume_submits(OLGA, Scope.ALL)
         return put_off(*args)
 
     monkeypatch.setattr(lifecycle, "put_off", resume_first)
@@ -215,7 +215,7 @@ def test_no_attempt_is_recorded_after_a_pause_was_committed(
 
     def pause() -> None:
         ordered.set()
-        brake.pause_submits(OLGA, Scope.ALL)
+        submit_pauses.pause_submits(OLGA, Scope.ALL)
         order.append("paused")
         connection.close()
 
@@ -237,8 +237,8 @@ def test_no_attempt_is_recorded_after_a_pause_was_committed(
 
 def test_cancelling_by_a_condition_leaves_the_rest(queued: list[Generation], alice: Caller, bob: Caller) -> None:
     other = make_generation(bob)
-    assert brake.count_queued(Q(tenant=alice.tenant)) == 3
-    assert brake.cancel_queued(OLGA, Q(tenant=alice.tenant), {"tenant": "alice"}, alice.tenant) == 3
+    assert submit_pauses.count_queued(Q(tenant=alice.tenant)) == 3
+    assert submit_pauses.cancel_queued(OLGA, Q(tenant=alice.tenant), {"tenant": "alice"}, alice.tenant) == 3
     assert Generation.objects.get(pk=other.pk).status == "queued"
     assert LedgerEntry.objects.filter(kind="release").count() == 3
     entry = AuditEntry.objects.get(action="cancel queued")

@@ -1,6 +1,6 @@
-"""The brake in the panel: pauses of submits that operators order, and cancelling what a list's filter matches.
+"""The pauses of submits in the panel, which operators order, and the cancelling of what a list's filter matches.
 
-Who sees the status of the upstream sees the pauses, and who may act on generations pulls the brake.
+Who sees the status of the upstream sees the pauses, and who may act on generations pauses and resumes submits.
 """
 
 from datetime import datetime
@@ -19,7 +19,7 @@ from unfold.decorators import action, display
 
 from generations.catalog import video_models
 from generations.models import Generation, ManualPause
-from generations.ops import brake
+from generations.ops import submit_pauses
 from generations.upstream import manual_pauses
 from tenants import times
 from tenants.admin import action_page
@@ -34,7 +34,7 @@ Scope = ManualPause.Scope
 ACCOUNT_NAMES = {"live": "Live account", "sandbox": "Sandbox account"}
 CHOICES = [
     ("all", "All submits"),
-    *((f"account {name}", ACCOUNT_NAMES[name]) for name in brake.ACCOUNTS),
+    *((f"account {name}", ACCOUNT_NAMES[name]) for name in submit_pauses.ACCOUNTS),
     ("tenant", "One tenant"),
     ("model", "One model"),
 ]
@@ -89,20 +89,20 @@ class FilterForm(ActionForm):
 
 def pause_submits(actor: Actor, scope: str, target: str) -> str:
     """Pause submits. Return what the pause holds, as a sentence."""
-    held = brake.pause_submits(actor, scope, target)
+    held = submit_pauses.pause_submits(actor, scope, target)
     return f"Submits are paused: {held.queued} queued generations are held, {held.submitting} are being submitted."
 
 
 def resume_submits(actor: Actor, pause: ManualPause) -> str:
     """End a pause. Return how many generations waited, as a sentence."""
-    return f"Submits go on: {brake.resume_submits(actor, pause.scope, pause.target)} generations waited."
+    return f"Submits go on: {submit_pauses.resume_submits(actor, pause.scope, pause.target)} generations waited."
 
 
 def cancel_matching(actor: Actor, until: datetime, *, rows: QuerySet[Generation], facts: dict[str, Any]) -> str:
     """Cancel the queued generations among the rows that were created until then. Return how many, as a sentence."""
     tenant = Tenant.objects.filter(pk=facts["tenant"]).first() if facts.get("tenant") else None
     description = {**facts, "created_until": times.rfc3339(until, "seconds")}
-    count = brake.cancel_queued(actor, _matching(rows, until), description, tenant)
+    count = submit_pauses.cancel_queued(actor, _matching(rows, until), description, tenant)
     return f"{count} queued generations were cancelled, and their holds released."
 
 
@@ -150,7 +150,7 @@ class ManualPauseAdmin(action_page.ActionPagesMixin, ReadOnlyMixin, ModelAdmin):
 
     def audit_filter(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
         """Filter the audit log by what is paused, as its entries name it."""
-        return {"target__exact": brake.name_of(self.get_row(request, object_id))}
+        return {"target__exact": submit_pauses.name_of(self.get_row(request, object_id))}
 
     @display(description="Submits")
     def held_submits(self, pause: ManualPause) -> str:
@@ -160,7 +160,7 @@ class ManualPauseAdmin(action_page.ActionPagesMixin, ReadOnlyMixin, ModelAdmin):
     @display(description="Waiting")
     def waiting(self, pause: ManualPause) -> int:
         """Return how many queued generations the pause holds."""
-        return brake.count_queued(manual_pauses.held_by(pause.scope, pause.target))
+        return submit_pauses.count_queued(manual_pauses.held_by(pause.scope, pause.target))
 
     @action(description="Pause submits", icon="pause_circle", permissions=["action"], url_path="pause")
     def pause(self, request: HttpRequest) -> HttpResponse:
@@ -190,7 +190,7 @@ class CancelMatchingMixin:
         """Serve the page that says how many generations match, and cancels them."""
         here: Any = self
         rows = here.get_changelist_instance(request).get_queryset(request)
-        count = brake.count_queued(_matching(rows, clock.now()))
+        count = submit_pauses.count_queued(_matching(rows, clock.now()))
         filters = request.GET.urlencode()
         facts = {"filters": filters or "none", "tenant": request.GET.get("tenant__id__exact", "")}
         page = CANCEL_MATCHING._replace(
@@ -206,7 +206,7 @@ def name_of(pause: ManualPause) -> str:
     """Return in words which submits a pause holds."""
     if pause.scope == Scope.ACCOUNT:
         return ACCOUNT_NAMES.get(pause.target, pause.target)
-    return brake.name_of(pause).capitalize() if pause.scope != Scope.ALL else "All submits"
+    return submit_pauses.name_of(pause).capitalize() if pause.scope != Scope.ALL else "All submits"
 
 
 def pauses_url() -> str:

@@ -1,4 +1,4 @@
-"""The brake that operators pull: pause and resume submits, and cancel what is queued.
+"""Pause and resume submits as operators order it, and cancel what is queued.
 
 A pause is effective once it is committed: no attempt is recorded after it, and one that waits for its moment is not
 sent. Submits that are under way are counted, since they may be paid for. Each action needs a reason and leaves an audit

@@ -1,4 +1,4 @@
-"""The brake in the panel: pauses of submits, and cancelling the queue of a tenant, of a key, or of a list's filter."""
+"""Pauses of submits in the panel, and cancelling the queue of a tenant, of a key, or of a list's filter."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.urls import reverse
 
 from generations.models import Generation, ManualPause
-from generations.ops import brake
+from generations.ops import submit_pauses
 from tenants.models import AuditEntry, Tenant
 from tests.generations.admin.rows import LIST
 from tests.http_client import Client
@@ -202,8 +202,8 @@ def test_a_search_and_the_mode_are_parts_of_the_filter(
 
 
 def test_the_names_of_pauses_are_those_of_the_audit_log(db: None, admin_user: User) -> None:
-    assert brake.name_of(ManualPause(scope="all")) == "all"
-    assert brake.name_of(ManualPause(scope="account", target="live")) == "account live"
+    assert submit_pauses.name_of(ManualPause(scope="all")) == "all"
+    assert submit_pauses.name_of(ManualPause(scope="account", target="live")) == "account live"
 
 
 def hidden(http: Client, page: str) -> dict[str, str]:
