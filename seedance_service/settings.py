@@ -7,7 +7,7 @@ from typing import Any
 
 from django.templatetags.static import static
 
-from seedance_service import url_parts
+from seedance_service import database_settings, url_parts
 from seedance_service.bucket_settings import *  # each of these names is a setting
 from seedance_service.operator_settings import *  # each of these names is a setting
 
@@ -74,25 +74,7 @@ STATIC_ROOT = VAR_DIR / "static"
 
 if not (os.environ.get("DATABASE_URL") or os.environ.get("DATABASE_URL_FILE")):
     VAR_DIR.mkdir(parents=True, exist_ok=True)  # the default database is created there
-DATABASES = {"default": DATABASE}
-DATABASE["CONN_MAX_AGE"] = 60  # seconds; a new PostgreSQL connection costs as much as 5 to 16 requests
-DATABASE["CONN_HEALTH_CHECKS"] = True  # a connection that a restart of the server has cut fails no request
-if DATABASE["ENGINE"].endswith("postgresql"):
-    # A server that falls silent is detected within half a minute, long before TCP gives up.
-    DATABASE.setdefault("OPTIONS", {}).update(
-        connect_timeout=5, tcp_user_timeout=30_000, keepalives_idle=20, keepalives_interval=5, keepalives_count=2
-    )
-    # The statements of each create and poll are planned once per connection: planning takes longer than running them.
-    if PREPARED_STATEMENTS:
-        DATABASE["OPTIONS"]["prepare_threshold"] = 5  # uses of a statement; the driver's own default
-if DATABASE["ENGINE"].endswith("sqlite3"):
-    # IMMEDIATE: a deferred transaction that reads first fails at once under writers, busy timeout or not.
-    # FULL: a create that was answered with 202 survives a power cut, not only a crash of the process.
-    DATABASE["OPTIONS"] = {
-        "transaction_mode": "IMMEDIATE",
-        "timeout": 20,  # seconds
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
-    }
+DATABASES = {"default": database_settings.complete(DATABASE, prepare_statements=PREPARED_STATEMENTS)}
 
 # TLS ends at the proxy, which also redirects to https and sends Strict-Transport-Security.
 SILENCED_SYSTEM_CHECKS = ["security.W004", "security.W008", "security.W021"]
