@@ -74,14 +74,14 @@ def test_a_tenant_is_suspended_with_its_queue(paused: Panel, take_screenshot: An
         assert paused.create_generation(key, seed=seed).status_code == 202
     page.get_by_role("link", name="Suspend").first.click()
     page.locator("[name=cancel_queued]").check()
-    page.locator("[name=reason]").fill("a loop in its code")
+    page.locator("[name=reason]").fill("its code never ends")
     take_screenshot(page, "suspend")
     page.get_by_role("button", name="Suspend").click()
     expect(page.get_by_text("2 queued generations were cancelled.")).to_be_visible()
     page.goto(tenant_url)
     expect(page.get_by_text("This tenant is suspended")).to_be_visible()
     assert paused.create_generation(key).status_code == 403
-    page.goto("/admin/tenants/auditentry/?q=loop")
+    page.goto("/admin/tenants/auditentry/?q=never+ends")
     expect(page.locator("#result_list tbody tr")).to_have_count(2)
 
 
