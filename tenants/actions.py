@@ -68,13 +68,13 @@ def suspend(actor: Actor, tenant: Tenant, *, cancel_queued: bool = False) -> int
     NotPossible for a tenant that is suspended already.
     """
     if not (cancel_queued and Tenant.objects.filter(pk=tenant.pk, suspended_at__isnull=False).exists()):
-        _set_suspension(actor, "suspend", tenant, clock.now())
+        _set_suspension(actor, "suspend", tenant, is_suspended=True)
     return _cancel_queued(actor, tenant, None) if cancel_queued else 0
 
 
 def resume(actor: Actor, tenant: Tenant) -> None:
     """End the tenant's suspension; what is queued goes on. Raise NotPossible for a tenant that is not suspended."""
-    _set_suspension(actor, "resume", tenant, None)
+    _set_suspension(actor, "resume", tenant, is_suspended=False)
     signals.suspension_ended.send(sender=Tenant, tenant=tenant)
 
 
@@ -189,14 +189,18 @@ def save_changes(actor: Actor, action: str, tenant: Tenant, target: str, row: Mo
     audit.record(actor, action, tenant, target, before_and_after)
 
 
-def _set_suspension(actor: Actor, action: str, tenant: Tenant, at: datetime | None) -> None:
-    """Set since when the tenant is suspended; None ends the suspension."""
+def _set_suspension(actor: Actor, action: str, tenant: Tenant, *, is_suspended: bool) -> None:
+    """Suspend the tenant, or end its suspension.
+
+    The time is that of the lock: each attempt that was recorded before is older, and there is none after it.
+    """
     with transaction.atomic():
         locked = locks.lock_tenant(tenant.pk)
         locks.hold_submits()
-        if bool(locked.suspended_at) == bool(at):
-            raise NotPossible(reason=f"The tenant is {'suspended already' if at else 'not suspended'}.")
-        save_changes(actor, action, locked, locked.name, locked, {"suspended_at": at})
+        if bool(locked.suspended_at) == is_suspended:
+            raise NotPossible(reason=f"The tenant is {'suspended already' if is_suspended else 'not suspended'}.")
+        columns = {"suspended_at": clock.now() if is_suspended else None}
+        save_changes(actor, action, locked, locked.name, locked, columns)
 
 
 def _cancel_queued(actor: Actor, tenant: Tenant, key: ApiKey | None) -> int:

@@ -9,13 +9,14 @@ from django.utils import timezone
 
 from generations import lifecycle
 from tenants import actions as tenant_actions
+from tenants import locks
 from tenants.audit import Actor
 from tenants.errors import NotPossible, TenantSuspended
 from tenants.limits import counters
 from tenants.models import ApiKey, AuditEntry, LedgerEntry, Tenant, Window
 from tenants.money import reconcile
 from tests.generations.test_lifecycle import VIDEO, put_in
-from tests.support.factories import Caller, make_generation
+from tests.support.factories import ACTOR, Caller, make_generation
 
 OPS = Actor(name="olivia", reason="ticket 7")
 
@@ -58,6 +59,17 @@ def test_a_suspended_tenant_creates_nothing_more_and_running_generations_finish(
     assert make_generation(alice).status == "queued"
     actions = list(AuditEntry.objects.filter(actor="olivia").order_by("pk").values_list("action", flat=True))
     assert actions == ["suspend", "resume"]
+
+
+def test_a_suspension_begins_under_the_lock_of_submits(alice: Caller, monkeypatch: Any) -> None:
+    """An attempt that was recorded while the suspension waited for the lock is not younger than the suspension."""
+    locked_at = []
+    hold_submits = locks.hold_submits
+    monkeypatch.setattr(locks, "hold_submits", lambda: (hold_submits(), locked_at.append(timezone.now())))
+    tenant_actions.suspend(ACTOR, alice.tenant)
+    alice.tenant.refresh_from_db()
+    assert alice.tenant.suspended_at
+    assert alice.tenant.suspended_at >= locked_at[0]
 
 
 def test_a_suspended_tenant_is_refused_with_the_code_of_each_api(
