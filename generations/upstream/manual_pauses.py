@@ -1,19 +1,23 @@
 """Pauses of submits that operators order: of all submits, or those of an account, a tenant or a model.
 
-The service itself orders one of a model whose route the upstream no longer has (`routes`).
+The service itself orders one of a model whose route the upstream no longer has (`routes`), and asks again each minute.
 A suspended tenant's submits are held as well. A worker that records an attempt reads them under a lock that it shares
 with other workers; an operator's order takes it alone. So no attempt is recorded once the pause is committed.
 """
+
+from datetime import timedelta
 
 from django.db.models import Q
 
 from generations.deadlines import account_name
 from generations.models import Generation, ManualPause
+from tenants.db import clock
 from tenants.models import Tenant
 
 Scope = ManualPause.Scope
 
 PAUSED = "held: the service's operators paused submits"
+ASK_AGAIN_SECONDS = 60.0  # after an answer that a route is gone, which costs nothing
 ROUTE_GONE = "held: the upstream no longer offers the model; the service's operators decide what follows"
 SERVICE = "the service"  # as the actor of a pause: the name of no user, which has no space
 AT = "@"  # between a model and an account, in the target of a pause of a model at one account
@@ -21,8 +25,13 @@ SUSPENDED = "held: the tenant is suspended"
 
 
 def find_reason(generation: Generation) -> str:
-    """Return why the generation may not be submitted now, in words that its caller may read; "" if it may."""
-    if actors := set(ManualPause.objects.filter(_holding(generation)).values_list("actor", flat=True)):
+    """Return why the generation may not be submitted now, in words that its caller may read; "" if it may.
+
+    A pause of the service's own holds until the route is asked again.
+    """
+    asked_again = Q(actor=SERVICE, since__lte=clock.now() - timedelta(seconds=ASK_AGAIN_SECONDS))
+    holding = ManualPause.objects.filter(~asked_again, _holding(generation))
+    if actors := set(holding.values_list("actor", flat=True)):
         return ROUTE_GONE if actors == {SERVICE} else PAUSED
     if Tenant.objects.filter(pk=generation.tenant_id, suspended_at__isnull=False).exists():
         return SUSPENDED

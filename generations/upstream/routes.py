@@ -1,8 +1,11 @@
 """Models whose route the upstream no longer has: their submits pause, and those of other models go on.
 
-The pause is a ManualPause that the service orders itself. An operator ends it: by retiring the model, which fails the
-generations that wait, or by resuming its submits.
+The pause is a ManualPause that the service orders itself. Every ASK_AGAIN_SECONDS one submit of the model is sent all
+the same: a route that is gone costs nothing, and one that lives again ends the pause. An operator ends it by retiring
+the model, which fails the generations that wait, or by resuming its submits.
 """
+
+from datetime import timedelta
 
 import structlog
 from django.db.models import QuerySet
@@ -10,6 +13,7 @@ from django.db.models import QuerySet
 from generations.deadlines import account_name
 from generations.models import ManualPause
 from generations.upstream import circuit_breaker, manual_pauses
+from tenants.db import clock
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -21,9 +25,31 @@ def pause(model: str, reason: str, *, test: bool) -> None:
     target = manual_pauses.model_at(model, test=test)
     facts = {"actor": manual_pauses.SERVICE, "reason": GONE}
     _, is_new = ManualPause.objects.get_or_create(scope=ManualPause.Scope.MODEL, target=target, defaults=facts)
+    if not is_new:
+        _own(model, test=test).update(since=clock.now())
     circuit_breaker.release_probe(test=test)
     if is_new:
         log.error("the route of a model is gone", model=model, upstream=account_name(test=test), reason=reason)
+
+
+def claim_submit(model: str, *, test: bool) -> bool:
+    """Return whether a submit of the model may be sent: there is no pause, or this is the one that asks again."""
+    now = clock.now()
+    own = _own(model, test=test)
+    if not own.exists():
+        return True
+    return own.filter(since__lte=now - timedelta(seconds=manual_pauses.ASK_AGAIN_SECONDS)).update(since=now) > 0
+
+
+def end_pause(model: str, *, test: bool) -> bool:
+    """End the pause of a model whose route lives again. Return whether there was one."""
+    own = _own(model, test=test)
+    return own.exists() and own.delete()[0] > 0
+
+
+def _own(model: str, *, test: bool) -> QuerySet[ManualPause]:
+    """Return the pause of the model that the service ordered at one account."""
+    return find_gone().filter(target=manual_pauses.model_at(model, test=test))
 
 
 def find_gone() -> QuerySet[ManualPause]:

@@ -6,7 +6,7 @@ from django.db.models import Q
 
 from generations import deadlines, lifecycle
 from generations.models import Generation
-from generations.upstream import circuit_breaker, manual_pauses
+from generations.upstream import circuit_breaker, manual_pauses, routes
 from tenants.db import clock
 
 HELD_SECONDS = 3600.0  # until a generation that operators hold is looked at again; they make it due before
@@ -36,6 +36,12 @@ def resume(*, test: bool) -> None:
         lifecycle.extend_doubt(test, pause.since, pause.refused_at)
 
 
+def end_route_pause(generation: Generation) -> None:
+    """Let the generations of a model go on whose route lives again, at the account that took this one."""
+    if routes.end_pause(generation.model, test=generation.test):
+        lifecycle.release_waiting(Q(model=generation.model, test=generation.test))
+
+
 def fail_if_overdue(generation: Generation, reason: str) -> None:
     """Fail a queued generation that the upstream has refused for longer than its deadline.
 
@@ -50,6 +56,6 @@ def fail_if_overdue(generation: Generation, reason: str) -> None:
 def _find_hold(generation: Generation) -> tuple[float, str] | None:
     """Return in how many seconds to look again, and why; None if the generation may be submitted."""
     if reason := manual_pauses.find_reason(generation):
-        return HELD_SECONDS, reason
+        return manual_pauses.ASK_AGAIN_SECONDS if reason == manual_pauses.ROUTE_GONE else HELD_SECONDS, reason
     seconds = circuit_breaker.seconds_until_submit(test=generation.test)
     return (seconds, "") if seconds else None

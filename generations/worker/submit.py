@@ -126,7 +126,8 @@ def _send(generation: Generation, model: VideoModel) -> None:
 
 def _find_late_order(generation: Generation, model: VideoModel) -> str:
     """Return why an attempt may no longer be sent, by what was ordered since it was recorded; "" if it may."""
-    return RETIRED if states.read(model).is_retired else manual_pauses.find_reason(generation)
+    reason = RETIRED if states.read(model).is_retired else manual_pauses.find_reason(generation)
+    return "" if reason == manual_pauses.ROUTE_GONE else reason  # this may be the submit that asks again
 
 
 def _build_body(generation: Generation, model: VideoModel) -> dict[str, Any]:
@@ -149,7 +150,7 @@ def _start_attempt(generation: Generation, model: VideoModel) -> tuple[Attempt, 
     with transaction.atomic():
         locks.share_submits()
         states.refuse_retired(model, states.read(model))
-        if manual_pauses.find_reason(generation):
+        if manual_pauses.find_reason(generation) or not routes.claim_submit(generation.model, test=generation.test):
             return None
         wait = 0.0 if generation.test else rate_limit.reserve()
         # The breaker comes after the rate limit: a probe that is claimed is also sent.
@@ -172,6 +173,7 @@ def _apply_outcome(generation: Generation, attempt: Attempt, outcome: outcomes.S
     match outcome:
         case outcomes.Created() | outcomes.Refused(affects_all=False):
             held_submits.resume(test=generation.test)
+            held_submits.end_route_pause(generation)
         case outcomes.NotCreated(reason, retry_after):
             circuit_breaker.pause(reason, test=generation.test, retry_after=retry_after)
             held_submits.fail_if_overdue(generation, reason)

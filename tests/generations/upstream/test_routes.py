@@ -89,6 +89,29 @@ def test_an_operator_resumes_and_it_is_sent_again(two: tuple[Generation, Generat
     assert take_step(gone).status == "running"
 
 
+def test_a_route_is_asked_again_each_minute_by_one_submit_and_goes_on_when_it_lives(
+    two: tuple[Generation, Generation], alice: Caller, upstream: Upstream
+) -> None:
+    put_off(two[1])
+    gone = take_step(two[0])
+    waiting = make_generation(alice, image=gone.image, model=LITE)
+    take_step(waiting)  # and the first one: both are held
+    assert len(upstream.submits) == 1
+    for count in (2, 3):
+        ManualPause.objects.update(since=timezone.now() - timedelta(seconds=61))
+        Generation.objects.filter(model=LITE).update(due_at=timezone.now())
+        take_step(waiting)
+        assert len(upstream.submits) == count  # one of the two asked again
+        assert ManualPause.objects.count() == 1
+    upstream.on_submit = as_json({"task_id": "it lives"})
+    ManualPause.objects.update(since=timezone.now() - timedelta(seconds=61))
+    assert take_step(waiting).status == "running"
+    assert not ManualPause.objects.exists()
+    gone.refresh_from_db()
+    assert gone.outage_since is None
+    assert gone.due_at <= timezone.now() + timedelta(seconds=10)  # the one that asked last waits for its own next try
+
+
 def test_a_route_that_stays_gone_fails_no_generation_by_its_deadline(
     two: tuple[Generation, Generation], upstream: Upstream, settings: Any
 ) -> None:
