@@ -10,6 +10,7 @@ from generations.api import model_pages, retirement_headers
 from generations.api.fields import Choice, Parameters, validate
 from generations.api.model_schemas import TASKS, ModelListSchema, ModelSchema
 from generations.catalog import states, video_models
+from generations.catalog.states import ModelStatus
 from generations.errors import ModelNotFound
 from generations.models import ModelState
 from tenants.api import documents
@@ -17,7 +18,6 @@ from tenants.api.base import ApiView, key_of
 from tenants.keys import allowed_models
 
 State = ModelState.State
-LISTED = (State.ACTIVE, State.DEPRECATED)
 CACHE_CONTROL = "private, no-cache"  # a cache of this key alone, which asks again by the tag each time
 IF_NONE_MATCH = OpenApiParameter(
     "If-None-Match",
@@ -45,12 +45,11 @@ class Models(ApiView):
         """Each entry is the page of a model. Hidden and retired models are listed only if `state` asks for them."""
         query = validate(ModelsQuery, request.query_params)
         key = key_of(request)
-        chosen = [State(query["state"])] if "state" in query else LISTED
         models = [
             model
             for model in video_models.models().values()
             if allowed_models.is_model_allowed(key, model.id)
-            and states.of(model).state in chosen
+            and _is_chosen(states.of(model), query.get("state"))
             and query.get("task", model.row.task) == model.row.task
         ]
         return _answer(request, model_pages.page_of_many(models))
@@ -77,3 +76,8 @@ class OneModel(ApiView):
 
 def _answer(request: Any, document: documents.Document) -> HttpResponseBase:
     return documents.answer(request, document, cache_control=CACHE_CONTROL)
+
+
+def _is_chosen(status: ModelStatus, state: str | None) -> bool:
+    """Return whether a list shows a model of that status: of the state that it asks for, or of those listed without."""
+    return status.state == state if state else status.is_listed

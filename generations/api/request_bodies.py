@@ -18,7 +18,7 @@ from generations.api.fields import (
     SingleLine,
     Url,
 )
-from generations.catalog import request_check, video_models
+from generations.catalog import request_check, states, video_models
 from generations.catalog.request_check import BadRequest
 from generations.catalog.video_models import VideoModel
 from generations.errors import ModelUnknown
@@ -36,7 +36,7 @@ class ModelName(serializers.Field[Any, Any, Any, Any]):
     def to_internal_value(self, data: Any) -> VideoModel:
         model = video_models.get(data) if isinstance(data, str) else None
         if model is None:
-            names = ", ".join(video_models.models())
+            names = ", ".join(model.id for model in video_models.models().values() if states.of(model).is_listed)
             raise serializers.ValidationError(f"This must be one of {names}.", code="invalid_choice")
         return model
 

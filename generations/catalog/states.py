@@ -36,6 +36,11 @@ class ModelStatus:
         return self.state == State.RETIRED
 
     @property
+    def is_listed(self) -> bool:
+        """True if callers are shown the model without asking for its state."""
+        return self.state in (State.ACTIVE, State.DEPRECATED)
+
+    @property
     def is_ending(self) -> bool:
         """True if creates are still taken, and the end is announced."""
         return self.state == State.DEPRECATED or (self.retires_at is not None and not self.is_retired)

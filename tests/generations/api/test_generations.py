@@ -205,6 +205,14 @@ def test_the_end_is_delivered_to_the_callers_webhook_url(alice: Caller, body: di
     assert Generation.objects.get().webhook_format == "standard"
 
 
+def test_an_unknown_model_is_refused_with_those_that_a_create_takes(alice: Caller) -> None:
+    answer = alice.http.post("/v1/generations", {"model": "kling", "prompt": "a"}, format="json")
+    [error] = answer.json()["errors"]
+    assert (answer.status_code, error["field"], error["code"]) == (400, "model", "invalid_choice")
+    assert "kling-v3.0-std-t2v" in error["detail"]
+    assert "wan2.6-t2v" not in error["detail"]  # retired
+
+
 def test_a_field_that_the_model_has_not_is_named_with_those_that_it_has(alice: Caller) -> None:
     body = {"model": "kling-v3.0-std-t2v", "prompt": "a ship", "resolution": "480p", "sede": None}
     answer = alice.http.post("/v1/generations", body, format="json").json()
