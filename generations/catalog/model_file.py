@@ -18,6 +18,8 @@ Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]*$", max_length=50)]
 Side = Annotated[int, msgspec.Meta(ge=1, le=20_000)]
 Float = Annotated[float, msgspec.Meta(ge=-1e18, le=1e18)]  # neither infinite nor NaN
 Ratio = Annotated[float, msgspec.Meta(gt=0, le=100)]
+Wire = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]*$", max_length=20)]
+Route = Annotated[str, msgspec.Meta(pattern=r"^/v3/(?!async/task-result$)[A-Za-z0-9._/-]+$")]
 
 
 class CatalogError(ImproperlyConfigured):
@@ -100,14 +102,25 @@ class PriceRow(Row, frozen=True, kw_only=True):
     rates: tuple[RateRow, ...] = ()
 
 
+class OfferRow(Row, frozen=True, kw_only=True):
+    """A model at one upstream account: under a route, or by the model's id there."""
+
+    account: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9]*$", max_length=20)]
+    wire: Wire | None = None  # None: the model's
+    route: Route | None = None
+    upstream_model: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)] | None = None
+    price: PriceRow | None = None  # None: the model's
+
+
 class ModelRow(Row, frozen=True, kw_only=True):
     """The whole file of a model."""
 
     id: Id
     title: Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
-    wire: Literal["novita-async"]
-    route: Annotated[str, msgspec.Meta(pattern=r"^/v3/(?!async/task-result$)[A-Za-z0-9._/-]+$")]
-    task: Literal["i2v", "t2v"]
+    wire: Wire
+    route: Route | None = None  # the one offer is Novita's account, under this route; or there are `offers`
+    offers: tuple[OfferRow, ...] = ()  # in the order in which they are asked
+    task: Literal["i2v", "t2v", "both"]
     fields: Annotated[tuple[FieldRow, ...], msgspec.Meta(min_length=1)]
     rules: tuple[RuleRow, ...] = ()
     derived: tuple[DerivedRow, ...] = ()
@@ -134,6 +147,7 @@ TABLES: dict[str, type[Row]] = {
     "then": ThenRow,
     "derived": DerivedRow,
     "image": ImageRow,
+    "offers": OfferRow,
     "price": PriceRow,
     "rates": RateRow,
 }

@@ -34,6 +34,7 @@ TYPES = {  # of the fields that have a column, or a meaning of their own
 def check(row: ModelRow) -> Iterator[str]:
     """Yield each mistake of a file by itself."""
     yield from _check_names(row)
+    yield from _check_offers(row)
     for number, field in enumerate(row.fields):
         yield from (f"fields[{number}] ({field.name}): {mistake}" for mistake in _check_field(field))
     known = {field.name: field for field in row.fields if field.presence != "forbidden" and field.type}
@@ -57,6 +58,18 @@ def check_replacement(row: ModelRow, found: Mapping[str, Any]) -> Iterator[str]:
             return
         seen.add(name)
         name = found[name][1].replacement
+
+
+def _check_offers(row: ModelRow) -> Iterator[str]:
+    """Yield what is wrong with the places where the model is offered."""
+    if bool(row.route) == bool(row.offers):
+        yield "route, offers: one of the two was expected: a route of Novita's, or offers."
+    accounts = [(offer.account, offer.wire or row.wire) for offer in row.offers]
+    for number, offer in enumerate(row.offers):
+        if bool(offer.route) == bool(offer.upstream_model):
+            yield f"offers[{number}]: a route or an upstream_model was expected, and not both."
+        if accounts.index(accounts[number]) < number:
+            yield f"offers[{number}]: the account {offer.account} was expected once."
 
 
 def _check_names(row: ModelRow) -> Iterator[str]:

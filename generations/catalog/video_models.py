@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 from django.conf import settings
 
-from generations.catalog import model_file, model_file_checks
+from generations.catalog import model_file, model_file_checks, offers
 from generations.catalog.model_file import CatalogError, ModelRow
+from generations.catalog.offers import Offer
 from generations.catalog.request_fields import SEED, RequestField
 from generations.media.image_rules import ImageRules
 
@@ -36,9 +37,14 @@ class VideoModel:
         """The model's id, as requests name it."""
         return self.row.id
 
+    @cached_property
+    def offers(self) -> tuple[Offer, ...]:
+        """The upstream accounts that make the videos, in the order in which they are asked."""
+        return offers.of_row(self.row)
+
     @property
-    def route(self) -> str:
-        """The path of the submit endpoint, under the upstream's base URL."""
+    def route(self) -> str | None:
+        """The path under which callers of Novita's API create with the model; None for a model of another wire."""
         return self.row.route
 
     @cached_property
@@ -181,6 +187,6 @@ def _check_together(found: Mapping[str, tuple[Path, ModelRow]]) -> Iterable[str]
     """Yield what is wrong between files: routes that two models share, and replacements that do not exist."""
     by_route: dict[str, str] = {}
     for model_id, (path, row) in found.items():
-        if (other := by_route.setdefault(row.route, model_id)) != model_id:
+        if row.route and (other := by_route.setdefault(row.route, model_id)) != model_id:
             yield f"{path}: route: {row.route} is the route of {other}."
         yield from (f"{path}: {mistake}" for mistake in model_file_checks.check_replacement(row, found))

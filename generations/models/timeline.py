@@ -31,12 +31,16 @@ class Attempt(models.Model):
 
     generation = models.ForeignKey(Generation, on_delete=models.CASCADE, related_name="attempts")
     number = models.PositiveIntegerField()
+    account = models.CharField(max_length=20, blank=True, db_default="", help_text="The upstream account.")
+    reference = models.CharField(
+        max_length=64, blank=True, db_default="", help_text="An id that no one can guess, which went upstream with it."
+    )
     started_at = models.DateTimeField(default=clock.now)
     finished_at = models.DateTimeField(null=True)
     outcome = models.CharField(
         max_length=20,
         blank=True,
-        help_text="created, not_created, route_gone, create_failed, not_sent, refused or in_doubt.",
+        help_text="created, not_created, route_gone, create_failed, not_sent, refused, in_doubt, found or not_found.",
     )
     detail = models.TextField(blank=True)
     upstream_id = models.CharField(
@@ -48,6 +52,9 @@ class Attempt(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["generation", "number"], name="attempts_are_numbered")]
+        indexes: ClassVar = [
+            models.Index("reference", condition=~models.Q(reference=""), name="attempt_by_reference"),
+        ]
 
     def __str__(self) -> str:
         return f"attempt {self.number}"

@@ -39,7 +39,7 @@ class Worker(models.Model):
 class Pause(models.Model):
     """An open circuit breaker: while the row exists, submits to that upstream wait, except one probe at a time."""
 
-    upstream = models.CharField(max_length=10, primary_key=True, help_text="live or sandbox.")
+    upstream = models.CharField(max_length=20, primary_key=True, help_text="The name of the account.")
     since = models.DateTimeField()
     reason = models.TextField(help_text="The upstream's own message, if it sent one.")
     probes = models.PositiveIntegerField(default=0, help_text="Failed test submits since the pause began.")
@@ -57,7 +57,7 @@ class Pause(models.Model):
 class PollPause(models.Model):
     """An upstream that refuses polls: until then none is sent, and afterwards fewer than usual."""
 
-    upstream = models.CharField(max_length=10, primary_key=True, help_text="live or sandbox.")
+    upstream = models.CharField(max_length=20, primary_key=True, help_text="The name of the account.")
     since = models.DateTimeField()
     reason = models.TextField(help_text="The upstream's own message, if it sent one.")
     refusals = models.PositiveIntegerField(default=0, help_text="Each doubles the time between two polls of a task.")
@@ -85,8 +85,8 @@ class ManualPause(models.Model):
     target = models.CharField(
         max_length=100,
         blank=True,
-        help_text="The account, live or sandbox; the number of the tenant; or the name of the model, with @live or "
-        "@sandbox behind it if the model is held at one account.",
+        help_text="The account, or live for all but the sandbox; the number of the tenant; or the name of the model, "
+        "with @ and an account behind it if the model is held at one account.",
     )
     since = models.DateTimeField(default=clock.now)
     actor = models.CharField(max_length=150)
@@ -118,7 +118,7 @@ class MaintenanceCursor(models.Model):
 class Pace(models.Model):
     """The time of the next submit to an upstream. All hosts lock this row, and so share one submit rate."""
 
-    upstream = models.CharField(max_length=10, primary_key=True, help_text="live.")
+    upstream = models.CharField(max_length=20, primary_key=True, help_text="The name of the account.")
     free_at = models.DateTimeField()
 
     def __str__(self) -> str:

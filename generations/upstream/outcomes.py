@@ -5,8 +5,27 @@ Their texts are the upstream's, without secrets. Callers read them only where `i
 """
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 MAX_TOKENS = 2**53  # up to which each number of JSON is exact
+
+
+class Cause(StrEnum):
+    """Why an upstream refuses a request or fails a task, where it says so by a code of its own."""
+
+    OTHER = ""
+    INPUT_MODERATED = "input_moderated"
+    OUTPUT_MODERATED = "output_moderated"
+    EXPIRED = "upstream_expired"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The shape of a video, as the upstream reports it, in our words; None where it does not say."""
+
+    resolution: str | None = None
+    aspect_ratio: str | None = None
+    duration: int | None = None  # seconds
 
 
 @dataclass(frozen=True)
@@ -50,6 +69,7 @@ class Refused:
     affects_all: bool = False  # the content is not the cause: other requests would be refused as well
     is_about_content: bool = field(default=True, compare=False)
     answer: str = field(default="", compare=False, repr=False)
+    cause: Cause = Cause.OTHER  # with one, callers read a sentence of ours and not the upstream's words
 
 
 @dataclass(frozen=True)
@@ -66,6 +86,7 @@ class Rendering:
     """The upstream is still working on the task."""
 
     progress_percent: int | None  # 0 to 99; None if the upstream does not say
+    is_waiting: bool = False  # the upstream says that it has not begun, so the task may be cancelled there
 
 
 @dataclass(frozen=True)
@@ -76,6 +97,7 @@ class Rendered:
     seed: int | None  # as the upstream reports it
     tokens: int | None = None  # that the video has cost, up to MAX_TOKENS; None if the upstream does not say
     odd: str = field(default="", compare=False)  # what of the answer is not understood, and is no reason to wait
+    shape: Shape = Shape()
 
 
 @dataclass(frozen=True)
@@ -84,10 +106,16 @@ class Failed:
 
     reason: str
     is_about_content: bool = field(default=True, compare=False)
+    cause: Cause = Cause.OTHER  # with one, callers read a sentence of ours and not the upstream's words
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """The task was cancelled at the upstream before it began: nothing is paid."""
 
 
 SubmitOutcome = Created | NotCreated | RouteGone | CreateFailed | Refused | InDoubt
-PollOutcome = Rendering | Rendered | Failed
+PollOutcome = Rendering | Rendered | Failed | Cancelled
 
 # The names of outcomes in metrics and traces.
 LABELS: dict[type, str] = {
@@ -100,4 +128,5 @@ LABELS: dict[type, str] = {
     Rendering: "rendering",
     Rendered: "rendered",
     Failed: "failed",
+    Cancelled: "cancelled",
 }
