@@ -10,6 +10,7 @@ from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
 from generations.catalog import prices, video_models
+from generations.catalog.model_file import CatalogError
 from generations.outbound import addresses
 from generations.outbound.errors import FetchRefused
 from tenants import signals
@@ -23,9 +24,13 @@ class GenerationsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the system checks, the models' ids, and what follows from an operator's action on a tenant."""
-        from generations.ops import submit_pauses  # noqa: PLC0415  # it imports models, which are loaded by now
+        # These import models, which are loaded by now.
+        from generations.ops import submit_pauses  # noqa: PLC0415
+        from generations.upstream import accounts  # noqa: PLC0415
 
         video_models.models()  # a mistake in a file stops the start
+        if mistakes := list(accounts.find_mistakes()):
+            raise CatalogError("\n".join(mistakes))
         checks.register(check_settings)
         known_models.register(video_models.models)
         signals.suspension_ended.connect(submit_pauses.release_tenant)
@@ -47,10 +52,7 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
         for name in ("S3_ENDPOINT_URL", "S3_PUBLIC_URL")
         if settings.S3_ADDRESSING == "virtual" and _has_ip_address(getattr(settings, name))
     ]
-    if not settings.NOVITA_API_KEY:
-        messages.append(checks.Warning("NOVITA_API_KEY is not set: the upstream will refuse.", id="generations.W002"))
-    if not settings.NOVITA_BASE_URL.startswith(("http://", "https://")):
-        messages.append(checks.Error("NOVITA_BASE_URL must be an http or https URL.", id="generations.E001"))
+    messages += _check_accounts()
     if settings.SANDBOX_BASE_URL:
         messages += _check_sandbox()
     messages += _check_what_callers_reach()
@@ -59,6 +61,23 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
     except ImproperlyConfigured as error:
         return [*messages, checks.Error(str(error), id="generations.E003")]
     return [*messages, *_check_prices()]
+
+
+def _check_accounts() -> list[checks.CheckMessage]:
+    """Return a message if no upstream account has a key, and one for each account whose URL is malformed."""
+    from generations.upstream import accounts  # noqa: PLC0415  # it imports models, which are not loaded at first
+
+    live = [account for account in accounts.load() if accounts.is_live(account.name)]
+    keys, urls = sorted({account.key_setting for account in live}), sorted({account.url_setting for account in live})
+    messages: list[checks.CheckMessage] = [
+        checks.Error(f"{name} must be an http or https URL.", id="generations.E001")
+        for name in urls
+        if name and not getattr(settings, name).startswith(("http://", "https://"))
+    ]
+    if not any(account.api_key for account in live):
+        sentence = f"No upstream account has a key: generations wait until {' or '.join(filter(None, keys))} is set."
+        messages.append(checks.Warning(sentence, id="generations.W002"))
+    return messages
 
 
 def _check_prices() -> list[checks.CheckMessage]:
@@ -96,11 +115,15 @@ def _check_sandbox() -> list[checks.CheckMessage]:
 
 def _check_what_callers_reach() -> list[checks.CheckMessage]:
     """Return a message for each of the service's own hosts that URLs of callers may lead to."""
+    from generations.upstream import accounts  # noqa: PLC0415  # it imports models, which are not loaded at first
+
+    urls = {account.url_setting: account.base_url for account in accounts.load() if account.url_setting}
+    urls["S3_ENDPOINT_URL"] = settings.S3_ENDPOINT_URL
     return [
         checks.Warning(
             f"FETCH_ALLOW_HOSTS lets URLs of callers lead to the host of {name}. The service itself needs no entry.",
             id="generations.W004",
         )
-        for name in ("NOVITA_BASE_URL", "SANDBOX_BASE_URL", "S3_ENDPOINT_URL")
-        if addresses.is_open_to_callers(getattr(settings, name))
+        for name, url in urls.items()
+        if addresses.is_open_to_callers(url)
     ]

@@ -126,8 +126,9 @@ def _bill_lines(statement: monthly_statement.Statement, path: Path) -> list[str]
 
 def _sum_lines(title: str, column: str, rows: list[dict[str, Any]]) -> list[str]:
     """Return a title and a line for each sum; nothing without a sum."""
+    names = (row[column] or NOT_RECORDED for row in rows)
     lines = [
-        f"  {row[column] or NOT_RECORDED:42} {row['generations']:>6} videos  {row['seconds']:>7} s  {row['usd']:>14} USD"
-        for row in rows
+        f"  {name:42} {row['generations']:>6} videos  {row['seconds']:>7} s  {row['usd']:>14} USD"
+        for name, row in zip(names, rows, strict=True)
     ]
     return [title, *lines] if lines else []
