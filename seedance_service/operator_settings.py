@@ -77,6 +77,28 @@ UPSTREAM_RPM = env.integer(
 UPSTREAM_CONCURRENCY = env.integer(
     "UPSTREAM_CONCURRENCY", 0, maximum=1_000_000, help="Unfinished upstream tasks at once, over all hosts. 0: no limit."
 )
+ARK_BASE_URL = env.http_url(
+    "ARK_BASE_URL",
+    "https://ark.ap-southeast.bytepluses.com/api/v3",
+    help="Address of the second upstream, the model maker's own API, with the version at its end.",
+)
+ARK_API_KEY = env.text(
+    "ARK_API_KEY",
+    help="Key of the model maker's API. Without a key nothing is submitted there, which is no mistake.",
+)
+ARK_RPM = env.integer("ARK_RPM", 0, maximum=1_000_000, help="As `UPSTREAM_RPM`, for submits to the model maker's API.")
+ARK_CONCURRENCY = env.integer(
+    "ARK_CONCURRENCY",
+    0,
+    maximum=1_000_000,
+    help="As `UPSTREAM_CONCURRENCY`, for tasks at the model maker.",
+)
+SAFETY_IDENTIFIER = env.flag(
+    "SAFETY_IDENTIFIER",
+    True,
+    help="Send a random id of each attempt as `safety_identifier`, the model maker's field for an id of an end user. "
+    "It says nothing of a tenant. A task whose answer was lost is found by it; without it, by its seed and shape.",
+)
 SUBMIT_DEADLINE = env.integer(
     "SUBMIT_DEADLINE",
     3600,
@@ -111,7 +133,7 @@ FETCH_ALLOW_HOSTS = env.hosts(
 VIDEO_ALLOW_HOSTS = env.hosts(
     "VIDEO_ALLOW_HOSTS",
     help="Private places, beside those, that the upstream's videos may be copied from. `NOVITA_BASE_URL`, "
-    "`SANDBOX_BASE_URL` and `S3_ENDPOINT_URL` need no entry. No caller's URL may lead there.",
+    "`ARK_BASE_URL`, `SANDBOX_BASE_URL` and `S3_ENDPOINT_URL` need no entry. No caller's URL may lead there.",
 )
 
 # Retention
@@ -240,6 +262,7 @@ FAILPOINT = env.text(
 )
 FAILPOINT_LOG = env.text("FAILPOINT_LOG", help="For fault tests only: file where each failpoint action is recorded.")
 
-for name, key in {"NOVITA_API_KEY": NOVITA_API_KEY, "SANDBOX_API_KEY": SANDBOX_API_KEY}.items():
+_keys = {"NOVITA_API_KEY": NOVITA_API_KEY, "ARK_API_KEY": ARK_API_KEY, "SANDBOX_API_KEY": SANDBOX_API_KEY}
+for name, key in _keys.items():
     if not key.isascii() or not key.isprintable():
         raise ImproperlyConfigured(f"{name} holds characters that an HTTP header cannot hold.")
