@@ -35,7 +35,7 @@ def check_ends() -> Iterator[Finding]:
 
 def check_routes() -> Iterator[Finding]:
     """Ask the upstream whether the route of each model lives, with a bogus key: nothing is created or changed."""
-    models = {model.route: model for model in video_models.models().values()}
+    models = video_models.by_route()
     try:
         for probe in liveness.probe_all(settings.NOVITA_BASE_URL, models):
             yield _judge(models[probe.path], probe)

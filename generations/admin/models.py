@@ -29,9 +29,9 @@ from tenants.db import clock
 
 State = ModelState.State
 NONE = "–"
-TASKS = {"i2v": "image to video", "t2v": "text to video"}
+TASKS = {"i2v": "image to video", "t2v": "text to video", "both": "text or image to video"}
 FIELDS: tuple[str, ...] = ("model", "title", "task", "state_in_words", "retires_on", "replaced_by", "last_success")
-FIELDS += ("last_day", "price", "route", "generations", "unknown", "source")
+FIELDS += ("last_day", "price", "offers", "generations", "unknown", "source")
 
 
 @admin.register(ModelState)
@@ -122,11 +122,12 @@ class ModelStateAdmin(action_page.ActionPagesMixin, ReadOnlyMixin, ModelAdmin):
         """Return the price, as short as possible."""
         return model_entries.format_price(model_of(row))
 
-    @display(description="Route")
-    def route(self, row: ModelState) -> str:
-        """Return the path at the upstream, and whether it is gone."""
+    @display(description="Upstream accounts")
+    def offers(self, row: ModelState) -> str:
+        """Return the accounts in the order in which they are asked, the target at each, and whether it is gone."""
         is_gone = any(routes.model_of(pause) == row.model for pause in routes.find_gone())
-        return f"{model_of(row).route} ({routes.GONE})" if is_gone else model_of(row).route
+        listed = ", then ".join(f"{offer.account}: {offer.target}" for offer in model_of(row).offers)
+        return f"{listed} ({routes.GONE})" if is_gone else listed
 
     @display(description="Generations")
     def generations(self, row: ModelState) -> Any:
