@@ -21,7 +21,7 @@ from generations.catalog import states, video_models
 from generations.models import ModelState
 from generations.reports import model_statistics
 from generations.reports.hourly_statistics import Counts
-from generations.upstream import routes
+from generations.upstream import manual_pauses, routes
 from tenants import times
 from tenants.admin import action_page
 from tenants.admin.mixins import ReadOnlyMixin
@@ -31,7 +31,7 @@ State = ModelState.State
 NONE = "–"
 TASKS = {"i2v": "image to video", "t2v": "text to video", "both": "text or image to video"}
 FIELDS: tuple[str, ...] = ("model", "title", "task", "state_in_words", "retires_on", "replaced_by", "last_success")
-FIELDS += ("last_day", "price", "offers", "generations", "unknown", "source")
+FIELDS += ("last_day", "price", "route", "generations", "unknown", "source")
 
 
 @admin.register(ModelState)
@@ -122,12 +122,16 @@ class ModelStateAdmin(action_page.ActionPagesMixin, ReadOnlyMixin, ModelAdmin):
         """Return the price, as short as possible."""
         return model_entries.format_price(model_of(row))
 
-    @display(description="Upstream accounts")
-    def offers(self, row: ModelState) -> str:
-        """Return the accounts in the order in which they are asked, the target at each, and whether it is gone."""
-        is_gone = any(routes.model_of(pause) == row.model for pause in routes.find_gone())
-        listed = ", then ".join(f"{offer.account}: {offer.target}" for offer in model_of(row).offers)
-        return f"{listed} ({routes.GONE})" if is_gone else listed
+    @display(description="Upstream")
+    def route(self, row: ModelState) -> str:
+        """Return the accounts with the model's name there, in their order, and where it is gone."""
+        gone = {pause.target for pause in routes.find_gone()}
+        parts = [
+            f"{offer.account}: {offer.target}"
+            + (f" ({routes.GONE})" if manual_pauses.model_at(row.model, offer.account) in gone else "")
+            for offer in model_of(row).offers
+        ]
+        return "; ".join(parts)
 
     @display(description="Generations")
     def generations(self, row: ModelState) -> Any:
