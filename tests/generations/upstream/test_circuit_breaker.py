@@ -51,7 +51,7 @@ def test_one_refusal_of_our_account_pauses_all_submits_and_fails_none(
     assert set(LedgerEntry.objects.values_list("kind", flat=True)) == {"hold"}
     assert 1 < len(upstream.submits) <= 30  # probes, one at a time; five submits a minute would be 150
     pause = Pause.objects.get()
-    assert pause.upstream == "live"
+    assert pause.upstream == "novita"
     upstream.on_submit = lambda handler: as_json({"task_id": f"upstream-{len(upstream.submits)}"})
     for minute in range(30, 40):
         with time_machine.travel(start + timedelta(minutes=minute), tick=False):
@@ -168,11 +168,11 @@ def test_a_pause_that_holds_nothing_back_any_more_is_not_shown(queued: list[Gene
     upstream.on_submit = lambda handler: None
     Generation.objects.exclude(pk=queued[0].pk).delete()
     take_due_steps()
-    assert set(circuit_breaker.find_holding()) == {"live"}  # the next probe is in the future
+    assert set(circuit_breaker.find_holding()) == {"novita"}  # the next probe is in the future
     with time_machine.travel(timezone.now() + timedelta(minutes=5), tick=False):
         assert circuit_breaker.find_holding() == {}
         make_generation(Caller(queued[0].tenant))
-        assert set(circuit_breaker.find_holding()) == {"live"}
+        assert set(circuit_breaker.find_holding()) == {"novita"}
 
 
 def test_a_generation_that_waited_for_a_dead_worker_is_still_submitted(
