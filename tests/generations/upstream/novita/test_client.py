@@ -10,7 +10,7 @@ import pytest
 from generations import leases
 from generations.upstream import outcomes
 from generations.upstream.errors import UpstreamError
-from generations.upstream.novita import answers
+from generations.upstream import answers
 from tests.support import novita_calls
 from tests.support.patience import PATIENCE
 from tests.support.upstream import Upstream, as_json, refusal, task
