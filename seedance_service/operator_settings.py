@@ -1,6 +1,7 @@
 """Read the settings that an operator may change, but for those of the bucket and the upstreams, in files of their own.
 
-`make docs` writes docs/SETTINGS.md from these files. Each setting has a reader, a default, a range and a help text. settings.py takes all names from here.
+Each setting has a reader, a default, a range and a help text. settings.py takes all names from these files, and
+`make docs` writes docs/SETTINGS.md from them.
 """
 
 from pathlib import Path
