@@ -64,18 +64,24 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
 
 
 def _check_accounts() -> list[checks.CheckMessage]:
-    """Return a message if no upstream account has a key, and one for each account whose URL is malformed."""
+    """Return a message for each upstream account whose URL is malformed, and one if no account has a key."""
     from generations.upstream import accounts  # noqa: PLC0415  # it imports models, which are not loaded at first
 
-    live = [account for account in accounts.load() if accounts.is_live(account.name)]
-    keys, urls = sorted({account.key_setting for account in live}), sorted({account.url_setting for account in live})
-    messages: list[checks.CheckMessage] = [
-        checks.Error(f"{name} must be an http or https URL.", id="generations.E001")
-        for name in urls
-        if name and not getattr(settings, name).startswith(("http://", "https://"))
+    keys = {
+        account.key_setting: account
+        for account in accounts.load()
+        if accounts.is_live(account.name) and account.key_setting
+    }
+    messages: list[checks.CheckMessage] = []
+    if not _is_http(settings.NOVITA_BASE_URL):
+        messages.append(checks.Error("NOVITA_BASE_URL must be an http or https URL.", id="generations.E001"))
+    messages += [
+        checks.Error(f"{key} is set, so {account.url_setting} must be an http or https URL.", id="generations.E004")
+        for key, account in keys.items()
+        if account.api_key and account.url_setting != "NOVITA_BASE_URL" and not _is_http(account.base_url)
     ]
-    if not any(account.api_key for account in live):
-        sentence = f"No upstream account has a key: generations wait until {' or '.join(filter(None, keys))} is set."
+    if not any(account.api_key for account in keys.values()):
+        sentence = f"No upstream account has a key: nothing is submitted until {' or '.join(sorted(keys))} is set."
         messages.append(checks.Warning(sentence, id="generations.W002"))
     return messages
 
@@ -93,6 +99,11 @@ def _check_prices() -> list[checks.CheckMessage]:
     ]
 
 
+def _is_http(url: str) -> bool:
+    """Return whether the text begins as an http or https URL."""
+    return url.startswith(("http://", "https://"))
+
+
 def _has_ip_address(url: str) -> bool:
     """Return whether the URL's host is an IP address."""
     try:
@@ -104,7 +115,7 @@ def _has_ip_address(url: str) -> bool:
 
 def _check_sandbox() -> list[checks.CheckMessage]:
     """Return a message if the sandbox's URL is malformed, or if videos cannot be fetched from there."""
-    if not settings.SANDBOX_BASE_URL.startswith(("http://", "https://")):
+    if not _is_http(settings.SANDBOX_BASE_URL):
         return [checks.Error("SANDBOX_BASE_URL must be an http or https URL.", id="generations.E002")]
     try:
         addresses.check_url(settings.SANDBOX_BASE_URL, addresses.for_videos())
@@ -115,15 +126,11 @@ def _check_sandbox() -> list[checks.CheckMessage]:
 
 def _check_what_callers_reach() -> list[checks.CheckMessage]:
     """Return a message for each of the service's own hosts that URLs of callers may lead to."""
-    from generations.upstream import accounts  # noqa: PLC0415  # it imports models, which are not loaded at first
-
-    urls = {account.url_setting: account.base_url for account in accounts.load() if account.url_setting}
-    urls["S3_ENDPOINT_URL"] = settings.S3_ENDPOINT_URL
     return [
         checks.Warning(
             f"FETCH_ALLOW_HOSTS lets URLs of callers lead to the host of {name}. The service itself needs no entry.",
             id="generations.W004",
         )
-        for name, url in urls.items()
-        if addresses.is_open_to_callers(url)
+        for name in addresses.OWN_URLS
+        if addresses.is_open_to_callers(getattr(settings, name))
     ]
