@@ -64,15 +64,10 @@ def doubt_ends_at(generation: Generation) -> datetime:
     """Return when a generation in doubt fails by itself. While the upstream is away, the time moves on."""
     assert generation.submitted_at is not None  # only a submitted generation gets in doubt
     ends = generation.submitted_at + FAIL_IN_DOUBT_AFTER + generation.outage_time
-    pause = Pause.objects.filter(pk=account_name(test=generation.test)).first()
+    pause = Pause.objects.filter(pk=generation.account_name).first()
     if pause and pause.refused_at:
         ends += max(pause.refused_at - max(pause.since, generation.submitted_at), timedelta(0))
     return ends
-
-
-def account_name(*, test: bool) -> str:
-    """Return the name of the upstream account that takes live generations or, for `test`, those of test keys."""
-    return "sandbox" if test else "live"
 
 
 def _counted(generation: Generation, since: datetime) -> timedelta:

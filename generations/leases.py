@@ -18,7 +18,8 @@ IMAGE_CALL_SECONDS = 30.0  # for an image behind a URL, redirects included; the 
 MEMORY_WAIT_SECONDS = 20.0  # in which a submit with large images waits for memory
 
 # Submits.
-SUBMIT_LEASE = timedelta(seconds=180)  # longer than a submit and the record of its answer, 170 s in all
+SUBMIT_LEASE = timedelta(seconds=180)  # longer than a submit and the record of its answer, 175 s in all
+SUBMIT_START_SECONDS = 5.0  # from the record of an attempt to its first byte; a process that stood still sends none
 SUBMIT_CALL_SECONDS = 120.0  # a long limit makes lost answers rare, and no caller waits for it
 RECORD_ANSWER_SECONDS = 50.0  # in which an answer is recorded although the database is away
 PROBE_LEASE = timedelta(seconds=180)  # longer than a submit may take; a prober that dies is forgotten after it

@@ -14,7 +14,7 @@ upstream, the bucket or an exception said, as `foreign_text.clean` leaves it.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypedDict
 from uuid import UUID
@@ -25,9 +25,11 @@ from django.db.models import Case, F, Q, Value, When
 
 from generations import deadlines, leases
 from generations.catalog import charge_by_usage, video_models
+from generations.catalog.offers import Offer
 from generations.models import Attempt, Event, Generation, InputImage, Label
 from generations.telemetry import metrics
 from generations.telemetry.failpoints import failpoint
+from generations.upstream import causes, outcomes
 from generations.webhooks import outbox
 from tenants import amounts, masked_urls
 from tenants.db import clock
@@ -258,11 +260,10 @@ def release_waiting(held: Q, reason: str = "") -> int:
             return count
 
 
-def extend_doubt(test: bool, since: datetime, until: datetime) -> None:
+def extend_doubt(account: str, since: datetime, until: datetime) -> None:
     """Give operators the time in which the upstream was away, for the generations that waited for them."""
-    for generation in Generation.objects.filter(
-        status=Status.IN_DOUBT, test=test, due_at__gt=clock.now(), submitted_at__lt=until
-    ).only("pk", "submitted_at"):
+    in_doubt = Generation.objects.filter(Generation.at_account(account), status=Status.IN_DOUBT)
+    for generation in in_doubt.filter(due_at__gt=clock.now(), submitted_at__lt=until).only("pk", "submitted_at"):
         assert generation.submitted_at is not None
         lost = until - max(since, generation.submitted_at)
         row = Generation.objects.filter(pk=generation.pk, status=Status.IN_DOUBT, submitted_at=generation.submitted_at)
@@ -298,8 +299,11 @@ def renew_lease(generation: Generation) -> bool:
     return _update_if_claimed(generation, due_at=clock.now() + leases.COPY_LEASE)
 
 
-def start_submitting(generation: Generation) -> Attempt | None:
-    """Record an attempt, to be committed before the paid POST. Return None if another worker got there first."""
+def start_submitting(generation: Generation, offer: Offer, reference: str) -> Attempt | None:
+    """Record an attempt at an account, to be committed before the paid POST.
+
+    `reference` is the attempt's unguessable id. Return None if another worker got there first.
+    """
     now = clock.now()
     with transaction.atomic():
         started = _transition(
@@ -308,11 +312,16 @@ def start_submitting(generation: Generation) -> Attempt | None:
             Status.SUBMITTING,
             due_at=now + leases.SUBMIT_LEASE,
             submitted_at=now,
+            account=offer.account,
+            wire=offer.wire,
             **_end_outage(generation, now),
         )
         if not started:
             return None
-        return Attempt.objects.create(generation=generation, number=generation.attempts.count() + 1)
+        number = generation.attempts.count() + 1
+        return Attempt.objects.create(
+            generation=generation, number=number, account=offer.account, reference=reference, started_at=now
+        )
 
 
 def mark_running(generation: Generation, attempt: Attempt, upstream_id: str, seconds: float) -> bool:
@@ -427,28 +436,23 @@ def mark_not_sent(generation: Generation, attempt: Attempt, reason: str) -> bool
         return _transition(generation, [Status.SUBMITTING], Status.QUEUED, reason, fenced=False, due_at=clock.now())
 
 
-def mark_refused(
-    generation: Generation,
-    attempt: Attempt,
-    reason: str,
-    message: str,
-    *,
-    is_about_content: bool = True,
-    answer: str = "",
-) -> bool:
+def mark_refused(generation: Generation, attempt: Attempt, refusal: outcomes.Refused) -> bool:
     """Record that the upstream has refused the request for good, and fail the generation.
 
-    Callers read the upstream's `reason` and `message` only if these are about the content of the request.
+    Callers read the upstream's words only if these are about the content of the request, and have no cause of ours.
     """
-    words = f"{reason}: {message}"
-    text = f"The upstream refused it: {reason}. {message}".strip() if is_about_content else "The upstream refused it."
+    words = f"{refusal.reason}: {refusal.message}"
+    text = causes.REFUSED.get(refusal.cause, "The upstream refused it.")
+    is_shown = refusal.is_about_content and not refusal.cause
+    if is_shown:
+        text = f"The upstream refused it: {refusal.reason}. {refusal.message}".strip()
     with transaction.atomic():
-        _close_attempt(attempt, "refused", words, answer=answer)
+        _close_attempt(attempt, "refused", words, answer=refusal.answer)
         return fail(
             generation,
-            "upstream_refused",
+            refusal.cause or "upstream_refused",
             text,
-            detail="" if is_about_content else words,
+            detail="" if is_shown else words,
             sources=AWAITING_ANSWER,
             fenced=False,
             last_submitted_at=generation.submitted_at,
@@ -498,23 +502,20 @@ def resubmit(generation: Generation, reason: str) -> bool:
     return _resolve_in_doubt(generation, Status.QUEUED, reason, columns)
 
 
-def start_copying(
-    generation: Generation, upstream_seed: int | None, upstream_tokens: int | None = None, *, detail: str = ""
-) -> bool:
-    """Record that the upstream has rendered the video, and take the lease of the copy.
-
-    `upstream_tokens` is what the video has cost by the upstream's count; None: the upstream does not say.
-    """
+def start_copying(generation: Generation, rendered: outcomes.Rendered) -> bool:
+    """Record that the upstream has rendered the video, and take the lease of the copy."""
+    shape = {name: value for name, value in asdict(rendered.shape).items() if value is not None}
     columns: dict[str, Any] = {
         **_end_outage(generation, clock.now()),
         "due_at": clock.now() + leases.COPY_LEASE,
-        "upstream_seed": upstream_seed,
-        "upstream_tokens": upstream_tokens,
+        "upstream_seed": rendered.seed,
+        "upstream_tokens": rendered.tokens,
+        "upstream_shape": shape,
         "progress_percent": 99,
         "consecutive_failures": 0,
     }
     with transaction.atomic():
-        started = _transition(generation, [Status.RUNNING], Status.COPYING, "", detail, **columns)
+        started = _transition(generation, [Status.RUNNING], Status.COPYING, "", rendered.odd, **columns)
         if started:
             metrics.observe_on_commit(metrics.UPSTREAM, generation.resumed_at or generation.submitted_at)
     return started
@@ -637,6 +638,18 @@ def cancel(generation: Generation, reason: str) -> bool:
     """Cancel a queued generation and release the hold. Return False after the submit: it may be paid for by then."""
     with transaction.atomic():
         finished = _finish(generation, [Status.QUEUED], Status.CANCELLED, reason, fenced=False)
+        if finished:
+            ledger.release(generation.pk, "cancelled")
+        return finished
+
+
+def mark_cancelled(generation: Generation, reason: str, detail: str = "", *, fenced: bool = True) -> bool:
+    """Record that the upstream has cancelled the task before it began, and release the hold: nothing was paid.
+
+    Return False if the generation is no longer running, or for `fenced` if another worker has claimed it.
+    """
+    with transaction.atomic():
+        finished = _finish(generation, [Status.RUNNING], Status.CANCELLED, reason, detail, fenced=fenced)
         if finished:
             ledger.release(generation.pk, "cancelled")
         return finished

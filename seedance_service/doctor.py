@@ -21,8 +21,9 @@ from generations import wakeups
 from generations.bucket import client, self_test, signed_urls, undeleted
 from generations.bucket.errors import StorageError
 from generations.reports import worker_hosts
+from generations.upstream import accounts, wires
 from generations.upstream.errors import UpstreamError
-from generations.upstream.novita import client as novita
+from generations.upstream.protocol import Account
 from seedance_service import model_checks
 from seedance_service.findings import OK, WARNING, WRONG, Finding
 from tenants.db.engine import engine
@@ -173,18 +174,30 @@ def check_deletions() -> Iterator[Finding]:
     yield Finding("deletions", WARNING, fact, fix)
 
 
-def check_upstream() -> Iterator[Finding]:
-    """Check that the upstream answers and accepts the key, by a request that costs nothing, and its clock."""
+def check_upstreams() -> Iterator[Finding]:
+    """Check that each upstream whose key is set accepts it, by a request that costs nothing, and its clock."""
+    checked = set[str]()
+    for account in accounts.load():
+        if account.is_configured and accounts.is_live(account.name) and account.name not in checked:
+            checked.add(account.name)
+            yield from _check_upstream(account)
+    if not checked:
+        yield Finding("upstream", WRONG, "no upstream account has a key", "Set NOVITA_API_KEY or ARK_API_KEY.")
+
+
+def _check_upstream(account: Account) -> Iterator[Finding]:
+    """Check one account."""
+    name = f"upstream {account.name}"
     try:
-        at = novita.check_account(novita.account(test=False))
+        at = wires.get(account.wire).check_account(account)
     except UpstreamError as error:
-        fix = "Check NOVITA_API_KEY and the balance in the upstream's console; the panel shows when submits are paused."
+        fix = f"Check {account.key_setting} and the balance in the upstream's console; the panel shows paused submits."
         if "failed" in str(error):
-            fix = "Open the network path to NOVITA_BASE_URL: a firewall, a proxy or the name may be wrong."
-        yield Finding("upstream", WRONG, str(error), fix)
+            fix = f"Open the network path to {account.url_setting}: a firewall, a proxy or the name may be wrong."
+        yield Finding(name, WRONG, str(error), fix)
         return
-    yield Finding("upstream", OK, "the upstream answers and accepts the key")
-    yield _check_clock("upstream", at)
+    yield Finding(name, OK, "the upstream answers and accepts the key")
+    yield _check_clock(name, at)
 
 
 def check_worker() -> Iterator[Finding]:
@@ -226,5 +239,5 @@ def _check_clock(owner: str, at: datetime | None) -> Finding:
 
 CHECKS = (
     *(check_settings, check_database, check_broker, check_bucket),
-    *(check_deletions, check_upstream, model_checks.check_ends, check_worker, check_disk),
+    *(check_deletions, check_upstreams, model_checks.check_ends, check_worker, check_disk),
 )

@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator
 
-from django.conf import settings
 from django.db import Error
 
 from generations.catalog import states, video_models
 from generations.catalog.video_models import VideoModel
-from generations.upstream import routes
-from generations.upstream.novita import liveness
-from generations.upstream.novita.liveness import Liveness, Probe
+from generations.upstream import accounts, routes, wires
+from generations.upstream.protocol import Account, Liveness, Probe, Uncalibrated
 from seedance_service.findings import OK, WARNING, WRONG, Finding
 
 DECIDE = "Retire the model, or resume its submits: `manage.py models retire`, `manage.py submits resume --model`."
@@ -34,13 +32,25 @@ def check_ends() -> Iterator[Finding]:
 
 
 def check_routes() -> Iterator[Finding]:
-    """Ask the upstream whether the route of each model lives, with a bogus key: nothing is created or changed."""
-    models = {model.route: model for model in video_models.models().values()}
+    """Ask each upstream whether it still has each model, where that is free: nothing is created or changed."""
+    for account in accounts.load():
+        if account.is_configured and accounts.is_live(account.name):
+            yield from _check_models_at(account)
+
+
+def _check_models_at(account: Account) -> Iterator[Finding]:
+    """Ask one account for the models that it offers."""
+    models = {
+        offer.target: model
+        for model in video_models.models().values()
+        for offer in model.offers
+        if (offer.account, offer.wire) == (account.name, account.wire)
+    }
     try:
-        for probe in liveness.probe_all(settings.NOVITA_BASE_URL, models):
-            yield _judge(models[probe.path], probe)
-    except liveness.Uncalibrated as error:
-        fact = f"the probe of the routes means nothing here: {error}"
+        for probe in wires.get(account.wire).probe(account, models) if models else ():
+            yield _judge(models[probe.target], probe)
+    except Uncalibrated as error:
+        fact = f"the models at {account.name} can not be asked for: {error}"
         yield Finding("routes", WARNING, fact, "Compare the models with the upstream's notices by hand.")
 
 

@@ -23,8 +23,7 @@ from deploy import stack, waiting
 from generations import aws, wakeups
 from generations.catalog import eta, states, video_models
 from generations.catalog.video_models import VideoModel
-from generations.upstream import poll_pauses
-from generations.upstream.novita import client as novita
+from generations.upstream import exchanges, poll_pauses
 from tenants.db import clock
 from tenants.db.engine import engine
 from tenants.keys.key_cache import cached_keys
@@ -206,7 +205,7 @@ def upstream(settings: Any) -> Iterator[Upstream]:
 def _close_pooled_connections() -> Iterator[None]:
     """Close idle connections to the upstream after each test: the next test has another upstream."""
     yield
-    for connections in novita.idle_connections.idle.values():
+    for connections in exchanges.idle_connections.idle.values():
         while connections:
             connections.pop().http.close()
 

@@ -22,7 +22,7 @@ from generations.catalog import states
 from generations.models import Delivery, Generation, ManualPause, StorageUse, WebhookEndpoint, Worker
 from generations.reports import backlog, hourly_statistics, worker_hosts
 from generations.reports.hourly_statistics import Counts, Hour
-from generations.upstream import circuit_breaker, poll_pauses, routes
+from generations.upstream import accounts, circuit_breaker, poll_pauses, routes
 from tenants import times
 from tenants.admin.charts import Chart
 from tenants.db import clock
@@ -116,7 +116,7 @@ def model_tiles() -> list[Tile]:
 
 
 def upstream_tiles(now: datetime) -> list[Tile]:
-    """Return a tile for each paused upstream with the upstream's message, or one tile if the live upstream is OK."""
+    """Return a tile for each paused upstream with the upstream's message, or one tile if all live upstreams are OK."""
     url = reverse("admin:generations_pause_changelist")
     pauses = circuit_breaker.find_holding()
     paused_tiles = [
@@ -124,16 +124,23 @@ def upstream_tiles(now: datetime) -> list[Tile]:
             f"Upstream {name}",
             f"paused {format_span(now - pause.since)}",
             pause.reason,
-            "bad" if name == "live" else "warn",
+            "bad" if accounts.is_live(name) else "warn",
             url,
         )
         for name, pause in sorted(pauses.items())
     ]
     paused_tiles += [
-        Tile(f"Polls {pause.upstream}", "slow", pause.reason, "bad" if pause.upstream == "live" else "warn", url)
+        Tile(
+            f"Polls {pause.upstream}",
+            "slow",
+            pause.reason,
+            "bad" if accounts.is_live(pause.upstream) else "warn",
+            url,
+        )
         for pause in poll_pauses.find_active()
     ]
-    return paused_tiles if "live" in pauses else [Tile("Upstream", "OK", "submits go out", "good", url), *paused_tiles]
+    ok = Tile("Upstream", "OK", "submits go out", "good", url)
+    return paused_tiles if any(map(accounts.is_live, pauses)) else [ok, *paused_tiles]
 
 
 def worker_tile(now: datetime) -> Tile:

@@ -21,7 +21,7 @@ from generations.catalog import states, video_models
 from generations.models import ModelState
 from generations.reports import model_statistics
 from generations.reports.hourly_statistics import Counts
-from generations.upstream import routes
+from generations.upstream import manual_pauses, routes
 from tenants import times
 from tenants.admin import action_page
 from tenants.admin.mixins import ReadOnlyMixin
@@ -122,11 +122,16 @@ class ModelStateAdmin(action_page.ActionPagesMixin, ReadOnlyMixin, ModelAdmin):
         """Return the price, as short as possible."""
         return model_entries.format_price(model_of(row))
 
-    @display(description="Route")
+    @display(description="Upstream")
     def route(self, row: ModelState) -> str:
-        """Return the path at the upstream, and whether it is gone."""
-        is_gone = any(routes.model_of(pause) == row.model for pause in routes.find_gone())
-        return f"{model_of(row).route} ({routes.GONE})" if is_gone else model_of(row).route
+        """Return the accounts with the model's name there, in their order, and where it is gone."""
+        gone = {pause.target for pause in routes.find_gone()}
+        parts = [
+            f"{offer.account}: {offer.target}"
+            + (f" ({routes.GONE})" if manual_pauses.model_at(row.model, offer.account) in gone else "")
+            for offer in model_of(row).offers
+        ]
+        return "; ".join(parts)
 
     @display(description="Generations")
     def generations(self, row: ModelState) -> Any:

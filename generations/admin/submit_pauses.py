@@ -31,10 +31,10 @@ from tenants.db import clock
 from tenants.models import Tenant
 
 Scope = ManualPause.Scope
-ACCOUNT_NAMES = {"live": "Live account", "sandbox": "Sandbox account"}
+ACCOUNT_NAMES = {"live": "All live accounts"}
 CHOICES = [
     ("all", "All submits"),
-    *((f"account {name}", ACCOUNT_NAMES[name]) for name in submit_pauses.ACCOUNTS),
+    *((f"account {name}", ACCOUNT_NAMES.get(name, f"Account {name}")) for name in submit_pauses.account_targets()),
     ("tenant", "One tenant"),
     ("model", "One model"),
 ]
@@ -205,7 +205,7 @@ class CancelMatchingMixin:
 def name_of(pause: ManualPause) -> str:
     """Return in words which submits a pause holds."""
     if pause.scope == Scope.ACCOUNT:
-        return ACCOUNT_NAMES.get(pause.target, pause.target)
+        return ACCOUNT_NAMES.get(pause.target, f"Account {pause.target}")
     return submit_pauses.name_of(pause).capitalize() if pause.scope != Scope.ALL else "All submits"
 
 

@@ -12,9 +12,8 @@ from django.db import IntegrityError, transaction
 from generations import deadlines, lifecycle, wakeups
 from generations.models import Generation
 from generations.telemetry.failpoints import failpoint
-from generations.upstream import outcomes
+from generations.upstream import accounts, outcomes
 from generations.upstream.errors import UpstreamError
-from generations.upstream.novita import client as novita
 from tenants import amounts, audit
 from tenants.audit import Actor
 from tenants.db import clock
@@ -120,8 +119,9 @@ def _check_task(generation: Generation, upstream_id: str) -> None:
         raise NotPossible(reason="An upstream's task id has 1 to 200 printable characters.")
     if owner := Generation.objects.filter(upstream_id=upstream_id).exclude(pk=generation.pk).first():
         raise NotPossible(reason=f"That task belongs to another generation: {owner.pk}.")
+    account, wire = accounts.of(generation)
     try:
-        result = novita.get_task(novita.account(test=generation.test), upstream_id)
+        result = wire.get(account, upstream_id)
     except UpstreamError as error:
         raise NotPossible(reason=f"The upstream does not show that task: {error}.") from error
     match result:
@@ -131,5 +131,7 @@ def _check_task(generation: Generation, upstream_id: str) -> None:
             )
         case outcomes.Failed(reason=reason):
             raise NotPossible(reason=f"That task failed ({reason}). Release the generation instead.")
+        case outcomes.Cancelled():
+            raise NotPossible(reason="That task was cancelled. Release the generation instead.")
         case outcomes.Rendered(seed=seed) if generation.seed is not None and seed not in (None, generation.seed):
             raise NotPossible(reason=f"That task was made from seed {seed}, this generation from {generation.seed}.")

@@ -13,10 +13,9 @@ from django.db.models import Q
 
 from generations import lifecycle, wakeups
 from generations.catalog import video_models
-from generations.deadlines import account_name
 from generations.models import Generation, ManualPause
 from generations.ops.actions import OPERATORS
-from generations.upstream import manual_pauses
+from generations.upstream import accounts, manual_pauses
 from tenants import audit, locks
 from tenants.audit import Actor
 from tenants.errors import NotPossible
@@ -24,7 +23,6 @@ from tenants.models import ApiKey, Tenant
 
 Scope, Status = ManualPause.Scope, Generation.Status
 RESUMED = f"{OPERATORS} let submits go on"
-ACCOUNTS = (account_name(test=False), account_name(test=True))
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class Held:
 def pause_submits(actor: Actor, scope: str, target: str = "") -> Held:
     """Pause the submits of that scope until `resume_submits`. Raise NotPossible for a target that does not exist.
 
-    `target`: "live" or "sandbox" for an account, a tenant's number, or a model's name; "" for all submits.
+    `target`: an account, or "live" for all but the sandbox; a tenant's number, or a model's name; "" for all submits.
     """
     audit.require_reason(actor)
     tenant, name = _check_target(scope, target)
@@ -117,11 +115,16 @@ def _count(held: Q) -> Held:
 
 def _check_target(scope: str, target: str) -> tuple[Tenant | None, str]:
     """Return the tenant of the target, if it is one's, and the target in words. Raise NotPossible."""
-    allowed = {Scope.ALL: ("",), Scope.ACCOUNT: ACCOUNTS, Scope.MODEL: tuple(video_models.models())}
+    allowed = {Scope.ALL: ("",), Scope.ACCOUNT: account_targets(), Scope.MODEL: tuple(video_models.models())}
     tenant, name = _describe(scope, target)
     if (scope == Scope.TENANT and tenant is None) or (scope != Scope.TENANT and target not in allowed[Scope(scope)]):
         raise NotPossible(reason=f"There is no {scope} {target!r}.")
     return tenant, name
+
+
+def account_targets() -> tuple[str, ...]:
+    """Return the targets of pauses of accounts: "live" for all but the sandbox, and each account."""
+    return (manual_pauses.LIVE, *accounts.names())
 
 
 def name_of(pause: ManualPause) -> str:

@@ -13,7 +13,7 @@ from generations.bucket import undeleted
 from generations.catalog import states, video_models
 from generations.models import ManualPause, PollPause, Worker
 from generations.reports import backlog
-from generations.upstream import circuit_breaker, manual_pauses, routes
+from generations.upstream import accounts, circuit_breaker, manual_pauses, routes
 from tenants.db import clock
 
 WORKER_HOST_EXPIRES = timedelta(days=1)  # a host that is silent for so long was removed, and must raise no alarm
@@ -44,8 +44,7 @@ def _collect_pauses() -> Metric:
     """Return a gauge that is 1 for each upstream whose open circuit breaker holds work back, else 0."""
     paused = GaugeMetricFamily("seedance_submits_paused", "1 while submits wait for the upstream.", labels=["upstream"])
     rows = circuit_breaker.find_holding()
-    for upstream in ("live", "sandbox"):
-        paused.add_metric([upstream], float(upstream in rows))
+    _add_pauses(paused, set(rows))
     return paused
 
 
@@ -53,9 +52,15 @@ def _collect_poll_pauses() -> Metric:
     """Return a gauge that is 1 for each upstream that refuses polls, else 0."""
     paused = GaugeMetricFamily("seedance_polls_paused", "1 while the upstream refuses polls.", labels=["upstream"])
     rows = set(PollPause.objects.filter(until__gt=clock.now()).values_list("upstream", flat=True))
-    for upstream in ("live", "sandbox"):
-        paused.add_metric([upstream], float(upstream in rows))
+    _add_pauses(paused, rows)
     return paused
+
+
+def _add_pauses(paused: GaugeMetricFamily, names: set[str]) -> None:
+    """Add 1 or 0 for each account, and for "live", which is 1 if any account but the sandbox is paused."""
+    for name in accounts.names():
+        paused.add_metric([name], float(name in names))
+    paused.add_metric([manual_pauses.LIVE], float(any(accounts.is_live(name) for name in names)))
 
 
 def _collect_models() -> Iterator[Metric]:

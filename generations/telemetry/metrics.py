@@ -60,7 +60,7 @@ SETTLED = _counter(
     "Videos of models that settle by usage, by how the charge compares with the hold.",
     *("mode", "model", "outcome"),
 )
-UPSTREAM_CALLS = _counter("upstream_calls", "Calls to the upstream, by outcome.", "call", "outcome")
+UPSTREAM_CALLS = _counter("upstream_calls", "Calls to an upstream, by outcome.", "call", "outcome", "upstream")
 COPIED_BYTES = _counter("copied_bytes", "Bytes of videos that were stored and verified.")
 VIDEO_DIFFERENCES = _counter("video_differences", "Fields in which videos differ from their request.", "mode", "field")
 DELIVERIES = _counter("deliveries", "Delivery attempts of webhooks, by outcome.", "outcome")

@@ -4,7 +4,7 @@ The sandbox stands in for the first account of each model, on the same wire, for
 ever goes there.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Q
@@ -75,6 +75,16 @@ def waiting_at(name: str) -> Q:
         return Q(test=True)
     models = [model.id for model in video_models.models().values() if any(o.account == name for o in model.offers)]
     return Q(test=False, model__in=models)
+
+
+def models_of_full(capacities: Mapping[str, int]) -> list[str]:
+    """Return the models whose every account has no capacity. A generation of another waits or goes elsewhere."""
+    full = {name for name, capacity in capacities.items() if not capacity}
+    return [
+        model.id
+        for model in video_models.models().values()
+        if full and model.offers and full.issuperset(offer.account for offer in usable_offers(model, test=False))
+    ]
 
 
 def find_mistakes() -> Iterator[str]:

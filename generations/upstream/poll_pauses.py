@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 import structlog
 from django.db.models import F, Q
 
-from generations.deadlines import account_name
 from generations.models import PollPause
 from generations.upstream.errors import AccountError
 from tenants.db import clock
@@ -55,36 +54,36 @@ def refresh() -> None:
     _known.pauses = pauses
 
 
-def seconds_left(*, test: bool) -> float:
+def seconds_left(account: str) -> float:
     """Return the seconds until polls of the account may go on; 0 if they may now."""
-    pause = _known.pauses.get(account_name(test=test))
+    pause = _known.pauses.get(account)
     return min(max((pause.until - clock.now()).total_seconds(), 0.0), MAX_PAUSE_SECONDS) if pause else 0.0
 
 
-def interval_factor(*, test: bool) -> float:
+def interval_factor(account: str) -> float:
     """Return by how much the time between two polls of a task is longer than usual."""
-    pause = _known.pauses.get(account_name(test=test))
+    pause = _known.pauses.get(account)
     return 2.0**pause.refusals if pause else 1.0
 
 
-def record_answer(*, test: bool) -> None:
+def record_answer(account: str) -> None:
     """Note that a poll was answered."""
-    _known.answered_at[account_name(test=test)] = time.monotonic()
+    _known.answered_at[account] = time.monotonic()
 
 
-def record_refusal(error: AccountError, *, test: bool) -> None:
+def record_refusal(account: str, error: AccountError) -> None:
     """Pause the account's polls.
 
     A refusal that is no rate limit, while other polls are answered, is about its own task.
     """
-    name, now = account_name(test=test), clock.now()
-    is_answered = time.monotonic() - _known.answered_at.get(name, float("-inf")) < MIN_SECONDS
-    known = _known.pauses.get(name)
+    now = clock.now()
+    is_answered = time.monotonic() - _known.answered_at.get(account, float("-inf")) < MIN_SECONDS
+    known = _known.pauses.get(account)
     if is_answered and not error.is_rate_limit:
         return
     if known and known.until > now + timedelta(seconds=error.retry_after or 0.0):
         return  # polls that were in flight together are refused together: that is one refusal
-    _store_refusal(name, now, error)
+    _store_refusal(account, now, error)
     _known.next_refresh = 0.0
     refresh()
 

@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 from generations.catalog.offers import Offer
 from generations.catalog.video_models import VideoModel
-from generations.models import InputImage
 from generations.upstream.outcomes import PollOutcome, Shape, SubmitOutcome
 
 
@@ -42,8 +41,8 @@ class TaskRequest:
 
     model: VideoModel
     offer: Offer
-    values: Mapping[str, Any]  # by their names under /v1/, with an InputImage or a URL as an image
-    write_image: Callable[[InputImage | str], str]  # an image as text of a body; may raise StorageError
+    values: Mapping[str, Any]  # by their names under /v1/, with a stored image or a URL as an image
+    write_image: Callable[[Any], str]  # an image as text of a body; may raise StorageError
     reference: str = ""  # the attempt's unguessable id of 32 characters, where the wire has a field for it; "": none
     callback_url: str = ""  # where the upstream may post the state of the task; "": nowhere
 

@@ -18,7 +18,7 @@ MIN_COPIES = 5  # before a copy is given up: one odd answer ends nothing that is
 MAX_UNEXPECTED_ERRORS = 60  # of a queued generation in a row, nearly an hour: what fails all of them is soon seen
 
 
-def poll_interval(age: timedelta, *, test: bool = False) -> float:
+def poll_interval(age: timedelta, account: str) -> float:
     """Return the seconds until the next poll of a task of that age.
 
     The interval is 2 s in the first minute, then a thirtieth of the age, at most 14 s. A stalled task has 300 s. While
@@ -27,7 +27,7 @@ def poll_interval(age: timedelta, *, test: bool = False) -> float:
     if age > lifecycle.STALLED_AFTER:
         return STALLED_POLL_SECONDS
     usual = min(max(age.total_seconds() / 30, MIN_POLL_SECONDS), MAX_POLL_SECONDS)
-    return min(usual * poll_pauses.interval_factor(test=test), STALLED_POLL_SECONDS)
+    return min(usual * poll_pauses.interval_factor(account), STALLED_POLL_SECONDS)
 
 
 def retry_interval(generation: Generation) -> float:

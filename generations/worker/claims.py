@@ -23,7 +23,7 @@ Status = Generation.Status
 # The columns that most polls need. The rest is read when a poll finds an end: reading all of them for each poll took a
 # tenth of a worker's time.
 POLL_COLUMNS = {
-    *("id", "tenant_id", "test", "status", "seed", "upstream_id", "traceparent", "progress_percent"),
+    *("id", "tenant_id", "test", "status", "seed", "account", "wire", "upstream_id", "traceparent", "progress_percent"),
     *("created_at", "submitted_at", "resumed_at", "due_at", "fencing_token", "consecutive_failures"),
     *("outage_since", "outage_time"),
 }
@@ -65,11 +65,12 @@ def claim_others(limit: int) -> list[Generation]:
     return _claim(OTHERS, limit, leases.CLAIM_LEASE)
 
 
-def claim_submits(limit: int, busy: Counter[int] | None = None, *, live: bool = True) -> list[Generation]:
+def claim_submits(limit: int, busy: Counter[int] | None = None, full: Collection[str] = ()) -> list[Generation]:
     """Claim up to `limit` queued rows for CLAIM_LEASE, taking turns by tenant.
 
     The tenant with the fewest submits in progress is next; of two with equally many, the one that waits longest.
-    `busy` counts each tenant's submits in progress. `live` is False if only rows of test keys may be claimed.
+    `busy` counts each tenant's submits in progress. `full` are the models whose accounts take no submit now: their rows
+    are left, unless they are of test keys.
     """
     now, in_progress = clock.now(), Counter(busy or {})
     claimed: list[Generation] = []
@@ -78,7 +79,7 @@ def claim_submits(limit: int, busy: Counter[int] | None = None, *, live: bool = 
         shares = _divide(tenants, in_progress, limit - len(claimed))
         ids: list[UUID] = []
         for tenant_id, count in shares.items():
-            tenant_ids = _read_queued_ids(tenant_id, now, count, live=live)
+            tenant_ids = _read_queued_ids(tenant_id, now, count, full)
             ids += tenant_ids
             if len(tenant_ids) < count:  # the tenant has no more
                 tenants.remove(tenant_id)
@@ -111,10 +112,10 @@ def _divide(tenants: Sequence[int], in_progress: Counter[int], limit: int) -> Co
     return shares
 
 
-def _read_queued_ids(tenant_id: int, now: datetime, limit: int, *, live: bool) -> list[UUID]:
-    """Return the ids of up to `limit` due queued rows of a tenant; without `live`, only rows of test keys."""
-    only = "" if live else "AND test = TRUE"
-    rows = engine.run(QUEUED_OF_TENANT.format(only=only), [tenant_id, engine.adapt(now), limit])
+def _read_queued_ids(tenant_id: int, now: datetime, limit: int, full: Collection[str]) -> list[UUID]:
+    """Return the ids of up to `limit` due queued rows of a tenant, without live rows of the models in `full`."""
+    only = f"AND (test = TRUE OR model NOT IN ({', '.join(['%s'] * len(full))}))" if full else ""
+    rows = engine.run(QUEUED_OF_TENANT.format(only=only), [tenant_id, engine.adapt(now), *full, limit])
     return [Generation._meta.pk.to_python(pk) for (pk,) in rows]
 
 

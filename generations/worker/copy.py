@@ -20,7 +20,7 @@ UNUSABLE_FILE_SECONDS = 10.0  # before the second file; as much longer before ea
 def copy_again(generation: Generation) -> None:
     """Copy the video of a generation whose earlier copy failed, from a fresh URL."""
     poll_pauses.refresh()
-    if seconds := poll_pauses.seconds_left(test=generation.test):
+    if seconds := poll_pauses.seconds_left(generation.account_name):
         lifecycle.reschedule(generation, seconds, is_outage=True)
         return
     try:

@@ -1,44 +1,48 @@
-"""Submits that wait: operators hold them, or the circuit breaker is open. What ends it lets them go on."""
+"""Submits that wait: operators hold them, or the circuit breakers of all their accounts are open.
+
+What ends it lets them go on.
+"""
 
 from datetime import timedelta
 
 from django.db.models import Q
 
 from generations import deadlines, lifecycle
+from generations.catalog.offers import Offer
+from generations.catalog.video_models import VideoModel
 from generations.models import Generation
-from generations.upstream import circuit_breaker, manual_pauses, routes
+from generations.upstream import accounts, circuit_breaker, routes
+from generations.worker import offer_choice
+from generations.worker.offer_choice import Wait
 from tenants.db import clock
 
-HELD_SECONDS = 3600.0  # until a generation that operators hold is looked at again; they make it due before
+
+def find_offer(generation: Generation, model: VideoModel) -> Offer | None:
+    """Return the offer that the queued generation may be submitted to. Let it wait, and return None, if none is."""
+    chosen = offer_choice.choose(generation, model)
+    if isinstance(chosen, Offer):
+        return chosen
+    lifecycle.put_off(generation, chosen.seconds, chosen.reason)
+    if not isinstance(offer_choice.choose(generation, model), Wait):
+        lifecycle.reschedule(generation, 0)  # it ended before the wait was stored, so no one else ends the wait
+    return None
 
 
-def put_off(generation: Generation) -> bool:
-    """Let the queued generation wait if its submits are held. Return whether they are."""
-    hold = _find_hold(generation)
-    if hold is None:
-        return False
-    seconds, reason = hold
-    lifecycle.put_off(generation, seconds, reason)
-    if _find_hold(generation) is None:  # it ended before the wait was stored, so no one else ends the wait
-        lifecycle.reschedule(generation, 0)
-    return True
-
-
-def resume(*, test: bool) -> None:
-    """Close the circuit breaker of an upstream that works, and let those generations go on that waited for it."""
-    pause = circuit_breaker.resume(test=test)
+def resume(account: str) -> None:
+    """Close the circuit breaker of an account that works, and let those generations go on that waited for it."""
+    pause = circuit_breaker.resume(account)
     if pause is None:
         return
     # Those that operators hold are due later, and are left to the operators.
     soon = clock.now() + timedelta(seconds=circuit_breaker.MAX_PAUSE_SECONDS + circuit_breaker.MIN_PROBE_SECONDS)
-    lifecycle.release_waiting(Q(test=test, due_at__lte=soon))
+    lifecycle.release_waiting(accounts.waiting_at(account) & Q(due_at__lte=soon))
     if pause.refused_at:
-        lifecycle.extend_doubt(test, pause.since, pause.refused_at)
+        lifecycle.extend_doubt(account, pause.since, pause.refused_at)
 
 
 def end_route_pause(generation: Generation) -> None:
     """Let the generations of a model go on whose route lives again, at the account that took this one."""
-    if routes.end_pause(generation.model, test=generation.test):
+    if routes.end_pause(generation.model, generation.account_name):
         lifecycle.release_waiting(Q(model=generation.model, test=generation.test))
 
 
@@ -51,11 +55,3 @@ def fail_if_overdue(generation: Generation, reason: str) -> None:
         message = "The upstream could not be reached, or accepted nothing, for too long."
         queued = [Generation.Status.QUEUED]
         lifecycle.fail(generation, "upstream_unavailable", message, detail=reason, sources=queued)
-
-
-def _find_hold(generation: Generation) -> tuple[float, str] | None:
-    """Return in how many seconds to look again, and why; None if the generation may be submitted."""
-    if reason := manual_pauses.find_reason(generation):
-        return manual_pauses.ASK_AGAIN_SECONDS if reason == manual_pauses.ROUTE_GONE else HELD_SECONDS, reason
-    seconds = circuit_breaker.seconds_until_submit(test=generation.test)
-    return (seconds, "") if seconds else None

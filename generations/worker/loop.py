@@ -12,7 +12,7 @@ from generations import leases, wakeups
 from generations.models import Generation, Slot
 from generations.reports import worker_hosts
 from generations.telemetry import tracing
-from generations.upstream import poll_pauses, rate_limit
+from generations.upstream import accounts, poll_pauses, rate_limit
 from generations.webhooks import deliveries, fair_queue
 from generations.worker import claims, pool_work, stopping
 from generations.worker.poll_batch import PollBatch
@@ -109,9 +109,9 @@ def _start_steps(pool: ThreadPool, batch: PollBatch) -> tuple[int, bool]:
     others = claims.claim_others(max_copies - len(from_polls))
     steps: list[Step] = [*from_polls, *((generation, "") for generation in others)]
     count = pool.start(steps)
-    max_submits, capacity = max(min(pool.free, share - busy.total()), 0), rate_limit.estimate_capacity()
-    limit = min(max_submits, capacity) if capacity else max_submits
-    submits = claims.claim_submits(limit, busy, live=bool(capacity))
+    max_submits, capacity = max(min(pool.free, share - busy.total()), 0), rate_limit.estimate_capacities()
+    limit = min(max_submits, sum(capacity.values())) if any(capacity.values()) else max_submits
+    submits = claims.claim_submits(limit, busy, accounts.models_of_full(capacity))
     count += pool.start([(generation, "") for generation in submits])
     is_full = bool(batch.copies) or count == max_copies + max_submits or pool.free == 0
     return count, is_full and bool(pool.pending)

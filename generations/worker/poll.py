@@ -7,12 +7,13 @@ from generations import deadlines, lifecycle
 from generations.models import Generation
 from generations.telemetry import metrics
 from generations.telemetry.failpoints import failpoint
-from generations.upstream import outcomes
+from generations.upstream import causes, outcomes
 from generations.upstream.errors import NoVideo, UpstreamError
 from generations.worker import backoff, upstream_task
 from generations.worker.copy import copy_video
 from tenants.db import clock
 
+CANCELLED_UPSTREAM = "the task was cancelled at the upstream before it began"
 UNCLEAR = "the upstream gave no clear answer about the task"
 Reschedule = Callable[..., Any]  # `lifecycle.reschedule`, or a function that does the same later for many
 Copy = Callable[[Generation, str], Any]  # called with the video's URL
@@ -40,14 +41,18 @@ def poll(generation: Generation, reschedule: Reschedule = lifecycle.reschedule, 
         case outcomes.Rendering(progress_percent):
             progress = generation.progress_percent if progress_percent is None else progress_percent
             _poll_later(generation, reschedule, progress_percent=progress)
-        case outcomes.Rendered(video_url, seed, tokens, odd):
-            if lifecycle.start_copying(generation, seed, tokens, detail=odd):
+        case outcomes.Rendered(video_url):
+            if lifecycle.start_copying(generation, outcome):
                 failpoint("copy_started")
                 copy(generation, video_url)
+        case outcomes.Failed(reason, cause=cause) if cause:
+            lifecycle.fail(generation, cause, causes.FAILED[cause], detail=reason)
         case outcomes.Failed(reason, is_about_content=True):
             lifecycle.fail(generation, "upstream_failed", f"The upstream could not make the video: {reason}")
         case outcomes.Failed(reason):
             lifecycle.fail(generation, "upstream_failed", "The upstream could not make the video.", detail=reason)
+        case outcomes.Cancelled():
+            lifecycle.mark_cancelled(generation, CANCELLED_UPSTREAM)
         case _:
             assert_never(outcome)
 
@@ -60,4 +65,4 @@ def _poll_later(generation: Generation, reschedule: Reschedule, **columns: Any) 
         lifecycle.fail(generation, "upstream_gave_no_result", "The upstream gave no result within a day.")
         return
     age = backoff.task_age(generation)
-    reschedule(generation, backoff.poll_interval(age, test=generation.test), **columns)
+    reschedule(generation, backoff.poll_interval(age, generation.account_name), **columns)

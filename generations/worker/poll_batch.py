@@ -37,9 +37,9 @@ class PollBatch:
 
     def _poll(self, generation: Generation) -> None:
         """Poll the generation, or put the poll off while the polls of its account are paused."""
-        if seconds := poll_pauses.seconds_left(test=generation.test):
+        if seconds := poll_pauses.seconds_left(generation.account_name):
             # What waited is not polled all at once when the pause ends.
-            spread = backoff.poll_interval(backoff.task_age(generation), test=generation.test)
+            spread = backoff.poll_interval(backoff.task_age(generation), generation.account_name)
             seconds += random.uniform(0, spread)  # noqa: S311
             lifecycle.reschedule(generation, seconds, is_outage=True)
         else:

@@ -3,12 +3,14 @@
 An attempt is recorded and committed before a byte is sent. Nothing outside is called within a transaction.
 """
 
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import partial
 from threading import BoundedSemaphore
-from typing import Any, assert_never
+from typing import assert_never
 
 import structlog
 from django.db import InterfaceError, OperationalError, transaction
@@ -16,19 +18,22 @@ from django.db import InterfaceError, OperationalError, transaction
 from generations import errors, leases, lifecycle
 from generations.bucket import inputs
 from generations.bucket.errors import StorageError
-from generations.catalog import states, video_models, wire_body
+from generations.catalog import states, video_models
+from generations.catalog.offers import Offer
 from generations.catalog.video_models import VideoModel
 from generations.models import Attempt, Generation, InputImage
 from generations.telemetry import metrics, tracing
 from generations.telemetry.failpoints import failpoint
-from generations.upstream import circuit_breaker, manual_pauses, outcomes, rate_limit, routes
-from generations.upstream.novita import client as novita
+from generations.upstream import accounts, circuit_breaker, manual_pauses, outcomes, rate_limit, routes, wires
+from generations.upstream.protocol import TaskRequest
 from generations.worker import backoff, held_submits, input_images
 from tenants import locks
+from tenants.db import clock
 from tenants.db.operations import release_connection
 
 QUEUED = [Generation.Status.QUEUED]
 RETIRED = "the model is retired"
+STOOD_STILL = "the worker stood still before it sent a byte"
 LARGE_BYTES = 4 * 1024**2  # of images; a submit's body takes some six times as much memory while it is built
 
 log = structlog.stdlib.get_logger(__name__)
@@ -48,11 +53,12 @@ def submit(generation: Generation) -> None:
         return
     if not input_images.load(generation):
         return
-    if held_submits.put_off(generation):
+    offer = held_submits.find_offer(generation, model)
+    if offer is None:
         return
     with _reserve_memory(generation) as is_reserved:
         if is_reserved:
-            _send(generation, model)
+            _send(generation, model, offer)
         else:
             lifecycle.reschedule(generation, backoff.MIN_POLL_SECONDS)
 
@@ -88,13 +94,15 @@ def _reserve_memory(generation: Generation) -> Iterator[bool]:
             _large_bodies.release()
 
 
-def _send(generation: Generation, model: VideoModel) -> None:
+def _send(generation: Generation, model: VideoModel, offer: Offer) -> None:
     """Build the request, start an attempt, send it at its reserved moment, and record the answer."""
     if not lifecycle.renew_lease(generation):  # reading the images may have taken most of the lease
         return
+    account, wire = accounts.get(offer.account, offer.wire), wires.get(offer.wire)
+    reference = secrets.token_hex(16)
     try:
-        body = _build_body(generation, model)
-        started = _start_attempt(generation, model)
+        content = wire.encode(_request(generation, model, offer, reference))
+        started = _start_attempt(generation, model, offer, reference)
     except StorageError as error:
         input_images.retry_storage(generation, error)
         return
@@ -105,36 +113,46 @@ def _send(generation: Generation, model: VideoModel) -> None:
         _fail(generation, retired)
         return
     if started is None:
-        if not held_submits.put_off(generation):
+        if held_submits.find_offer(generation, model):
             lifecycle.reschedule(generation, 0)
         return
     attempt, wait = started
     failpoint("submit_recorded")
     time.sleep(wait)
-    if wait and (reason := _find_late_order(generation, model)):
+    if reason := _find_late_order(generation, model, attempt, wait):
         lifecycle.mark_not_sent(generation, attempt, reason)
         return
     metrics.SUBMITTED.labels(metrics.mode(test=generation.test), video_models.label(generation.model)).inc()
     with tracing.start_generation_span("submit", generation) as span, metrics.SUBMIT.time():
-        outcome = novita.submit(novita.account(test=generation.test), model.route, body)
-        span.set_attributes(attempt=attempt.number, outcome=outcomes.LABELS[type(outcome)])
-    metrics.UPSTREAM_CALLS.labels("submit", outcomes.LABELS[type(outcome)]).inc()
+        outcome = wire.submit(account, offer.target, content)
+        span.set_attributes(attempt=attempt.number, account=account.name, outcome=outcomes.LABELS[type(outcome)])
+    metrics.UPSTREAM_CALLS.labels("submit", outcomes.LABELS[type(outcome)], account.name).inc()
     failpoint("submit_answered")
     _apply_outcome(generation, attempt, outcome)
     failpoint("submit_settled")
 
 
-def _find_late_order(generation: Generation, model: VideoModel) -> str:
-    """Return why an attempt may no longer be sent, by what was ordered since it was recorded; "" if it may."""
+def _find_late_order(generation: Generation, model: VideoModel, attempt: Attempt, wait: float) -> str:
+    """Return why an attempt may no longer be sent; "" if it may.
+
+    It may not by what was ordered since it was recorded, or if this process stood still: a search for the task of a
+    lost answer trusts that nothing is sent after SUBMIT_START_SECONDS.
+    """
+    if clock.now() - attempt.started_at > timedelta(seconds=leases.SUBMIT_START_SECONDS):
+        return STOOD_STILL
+    if not wait:
+        return ""
     reason = RETIRED if states.read(model).is_retired else manual_pauses.find_reason(generation)
+    reason = reason or manual_pauses.find_reason_at(generation, attempt.account)
     return "" if reason == manual_pauses.ROUTE_GONE else reason  # this may be the submit that asks again
 
 
-def _build_body(generation: Generation, model: VideoModel) -> dict[str, Any]:
-    """Return the upstream's request, each field with a concrete value, so that one row makes one request."""
+def _request(generation: Generation, model: VideoModel, offer: Offer, reference: str) -> TaskRequest:
+    """Return the task to ask for, each field with a concrete value, so that one row makes one request."""
     images = {name: getattr(generation, name) or getattr(generation, f"{name}_url") for name in model.image_fields}
     given = {name: image for name, image in images.items() if image}
-    return wire_body.build(model, {**generation.request_values, **given}, partial(_write_image, model))
+    values = {**generation.request_values, **given}
+    return TaskRequest(model, offer, values, partial(_write_image, model), reference)
 
 
 def _write_image(model: VideoModel, image: InputImage | str) -> str:
@@ -142,7 +160,9 @@ def _write_image(model: VideoModel, image: InputImage | str) -> str:
     return image if isinstance(image, str) else inputs.write(image, model.image_encoding)
 
 
-def _start_attempt(generation: Generation, model: VideoModel) -> tuple[Attempt, float] | None:
+def _start_attempt(
+    generation: Generation, model: VideoModel, offer: Offer, reference: str
+) -> tuple[Attempt, float] | None:
     """Record an attempt, and return it with the seconds until its moment at the upstream.
 
     Return None if submits are held, or another worker has the row. Raise RateLimited, or ModelRetired.
@@ -150,14 +170,16 @@ def _start_attempt(generation: Generation, model: VideoModel) -> tuple[Attempt, 
     with transaction.atomic():
         locks.share_submits()
         states.refuse_retired(model, states.read(model))
-        if manual_pauses.find_reason(generation) or not routes.claim_submit(generation.model, test=generation.test):
+        if manual_pauses.find_reason(generation) or manual_pauses.find_reason_at(generation, offer.account):
             return None
-        wait = 0.0 if generation.test else rate_limit.reserve()
+        if not routes.claim_submit(generation.model, offer.account):
+            return None
+        wait = rate_limit.reserve(accounts.get(offer.account, offer.wire))
         # The breaker comes after the rate limit: a probe that is claimed is also sent.
-        if circuit_breaker.claim_submit(test=generation.test):
+        if circuit_breaker.claim_submit(offer.account):
             transaction.set_rollback(True)  # of the reserved moment
             return None
-        attempt = lifecycle.start_submitting(generation)
+        attempt = lifecycle.start_submitting(generation, offer, reference)
     return (attempt, wait) if attempt else None
 
 
@@ -170,18 +192,19 @@ def _apply_outcome(generation: Generation, attempt: Attempt, outcome: outcomes.S
     except lifecycle.TaskTaken as error:
         _record_with_retry(partial(lifecycle.mark_task_taken, generation, attempt, error.upstream_id))
         outcome = outcomes.InDoubt(lifecycle.TASK_TAKEN)
+    account = attempt.account
     match outcome:
         case outcomes.Created() | outcomes.Refused(affects_all=False):
-            held_submits.resume(test=generation.test)
+            held_submits.resume(account)
             held_submits.end_route_pause(generation)
         case outcomes.NotCreated(reason, retry_after):
-            circuit_breaker.pause(reason, test=generation.test, retry_after=retry_after)
+            circuit_breaker.pause(account, reason, retry_after=retry_after)
             held_submits.fail_if_overdue(generation, reason)
         case outcomes.RouteGone(reason):
-            routes.pause(generation.model, reason, test=generation.test)
+            routes.pause(generation.model, account, reason)
         case outcomes.InDoubt(reason) | outcomes.CreateFailed(reason) | outcomes.Refused(reason):
             # An outage must not put one generation after the other in doubt.
-            circuit_breaker.pause(reason, test=generation.test)
+            circuit_breaker.pause(account, reason)
         case _:
             assert_never(outcome)
 
@@ -201,8 +224,8 @@ def _record(generation: Generation, attempt: Attempt, outcome: outcomes.SubmitOu
         case outcomes.CreateFailed(reason, answer):
             seconds = backoff.retry_interval(generation)
             lifecycle.mark_create_failed(generation, attempt, reason, seconds, answer=answer)
-        case outcomes.Refused(reason, message, is_about_content=about):
-            lifecycle.mark_refused(generation, attempt, reason, message, is_about_content=about, answer=outcome.answer)
+        case outcomes.Refused():
+            lifecycle.mark_refused(generation, attempt, outcome)
         case outcomes.InDoubt(detail):
             facts = {"detail": detail, "upstream_id": outcome.upstream_id, "answer": outcome.answer}
             lifecycle.mark_in_doubt(generation, lifecycle.ANSWER_LOST, attempt, **facts)

@@ -4,9 +4,8 @@ import time
 
 from generations.models import Generation
 from generations.telemetry import metrics, tracing
-from generations.upstream import outcomes, poll_pauses
+from generations.upstream import accounts, outcomes, poll_pauses
 from generations.upstream.errors import AccountError, WrongTask
-from generations.upstream.novita import client as novita
 
 
 def read(generation: Generation) -> outcomes.PollOutcome:
@@ -16,19 +15,20 @@ def read(generation: Generation) -> outcomes.PollOutcome:
     """
     assert generation.upstream_id is not None  # the schema's rule for a running row
     started_ns, label = time.time_ns(), "trouble"
+    account, wire = accounts.of(generation)
     try:
-        outcome = novita.get_task(novita.account(test=generation.test), generation.upstream_id)
+        outcome = wire.get(account, generation.upstream_id)
         label = outcomes.LABELS[type(outcome)]
-        poll_pauses.record_answer(test=generation.test)
+        poll_pauses.record_answer(account.name)
         return outcome
     except AccountError as error:
         label = "account"
-        poll_pauses.record_refusal(error, test=generation.test)
+        poll_pauses.record_refusal(account.name, error)
         raise
     except WrongTask:
         label = "wrong_task"
         raise
     finally:
-        metrics.UPSTREAM_CALLS.labels("poll", label).inc()
+        metrics.UPSTREAM_CALLS.labels("poll", label, account.name).inc()
         if label != "rendering":  # there are many of these, and their spans would say nothing
             tracing.record_generation_span("poll", generation, started_ns, outcome=label)

@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 from tests.bench import database
+from tests.support import attempts
 
 RATIO, MOST_QUERIES = 3.0, 30
 ROUNDS = 9
@@ -178,7 +179,7 @@ def _begin() -> None:
 
     callers = [Caller(f"tenant {number:03}") for number in range(TENANTS)]
     first = make_generation(callers[0])
-    attempt = lifecycle.start_submitting(first)
+    attempt = attempts.start_submitting(first)
     assert attempt is not None
     assert lifecycle.mark_running(first, attempt, "first", 2)
     lifecycle.fail(first, "upstream_failed", "No.", fenced=False)

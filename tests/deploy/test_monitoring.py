@@ -86,7 +86,7 @@ def used(expressions: list[str]) -> set[str]:
 def exported(db: None) -> dict[str, set[str]]:
     """Return the labels of each name that Prometheus would store, after each event has happened once."""
     worker_hosts.record_heartbeat()
-    routes.pause("seedance-v1-lite-i2v", "API_NOT_FOUND", test=False)
+    routes.pause("seedance-v1-lite-i2v", "novita", "API_NOT_FOUND")
     day = timezone.now().date() + timedelta(days=400)
     ModelState.objects.create(model="seedance-v1-pro-i2v", state="deprecated", retires_at=day, reason="a notice")
     for metric in {id(one): one for one in metrics.registry._names_to_collectors.values()}.values():

@@ -175,7 +175,7 @@ def test_operators_get_the_time_back_in_which_the_upstream_was_away(
             take_step(other)
         assert deadlines.doubt_ends_at(g) - timezone.now() == pytest.approx(timedelta(hours=24), abs=timedelta(hours=1))
         clock.shift(60)
-        held_submits.resume(test=False)
+        held_submits.resume("novita")
         g.refresh_from_db()
         assert g.due_at is not None
         assert g.due_at - timezone.now() == pytest.approx(timedelta(hours=24), abs=timedelta(hours=1))

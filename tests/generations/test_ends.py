@@ -15,6 +15,7 @@ from tenants.errors import NotPossible
 from tenants.models import LedgerEntry, Window
 from tenants.money import reconcile
 from tests.generations.test_lifecycle import VIDEO, put_in
+from tests.support import attempts
 from tests.support.factories import Caller, make_generation
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -25,7 +26,7 @@ ENDS: dict[str, list[Callable[[Generation], Any]]] = {
     "queued": [
         lambda g: lifecycle.cancel(g, "Not needed."),
         lambda g: lifecycle.fail(g, "upstream_unavailable", "Too late."),
-        lambda g: lifecycle.start_submitting(g) and False,
+        lambda g: attempts.start_submitting(g) and False,
     ],
     "in_doubt": [
         lambda g: lifecycle.fail(g, "submit_unconfirmed", "A day is over."),
@@ -70,10 +71,10 @@ def test_charges_by_usage_at_one_moment_leave_exact_counters(alice: Caller) -> N
 def copying_by_usage(caller: Caller, tokens: int) -> Generation:
     """Return a generation whose video is being copied, and has cost that many tokens."""
     g = make_generation(caller, model="acme-tokens-1-t2v")
-    attempt = lifecycle.start_submitting(g)
+    attempt = attempts.start_submitting(g)
     assert attempt is not None
     assert lifecycle.mark_running(g, attempt, f"up-{g.pk}", 2)
-    assert lifecycle.start_copying(g, None, tokens)
+    assert attempts.start_copying(g, None, tokens)
     return g
 
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 from generations import lifecycle
 from generations.models import Attempt, Generation
 from tenants.models import LedgerEntry, Window
+from tests.support import attempts
 from tests.support.factories import Caller, make_generation
 from tests.support.worker import claim_due
 
@@ -26,14 +27,14 @@ def put_in(caller: Caller, status: str) -> tuple[Generation, Attempt]:
     if status == Status.FAILED:
         assert lifecycle.fail(g, "upstream_failed", "No.")
         return g, Attempt(generation=g)
-    attempt = lifecycle.start_submitting(g)
+    attempt = attempts.start_submitting(g)
     assert attempt is not None
     if status == Status.IN_DOUBT:
         assert lifecycle.mark_in_doubt(g, "lost", attempt)
     if status in (Status.RUNNING, Status.COPYING, Status.SUCCEEDED):
         assert lifecycle.mark_running(g, attempt, f"up-{g.pk}", 2)
     if status in (Status.COPYING, Status.SUCCEEDED):
-        assert lifecycle.start_copying(g, 77)
+        assert attempts.start_copying(g, 77)
     if status == Status.SUCCEEDED:
         assert lifecycle.mark_succeeded(g, VIDEO)
     assert Generation.objects.get(pk=g.pk).status == status
@@ -41,7 +42,7 @@ def put_in(caller: Caller, status: str) -> tuple[Generation, Attempt]:
 
 
 TRANSITIONS: dict[str, tuple[Callable[[Generation, Attempt], Any], set[str], str]] = {
-    "start_submitting": (lambda g, a: lifecycle.start_submitting(g), {"queued"}, "submitting"),
+    "start_submitting": (lambda g, a: attempts.start_submitting(g), {"queued"}, "submitting"),
     # Also from the queue: a late answer, after an operator queued another attempt and before that one is sent.
     "mark_running": (
         lambda g, a: lifecycle.mark_running(g, a, "up", 2),
@@ -53,11 +54,11 @@ TRANSITIONS: dict[str, tuple[Callable[[Generation, Attempt], Any], set[str], str
         {"submitting", "in_doubt"},
         "queued",
     ),
-    "mark_refused": (lambda g, a: lifecycle.mark_refused(g, a, "NO", "no"), {"submitting", "in_doubt"}, "failed"),
+    "mark_refused": (lambda g, a: attempts.mark_refused(g, a, "NO", "no"), {"submitting", "in_doubt"}, "failed"),
     "mark_in_doubt": (lambda g, a: lifecycle.mark_in_doubt(g, "lost", a), {"submitting"}, "in_doubt"),
     "attach_task": (lambda g, a: lifecycle.attach_task(g, "up", "Found."), {"in_doubt"}, "running"),
     "resubmit": (lambda g, a: lifecycle.resubmit(g, "Not created."), {"in_doubt"}, "queued"),
-    "start_copying": (lambda g, a: lifecycle.start_copying(g, None), {"running"}, "copying"),
+    "start_copying": (lambda g, a: attempts.start_copying(g, None), {"running"}, "copying"),
     "mark_succeeded": (lambda g, a: lifecycle.mark_succeeded(g, VIDEO), {"copying"}, "succeeded"),
     "cancel": (lambda g, a: lifecycle.cancel(g, "Not needed."), {"queued"}, "cancelled"),
     "fail": (lambda g, a: lifecycle.fail(g, "code", "Why."), set(map(str, Generation.LIVE)), "failed"),
@@ -146,7 +147,7 @@ def submit_twice(caller: Caller) -> tuple[Generation, Attempt, Generation, Attem
     [second] = claim_due(10)
     assert lifecycle.mark_in_doubt(second, "its lease ran out")
     assert lifecycle.resubmit(second, "Confirmed not created.")
-    attempt = lifecycle.start_submitting(second)
+    attempt = attempts.start_submitting(second)
     assert attempt is not None
     return first, lost, second, attempt
 
@@ -154,7 +155,7 @@ def submit_twice(caller: Caller) -> tuple[Generation, Attempt, Generation, Attem
 def test_a_late_refusal_of_an_earlier_attempt_does_not_touch_the_later_one(alice: Caller) -> None:
     first, lost, second, attempt = submit_twice(alice)
     assert not lifecycle.mark_not_created(first, lost, "429", 2)
-    assert not lifecycle.mark_refused(first, lost, "NO", "no")
+    assert not attempts.mark_refused(first, lost, "NO", "no")
     assert Generation.objects.get(pk=first.pk).status == "submitting"
     assert lifecycle.mark_running(second, attempt, "up-2", 2)
 

@@ -88,6 +88,6 @@ def test_an_end_is_warned_of_thirty_days_before(days: int, is_warned: bool) -> N
 
 
 def test_a_model_whose_route_is_gone_is_wrong() -> None:
-    routes.pause(LITE, "API_NOT_FOUND", test=False)
+    routes.pause(LITE, "novita", "API_NOT_FOUND")
     [finding] = model_checks.check_ends()
     assert (finding.level, LITE in finding.fact) == ("wrong", True)

@@ -91,7 +91,7 @@ def after_a_day(
 
 
 def sweep() -> None:
-    circuit_breaker.resume(test=False)
+    circuit_breaker.resume("novita")
     Generation.objects.filter(finished_at=None).update(due_at=lifecycle.clock.now())
     for generation in claim_due(100):
         steps.advance(generation)

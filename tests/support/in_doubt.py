@@ -17,7 +17,7 @@ MakeInDoubt = Callable[..., Generation]
 
 def run_steps() -> None:
     """Take the next step of every due generation, with the circuit breaker closed."""
-    circuit_breaker.resume(test=False)
+    circuit_breaker.resume("novita")
     for generation in claim_due(100):
         steps.advance(generation)
 

@@ -16,6 +16,7 @@ from tenants.limits import counters
 from tenants.models import ApiKey, AuditEntry, LedgerEntry, Tenant, Window
 from tenants.money import reconcile
 from tests.generations.test_lifecycle import VIDEO, put_in
+from tests.support import attempts
 from tests.support.factories import ACTOR, Caller, make_generation
 
 OPS = Actor(name="olivia", reason="ticket 7")
@@ -53,7 +54,7 @@ def test_a_suspended_tenant_creates_nothing_more_and_running_generations_finish(
     tenant_actions.suspend(OPS, alice.tenant)
     with pytest.raises(TenantSuspended):
         make_generation(alice)
-    assert lifecycle.start_copying(running, None)
+    assert attempts.start_copying(running, None)
     assert lifecycle.mark_succeeded(running, VIDEO)
     tenant_actions.resume(OPS, alice.tenant)
     assert make_generation(alice).status == "queued"

@@ -10,7 +10,7 @@ from django.db.models import Q
 from generations.catalog import video_models
 from generations.models import ManualPause
 from generations.ops import submit_pauses
-from generations.upstream import circuit_breaker
+from generations.upstream import circuit_breaker, manual_pauses
 from tenants import times
 from tenants.audit import Actor
 from tenants.db import clock
@@ -19,6 +19,7 @@ from tenants.management import options as parsers
 from tenants.models import ApiKey, Tenant
 
 Scope = ManualPause.Scope
+ACCOUNT_HELP = "an account, or live: all but the sandbox"
 
 
 class Command(BaseCommand):
@@ -33,7 +34,9 @@ class Command(BaseCommand):
             subparser: ArgumentParser = subparsers.add_parser(name, help=help_text)
             scope = subparser.add_mutually_exclusive_group(required=True)
             scope.add_argument("--all", action="store_true", help="all submits")
-            scope.add_argument("--account", choices=submit_pauses.ACCOUNTS, help="of live keys, or of test keys")
+            scope.add_argument(
+                "--account", choices=submit_pauses.account_targets(), help="an account, or live: all but the sandbox"
+            )
             scope.add_argument("--tenant", metavar="NAME")
             scope.add_argument("--model", choices=sorted(video_models.models()))
             subparser.add_argument("--reason", required=True, help="the reason, for the audit log")
@@ -42,7 +45,9 @@ class Command(BaseCommand):
         cancel.add_argument("--tenant", metavar="NAME")
         cancel.add_argument("--key", metavar="PREFIX")
         cancel.add_argument("--model", choices=sorted(video_models.models()))
-        cancel.add_argument("--account", choices=submit_pauses.ACCOUNTS, help="of live keys, or of test keys")
+        cancel.add_argument(
+            "--account", choices=submit_pauses.account_targets(), help="an account, or live: all but the sandbox"
+        )
         cancel.add_argument("--older-than", type=parsers.parse_duration, metavar="TIME", help="such as 30m, 24h, 90d")
         cancel.add_argument("--all", action="store_true", help="without a filter: all that is queued")
         cancel.add_argument("--yes", action="store_true", help="cancel; without it, only count")
@@ -129,7 +134,7 @@ def _filter(options: dict[str, Any]) -> tuple[Q, dict[str, Any], Tenant | None]:
     if options["model"]:
         condition, description = condition & Q(model=options["model"]), {**description, "model": options["model"]}
     if options["account"]:
-        account = Q(test=options["account"] == submit_pauses.ACCOUNTS[1])
+        account = manual_pauses.held_by(Scope.ACCOUNT, options["account"])
         condition, description = condition & account, {**description, "account": options["account"]}
     if options["older_than"]:
         before = clock.now() - options["older_than"]

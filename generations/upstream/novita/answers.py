@@ -4,18 +4,16 @@ What is not plain is never believed: a submit is in doubt then, and a poll has n
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
 from generations.foreign_text import clean
-from generations.outbound import http_dates
+from generations.upstream import task_ids
+from generations.upstream.account_words import ABOUT_ACCOUNT
+from generations.upstream.answers import Answer, in_doubt, is_http_url, kept_text, parse_integer, retry_after
 from generations.upstream.errors import AccountError, NoVideo, UpstreamError, WrongTask
-from generations.upstream.novita import task_ids
-from generations.upstream.novita.json_bodies import decode
+from generations.upstream.json_bodies import decode
 from generations.upstream.novita.reasons import (
-    ABOUT_ACCOUNT,
     ACCOUNT_REASONS,
     ACCOUNT_STATUSES,
     CONTENT_REASONS,
@@ -29,7 +27,6 @@ from generations.upstream.outcomes import (
     Created,
     CreateFailed,
     Failed,
-    InDoubt,
     NotCreated,
     PollOutcome,
     Refused,
@@ -39,21 +36,7 @@ from generations.upstream.outcomes import (
     SubmitOutcome,
 )
 
-MAX_RETRY_AFTER_SECONDS = 300.0  # a longer Retry-After is cut to this
-MAX_KEPT_HEAD_CHARS, MAX_KEPT_BODY_CHARS = 1000, 4000  # of an answer that operators may have to read
-UNKEPT_HEADERS = {"set-cookie", "server", "connection", "keep-alive", "vary"}
-
-SEED = re.compile(r"-?[0-9]{1,19}")
 PROGRESS = re.compile(r"[0-9]{1,9}(\.[0-9]*)?")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An answer as it came over HTTP."""
-
-    status: int
-    headers: Mapping[str, str]
-    content: bytes  # unpacked, if that is possible
 
 
 def parse_submit(answer: Answer) -> SubmitOutcome:
@@ -63,7 +46,7 @@ def parse_submit(answer: Answer) -> SubmitOutcome:
     """
     body = decode(answer.content)
     reason, message = _error_envelope(body.fields)
-    named = task_ids.find(body, _kept_text(answer, limited=False))
+    named = task_ids.find(body, kept_text(answer, limited=False))
     if named:
         is_plain = [body.fields.get("task_id")] == named and not (reason or body.repeated_names)
         if is_plain and 200 <= answer.status < 300:
@@ -72,13 +55,7 @@ def parse_submit(answer: Answer) -> SubmitOutcome:
     outcome = _refusal(answer, reason, message)
     if outcome is None:
         return in_doubt(answer, f"HTTP {answer.status} without an answer that can be understood")
-    return replace(outcome, answer=_kept_text(answer))
-
-
-def in_doubt(answer: Answer, reason: str) -> InDoubt:
-    """Return the outcome of a submit whose answer is not plain, or not whole, with what may help an operator."""
-    named = task_ids.find(decode(answer.content), _kept_text(answer, limited=False))
-    return InDoubt(reason, named[0] if named else "", _kept_text(answer))
+    return replace(outcome, answer=kept_text(answer))
 
 
 def _refusal(answer: Answer, reason: str, message: str) -> NotCreated | RouteGone | CreateFailed | Refused | None:
@@ -87,7 +64,7 @@ def _refusal(answer: Answer, reason: str, message: str) -> NotCreated | RouteGon
     if 200 <= answer.status < 300:
         return None
     if reason and answer.status == 429:
-        return NotCreated(words, _retry_after(answer))
+        return NotCreated(words, retry_after(answer))
     if answer.status == 404 and (reason == ROUTE_GONE or b"route not found" in answer.content[:1000].lower()):
         return RouteGone(words if reason else "the upstream no longer has this route")
     if reason in CONTENT_REASONS:
@@ -111,10 +88,10 @@ def parse_task(answer: Answer, upstream_id: str) -> PollOutcome:
     """
     body = decode(answer.content)
     reason, message = _error_envelope(body.fields)
-    asks_to_wait = answer.status == 429 or reason == RATE_LIMIT or (answer.status == 503 and _retry_after(answer))
+    asks_to_wait = answer.status == 429 or reason == RATE_LIMIT or (answer.status == 503 and retry_after(answer))
     if asks_to_wait or answer.status in ACCOUNT_STATUSES or reason in ACCOUNT_REASONS:
         text = f"the poll was answered with HTTP {answer.status} {reason} {message}".strip()
-        raise AccountError(text, is_rate_limit=bool(asks_to_wait), retry_after=_retry_after(answer))
+        raise AccountError(text, is_rate_limit=bool(asks_to_wait), retry_after=retry_after(answer))
     if reason == "TASK_NOT_FOUND":
         raise NoVideo("the upstream knows no such task")
     if answer.status != 200 or reason:
@@ -164,7 +141,7 @@ def _rendered(fields: dict[str, Any]) -> Rendered:
         raise NoVideo("the task succeeded, but its answer does not name one video")
     video = videos[0] if isinstance(videos[0], dict) else {}
     url, kind = video.get("video_url"), video.get("video_type") or "mp4"
-    if not isinstance(url, str) or not _is_http_url(url):
+    if not isinstance(url, str) or not is_http_url(url):
         raise NoVideo("the task succeeded, but its answer names no video by an http(s) URL")
     if str(kind).lower().removeprefix("video/") != "mp4":
         raise NoVideo(f"the task succeeded, but its video has the type {clean(kind, 50)!r}")
@@ -180,7 +157,7 @@ def _reported_seed(extra: Any) -> tuple[int | None, str]:
     seed = (extra or {}).get("seed")
     if seed in (None, ""):
         return None, ""
-    parsed = _parse_seed(seed)
+    parsed = parse_integer(seed)
     return parsed, "" if parsed is not None else f"the answer's seed is no integer: {clean(seed, 50)!r}"
 
 
@@ -200,22 +177,6 @@ def _failed(reason: Any) -> Failed:
     return Failed(words or "the upstream gave no reason", is_about_content=not ABOUT_ACCOUNT.search(words))
 
 
-def _is_http_url(text: str) -> bool:
-    """Return whether the text is an http(s) URL with a host."""
-    try:
-        parts = urlsplit(text)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and text.isprintable() and " " not in text
-    except ValueError:
-        return False
-
-
-def _parse_seed(value: Any) -> int | None:
-    """Return an integer of 64 bits, sent as a number or as text. Return None for anything else."""
-    if isinstance(value, str) and SEED.fullmatch(value):
-        value = int(value)
-    return value if type(value) is int and abs(value) < 2**63 else None
-
-
 def _parse_progress(value: Any) -> int | None:
     """Return the progress, 0 to 99, sent as a number or as text. Return None for anything else."""
     if isinstance(value, str) and PROGRESS.fullmatch(value):
@@ -229,19 +190,3 @@ def _error_envelope(fields: dict[str, Any]) -> tuple[str, str]:
     """Return reason and message of Novita's error envelope. Both are empty if the body is no such envelope."""
     reason, message = fields.get("reason"), fields.get("message")
     return (clean(reason) if reason and isinstance(reason, str) else ""), (clean(message) if message else "")
-
-
-def _retry_after(answer: Answer) -> float | None:
-    """Return the seconds that the answer asks us to wait; None if it asks for none."""
-    return http_dates.parse_retry_after(answer.headers.get("Retry-After", ""), MAX_RETRY_AFTER_SECONDS)
-
-
-def _kept_text(answer: Answer, *, limited: bool = True) -> str:
-    """Return the answer as text: its status, its headers and the start of its body, without secrets if `limited`."""
-    headers = [(name, value) for name, value in answer.headers.items() if name.lower() not in UNKEPT_HEADERS]
-    body = answer.content.decode(errors="replace")
-    head = "\n".join(f"{name}: {value}" for name, value in headers)
-    if not limited:
-        return f"{head}\n\n{body}"
-    lines = [clean(line) for line in head[:MAX_KEPT_HEAD_CHARS].splitlines()]
-    return "\n".join([f"HTTP {answer.status}", *lines, "", clean(body, MAX_KEPT_BODY_CHARS)])

@@ -7,57 +7,32 @@ both are gone, no answer means anything. The answers are for people, and change 
 
 import secrets
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import replace
 
-from generations import leases
-from generations.outbound import transport
 from generations.outbound.errors import OutboundError
-from generations.upstream.novita import answers, client
-from generations.upstream.novita.client import Account
+from generations.upstream import exchanges
+from generations.upstream.novita import answers
+from generations.upstream.protocol import Account, Liveness, Probe, Uncalibrated
 
 BOGUS_KEY = "the-key-of-a-probe"  # never the real one: a probe must not be able to create
 KNOWN_GONE = "/v3/async/kling-v2.6-pro-i2v"  # since 2026-07-22
 EMPTY = b"{}"
 
 
-class Liveness(StrEnum):
-    """The verdict of an answer on its route."""
-
-    LIVING = "living"
-    GONE = "gone"
-    UNCLEAR = "unclear"
-
-
-@dataclass(frozen=True)
-class Probe:
-    """The answer of one route."""
-
-    path: str
-    liveness: Liveness
-    fact: str  # of an unclear one: what was answered
-
-
-class Uncalibrated(Exception):
-    """The upstream does not tell a gone route from a living one. The text has what it answered."""
-
-
-def probe_all(base_url: str, paths: Iterable[str]) -> Iterator[Probe]:
+def probe_all(account: Account, paths: Iterable[str]) -> Iterator[Probe]:
     """Yield the probe of each route. Raise Uncalibrated before the first if no answer would mean anything."""
+    stranger = replace(account, api_key=BOGUS_KEY)
     for path in (KNOWN_GONE, f"/v3/async/no-such-route-{secrets.token_hex(8)}"):
-        calibration = _probe(base_url, path)
+        calibration = _probe(stranger, path)
         if calibration.liveness != Liveness.GONE:
             raise Uncalibrated(f"a route that does not exist is answered with {calibration.fact}")
-    yield from (_probe(base_url, path) for path in paths)
+    yield from (_probe(stranger, path) for path in paths)
 
 
-def _probe(base_url: str, path: str) -> Probe:
+def _probe(stranger: Account, path: str) -> Probe:
     """Ask one route."""
-    headers = {**client.headers_of(Account(base_url, BOGUS_KEY)), "Content-Length": str(len(EMPTY))}
-    budget = transport.Budget(leases.POLL_CALL_SECONDS)
     try:
-        with transport.exchange("POST", base_url, headers, budget, path=path, content=EMPTY) as response:
-            status, reason = answers.status_and_reason(client.read_answer(response))
+        status, reason = answers.status_and_reason(exchanges.ask_once(stranger, "POST", path, EMPTY))
     except OutboundError as error:
         return Probe(path, Liveness.UNCLEAR, f"no answer: {error}")
     fact = f"HTTP {status} {reason}".strip()

@@ -1,7 +1,5 @@
 """The reasons of Novita's errors, and what each is about: the caller's content, our account, or the upstream itself."""
 
-import re
-
 # The documented errors. Content: the caller's fault, refused for good. Account: ours, and never the caller's fault.
 CONTENT_REASONS = {
     "INVALID_REQUEST_BODY",
@@ -32,11 +30,3 @@ ACCOUNT_STATUSES, RATE_LIMIT = (401, 402, 403), "RATE_LIMIT_EXCEEDED"
 NOT_CREATED_REASONS = {"CREATE_TASK_FAILED", "BILLING_FAILED"}
 # A task that failed may have been created and billed: never sent again.
 TASK_FAILED = "TASK_FAILED"
-# Texts that speak of our account there, wherever they stand, and so of nothing that a caller may read.
-ABOUT_ACCOUNT = re.compile(
-    r"balance|\bbill|\bkeys?\b|api[ _-]?key|account|quota|credit|payment|\b(un)?paid\b|\bpay\b|invoice|arrears|overdue|"
-    r"charge|top[ -]?up|funds|wallet|deposit|\bcosts?\b|pric(e|ing)\b|\busd\b|\$ ?[0-9]|subscription|\bplans?\b|"
-    r"upgrade|\btier\b|(rate|request)[ _-]?limit|limit exceeded|too many requests|concurren|unauthori[sz]ed|"
-    r"authenticat|permission|forbidden|access denied|suspend|organi[sz]ation|workspace|secret|\[hidden\]|[\w.]@[\w.]",
-    re.IGNORECASE,
-)

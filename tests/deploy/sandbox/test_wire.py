@@ -14,10 +14,10 @@ from deploy import stack, waiting
 from generations.catalog import video_models
 from generations.outbound import fetch
 from generations.upstream import outcomes
-from generations.upstream.novita import client as novita
 from seedance_service import model_checks
 from tests.conftest import CATALOG_DIR
 from tests.generations.media.test_images import png_header
+from tests.support import novita_calls
 from tests.support.images import base64_of, data_uri, image_bytes
 
 pytestmark = pytest.mark.story
@@ -49,7 +49,7 @@ def sandbox(url: str, settings: Any) -> str:
 @pytest.mark.parametrize(("prompt", "tokens"), [("a ship", 49_005), ("[usage 2]", 98_010), ("[usage 0]", 0)])
 def test_a_model_that_settles_by_usage_reports_the_tokens_of_its_video(sandbox: str, prompt: str, tokens: int) -> None:
     """The tokens are the pixels of all frames by 1024: 864 * 480 * 121 / 1024."""
-    created = novita.submit(novita.account(test=False), "/v3/async/acme-tokens-1-t2v", {"prompt": prompt})
+    created = novita_calls.submit("/v3/async/acme-tokens-1-t2v", {"prompt": prompt})
     assert isinstance(created, outcomes.Created)
     assert rendered(created.upstream_id)[0].tokens == tokens
 
@@ -57,7 +57,7 @@ def test_a_model_that_settles_by_usage_reports_the_tokens_of_its_video(sandbox: 
 def test_an_unknown_route_is_answered_as_novita_answers_one_that_is_gone(sandbox: str) -> None:
     answer = httpx.post(f"{sandbox}/v3/async/kling-v2.6-pro-i2v", json={})
     assert (answer.status_code, answer.json()["reason"]) == (404, "API_NOT_FOUND")
-    gone = novita.submit(novita.account(test=False), "/v3/async/kling-v2.6-pro-i2v", {"prompt": "a ship"})
+    gone = novita_calls.submit("/v3/async/kling-v2.6-pro-i2v", {"prompt": "a ship"})
     assert isinstance(gone, outcomes.RouteGone)
 
 
@@ -84,7 +84,7 @@ def rendered(upstream_id: str) -> tuple[outcomes.Rendered, list[int]]:
     progress_values: list[int] = []
     ends = time.monotonic() + 30
     while time.monotonic() < ends:
-        match novita.get_task(novita.account(test=False), upstream_id):
+        match novita_calls.get_task(upstream_id):
             case outcomes.Rendering(progress):
                 progress_values.append(progress)
                 time.sleep(0.05)
@@ -97,7 +97,7 @@ def rendered(upstream_id: str) -> tuple[outcomes.Rendered, list[int]]:
 
 def test_a_task_goes_its_way_and_ends_with_a_video_of_the_table(sandbox: str) -> None:
     body = {"image": data_uri(image_bytes()), "resolution": "480p", "seed": 5, "prompt": "a ship"}
-    created = novita.submit(novita.account(test=False), PATH, body)
+    created = novita_calls.submit(PATH, body)
     assert isinstance(created, outcomes.Created)
     done, progress_values = rendered(created.upstream_id)
     assert progress_values == sorted(progress_values)
@@ -165,10 +165,7 @@ def test_an_unknown_task_is_not_found(sandbox: str, task_id: str) -> None:
 def test_an_image_whose_pixels_do_not_decode_fails_its_task(sandbox: str) -> None:
     upstream_id = post(sandbox, image=base64_of(png_header(400, 400))).json()["task_id"]
     ends = time.monotonic() + 10
-    while (
-        isinstance(outcome := novita.get_task(novita.account(test=False), upstream_id), outcomes.Rendering)
-        and time.monotonic() < ends
-    ):
+    while isinstance(outcome := novita_calls.get_task(upstream_id), outcomes.Rendering) and time.monotonic() < ends:
         time.sleep(0.05)
     assert isinstance(outcome, outcomes.Failed)
 

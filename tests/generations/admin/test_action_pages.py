@@ -15,6 +15,7 @@ from generations.ops import in_doubt
 from tenants.audit import Actor
 from tenants.models import AuditEntry, LedgerEntry
 from tests.http_client import Client
+from tests.support import attempts
 from tests.support.factories import Caller, make_generation
 from tests.support.panel import log_in_staff
 from tests.support.upstream import Upstream, as_json, refusal, task
@@ -35,7 +36,7 @@ def address(name: str, row: Any = None) -> str:
 def make_in_doubt(caller: Caller, **facts: Any) -> Generation:
     """Return a generation in doubt that is held for an operator."""
     generation = make_generation(caller, **facts)
-    attempt = lifecycle.start_submitting(generation)
+    attempt = attempts.start_submitting(generation)
     assert lifecycle.mark_in_doubt(generation, "the connection broke", attempt)
     assert lifecycle.await_operator(generation)
     return generation

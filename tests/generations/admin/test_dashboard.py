@@ -43,7 +43,7 @@ def test_problems_are_coloured(admin_client: Client, alice: Caller) -> None:
     Generation.objects.filter(pk=slow.pk).update(submitted_at=timezone.now() - timedelta(hours=2))
     stuck = make_generation(alice)
     Generation.objects.filter(pk=stuck.pk).update(due_at=timezone.now() - timedelta(minutes=6))
-    circuit_breaker.pause("BILLING_BALANCE_NOT_ENOUGH: top up, please", test=False)
+    circuit_breaker.pause("novita", "BILLING_BALANCE_NOT_ENOUGH: top up, please")
     figures = tiles(admin_client)
     assert figures["Worker"] == ("none", "bad")
     assert figures["In doubt"] == ("1", "warn")
@@ -103,7 +103,7 @@ def test_a_tenants_page_has_a_chart_of_days(admin_client: Client, alice: Caller)
 
 
 def test_the_message_of_a_hostile_upstream_is_text(admin_client: Client) -> None:
-    circuit_breaker.pause("<script>alert(1)</script>", test=False)
+    circuit_breaker.pause("novita", "<script>alert(1)</script>")
     assert "<script>alert(1)" not in admin_client.get("/admin/").content.decode()
 
 

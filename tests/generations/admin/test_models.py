@@ -91,7 +91,7 @@ def test_a_model_that_ends_soon_has_a_badge(admin_client: Client) -> None:
     model_states.deprecate(OLGA, video_models.models()[LITE], day, PRO)
     states.forget()
     assert "ends in 10 days" in text_of(admin_client.get(LIST))
-    routes.pause(PRO, "API_NOT_FOUND", test=False)
+    routes.pause(PRO, "novita", "API_NOT_FOUND")
     assert "route gone" in text_of(admin_client.get(LIST))
     assert routes.GONE in text_of(admin_client.get(page(PRO)))
 
@@ -99,7 +99,7 @@ def test_a_model_that_ends_soon_has_a_badge(admin_client: Client) -> None:
 def test_the_dashboard_warns_of_an_end_and_of_a_route_that_is_gone(admin_client: Client) -> None:
     day = timezone.now().astimezone(UTC).date() + timedelta(days=30)
     model_states.deprecate(OLGA, video_models.models()[LITE], day, PRO)
-    routes.pause(PRO, "API_NOT_FOUND", test=False)
+    routes.pause(PRO, "novita", "API_NOT_FOUND")
     states.forget()
     text = admin_client.get("/admin/").content.decode()
     assert f"Retires: {LITE}" in text

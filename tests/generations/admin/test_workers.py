@@ -23,5 +23,5 @@ def test_an_empty_list_of_paused_upstreams_says_that_submits_go_out(admin_client
     page = admin_client.get(address).content.decode()
     assert "Upstream status" in page
     assert "If the list is empty, submits go out." in page
-    circuit_breaker.pause("no balance", test=False)
+    circuit_breaker.pause("novita", "no balance")
     assert "no balance" in admin_client.get(address).content.decode()

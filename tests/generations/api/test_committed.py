@@ -12,6 +12,7 @@ from generations.api import create_generation, long_poll, render, tenant_scope
 from generations.models import Generation
 from generations.telemetry import metrics
 from tests.generations.test_lifecycle import VIDEO, put_in
+from tests.support import attempts
 from tests.support.aws_agent import Agent, session_of
 from tests.support.factories import Caller
 from tests.support.patience import PATIENCE
@@ -70,10 +71,10 @@ def ended_soon(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         while not long_poll._watcher._waiting and not done.wait(0.01):
             pass
         for generation in Generation.objects.filter(status="queued"):
-            attempt = lifecycle.start_submitting(generation)
+            attempt = attempts.start_submitting(generation)
             assert attempt is not None
             lifecycle.mark_running(generation, attempt, f"up-{generation.pk}", 2)
-            lifecycle.start_copying(generation, 77)
+            attempts.start_copying(generation, 77)
             lifecycle.mark_succeeded(generation, VIDEO)
         connection.close()
 

@@ -8,7 +8,6 @@ from django.utils import timezone
 
 from generations import lifecycle
 from generations.models import Generation
-from generations.upstream.novita import client as novita
 from generations.worker import steps
 from generations.worker.poll import poll
 from tenants import actions
@@ -16,6 +15,7 @@ from tenants.errors import NoSandbox
 from tenants.limits import counters
 from tenants.models import LedgerEntry
 from tenants.money import monthly_statement, reconcile
+from tests.support import novita_calls
 from tests.support.factories import ACTOR, Caller, make_generation
 from tests.support.upstream import Upstream, as_json
 from tests.support.worker import claim_due
@@ -133,4 +133,4 @@ def test_a_rolled_test_key_is_a_test_key(tester: Caller) -> None:
 
 
 def test_the_live_key_is_not_in_the_accounts_words() -> None:
-    assert "upstream-key-of-the-tests" not in repr(novita.account(test=False))
+    assert "upstream-key-of-the-tests" not in repr(novita_calls.account())

@@ -19,6 +19,7 @@ from tenants.models import LedgerEntry
 from tenants.money import reconcile
 from tests.generations.test_lifecycle import VIDEO
 from tests.http_client import with_key
+from tests.support import attempts
 from tests.support.factories import Caller
 
 PATHS = ["/v1/generations", "/v3/async/seedance-v1-lite-i2v"]
@@ -55,10 +56,10 @@ def test_a_repeated_request_returns_the_same_generation_and_answer(
 def test_a_repeat_returns_the_first_answer_whatever_the_status_is_now(alice: Caller, path: str) -> None:
     first = post(alice, path, URL_BODY)
     g = Generation.objects.get()
-    attempt = lifecycle.start_submitting(g)
+    attempt = attempts.start_submitting(g)
     assert attempt is not None
     lifecycle.mark_running(g, attempt, "up", 2)
-    lifecycle.start_copying(g, g.seed)
+    attempts.start_copying(g, g.seed)
     lifecycle.mark_succeeded(g, VIDEO)
     assert status_and_body(post(alice, path, URL_BODY)) == status_and_body(first)
     with time_machine.travel(timezone.now() + timedelta(hours=25), tick=False):

@@ -11,6 +11,7 @@ from generations import lifecycle
 from generations.models import Attempt, Generation
 from tenants.models import AuditEntry
 from tests.generations.test_lifecycle import put_in
+from tests.support import attempts
 from tests.support.factories import Caller, make_generation
 from tests.support.upstream import Upstream, task
 from tests.support.worker import claim_due
@@ -21,7 +22,7 @@ def generation(alice: Caller) -> Generation:
     """Return a generation in doubt."""
     make_generation(alice, seed=7)
     [generation] = claim_due(1)
-    attempt = lifecycle.start_submitting(generation)
+    attempt = attempts.start_submitting(generation)
     assert attempt is not None
     assert lifecycle.mark_in_doubt(generation, "no answer", attempt)
     return generation

@@ -14,6 +14,7 @@ from tenants.audit import Actor
 from tenants.errors import NotPossible
 from tests.generations.api.test_generation_actions import delete, post_action
 from tests.generations.test_lifecycle import ledger_kinds
+from tests.support import attempts
 from tests.support.factories import ACTOR, Caller
 from tests.support.webhooks import make_endpoint
 
@@ -34,7 +35,7 @@ def create(caller: Caller, body: dict[str, Any], **fields: Any) -> Generation:
 
 def end(generation: Generation) -> None:
     """Let the upstream refuse the generation in the caller's words."""
-    attempt = lifecycle.start_submitting(generation)
+    attempt = attempts.start_submitting(generation)
     Attempt.objects.filter(generation=generation).update(detail=WORD, answer=WORD)
     assert lifecycle.fail(generation, "content_refused", f"The prompt says {WORD}.", fenced=False)
     Event.objects.filter(generation=generation).update(detail=WORD)

@@ -7,12 +7,13 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from generations import leases, lifecycle
+from generations import leases
 from generations.models import Generation
 from generations.ops import in_doubt
 from generations.worker import held_submits
 from tenants import actions
 from tenants.errors import NotPossible
+from tests.support import attempts
 from tests.support.factories import ACTOR, Caller, make_generation
 from tests.support.in_doubt import OLGA, MakeInDoubt, ledger_kinds, run_steps, status
 from tests.support.upstream import Upstream, refusal
@@ -61,7 +62,7 @@ def test_the_policy_applies_to_a_submit_whose_worker_was_killed(
     actions.change_tenant(ACTOR, alice.tenant, on_doubt="resubmit")
     g = make_generation(alice)
     [claimed] = claim_due(1)
-    assert lifecycle.start_submitting(claimed)
+    assert attempts.start_submitting(claimed)
     with time_machine.travel(timezone.now() + leases.SUBMIT_LEASE, tick=False):
         run_steps()
         run_steps()
@@ -77,7 +78,7 @@ def test_a_tenants_policies_are_validated(alice: Caller) -> None:
 def be_refused_for(clock: Any, seconds: int) -> None:
     """Take a step each 500 seconds, while the upstream takes the submits of others."""
     for _ in range(seconds // 500):
-        held_submits.resume(test=False)
+        held_submits.resume("novita")
         clock.shift(500)
         run_steps()
 

@@ -11,7 +11,7 @@ from generations.outbound import connecting, fetch
 from generations.outbound.errors import FetchFailed
 from generations.outbound.look_ups import Resolver
 from generations.upstream import outcomes
-from generations.upstream.novita import client as novita
+from tests.support import novita_calls
 from tests.support.receiver import run_receiver
 from tests.support.upstream import Upstream
 
@@ -63,7 +63,6 @@ def test_addresses_that_refuse_are_passed_over(
     upstream: Upstream, named: str, answers: list[str], settings: Any, dead: list[str], by: str
 ) -> None:
     answers += [*dead, "127.0.0.1"]
-    account = novita.account(test=False)
     match by:
         case "a read":
             assert fetch.read(f"{named}/a.png", limit=1000, deadline=5.0) == b"content"
@@ -72,10 +71,10 @@ def test_addresses_that_refuse_are_passed_over(
                 url = receiver.url.replace("127.0.0.1", NAME)
                 assert fetch.post(url, b"{}", {}, deadline=5.0).status == 204
         case "a submit":
-            assert novita.submit(account, "/v3/async/x", {}) == outcomes.Created("upstream-1")
+            assert novita_calls.submit("/v3/async/x", {}) == outcomes.Created("upstream-1")
             assert len(upstream.submits) == 1
         case "a poll":
-            assert isinstance(novita.get_task(account, "u"), outcomes.Rendering)
+            assert isinstance(novita_calls.get_task("u"), outcomes.Rendering)
 
 
 def test_an_address_that_never_answers_is_passed_over(named: str, answers: list[str], silent: str) -> None:
@@ -96,17 +95,17 @@ def test_a_submit_that_was_sent_is_not_sent_to_another_address(
 ) -> None:
     answers += ["127.0.0.1", "127.0.0.2"]
     upstream.on_submit = lambda handler: None
-    assert isinstance(novita.submit(novita.account(test=False), "/v3/async/x", {}), outcomes.InDoubt)
+    assert isinstance(novita_calls.submit("/v3/async/x", {}), outcomes.InDoubt)
     assert len(upstream.submits) == 1
 
 
 def test_a_submit_to_addresses_that_all_refuse_was_certainly_not_sent(named: str, answers: list[str]) -> None:
     answers += [REFUSING, "127.9.9.7"]
-    assert isinstance(novita.submit(novita.account(test=False), "/v3/async/x", {}), outcomes.NotCreated)
+    assert isinstance(novita_calls.submit("/v3/async/x", {}), outcomes.NotCreated)
 
 
 def test_a_submit_to_a_name_without_an_address_was_certainly_not_sent(named: str, answers: list[str]) -> None:
-    outcome = novita.submit(novita.account(test=False), "/v3/async/x", {})
+    outcome = novita_calls.submit("/v3/async/x", {})
     assert outcome == outcomes.NotCreated("the upstream can not be reached: its host has no address")
 
 
@@ -131,5 +130,5 @@ def test_a_look_up_of_the_upstream_that_hangs_ends_with_the_exchange(
     done = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: done.wait(10) and [])
     monkeypatch.setattr("generations.leases.SUBMIT_CALL_SECONDS", 0.2)
-    assert isinstance(novita.submit(novita.account(test=False), "/v3/async/x", {}), outcomes.NotCreated)
+    assert isinstance(novita_calls.submit("/v3/async/x", {}), outcomes.NotCreated)
     done.set()

@@ -12,8 +12,8 @@ from generations.models import Generation
 from generations.outbound import addresses, fetch
 from generations.outbound.errors import FetchFailed, FetchRefused
 from generations.upstream import outcomes
-from generations.upstream.novita import client as novita
 from tests.faults.copies import Status, assert_nothing_is_served, at_the_upstream, take_step, until_done
+from tests.support import novita_calls
 from tests.support.factories import Caller, make_generation
 from tests.support.images import image_bytes, mp4
 from tests.support.upstream import Upstream, task
@@ -126,10 +126,9 @@ def test_no_proxy_of_the_environment_is_used(upstream: Upstream, inside: Listene
     monkeypatch.setenv(name, f"http://127.0.0.1:{inside.port}")
     monkeypatch.delenv("NO_PROXY", raising=False)
     upstream.video(mp4())
-    account = novita.account(test=False)
     assert fetch.read(f"{upstream.url}/a.png", **LIMITS) == mp4()
-    assert isinstance(novita.submit(account, "/v3/async/x", {}), outcomes.Created)
-    assert isinstance(novita.get_task(account, "x"), outcomes.Rendered)
+    assert isinstance(novita_calls.submit("/v3/async/x", {}), outcomes.Created)
+    assert isinstance(novita_calls.get_task("x"), outcomes.Rendered)
     assert inside.connects() == 0
 
 

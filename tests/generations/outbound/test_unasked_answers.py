@@ -13,7 +13,7 @@ from generations.outbound import fetch
 from generations.outbound.errors import FetchFailed
 from generations.outbound.transport import Budget, Pool, exchange
 from generations.upstream import outcomes
-from generations.upstream.novita import client as novita
+from tests.support import novita_calls
 from tests.support.upstream import ASKED, Upstream, task
 
 SURPLUS = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nWRONG"
@@ -235,5 +235,5 @@ def test_polls_get_their_own_answers_from_an_upstream_that_sends_too_many(upstre
 
     upstream.on_poll = answer
     for number in range(8):
-        assert novita.get_task(novita.account(test=False), f"task-{number}") == outcomes.Rendering(40)
+        assert novita_calls.get_task(f"task-{number}") == outcomes.Rendering(40)
     assert upstream.polls == [f"task-{number}" for number in range(8)]

@@ -27,7 +27,7 @@ def test_the_numbers_are_those_of_the_database(alice: Caller, client: Any, setti
     Generation.objects.filter(pk=slow.pk).update(submitted_at=timezone.now() - timedelta(hours=2))
     waiting = make_generation(alice)
     Generation.objects.filter(pk=waiting.pk).update(due_at=timezone.now() - timedelta(seconds=90))
-    circuit_breaker.pause("no balance", test=False)
+    circuit_breaker.pause("novita", "no balance")
     worker_hosts.record_heartbeat()
     worker_hosts.record_restart("work is due, and none was done for a minute")
     worker_hosts.record_restart("again")

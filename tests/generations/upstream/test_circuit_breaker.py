@@ -51,7 +51,7 @@ def test_one_refusal_of_our_account_pauses_all_submits_and_fails_none(
     assert set(LedgerEntry.objects.values_list("kind", flat=True)) == {"hold"}
     assert 1 < len(upstream.submits) <= 30  # probes, one at a time; five submits a minute would be 150
     pause = Pause.objects.get()
-    assert pause.upstream == "live"
+    assert pause.upstream == "novita"
     upstream.on_submit = lambda handler: as_json({"task_id": f"upstream-{len(upstream.submits)}"})
     for minute in range(30, 40):
         with time_machine.travel(start + timedelta(minutes=minute), tick=False):
@@ -135,7 +135,7 @@ def test_a_generation_that_is_refused_while_others_are_taken_fails_by_its_deadli
     with time_machine.travel(timezone.now(), tick=False) as clock:
         for _ in range(25):
             take_due_steps()
-            held_submits.resume(test=False)  # as the submit of another host does
+            held_submits.resume("novita")  # as the submit of another host does
             clock.shift(30)
     g = Generation.objects.get(pk=queued[0].pk)
     assert (g.status, g.error_code) == ("failed", "upstream_unavailable")
@@ -158,21 +158,21 @@ def test_what_waited_is_due_once_submits_go_on(queued: list[Generation], upstrea
 
 
 def test_while_a_probe_is_under_way_the_others_look_again_soon(db: None) -> None:
-    circuit_breaker.pause("why", test=False)
+    circuit_breaker.pause("novita", "why")
     with time_machine.travel(timezone.now() + timedelta(minutes=5), tick=False):
-        assert circuit_breaker.claim_submit(test=False) == 0
-        assert 0 < circuit_breaker.claim_submit(test=False) <= 20
+        assert circuit_breaker.claim_submit("novita") == 0
+        assert 0 < circuit_breaker.claim_submit("novita") <= 20
 
 
 def test_a_pause_that_holds_nothing_back_any_more_is_not_shown(queued: list[Generation], upstream: Upstream) -> None:
     upstream.on_submit = lambda handler: None
     Generation.objects.exclude(pk=queued[0].pk).delete()
     take_due_steps()
-    assert set(circuit_breaker.find_holding()) == {"live"}  # the next probe is in the future
+    assert set(circuit_breaker.find_holding()) == {"novita"}  # the next probe is in the future
     with time_machine.travel(timezone.now() + timedelta(minutes=5), tick=False):
         assert circuit_breaker.find_holding() == {}
         make_generation(Caller(queued[0].tenant))
-        assert set(circuit_breaker.find_holding()) == {"live"}
+        assert set(circuit_breaker.find_holding()) == {"novita"}
 
 
 def test_a_generation_that_waited_for_a_dead_worker_is_still_submitted(
@@ -184,19 +184,19 @@ def test_a_generation_that_waited_for_a_dead_worker_is_still_submitted(
 
 
 def test_one_probe_at_a_time_is_sent(db: None) -> None:
-    circuit_breaker.pause("why", test=False)
+    circuit_breaker.pause("novita", "why")
     with time_machine.travel(timezone.now() + timedelta(minutes=5), tick=False):
-        waits = [circuit_breaker.claim_submit(test=False) for _ in range(5)]
+        waits = [circuit_breaker.claim_submit("novita") for _ in range(5)]
         assert waits[0] == 0
         assert all(seconds > 0 for seconds in waits[1:])
     with time_machine.travel(timezone.now() + timedelta(minutes=10), tick=False):
-        assert circuit_breaker.claim_submit(test=False) == 0  # a prober that died is forgotten
+        assert circuit_breaker.claim_submit("novita") == 0  # a prober that died is forgotten
 
 
 def test_a_generation_that_cannot_be_sent_claims_no_probe(
     queued: list[Generation], upstream: Upstream, bucket: Any, alice: Caller
 ) -> None:
-    circuit_breaker.pause("why", test=False)
+    circuit_breaker.pause("novita", "why")
     broken = make_generation(alice, image=make_image(alice.tenant, b"it was deleted"))
     Generation.objects.filter(pk=broken.pk).update(due_at=timezone.now() - timedelta(hours=1))  # the first in the queue
     with time_machine.travel(timezone.now() + timedelta(minutes=2), tick=False):
@@ -220,16 +220,15 @@ def test_a_broken_upstream_pauses_submits_and_does_not_fail_the_queue(
 
 def test_a_pause_by_a_host_whose_clock_is_ahead_is_cut_to_the_maximum(db: None) -> None:
     with time_machine.travel(timezone.now() + timedelta(hours=1), tick=False):
-        circuit_breaker.pause("why", test=False)
+        circuit_breaker.pause("novita", "why")
     assert (
-        circuit_breaker.claim_submit(test=False)
-        <= circuit_breaker.MAX_PAUSE_SECONDS + circuit_breaker.MIN_PROBE_SECONDS
+        circuit_breaker.claim_submit("novita") <= circuit_breaker.MAX_PAUSE_SECONDS + circuit_breaker.MIN_PROBE_SECONDS
     )
 
 
 def test_a_pause_of_the_sandbox_does_not_pause_the_live_upstream(db: None) -> None:
-    circuit_breaker.pause("why", test=True)
-    assert circuit_breaker.claim_submit(test=False) == 0
-    assert circuit_breaker.claim_submit(test=True) > 0
-    circuit_breaker.resume(test=True)
-    assert circuit_breaker.claim_submit(test=True) == 0
+    circuit_breaker.pause("sandbox", "why")
+    assert circuit_breaker.claim_submit("novita") == 0
+    assert circuit_breaker.claim_submit("sandbox") > 0
+    circuit_breaker.resume("sandbox")
+    assert circuit_breaker.claim_submit("sandbox") == 0

@@ -15,7 +15,7 @@ from generations.outbound import fetch
 from generations.outbound.errors import FetchFailed, FetchTooLarge
 from generations.upstream import outcomes
 from generations.upstream.errors import UpstreamError
-from generations.upstream.novita import client as novita
+from tests.support import novita_calls
 from tests.support.upstream import Upstream
 
 pytestmark = pytest.mark.abuse
@@ -42,14 +42,14 @@ def poll(server: Upstream) -> Any:
     """Poll a task, and return the error."""
     server.on_poll = server.on_video
     with pytest.raises(UpstreamError) as caught:
-        novita.get_task(novita.account(test=False), "upstream-1")
+        novita_calls.get_task("upstream-1")
     return caught.value
 
 
 def submit(server: Upstream) -> Any:
     """Submit once. An answer that cannot be understood leaves the submit in doubt."""
     server.on_submit = server.on_video
-    outcome = novita.submit(novita.account(test=False), "/v3/async/seedance-v1-lite-i2v", {"seed": 7})
+    outcome = novita_calls.submit("/v3/async/seedance-v1-lite-i2v", {"seed": 7})
     assert isinstance(outcome, outcomes.InDoubt)
     assert len(server.submits) == 1
     return outcome

@@ -98,7 +98,7 @@ def test_the_pause_grows_with_each_refusal_and_is_forgotten_step_by_step(
         for _ in range(6):
             make_due()
             poll_due()
-            factors.append(poll_pauses.interval_factor(test=False))
+            factors.append(poll_pauses.interval_factor("novita"))
             clock.shift(61)
         assert factors == [2, 4, 8, 16, 16, 16]
         assert len(upstream.polls) == 6
@@ -109,7 +109,7 @@ def test_the_pause_grows_with_each_refusal_and_is_forgotten_step_by_step(
         clock.shift(61)
         poll_due_without_answer()
     assert not PollPause.objects.exists()
-    assert poll_pauses.interval_factor(test=False) == 1
+    assert poll_pauses.interval_factor("novita") == 1
 
 
 def poll_due_without_answer() -> None:
@@ -132,7 +132,7 @@ def test_a_refusal_of_our_account_is_shown_to_operators_and_fails_no_generation(
     for page in ("/admin/", "/admin/generations/pause/"):
         assert f"HTTP {answer[0]}" in admin_client.get(page).content.decode()
     metrics = client.get("/metrics", headers={"Authorization": "Bearer token-of-the-tests"}).content.decode()
-    assert 'seedance_polls_paused{upstream="live"} 1.0' in metrics
+    assert 'seedance_polls_paused{upstream="novita"} 1.0' in metrics
     assert 'seedance_polls_paused{upstream="sandbox"} 0.0' in metrics
 
 
@@ -152,20 +152,20 @@ def test_a_refusal_of_one_task_alone_pauses_no_other(running: list[Generation], 
 
 def test_copies_wait_too(running: list[Generation], upstream: Upstream, alice: Caller) -> None:
     copying, _ = put_in(alice, "copying")
-    poll_pauses.record_refusal(AccountError("429", is_rate_limit=True, retry_after=100), test=False)
+    poll_pauses.record_refusal("novita", AccountError("429", is_rate_limit=True, retry_after=100))
     assert take_step(copying).status == "copying"
     assert upstream.polls == []
 
 
 def test_the_sandbox_does_not_pause_the_live_upstream(running: list[Generation], upstream: Upstream) -> None:
-    poll_pauses.record_refusal(AccountError("429", is_rate_limit=True, retry_after=100), test=True)
+    poll_pauses.record_refusal("sandbox", AccountError("429", is_rate_limit=True, retry_after=100))
     make_due()
     poll_due()
     assert len(upstream.polls) == 10
 
 
 def test_another_process_heeds_the_pause(running: list[Generation], upstream: Upstream) -> None:
-    poll_pauses.record_refusal(AccountError("429", is_rate_limit=True, retry_after=100), test=False)
+    poll_pauses.record_refusal("novita", AccountError("429", is_rate_limit=True, retry_after=100))
     poll_pauses.forget()
     make_due()
     poll_due()
@@ -187,13 +187,13 @@ def test_a_poll_costs_no_query(running: list[Generation], upstream: Upstream) ->
 
 def test_a_pause_by_a_host_whose_clock_is_ahead_is_cut_to_the_maximum(db: None) -> None:
     with time_machine.travel(timezone.now() + timedelta(hours=1), tick=False):
-        poll_pauses.record_refusal(AccountError("429", is_rate_limit=True), test=False)
-    assert 0 < poll_pauses.seconds_left(test=False) <= poll_pauses.MAX_PAUSE_SECONDS
+        poll_pauses.record_refusal("novita", AccountError("429", is_rate_limit=True))
+    assert 0 < poll_pauses.seconds_left("novita") <= poll_pauses.MAX_PAUSE_SECONDS
 
 
 def test_a_stalled_task_is_not_polled_more_seldom_than_stalled_ones_are(db: None) -> None:
     for _ in range(5):
         PollPause.objects.update(until=timezone.now() - timedelta(seconds=1))
-        poll_pauses.record_refusal(AccountError("429", is_rate_limit=True), test=False)
+        poll_pauses.record_refusal("novita", AccountError("429", is_rate_limit=True))
         poll_due_without_answer()
-    assert backoff.poll_interval(timedelta(minutes=59)) <= backoff.STALLED_POLL_SECONDS
+    assert backoff.poll_interval(timedelta(minutes=59), "novita") <= backoff.STALLED_POLL_SECONDS

@@ -18,6 +18,7 @@ from generations.models import Event, Generation, Pace
 from generations.upstream import rate_limit
 from generations.worker import claims, loop, steps, submit
 from tests.generations.test_lifecycle import put_in
+from tests.support import attempts, novita_calls
 from tests.support.factories import Caller, make_generation
 from tests.support.images import image_bytes
 from tests.support.upstream import Upstream
@@ -30,32 +31,32 @@ def reserve() -> float | None:
     """Reserve a moment for a submit. Return None if the limit is reached."""
     try:
         with transaction.atomic():
-            return rate_limit.reserve()
+            return rate_limit.reserve(novita_calls.account())
     except rate_limit.RateLimited:
         return None
 
 
 def test_without_a_limit_the_database_is_not_queried(django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(0):
-        assert rate_limit.estimate_capacity() >= 1000
-        assert rate_limit.reserve() == 0.0
+        assert rate_limit.estimate_capacity(novita_calls.account()) >= 1000
+        assert rate_limit.reserve(novita_calls.account()) == 0.0
 
 
 def test_moments_are_reserved_one_after_the_other(settings: Any) -> None:
     settings.UPSTREAM_RPM = 240  # one in a quarter of a second
-    assert rate_limit.estimate_capacity() == 5
+    assert rate_limit.estimate_capacity(novita_calls.account()) == 5
     waits = [reserve() for _ in range(8)]
     reserved = [wait for wait in waits if wait is not None]
     assert len(reserved) == 5  # within MAX_AHEAD
     gaps = [later - earlier for earlier, later in pairwise(reserved)]
     assert all(0.1 < gap <= 0.26 for gap in gaps), gaps  # less by what the call itself took
-    assert rate_limit.estimate_capacity() == 0
+    assert rate_limit.estimate_capacity(novita_calls.account()) == 0
 
 
 def test_a_moment_too_far_ahead_was_written_by_a_wrong_clock_and_is_ignored(settings: Any) -> None:
     settings.UPSTREAM_RPM = 60
-    Pace.objects.create(upstream="live", free_at=timezone.now() + timedelta(hours=1))
-    assert rate_limit.estimate_capacity() == 2
+    Pace.objects.create(upstream="novita", free_at=timezone.now() + timedelta(hours=1))
+    assert rate_limit.estimate_capacity(novita_calls.account()) == 2
     assert reserve() is not None
 
 
@@ -64,11 +65,11 @@ def test_a_task_counts_until_the_upstream_has_finished(alice: Caller, settings: 
     rendering = put_in(alice, Status.RUNNING)[0]
     put_in(alice, Status.COPYING)[0]  # the upstream is done with it
     Generation.objects.filter(pk=put_in(alice, Status.RUNNING)[0].pk).update(test=True)
-    assert (rate_limit.estimate_capacity(), reserve()) == (1, 0.0)
+    assert (rate_limit.estimate_capacity(novita_calls.account()), reserve()) == (1, 0.0)
     put_in(alice, Status.SUBMITTING)[0]
-    assert (rate_limit.estimate_capacity(), reserve()) == (0, None)
+    assert (rate_limit.estimate_capacity(novita_calls.account()), reserve()) == (0, None)
     Generation.objects.filter(pk=rendering.pk).update(status=Status.COPYING)
-    assert (rate_limit.estimate_capacity(), reserve()) == (1, 0.0)
+    assert (rate_limit.estimate_capacity(novita_calls.account()), reserve()) == (1, 0.0)
 
 
 def test_a_submit_over_the_limit_waits_without_a_trace(
@@ -110,7 +111,7 @@ def test_many_workers_together_stay_within_the_limit(alice: Caller, settings: An
     def start(generation: Generation) -> None:
         barrier.wait()
         try:
-            submit._start_attempt(generation, video_models.default())
+            submit._start_attempt(generation, video_models.default(), attempts.offer_of(generation), "")
         except rate_limit.RateLimited:
             pass
         finally:

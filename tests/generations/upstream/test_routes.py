@@ -126,7 +126,7 @@ def test_a_route_that_stays_gone_fails_no_generation_by_its_deadline(
 def test_a_gone_route_of_the_sandbox_holds_no_live_generation(
     two: tuple[Generation, Generation], upstream: Upstream
 ) -> None:
-    routes.pause(LITE, "API_NOT_FOUND", test=True)
+    routes.pause(LITE, "sandbox", "API_NOT_FOUND")
     put_off(two[1])
     upstream.on_submit = as_json({"task_id": "created"})
     assert take_step(two[0]).status == "running"
@@ -135,9 +135,9 @@ def test_a_gone_route_of_the_sandbox_holds_no_live_generation(
 def test_the_answer_about_a_route_gives_the_probe_of_an_open_circuit_back(
     two: tuple[Generation, Generation], upstream: Upstream
 ) -> None:
-    circuit_breaker.pause("no balance", test=False)
+    circuit_breaker.pause("novita", "no balance")
     Pause.objects.update(probe_at=two[0].created_at)
     put_off(two[1])
     take_step(two[0])
     assert Pause.objects.get().probe_sent_at is None
-    assert circuit_breaker.seconds_until_submit(test=False) == 0
+    assert circuit_breaker.seconds_until_submit("novita") == 0

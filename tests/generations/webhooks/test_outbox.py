@@ -10,6 +10,7 @@ from generations import lifecycle
 from generations.models import Delivery, Generation
 from generations.webhooks import endpoints, outbox
 from tests.generations.test_lifecycle import VIDEO, put_in
+from tests.support import attempts
 from tests.support.factories import ACTOR, Caller, make_generation
 from tests.support.webhooks import make_endpoint, make_failed
 from tests.support.worker import count_wakeups
@@ -80,10 +81,10 @@ def test_the_body_is_small_and_numbered_and_holds_no_url(alice: Caller) -> None:
 def test_a_generations_own_webhook_receives_only_the_final_status(alice: Caller) -> None:
     own = "https://example.com/own"
     g = make_generation(alice, webhook_url=own)
-    attempt = lifecycle.start_submitting(g)
+    attempt = attempts.start_submitting(g)
     assert attempt
     lifecycle.mark_running(g, attempt, "up", 2)
-    lifecycle.start_copying(g, 7)
+    attempts.start_copying(g, 7)
     lifecycle.mark_succeeded(g, VIDEO)
     [row] = Delivery.objects.all()
     assert (row.url, row.endpoint, row.type, row.format) == (own, None, "generation.succeeded", "standard")

@@ -14,6 +14,7 @@ from generations import lifecycle
 from generations.models import Delivery, WebhookEndpoint, WebhookSecret
 from generations.webhooks import endpoints, signing_secrets
 from tests.generations.test_lifecycle import VIDEO
+from tests.support import attempts
 from tests.support.factories import ACTOR, Caller, make_generation
 from tests.support.patience import PATIENCE
 from tests.support.receiver import Receiver
@@ -114,10 +115,10 @@ def test_novitas_format_has_a_new_signed_url_at_each_attempt(
 ) -> None:
     secret, _ = endpoints.rotate_tenant_secret(ACTOR, alice.tenant, test=False)
     g = make_generation(alice, webhook_url=receiver.url, webhook_format="novita")
-    attempt = lifecycle.start_submitting(g)
+    attempt = attempts.start_submitting(g)
     assert attempt
     lifecycle.mark_running(g, attempt, "up", 2)
-    lifecycle.start_copying(g, 7)
+    attempts.start_copying(g, 7)
     lifecycle.mark_succeeded(g, VIDEO)
     receiver.answer = 500
     attempt_all()

@@ -69,7 +69,7 @@ def test_the_oldest_due_rows_of_a_tenant_are_first(alice: Caller) -> None:
 def test_without_capacity_at_the_upstream_only_rows_of_test_keys_are_claimed(alice: Caller) -> None:
     live, test = make_generation(alice), make_generation(alice)
     Generation.objects.filter(pk=test.pk).update(test=True)
-    assert [row.pk for row in claims.claim_submits(5, live=False)] == [test.pk]
+    assert [row.pk for row in claims.claim_submits(5, full=[live.model])] == [test.pk]
     assert [row.pk for row in claims.claim_submits(5)] == [live.pk]
 
 

@@ -11,6 +11,7 @@ from generations import leases, lifecycle
 from generations.bucket import objects
 from generations.models import Generation
 from generations.worker.copy import copy_video
+from tests.support import attempts
 from tests.support.images import mp4
 from tests.support.upstream import Upstream
 from tests.support.worker import claim, due_in, ledger_kinds, take_step
@@ -147,7 +148,7 @@ def test_a_stale_worker_does_not_delete_what_another_has_stored(
     """Worker A stalls while it lists older objects; worker B copies and succeeds; then A continues."""
     upstream.video(mp4())
     stale = claim(running)
-    assert lifecycle.start_copying(stale, 77)
+    assert attempts.start_copying(stale, 77)
     list_keys = objects.list_keys
 
     def stall(prefix: str) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from generations.models import Generation
-from generations.upstream.novita import client as novita
+from generations.upstream import exchanges
 from generations.worker import backoff, claims
 from generations.worker.poll import poll
 from tests.support.factories import Caller
@@ -68,7 +68,7 @@ def test_only_an_explicit_failure_fails_the_generation(running: Generation, upst
     [(0, 2.0), (19, 2.0), (90, 3.0), (240, 8.0), (420, 14.0), (3000, 14.0), (3601, 300.0), (80000, 300.0)],
 )
 def test_polls_grow_rarer_with_age(age: int, seconds: float) -> None:
-    assert backoff.poll_interval(timedelta(seconds=age)) == seconds
+    assert backoff.poll_interval(timedelta(seconds=age), "novita") == seconds
 
 
 def test_after_a_day_without_a_result_it_fails(running: Generation) -> None:
@@ -106,7 +106,7 @@ def test_an_answer_about_another_task_changes_nothing_and_its_connection_is_clos
     for answer in (task("TASK_STATUS_PROCESSING", progress=7), of_another, task("TASK_STATUS_PROCESSING", progress=8)):
         upstream.on_poll = answer
         g = take_step(running)
-        is_idle = any(len(connections) for connections in novita.idle_connections.idle.values())
+        is_idle = any(len(connections) for connections in exchanges.idle_connections.idle.values())
         states.append((g.status, g.progress_percent, is_idle))
     assert states == [(Status.RUNNING, 7, True), (Status.RUNNING, 7, False), (Status.RUNNING, 8, True)]
     assert "an answer is about another task" in caplog.text

@@ -3,9 +3,9 @@
 import pytest
 from django.utils import timezone
 
-from generations import lifecycle
 from generations.models import Generation
 from generations.worker import backoff, steps
+from tests.support import attempts
 from tests.support.worker import claim, ledger_kinds
 
 pytestmark = pytest.mark.one_database
@@ -41,7 +41,7 @@ def test_failures_in_an_outage_are_no_unexpected_errors(queued: Generation) -> N
 
 def test_an_unexpected_error_while_submitting_leaves_the_row_to_its_lease(queued: Generation) -> None:
     claimed = claim(queued)
-    lifecycle.start_submitting(claimed)
+    attempts.start_submitting(claimed)
     before = Generation.objects.filter(pk=queued.pk).values().get()
     steps.recover(claimed)
     assert Generation.objects.filter(pk=queued.pk).values().get() == before

@@ -8,12 +8,13 @@ import time_machine
 from django.db import OperationalError, connection
 from django.utils import timezone
 
-from generations import leases, lifecycle
+from generations import leases
 from generations.bucket import inputs
 from generations.media.images import inspect
 from generations.models import Generation
 from generations.upstream import circuit_breaker
 from generations.worker import steps, submit
+from tests.support import attempts
 from tests.support.factories import Caller, make_generation
 from tests.support.images import data_uri, image_bytes
 from tests.support.upstream import Upstream, refusal
@@ -75,9 +76,9 @@ def test_a_submit_that_was_certainly_not_created_waits_with_its_hold_and_is_sent
     upstream.on_submit = refusal(429, "RATE_LIMIT_EXCEEDED", **{"Retry-After": "30"})
     g = take_step(queued)
     assert g.status == Status.QUEUED
-    assert circuit_breaker.seconds_until_submit(test=False) > 29
+    assert circuit_breaker.seconds_until_submit("novita") > 29
     upstream.on_submit = lambda handler: (200, {}, b'{"task_id": "second"}')
-    circuit_breaker.resume(test=False)
+    circuit_breaker.resume("novita")
     g = take_step(g)
     assert (g.status, g.upstream_id) == (Status.RUNNING, "second")
     assert [attempt.outcome for attempt in g.attempts.order_by("number")] == ["not_created", "created"]
@@ -108,7 +109,7 @@ def test_retry_intervals_grow_up_to_a_minute(queued: Generation, upstream: Upstr
     upstream.on_submit = refusal(403, "NOT_ENOUGH_BALANCE")
     intervals = []
     for _ in range(8):
-        circuit_breaker.resume(test=False)  # this test is about the generation's own intervals
+        circuit_breaker.resume("novita")  # this test is about the generation's own intervals
         intervals.append(round(due_in(take_step(queued))))
     assert intervals == [2, 4, 8, 16, 32, 60, 60, 60]
 
@@ -148,7 +149,7 @@ def test_a_worker_lost_while_submitting_leaves_the_generation_in_doubt_without_a
     queued: Generation, upstream: Upstream
 ) -> None:
     [claimed] = claim_due(1)
-    assert lifecycle.start_submitting(claimed)
+    assert attempts.start_submitting(claimed)
     g = take_step(queued)
     assert g.status == Status.IN_DOUBT
     assert upstream.submits == []

@@ -19,7 +19,7 @@ ID = "0c6f7a52-3b0e-4a4e-9d1f-1f5d8a9b2c3d"
 
 def try_again(generation: Generation) -> Generation:
     """Take the next step although submits are paused."""
-    circuit_breaker.resume(test=False)
+    circuit_breaker.resume("novita")
     return take_step(generation)
 
 

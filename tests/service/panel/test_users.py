@@ -138,7 +138,7 @@ def rows(alice: Caller, bucket: Any) -> dict[str, Any]:
     probe_at = timezone.now() + timedelta(hours=1)
     ManualPause.objects.create(scope="account", target="live", actor="olga", reason="a runaway tenant")
     ModelState.objects.create(model=g.model, state="hidden", reason="a trial")
-    Pause.objects.create(upstream="live", since=timezone.now(), probe_at=probe_at, reason="no balance")
+    Pause.objects.create(upstream="novita", since=timezone.now(), probe_at=probe_at, reason="no balance")
     worker_hosts.record_heartbeat()
     latest: list[Any] = [model._default_manager.order_by("pk").last() for model in MODELS]
     return {f"{row._meta.app_label}_{row._meta.model_name}": row for row in latest}

@@ -32,6 +32,7 @@ from tenants.limits.windows import Kind
 from tenants.models import LedgerEntry, Limits
 from tenants.money import carry_over, ledger, monthly_statement, reconcile
 from tests.generations.test_lifecycle import VIDEO
+from tests.support import attempts
 from tests.support.factories import Caller, make_generation
 
 # What is bought: of each kind of price, and of each way to settle.
@@ -98,7 +99,7 @@ class History(RuleBasedStateMachine):
         """Let a generation succeed, whose upstream reports that usage."""
         g = self.submit(pick)
         if g.status == "running":
-            assert lifecycle.start_copying(g, None, tokens)
+            assert attempts.start_copying(g, None, tokens)
         assert lifecycle.mark_succeeded(g, VIDEO)
         self.ended[g.pk] = "capture"
         by_usage = g.model == "acme-tokens-1-t2v" and tokens is not None
@@ -273,7 +274,7 @@ class History(RuleBasedStateMachine):
         """Return a random generation that is submitted and has not ended; submit it if it is queued."""
         g = self.pick_unfinished(pick)
         if g.status == "queued":
-            attempt = lifecycle.start_submitting(g)
+            attempt = attempts.start_submitting(g)
             assert attempt is not None
             assert lifecycle.mark_running(g, attempt, f"up-{g.pk}", 2)
         return g

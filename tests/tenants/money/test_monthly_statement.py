@@ -15,6 +15,7 @@ from tenants import actions, amounts, audit, csv_export
 from tenants.models import Window
 from tenants.money import monthly_statement
 from tests.generations.test_lifecycle import VIDEO
+from tests.support import attempts
 from tests.support.factories import ACTOR, Caller, make_generation
 
 NOVEMBER = date(2026, 11, 5)
@@ -26,10 +27,10 @@ def buy(caller: Caller, at: str, end: str = "capture", **facts: Any) -> None:
     if end == "release":
         lifecycle.fail(g, "code", "Why.")
     elif end == "capture":
-        attempt = lifecycle.start_submitting(g)
+        attempt = attempts.start_submitting(g)
         assert attempt is not None
         assert lifecycle.mark_running(g, attempt, f"up-{g.pk}", 2)
-        assert lifecycle.start_copying(g, None)
+        assert attempts.start_copying(g, None)
         assert lifecycle.mark_succeeded(g, VIDEO)
 
 

@@ -11,7 +11,7 @@ from generations import leases
 from generations.upstream import outcomes
 from generations.upstream.errors import UpstreamError
 from generations.upstream.novita import answers
-from generations.upstream.novita import client as novita
+from tests.support import novita_calls
 from tests.support.patience import PATIENCE
 from tests.support.upstream import Upstream, as_json, refusal, task
 
@@ -20,7 +20,7 @@ PATH = "/v3/async/seedance-v1-lite-i2v"
 
 def submit() -> outcomes.SubmitOutcome:
     """Submit a request to the scripted upstream."""
-    return novita.submit(novita.account(test=False), PATH, {"seed": 7})
+    return novita_calls.submit(PATH, {"seed": 7})
 
 
 def test_a_task_id_means_created(upstream: Upstream) -> None:
@@ -129,7 +129,7 @@ def test_a_nul_that_no_database_can_store_is_removed_from_the_upstreams_text(ups
     upstream.on_submit = as_json(body, 400)
     assert submit() == outcomes.Refused("ILLEGAL_PROMPT", "ab")
     upstream.on_poll = task("TASK_STATUS_FAILED", reason="c\0d")
-    assert novita.get_task(novita.account(test=False), "upstream-1") == outcomes.Failed("cd")
+    assert novita_calls.get_task("upstream-1") == outcomes.Failed("cd")
 
 
 def test_a_poll_whose_answer_drips_ends_at_its_time_limit(upstream: Upstream, monkeypatch: Any) -> None:
@@ -147,14 +147,14 @@ def test_a_poll_whose_answer_drips_ends_at_its_time_limit(upstream: Upstream, mo
     upstream.on_poll = drip
     started = time.monotonic()
     with pytest.raises(UpstreamError):
-        novita.get_task(novita.account(test=False), "upstream-1")
+        novita_calls.get_task("upstream-1")
     assert time.monotonic() - started < PATIENCE  # the whole answer would take 100 s
 
 
 def test_a_pooled_connection_has_a_new_time_limit_with_each_poll(upstream: Upstream, monkeypatch: Any) -> None:
     monkeypatch.setattr(leases, "POLL_CALL_SECONDS", 0.9)
     for _ in range(3):
-        assert novita.get_task(novita.account(test=False), "upstream-1") == outcomes.Rendering(40)
+        assert novita_calls.get_task("upstream-1") == outcomes.Rendering(40)
         time.sleep(0.5)
 
 
@@ -252,7 +252,7 @@ def with_usage(usage: Any) -> Any:
 )
 def test_a_task_result_is_read_tolerantly(upstream: Upstream, answer: Any, outcome: outcomes.PollOutcome) -> None:
     upstream.on_poll = answer
-    assert novita.get_task(novita.account(test=False), "upstream-1") == outcome
+    assert novita_calls.get_task("upstream-1") == outcome
     assert upstream.polls == ["upstream-1"]
 
 
@@ -284,7 +284,7 @@ def test_a_task_result_is_read_tolerantly(upstream: Upstream, answer: Any, outco
 def test_an_unclear_answer_to_a_poll_is_not_yet_a_result(upstream: Upstream, answer: Any) -> None:
     upstream.on_poll = answer
     with pytest.raises(UpstreamError):
-        novita.get_task(novita.account(test=False), "upstream-1")
+        novita_calls.get_task("upstream-1")
 
 
 ENCODINGS = {"aws-chunked": bytes, "Identity": bytes, "utf-8": bytes, "GZIP": gzip.compress, "deflate": zlib.compress}
@@ -301,7 +301,7 @@ def test_an_answer_may_have_a_content_encoding(upstream: Upstream, encoding: str
     upstream.on_submit = encoded(refusal(400, "ILLEGAL_PROMPT"))
     assert submit() == outcomes.Refused("ILLEGAL_PROMPT", "about ILLEGAL_PROMPT")
     upstream.on_poll = encoded(task("TASK_STATUS_PROCESSING", progress=40, task_id="u"))
-    assert novita.get_task(novita.account(test=False), "u") == outcomes.Rendering(40)
+    assert novita_calls.get_task("u") == outcomes.Rendering(40)
 
 
 def test_an_answer_that_is_not_compressed_as_it_says_is_read_as_it_is(upstream: Upstream) -> None:
@@ -312,11 +312,11 @@ def test_an_answer_that_is_not_compressed_as_it_says_is_read_as_it_is(upstream: 
 def test_a_poll_of_an_upstream_that_is_down_is_not_yet_a_result(settings: Any) -> None:
     settings.NOVITA_BASE_URL = "http://127.0.0.1:9"
     with pytest.raises(UpstreamError, match="refused the connection"):
-        novita.get_task(novita.account(test=False), "upstream-1")
+        novita_calls.get_task("upstream-1")
 
 
 def test_an_invalid_base_url_is_an_upstream_that_is_down(settings: Any) -> None:
     settings.NOVITA_BASE_URL = "http://[::1"
     assert isinstance(submit(), outcomes.NotCreated)
     with pytest.raises(UpstreamError, match="URL is invalid"):
-        novita.get_task(novita.account(test=False), "upstream-1")
+        novita_calls.get_task("upstream-1")

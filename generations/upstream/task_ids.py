@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from generations.foreign_text import clean
-from generations.upstream.novita.json_bodies import Body
+from generations.upstream.json_bodies import Body
 
 MAX_CHARS = 200  # of an id; the column's
 MAX_SEARCHED_CHARS = 64 * 1024
