@@ -44,7 +44,9 @@ def test_a_create_answers_with_an_id_of_the_upstreams_form(ark: Ark, tier: str, 
 @pytest.mark.parametrize("base", ["/api/v3", METERED])
 def test_a_task_goes_its_way_and_ends_with_a_video_of_the_table(ark: Ark, base: str) -> None:
     ark = ark.at(base)
-    task_id = ark.create("a ship", ratio="9:16", duration=2, seed=5, generate_audio=True, safety_identifier="r" * 32)
+    task_id = ark.create(
+        "a ship [wait 500] [run 500]", ratio="9:16", duration=2, seed=5, generate_audio=True, safety_identifier="r" * 32
+    )
     queued = ark.get(task_id)
     assert queued == {
         "id": task_id,
@@ -58,7 +60,10 @@ def test_a_task_goes_its_way_and_ends_with_a_video_of_the_table(ark: Ark, base: 
         "generate_audio": True,
         "safety_identifier": "r" * 32,
     }
-    assert ark.wait(task_id, "running", "succeeded").keys() >= queued.keys()
+    ark.put_clock_forward(500)
+    running = ark.get(task_id)
+    assert running == {**queued, "status": "running", "updated_at": running["updated_at"]}
+    ark.put_clock_forward(500)
     done = ark.wait(task_id, "succeeded")
     url = done.pop("content")["video_url"]
     tokens = 72 * 128 * (24 * 2 + 1) // 1024
@@ -73,7 +78,7 @@ def test_a_task_goes_its_way_and_ends_with_a_video_of_the_table(ark: Ark, base: 
         "framespersecond": 24,
         "usage": {"completion_tokens": tokens, "total_tokens": tokens},
     }
-    assert done["updated_at"] >= done["created_at"]
+    assert done["created_at"] + 500 <= running["updated_at"] <= done["updated_at"] - 500
     with av.open(io.BytesIO(httpx.get(url).content)) as container:
         stream: Any = container.streams.video[0]
         assert (stream.width, stream.height, stream.frames, len(container.streams)) == (72, 128, 49, 2)
