@@ -28,27 +28,27 @@ def read_content(items: Any) -> Content:
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise _invalid("The parameter `content` must be a list of objects.")
     texts: list[str] = []
-    pictured: list[tuple[str | None, str]] = []
+    framed: list[tuple[str | None, str]] = []
     for number, item in enumerate(items):
         place, kind = f"content[{number}]", item.get("type")
         if kind == "text":
             texts.append(_read_text(item, place))
         elif kind == "image_url":
-            pictured.append((item.get("role"), _read_url(item, place)))
+            framed.append((item.get("role"), _read_url(item, place)))
         elif kind in OTHER_TYPES:
             raise _invalid(f"The model does not take {place} of the type {kind}.")
         else:
             raise _invalid(f"The parameter `{place}.type` is not valid.")
     if len(texts) > 1:
         raise _invalid("The parameter `content` has more than one text.")
-    return _by_role(texts[0] if texts else None, pictured)
+    return _by_role(texts[0] if texts else None, framed)
 
 
-def _by_role(text: str | None, pictured: list[tuple[str | None, str]]) -> Content:
+def _by_role(text: str | None, framed: list[tuple[str | None, str]]) -> Content:
     """Return the content with its images by role. The role of a single image may be left out."""
-    roles = [role for role, _ in pictured]
+    roles = [role for role, _ in framed]
     if roles in ([None], ["first_frame"]):
-        return Content(text, pictured[0][1])
+        return Content(text, framed[0][1])
     if "reference_image" in roles:
         if set(roles) != {"reference_image"}:
             raise _invalid("First and last frames cannot be mixed with reference images.")
@@ -57,7 +57,7 @@ def _by_role(text: str | None, pictured: list[tuple[str | None, str]]) -> Conten
         raise _invalid("The role of each image must be first_frame or last_frame.")
     if roles and sorted(map(str, roles)) != ["first_frame", "last_frame"]:
         raise _invalid("One first_frame, and at most one last_frame beside it, were expected.")
-    urls = {str(role): url for role, url in pictured}
+    urls = {str(role): url for role, url in framed}
     return Content(text, urls.get("first_frame"), urls.get("last_frame"))
 
 

@@ -21,6 +21,8 @@ from generations.outbound.errors import OutboundError
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 MAX_REFERENCE_CHARS = 64
+RATIO = re.compile(r"[0-9]+:[0-9]+")
+TEXT_SHAPE = 16, 9  # of a video without an image, where the request leaves it to the model
 CONTENT_FIELDS = ("prompt", "image", "last_image")  # sent as items of `content`
 ALWAYS = {"model", "content", "callback_url", "safety_identifier"}  # taken for each model
 # Flags that older clients write into the text, by their short and long names.
@@ -169,15 +171,18 @@ def _read_image(model: VideoModel, url: str | None) -> bytes | None:
 
 
 def _real_ratio(model: VideoModel, ratio: str | None, image: bytes | None) -> str:
-    """Return the ratio of the video: of those that the model makes the nearest to the image's, where it is open."""
-    listed = [str(name) for name in model.supported("aspect_ratio") if name != "adaptive"]
-    if ratio and ratio != "adaptive":
-        return ratio
-    if image is None or not listed:
-        return "16:9"
-    checked = images.inspect(image)
-    shape = math.log(checked.width / checked.height)
-    return min(listed, key=lambda name: abs(math.log(_quotient(name)) - shape))
+    """Return the ratio of the video: of those that the model makes the nearest to the image's, where it is open.
+
+    A video of text alone has the nearest to TEXT_SHAPE.
+    """
+    listed = [str(name) for name in model.supported("aspect_ratio") if RATIO.fullmatch(str(name))]
+    if ratio in listed or not listed:
+        return ratio or ""
+    width, height = TEXT_SHAPE
+    if image is not None:
+        checked = images.inspect(image)
+        width, height = checked.width, checked.height
+    return min(listed, key=lambda name: abs(math.log(_quotient(name)) - math.log(width / height)))
 
 
 def _quotient(ratio: str) -> float:

@@ -140,10 +140,6 @@ def _result(task: Task) -> dict[str, Any]:
 
 
 urlpatterns = [
-    *(
-        path(model.route.lstrip("/"), submit, {"model_id": model.id})
-        for model in video_models.models().values()
-        if model.route
-    ),
+    *(path(route.lstrip("/"), submit, {"model_id": model.id}) for route, model in video_models.by_route().items()),
     path("v3/async/task-result", task_result),
 ]

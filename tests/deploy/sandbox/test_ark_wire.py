@@ -15,10 +15,10 @@ from tests.support.images import data_uri, image_bytes
 
 pytestmark = pytest.mark.story
 
-IMAGE = data_uri(image_bytes())  # 640 by 360
+IMAGE = data_uri(image_bytes())  # 16 by 9
 
 
-def picture(role: str | None = None, url: Any = IMAGE) -> dict[str, Any]:
+def frame_of(role: str | None = None, url: Any = IMAGE) -> dict[str, Any]:
     """Return an image of `content`."""
     return {"type": "image_url", "image_url": {"url": url}, **({"role": role} if role else {})}
 
@@ -102,7 +102,7 @@ def test_an_unknown_task_is_not_found(ark: Ark, method: str, task_id: str) -> No
     ("size", "ratio"), [((640, 360), "16:9"), ((400, 640), "9:16"), ((640, 600), "1:1"), (None, "16:9")], ids=str
 )
 def test_an_adaptive_ratio_becomes_the_nearest_to_the_images(ark: Ark, size: Any, ratio: str) -> None:
-    images = [picture(url=data_uri(image_bytes(*size)))] if size else []
+    images = [frame_of(url=data_uri(image_bytes(*size)))] if size else []
     task_id = ark.create(content=[{"type": "text", "text": "a ship"}, *images], ratio="adaptive")
     assert ark.wait(task_id, "succeeded")["ratio"] == ratio
 
@@ -172,11 +172,11 @@ TEXT = {"type": "text", "text": "a ship"}
 @pytest.mark.parametrize(
     "content",
     [
-        [TEXT, picture()],
-        [picture()],
-        [picture("first_frame"), TEXT],
-        [picture("first_frame"), picture("last_frame"), TEXT],
-        [picture("last_frame"), picture("first_frame")],
+        [TEXT, frame_of()],
+        [frame_of()],
+        [frame_of("first_frame"), TEXT],
+        [frame_of("first_frame"), frame_of("last_frame"), TEXT],
+        [frame_of("last_frame"), frame_of("first_frame")],
     ],
     ids=["no role", "no text", "first", "first and last", "last before first"],
 )
@@ -187,12 +187,12 @@ def test_images_are_taken_by_their_roles(ark: Ark, content: Any) -> None:
 @pytest.mark.parametrize(
     ("content", "code"),
     [
-        ([picture(), picture("last_frame")], "InvalidParameter"),
-        ([picture("last_frame")], "InvalidParameter"),
-        ([picture("first_frame"), picture("first_frame")], "InvalidParameter"),
-        ([picture("first_frame"), picture("reference_image")], "InvalidParameter"),
-        ([picture("reference_image")], "InvalidParameter"),
-        ([picture("middle_frame")], "InvalidParameter"),
+        ([frame_of(), frame_of("last_frame")], "InvalidParameter"),
+        ([frame_of("last_frame")], "InvalidParameter"),
+        ([frame_of("first_frame"), frame_of("first_frame")], "InvalidParameter"),
+        ([frame_of("first_frame"), frame_of("reference_image")], "InvalidParameter"),
+        ([frame_of("reference_image")], "InvalidParameter"),
+        ([frame_of("middle_frame")], "InvalidParameter"),
         ([TEXT, TEXT], "InvalidParameter"),
         ([TEXT, {"type": "video_url", "video_url": {"url": "https://example.com/a.mp4"}}], "InvalidParameter"),
         ([TEXT, {"type": "sound"}], "InvalidParameter"),
@@ -200,15 +200,15 @@ def test_images_are_taken_by_their_roles(ark: Ark, content: Any) -> None:
         ([{"type": "text", "text": 5}], "InvalidParameter"),
         ([{"type": "text", "text": "x" * 1001}], "InvalidParameter"),
         ([{"type": "image_url"}], "MissingParameter"),
-        ([picture(url=5)], "InvalidParameter"),
-        ([picture(url="")], "InvalidImageURL.EmptyURL"),
-        ([picture(url="asset://a-person")], "InvalidImageURL.InvalidFormat"),
-        ([picture(url=IMAGE.replace("data:image/", "data:IMAGE/"))], "InvalidImageURL.InvalidFormat"),
-        ([picture(url=IMAGE.partition(",")[2])], "InvalidImageURL.InvalidFormat"),
-        ([picture(url=data_uri(b"no image"))], "InvalidImageURL.InvalidFormat"),
-        ([picture(url=data_uri(png_header(300, 300)))], "InvalidParameter"),
-        ([picture(url=data_uri(png_header(4000, 1000)))], "InvalidParameter"),
-        ([picture(url="https://127.0.0.1/a.png")], "InvalidParameter"),
+        ([frame_of(url=5)], "InvalidParameter"),
+        ([frame_of(url="")], "InvalidImageURL.EmptyURL"),
+        ([frame_of(url="asset://a-person")], "InvalidImageURL.InvalidFormat"),
+        ([frame_of(url=IMAGE.replace("data:image/", "data:IMAGE/"))], "InvalidImageURL.InvalidFormat"),
+        ([frame_of(url=IMAGE.partition(",")[2])], "InvalidImageURL.InvalidFormat"),
+        ([frame_of(url=data_uri(b"no image"))], "InvalidImageURL.InvalidFormat"),
+        ([frame_of(url=data_uri(png_header(300, 300)))], "InvalidParameter"),
+        ([frame_of(url=data_uri(png_header(4000, 1000)))], "InvalidParameter"),
+        ([frame_of(url="https://127.0.0.1/a.png")], "InvalidParameter"),
     ],
 )
 def test_content_that_the_model_does_not_take_is_refused(ark: Ark, content: Any, code: str) -> None:
@@ -216,7 +216,7 @@ def test_content_that_the_model_does_not_take_is_refused(ark: Ark, content: Any,
 
 
 def test_an_image_whose_pixels_do_not_decode_fails_its_task(ark: Ark) -> None:
-    failed = ark.wait(ark.create(content=[picture(url=data_uri(png_header(400, 400)))]), "failed")
+    failed = ark.wait(ark.create(content=[frame_of(url=data_uri(png_header(400, 400)))]), "failed")
     assert failed["error"]["code"] == "InternalServiceError"
     assert "usage" not in failed
 
