@@ -52,6 +52,8 @@ ANSWER_LOST = "The upstream's answer was lost, or not understood: it may or may 
 TASK_TAKEN = "The upstream named a task that belongs to another generation."
 TASK_SHARED = "The upstream named this generation's task for another one too. The service's operators look into it."
 MAX_ITEM_CHARS = 80  # of a bill's line, as the ledger's column has it
+# Columns that the account of an attempt decides.
+OF_THE_ACCOUNT = ("account", "wire", "rate_micro", "quote_micro")
 RELEASED_AT_ONCE = 1000  # of the generations that waited for a pause, in one transaction
 
 # One UPDATE for all generations that are still rendering: one for each poll would be too many writes.
@@ -328,11 +330,14 @@ def mark_running(generation: Generation, attempt: Attempt, upstream_id: str, sec
     """Record that the upstream has created the task. The first poll is due in `seconds`.
 
     A late answer is accepted too, even if the generation waits for another attempt or has begun that attempt: the task
-    exists and is paid for. Raise TaskTaken, and change nothing, if another generation has this task.
+    exists and is paid for. The row then names this attempt's account again, as `start_submitting` set it for the
+    caller's `generation`. Raise TaskTaken, and change nothing, if another generation has this task.
     """
     due_at = clock.now() + timedelta(seconds=seconds)
     sources = [Status.QUEUED, *AWAITING_ANSWER]
     columns: dict[str, Any] = {"due_at": due_at, "upstream_id": upstream_id, "consecutive_failures": 0, **NO_OUTAGE}
+    if attempt.account == generation.account:
+        columns |= {name: getattr(generation, name) for name in OF_THE_ACCOUNT}
     try:
         with transaction.atomic():
             _close_attempt(attempt, "created", upstream_id, upstream_id=upstream_id)

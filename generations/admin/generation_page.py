@@ -54,6 +54,7 @@ def page_context(request: HttpRequest, generation: Generation) -> dict[str, Any]
         "status": format_status(generation.status),
         "in_doubt": in_doubt_facts(generation) if generation.status == Status.IN_DOUBT else None,
         "charge": describe_charge(generation),
+        "account": describe_account(generation),
         "video": describe_video(generation),
         "no_value": NONE,
         "age": format_span(clock.now() - generation.created_at),
@@ -111,6 +112,17 @@ def describe_charge(generation: Generation) -> str:
     above = ": more than was held" if generation.charged_micro > generation.price_micro else ""
     charged = f"{amounts.format_usd(generation.charged_micro)} USD charged, {usd} held{above}."
     return f"{charged} The upstream reported {tokens}."
+
+
+def format_account(generation: Generation) -> str:
+    """Return the upstream account that the last attempt went to; a dash if nothing was sent yet."""
+    return generation.account_name if generation.submitted_at else NONE
+
+
+def describe_account(generation: Generation) -> str:
+    """Return the same as `format_account` with the wire, for example "ark, over the wire ark"."""
+    account = format_account(generation)
+    return account if account == NONE else f"{account}, over the wire {generation.wire_name}"
 
 
 def describe_video(generation: Generation) -> str:

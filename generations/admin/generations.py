@@ -54,7 +54,7 @@ class GenerationListAdmin(SearchMixin, LongListMixin, ModeMixin, ReadOnlyMixin, 
 class GenerationAdmin(CancelMatchingMixin, action_page.ActionPagesMixin, GenerationListAdmin):
     """List generations, show one on a page of its own, and offer the actions on a generation."""
 
-    list_display = ("poster", "id", "tenant", "state", "mode", "size", "seed", "charge", "age")
+    list_display = ("poster", "id", "tenant", "state", "mode", "size", "seed", "upstream", "charge", "age")
     list_display_links = ("id",)
     list_filter = (
         filters.LiveModeFilter,
@@ -62,6 +62,7 @@ class GenerationAdmin(CancelMatchingMixin, action_page.ActionPagesMixin, Generat
         ("status", ChoicesFilter),
         ("tenant", AutocompleteSelectFilter),
         filters.ModelFilter,
+        filters.AccountFilter,
         filters.ResolutionFilter,
         filters.CreatedFilter,
     )
@@ -157,6 +158,11 @@ class GenerationAdmin(CancelMatchingMixin, action_page.ActionPagesMixin, Generat
         """Return resolution, aspect ratio and duration; without what the model does not have."""
         known = [text for text in (generation.resolution, generation.aspect_ratio) if text]
         return " ".join([*known, f"{generation.duration}{NO_BREAK}s"])
+
+    @display(description="Account")
+    def upstream(self, generation: Generation) -> str:
+        """Return the upstream account that the last attempt went to."""
+        return generation_page.format_account(generation)
 
     @display(description="USD")
     def charge(self, generation: Generation) -> str:
