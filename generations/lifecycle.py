@@ -602,7 +602,7 @@ def _count_on_commit(generation: Generation, differences: Sequence[Difference]) 
 def _report_on_commit(generation: Generation, settled: charge_by_usage.Settlement) -> None:
     """Count, after the commit, how the charge compares with the hold, and log what finance has to know."""
     labels = metrics.mode(test=generation.test), video_models.label(generation.model), settled.outcome
-    transaction.on_commit(metrics.SETTLED.labels(*labels).inc)
+    transaction.on_commit(metrics.SETTLED.labels(*labels, _account_of(generation)).inc)
     fields = {
         "model": generation.model,
         "tokens": generation.upstream_tokens,
@@ -771,7 +771,7 @@ def _finish(
         finished = _transition(generation, sources, target, reason, detail, **ends, **columns)
         if finished:
             mode, model = metrics.mode(test=generation.test), video_models.label(generation.model)
-            labels = (mode, str(target), columns.get("error_code", ""), model)
+            labels = (mode, str(target), columns.get("error_code", ""), model, _account_of(generation))
             transaction.on_commit(metrics.FINISHED.labels(*labels).inc)
     return finished
 

@@ -122,7 +122,8 @@ def _send(generation: Generation, model: VideoModel, offer: Offer) -> None:
     if reason := _find_late_order(generation, model, attempt, wait):
         lifecycle.mark_not_sent(generation, attempt, reason)
         return
-    metrics.SUBMITTED.labels(metrics.mode(test=generation.test), video_models.label(generation.model)).inc()
+    labels = metrics.mode(test=generation.test), video_models.label(generation.model), account.name
+    metrics.SUBMITTED.labels(*labels).inc()
     with tracing.start_generation_span("submit", generation) as span, metrics.SUBMIT.time():
         outcome = wire.submit(account, offer.target, content)
         span.set_attributes(attempt=attempt.number, account=account.name, outcome=outcomes.LABELS[type(outcome)])
