@@ -24,11 +24,8 @@ def listed(caller: Caller) -> set[str]:
 
 def test_a_create_is_refused_before_anything_is_held(alice: Caller, settings: Any) -> None:
     refused = alice.http.post("/v1/generations", BODY, format="json")
-    assert (refused.status_code, refused.json()["code"], refused.json()["detail"]) == (
-        503,
-        "model_not_offered",
-        MESSAGE,
-    )
+    problem = refused.json()
+    assert (refused.status_code, problem["code"], problem["detail"]) == (503, "model_not_offered", MESSAGE)
     assert not Generation.objects.exists()
     assert not LedgerEntry.objects.exists()
     settings.ARK_API_KEY = "a key"
@@ -68,7 +65,7 @@ def test_on_novitas_wire_it_is_a_failed_create(alice: Caller, settings: Any) -> 
 
 
 def test_a_test_key_has_the_sandbox(alice: Caller, settings: Any) -> None:
-    tester = alice.with_key(test=True)
     settings.NOVITA_API_KEY, settings.SANDBOX_BASE_URL = "", "http://127.0.0.1:1"
+    tester = alice.with_key(test=True)
     assert FAST in listed(tester)
     assert tester.http.post("/v1/generations", BODY, format="json").status_code == 202
