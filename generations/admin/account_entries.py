@@ -8,7 +8,7 @@ from generations.models import ManualPause, Pause
 from generations.upstream import accounts, circuit_breaker, manual_pauses, routes
 
 TAKES = "takes submits"
-NO_KEY = "not configured"
+NO_KEY = "no key"
 BY_HAND = "paused by operators"
 BY_UPSTREAM = "paused"  # its circuit breaker is open
 

@@ -134,7 +134,9 @@ def test_a_charge_above_the_hold_is_logged_counted_and_shown_to_finance(
     caplog: Any,
 ) -> None:
     settings.METRICS_TOKEN = TOKEN
-    names = [("seedance_settled_total", "live", body["model"], outcome, "novita") for outcome in charge_by_usage.OUTCOMES]
+    names = [
+        ("seedance_settled_total", "live", body["model"], outcome, "novita") for outcome in charge_by_usage.OUTCOMES
+    ]
     before = read_samples(alice.http)
     with caplog.at_level(logging.WARNING):
         g = make_video(alice, upstream, body, {"completion_tokens": 50_000})

@@ -87,6 +87,46 @@ def test_an_end_is_warned_of_thirty_days_before(days: int, is_warned: bool) -> N
     assert finding == (warning if is_warned else Finding("models", "ok", "no model ends within 30 days"))
 
 
+@pytest.fixture
+def ark(settings: Any) -> None:
+    """Give the maker's account a key."""
+    settings.ARK_API_KEY, settings.NOVITA_BASE_URL = "the-key-of-ark", "http://127.0.0.1:8"
+
+
+def test_accounts_that_are_kept_apart_are_well(ark: None) -> None:
+    assert list(model_checks.check_accounts()) == [Finding("accounts", "ok", "with a key: ark, novita")]
+
+
+def test_models_without_an_account_that_has_a_key_are_named(settings: Any) -> None:
+    [finding] = model_checks.check_accounts()
+    assert finding.level == "warning"
+    assert "seedance-2-0" in finding.fact
+    assert LITE not in finding.fact
+    settings.NOVITA_API_KEY, settings.ARK_API_KEY = "", "the-key-of-ark"
+    [finding] = model_checks.check_accounts()
+    assert f" {LITE}," in finding.fact
+
+
+def test_two_accounts_at_one_address_are_a_fault(ark: None, settings: Any) -> None:
+    settings.ARK_BASE_URL = f"{settings.NOVITA_BASE_URL}/"
+    [finding] = model_checks.check_accounts()
+    assert (finding.level, finding.fact) == ("warning", "the accounts ark and novita have the same address")
+    assert finding.fix == "Check ARK_BASE_URL and NOVITA_BASE_URL."
+
+
+def test_a_live_key_that_the_sandbox_has_is_wrong(ark: None, settings: Any) -> None:
+    settings.SANDBOX_BASE_URL, settings.SANDBOX_API_KEY = "http://127.0.0.1:7", "the-key-of-ark"
+    [finding] = model_checks.check_accounts()
+    assert (finding.level, "ark is the sandbox's too" in finding.fact) == ("wrong", True)
+    assert "ARK_API_KEY" in finding.fix
+
+
+def test_a_trial_whose_live_upstream_is_the_sandbox_is_well(ark: None, settings: Any) -> None:
+    settings.SANDBOX_BASE_URL, settings.SANDBOX_API_KEY = settings.NOVITA_BASE_URL, settings.NOVITA_API_KEY
+    [finding] = model_checks.check_accounts()
+    assert finding.level == "ok"
+
+
 def test_a_model_whose_route_is_gone_is_wrong() -> None:
     routes.pause(LITE, "novita", "API_NOT_FOUND")
     [finding] = model_checks.check_ends()

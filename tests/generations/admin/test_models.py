@@ -179,7 +179,7 @@ def test_a_model_names_its_accounts_and_the_one_that_takes_its_next_submit(
         offers = account_entries.offers_of(video_models.models()[name])
         return [(offer.account, offer.state, offer.is_next) for offer in offers]
 
-    assert accounts() == [("ark", "not configured", False), ("novita", "takes submits", True)]
+    assert accounts() == [("ark", "no key", False), ("novita", "takes submits", True)]
     settings.ARK_API_KEY = "the-key-of-ark"
     assert accounts() == [("ark", "takes submits", True), ("novita", "takes submits", False)]
     text = text_of(admin_client.get(page(name)))

@@ -48,7 +48,7 @@ def test_the_upstream_status_names_each_account_and_what_it_takes(admin_client: 
     ManualPause.objects.create(scope="account", target="live", actor="olga", reason="a test")
     states = {entry.name: (entry.state, entry.reason) for entry in account_entries.entries()}
     assert states == {
-        "ark": ("not configured", ""),
+        "ark": ("no key", ""),
         "novita": ("paused by operators", "olga: a test"),
         "sandbox": ("takes submits", ""),
     }
