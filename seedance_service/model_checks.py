@@ -32,7 +32,7 @@ def check_ends() -> Iterator[Finding]:
 
 
 def check_accounts() -> Iterator[Finding]:
-    """Check that accounts are kept apart, and that each model of the catalogue has one with a key."""
+    """Check that no two accounts are mixed up, and that each model of the catalogue has one with a key."""
     configured = [account for account in accounts.load() if account.is_configured]
     live = [account for account in configured if accounts.is_live(account.name)]
     faults = [*_find_shared_addresses(live), *_find_keys_of_the_sandbox(configured)]
@@ -86,7 +86,7 @@ def _check_models_at(account: Account) -> Iterator[Finding]:
         for probe in wires.get(account.wire).probe(account, models) if models else ():
             yield _judge(models[probe.target], probe)
     except Uncalibrated as error:
-        fact = f"the models at {account.name} can not be asked for: {error}"
+        fact = f"the models at {account.name} over {account.wire} can not be asked for: {error}"
         yield Finding("routes", WARNING, fact, "Compare the models with the upstream's notices by hand.")
 
 

@@ -61,10 +61,10 @@ def test_each_account_has_a_tile_that_is_yellow_while_another_takes_its_work(
         "Upstream ark": ("OK", "good"),
         "Upstream novita": ("OK", "good"),
     }
-    circuit_breaker.pause("ark", "AccountOverdueError")
+    circuit_breaker.pause("ark", "AccountOverdueError", retry_after=60)
     figures = tiles(admin_client)
     assert (figures["Upstream ark"][1], figures["Upstream novita"]) == ("warn", ("OK", "good"))
-    circuit_breaker.pause("novita", "no balance")
+    circuit_breaker.pause("novita", "no balance", retry_after=60)
     figures = tiles(admin_client)
     assert (figures["Upstream ark"][1], figures["Upstream novita"][1]) == ("bad", "bad")
 

@@ -84,7 +84,7 @@ def test_the_list_takes_no_more_queries_with_more_generations(
 ) -> None:
     for number in range(5):
         finish(alice, "succeeded", timezone.now() - timedelta(minutes=number))
-    with django_assert_max_num_queries(10 + len(video_models.models())):
+    with django_assert_max_num_queries(12 + len(video_models.models())):
         admin_client.get(LIST)
 
 
@@ -187,7 +187,7 @@ def test_a_model_names_its_accounts_and_the_one_that_takes_its_next_submit(
     routes.pause(name, "ark", "ModelNotOpen")
     assert accounts() == [("ark", routes.GONE, False), ("novita", "takes submits", True)]
     assert f"ark ({routes.GONE}), <strong>novita</strong>" in row_of(admin_client, name)[-2]
-    circuit_breaker.pause("novita", "no balance")
+    circuit_breaker.pause("novita", "no balance", retry_after=60)
     assert accounts() == [("ark", routes.GONE, False), ("novita", "paused", False)]
 
 

@@ -26,7 +26,7 @@ def test_an_empty_list_of_paused_upstreams_says_that_submits_go_out(admin_client
     page = admin_client.get(address).content.decode()
     assert "Upstream status" in page
     assert "If the list is empty, submits go out." in page
-    circuit_breaker.pause("novita", "no balance")
+    circuit_breaker.pause("novita", "no balance", retry_after=60)
     assert "no balance" in admin_client.get(address).content.decode()
 
 
@@ -35,7 +35,7 @@ def test_the_upstream_status_names_each_account_and_what_it_takes(admin_client: 
     address = reverse("admin:generations_pause_changelist")
     text = " ".join(text_of(admin_client.get(address)).split())
     assert "Account ark : takes submits" in text.replace("ark:", "ark :")
-    circuit_breaker.pause("novita", "no balance")
+    circuit_breaker.pause("novita", "no balance", retry_after=60)
     ManualPause.objects.create(scope="account", target="ark", actor="olga", reason="a test")
     states = {entry.name: (entry.state, entry.reason) for entry in account_entries.entries()}
     assert states == {
