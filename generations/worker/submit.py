@@ -34,6 +34,7 @@ from tenants.db.operations import release_connection
 QUEUED = [Generation.Status.QUEUED]
 RETIRED = "the model is retired"
 STOOD_STILL = "the worker stood still before it sent a byte"
+ANSWERED = "an earlier attempt was answered, or found, before a byte was sent"
 LARGE_BYTES = 4 * 1024**2  # of images; a submit's body takes some six times as much memory while it is built
 
 log = structlog.stdlib.get_logger(__name__)
@@ -140,6 +141,8 @@ def _find_late_order(generation: Generation, model: VideoModel, attempt: Attempt
     """
     if clock.now() - attempt.started_at > timedelta(seconds=leases.SUBMIT_START_SECONDS):
         return STOOD_STILL
+    if not lifecycle.is_being_submitted(generation):
+        return ANSWERED
     if not wait:
         return ""
     reason = RETIRED if states.read(model).is_retired else manual_pauses.find_reason(generation)
