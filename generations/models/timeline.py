@@ -5,6 +5,7 @@ from typing import ClassVar
 from django.db import models
 
 from generations.models.generation import Generation
+from tenants import times
 from tenants.db import clock
 
 
@@ -47,7 +48,10 @@ class Attempt(models.Model):
     )
     detail = models.TextField(blank=True)
     upstream_id = models.CharField(
-        max_length=200, blank=True, db_default="", help_text="The task that the answer or a callback names, or that was found."
+        max_length=200,
+        blank=True,
+        db_default="",
+        help_text="The task that the answer or a callback names, or that was found.",
     )
     answer = models.TextField(
         blank=True, db_default="", help_text="The answer, unless it was plain: its start, without secrets."
@@ -92,3 +96,11 @@ class AttemptSearch(models.Model):
 
     def __str__(self) -> str:
         return f"{self.outcome} at {self.finished_at:%H:%M:%S}"
+
+    def describe(self) -> str:
+        """Return in words what was read, when, and what it showed."""
+        read = f"{self.tasks} tasks on {self.pages} pages" if self.pages else "one task by its id"
+        part = "" if self.is_complete or not self.pages else ", not to the end"
+        reason = f": {self.detail}" if self.detail else ""
+        at = times.readable(self.started_at, "seconds")
+        return f"{self.get_outcome_display()}, {at} UTC, {read}{part}{reason}"

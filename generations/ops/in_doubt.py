@@ -1,7 +1,7 @@
 """Generations in doubt: the answer to their submit was lost, and the upstream may have charged for it.
 
-The tenant's policy or an operator decides what happens. An operator's action needs a reason. The action is one
-transition of the lifecycle, in one transaction with its audit entry.
+A search of the upstream's list, the tenant's policy or an operator decides what happens. An operator's action needs a
+reason. The action is one transition of the lifecycle, in one transaction with its audit entry.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from functools import partial
 from django.db import IntegrityError, transaction
 
 from generations import deadlines, lifecycle, wakeups
-from generations.models import Generation
+from generations.models import AttemptSearch, Generation
 from generations.telemetry.failpoints import failpoint
 from generations.upstream import accounts, outcomes
 from generations.upstream.errors import UpstreamError
@@ -59,6 +59,11 @@ def find_named_task(generation: Generation) -> str:
     """Return the task that the answer in doubt names; "" if it names none."""
     attempt = generation.attempts.order_by("number").last()
     return attempt.upstream_id if attempt else ""
+
+
+def find_last_search(generation: Generation) -> AttemptSearch | None:
+    """Return the last search for the task of the generation; None if there was none."""
+    return AttemptSearch.objects.filter(attempt__generation=generation).last()
 
 
 def attach(actor: Actor, generation: Generation, upstream_id: str, *, attempt: int | None = None) -> None:

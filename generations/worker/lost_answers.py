@@ -1,8 +1,8 @@
 """The step of a generation in doubt whose upstream lists its tasks: find what became of the lost answer.
 
-First the task that the answer or a callback names is read, if one was named. From the create's deadline on, the list is
-read: all attempts in doubt at the account share a pass. A task is taken only after it was read by its id. Where there is
-no list, or where the list proves nothing, the tenant's policy and people decide.
+First the task that the answer or a callback names is read, if one was named. From the create's deadline on, the list
+is read: all attempts in doubt at the account share a pass. A task is taken only after it was read by its id. Where
+there is no list, or where the list proves nothing, the tenant's policy and people decide.
 """
 
 from datetime import timedelta

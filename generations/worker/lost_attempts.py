@@ -16,7 +16,6 @@ from generations.upstream import accounts
 from generations.upstream.lost_answers import CLOCK_SLACK, LISTED_FOR, LostAnswer, Owners
 from generations.upstream.outcomes import Shape
 from generations.upstream.protocol import Account, ListedTask, Wire
-from tenants.db import clock
 
 Outcome = AttemptSearch.Outcome
 MAX_INTERVAL_SECONDS, MIN_INTERVAL_SECONDS = 60.0, 1.0  # between two searches

@@ -24,7 +24,16 @@ from generations.catalog.video_models import VideoModel
 from generations.models import Attempt, Generation, InputImage
 from generations.telemetry import metrics, tracing
 from generations.telemetry.failpoints import failpoint
-from generations.upstream import accounts, circuit_breaker, manual_pauses, outcomes, rate_limit, routes, wires
+from generations.upstream import (
+    accounts,
+    callbacks,
+    circuit_breaker,
+    manual_pauses,
+    outcomes,
+    rate_limit,
+    routes,
+    wires,
+)
 from generations.upstream.protocol import TaskRequest
 from generations.worker import backoff, held_submits, input_images
 from tenants import locks
@@ -155,7 +164,7 @@ def _request(generation: Generation, model: VideoModel, offer: Offer, reference:
     images = {name: getattr(generation, name) or getattr(generation, f"{name}_url") for name in model.image_fields}
     given = {name: image for name, image in images.items() if image}
     values = {**generation.request_values, **given}
-    return TaskRequest(model, offer, values, partial(_write_image, model), reference)
+    return TaskRequest(model, offer, values, partial(_write_image, model), reference, callbacks.url_for(reference))
 
 
 def _write_image(model: VideoModel, image: InputImage | str) -> str:

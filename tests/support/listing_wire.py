@@ -55,7 +55,9 @@ class ListingWire:
         values = request.values
         shape = Shape(values["resolution"], values["aspect_ratio"], values["duration"])
         reference = request.reference if self.echoes else ""
-        task = ListedTask(f"task-{len(self.tasks) + 1}", TARGET, reference, values["seed"], shape, clock.now(), "queued")
+        task = ListedTask(
+            f"task-{len(self.tasks) + 1}", TARGET, reference, values["seed"], shape, clock.now(), "queued"
+        )
         self.tasks.append(replace(task, **facts))
         return self.tasks[-1]
 

@@ -298,9 +298,7 @@ def test_a_task_whose_reference_is_ours_and_that_another_generation_has_stays_wi
 
 
 @pytest.mark.parametrize("policy", ["hold", "resubmit"])
-def test_without_references_a_drawn_seed_finds_the_task(
-    lose: Lose, wire: ListingWire, time: Any, policy: str
-) -> None:
+def test_without_references_a_drawn_seed_finds_the_task(lose: Lose, wire: ListingWire, time: Any, policy: str) -> None:
     wire.echoes = False
     g = lose(creates=True, on_doubt=policy, seed=123456)
     work_for(time, 140)
