@@ -92,8 +92,8 @@ def find_mistakes() -> Iterator[str]:
     for model in video_models.models().values():
         for number, offer in enumerate(model.offers):
             if offer.wire not in wires.load():
-                known = ", ".join(sorted(wires.load()))
-                yield f"{model.id}: wire: there is no wire {offer.wire}; one of {known} was expected."
+                known, place = ", ".join(sorted(wires.load())), f"offers[{number}].wire" if model.row.offers else "wire"
+                yield f"{model.id}: {place}: there is no wire {offer.wire}; one of {known} was expected."
             elif find(offer.account, offer.wire) is None:
                 found = [account.name for account in wires.get(offer.wire).accounts() if is_live(account.name)]
                 place = f"offers[{number}].account"
