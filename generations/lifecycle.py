@@ -44,6 +44,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 Status = Generation.Status
 AWAITING_ANSWER = [Status.SUBMITTING, Status.IN_DOUBT]  # a late answer to the one POST is still accepted
+SEARCHED_WITHIN = timedelta(hours=1)  # a generation in doubt that is due later waits for operators, and for no search
 LOST_OUTCOMES = ["in_doubt", "not_found"]  # of attempts whose answer was lost, as far as is known
 CAN_BE_GIVEN_BACK = [Status.QUEUED, Status.RUNNING, Status.COPYING, Status.IN_DOUBT]
 STALLED_AFTER = timedelta(hours=1)  # from then on operators see a rendering as stalled, and it is polled rarely
@@ -268,8 +269,9 @@ def extend_doubt(account: str, since: datetime, until: datetime) -> None:
     for generation in in_doubt.filter(due_at__gt=clock.now(), submitted_at__lt=until).only("pk", "submitted_at"):
         assert generation.submitted_at is not None
         lost = until - max(since, generation.submitted_at)
-        # The due time stays: a search may be due, and a generation that waits for operators is then put off again.
-        _sent_last(generation, Status.IN_DOUBT).update(outage_time=F("outage_time") + lost)
+        row = _sent_last(generation, Status.IN_DOUBT)
+        row.update(outage_time=F("outage_time") + lost)
+        row.filter(due_at__gt=clock.now() + SEARCHED_WITHIN).update(due_at=F("due_at") + lost)
 
 
 def reschedule_many(progresses: Sequence[Progress]) -> None:
@@ -922,7 +924,7 @@ def _build_log_fields(generation: Generation) -> dict[str, Any]:
 
 
 def _close_attempt(attempt: Attempt, outcome: str, detail: str, **columns: str) -> None:
-    """Record the end of an attempt. That its answer was lost is no news once a search has shown what became of it."""
+    """Record the end of an attempt. That its answer was lost is no news once a search has ended that doubt."""
     row = Attempt.objects.filter(pk=attempt.pk)
     if outcome == "in_doubt":
         row = row.exclude(outcome__in=["found", "not_found"])

@@ -176,7 +176,7 @@ def _find_doubt(task: ListedTask, lost: LostAnswer, owners: Owners) -> str:
     if has_same_seed:
         return f"has the attempt's seed and no reference; {why_like_is_not_enough(lost) or 'others have it too'}"
     if (lost.seed is None or task.seed is None) and _is_in_window(task, lost):
-        return "shows neither a reference nor a seed that tells it from the attempt's"
+        return "shows neither a reference nor a seed to tell it from the attempt's"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""The step of a generation in doubt whose upstream lists its tasks: find what became of the lost answer.
+"""The step of a generation in doubt whose upstream lists its tasks: find the task, or that there is none.
 
 First the task that the answer or a callback names is read, if one was named. From the create's deadline on, the list
 is read: all attempts in doubt at the account share a pass. A task is taken only after it was read by its id. Where
@@ -89,13 +89,13 @@ def _search_list(searched: Searched, account: Account, wire: Wire) -> None:
         now = clock.now()
         every = lost_attempts.find_all_searched(account, target, now)
         control = lost_attempts.find_control(account, target, now)
-        wanted = [other.lost for other in every]
+        sought = [other.lost for other in every]
         result = list_scans.read(
             lease,
             wire,
             account,
             target,
-            lambda task: task.upstream_id == control or lost_answers.is_relevant(task, wanted),
+            lambda task: task.upstream_id == control or lost_answers.is_relevant(task, sought),
             lambda: lifecycle.renew_lease(generation),
         )
         retry_after = result.retry_after
