@@ -69,6 +69,11 @@ def usable_offers(model: VideoModel, *, test: bool) -> list[Offer]:
     return [offer for offer in listed if (account := find(offer.account, offer.wire)) and account.is_configured]
 
 
+def is_offered(model: VideoModel) -> bool:
+    """Return whether some account makes videos of the model for live keys. Test keys have the sandbox alone."""
+    return bool(usable_offers(model, test=False))
+
+
 def waiting_at(name: str) -> Q:
     """Return the condition for the generations that may be submitted to the account."""
     if not is_live(name):
