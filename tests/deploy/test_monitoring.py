@@ -53,6 +53,7 @@ SAMPLES = {
     "finished_total": "mode state reason model upstream",
     "settled_total": "mode model outcome upstream",
     "upstream_calls_total": "call outcome upstream",
+    "searches_total": "outcome upstream",
     "copied_bytes_total": "",
     "video_differences_total": "mode field",
     "deliveries_total": "outcome",
