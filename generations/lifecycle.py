@@ -87,7 +87,8 @@ class StoredVideo:
 class Difference(TypedDict):
     """A field in which a video differs from its request."""
 
-    field: str  # width, height, duration, fps, frames, audio (sound tracks) or seed
+    # width, height, duration, fps, frames, audio (sound tracks) or seed; resolution (lines) or aspect_ratio as reported
+    field: str
     requested: float
     received: float
 
@@ -504,13 +505,12 @@ def resubmit(generation: Generation, reason: str) -> bool:
 
 def start_copying(generation: Generation, rendered: outcomes.Rendered) -> bool:
     """Record that the upstream has rendered the video, and take the lease of the copy."""
-    shape = {name: value for name, value in asdict(rendered.shape).items() if value is not None}
     columns: dict[str, Any] = {
         **_end_outage(generation, clock.now()),
         "due_at": clock.now() + leases.COPY_LEASE,
         "upstream_seed": rendered.seed,
         "upstream_tokens": rendered.tokens,
-        "upstream_shape": shape,
+        "upstream_shape": _shape_as_json(rendered.shape),
         "progress_percent": 99,
         "consecutive_failures": 0,
     }
@@ -521,12 +521,22 @@ def start_copying(generation: Generation, rendered: outcomes.Rendered) -> bool:
     return started
 
 
-def record_tokens(generation: Generation, upstream_tokens: int) -> bool:
-    """Store the tokens that a later answer about the task reports. The first report stays.
+def record_report(generation: Generation, rendered: outcomes.Rendered) -> bool:
+    """Store the tokens and the shape that a later answer about the task reports. The first report of each stays.
 
     Return False if another worker has claimed the generation.
     """
-    return generation.upstream_tokens is not None or _update_if_claimed(generation, upstream_tokens=upstream_tokens)
+    columns: dict[str, Any] = {}
+    if generation.upstream_tokens is None and rendered.tokens is not None:
+        columns["upstream_tokens"] = rendered.tokens
+    if not generation.upstream_shape and (shape := _shape_as_json(rendered.shape)):
+        columns["upstream_shape"] = shape
+    return not columns or _update_if_claimed(generation, **columns)
+
+
+def _shape_as_json(shape: outcomes.Shape) -> dict[str, str | int]:
+    """Return what the upstream reports of a video's shape, as the column holds it."""
+    return {name: value for name, value in asdict(shape).items() if value is not None}
 
 
 def mark_succeeded(generation: Generation, video: StoredVideo, differences: Sequence[Difference] = ()) -> bool:

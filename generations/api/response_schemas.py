@@ -20,8 +20,9 @@ class ImageSchema(serializers.Serializer[Any]):
 
 class DifferenceSchema(serializers.Serializer[Any]):
     field = serializers.CharField(
-        help_text="`width`, `height`, `duration`, `fps`, `frames`, `seed`, or `audio`: 1 was requested, 0 received if "
-        "the sound is missing."
+        help_text="`width`, `height`, `duration`, `fps`, `frames`, `seed`, `resolution` (in lines) and `aspect_ratio` "
+        "(width / height) as the upstream reports them, or `audio`: 1 was requested, 0 received if the sound is "
+        "missing."
     )
     requested = serializers.FloatField()
     received = serializers.FloatField()
