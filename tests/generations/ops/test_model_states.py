@@ -133,13 +133,13 @@ def test_a_paused_generation_fails_at_once_when_its_model_is_retired(queued: Gen
 
 def test_no_attempt_is_recorded_after_the_retirement(queued: Generation, upstream: Upstream, monkeypatch: Any) -> None:
     """The model is retired after the step has looked at it, and before the attempt's transaction."""
-    build = submit._build_body
+    build = submit._request
 
     def retire(*args: Any) -> Any:
         model_states.retire(OLGA, LITE)
         return build(*args)
 
-    monkeypatch.setattr(submit, "_build_body", retire)
+    monkeypatch.setattr(submit, "_request", retire)
     submit.submit(claim(queued))
     assert Generation.objects.get(pk=queued.pk).error_code == "model_retired"
     assert not queued.attempts.exists()
@@ -149,7 +149,7 @@ def test_no_attempt_is_recorded_after_the_retirement(queued: Generation, upstrea
 def test_an_attempt_that_waits_for_its_moment_is_not_sent_after_the_retirement(
     queued: Generation, upstream: Upstream, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(submit.rate_limit, "reserve", lambda: 0.01)
+    monkeypatch.setattr(submit.rate_limit, "reserve", lambda _: 0.01)
     monkeypatch.setattr(submit.time, "sleep", lambda seconds: model_states.retire(OLGA, LITE))
     submit.submit(claim(queued))
     assert [attempt.outcome for attempt in queued.attempts.all()] == ["not_sent"]

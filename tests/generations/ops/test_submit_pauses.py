@@ -107,7 +107,7 @@ def test_of_two_pauses_both_have_to_end(queued: list[Generation], upstream: Upst
 
 @pytest.mark.parametrize(
     ("scope", "target"),
-    [(Scope.ALL, "x"), (Scope.ACCOUNT, "novita"), (Scope.TENANT, "999"), (Scope.TENANT, "bob"), (Scope.MODEL, "sora")],
+    [(Scope.ALL, "x"), (Scope.ACCOUNT, "acme"), (Scope.TENANT, "999"), (Scope.TENANT, "bob"), (Scope.MODEL, "sora")],
 )
 def test_a_pause_of_what_does_not_exist_is_refused(db: None, scope: str, target: str) -> None:
     with pytest.raises(NotPossible):
@@ -169,7 +169,7 @@ def test_a_revoked_keys_queue_goes_on_or_is_cancelled_by_choice(
 def test_a_pause_that_comes_while_an_attempt_waits_for_its_moment_stops_it(
     queued: list[Generation], upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rate_limit, "reserve", lambda: 0.5)
+    monkeypatch.setattr(rate_limit, "reserve", lambda _: 0.5)
     monkeypatch.setattr(submit.time, "sleep", lambda seconds: submit_pauses.pause_submits(OLGA, Scope.ALL))
     g = take_step_of(queued[0])
     assert (g.status, upstream.submits) == ("queued", [])

@@ -64,7 +64,7 @@ def test_a_task_counts_until_the_upstream_has_finished(alice: Caller, settings: 
     settings.UPSTREAM_CONCURRENCY = 2
     rendering = put_in(alice, Status.RUNNING)[0]
     put_in(alice, Status.COPYING)[0]  # the upstream is done with it
-    Generation.objects.filter(pk=put_in(alice, Status.RUNNING)[0].pk).update(test=True)
+    Generation.objects.filter(pk=put_in(alice, Status.RUNNING)[0].pk).update(test=True, account="sandbox")
     assert (rate_limit.estimate_capacity(novita_calls.account()), reserve()) == (1, 0.0)
     put_in(alice, Status.SUBMITTING)[0]
     assert (rate_limit.estimate_capacity(novita_calls.account()), reserve()) == (0, None)

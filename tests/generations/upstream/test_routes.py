@@ -57,7 +57,7 @@ def test_the_model_waits_with_its_hold_and_the_other_goes_on(
     [pause] = ManualPause.objects.all()
     assert (pause.scope, pause.target, pause.actor, pause.reason) == (
         "model",
-        f"{LITE}@live",
+        f"{LITE}@novita",
         manual_pauses.SERVICE,
         routes.GONE,
     )
