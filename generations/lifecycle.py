@@ -300,10 +300,19 @@ def renew_lease(generation: Generation) -> bool:
     return _update_if_claimed(generation, due_at=clock.now() + leases.COPY_LEASE)
 
 
-def start_submitting(generation: Generation, offer: Offer, reference: str) -> Attempt | None:
+def start_submitting(
+    generation: Generation,
+    offer: Offer,
+    reference: str,
+    *,
+    rate_micro: int | None = None,
+    quote_micro: int | None = None,
+) -> Attempt | None:
     """Record an attempt at an account, to be committed before the paid POST.
 
-    `reference` is the attempt's unguessable id. Return None if another worker got there first.
+    `reference` is the attempt's unguessable id. `rate_micro` and `quote_micro` are the account's, None where they are
+    not known: each counts only if it is below what was promised at the admission, and only for this attempt. Return
+    None if another worker got there first.
     """
     now = clock.now()
     with transaction.atomic():
@@ -315,6 +324,8 @@ def start_submitting(generation: Generation, offer: Offer, reference: str) -> At
             submitted_at=now,
             account=offer.account,
             wire=offer.wire,
+            offer_rate_micro=_if_below(rate_micro, generation.rate_micro),
+            quote_micro=_if_below(quote_micro, generation.price_micro),
             **_end_outage(generation, now),
         )
         if not started:
@@ -323,6 +334,11 @@ def start_submitting(generation: Generation, offer: Offer, reference: str) -> At
         return Attempt.objects.create(
             generation=generation, number=number, account=offer.account, reference=reference, started_at=now
         )
+
+
+def _if_below(offered: int | None, promised: int | None) -> int | None:
+    """Return what is offered if it is below what was promised, else None."""
+    return offered if offered is not None and promised is not None and offered < promised else None
 
 
 def mark_running(generation: Generation, attempt: Attempt, upstream_id: str, seconds: float) -> bool:
@@ -540,7 +556,7 @@ def _shape_as_json(shape: outcomes.Shape) -> dict[str, str | int]:
 
 
 def mark_succeeded(generation: Generation, video: StoredVideo, differences: Sequence[Difference] = ()) -> bool:
-    """Record that the video is stored and verified, and capture the hold: all of it, or what the upstream's usage says.
+    """Record that the video is stored and verified, and capture the hold: all of it, or what the video has cost.
 
     `differences` from the request are small: the video is delivered with them.
     """

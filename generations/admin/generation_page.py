@@ -110,7 +110,7 @@ def describe_charge(generation: Generation) -> str:
     tokens = "no tokens" if generation.upstream_tokens is None else f"{generation.upstream_tokens} tokens"
     above = ": more than was held" if generation.charged_micro > generation.price_micro else ""
     charged = f"{amounts.format_usd(generation.charged_micro)} USD charged, {usd} held{above}."
-    return f"{charged} The upstream reported {tokens}."
+    return charged if generation.rate_micro is None else f"{charged} The upstream reported {tokens}."
 
 
 def describe_video(generation: Generation) -> str:

@@ -1,5 +1,6 @@
 """What a delivered video costs: the quote, or the tokens that the upstream reported at the rate of the admission.
 
+Rate and quote are those of the account that made the video, where they are below what was promised at the admission.
 A charge below the hold gives the rest back to the budget. A charge above is captured as well, and is never silent: it
 is in the log, the metrics, the generation's events and the ledger.
 """
@@ -14,11 +15,12 @@ MAX_CHARGE_MICRO = 2**53  # nine billion USD: a larger charge is a mistake of th
 # How a charge compares with the hold, as the metric's label `outcome` has it.
 BELOW, EQUAL, ABOVE, NOT_REPORTED = "below", "equal", "above", "not_reported"
 OUTCOMES = (BELOW, EQUAL, ABOVE, NOT_REPORTED)
+LOWER_QUOTE = "the quote of the account that made the video"
 
 
 @dataclass(frozen=True)
 class Settlement:
-    """The charge for the video of a model that settles by usage."""
+    """The charge for a video that may differ from the hold."""
 
     charged_micro: int
     outcome: str  # one of OUTCOMES
@@ -27,15 +29,17 @@ class Settlement:
 
 
 def settle(generation: Generation) -> Settlement | None:
-    """Return the charge by what the upstream reported. Return None for a generation whose price was fixed."""
-    if generation.rate_micro is None:
-        return None
+    """Return the charge by the account's price and what the upstream reported. Return None where it is the hold."""
     held, tokens = generation.price_micro, generation.upstream_tokens
-    charged = MAX_CHARGE_MICRO + 1 if tokens is None else prices.usage_micro(generation.rate_micro, tokens)
+    quote = held if generation.quote_micro is None else generation.quote_micro
+    if generation.rate_micro is None:
+        return None if generation.quote_micro is None else Settlement(quote, BELOW, LOWER_QUOTE, "")
+    rate = generation.rate_micro if generation.offer_rate_micro is None else generation.offer_rate_micro
+    charged = MAX_CHARGE_MICRO + 1 if tokens is None else prices.usage_micro(rate, tokens)
     if tokens is None or charged > MAX_CHARGE_MICRO:
         reported = "no usage" if tokens is None else f"{tokens} tokens, which no video has"
-        message = f"The upstream reported {reported}: the quote of {amounts.format_usd(held)} USD is charged."
-        return Settlement(held, NOT_REPORTED, f"the quote: the upstream reported {reported}", message)
+        message = f"The upstream reported {reported}: the quote of {amounts.format_usd(quote)} USD is charged."
+        return Settlement(quote, NOT_REPORTED, f"the quote: the upstream reported {reported}", message)
     usd, held_usd = amounts.format_usd(charged), amounts.format_usd(held)
     reason = f"{tokens} tokens as the upstream reported"
     if charged <= held:

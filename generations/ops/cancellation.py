@@ -150,7 +150,7 @@ def _send_cancel(generation: Generation) -> bool:
     except CancelRefused as error:
         outcome, answer = "refused", str(error)
     except UpstreamError as error:
-        outcome, answer = "trouble", str(error)
+        outcome, answer = "unclear", str(error)
     metrics.UPSTREAM_CALLS.labels("cancel", outcome, account.name).inc()
     log.info("cancel sent", generation=str(generation.pk), account=account.name, outcome=outcome, said=answer)
     return outcome == "cancelled"

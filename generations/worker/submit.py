@@ -18,7 +18,7 @@ from django.db import InterfaceError, OperationalError, transaction
 from generations import errors, leases, lifecycle
 from generations.bucket import inputs
 from generations.bucket.errors import StorageError
-from generations.catalog import states, video_models
+from generations.catalog import prices, states, video_models
 from generations.catalog.offers import Offer
 from generations.catalog.video_models import VideoModel
 from generations.models import Attempt, Generation, InputImage
@@ -179,7 +179,14 @@ def _start_attempt(
         if circuit_breaker.claim_submit(offer.account):
             transaction.set_rollback(True)  # of the reserved moment
             return None
-        attempt = lifecycle.start_submitting(generation, offer, reference)
+        values = generation.request_values
+        attempt = lifecycle.start_submitting(
+            generation,
+            offer,
+            reference,
+            rate_micro=prices.offer_rate_micro(model, values, offer),
+            quote_micro=prices.offer_quote_micro(model, values, offer),
+        )
     return (attempt, wait) if attempt else None
 
 
