@@ -311,8 +311,8 @@ def start_submitting(
     """Record an attempt at an account, to be committed before the paid POST.
 
     `reference` is the attempt's unguessable id. `rate_micro` and `quote_micro` are the account's, None where they are
-    not known: each counts only if it is below what was promised at the admission, and only for this attempt. Return
-    None if another worker got there first.
+    not known. They hold for this attempt alone, and never above what was promised at the admission. Return None if
+    another worker got there first.
     """
     now = clock.now()
     with transaction.atomic():
@@ -324,8 +324,8 @@ def start_submitting(
             submitted_at=now,
             account=offer.account,
             wire=offer.wire,
-            offer_rate_micro=_if_below(rate_micro, generation.rate_micro),
-            quote_micro=_if_below(quote_micro, generation.price_micro),
+            offer_rate_micro=_bound(rate_micro, generation.rate_micro),
+            quote_micro=_bound(quote_micro, generation.price_micro),
             **_end_outage(generation, now),
         )
         if not started:
@@ -336,9 +336,9 @@ def start_submitting(
         )
 
 
-def _if_below(offered: int | None, promised: int | None) -> int | None:
-    """Return what is offered if it is below what was promised, else None."""
-    return offered if offered is not None and promised is not None and offered < promised else None
+def _bound(offered: int | None, promised: int | None) -> int | None:
+    """Return what an account asks, but no more than was promised; None where either is not known."""
+    return None if offered is None or promised is None else min(offered, promised)
 
 
 def mark_running(generation: Generation, attempt: Attempt, upstream_id: str, seconds: float) -> bool:

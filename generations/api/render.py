@@ -88,7 +88,8 @@ def _image(image: InputImage | None, url: str) -> dict[str, Any] | None:
 
 def _charged(generation: Generation) -> dict[str, str]:
     """Return what a generation cost once it has ended, if that may differ from its price."""
-    if generation.finished_at is None or (generation.rate_micro is None and generation.quote_micro is None):
+    is_lower = generation.quote_micro is not None and generation.quote_micro < generation.price_micro
+    if generation.finished_at is None or not (is_lower or generation.rate_micro is not None):
         return {}
     return {"charged_usd": amounts.format_usd(generation.spent_micro)}
 

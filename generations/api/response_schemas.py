@@ -75,8 +75,8 @@ class GenerationRow(serializers.Serializer[Any]):
     price_usd = serializers.CharField(help_text="The highest price in USD, held until the generation ends.")
     charged_usd = serializers.CharField(
         required=False,
-        help_text="What the generation cost in USD. Present once it has ended, if that may differ from `price_usd`: the "
-        "upstream's usage decides, which may come to more, or the video was made where it costs less. Any other "
+        help_text="What the generation cost in USD. Present once it has ended, if that may differ from `price_usd`: "
+        "the upstream's usage decides, which may come to more, or the video was made where it costs less. Any other "
         "generation that succeeded cost `price_usd`.",
     )
     external_id = serializers.CharField()

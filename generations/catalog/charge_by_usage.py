@@ -32,9 +32,9 @@ def settle(generation: Generation) -> Settlement | None:
     """Return the charge by the account's price and what the upstream reported. Return None where it is the hold."""
     held, tokens = generation.price_micro, generation.upstream_tokens
     quote = held if generation.quote_micro is None else generation.quote_micro
-    if generation.rate_micro is None:
-        return None if generation.quote_micro is None else Settlement(quote, BELOW, LOWER_QUOTE, "")
-    rate = generation.rate_micro if generation.offer_rate_micro is None else generation.offer_rate_micro
+    rate = find_rate(generation)
+    if rate is None:
+        return Settlement(quote, BELOW, LOWER_QUOTE, "") if quote < held else None
     charged = MAX_CHARGE_MICRO + 1 if tokens is None else prices.usage_micro(rate, tokens)
     if tokens is None or charged > MAX_CHARGE_MICRO:
         reported = "no usage" if tokens is None else f"{tokens} tokens, which no video has"
@@ -46,3 +46,13 @@ def settle(generation: Generation) -> Settlement | None:
         return Settlement(charged, EQUAL if charged == held else BELOW, reason, "")
     message = f"{usd} USD are charged, more than the {held_usd} USD held: the upstream reported {tokens} tokens."
     return Settlement(charged, ABOVE, f"{reason}; {held_usd} USD were held", message)
+
+
+def find_rate(generation: Generation) -> int | None:
+    """Return the micro-USD per million tokens that count; None where the account has a price for the video itself.
+
+    Without a price of the account, as at the sandbox or for an attempt of an older release, what was promised counts.
+    """
+    if generation.offer_rate_micro is None and generation.quote_micro is None:
+        return generation.rate_micro
+    return generation.offer_rate_micro

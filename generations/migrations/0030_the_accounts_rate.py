@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    """A generation's row says what the account of its last attempt charges by usage, where that is below the promise."""
+    """A generation's row says what the account of its last attempt charges by usage."""
 
     dependencies = [("generations", "0027_the_accounts")]
 
@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
             "offer_rate_micro",
             models.BigIntegerField(
                 help_text="Micro-USD per million tokens at the account of the last attempt. "
-                "Empty: the rate of the admission.",
+                "Empty: the quote is its price, or nothing is known.",
                 null=True,
             ),
         ),
@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
             "generation",
             "charged_micro",
             models.BigIntegerField(
-                help_text="Micro-USD charged for the video, if it may differ from the price. "
+                help_text="Micro-USD charged for the video, if that may differ from the price. "
                 "Empty: the price, or nothing.",
                 null=True,
             ),

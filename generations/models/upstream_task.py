@@ -33,11 +33,12 @@ class UpstreamTask(models.Model):
     )
     offer_rate_micro = models.BigIntegerField(
         null=True,
-        help_text="Micro-USD per million tokens at the account of the last attempt. Empty: the rate of the admission.",
+        help_text="Micro-USD per million tokens at the account of the last attempt. Empty: the quote is its price, or "
+        "nothing is known.",
     )
     charged_micro = models.BigIntegerField(
         null=True,
-        help_text="Micro-USD charged for the video, if it may differ from the price. Empty: the price, or nothing.",
+        help_text="Micro-USD charged for the video, if that may differ from the price. Empty: the price, or nothing.",
     )
 
     class Meta:

@@ -13,9 +13,9 @@ def offer_of(generation: Generation) -> Offer:
     return Offer("sandbox" if generation.test else "novita", "novita-async", f"/v3/async/{generation.model}")
 
 
-def start_submitting(generation: Generation) -> Attempt | None:
-    """Record an attempt."""
-    return lifecycle.start_submitting(generation, offer_of(generation), "")
+def start_submitting(generation: Generation, **prices: int | None) -> Attempt | None:
+    """Record an attempt, at the account's `rate_micro` and `quote_micro`."""
+    return lifecycle.start_submitting(generation, offer_of(generation), "", **prices)
 
 
 def start_copying(generation: Generation, seed: int | None = None, tokens: int | None = None) -> bool:
