@@ -563,6 +563,7 @@ def mark_succeeded(generation: Generation, video: StoredVideo, differences: Sequ
     settled = charge_by_usage.settle(generation)
     reasons = [f"the video is not as requested: {describe(differences)}"] if differences else []
     reasons += [settled.message] if settled and settled.message else []
+    account = _account_of(generation)
     with transaction.atomic():
         finished = _finish(
             generation,
@@ -576,10 +577,10 @@ def mark_succeeded(generation: Generation, video: StoredVideo, differences: Sequ
         if finished:
             failpoint("finish_before_ledger")
             if settled:
-                ledger.capture(generation.pk, settled.charged_micro, settled.reason)
+                ledger.capture(generation.pk, settled.charged_micro, settled.reason, account=account)
                 _report_on_commit(generation, settled)
             else:
-                ledger.capture(generation.pk)
+                ledger.capture(generation.pk, account=account)
             to_video = metrics.TO_VIDEO.labels(video_models.label(generation.model))
             metrics.observe_on_commit(to_video, generation.created_at)
             _count_on_commit(generation, differences)
@@ -655,7 +656,7 @@ def fail(
         )
         if finished:
             failpoint("finish_before_ledger")
-            ledger.release(generation.pk, code)
+            ledger.release(generation.pk, code, account=_account_of(generation))
     failpoint("finish_committed")
     return finished
 
@@ -665,7 +666,7 @@ def cancel(generation: Generation, reason: str) -> bool:
     with transaction.atomic():
         finished = _finish(generation, [Status.QUEUED], Status.CANCELLED, reason, fenced=False)
         if finished:
-            ledger.release(generation.pk, "cancelled")
+            ledger.release(generation.pk, "cancelled", account=_account_of(generation))
         return finished
 
 
@@ -677,7 +678,7 @@ def mark_cancelled(generation: Generation, reason: str, detail: str = "", *, fen
     with transaction.atomic():
         finished = _finish(generation, [Status.RUNNING], Status.CANCELLED, reason, detail, fenced=fenced)
         if finished:
-            ledger.release(generation.pk, "cancelled")
+            ledger.release(generation.pk, "cancelled", account=_account_of(generation))
         return finished
 
 
@@ -764,6 +765,11 @@ def forget_mismatched_files(generations: Sequence[Generation]) -> None:
 def mark_purged(generation: Generation) -> None:
     """Record that the generation's bytes were deleted from the bucket."""
     Generation.objects.filter(pk=generation.pk, purged_at=None).update(purged_at=clock.now())
+
+
+def _account_of(generation: Generation) -> str:
+    """Return the account that the last attempt went to; "" if there was no attempt."""
+    return generation.account_name if generation.submitted_at else ""
 
 
 def _resolve_in_doubt(generation: Generation, target: Status, reason: str, columns: dict[str, Any]) -> bool:
