@@ -179,14 +179,8 @@ def _start_attempt(
         if circuit_breaker.claim_submit(offer.account):
             transaction.set_rollback(True)  # of the reserved moment
             return None
-        values = generation.request_values
-        attempt = lifecycle.start_submitting(
-            generation,
-            offer,
-            reference,
-            rate_micro=prices.offer_rate_micro(model, values, offer),
-            quote_micro=prices.offer_quote_micro(model, values, offer),
-        )
+        asked = prices.offer_prices(model, generation.request_values, offer)
+        attempt = lifecycle.start_submitting(generation, offer, reference, **asked)
     return (attempt, wait) if attempt else None
 
 
