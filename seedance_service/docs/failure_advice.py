@@ -25,8 +25,8 @@ FAILURES: dict[str, Advice] = {
         message=causes.FAILED[Cause.INPUT_MODERATED],
     ),
     str(Cause.OUTPUT_MODERATED): Advice(
-        "A rerun may pass, as each video is judged by itself, and is held and paid for as a new generation. The service "
-        "reruns nothing by itself. If it fails again, change the prompt or the image.",
+        "A rerun may pass, as each video is judged by itself, and is held and paid for as a new generation. The "
+        "service reruns nothing by itself. If it fails again, change the prompt or the image.",
         means="The upstream made the video, and its moderation withheld it. Nothing was charged.",
         message=causes.FAILED[Cause.OUTPUT_MODERATED],
     ),
