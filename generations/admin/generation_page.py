@@ -13,6 +13,7 @@ from generations import deadlines
 from generations.admin.destinations import host_of
 from generations.bucket import signed_urls
 from generations.bucket.errors import StorageError
+from generations.catalog import charge_by_usage
 from generations.models import Attempt, AttemptSearch, Delivery, Event, Generation, InputImage
 from generations.ops import in_doubt
 from tenants import amounts, masked_urls, times
@@ -113,7 +114,7 @@ def describe_charge(generation: Generation) -> str:
     tokens = "no tokens" if generation.upstream_tokens is None else f"{generation.upstream_tokens} tokens"
     above = ": more than was held" if generation.charged_micro > generation.price_micro else ""
     charged = f"{amounts.format_usd(generation.charged_micro)} USD charged, {usd} held{above}."
-    return f"{charged} The upstream reported {tokens}."
+    return charged if charge_by_usage.find_rate(generation) is None else f"{charged} The upstream reported {tokens}."
 
 
 def format_account(generation: Generation) -> str:

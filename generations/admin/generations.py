@@ -182,5 +182,5 @@ class GenerationAdmin(CancelMatchingMixin, action_page.ActionPagesMixin, Generat
 
     run_selected_now = action_page.list_action(PAGES["run_now"])
     retry_selected_copies = action_page.list_action(PAGES["retry_copy"])
-    cancel_selected = action_page.list_action(PAGES["cancel"])
+    cancel_selected = action_page.list_action(action_pages.page_to_cancel_many())
     fail_selected = action_page.list_action(PAGES["fail"])

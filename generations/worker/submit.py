@@ -17,7 +17,7 @@ from django.db import InterfaceError, OperationalError, transaction
 
 from generations import errors, leases, lifecycle
 from generations.bucket.errors import StorageError
-from generations.catalog import states, video_models
+from generations.catalog import prices, states, video_models
 from generations.catalog.offers import Offer
 from generations.catalog.video_models import VideoModel
 from generations.models import Attempt, Generation
@@ -176,7 +176,8 @@ def _start_attempt(
         if circuit_breaker.claim_submit(offer.account):
             transaction.set_rollback(True)  # of the reserved moment
             return None
-        attempt = lifecycle.start_submitting(generation, offer, reference)
+        asked = prices.offer_prices(model, generation.request_values, offer)
+        attempt = lifecycle.start_submitting(generation, offer, reference, **asked)
     return (attempt, wait) if attempt else None
 
 

@@ -11,6 +11,7 @@ from generations import lifecycle
 from generations.catalog import charge_by_usage
 from generations.catalog.video_models import VideoModel
 from generations.models import Generation
+from generations.upstream import outcomes
 from tenants.models import LedgerEntry, Window
 from tenants.money import ledger, monthly_statement, reconcile
 from tests.generations.admin.rows import LIST, list_ids, page_url
@@ -244,7 +245,7 @@ def test_a_late_worker_records_no_tokens(alice: Caller, upstream: Upstream, buck
     upstream.on_video = (500, {}, b"")
     stale = claim(take_steps_until(g, "copying"))
     claim(g)
-    assert not lifecycle.record_tokens(stale, 7)
+    assert not lifecycle.record_report(stale, outcomes.Rendered("", None, 7))
     g.refresh_from_db()
     assert g.upstream_tokens is None
 
