@@ -50,7 +50,7 @@ def for_callers() -> list[str]:
 
 def for_videos() -> list[str]:
     """Return the private hosts, and networks, that the upstream's URLs of videos may lead to."""
-    own = [authority(getattr(settings, name)) for name in OWN_URLS]
+    own = [authority(getattr(settings, name, "")) for name in OWN_URLS]
     return [*settings.FETCH_ALLOW_HOSTS, *settings.VIDEO_ALLOW_HOSTS, *filter(None, own)]
 
 
