@@ -15,7 +15,7 @@ class Quick(AppConfig):
         """Set the shorter times."""
         from generations import aws, leases
         from generations.reports import worker_hosts
-        from generations.upstream import circuit_breaker
+        from generations.upstream import circuit_breaker, manual_pauses
         from generations.webhooks import deliveries
         from generations.worker import backoff, supervisor
 
@@ -25,10 +25,11 @@ class Quick(AppConfig):
         leases.POLL_LEASE = timedelta(seconds=4)
         leases.SUBMIT_LEASE = timedelta(seconds=6)
         leases.COPY_LEASE = timedelta(seconds=8)
-        leases.SUBMIT_CALL_SECONDS, leases.POLL_CALL_SECONDS = 3.0, 2.0
+        leases.SUBMIT_START_SECONDS, leases.SUBMIT_CALL_SECONDS, leases.POLL_CALL_SECONDS = 2.0, 3.0, 2.0
         leases.DOWNLOAD_SECONDS, leases.COPY_RENEWAL_SECONDS = 10.0, 1.0
         leases.SLOT_LEASE, leases.WAKE_UP_LEASE = timedelta(seconds=2), timedelta(seconds=1)
         circuit_breaker.MIN_PROBE_SECONDS, circuit_breaker.MAX_PROBE_SECONDS = 0.2, 1.0
+        manual_pauses.ASK_AGAIN_SECONDS = 1.0
         leases.PROBE_LEASE = timedelta(seconds=1)  # many probes are killed here, and others must replace them
         backoff.MIN_POLL_SECONDS, backoff.MAX_POLL_SECONDS, backoff.MAX_RETRY_SECONDS = 0.3, 1.0, 2.0
         backoff.MAX_UNEXPECTED_ERRORS = 100  # hundreds of faults a minute are expected here

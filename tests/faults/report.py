@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 from generations.telemetry.failpoints import NAMES
+from tests.faults.faulty_server import SECRET, sha256_of
 from tests.faults.lab import ACCESS_KEY, LIMITED_TO, SUBMIT_DEADLINE, UPSTREAM_KEY, Lab
-from tests.faults.upstream import SECRET, sha256_of
 
 NEXT = {
     "queued": {"queued", "submitting", "running", "failed", "cancelled"},

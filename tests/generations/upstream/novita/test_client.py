@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from generations import leases
-from generations.upstream import outcomes
+from generations.upstream import answers, outcomes
 from generations.upstream.errors import UpstreamError
-from generations.upstream import answers
 from tests.support import novita_calls
 from tests.support.patience import PATIENCE
 from tests.support.upstream import Upstream, as_json, refusal, task
