@@ -49,8 +49,12 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
     ]
     if not settings.NOVITA_API_KEY:
         messages.append(checks.Warning("NOVITA_API_KEY is not set: the upstream will refuse.", id="generations.W002"))
-    if not settings.NOVITA_BASE_URL.startswith(("http://", "https://")):
+    if not _is_http(settings.NOVITA_BASE_URL):
         messages.append(checks.Error("NOVITA_BASE_URL must be an http or https URL.", id="generations.E001"))
+    if settings.ARK_API_KEY and not _is_http(settings.ARK_BASE_URL):
+        messages.append(
+            checks.Error("ARK_API_KEY is set, so ARK_BASE_URL must be an http or https URL.", id="generations.E004")
+        )
     if settings.SANDBOX_BASE_URL:
         messages += _check_sandbox()
     messages += _check_what_callers_reach()
@@ -74,6 +78,11 @@ def _check_prices() -> list[checks.CheckMessage]:
     ]
 
 
+def _is_http(url: str) -> bool:
+    """Return whether the text begins as an http or https URL."""
+    return url.startswith(("http://", "https://"))
+
+
 def _has_ip_address(url: str) -> bool:
     """Return whether the URL's host is an IP address."""
     try:
@@ -85,7 +94,7 @@ def _has_ip_address(url: str) -> bool:
 
 def _check_sandbox() -> list[checks.CheckMessage]:
     """Return a message if the sandbox's URL is malformed, or if videos cannot be fetched from there."""
-    if not settings.SANDBOX_BASE_URL.startswith(("http://", "https://")):
+    if not _is_http(settings.SANDBOX_BASE_URL):
         return [checks.Error("SANDBOX_BASE_URL must be an http or https URL.", id="generations.E002")]
     try:
         addresses.check_url(settings.SANDBOX_BASE_URL, addresses.for_videos())
@@ -101,6 +110,6 @@ def _check_what_callers_reach() -> list[checks.CheckMessage]:
             f"FETCH_ALLOW_HOSTS lets URLs of callers lead to the host of {name}. The service itself needs no entry.",
             id="generations.W004",
         )
-        for name in ("NOVITA_BASE_URL", "SANDBOX_BASE_URL", "S3_ENDPOINT_URL")
+        for name in addresses.OWN_URLS
         if addresses.is_open_to_callers(getattr(settings, name))
     ]

@@ -1,6 +1,7 @@
-"""Read every setting that an operator may change. `make docs` writes docs/SETTINGS.md from this file.
+"""Read the settings that an operator may change, but for those of the bucket and the upstreams, in files of their own.
 
-Each setting has a reader, a default, a range and a help text. settings.py takes all names from here.
+Each setting has a reader, a default, a range and a help text. settings.py takes all names from these files, and
+`make docs` writes docs/SETTINGS.md from them.
 """
 
 from pathlib import Path
@@ -12,7 +13,6 @@ from django.core.exceptions import ImproperlyConfigured
 from seedance_service import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-_WEEK = 7 * 86_400  # seconds
 _MAX_DAYS = 36_500  # a hundred years
 
 # Django and the panel
@@ -67,30 +67,8 @@ BROKER_URL = env.text(
     "BROKER_URL", "orm", help="Queue for wake-ups: `orm` (a database table), `redis://…` or `sqs://REGION/QUEUE`."
 )
 
-# The upstream
+# The catalogue
 
-NOVITA_BASE_URL = env.http_url("NOVITA_BASE_URL", "https://api.novita.ai", help="Address of the upstream.")
-NOVITA_API_KEY = env.text("NOVITA_API_KEY", help="Key of the upstream. `make run` without a key starts the sandbox.")
-UPSTREAM_RPM = env.integer(
-    "UPSTREAM_RPM", 0, maximum=1_000_000, help="Submits per minute over all hosts. More stay queued. 0: no limit."
-)
-UPSTREAM_CONCURRENCY = env.integer(
-    "UPSTREAM_CONCURRENCY", 0, maximum=1_000_000, help="Unfinished upstream tasks at once, over all hosts. 0: no limit."
-)
-SUBMIT_DEADLINE = env.integer(
-    "SUBMIT_DEADLINE",
-    3600,
-    minimum=1,
-    maximum=_WEEK,
-    help="Seconds that a generation waits for an upstream that does not accept it. Then the generation fails with "
-    "`upstream_unavailable` and its hold is released. A tenant may have a value of its own.",
-)
-SANDBOX_BASE_URL = env.http_url(
-    "SANDBOX_BASE_URL",
-    help="Upstream for generations of test keys. Without an address there are no test keys. "
-    "`python -m deploy.sandbox --host … --url …` starts one.",
-)
-SANDBOX_API_KEY = env.text("SANDBOX_API_KEY", "sandbox", help="Key of the sandbox.")
 CATALOG_DIR = env.text(
     "CATALOG_DIR",
     help="Folder with files of video models, as `generations/catalog/models` has them: each adds a model, or replaces "
@@ -111,7 +89,7 @@ FETCH_ALLOW_HOSTS = env.hosts(
 VIDEO_ALLOW_HOSTS = env.hosts(
     "VIDEO_ALLOW_HOSTS",
     help="Private places, beside those, that the upstream's videos may be copied from. `NOVITA_BASE_URL`, "
-    "`SANDBOX_BASE_URL` and `S3_ENDPOINT_URL` need no entry. No caller's URL may lead there.",
+    "`ARK_BASE_URL`, `SANDBOX_BASE_URL` and `S3_ENDPOINT_URL` need no entry. No caller's URL may lead there.",
 )
 
 # Retention
@@ -239,7 +217,3 @@ FAILPOINT = env.text(
     "in generations/telemetry/failpoints.py.",
 )
 FAILPOINT_LOG = env.text("FAILPOINT_LOG", help="For fault tests only: file where each failpoint action is recorded.")
-
-for name, key in {"NOVITA_API_KEY": NOVITA_API_KEY, "SANDBOX_API_KEY": SANDBOX_API_KEY}.items():
-    if not key.isascii() or not key.isprintable():
-        raise ImproperlyConfigured(f"{name} holds characters that an HTTP header cannot hold.")

@@ -1,4 +1,7 @@
-"""Configure Django and its libraries. What an operator may change: operator_settings.py and bucket_settings.py."""
+"""Configure Django and its libraries.
+
+What an operator may change is in operator_settings.py, upstream_settings.py and bucket_settings.py.
+"""
 
 import os
 import sys
@@ -10,6 +13,7 @@ from django.templatetags.static import static
 from seedance_service import database_settings, url_parts
 from seedance_service.bucket_settings import *  # each of these names is a setting
 from seedance_service.operator_settings import *  # each of these names is a setting
+from seedance_service.upstream_settings import *  # each of these names is a setting
 
 INSTALLED_APPS = [
     "unfold",

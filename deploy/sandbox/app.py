@@ -233,11 +233,7 @@ def _signature(task_id: str, expires: str) -> str:
 
 
 urlpatterns = [
-    *(
-        path(model.route.lstrip("/"), submit, {"model_id": model.id})
-        for model in video_models.models().values()
-        if model.route
-    ),
+    *(path(route.lstrip("/"), submit, {"model_id": model.id}) for route, model in video_models.by_route().items()),
     path("v3/async/task-result", task_result),
     path("videos/<str:task_id>.mp4", video),
     path("sandbox/tasks", tasks),

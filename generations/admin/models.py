@@ -29,7 +29,7 @@ from tenants.db import clock
 
 State = ModelState.State
 NONE = "–"
-TASKS = {"i2v": "image to video", "t2v": "text to video"}
+TASKS = {"i2v": "image to video", "t2v": "text to video", "both": "text or image to video"}
 FIELDS: tuple[str, ...] = ("model", "title", "task", "state_in_words", "retires_on", "replaced_by", "last_success")
 FIELDS += ("last_day", "price", "route", "generations", "unknown", "source")
 

@@ -8,7 +8,7 @@ from rest_framework import serializers
 from generations.catalog import prices
 from generations.models import ModelState
 
-TASKS = ("i2v", "t2v")
+TASKS = ("i2v", "t2v", "both")
 SETTLES = ("quoted", "usage")
 
 
@@ -50,7 +50,9 @@ class ModelPriceSchema(serializers.Serializer[Any]):
 class ModelSchema(serializers.Serializer[Any]):
     id = serializers.CharField(help_text="The `model` of a create.")
     title = serializers.CharField()
-    task = serializers.ChoiceField(TASKS, help_text="`i2v`: image to video. `t2v`: text to video.")
+    task = serializers.ChoiceField(
+        TASKS, help_text="`i2v`: image to video. `t2v`: text to video. `both`: the image is optional."
+    )
     state = serializers.ChoiceField(
         ModelState.State.choices,
         help_text="`active`; `hidden`: works, and is not listed; `deprecated`: works until `retires_at`; `retired`: "

@@ -11,6 +11,7 @@ from generations.api.fields import Choice, Parameters, validate
 from generations.api.model_schemas import TASKS, ModelListSchema, ModelSchema
 from generations.catalog import states, video_models
 from generations.catalog.states import ModelStatus
+from generations.catalog.video_models import VideoModel
 from generations.errors import ModelNotFound
 from generations.models import ModelState
 from tenants.api import documents
@@ -50,7 +51,7 @@ class Models(ApiView):
             for model in video_models.models().values()
             if allowed_models.is_model_allowed(key, model.id)
             and _is_chosen(states.of(model), query.get("state"))
-            and query.get("task", model.row.task) == model.row.task
+            and _makes(model, query.get("task"))
         ]
         return _answer(request, model_pages.page_of_many(models))
 
@@ -76,6 +77,11 @@ class OneModel(ApiView):
 
 def _answer(request: Any, document: documents.Document) -> HttpResponseBase:
     return documents.answer(request, document, cache_control=CACHE_CONTROL)
+
+
+def _makes(model: VideoModel, task: str | None) -> bool:
+    """Return whether a list shows a model of its task. One that takes an image or none is in the lists of each task."""
+    return task in (None, model.row.task) or model.row.task == "both"
 
 
 def _is_chosen(status: ModelStatus, state: str | None) -> bool:

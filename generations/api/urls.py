@@ -6,11 +6,7 @@ from generations.api import generation_actions, generations, models, novita, quo
 from generations.catalog import video_models
 
 urlpatterns = [
-    *(
-        path(model.route.lstrip("/"), novita.submit_view(model).as_view())
-        for model in video_models.models().values()
-        if model.route
-    ),
+    *(path(route.lstrip("/"), novita.submit_view(model).as_view()) for route, model in video_models.by_route().items()),
     path("v3/async/task-result", novita.TaskResult.as_view()),
     path("v1/generations", generations.Generations.as_view()),
     path("v1/generations/quote", quotes.QuoteView.as_view()),

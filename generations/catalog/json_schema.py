@@ -65,6 +65,7 @@ def _condition(model: VideoModel, rule: RuleRow, before: list[RuleRow]) -> Schem
     """
     parts = [_has_one_of(model.fields[name], values) for name, values in request_check.condition_values(rule).items()]
     parts += [_given(name) for name in rule.if_given]
+    parts += [{"properties": {name: NULL}} for name in rule.if_absent]
     parts += [
         {"not": _condition(model, rule_before, before[:number])}
         for number, rule_before in enumerate(before)
@@ -78,7 +79,7 @@ def _consequences(model: VideoModel, rule: RuleRow) -> Iterator[Schema]:
     for name in rule.then.forbid:
         yield {"properties": {name: NULL}}
     for name in rule.then.require:
-        yield _given(name)
+        yield _given(name, {"minLength": 1})
     for name, values in rule.then.enum.items():
         yield _has_one_of(model.fields[name], values)
 
@@ -91,9 +92,9 @@ def _has_one_of(field: RequestField, values: Iterable[Any]) -> Schema:
     return {"properties": {field.name: {"enum": choices}}, "required": [field.name]}
 
 
-def _given(name: str) -> Schema:
-    """Return the schema of the bodies that have a value of a field."""
-    return {"properties": {name: {"not": NULL}}, "required": [name]}
+def _given(name: str, more: Schema | None = None) -> Schema:
+    """Return the schema of the bodies that have a value of a field, of which `more` is asked too."""
+    return {"properties": {name: {"not": NULL, **(more or {})}}, "required": [name]}
 
 
 def _all_of(parts: list[Schema]) -> Schema:

@@ -43,6 +43,7 @@ class FieldRow(Row, frozen=True, kw_only=True):
     max_length: Annotated[int, msgspec.Meta(ge=1)] | None = None  # characters
     wire_values: dict[str, str | int] = {}  # our value, as text: the upstream's
     default: Scalar | None = None  # sent if a request has no value
+    refuses_flags: bool = False  # a text with flags such as --rs is refused
     priced: bool = False
     help: str = ""
 
@@ -56,10 +57,14 @@ class ThenRow(Row, frozen=True, kw_only=True):
 
 
 class RuleRow(Row, frozen=True, kw_only=True):
-    """A rule between fields. It applies where each field of `if` has one of its values, and `if_given` are given."""
+    """A rule between fields.
+
+    It applies where each field of `if` has one of its values, `if_given` are given, and `if_absent` are not.
+    """
 
     if_: dict[str, Scalar | tuple[Scalar, ...]] = {}
     if_given: tuple[str, ...] = ()
+    if_absent: tuple[str, ...] = ()
     then: ThenRow
 
 
@@ -120,7 +125,7 @@ class ModelRow(Row, frozen=True, kw_only=True):
     wire: Wire
     route: Route | None = None  # the one offer is Novita's account, under this route; or there are `offers`
     offers: tuple[OfferRow, ...] = ()  # in the order in which they are asked
-    task: Literal["i2v", "t2v", "both"]
+    task: Literal["i2v", "t2v", "both"]  # both: the image is optional
     fields: Annotated[tuple[FieldRow, ...], msgspec.Meta(min_length=1)]
     rules: tuple[RuleRow, ...] = ()
     derived: tuple[DerivedRow, ...] = ()

@@ -19,6 +19,7 @@ RESERVED = {
 MAX_NAME_CHARS = 10  # of a resolution or an aspect ratio, as their columns have it
 MAX_SEED = 2**63 - 1  # its column's
 MAX_SECONDS = 2**15 - 1  # the column's of the duration
+TASKS = {"required": "i2v", "optional": "both", "forbidden": "t2v"}  # by the presence of the image
 TYPES = {  # of the fields that have a column, or a meaning of their own
     "image": ("image",),
     "last_image": ("image",),
@@ -84,8 +85,9 @@ def _check_names(row: ModelRow) -> Iterator[str]:
     takes_images = any(field.type == "image" for field in row.fields)
     if takes_images != (row.image is not None):
         yield f"image: {'rules were' if takes_images else 'no rules were'} expected, as the model's fields have it."
-    if (row.task == "i2v") != any(field.name == "image" and field.presence == "required" for field in row.fields):
-        yield "task: i2v was expected for a model that requires an image, and t2v for any other."
+    presence = next((field.presence for field in row.fields if field.name == "image"), "forbidden")
+    if row.task != TASKS[presence]:
+        yield "task: i2v was expected for a model that requires an image, both where it is optional, and t2v else."
 
 
 def _check_field(row: FieldRow) -> Iterator[str]:
@@ -105,6 +107,8 @@ def _check_field(row: FieldRow) -> Iterator[str]:
         yield "enum: different values of one type were expected, whatever their case."
     if (row.min is None or row.max is None or row.min > row.max) and row.type in ("integer", "number"):
         yield "min, max: a least and a largest number were expected."
+    if row.refuses_flags and row.type != "string":
+        yield "refuses_flags: the type string was expected."
     if row.type == "image" and not (row.name == "image" or row.presence == "optional"):
         yield "presence: optional was expected of a last image."
     if unknown := row.wire_values.keys() - set(map(str, row.enum)):
@@ -138,12 +142,15 @@ def _check_rules(row: ModelRow, known: Mapping[str, FieldRow]) -> Iterator[str]:
     """Yield the names in rules and derived fields that are no fields, and what contradicts itself."""
     for number, rule in enumerate(row.rules):
         then, place = rule.then, f"rules[{number}]"
-        named = {*rule.if_, *rule.if_given, *then.forbid, *then.require, *then.enum}
+        named = {*rule.if_, *rule.if_given, *rule.if_absent, *then.forbid, *then.require, *then.enum}
         if unknown := named - known.keys():
             yield f"{place}: {', '.join(sorted(unknown))} is no field of the model."
             continue
-        if not (rule.if_ or rule.if_given) or not (then.forbid or then.require or then.enum):
-            yield f"{place}: a condition in `if` or `if_given`, and something in `then`, was expected."
+        if not (rule.if_ or rule.if_given or rule.if_absent) or not (then.forbid or then.require or then.enum):
+            yield f"{place}: a condition in `if`, `if_given` or `if_absent`, and something in `then`, was expected."
+        for name in rule.if_absent:
+            if known[name].presence == "required" or name in rule.if_given or name in then.require:
+                yield f"{place}: if_absent: {name} is required or given; a field that a request can lack was expected."
         if met := {name for name in then.forbid if known[name].presence == "required" or name in then.require}:
             yield f"{place}: {', '.join(sorted(met))} cannot be forbidden and required."
         if met := set(then.forbid).intersection({"duration"}.union(*(derived.from_ for derived in row.derived))):

@@ -58,4 +58,4 @@ def check_values(field: FieldRow, values: tuple[Any, ...]) -> Iterator[str]:
         try:
             RequestField(field).check(value)
         except WrongValue as error:
-            yield f"it must be {error}."
+            yield f"it {error}."

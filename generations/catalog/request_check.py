@@ -53,7 +53,8 @@ class Checker:
             value = given.get(name)
             values[name] = field.default if value is None else self._checked(field, value)
             if value is None and field.is_required:
-                self._refuse_value(field, "required")
+                takes = field.takes(on_wire=self._on_wire)
+                self.refuse(self.name(field), f"{self.name(field)} is required, and must be {takes}.", "required")
         for rule in self._model.row.rules if not self._errors else ():
             self._apply(rule, given, values)
         self.raise_errors()
@@ -68,13 +69,9 @@ class Checker:
         try:
             return field.check(value, on_wire=self._on_wire)
         except WrongValue as error:
-            self._refuse_value(field, error.code)
+            name = self.name(field)
+            self.refuse(name, f"{name} {error}.", error.code)
             return None
-
-    def _refuse_value(self, field: RequestField, code: str) -> None:
-        name, takes = self.name(field), field.takes(on_wire=self._on_wire)
-        word = "is required, and must be" if code == "required" else "must be"
-        self.refuse(name, f"{name} {word} {takes}.", code)
 
     def _apply(self, rule: RuleRow, given: Mapping[str, Any], values: Values) -> None:
         """Note what a request lacks to follow the rule. A forbidden field has no value then."""
@@ -86,7 +83,7 @@ class Checker:
                 self.refuse(self.name(fields[name]), f"{self.name(fields[name])} is not taken {because}.")
             values[name] = None
         for name in rule.then.require:
-            if given.get(name) is None:
+            if given.get(name) in (None, ""):  # an empty text says as much as none
                 self.refuse(self.name(fields[name]), f"{self.name(fields[name])} is required {because}.", "required")
         for name, choices in rule.then.enum.items():
             if not contains(choices, values[name]):
@@ -104,6 +101,7 @@ class Checker:
             value = fields[name].to_wire(values[name]) if self._on_wire else values[name]
             parts.append(f"{self.name(fields[name])} is {str(value).lower() if isinstance(value, bool) else value}")
         parts += [f"{self.name(fields[name])} is given" for name in rule.if_given]
+        parts += [f"{self.name(fields[name])} is not given" for name in rule.if_absent]
         return f"where {' and '.join(parts)}"
 
 
@@ -115,7 +113,8 @@ def contains(listed: Iterable[Any], value: Any) -> bool:
 def applies(rule: RuleRow, given: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
     """Return whether a rule applies to a request: `given` is what it says, `values` has the defaults too."""
     has_values = all(contains(choices, values[name]) for name, choices in condition_values(rule).items())
-    return has_values and all(given.get(name) is not None for name in rule.if_given)
+    is_given = all(given.get(name) is not None for name in rule.if_given)
+    return has_values and is_given and all(given.get(name) is None for name in rule.if_absent)
 
 
 def condition_values(rule: RuleRow) -> dict[str, tuple[Any, ...]]:

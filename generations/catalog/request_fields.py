@@ -1,6 +1,7 @@
 """A field of a model's requests: the values that it takes, in our writing and in the upstream's."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,16 +12,21 @@ from generations.catalog.model_file import FieldRow
 RANDOM_SEED = -1  # in a request: draw a seed
 SEED = "seed"
 NO_NUL = r"^[^\x00]*$"  # PostgreSQL stores no text with a NUL
+# Two hyphens directly before a letter, each also in its full-width or small form: a flag, which some upstreams obey.
+FLAG = r"[-\uFF0D\uFE63]{2}[A-Za-z\uFF21-\uFF3A\uFF41-\uFF5A]"
+NO_FLAG_NO_NUL = rf"^(?![\s\S]*{FLAG})[^\x00]*$"
+HAS_FLAG = re.compile(FLAG)
+FLAGS = "must not hold flags such as --rs: they could change what is paid for"
 MAX_TEXT_CHARS = 10_000  # of a field whose longest text is not known
 JSON_TYPES = (bool, int, float, list, dict)
 ABSENT = object()  # there is no value at a path
 
 
 class WrongValue(Exception):
-    """A field does not take the value. The text says what it takes; `code` is the kind of mistake."""
+    """A field does not take the value. The text ends the sentence "It …"; `code` is the kind of mistake."""
 
-    def __init__(self, takes: str, code: str) -> None:
-        super().__init__(takes)
+    def __init__(self, demand: str, code: str) -> None:
+        super().__init__(demand)
         self.code = code
 
 
@@ -114,13 +120,16 @@ class RequestField:
             case "image":
                 return "a URL, Base64 or a data URI as a string; in a form, it may be a file"
         least = "1 to " if self.is_required else "at most "
-        return f"a text of {least}{self.max_length} characters, without a NUL character"
+        flags = " and without flags such as --rs" if row.refuses_flags else ""
+        return f"a text of {least}{self.max_length} characters, without a NUL character{flags}"
 
     def check(self, value: Any, *, on_wire: bool = False) -> Any:
         """Return the value as it is stored. Raise WrongValue."""
         code = self._wrong(value := _integer_if_whole(value) if self.row.type in ("enum", "integer") else value)
         if code:
-            raise WrongValue(self.takes(on_wire=on_wire), code)
+            raise WrongValue(f"must be {self.takes(on_wire=on_wire)}", code)
+        if self.row.refuses_flags and HAS_FLAG.search(value):
+            raise WrongValue(FLAGS, "invalid")
         if self.row.type == "number":
             return float(value)
         return value.strip() if self.is_image and isinstance(value, str) else value
@@ -174,7 +183,8 @@ class RequestField:
             case "image":
                 schema = {"type": "string", "format": "image", "pattern": r"\S"}
             case _:
-                schema = {"type": "string", "pattern": NO_NUL, "maxLength": self.max_length}
+                pattern = NO_FLAG_NO_NUL if row.refuses_flags else NO_NUL
+                schema = {"type": "string", "pattern": pattern, "maxLength": self.max_length}
                 schema |= {"minLength": 1} if self.is_required else {}
         if not self.is_required:
             schema = (

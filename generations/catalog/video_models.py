@@ -135,6 +135,11 @@ def models() -> Mapping[str, VideoModel]:
     return load(settings.CATALOG_DIR)
 
 
+def by_route() -> Mapping[str, VideoModel]:
+    """Return the models that callers of Novita's API create with, by their paths there."""
+    return {model.route: model for model in models().values() if model.route}
+
+
 def get(model_id: str) -> VideoModel | None:
     """Return the model of that id; None if the catalogue has none."""
     return models().get(model_id)

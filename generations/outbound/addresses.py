@@ -16,6 +16,7 @@ from generations.outbound.look_ups import Resolver
 
 MAX_URL_CHARS = 8192  # presigned URLs with a session token have up to 2,000
 PORTS = (443, 8443)
+OWN_URLS = ("NOVITA_BASE_URL", "ARK_BASE_URL", "SANDBOX_BASE_URL", "S3_ENDPOINT_URL")  # settings
 DENIED_CHARS = set('\\"<>^`{|}')
 
 # Not Python's is_global: it calls several of these global, and changes between releases. Sources: the IANA
@@ -48,8 +49,8 @@ def for_callers() -> list[str]:
 
 def for_videos() -> list[str]:
     """Return the private hosts, and networks, that the upstream's URLs of videos may lead to."""
-    own = filter(None, map(authority, (settings.NOVITA_BASE_URL, settings.SANDBOX_BASE_URL, settings.S3_ENDPOINT_URL)))
-    return [*settings.FETCH_ALLOW_HOSTS, *settings.VIDEO_ALLOW_HOSTS, *own]
+    own = [authority(getattr(settings, name)) for name in OWN_URLS]
+    return [*settings.FETCH_ALLOW_HOSTS, *settings.VIDEO_ALLOW_HOSTS, *filter(None, own)]
 
 
 def authority(url: str) -> str:

@@ -1,7 +1,7 @@
 """An answer of an upstream as it came over HTTP, and what all wires read of it in the same way."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,12 +9,14 @@ from urllib.parse import urlsplit
 from generations.foreign_text import clean
 from generations.outbound import http_dates
 from generations.upstream import task_ids
-from generations.upstream.json_bodies import decode
+from generations.upstream.json_bodies import Body, decode
 from generations.upstream.outcomes import InDoubt
 
 MAX_RETRY_AFTER_SECONDS = 300.0  # a longer Retry-After is cut to this
 MAX_KEPT_HEAD_CHARS, MAX_KEPT_BODY_CHARS = 1000, 4000  # of an answer that operators may have to read
 UNKEPT_HEADERS = {"set-cookie", "server", "connection", "keep-alive", "vary"}
+
+FindIds = Callable[[Body, str], list[str]]  # the tasks that a decoded body, and the whole answer, name
 
 INTEGER = re.compile(r"-?[0-9]{1,19}")
 
@@ -28,9 +30,9 @@ class Answer:
     content: bytes  # unpacked, if that is possible
 
 
-def in_doubt(answer: Answer, reason: str) -> InDoubt:
+def in_doubt(answer: Answer, reason: str, find_ids: FindIds = task_ids.find) -> InDoubt:
     """Return the outcome of a submit whose answer is not plain, or not whole, with what may help an operator."""
-    named = task_ids.find(decode(answer.content), kept_text(answer, limited=False))
+    named = find_ids(decode(answer.content), kept_text(answer, limited=False))
     return InDoubt(reason, named[0] if named else "", kept_text(answer))
 
 

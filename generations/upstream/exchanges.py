@@ -12,8 +12,8 @@ from generations import leases
 from generations.outbound import response_body, transport
 from generations.outbound.errors import BodyUndecodable, FetchFailed, OutboundError
 from generations.telemetry.failpoints import failpoint
-from generations.upstream import answers
-from generations.upstream.answers import Answer
+from generations.upstream import answers, task_ids
+from generations.upstream.answers import Answer, FindIds
 from generations.upstream.errors import UpstreamError, WrongTask
 from generations.upstream.outcomes import InDoubt, NotCreated, SubmitOutcome
 from generations.upstream.protocol import Account
@@ -28,13 +28,23 @@ MAX_ANSWER_BYTES = 1024 * 1024  # a real answer has about one thousand
 idle_connections = transport.Pool()  # for polls, which are many
 
 
-def submit(account: Account, path: str, content: bytes, parse: Callable[[Answer], SubmitOutcome]) -> SubmitOutcome:
-    """Send one paid POST, on a new connection, and return its outcome: it is paid for at most once."""
+def submit(
+    account: Account,
+    path: str,
+    content: bytes,
+    parse: Callable[[Answer], SubmitOutcome],
+    *,
+    find_ids: FindIds = task_ids.find,
+) -> SubmitOutcome:
+    """Send one paid POST, on a new connection, and return its outcome: it is paid for at most once.
+
+    `find_ids` finds the task in an answer that is cut off.
+    """
     headers = {**headers_of(account), "Content-Length": str(len(content))}
     budget, pieces = transport.Budget(leases.SUBMIT_CALL_SECONDS), _split(content)
     try:
         with transport.exchange("POST", account.base_url, headers, budget, path=path, content=pieces) as response:
-            return _parse_submit(response, parse)
+            return _parse_submit(response, parse, find_ids)
     except FetchFailed as error:
         if error.is_unsent:
             return NotCreated(f"the upstream can not be reached: {error}")
@@ -42,13 +52,15 @@ def submit(account: Account, path: str, content: bytes, parse: Callable[[Answer]
         return InDoubt(f"the answer was lost: {error}")
 
 
-def _parse_submit(response: transport.Response, parse: Callable[[Answer], SubmitOutcome]) -> SubmitOutcome:
+def _parse_submit(
+    response: transport.Response, parse: Callable[[Answer], SubmitOutcome], find_ids: FindIds
+) -> SubmitOutcome:
     """Read the answer to a submit, and return its outcome. What came of an answer that is cut off may name the task."""
     try:
         return parse(_read(response))
     except OutboundError as error:
         received = Answer(response.status, response.headers, error.received)
-        return answers.in_doubt(received, f"the answer was lost: {error}")
+        return answers.in_doubt(received, f"the answer was lost: {error}", find_ids)
 
 
 def _split(content: bytes) -> Iterator[bytes]:

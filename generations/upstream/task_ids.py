@@ -24,7 +24,7 @@ def find(body: Body, text: str) -> list[str]:
         found = [task["id"] for task in tasks if "id" in task]
     if not body.fields or not found:
         found += [next(filter(None, match)) for match in IN_TEXT.findall(text[:MAX_SEARCHED_CHARS])]
-    ids = [str(value) for value in found if _is_id(value)]
+    ids = [str(value) for value in found if is_id(value)]
     return list(dict.fromkeys(ids))
 
 
@@ -33,7 +33,7 @@ def _plain(name: str) -> str:
     return name.replace("_", "").replace("-", "").lower()
 
 
-def _is_id(value: Any) -> bool:
+def is_id(value: Any) -> bool:
     """Return whether the value can be an id, and holds no secret."""
     if type(value) is int:
         return 0 < value < 2**63

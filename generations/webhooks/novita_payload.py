@@ -42,9 +42,10 @@ def render(generation: Generation, eta: int = 0) -> dict[str, Any]:
 
 
 def _task_type(generation: Generation) -> str:
-    """Return the type of the model's tasks. A model that left the catalogue made its video from an image, if any."""
+    """Return the type of the task. Where the model does not decide it, or left the catalogue, an image does."""
     model = video_models.get(generation.model)
-    is_text = model.row.task == "t2v" if model else not (generation.image_id or generation.image_url)
+    task = model.row.task if model else "both"
+    is_text = task == "t2v" or (task == "both" and not (generation.image_id or generation.image_url))
     return TEXT_TO_VIDEO if is_text else IMAGE_TO_VIDEO
 
 

@@ -24,6 +24,13 @@ def test_a_missing_or_wrong_setting_has_a_message(settings: Any, name: str, valu
     assert [message.id for message in check_settings()] == [check_id]
 
 
+def test_a_key_of_ark_without_its_address_has_a_message(settings: Any) -> None:
+    settings.ARK_BASE_URL = ""
+    assert check_settings() == []
+    settings.ARK_API_KEY = "the-key-of-ark"
+    assert [message.id for message in check_settings()] == ["generations.E004"]
+
+
 @pytest.mark.parametrize("name", ["S3_ENDPOINT_URL", "S3_PUBLIC_URL"])
 def test_a_buckets_name_before_an_ip_address_has_a_message(settings: Any, name: str) -> None:
     setattr(settings, name, "http://127.0.0.1:9000")
@@ -37,7 +44,7 @@ def test_a_buckets_name_before_an_ip_address_has_a_message(settings: Any, name: 
 
 @pytest.mark.parametrize("entry", ["127.0.0.1", "127.0.0.1:9000", "127.0.0.0/8"])
 def test_a_host_of_the_service_that_callers_can_reach_has_a_message(settings: Any, entry: str) -> None:
-    settings.NOVITA_BASE_URL = "https://api.novita.ai"
+    settings.NOVITA_BASE_URL, settings.ARK_BASE_URL = "https://api.novita.ai", "https://ark.example.com/api/v3"
     settings.S3_ENDPOINT_URL, settings.SANDBOX_BASE_URL = "http://127.0.0.1:9000", "http://127.0.0.2:8001"
     settings.FETCH_ALLOW_HOSTS = [entry]
     messages = check_settings()

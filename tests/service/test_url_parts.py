@@ -192,7 +192,7 @@ def test_a_file_that_holds_no_value_is_named(
 
 
 @pytest.mark.parametrize(
-    "name", ["DATABASE_URL", "BROKER_URL", "NOVITA_BASE_URL", "SANDBOX_BASE_URL", "S3_ENDPOINT_URL"]
+    "name", ["DATABASE_URL", "BROKER_URL", "NOVITA_BASE_URL", "ARK_BASE_URL", "SANDBOX_BASE_URL", "S3_ENDPOINT_URL"]
 )
 def test_a_start_with_a_wrong_url_prints_none_of_it(name: str) -> None:
     """The traceback of a web process that cannot start is in a log, too."""

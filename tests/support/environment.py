@@ -13,15 +13,18 @@ for name in (
     "VIDEO_ALLOW_HOSTS",
     "BROKER_URL",
     "DEBUG",
+    "SAFETY_IDENTIFIER",
 ):
     os.environ.pop(name, None)
-for name in [name for name in os.environ if name.startswith(("AWS_", "S3_"))]:  # the developer's own credentials too
+own = ("AWS_", "S3_", "ARK_")  # the developer's own credentials too
+for name in [name for name in os.environ if name.startswith(own)]:
     os.environ.pop(name)
 os.environ.update(
     SECRET_KEY="tests",
     DATABASE_URL=os.environ.get("TEST_DATABASE_URL", "sqlite:///tests.sqlite3"),
     ALLOWED_HOSTS="testserver,localhost,127.0.0.1",
     NOVITA_BASE_URL="http://127.0.0.1:9",  # no server: a test that needs an upstream starts one
+    ARK_BASE_URL="http://127.0.0.1:9",
     NOVITA_API_KEY="upstream-key-of-the-tests",
     S3_BUCKET="seedance-tests",
     AWS_ACCESS_KEY_ID="tests",

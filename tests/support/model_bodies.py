@@ -13,7 +13,7 @@ URL = "https://example.com/a.png"
 JUNK = st.sampled_from(
     [
         *("", " ", "x", "5", "true", URL, "480p", "1080P", "16:9", "1280*720", "a\0b", "\U0001f30a"),
-        *("x" * 501, "x" * 2001),
+        *("x" * 501, "x" * 2001, "a --rs 1080p", "a\n\uff0d\ufe63\uff32", "a -- b, c-d, --5"),
         *(-2, -1, 0, 1, 3, 5, 5.0, 5.5, 6, 10, 24, 16, 2**31, 2**32, 1e300, True, False, None, [], {}, [5], {"a": 1}),
     ]
 )
@@ -41,6 +41,27 @@ rules = [
   {if = {mode = ["best"]}, then = {enum = {shots = [1, 2], audio = [true]}}},
   {if_given = ["shots"], then = {forbid = ["voice"]}},
   {if = {strength = 1}, then = {enum = {voice = ["high"]}}},
+]
+image = {formats = ["jpeg"], max_bytes = 1000000}
+price = {kind = "per_video", rates = [{usd = "0.1"}]}
+"""
+OPTIONAL_IMAGE = """
+id = "both-1"
+title = "With an image or without"
+wire = "ark"
+offers = [{account = "novita", upstream_model = "both-1-260101"}]
+task = "both"
+fields = [
+  {name = "image", type = "image"},
+  {name = "last_image", type = "image"},
+  {name = "prompt", type = "string", max_length = 20, default = "", refuses_flags = true},
+  {name = "aspect_ratio", wire = "ratio", type = "enum", enum = ["16:9", "1:1", "adaptive"], default = "adaptive"},
+  {name = "duration", type = "integer", min = 3, max = 10, default = 5},
+]
+rules = [
+  {if_absent = ["image"], then = {require = ["prompt"]}},
+  {if_given = ["last_image"], then = {require = ["image"]}},
+  {if = {duration = 10}, if_absent = ["image", "last_image"], then = {enum = {aspect_ratio = ["16:9", "1:1"]}}},
 ]
 image = {formats = ["jpeg"], max_bytes = 1000000}
 price = {kind = "per_video", rates = [{usd = "0.1"}]}

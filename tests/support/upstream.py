@@ -5,9 +5,10 @@ import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 Answer = tuple[int, dict[str, str], bytes]
+TASKS = "/contents/generations/tasks"  # where the model maker's own wire has its tasks
 ASKED = "the-task-that-was-asked-for"  # in an answer to a poll, it stands for that task's id
 
 
@@ -48,17 +49,21 @@ def task(
 class Upstream:
     """An upstream whose answers are set by a test.
 
-    `on_submit`, `on_poll` and `on_video` are answers, or functions that get the handler. Such a function returns an
-    answer, or writes one and returns None.
+    `on_submit`, `on_poll`, `on_video`, `on_list` and `on_cancel` are answers, or functions that get the handler. Such a
+    function returns an answer, or writes one and returns None. The last two are on the model maker's wire alone.
     """
 
     def __init__(self) -> None:
         self.submits: list[dict[str, Any]] = []
         self.polls: list[str] = []
+        self.lists: list[dict[str, str]] = []  # the query of each
+        self.cancels: list[str] = []
         self.keys: set[str] = set()
         self.on_submit: Any = lambda handler: as_json({"task_id": f"upstream-{len(self.submits)}"})
         self.on_poll: Any = task("TASK_STATUS_PROCESSING", progress=40)
         self.on_video: Any = (404, {}, b"")
+        self.on_list: Any = as_json({"items": [], "total": 0})
+        self.on_cancel: Any = as_json({})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -110,8 +115,21 @@ class Upstream:
                     task_id = parse_qs(parts.query)["task_id"][0]
                     upstream.polls.append(task_id)
                     self.send(upstream.on_poll, task_id)
+                elif parts.path.endswith(TASKS):
+                    upstream.keys.add(self.headers["Authorization"])
+                    upstream.lists.append(dict(parse_qsl(parts.query)))
+                    self.send(upstream.on_list)
+                elif TASKS in parts.path:
+                    task_id = parts.path.rpartition("/")[2]
+                    upstream.keys.add(self.headers["Authorization"])
+                    upstream.polls.append(task_id)
+                    self.send(upstream.on_poll, task_id)
                 else:
                     self.send(upstream.on_video)
+
+            def do_DELETE(self) -> None:
+                upstream.cancels.append(self.path.rpartition("/")[2])
+                self.send(upstream.on_cancel)
 
             def send(self, answer: Answer | Callable[[Any], Answer | None], task_id: str = ASKED) -> None:
                 """Send the answer, about the task in place of ASKED, or close the connection if there is none."""

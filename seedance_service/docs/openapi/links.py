@@ -24,7 +24,7 @@ SUBMIT = ("/task_id", "task_id", ("novita_task_result",))
 
 def add(operation: Part) -> None:
     """Add links to each successful answer of the operation; all of them hold the id."""
-    submits = {novita_names.operation_id(model): SUBMIT for model in video_models.models().values()}
+    submits = {novita_names.operation_id(model): SUBMIT for model in video_models.by_route().values()}
     found = (FROM | submits).get(operation["operationId"])
     if found:
         pointer, name, targets = found

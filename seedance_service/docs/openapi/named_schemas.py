@@ -67,7 +67,7 @@ OBJECTS: dict[str, Part] = {
 def schemas() -> dict[str, Part]:
     """Return the schemas of all names in this module."""
     enums = {name: field_schemas.enum(name, list(values)) for name, values in ENUMS.items()}
-    wires = [WireBody(model).named for model in video_models.models().values() if novita_names.is_documented(model)]
+    wires = [WireBody(model).named for model in video_models.by_route().values() if novita_names.is_documented(model)]
     return {
         **enums,
         **OBJECTS,

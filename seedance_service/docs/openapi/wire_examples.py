@@ -15,12 +15,12 @@ TEXTS = {"prompt": examples.PLAIN["prompt"], "negative_prompt": "blurred, text"}
 
 def bodies() -> dict[str, dict[str, Any]]:
     """Return the examples of the bodies of all submits, by operation and name."""
-    return {novita_names.operation_id(model): _bodies(model) for model in video_models.models().values()}
+    return {novita_names.operation_id(model): _bodies(model) for model in video_models.by_route().values()}
 
 
 def answers() -> dict[str, dict[str, dict[str, Any]]]:
     """Return the examples of the answers of all submits, by operation, status and name."""
-    return {novita_names.operation_id(model): ACCEPTED for model in video_models.models().values()}
+    return {novita_names.operation_id(model): ACCEPTED for model in video_models.by_route().values()}
 
 
 def _bodies(model: VideoModel) -> dict[str, Any]:

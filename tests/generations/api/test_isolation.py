@@ -53,10 +53,10 @@ class OfMany:
 
 ROUTES: dict[tuple[str, str], OfOne | OfMany] = {
     **{
-        (model.route.lstrip("/"), "POST"): OfMany(
-            lambda http, _, route=model.route: http.post(route, {}, format="json")  # type: ignore[misc]
+        (route.lstrip("/"), "POST"): OfMany(
+            lambda http, _, route=route: http.post(route, {}, format="json")  # type: ignore[misc]
         )
-        for model in video_models.models().values()
+        for route in video_models.by_route()
     },
     ("v3/async/task-result", "GET"): OfOne(lambda http, id: http.get("/v3/async/task-result", {"task_id": id})),
     ("v1/generations", "GET"): OfMany(lambda http, _: http.get("/v1/generations")),

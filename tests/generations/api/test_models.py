@@ -79,11 +79,24 @@ def test_the_list_has_active_and_deprecated_models_alone(alice: Caller) -> None:
     assert "wan2.6-i2v" in retired
     assert set(default) == set(video_models.models()) - {*hidden, *retired}
     assert listed(alice, state="deprecated") == ["kling-v3.0-pro-i2v"]
-    assert set(listed(alice, task="t2v")) == {name for name in default if name.endswith("t2v")}
+    either = {name for name in default if page(alice, name)["task"] == "both"}
+    assert "seedance-2-0" in either
+    assert set(listed(alice, task="both")) == either
+    assert set(listed(alice, task="t2v")) == either | {name for name in default if name.endswith("t2v")}
+    assert set(listed(alice, task="i2v")) == either | {name for name in default if name.endswith("i2v")}
     assert page(alice, "kling-v3.0-pro-t2v")["state"] == "hidden"
     deprecated = page(alice, "kling-v3.0-pro-i2v")
     assert deprecated["retires_at"] == "2027-01-01"
     assert deprecated["replacement"] == "kling-v3.0-std-i2v"
+
+
+def test_a_model_whose_image_is_optional_says_so(alice: Caller) -> None:
+    model = page(alice, "seedance-2-0")
+    assert (model["task"], model["settle"], model["audio"], model["seed"]) == ("both", "usage", True, True)
+    assert model["schema"]["required"] == ["model"]
+    assert [rule["then"]["required"] for rule in model["schema"]["allOf"]] == [["prompt"], ["image"]]
+    rates = [{"when": {"resolution": "1080p"}, "unit": "million_tokens", "usd": "7.700000"}]
+    assert model["prices"] == [*rates, {"when": {}, "unit": "million_tokens", "usd": "7.000000"}]
 
 
 def test_the_list_holds_the_pages(alice: Caller) -> None:

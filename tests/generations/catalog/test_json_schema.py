@@ -21,7 +21,7 @@ from generations.api.create_generation import read_request
 from generations.api.request_bodies import NativeCreate, NovitaCreate
 from generations.catalog import json_schema, video_models
 from generations.catalog.video_models import VideoModel
-from tests.support.model_bodies import JUNK, RULES, URL, bodies, theirs_for_ours, to_wire
+from tests.support.model_bodies import JUNK, OPTIONAL_IMAGE, RULES, URL, bodies, theirs_for_ours, to_wire
 
 pytestmark = pytest.mark.one_database
 COMMON: dict[str, list[Any]] = {
@@ -43,9 +43,10 @@ COMMON["webhook_url"] += [5, f"{URL}{'x' * 2000}"]
 
 @pytest.fixture(scope="session")
 def catalog_dir(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return a folder of the catalogue with a model that has every kind of rule."""
+    """Return a folder of the catalogue with models that have every kind of rule."""
     folder: Path = tmp_path_factory.mktemp("catalog")
     (folder / "ruled.toml").write_text(RULES)
+    (folder / "both.toml").write_text(OPTIONAL_IMAGE)
     return str(folder)
 
 
@@ -54,7 +55,7 @@ def _catalog(catalog_dir: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(django_settings, "CATALOG_DIR", catalog_dir)
 
 
-each_model = pytest.mark.parametrize("model_id", [*video_models.models(), "ruled-1-i2v"])
+each_model = pytest.mark.parametrize("model_id", [*video_models.models(), "ruled-1-i2v", "both-1"])
 thorough = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 
 
@@ -174,6 +175,52 @@ def test_a_rule_sees_the_default_and_not_that_of_a_forbidden_field() -> None:
     for body, is_right in ((with_sound, False), (without, True), ({**with_sound, "strength": 0.5}, True)):
         assert is_valid(schema, body) is is_right
         assert (native(model, body) is None) is is_right
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({}, "For both-1, prompt is required where image is not given."),
+        ({"prompt": ""}, "For both-1, prompt is required where image is not given."),
+        ({"image": None, "prompt": None}, "For both-1, prompt is required where image is not given."),
+        ({"prompt": "a", "last_image": URL}, "For both-1, image is required where last_image is given."),
+        (
+            {"prompt": "a", "duration": 10},
+            "For both-1, aspect_ratio must be one of 16:9, 1:1 where duration is 10 and image is not given and "
+            "last_image is not given.",
+        ),
+        ({"prompt": "a", "duration": 10, "aspect_ratio": "1:1"}, None),
+        ({"image": URL, "duration": 10}, None),
+        ({"image": URL, "last_image": URL, "prompt": ""}, None),
+        ({"prompt": "a"}, None),
+    ],
+)
+def test_a_rule_may_ask_for_what_an_absent_image_makes_necessary(body: dict[str, Any], message: str | None) -> None:
+    model = video_models.models()["both-1"]
+    errors = native(model, {"model": model.id, **body})
+    assert is_valid(schema_of(model), {"model": model.id, **body}) == (message is None)
+    assert (message is None) == (errors is None)
+    if message:
+        assert any(message in text for text in (errors or {}).values())
+
+
+@thorough
+@given(prompt=st.text("-\uff0d\ufe63aZ\uff21\uff5a5\u00e9 \n\0", min_size=1, max_size=12))
+def test_a_prompt_with_a_flag_is_refused(prompt: str) -> None:
+    model = video_models.models()["both-1"]
+    body = {"model": model.id, "prompt": prompt}
+    hyphens = prompt.translate(dict.fromkeys(map(ord, "\uff0d\ufe63"), "-"))
+    has_flag = any(f"--{letter}" in hyphens for letter in "aZ\uff21\uff5a")
+    errors = native(model, body)
+    assert (errors is None) == (not has_flag and "\0" not in prompt)
+    assert is_valid(schema_of(model), body) == (errors is None)
+
+
+def test_the_refusal_of_a_flag_says_why() -> None:
+    model = video_models.models()["both-1"]
+    text = "For both-1, prompt must not hold flags such as --rs: they could change what is paid for."
+    assert text in (native(model, {"model": model.id, "prompt": "a boat --dur 12"}) or {})["prompt"]
+    assert text in (refused(NovitaCreate, {"prompt": "a boat --dur 12"}, model=model) or {})["prompt"]
 
 
 def test_the_schema_of_the_default_model_needs_no_name() -> None:

@@ -144,7 +144,7 @@ WRONG: dict[str, tuple[str, str]] = {
     ),
     "empty rule": (
         text(end=rule("if = {audio = true}", "")),
-        "rules[0]: a condition in `if` or `if_given`, and something",
+        "rules[0]: a condition in `if`, `if_given` or `if_absent`, and something",
     ),
     "rule against itself": (
         text(end=rule('if_given = ["seed"]', 'forbid = ["image"]')),

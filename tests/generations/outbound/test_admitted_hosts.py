@@ -14,7 +14,6 @@ from tests.support.images import image_bytes, mp4
 from tests.support.upstream import Upstream, task
 
 pytestmark = pytest.mark.one_database
-OWN = ["NOVITA_BASE_URL", "SANDBOX_BASE_URL", "S3_ENDPOINT_URL"]
 
 
 @pytest.fixture
@@ -32,7 +31,7 @@ def copied(alice: Caller, upstream: Upstream, url: str) -> Generation:
     return take_step(at_the_upstream(alice))
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", addresses.OWN_URLS)
 def test_no_url_of_a_caller_leads_to_the_services_own_hosts(
     alice: Caller, elsewhere: Upstream, settings: Any, body: Any, name: str
 ) -> None:
@@ -58,7 +57,7 @@ def test_a_callers_url_does_not_lead_to_the_upstream_by_a_redirect(
     assert (g.status, g.error_code) == (Status.FAILED, "image_url_refused")
 
 
-@pytest.mark.parametrize("name", OWN[1:])
+@pytest.mark.parametrize("name", addresses.OWN_URLS[1:])
 def test_the_services_own_hosts_are_implied_for_videos(
     upstream: Upstream, elsewhere: Upstream, settings: Any, name: str
 ) -> None:
@@ -114,7 +113,8 @@ def test_a_video_may_be_redirected_to_an_admitted_host_only(
     ],
 )
 def test_a_url_of_the_settings_implies_its_host_with_its_port(settings: Any, base: str, own: str) -> None:
-    settings.NOVITA_BASE_URL, settings.SANDBOX_BASE_URL, settings.S3_ENDPOINT_URL = base, "", ""
+    for name in addresses.OWN_URLS:
+        setattr(settings, name, base if name == "NOVITA_BASE_URL" else "")
     settings.FETCH_ALLOW_HOSTS = settings.VIDEO_ALLOW_HOSTS = []
     assert addresses.for_videos() == ([own] if own else [])
 
