@@ -126,7 +126,7 @@ class ArkHandler(FaultyHandler):
         tasks.pages += 1
         page: dict[str, Any] = tasks.page(query, self.upstream.url)
         items = page["items"]
-        match self.upstream.draw(0.2, LISTS):
+        match self.upstream.draw(0.08, LISTS):
             case "list slow":
                 time.sleep(1.2)
             case "list hangs":

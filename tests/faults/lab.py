@@ -284,19 +284,22 @@ class Lab:
     def create(self) -> None:
         """Create a generation for one of the tenants, and record the answer."""
         tenant = self.dice.choice(list(self.keys))
-        call = Call(tenant, next(self._seeds))
+        number = next(self._seeds)
+        call = Call(tenant, number)
         self.book.calls.append(call)
-        content = f"{self.upstream.url}/image.png" if call.seed % 5 == 0 else base64_of(image_bytes())
-        body: dict[str, Any] = {"image": content, "resolution": "480p", "seed": call.seed}
-        body["prompt"] = f"number {call.seed}"
+        content = f"{self.upstream.url}/image.png" if number % 5 == 0 else base64_of(image_bytes())
+        body: dict[str, Any] = {"image": content, "resolution": "480p", "seed": number}
+        body["prompt"] = f"number {number}"
         path = self.dice.choice(APIS)
         if self.dice.random() < ARK_SHARE:
             path = "/v1/generations"
             body |= {"model": ARK_MODEL, "aspect_ratio": "16:9", "duration": 5}
-        if call.seed % 8:
+            if number % 4:  # most let the service draw the seed, which may then find a task in a list
+                del body["seed"]
+        if number % 8:
             hook = f"{self.upstream.url}/hook"
             body |= {"extra": {"webhook": {"url": hook}}} if path.startswith("/v3/") else {"webhook_url": hook}
-        headers = {"Authorization": f"Bearer {self.keys[tenant]}", "Idempotency-Key": f"number {call.seed}"}
+        headers = {"Authorization": f"Bearer {self.keys[tenant]}", "Idempotency-Key": f"number {number}"}
         for _ in range(TRIES):  # a caller without an answer tries again, with the same key
             try:
                 answer = httpx.post(self.url + path, json=body, headers=headers, timeout=30)
@@ -311,6 +314,7 @@ class Lab:
         if answer.is_success:
             fields = answer.json()
             call.id = fields.get("id") or fields["task_id"]
+            call.seed = fields.get("seed", call.seed)
         elif answer.status_code not in (429, 503):
             self.book.wrong.append(f"a create was answered with {answer.status_code}: {answer.text[:200]}")
         time.sleep(self.dice.uniform(0.3, 0.9))
@@ -372,6 +376,13 @@ class Lab:
             getattr(one, name) for one in (self.upstream, self.upstream.metered, self.ark.tasks)
         ]
         return sum(counts, Counter())
+
+    def seed_of(self, upstream_id: str) -> int | None:
+        """Return the seed of a task of any account and wire; None if no upstream has created it."""
+        for tasks in (self.upstream.tasks, self.upstream.metered.by_id, self.ark.tasks.by_id):
+            if upstream_id in tasks:
+                return int(tasks[upstream_id].seed)
+        return None
 
     # -- what hurts --------------------------------------------------------------------------------------------------
 

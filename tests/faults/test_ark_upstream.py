@@ -63,7 +63,7 @@ def make(ark: ArkUpstream, seed: int, **changes: Any) -> ArkTask:
     """Create a task that is rendered, shown and listed at once."""
     task = ark.tasks.by_id[create(ark, seed, **changes).json()["id"]]
     task.begins_at = task.ready_at = task.listed_from = 0.0
-    task.end, task.usage, task.has_reference = "succeeded", "number", True
+    task.end, task.usage, task.shows_reference = "succeeded", "number", "everywhere"
     return task
 
 
@@ -141,13 +141,19 @@ def test_the_list_has_pages_filters_and_a_tier_that_must_be_asked_for(ark: Scrip
 
 def test_a_task_may_come_late_into_the_list_and_without_its_reference(ark: Scripted) -> None:
     task = make(ark, 4)
-    task.listed_from, task.has_reference = time.monotonic() + 60, False
+    task.listed_from = time.monotonic() + 60
     assert listed(ark) == ([], 0)
-    assert call(ark, "GET", f"/{task.id}").json()["safety_identifier"] == "ref-4"
     task.listed_from = 0.0
-    [item] = call(ark, "GET").json()["items"]
-    assert item["seed"] == 4
-    assert "safety_identifier" not in item
+    for shown, in_list, by_id in [
+        ("everywhere", "ref-4", "ref-4"),
+        ("by its id", None, "ref-4"),
+        ("nowhere", None, None),
+    ]:
+        task.shows_reference = shown
+        [item] = call(ark, "GET").json()["items"]
+        assert item["seed"] == 4
+        assert item.get("safety_identifier") == in_list
+        assert call(ark, "GET", f"/{task.id}").json().get("safety_identifier") == by_id
 
 
 @pytest.mark.parametrize(
