@@ -1,7 +1,8 @@
 """Run everything on this machine for `make run`: web, worker, the sandbox upstream and a local S3.
 
 With `--demo`, make one video and stop (`make demo`). All state lies in var/. A setting in the environment replaces a
-part: NOVITA_API_KEY the sandbox, S3_BUCKET the local S3, DATABASE_URL the SQLite database.
+part: NOVITA_API_KEY the sandbox, ARK_API_KEY the sandbox as the model maker's API, S3_BUCKET the local S3,
+DATABASE_URL the SQLite database.
 """
 
 import argparse
@@ -92,6 +93,8 @@ class Run:
         port = stack.free_port(self.port + 1)
         url = f"http://127.0.0.1:{port}"
         self.env |= {"NOVITA_BASE_URL": url, "NOVITA_API_KEY": "sandbox", "SANDBOX_BASE_URL": url}
+        if not state.is_set("ARK_API_KEY"):
+            self.env |= {"ARK_BASE_URL": f"{url}/api/v3", "ARK_API_KEY": "sandbox"}
         seconds = float(os.environ.get("SANDBOX_SECONDS", SANDBOX_SECONDS))
         sandbox = self._add(stack.sandbox(VAR / "sandbox", self.logs, port, seconds, self.env))
         waiting.until_answers(sandbox, f"{url}/sandbox/tasks")

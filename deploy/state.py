@@ -16,7 +16,9 @@ PATHS = ("CATALOG_DIR", "PRICES_FILE")
 STORED = "SECRET_KEY AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY ADMIN_PASSWORD SEEDANCE_API_KEY SANDBOX_SECRET".split()
 STORED += "SEEDANCE_URL S3_BUCKET S3_ENDPOINT_URL ALLOWED_HOSTS SECURE_COOKIES FETCH_ALLOW_HOSTS DATABASE_URL".split()
 STORED += ["VIDEO_ALLOW_HOSTS", *PATHS]
+# These only where the sandbox stands in for the upstream: with the key of a real one, no task goes to the sandbox.
 STORED_OF_SANDBOX = ["NOVITA_BASE_URL", "NOVITA_API_KEY", "SANDBOX_BASE_URL"]
+STORED_OF_SANDBOX_AS_ARK = ["ARK_BASE_URL", "ARK_API_KEY"]
 
 
 def is_set(name: str) -> bool:
@@ -32,7 +34,9 @@ def read() -> dict[str, str]:
 
 def write(env: dict[str, str]) -> None:
     """Store the variables of `env` that the next start and other commands need, readable for this user alone."""
-    names = STORED if is_set("NOVITA_API_KEY") else STORED + STORED_OF_SANDBOX
+    names = STORED
+    if not is_set("NOVITA_API_KEY"):
+        names = names + STORED_OF_SANDBOX + ([] if is_set("ARK_API_KEY") else STORED_OF_SANDBOX_AS_ARK)
     LOCAL_ENV.touch(0o600)
     LOCAL_ENV.write_text("".join(f"{name}={env[name]}\n" for name in names if env.get(name)))
 

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
-from generations.catalog import prices, video_models
+from generations.catalog import price_lists, prices, video_models
 from generations.outbound import addresses
 from generations.outbound.errors import FetchRefused
 from tenants import signals
@@ -59,7 +59,7 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
         messages += _check_sandbox()
     messages += _check_what_callers_reach()
     try:
-        prices.read_table(settings.PRICES, settings.CATALOG_DIR)
+        price_lists.read(settings.PRICES, settings.CATALOG_DIR)
     except ImproperlyConfigured as error:
         return [*messages, checks.Error(str(error), id="generations.E003")]
     return [*messages, *_check_prices()]

@@ -71,6 +71,12 @@ def _check_offers(row: ModelRow) -> Iterator[str]:
             yield f"offers[{number}]: a route or an upstream_model was expected, and not both."
         if accounts.index(accounts[number]) < number:
             yield f"offers[{number}]: the account {offer.account} was expected once."
+        if offer.price and offer.price.kind != row.price.kind:
+            yield f"offers[{number}].price.kind: {row.price.kind} was expected, as the model's own price has it."
+        elif offer.price and not offer.price.rates:
+            yield f"offers[{number}].price.rates: a rate was expected."
+        elif offer.price:
+            yield from (f"offers[{number}].price.{text}" for text in price_checks.check(row, offer.price.rates))
 
 
 def _check_names(row: ModelRow) -> Iterator[str]:

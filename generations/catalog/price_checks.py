@@ -1,6 +1,6 @@
 """Check the rates of a model: those in its file, and those that PRICES gives instead."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice, product
 from typing import Any
 
@@ -39,15 +39,21 @@ def _choices(field: FieldRow) -> tuple[Any, ...]:
 def _find_without_rate(row: ModelRow, rates: tuple[RateRow, ...], known: Mapping[str, FieldRow]) -> Iterator[str]:
     """Yield the combinations of values, of those fields that rates name, to which no rate applies."""
     names = sorted({name for rate in rates for name in rate.when if name in known})
+    for request in combinations(row, names):
+        if not any(rate.when.items() <= request.items() for rate in rates):
+            yield ", ".join(f"no {name}" if value is None else f"{name} {value}" for name, value in request.items())
+
+
+def combinations(row: ModelRow, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield the combinations of the values that these fields can have in a request, None for a field without one."""
+    known = {field.name: field for field in row.fields if field.presence != "forbidden"}
     forbidden = {name for rule in row.rules for name in rule.then.forbid}
     choices = []
     for name in names:
         can_lack = name in forbidden or (known[name].presence == "optional" and known[name].default is None)
         choices.append((*_choices(known[name]), *([None] if can_lack else [])))
     for values in islice(product(*choices), MAX_COMBINATIONS):
-        request = dict(zip(names, values, strict=True))
-        if not any(rate.when.items() <= request.items() for rate in rates):
-            yield ", ".join(f"no {name}" if value is None else f"{name} {value}" for name, value in request.items())
+        yield dict(zip(names, values, strict=True))
 
 
 def check_values(field: FieldRow, values: tuple[Any, ...]) -> Iterator[str]:

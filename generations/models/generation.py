@@ -14,14 +14,12 @@ from django.db.models import Q, Value
 from generations import ids
 from generations.models.indexes import GENERATION_INDEXES
 from generations.models.input_image import InputImage
+from generations.models.upstream_task import UpstreamTask
 from tenants.db import clock
 from tenants.models import ApiKey, Tenant
 
-# Releases that did not record an account had one for each mode, which are False: live and True: test.
-UNRECORDED_ACCOUNTS, UNRECORDED_WIRE = {False: "novita", True: "sandbox"}, "novita-async"
 
-
-class Generation(models.Model):
+class Generation(UpstreamTask):
     """A requested video. The id is `task_id` in the Novita-compatible API."""
 
     class Status(models.TextChoices):
@@ -144,28 +142,6 @@ class Generation(models.Model):
     error_code = models.CharField(max_length=50, blank=True)
     error_message = models.TextField(blank=True)
 
-    # The upstream's answers.
-    submitted_at = models.DateTimeField(null=True)
-    account = models.CharField(
-        max_length=20, blank=True, db_default="", help_text="The upstream account that the last attempt went to."
-    )
-    wire = models.CharField(max_length=20, blank=True, db_default="", help_text="The protocol that is spoken there.")
-    upstream_id = models.CharField(max_length=200, null=True, unique=True)
-    upstream_seed = models.BigIntegerField(null=True, help_text="The seed that the upstream reports.")
-    upstream_tokens = models.BigIntegerField(null=True, help_text="The tokens that the upstream reports.")
-    upstream_shape = models.JSONField(
-        default=dict,
-        blank=True,
-        db_default=Value({}, models.JSONField()),
-        help_text="Resolution, aspect ratio and duration as the upstream reports them, if it does.",
-    )
-    quote_micro = models.BigIntegerField(
-        null=True, help_text="Micro-USD of the video at the account of the last attempt. Empty: the maximum price."
-    )
-    charged_micro = models.BigIntegerField(
-        null=True, help_text="Micro-USD charged for the video by its tokens. Empty: the price, or nothing."
-    )
-
     # The objects in the bucket.
     video_key = models.CharField(max_length=200, blank=True)
     video_size = models.PositiveBigIntegerField(null=True, help_text="Bytes.")
@@ -225,22 +201,6 @@ class Generation(models.Model):
 
     def __str__(self) -> str:
         return str(self.id)
-
-    @property
-    def account_name(self) -> str:
-        """Return the account that the last attempt went to."""
-        return self.account or UNRECORDED_ACCOUNTS[self.test]
-
-    @property
-    def wire_name(self) -> str:
-        """Return the protocol of the last attempt's account."""
-        return self.wire or UNRECORDED_WIRE
-
-    @staticmethod
-    def at_account(name: str) -> Q:
-        """Return the condition for the generations whose last attempt went to the account."""
-        unrecorded = [test for test, account in UNRECORDED_ACCOUNTS.items() if account == name]
-        return Q(account=name) | Q(account="", test__in=unrecorded)
 
     @property
     def request_values(self) -> dict[str, Any]:

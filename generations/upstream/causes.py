@@ -8,6 +8,6 @@ REFUSED = {
 FAILED = {
     **REFUSED,
     Cause.OUTPUT_MODERATED: "The upstream's moderation withheld the video that was made. Nothing was charged. "
-    "It judges each video anew: a rerun may pass.",
+    "It judges each video by itself: a rerun may pass.",
     Cause.EXPIRED: "The upstream did not make the video within its time limit. Nothing was charged.",
 }

@@ -13,7 +13,7 @@ from typing import Any
 import generations.admin
 import tenants.admin
 from generations.admin import action_pages, model_actions
-from generations.catalog import video_models
+from generations.catalog import offers, video_models
 from seedance_service import env
 from seedance_service.docs import error_pages
 
@@ -84,15 +84,23 @@ def models() -> str:
     """Return docs/MODELS.md: every shipped model, when it ends, and what is not known of it."""
     rows = [model.row for model in video_models.load("").values()]
     ends = [(_day(row.announced_at), _day(row.retires_at), _id(row.replacement)) for row in rows]
-    table = [(_id(row.id), row.title, row.task, row.state, *end) for row, end in zip(rows, ends, strict=True)]
+    accounts = [", ".join(dict.fromkeys(offer.account for offer in offers.of_row(row))) for row in rows]
+    table = [
+        (_id(row.id), row.title, row.task, account, row.state, *end)
+        for row, account, end in zip(rows, accounts, ends, strict=True)
+    ]
     intro = """# Models
 
 The shipped models, as their files in [generations/catalog/models](../generations/catalog/models) describe them. An
 operator adds models, or replaces these, by files in the folder `CATALOG_DIR`. `GET /v1/models` lists the models of a
-running service with their fields and prices. `i2v` is image to video, `t2v` is text to video. Days are in UTC. The last
-day is the one before `retires`.
+running service with their fields and prices. `i2v` is image to video, `t2v` is text to video, `both` takes an image or
+none. `accounts` are those at the upstreams that offer the model, in the order in which they are asked. Days are in UTC.
+The last day is the one before `retires`.
 """
-    parts = [intro, _table(("model", "title", "task", "state", "announced", "retires", "replacement"), table)]
+    parts = [
+        intro,
+        _table(("model", "title", "task", "accounts", "state", "announced", "retires", "replacement"), table),
+    ]
     parts.append("## What is not known\n")
     for row in rows:
         parts.append(f"### {row.id}\n\nSource: {row.source}. Checked: {_day(row.checked_at) or 'not since'}.\n")

@@ -8,7 +8,7 @@ from typing import Any
 import av
 import pytest
 
-from deploy.sandbox.store import Task, TaskStore
+from deploy.sandbox.store import Stage, Task, TaskStore
 from tests.support.images import image_bytes
 
 pytestmark = pytest.mark.story
@@ -19,8 +19,8 @@ SHOT: dict[str, Any] = {"width": 160, "height": 90, "frames": 5, "seed": 7, "cam
 def open_video(store: TaskStore, task: Task) -> av.container.InputContainer:
     """Return the task's video, as soon as it is rendered."""
     ends = time.monotonic() + 30
-    while (status := store.state(task)[0]) != "TASK_STATUS_SUCCEED":
-        assert status != "TASK_STATUS_FAILED", store.state(task)
+    while (stage := store.stage(task)) != Stage.RENDERED:
+        assert stage != Stage.BROKEN, store.failure(task)
         assert time.monotonic() < ends
         time.sleep(0.01)
     return av.open(str(store.video(task.id)))

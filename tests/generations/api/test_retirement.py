@@ -54,11 +54,12 @@ def test_a_create_with_a_retired_model_is_gone_and_nothing_is_stored_or_held(ali
 
 
 def test_a_model_without_a_successor_has_null_as_its_replacement(alice: Caller) -> None:
-    retire(LITE, "")
+    retire(PRO, "")
     states.forget()
-    body = alice.http.post("/v1/generations", BODY, format="json").json()
+    body = alice.http.post("/v1/generations", {**BODY, "model": PRO}, format="json").json()
     assert (body["code"], body["replacement"]) == ("model_retired", None)
-    assert "replacement" not in alice.http.post(WIRE, WIRE_BODY, format="json").json()["metadata"]
+    answer = alice.http.post(WIRE.replace(LITE, PRO), WIRE_BODY, format="json").json()
+    assert "replacement" not in answer["metadata"]
 
 
 def test_the_models_whose_files_say_so_are_retired(alice: Caller) -> None:

@@ -42,6 +42,13 @@ def text(*, head: str = HEAD, image: str = IMAGE, price: str = PRICE, end: str =
     return "\n".join((head, tables, image, price, end))
 
 
+NO_ROUTE = HEAD.replace('route = "/v3/async/acme-dream-1-i2v"\n', "")
+
+
+def offer() -> str:
+    return '[[offers]]\naccount = "ark"\nupstream_model = "acme-1"\n'
+
+
 def rule(condition: str, then: str) -> str:
     return f"[[rules]]\n{condition}\n[rules.then]\n{then}"
 
@@ -65,6 +72,14 @@ def test_a_correct_file_adds_a_model(tmp_path: Path) -> None:
     assert mistakes(tmp_path, text()) == []
 
 
+def test_a_correct_file_may_have_offers_with_prices_and_an_optional_image(tmp_path: Path) -> None:
+    price = '[offers.price]\nkind = "per_second"\nrates = [{usd = "0.2"}]\n'
+    offers = offer() + offer().replace("ark", "novita") + price
+    content = OPTIONAL_IMAGE.replace(HEAD, NO_ROUTE.replace('"i2v"', '"both"'))
+    assert mistakes(tmp_path, content + offers + rule('if_absent = ["image"]', 'require = ["seed"]')) == []
+
+
+OPTIONAL_IMAGE = text().replace('type = "image"\npresence = "required"', 'type = "image"')
 RATE = "a text of USD with at most six decimals was expected."
 WRONG: dict[str, tuple[str, str]] = {
     "no toml": ("id =", "the file is no TOML: Invalid value"),
@@ -85,6 +100,11 @@ WRONG: dict[str, tuple[str, str]] = {
     "open duration": (text(duration='type = "enum"\nenum = [5]'), "fields: a field duration, in seconds, was expected"),
     "no image rules": (text(image=""), "image: rules were expected, as the model's fields have it."),
     "task": (text(head=HEAD.replace('"i2v"', '"t2v"')), "task: i2v was expected for a model that requires an image"),
+    "task with a required image": (
+        text(head=HEAD.replace('"i2v"', '"both"')),
+        "task: i2v was expected for a model that requires an image, both where it is optional, and t2v else.",
+    ),
+    "task with an optional image": (OPTIONAL_IMAGE, "task: i2v was expected for a model that requires an image, both"),
     "no type": (text(style="priced = true"), "fields[7] (style): type: one of string, integer, number, boolean, image"),
     "reserved type": (text(seed='type = "string"'), "fields[5] (seed): type: integer was expected."),
     "third image": (text(mask='type = "image"'), "fields[8] (mask): type: another type: images are image and"),
@@ -145,6 +165,52 @@ WRONG: dict[str, tuple[str, str]] = {
     "empty rule": (
         text(end=rule("if = {audio = true}", "")),
         "rules[0]: a condition in `if`, `if_given` or `if_absent`, and something",
+    ),
+    "rule for a field that is always there": (
+        text(end=rule('if_absent = ["image"]', 'require = ["seed"]')),
+        "rules[0]: if_absent: image is required or given; a field that a request can lack was expected.",
+    ),
+    "rule for a field that is there and is not": (
+        text(end=rule('if_absent = ["seed"]\nif_given = ["seed"]', 'forbid = ["style"]')),
+        "rules[0]: if_absent: seed is required or given; a field that a request can lack was expected.",
+    ),
+    "rule for what it asks for": (
+        text(end=rule('if_absent = ["seed"]', 'require = ["seed"]')),
+        "rules[0]: if_absent: seed is required or given; a field that a request can lack was expected.",
+    ),
+    "absent and no field": (
+        text(end=rule('if_absent = ["speed"]', 'require = ["seed"]')),
+        "rules[0]: speed is no field of the model.",
+    ),
+    "flags of no text": (
+        text(seed='type = "integer"\nmin = 0\nmax = 9\nrefuses_flags = true'),
+        "fields[5] (seed): refuses_flags: the type string was expected.",
+    ),
+    "flags in a default": (
+        text(prompt='type = "string"\nrefuses_flags = true\ndefault = "a --rs"'),
+        "fields[8] (prompt): default: it must not hold flags such as --rs",
+    ),
+    "route and offers": (text(end=offer()), "route, offers: one of the two was expected: a route of Novita's, or"),
+    "neither route nor offers": (text(head=NO_ROUTE), "route, offers: one of the two was expected"),
+    "offer of no target": (
+        text(head=NO_ROUTE, end='[[offers]]\naccount = "ark"'),
+        "offers[0]: a route or an upstream_model was expected, and not both.",
+    ),
+    "the same offer twice": (
+        text(head=NO_ROUTE, end=offer() + offer()),
+        "offers[1]: the account ark was expected once.",
+    ),
+    "kind of an offer's price": (
+        text(head=NO_ROUTE, end=offer() + '[offers.price]\nkind = "per_video"\nrates = [{usd = "1"}]'),
+        "offers[0].price.kind: per_second was expected, as the model's own price has it.",
+    ),
+    "no rate of an offer": (
+        text(head=NO_ROUTE, end=offer() + '[offers.price]\nkind = "per_second"'),
+        "offers[0].price.rates: a rate was expected.",
+    ),
+    "rate of an offer": (
+        text(head=NO_ROUTE, end=offer() + '[offers.price]\nkind = "per_second"\nrates = [{usd = "a"}]'),
+        f"offers[0].price.rates[0].usd: {RATE}",
     ),
     "rule against itself": (
         text(end=rule('if_given = ["seed"]', 'forbid = ["image"]')),

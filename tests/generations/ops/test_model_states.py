@@ -62,7 +62,8 @@ def test_each_action_stores_the_state_with_its_audit_entry(noon: Any) -> None:
         (f"model: {action}", LITE.id, "olga", "the vendor's notice")
         for action in ("deprecate", "hide", "retire", "restore")
     ]
-    assert entries[0].changes["before"] == {"state": "active", "retires_at": None, "replacement": None}
+    before = {"state": "active", "retires_at": None, "replacement": LITE.row.replacement}
+    assert entries[0].changes["before"] == before
     assert entries[0].changes["after"] == {"state": "deprecated", "retires_at": "2026-12-01", "replacement": PRO.id}
 
 

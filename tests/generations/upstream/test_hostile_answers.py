@@ -14,7 +14,9 @@ from generations import leases
 from generations.outbound import fetch
 from generations.outbound.errors import FetchFailed, FetchTooLarge
 from generations.upstream import outcomes
+from generations.upstream.ark.wire import WIRE as ARK
 from generations.upstream.errors import UpstreamError
+from generations.upstream.protocol import Account
 from tests.support import novita_calls
 from tests.support.upstream import Upstream
 
@@ -53,6 +55,36 @@ def submit(server: Upstream) -> Any:
     assert isinstance(outcome, outcomes.InDoubt)
     assert len(server.submits) == 1
     return outcome
+
+
+def poll_ark(server: Upstream) -> Any:
+    """Poll a task of the model maker, and return the error."""
+    server.on_poll = server.on_video
+    with pytest.raises(UpstreamError) as caught:
+        ARK.get(ark_account(server), "cgt-20261129101500-ab1cd")
+    return caught.value
+
+
+def list_ark(server: Upstream) -> Any:
+    """Read the model maker's list of tasks, and return the error."""
+    server.on_list = server.on_video
+    with pytest.raises(UpstreamError) as caught:
+        list(ARK.list_tasks(ark_account(server), "a-model"))
+    return caught.value
+
+
+def submit_ark(server: Upstream) -> Any:
+    """Submit to the model maker once. An answer that cannot be understood leaves the submit in doubt."""
+    server.on_submit = server.on_video
+    outcome = ARK.submit(ark_account(server), "a-model", b"{}")
+    assert isinstance(outcome, outcomes.InDoubt)
+    assert len(server.submits) == 1
+    return outcome
+
+
+def ark_account(server: Upstream) -> Account:
+    """Return an account of the model maker's wire, at the scripted upstream."""
+    return Account("ark", "ark", f"{server.url}/api/v3", "a-key")
 
 
 @pytest.fixture(autouse=True)
@@ -117,7 +149,7 @@ HOSTILE = {
 }
 
 
-EXCHANGES = [read, poll, submit]
+EXCHANGES = [read, poll, submit, poll_ark, list_ark, submit_ark]
 
 
 @pytest.mark.parametrize("exchange", EXCHANGES)
