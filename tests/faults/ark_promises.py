@@ -23,13 +23,13 @@ def promises(lab: Lab, rows: Iterable[Any]) -> list[Promise]:
     tasks = lab.ark.tasks
     return [
         Promise(
-            "G6 a lost answer is left to no one where there is a list",
+            "G31 a lost answer is found without people where there is a list",
             Attempt.objects.filter(account=ACCOUNT, outcome__in=LOST).count(),
             "answers lost",
             [f"{row} is {row.status} {row.error_code}" for row in own if row.account == ACCOUNT and _is_left(row)],
         ),
         Promise(
-            "G6 each task that the list's account has made is one generation's",
+            "G6 each task of the account with a list is a generation's",
             len(tasks.by_id),
             "tasks",
             [

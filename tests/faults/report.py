@@ -31,6 +31,7 @@ OWN_TESTS = {"a migration killed at each statement": "tests/tenants/db/test_migr
 SUM = {
     "lost": ("G1 ", "G2 "),
     "paid twice": ("G6 ",),
+    "in doubt for people although there is a list": ("G31 ",),
     "served with wrong bytes": ("G12", "G15"),
     "out of balance": ("G7 ", "G8", "G10"),
     "failed by a deadline that an outage used up": ("G25 no deadline",),
@@ -186,7 +187,8 @@ def text(lab: Lab, promises: list[Promise]) -> str:
         "",
         f"Operations: {len(lab.book.calls)} creates ({len(lab.book.acked())} accepted, {unknown} refused or unanswered)"
         f", {sum(lab.counts('received').values())} submits, "
-        f"{lab.upstream.polls + ark.polls + lab.upstream.metered.polls} polls, {lab.upstream.videos + lab.ark.videos} downloads"
+        f"{lab.upstream.polls + ark.polls + lab.upstream.metered.polls} polls, "
+        f"{lab.upstream.videos + lab.ark.videos} downloads"
         f", {lab.book.served} videos served and checked",
         "Generations: " + _counted({f"{s} {code}".strip(): n for (s, code), n in states.items()}),
         f"Ark: {sum(ark.received.values())} submits, {len(ark.by_id)} tasks, {ark.pages} pages of its list; at Novita "
