@@ -63,7 +63,7 @@ docs: .venv/dev.stamp  ## write the tables in docs/ (settings, error codes, acti
 SECONDS ?= 110
 SEED ?= 1
 
-contract: .venv/dev.stamp tests/sdk/node_modules/.stamp var/contract/openapi-python-client/.stamp  ## test the running service with generated clients and Schemathesis (SECONDS=110 SEED=1)
+contract: .venv/dev.stamp tests/sdk/node_modules/.stamp var/contract/openapi-python-client/.stamp var/contract/ark-sdk/.stamp  ## test the running service with generated clients and Schemathesis (SECONDS=110 SEED=1)
 	@$(PY) -m tests.contract --seconds $(SECONDS) --seed $(SEED)
 
 check: .venv/dev.stamp  ## run everything that CI runs
@@ -85,8 +85,8 @@ check: .venv/dev.stamp  ## run everything that CI runs
 lock: .venv/dev.stamp  ## compile the locks from requirements/*.in
 	cd requirements && for name in run dev; do ../.venv/bin/uv pip compile -q --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-emit-index-url $$name.in -o $$name.txt || exit 1; done
-	cd tests/contract && ../../.venv/bin/uv pip compile -q --universal --python-version 3.11 \
-		--generate-hashes --no-header --no-emit-index-url openapi-python-client.in -o openapi-python-client.txt
+	cd tests/contract && for name in openapi-python-client ark-sdk; do ../../.venv/bin/uv pip compile -q --universal \
+		--python-version 3.11 --generate-hashes --no-header --no-emit-index-url $$name.in -o $$name.txt || exit 1; done
 
 clean:  ## remove everything that was installed; var/ with all state stays
 	rm -rf .venv tests/sdk/node_modules
@@ -102,10 +102,11 @@ clean:  ## remove everything that was installed; var/ with all state stays
 	@$(PY) deploy/install.py requirements/run.txt
 	@touch $@
 
-# The generator of Python clients has an environment of its own: the service needs none of its dependencies.
-var/contract/openapi-python-client/.stamp: tests/contract/openapi-python-client.txt | .venv/bin/python
+# The generator of Python clients and the model maker's SDK have environments of their own: the service needs none of
+# their dependencies. The SDK has 300 MB of modules, of which one is imported, so nothing is compiled beforehand.
+var/contract/%/.stamp: tests/contract/%.txt | .venv/bin/python
 	@python3 -m venv --clear $(@D)
-	@$(@D)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r $<
+	@$(@D)/bin/python -m pip install -q --no-compile --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 # The tests of npm packages need node. They are skipped without node, and in CI a missing node is a failure.

@@ -10,6 +10,7 @@ from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
 from generations.catalog import price_lists, prices, video_models
+from generations.catalog.model_file import CatalogError
 from generations.outbound import addresses
 from generations.outbound.errors import FetchRefused
 from tenants import signals
@@ -23,9 +24,13 @@ class GenerationsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the system checks, the models' ids, and what follows from an operator's action on a tenant."""
-        from generations.ops import submit_pauses  # noqa: PLC0415  # it imports models, which are loaded by now
+        # These import models, which are loaded by now.
+        from generations.ops import submit_pauses  # noqa: PLC0415
+        from generations.upstream import accounts  # noqa: PLC0415
 
         video_models.models()  # a mistake in a file stops the start
+        if mistakes := list(accounts.find_mistakes()):
+            raise CatalogError("\n".join(mistakes))
         checks.register(check_settings)
         known_models.register(video_models.models)
         signals.suspension_ended.connect(submit_pauses.release_tenant)
@@ -47,14 +52,7 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
         for name in ("S3_ENDPOINT_URL", "S3_PUBLIC_URL")
         if settings.S3_ADDRESSING == "virtual" and _has_ip_address(getattr(settings, name))
     ]
-    if not settings.NOVITA_API_KEY:
-        messages.append(checks.Warning("NOVITA_API_KEY is not set: the upstream will refuse.", id="generations.W002"))
-    if not _is_http(settings.NOVITA_BASE_URL):
-        messages.append(checks.Error("NOVITA_BASE_URL must be an http or https URL.", id="generations.E001"))
-    if settings.ARK_API_KEY and not _is_http(settings.ARK_BASE_URL):
-        messages.append(
-            checks.Error("ARK_API_KEY is set, so ARK_BASE_URL must be an http or https URL.", id="generations.E004")
-        )
+    messages += _check_accounts()
     if settings.SANDBOX_BASE_URL:
         messages += _check_sandbox()
     messages += _check_what_callers_reach()
@@ -63,6 +61,29 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
     except ImproperlyConfigured as error:
         return [*messages, checks.Error(str(error), id="generations.E003")]
     return [*messages, *_check_prices()]
+
+
+def _check_accounts() -> list[checks.CheckMessage]:
+    """Return a message for each upstream account whose URL is malformed, and one if no account has a key."""
+    from generations.upstream import accounts  # noqa: PLC0415  # it imports models, which are not loaded at first
+
+    keys = {
+        account.key_setting: account
+        for account in accounts.load()
+        if accounts.is_live(account.name) and account.key_setting
+    }
+    messages: list[checks.CheckMessage] = []
+    if not _is_http(settings.NOVITA_BASE_URL):
+        messages.append(checks.Error("NOVITA_BASE_URL must be an http or https URL.", id="generations.E001"))
+    messages += [
+        checks.Error(f"{key} is set, so {account.url_setting} must be an http or https URL.", id="generations.E004")
+        for key, account in keys.items()
+        if account.api_key and account.url_setting != "NOVITA_BASE_URL" and not _is_http(account.base_url)
+    ]
+    if not any(account.api_key for account in keys.values()):
+        sentence = f"No upstream account has a key: nothing is submitted until {' or '.join(sorted(keys))} is set."
+        messages.append(checks.Warning(sentence, id="generations.W002"))
+    return messages
 
 
 def _check_prices() -> list[checks.CheckMessage]:

@@ -69,6 +69,12 @@ class ModelRetired(Refusal):
     code = "model_retired"
 
 
+class ModelNotOffered(Refusal):
+    """The service has no upstream account for the model {model}: its operators have to set one up."""
+
+    code = "model_not_offered"
+
+
 class PriceUnknown(Refusal):
     """No price is known of such a video of {model}: the operators of this service have to set one first."""
 

@@ -28,6 +28,10 @@ PROBE_LEASE = timedelta(seconds=180)  # longer than a submit may take; a prober 
 POLL_LEASE = timedelta(seconds=30)  # longer than two polls; rows of a killed worker wait for it
 POLL_CALL_SECONDS = 10.0
 
+# Searches for lost answers.
+SCAN_SECONDS = 240.0  # for a pass over the upstream's list of tasks, a second or more for each page; below the queue's
+LIST_LEASE = timedelta(seconds=30)  # renewed before each page; longer than two calls
+
 # Copies.
 COPY_LEASE = timedelta(seconds=90)  # renewed while bytes flow
 COPY_RENEWAL_SECONDS = 20.0  # between two renewals, a fraction of the lease

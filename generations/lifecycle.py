@@ -2,8 +2,9 @@
 
     queued -> submitting -> running -> copying -> succeeded     submitting -> queued     explicitly not created
     queued -> cancelled                                         submitting -> in_doubt   the answer was lost
-    in_doubt -> running    a late answer, or an operator        any live state -> failed
-    in_doubt -> queued     a late "not created", an operator, or the tenant's policy; never without one of them
+    in_doubt -> running    a late answer, a search, an operator any live state -> failed
+    in_doubt -> queued     a late "not created", a search that shows the same, an operator, or the tenant's policy;
+                           never without one of them
 
 Each transition is one UPDATE, guarded by the state before it and by the worker's fencing token; the row count is the
 verdict. The event and the ledger entry are in the same transaction. A function returns False, or None, if another
@@ -21,12 +22,12 @@ from uuid import UUID
 
 import structlog
 from django.db import IntegrityError, transaction
-from django.db.models import Case, F, Q, Value, When
+from django.db.models import Case, F, Q, QuerySet, Value, When
 
 from generations import deadlines, leases
 from generations.catalog import charge_by_usage, video_models
 from generations.catalog.offers import Offer
-from generations.models import Attempt, Event, Generation, InputImage, Label
+from generations.models import Attempt, AttemptSearch, Event, Generation, InputImage, Label
 from generations.telemetry import metrics
 from generations.telemetry.failpoints import failpoint
 from generations.upstream import causes, outcomes
@@ -43,6 +44,8 @@ log = structlog.stdlib.get_logger(__name__)
 
 Status = Generation.Status
 AWAITING_ANSWER = [Status.SUBMITTING, Status.IN_DOUBT]  # a late answer to the one POST is still accepted
+SEARCHED_WITHIN = timedelta(hours=1)  # a generation in doubt that is due later waits for operators, and for no search
+LOST_OUTCOMES = ["in_doubt", "not_found"]  # of attempts whose answer was lost, as far as is known
 CAN_BE_GIVEN_BACK = [Status.QUEUED, Status.RUNNING, Status.COPYING, Status.IN_DOUBT]
 STALLED_AFTER = timedelta(hours=1)  # from then on operators see a rendering as stalled, and it is polled rarely
 MAX_CREATE_RETRIES = 3  # after answers that name the task as not created
@@ -266,8 +269,9 @@ def extend_doubt(account: str, since: datetime, until: datetime) -> None:
     for generation in in_doubt.filter(due_at__gt=clock.now(), submitted_at__lt=until).only("pk", "submitted_at"):
         assert generation.submitted_at is not None
         lost = until - max(since, generation.submitted_at)
-        row = Generation.objects.filter(pk=generation.pk, status=Status.IN_DOUBT, submitted_at=generation.submitted_at)
-        row.update(outage_time=F("outage_time") + lost, due_at=F("due_at") + lost)
+        row = _sent_last(generation, Status.IN_DOUBT)
+        row.update(outage_time=F("outage_time") + lost)
+        row.filter(due_at__gt=clock.now() + SEARCHED_WITHIN).update(due_at=F("due_at") + lost)
 
 
 def reschedule_many(progresses: Sequence[Progress]) -> None:
@@ -295,7 +299,7 @@ def give_back(generations: Sequence[Generation]) -> None:
 
 
 def renew_lease(generation: Generation) -> bool:
-    """Extend the lease of a copy, or of a submit in preparation. Return False if another worker has the generation."""
+    """Extend the lease of a copy, a search, or a submit in preparation. Return False if another worker has it."""
     return _update_if_claimed(generation, due_at=clock.now() + leases.COPY_LEASE)
 
 
@@ -320,8 +324,23 @@ def start_submitting(generation: Generation, offer: Offer, reference: str) -> At
             return None
         number = generation.attempts.count() + 1
         return Attempt.objects.create(
-            generation=generation, number=number, account=offer.account, reference=reference, started_at=now
+            generation=generation,
+            number=number,
+            account=offer.account,
+            target=offer.target,
+            reference=reference,
+            started_at=now,
         )
+
+
+def is_being_submitted(generation: Generation) -> bool:
+    """Return whether the generation still waits for the answer to its last attempt, and to no later one."""
+    return _sent_last(generation, Status.SUBMITTING).exists()
+
+
+def _sent_last(generation: Generation, status: Status) -> QuerySet[Generation]:
+    """Return the row of the generation, if it has the status and no later attempt was sent than the one it knows."""
+    return Generation.objects.filter(pk=generation.pk, status=status, submitted_at=generation.submitted_at)
 
 
 def mark_running(generation: Generation, attempt: Attempt, upstream_id: str, seconds: float) -> bool:
@@ -342,6 +361,8 @@ def mark_running(generation: Generation, attempt: Attempt, upstream_id: str, sec
         if _find_owner(generation, upstream_id) is None:
             raise
         raise TaskTaken(upstream_id) from error
+    if Generation.objects.filter(pk=generation.pk, upstream_id=upstream_id).exists():
+        return False  # a search found the task before
     log.error(
         "a task is paid for, and its generation is over", upstream_id=upstream_id, **_build_log_fields(generation)
     )
@@ -433,7 +454,11 @@ def mark_not_sent(generation: Generation, attempt: Attempt, reason: str) -> bool
     """Return a generation to the queue whose attempt was recorded, but held before a byte was sent."""
     with transaction.atomic():
         _close_attempt(attempt, "not_sent", reason)
-        return _transition(generation, [Status.SUBMITTING], Status.QUEUED, reason, fenced=False, due_at=clock.now())
+        sent, due_at = generation.submitted_at, clock.now()
+        sources = [Status.SUBMITTING]
+        return _transition(
+            generation, sources, Status.QUEUED, reason, fenced=False, last_submitted_at=sent, due_at=due_at
+        )
 
 
 def mark_refused(generation: Generation, attempt: Attempt, refusal: outcomes.Refused) -> bool:
@@ -470,13 +495,14 @@ def mark_in_doubt(
 ) -> bool:
     """Record that the answer to the POST was lost: the task may have been paid for.
 
-    Without `attempt` all open attempts are closed. The generation is due at once for the tenant's policy.
-    `upstream_id` is the task that the `answer` names, if it names one, for an operator to attach.
+    Without `attempt` all open attempts are closed. The generation is due at once for a search, or the tenant's policy.
+    `upstream_id` is the task that the `answer` names, if it names one. Without one, that of a callback stays.
     """
     columns: dict[str, Any] = {"due_at": clock.now(), "consecutive_failures": 0, **NO_OUTAGE}
+    facts = {"answer": answer, **({"upstream_id": upstream_id} if upstream_id else {})}
     with transaction.atomic():
         for lost in [attempt] if attempt else generation.attempts.filter(finished_at=None):
-            _close_attempt(lost, "in_doubt", detail or reason, upstream_id=upstream_id, answer=answer)
+            _close_attempt(lost, "in_doubt", detail or reason, **facts)
         changed = _transition(generation, [Status.SUBMITTING], Status.IN_DOUBT, reason, detail, **columns)
     failpoint("doubt_recorded")
     return changed
@@ -487,19 +513,60 @@ def await_operator(generation: Generation) -> bool:
     return _update_if_claimed(generation, due_at=deadlines.doubt_ends_at(generation))
 
 
-def attach_task(generation: Generation, upstream_id: str, reason: str) -> bool:
-    """Continue a generation in doubt with the task that an operator found at the upstream."""
+def search_later(generation: Generation, due_at: datetime) -> bool:
+    """Let a generation in doubt, which this worker has claimed, wait for the next search; at most for its deadline."""
+    return _update_if_claimed(generation, due_at=min(due_at, deadlines.doubt_ends_at(generation)))
+
+
+def record_search(generation: Generation, message: str, detail: str, due_at: datetime) -> bool:
+    """Record a search that has not ended the doubt, and when the next step is due. The claim does not matter.
+
+    Return False if the generation is no longer in doubt, or a later attempt was sent.
+    """
+    with transaction.atomic():
+        row = _sent_last(generation, Status.IN_DOUBT)
+        if not row.update(due_at=min(due_at, deadlines.doubt_ends_at(generation))):
+            return False
+        _record_event(generation, message, detail)
+    return True
+
+
+def close_lost_attempt(attempt: Attempt, outcome: str, **columns: str) -> None:
+    """Record what a search showed of an attempt in doubt: "found" or "not_found". A late answer to it stays."""
+    Attempt.objects.filter(pk=attempt.pk, outcome__in=LOST_OUTCOMES).update(outcome=outcome, **columns)
+
+
+def note_named_task(attempt: Attempt, upstream_id: str) -> bool:
+    """Store the task that a callback names for an attempt, unless one is known, and make the next step due.
+
+    A callback proves nothing: the step asks the upstream. Return False if there is nothing to do.
+    """
+    generation = Generation.objects.filter(pk=attempt.generation_id, upstream_id__in=[upstream_id])
+    if generation.filter(status=Status.RUNNING).update(due_at=clock.now()):
+        return True
+    open_attempt = Attempt.objects.filter(pk=attempt.pk, outcome__in=["", "in_doubt"], upstream_id="")
+    if not open_attempt.update(upstream_id=upstream_id):
+        return False
+    in_doubt = Generation.objects.filter(pk=attempt.generation_id, status=Status.IN_DOUBT)
+    return bool(in_doubt.update(due_at=clock.now()))
+
+
+def attach_task(generation: Generation, upstream_id: str, reason: str, detail: str = "") -> bool:
+    """Continue a generation in doubt with the task that a search or an operator found at the upstream."""
     now = clock.now()
     columns: dict[str, Any] = {"due_at": now, "resumed_at": now, "upstream_id": upstream_id, "consecutive_failures": 0}
     columns |= NO_OUTAGE
-    return _resolve_in_doubt(generation, Status.RUNNING, reason, columns)
+    return _resolve_in_doubt(generation, Status.RUNNING, reason, columns, detail)
 
 
-def resubmit(generation: Generation, reason: str) -> bool:
-    """Queue a generation in doubt for another attempt. An operator, or the tenant's policy, accepts a double cost."""
+def resubmit(generation: Generation, reason: str, detail: str = "") -> bool:
+    """Queue a generation in doubt for another attempt.
+
+    A search has shown that there is no task; or an operator, or the tenant's policy, accepts a double cost.
+    """
     now = clock.now()
     columns: dict[str, Any] = {"due_at": now, "resumed_at": now, "consecutive_failures": 0, **NO_OUTAGE}
-    return _resolve_in_doubt(generation, Status.QUEUED, reason, columns)
+    return _resolve_in_doubt(generation, Status.QUEUED, reason, columns, detail)
 
 
 def start_copying(generation: Generation, rendered: outcomes.Rendered) -> bool:
@@ -537,6 +604,7 @@ def mark_succeeded(generation: Generation, video: StoredVideo, differences: Sequ
     settled = charge_by_usage.settle(generation)
     reasons = [f"the video is not as requested: {describe(differences)}"] if differences else []
     reasons += [settled.message] if settled and settled.message else []
+    account = _account_of(generation)
     with transaction.atomic():
         finished = _finish(
             generation,
@@ -550,10 +618,10 @@ def mark_succeeded(generation: Generation, video: StoredVideo, differences: Sequ
         if finished:
             failpoint("finish_before_ledger")
             if settled:
-                ledger.capture(generation.pk, settled.charged_micro, settled.reason)
+                ledger.capture(generation.pk, settled.charged_micro, settled.reason, account=account)
                 _report_on_commit(generation, settled)
             else:
-                ledger.capture(generation.pk)
+                ledger.capture(generation.pk, account=account)
             to_video = metrics.TO_VIDEO.labels(video_models.label(generation.model))
             metrics.observe_on_commit(to_video, generation.created_at)
             _count_on_commit(generation, differences)
@@ -629,7 +697,7 @@ def fail(
         )
         if finished:
             failpoint("finish_before_ledger")
-            ledger.release(generation.pk, code)
+            ledger.release(generation.pk, code, account=_account_of(generation))
     failpoint("finish_committed")
     return finished
 
@@ -639,7 +707,7 @@ def cancel(generation: Generation, reason: str) -> bool:
     with transaction.atomic():
         finished = _finish(generation, [Status.QUEUED], Status.CANCELLED, reason, fenced=False)
         if finished:
-            ledger.release(generation.pk, "cancelled")
+            ledger.release(generation.pk, "cancelled", account=_account_of(generation))
         return finished
 
 
@@ -651,7 +719,7 @@ def mark_cancelled(generation: Generation, reason: str, detail: str = "", *, fen
     with transaction.atomic():
         finished = _finish(generation, [Status.RUNNING], Status.CANCELLED, reason, detail, fenced=fenced)
         if finished:
-            ledger.release(generation.pk, "cancelled")
+            ledger.release(generation.pk, "cancelled", account=_account_of(generation))
         return finished
 
 
@@ -699,6 +767,7 @@ def _forget_words(generation: Generation) -> None:
         setattr(generation, name, value)
     Label.objects.filter(generation=generation).delete()
     Attempt.objects.filter(generation=generation).update(detail="", answer="")
+    AttemptSearch.objects.filter(attempt__generation=generation).update(detail="")
     events = Event.objects.filter(generation=generation)
     events.update(detail="")
     events.filter(status=Status.FAILED).update(message=outbox.FORGOTTEN)
@@ -740,10 +809,17 @@ def mark_purged(generation: Generation) -> None:
     Generation.objects.filter(pk=generation.pk, purged_at=None).update(purged_at=clock.now())
 
 
-def _resolve_in_doubt(generation: Generation, target: Status, reason: str, columns: dict[str, Any]) -> bool:
+def _account_of(generation: Generation) -> str:
+    """Return the account that the last attempt went to; "" if there was no attempt."""
+    return generation.account_name if generation.submitted_at else ""
+
+
+def _resolve_in_doubt(
+    generation: Generation, target: Status, reason: str, columns: dict[str, Any], detail: str = ""
+) -> bool:
     """Move a generation in doubt to `target`, unless a later attempt was sent. The worker's claim does not matter."""
-    sent = generation.submitted_at
-    return _transition(generation, [Status.IN_DOUBT], target, reason, fenced=False, last_submitted_at=sent, **columns)
+    sent, sources = generation.submitted_at, [Status.IN_DOUBT]
+    return _transition(generation, sources, target, reason, detail, fenced=False, last_submitted_at=sent, **columns)
 
 
 def _finish(
@@ -848,6 +924,8 @@ def _build_log_fields(generation: Generation) -> dict[str, Any]:
 
 
 def _close_attempt(attempt: Attempt, outcome: str, detail: str, **columns: str) -> None:
-    """Record the end of an attempt."""
+    """Record the end of an attempt. That its answer was lost is no news once a search has ended that doubt."""
     row = Attempt.objects.filter(pk=attempt.pk)
+    if outcome == "in_doubt":
+        row = row.exclude(outcome__in=["found", "not_found"])
     row.update(finished_at=clock.now(), outcome=outcome, detail=detail, **columns)

@@ -176,12 +176,11 @@ def check_deletions() -> Iterator[Finding]:
 
 def check_upstreams() -> Iterator[Finding]:
     """Check that each upstream whose key is set accepts it, by a request that costs nothing, and its clock."""
-    checked = set[str]()
-    for account in accounts.load():
-        if account.is_configured and accounts.is_live(account.name) and account.name not in checked:
-            checked.add(account.name)
+    usable = [account for account in accounts.load() if account.is_configured and accounts.is_live(account.name)]
+    for account in usable:
+        if not account.is_guest:
             yield from _check_upstream(account)
-    if not checked:
+    if not usable:
         yield Finding("upstream", WRONG, "no upstream account has a key", "Set NOVITA_API_KEY or ARK_API_KEY.")
 
 

@@ -36,6 +36,18 @@ SAFETY_IDENTIFIER = env.flag(
     help="Send a random id of each attempt as `safety_identifier`, the model maker's field for an id of an end user. "
     "It says nothing of a tenant. A task whose answer was lost is found by it; without it, by its seed and shape.",
 )
+LOST_ANSWER_WAIT = env.integer(
+    "LOST_ANSWER_WAIT",
+    300,
+    maximum=_WEEK,
+    help="Where the upstream lists its tasks: seconds after the end of a submit whose answer was lost, before a search "
+    "of the whole list may show that no task was created. The generation is then sent again, or fails.",
+)
+UPSTREAM_CALLBACK_URL = env.http_url(
+    "UPSTREAM_CALLBACK_URL",
+    help="Public https address of this service, such as `https://seedance.example.com`. With it, the model maker's API "
+    "is asked to post the state of each task there, which is then read sooner. Without an address it is not asked.",
+)
 SUBMIT_DEADLINE = env.integer(
     "SUBMIT_DEADLINE",
     3600,

@@ -13,7 +13,7 @@ from generations import deadlines
 from generations.admin.destinations import host_of
 from generations.bucket import signed_urls
 from generations.bucket.errors import StorageError
-from generations.models import Attempt, Delivery, Event, Generation, InputImage
+from generations.models import Attempt, AttemptSearch, Delivery, Event, Generation, InputImage
 from generations.ops import in_doubt
 from tenants import amounts, masked_urls, times
 from tenants.db import clock
@@ -61,6 +61,7 @@ def page_context(request: HttpRequest, generation: Generation) -> dict[str, Any]
         "timeline": timeline(generation),
         "images": images(generation, whole_urls=user.has_perm("generations.change_generation")),
         "attempts": Attempt.objects.filter(generation=generation).order_by("number"),
+        "searches": AttemptSearch.objects.filter(attempt__generation=generation).select_related("attempt"),
         "has_video": has_video,
         "poster_url": sign(signed_urls.poster_url, generation) if has_video else "",
         "video_page": reverse("admin:generations_generation_video", args=[generation.pk]),
@@ -80,6 +81,7 @@ def in_doubt_facts(generation: Generation) -> dict[str, str]:
         "Fails by itself": f"{times.readable(fails_at, 'seconds')} UTC, in {format_span(fails_at - now)}",
         "USD at risk": amounts.format_usd(generation.price_micro),
         **({"Task in the answer": named} if named else {}),
+        **({"Last search": last.describe()} if (last := in_doubt.find_last_search(generation)) else {}),
     }
 
 

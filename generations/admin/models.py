@@ -21,7 +21,7 @@ from generations.catalog import states, video_models
 from generations.models import ModelState
 from generations.reports import model_statistics
 from generations.reports.hourly_statistics import Counts
-from generations.upstream import manual_pauses, routes
+from generations.upstream import accounts, manual_pauses, routes
 from tenants import times
 from tenants.admin import action_page
 from tenants.admin.mixins import ReadOnlyMixin
@@ -124,12 +124,14 @@ class ModelStateAdmin(action_page.ActionPagesMixin, ReadOnlyMixin, ModelAdmin):
 
     @display(description="Upstream")
     def route(self, row: ModelState) -> str:
-        """Return the accounts with the model's name there, in their order, and where it is gone."""
-        gone = {pause.target for pause in routes.find_gone()}
+        """Return the accounts with the model's name there, in their order, and where it is gone or has no key."""
+        gone, model = {pause.target for pause in routes.find_gone()}, model_of(row)
+        usable = accounts.usable_offers(model, test=False)
         parts = [
             f"{offer.account}: {offer.target}"
             + (f" ({routes.GONE})" if manual_pauses.model_at(row.model, offer.account) in gone else "")
-            for offer in model_of(row).offers
+            + ("" if offer in usable else " (no key)")
+            for offer in model.offers
         ]
         return "; ".join(parts)
 

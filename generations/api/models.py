@@ -14,6 +14,7 @@ from generations.catalog.states import ModelStatus
 from generations.catalog.video_models import VideoModel
 from generations.errors import ModelNotFound
 from generations.models import ModelState
+from generations.upstream import accounts
 from tenants.api import documents
 from tenants.api.base import ApiView, key_of
 from tenants.keys import allowed_models
@@ -43,7 +44,10 @@ class Models(ApiView):
         responses={200: ModelListSchema, 304: None},
     )
     def get(self, request: Request) -> HttpResponseBase:
-        """Each entry is the page of a model. Hidden and retired models are listed only if `state` asks for them."""
+        """Each entry is the page of a model. Hidden and retired models are listed only if `state` asks for them.
+
+        A model for which the service has no account at an upstream is not listed for live keys.
+        """
         query = validate(ModelsQuery, request.query_params)
         key = key_of(request)
         models = [
@@ -52,6 +56,7 @@ class Models(ApiView):
             if allowed_models.is_model_allowed(key, model.id)
             and _is_chosen(states.of(model), query.get("state"))
             and _makes(model, query.get("task"))
+            and (key.test or accounts.is_offered(model))
         ]
         return _answer(request, model_pages.page_of_many(models))
 

@@ -2,8 +2,9 @@
 
 from django.urls import path
 
-from generations.api import generation_actions, generations, models, novita, quotes, usage, webhooks
+from generations.api import generation_actions, generations, models, novita, quotes, upstream_callbacks, usage, webhooks
 from generations.catalog import video_models
+from generations.upstream import callbacks
 
 urlpatterns = [
     *(path(route.lstrip("/"), novita.submit_view(model).as_view()) for route, model in video_models.by_route().items()),
@@ -27,4 +28,5 @@ urlpatterns = [
     path("v1/webhook-deliveries/<str:delivery_id>", webhooks.OneDelivery.as_view()),
     path("v1/webhook-deliveries/<str:delivery_id>/redeliver", webhooks.Redeliver.as_view()),
     path("v1/usage", usage.UsageView.as_view()),
+    path(f"{callbacks.PATH}<str:reference>", upstream_callbacks.UpstreamCallback.as_view()),
 ]

@@ -56,9 +56,8 @@ def create_generation(
 ) -> Accepted:
     """Create a generation and commit it.
 
-    Raise BadImage, LimitReached, ModelNotAllowed, ModelRetired, TenantSuspended, InvalidKey, NoSandbox,
-    ChangedConcurrently or
-    StorageError.
+    Raise BadImage, LimitReached, ModelNotAllowed, ModelRetired, ModelNotOffered, TenantSuspended, InvalidKey,
+    NoSandbox, ChangedConcurrently or StorageError.
     Requests with the same `idempotency_key` return the same generation, however many arrive at once; limits are charged
     once. Raise IdempotencyKeyReused if the key came with another request before.
     """

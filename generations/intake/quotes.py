@@ -7,9 +7,10 @@ from django.conf import settings
 
 from generations.catalog import eta, prices, states
 from generations.catalog.video_models import VideoModel
-from generations.errors import PriceUnknown
+from generations.errors import ModelNotOffered, PriceUnknown
 from generations.intake.generation_request import GenerationRequest
 from generations.models import Generation
+from generations.upstream import accounts
 from tenants.db import clock
 from tenants.errors import InvalidKey, NoSandbox, Refusal
 from tenants.keys import allowed_models
@@ -44,11 +45,16 @@ def make_quote(key: ApiKey, request: GenerationRequest) -> Quote:
 
 
 def check_model(key: ApiKey, model: VideoModel) -> None:
-    """Check whether the key may create with the model at all. Raise NoSandbox, ModelNotAllowed or ModelRetired."""
+    """Check whether the key may create with the model at all.
+
+    Raise NoSandbox, ModelNotAllowed, ModelRetired, or ModelNotOffered where no account at an upstream has a key.
+    """
     if key.test and not settings.SANDBOX_BASE_URL:
         raise NoSandbox
     allowed_models.check_model(key, model.id)
     states.refuse_retired(model, states.of(model))
+    if not (key.test or accounts.is_offered(model)):
+        raise ModelNotOffered(model=model.id)
 
 
 def _price_or_refusal(key: ApiKey, request: GenerationRequest) -> tuple[int | None, Refusal | None]:

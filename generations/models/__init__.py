@@ -5,7 +5,7 @@ from generations.models.hourly_statistics import HourlyStatistics, StorageUse
 from generations.models.input_image import InputImage
 from generations.models.label import Label
 from generations.models.model_state import ModelState
-from generations.models.timeline import Attempt, Event
+from generations.models.timeline import Attempt, AttemptSearch, Event
 from generations.models.undeleted_object import UndeletedObject
 from generations.models.webhooks import Delivery, DeliveryAttempt, WebhookEndpoint, WebhookSecret
-from generations.models.worker import MaintenanceCursor, ManualPause, Pace, Pause, PollPause, Slot, Worker
+from generations.models.worker import ListReader, MaintenanceCursor, ManualPause, Pace, Pause, PollPause, Slot, Worker

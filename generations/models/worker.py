@@ -123,3 +123,15 @@ class Pace(models.Model):
 
     def __str__(self) -> str:
         return f"{self.upstream} from {self.free_at:%H:%M:%S.%f}"
+
+
+class ListReader(models.Model):
+    """The right to read the list of tasks of an upstream account: one host at a time, at a pace that all share."""
+
+    upstream = models.CharField(max_length=20, primary_key=True, help_text="The name of the account.")
+    owner = models.CharField(max_length=32, blank=True)
+    lease_until = models.DateTimeField()
+    free_at = models.DateTimeField(help_text="When the next page may be asked for.")
+
+    def __str__(self) -> str:
+        return f"{self.upstream} from {self.free_at:%H:%M:%S.%f}"

@@ -1,7 +1,7 @@
 """Generations in doubt: the answer to their submit was lost, and the upstream may have charged for it.
 
-The tenant's policy or an operator decides what happens. An operator's action needs a reason. The action is one
-transition of the lifecycle, in one transaction with its audit entry.
+A search of the upstream's list, the tenant's policy or an operator decides what happens. An operator's action needs a
+reason. The action is one transition of the lifecycle, in one transaction with its audit entry.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from functools import partial
 from django.db import IntegrityError, transaction
 
 from generations import deadlines, lifecycle, wakeups
-from generations.models import Generation
+from generations.models import AttemptSearch, Generation
 from generations.telemetry.failpoints import failpoint
 from generations.upstream import accounts, outcomes
 from generations.upstream.errors import UpstreamError
@@ -24,19 +24,30 @@ UNCONFIRMED = "It is not known whether the upstream accepted the generation."
 NOT_SUBMITTED = "The upstream never accepted the generation, and nothing was paid. You can create it again."
 
 
-def apply_policy(generation: Generation) -> None:
+def apply_policy(generation: Generation, *, may_resubmit: bool = True) -> None:
     """Apply the tenant's policy: fail the generation, submit it a second time, or hold it for an operator.
 
-    A generation that is in doubt for deadlines.FAIL_IN_DOUBT_AFTER fails under every policy.
+    A generation that is in doubt for deadlines.FAIL_IN_DOUBT_AFTER fails under every policy. Without `may_resubmit`,
+    because a search of the upstream's list was unclear, it is held in place of a second submit.
     """
     policy = generation.tenant.on_doubt
-    if policy == Tenant.OnDoubt.FAIL or clock.now() >= deadlines.doubt_ends_at(generation):
+    if policy == Tenant.OnDoubt.FAIL or is_over(generation):
         # Fail it only if it is still in doubt: since the claim, an operator or a late answer may have resolved it.
         lifecycle.fail(generation, "submit_unconfirmed", UNCONFIRMED, sources=[Generation.Status.IN_DOUBT])
-    elif policy == Tenant.OnDoubt.RESUBMIT and generation.resumed_at is None:
+    elif policy == Tenant.OnDoubt.RESUBMIT and generation.resumed_at is None and may_resubmit:
         lifecycle.resubmit(generation, "resubmitted by the tenant's policy, which may pay twice")
     else:
         lifecycle.await_operator(generation)
+
+
+def is_over(generation: Generation) -> bool:
+    """Return whether the generation has been in doubt for as long as one may be."""
+    return clock.now() >= deadlines.doubt_ends_at(generation)
+
+
+def fail_not_submitted(generation: Generation) -> bool:
+    """Fail a generation that the upstream surely never created, and release its hold."""
+    return _failing_transition(generation, "not_submitted", NOT_SUBMITTED)()
 
 
 def count_attempts(generation: Generation) -> int:
@@ -48,6 +59,11 @@ def find_named_task(generation: Generation) -> str:
     """Return the task that the answer in doubt names; "" if it names none."""
     attempt = generation.attempts.order_by("number").last()
     return attempt.upstream_id if attempt else ""
+
+
+def find_last_search(generation: Generation) -> AttemptSearch | None:
+    """Return the last search for the task of the generation; None if there was none."""
+    return AttemptSearch.objects.filter(attempt__generation=generation).last()
 
 
 def attach(actor: Actor, generation: Generation, upstream_id: str, *, attempt: int | None = None) -> None:

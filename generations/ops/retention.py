@@ -9,7 +9,7 @@ from django.db.models import Q
 
 from generations import ids, lifecycle, wakeups
 from generations.bucket import inputs, objects
-from generations.models import Attempt, Delivery, Event, Generation, MaintenanceCursor
+from generations.models import Attempt, AttemptSearch, Delivery, Event, Generation, MaintenanceCursor
 from generations.ops.prune_run import BEFORE_ALL_DATA, PruneResult, PruneRun
 from generations.reports import worker_hosts
 from tenants import times
@@ -64,7 +64,7 @@ def delete_input_images(run: PruneRun, result: PruneResult) -> None:
 
 
 def delete_events(run: PruneRun, result: PruneResult) -> None:
-    """Delete all events, and the upstream's answers, of generations that finished before the cutoff (EVENT_DAYS).
+    """Delete all events, searches and answers of generations that finished before the cutoff (EVENT_DAYS).
 
     A cursor stores the finish time up to which events are deleted, so that no run reads earlier rows again.
     """
@@ -79,6 +79,7 @@ def delete_events(run: PruneRun, result: PruneResult) -> None:
         pks = [pk for pk, _ in batch]
         count, _ = Event.objects.filter(generation__in=pks).delete()
         Attempt.objects.filter(generation__in=pks).exclude(answer="").update(answer="")
+        AttemptSearch.objects.filter(attempt__generation__in=pks).delete()
         result.count += count
         pk, last = batch[-1]
         assert last is not None

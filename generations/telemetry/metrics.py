@@ -61,6 +61,7 @@ SETTLED = _counter(
     *("mode", "model", "outcome"),
 )
 UPSTREAM_CALLS = _counter("upstream_calls", "Calls to an upstream, by outcome.", "call", "outcome", "upstream")
+SEARCHES = _counter("searches", "Searches for the task of a lost answer, by outcome.", "upstream", "outcome")
 COPIED_BYTES = _counter("copied_bytes", "Bytes of videos that were stored and verified.")
 VIDEO_DIFFERENCES = _counter("video_differences", "Fields in which videos differ from their request.", "mode", "field")
 DELIVERIES = _counter("deliveries", "Delivery attempts of webhooks, by outcome.", "outcome")

@@ -69,6 +69,11 @@ def usable_offers(model: VideoModel, *, test: bool) -> list[Offer]:
     return [offer for offer in listed if (account := find(offer.account, offer.wire)) and account.is_configured]
 
 
+def is_offered(model: VideoModel) -> bool:
+    """Return whether some account makes videos of the model for live keys. Test keys have the sandbox alone."""
+    return bool(usable_offers(model, test=False))
+
+
 def waiting_at(name: str) -> Q:
     """Return the condition for the generations that may be submitted to the account."""
     if not is_live(name):
@@ -92,8 +97,8 @@ def find_mistakes() -> Iterator[str]:
     for model in video_models.models().values():
         for number, offer in enumerate(model.offers):
             if offer.wire not in wires.load():
-                known = ", ".join(sorted(wires.load()))
-                yield f"{model.id}: wire: there is no wire {offer.wire}; one of {known} was expected."
+                known, place = ", ".join(sorted(wires.load())), f"offers[{number}].wire" if model.row.offers else "wire"
+                yield f"{model.id}: {place}: there is no wire {offer.wire}; one of {known} was expected."
             elif find(offer.account, offer.wire) is None:
                 found = [account.name for account in wires.get(offer.wire).accounts() if is_live(account.name)]
                 place = f"offers[{number}].account"

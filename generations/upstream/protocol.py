@@ -25,6 +25,7 @@ class Account:
     api_key: str = field(repr=False)
     key_setting: str = ""  # the name of the setting that holds the key, and of the one that holds the address
     url_setting: str = ""
+    is_guest: bool = False  # another wire is the account's own: its key is checked there
     has_list: bool = False  # the upstream lists its tasks there, so a lost answer is found without a person
     submits_per_minute: int = 0  # over all hosts; 0: no limit of ours
     max_unfinished: int = 0  # tasks at once, over all hosts; 0: no limit of ours

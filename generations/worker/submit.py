@@ -16,17 +16,23 @@ import structlog
 from django.db import InterfaceError, OperationalError, transaction
 
 from generations import errors, leases, lifecycle
-from generations.bucket import inputs
 from generations.bucket.errors import StorageError
 from generations.catalog import states, video_models
 from generations.catalog.offers import Offer
 from generations.catalog.video_models import VideoModel
-from generations.models import Attempt, Generation, InputImage
+from generations.models import Attempt, Generation
 from generations.telemetry import metrics, tracing
 from generations.telemetry.failpoints import failpoint
-from generations.upstream import accounts, circuit_breaker, manual_pauses, outcomes, rate_limit, routes, wires
-from generations.upstream.protocol import TaskRequest
-from generations.worker import backoff, held_submits, input_images
+from generations.upstream import (
+    accounts,
+    circuit_breaker,
+    manual_pauses,
+    outcomes,
+    rate_limit,
+    routes,
+    wires,
+)
+from generations.worker import backoff, held_submits, input_images, task_requests
 from tenants import locks
 from tenants.db import clock
 from tenants.db.operations import release_connection
@@ -34,6 +40,7 @@ from tenants.db.operations import release_connection
 QUEUED = [Generation.Status.QUEUED]
 RETIRED = "the model is retired"
 STOOD_STILL = "the worker stood still before it sent a byte"
+ANSWERED = "an earlier attempt was answered, or found, before a byte was sent"
 LARGE_BYTES = 4 * 1024**2  # of images; a submit's body takes some six times as much memory while it is built
 
 log = structlog.stdlib.get_logger(__name__)
@@ -101,7 +108,7 @@ def _send(generation: Generation, model: VideoModel, offer: Offer) -> None:
     account, wire = accounts.get(offer.account, offer.wire), wires.get(offer.wire)
     reference = secrets.token_hex(16)
     try:
-        content = wire.encode(_request(generation, model, offer, reference))
+        content = wire.encode(task_requests.build(generation, model, offer, reference))
         started = _start_attempt(generation, model, offer, reference)
     except StorageError as error:
         input_images.retry_storage(generation, error)
@@ -138,26 +145,15 @@ def _find_late_order(generation: Generation, model: VideoModel, attempt: Attempt
     It may not by what was ordered since it was recorded, or if this process stood still: a search for the task of a
     lost answer trusts that nothing is sent after SUBMIT_START_SECONDS.
     """
-    if clock.now() - attempt.started_at > timedelta(seconds=leases.SUBMIT_START_SECONDS):
-        return STOOD_STILL
-    if not wait:
-        return ""
-    reason = RETIRED if states.read(model).is_retired else manual_pauses.find_reason(generation)
-    reason = reason or manual_pauses.find_reason_at(generation, attempt.account)
-    return "" if reason == manual_pauses.ROUTE_GONE else reason  # this may be the submit that asks again
-
-
-def _request(generation: Generation, model: VideoModel, offer: Offer, reference: str) -> TaskRequest:
-    """Return the task to ask for, each field with a concrete value, so that one row makes one request."""
-    images = {name: getattr(generation, name) or getattr(generation, f"{name}_url") for name in model.image_fields}
-    given = {name: image for name, image in images.items() if image}
-    values = {**generation.request_values, **given}
-    return TaskRequest(model, offer, values, partial(_write_image, model), reference)
-
-
-def _write_image(model: VideoModel, image: InputImage | str) -> str:
-    """Return an image as the model's route takes it. Raise StorageError."""
-    return image if isinstance(image, str) else inputs.write(image, model.image_encoding)
+    if wait:
+        reason = RETIRED if states.read(model).is_retired else manual_pauses.find_reason(generation)
+        reason = reason or manual_pauses.find_reason_at(generation, attempt.account)
+        if reason and reason != manual_pauses.ROUTE_GONE:  # this may be the submit that asks again
+            return reason
+    if not lifecycle.is_being_submitted(generation):
+        return ANSWERED
+    is_late = clock.now() - attempt.started_at > timedelta(seconds=leases.SUBMIT_START_SECONDS)
+    return STOOD_STILL if is_late else ""
 
 
 def _start_attempt(

@@ -68,6 +68,10 @@ ADVICE: dict[str, Advice] = {
         message="The model wan2.6-i2v is retired since 2026-09-30. "
         "Use kling-v3.0-pro-i2v in its place: its fields, price and videos may differ.",
     ),
+    "model_not_offered": Advice(
+        "Ask your operators to set up an account that offers the model, or use one that `GET /v1/models` lists.",
+        facts={"model": MODEL},
+    ),
     "price_unknown": Advice(
         "Ask your operators to set a price for the model, or use another one. The `prices` of `GET /v1/models/ID` are "
         "those that are known.",

@@ -51,6 +51,7 @@ TABLE: dict[type[Exception], Row] = {
     errors.VideoDeleted: Row(410, 410, "INVALID_REQUEST_BODY"),
     errors.ModelUnknown: Row(410, 404, "API_NOT_FOUND"),
     errors.ModelRetired: Row(410, 404, "API_NOT_FOUND"),
+    errors.ModelNotOffered: Row(503, 503, "CREATE_TASK_FAILED"),
     errors.PriceUnknown: Row(503, 503, "CREATE_TASK_FAILED"),
     errors.BadImage: Row(400, 400, "INVALID_IMAGE_FORMAT"),
     errors.ImageUnreadable: Row(400, 400, "INVALID_IMAGE_FORMAT"),

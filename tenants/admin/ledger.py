@@ -20,13 +20,13 @@ from tenants.models import ApiKey, LedgerEntry, Tenant
 class LedgerEntryAdmin(EntryTimeMixin, ModeMixin, LongListMixin, ReadOnlyMixin, ModelAdmin):
     """List ledger entries, newest first."""
 
-    list_display = ["time", "tenant", "key", "mode", "kind", "item", "usd", "generation_id", "reason"]
+    list_display = ["time", "tenant", "key", "mode", "kind", "item", "account", "usd", "generation_id", "reason"]
     list_select_related = ["tenant", "api_key"]
     list_filter = [("kind", ChoicesFilter), ("test", ModeFilter), ("tenant", AutocompleteSelectFilter)]
     search_fields = ["generation_id"]  # makes Django show the search box; get_search_results does the search
     search_help_text = "Search by generation id, tenant name or key prefix."
     fields = [
-        *("time", "tenant", "api_key", "mode", "kind", "item", "seconds", "usd", "generation_id"),
+        *("time", "tenant", "api_key", "mode", "kind", "item", "seconds", "account", "usd", "generation_id"),
         *("windows", "reason"),
     ]
 

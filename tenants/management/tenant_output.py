@@ -12,6 +12,7 @@ from tenants.money import monthly_statement
 
 Output = tuple[dict[str, Any], list[str]]  # the object for --json, and the lines for people
 MAX_DESCRIBED_NAMES = 20  # of a list, in a line for people; the object has all of them
+NOT_RECORDED = "not recorded"  # the account of a video that a release made which had one account alone
 BILL_SUMS = ("captured", "adjusted", "total", "held")
 
 
@@ -97,6 +98,7 @@ def _bill_object(statement: monthly_statement.Statement, path: Path) -> dict[str
         "time_zone": statement.tenant.time_zone,
         "lines": statement.rows,
         "models": statement.models,
+        "accounts": statement.accounts,
         **{f"{name}_usd": amounts.format_usd(getattr(statement, f"{name}_micro")) for name in BILL_SUMS},
         "held": statement.held,
         "csv": str(path),
@@ -111,12 +113,22 @@ def _bill_lines(statement: monthly_statement.Statement, path: Path) -> list[str]
         f"{row['seconds']:>7} s  {row['usd']:>14} USD"
         for row in statement.rows
     ]
-    models = [
-        f"  {row['model']:42} {row['generations']:>6} videos  {row['seconds']:>7} s  {row['usd']:>14} USD"
-        for row in statement.models
+    ends = [
+        *_sum_lines("By model:", "model", statement.models),
+        *_sum_lines("By account:", "account", statement.accounts),
+        f"Total: {amounts.format_usd(statement.total_micro)} USD",
     ]
-    ends = [*(["By model:", *models] if models else []), f"Total: {amounts.format_usd(statement.total_micro)} USD"]
     if statement.held:
         held = amounts.format_usd(statement.held_micro)
         ends.append(f"Not final: {statement.held} generations have not ended, and hold {held} USD.")
     return [head, *(lines or ["  No purchases."]), *ends, f"CSV file: {path}"]
+
+
+def _sum_lines(title: str, column: str, rows: list[dict[str, Any]]) -> list[str]:
+    """Return a title and a line for each sum; nothing without a sum."""
+    names = (row[column] or NOT_RECORDED for row in rows)
+    lines = [
+        f"  {name:42} {row['generations']:>6} videos  {row['seconds']:>7} s  {row['usd']:>14} USD"
+        for name, row in zip(names, rows, strict=True)
+    ]
+    return [title, *lines] if lines else []

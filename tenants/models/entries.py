@@ -59,6 +59,12 @@ class LedgerEntry(AppendOnly):
     amount_micro = models.BigIntegerField(help_text="Millionths of a US dollar.")
     item = models.CharField(max_length=80, blank=True, help_text="What was bought, as the bill names it.")
     seconds = models.PositiveIntegerField(default=0, help_text="Seconds of video.")
+    account = models.CharField(
+        max_length=20,
+        blank=True,
+        db_default="",
+        help_text="The upstream account that the last attempt went to, of a capture or release.",
+    )
     month = models.DateField(null=True, help_text="First day of the month whose bill has the entry.")
     # [kind, start, amount] of each window that the entry charges. A release gives back to the windows of its hold. A
     # hold charges the windows of the key and, unless it is a test, those of the tenant.

@@ -59,21 +59,23 @@ def hold_statement(key: ApiKey, purchase: Purchase) -> Statement:
     )
 
 
-def capture(generation_id: UUID, amount_micro: int | None = None, reason: str = "") -> bool:
+def capture(generation_id: UUID, amount_micro: int | None = None, reason: str = "", *, account: str = "") -> bool:
     """Spend the held price, or another amount in its place: the video was delivered.
 
     What the amount is below or above the hold is given back to, or taken from, the budgets that the hold was charged
-    to, whatever their limits. Return False if the hold is settled already.
+    to, whatever their limits. `account` names the upstream account that made the video. Return False if the hold is
+    settled already.
     """
-    return _settle(generation_id, Entry.CAPTURE, reason, amount_micro)
+    return _settle(generation_id, Entry.CAPTURE, reason, amount_micro, account=account)
 
 
-def release(generation_id: UUID, reason: str) -> bool:
+def release(generation_id: UUID, reason: str, *, account: str = "") -> bool:
     """Give back the held price and the charges of the counters: there will be no video.
 
-    Return False if the hold is settled already.
+    `account` names the upstream account that the last attempt went to, if there was one. Return False if the hold is
+    settled already.
     """
-    return _settle(generation_id, Entry.RELEASE, reason)
+    return _settle(generation_id, Entry.RELEASE, reason, account=account)
 
 
 def fold(entries: QuerySet[LedgerEntry]) -> Counter[WindowName]:
@@ -149,7 +151,9 @@ def holders_of(entry: LedgerEntry) -> list[int | None]:
     return [*([] if entry.test else [None]), *([entry.api_key_id] if entry.api_key_id else [])]
 
 
-def _settle(generation_id: UUID, kind: Entry, reason: str, amount_micro: int | None = None) -> bool:
+def _settle(
+    generation_id: UUID, kind: Entry, reason: str, amount_micro: int | None = None, *, account: str = ""
+) -> bool:
     """Write the capture or release of the hold and correct its charges. Return False if it is settled already."""
     hold = LedgerEntry.objects.get(generation_id=generation_id, kind=Entry.HOLD)
     locks.lock_tenant(hold.tenant_id)
@@ -163,6 +167,7 @@ def _settle(generation_id: UUID, kind: Entry, reason: str, amount_micro: int | N
         generation_id=generation_id,
         kind=kind,
         amount_micro=amount,
+        account=account,
         reason=reason[:200],
     )
     changes = _changes_at_end(hold, kind, amount)

@@ -1,4 +1,4 @@
-"""A tenant's bill for one month: what was bought, by day, key and item, from the ledger alone.
+"""A tenant's bill for one month: what was bought, by day, key, item and upstream account, from the ledger alone.
 
 A generation is on the bill of the month that admitted it, whose budget the hold charged. The bill shows open holds
 beside the total, and is final once there are none.
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from django.db.models import Count, F, OuterRef, QuerySet, Subquery, Sum
+from django.db.models import Count, F, OuterRef, QuerySet, Subquery, Sum, Value
 from django.db.models.functions import Coalesce, TruncDate
 
 from tenants import amounts
 from tenants.models import LedgerEntry, Tenant
 
 Entry = LedgerEntry.Kind
-COLUMNS = ["day", "key", "label", "item", "unit_usd", "generations", "seconds", "usd", "model"]
+COLUMNS = ["day", "key", "label", "item", "unit_usd", "generations", "seconds", "usd", "model", "account"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Statement:
     held_micro: int
     held: int  # generations that have not ended
     models: list[dict[str, Any]]  # what was bought of each model: model, generations, seconds, usd
+    accounts: list[dict[str, Any]]  # the same for each upstream account; "" where it was not recorded
 
     @property
     def total_micro(self) -> int:
@@ -52,7 +53,8 @@ def build(tenant: Tenant, month: date) -> Statement:
         tenant=tenant,
         month=first,
         rows=[*map(_purchase_row, captured), *_adjustment_rows(adjustments, tenant)],
-        models=_sums_by_model(captured),
+        models=_sums_by("model", captured),
+        accounts=_sums_by("account", captured),
         captured_micro=sum(row["micro"] for row in captured),
         adjusted_micro=sum(entry.amount_micro for entry in adjustments),
         held_micro=sum(row["micro"] for row in held),
@@ -61,21 +63,28 @@ def build(tenant: Tenant, month: date) -> Statement:
 
 
 def _purchases(holds: QuerySet[LedgerEntry], tenant: Tenant) -> list[dict[str, Any]]:
-    """Return the sums of the holds by day, key, item, amount and end: capture, release, or None for an open hold.
+    """Return the sums of the holds by day, key, item, account, amount and end: capture, release, or None.
 
-    The amount is that of the capture, which may be another than was held.
+    None is the end of an open hold. Amount and account are those of the capture, whose amount may be another than was
+    held.
     """
     ends = LedgerEntry.objects.filter(generation_id=OuterRef("generation_id"), kind__in=[Entry.CAPTURE, Entry.RELEASE])
     rows = holds.annotate(
         end=Subquery(ends.values("kind")[:1]),
         unit=Coalesce(Subquery(ends.values("amount_micro")[:1]), F("amount_micro")),
+        paid_account=Coalesce(Subquery(ends.values("account")[:1]), Value("")),
         day=TruncDate("at", tzinfo=tenant.zone),
     )
-    grouped = rows.values("day", "api_key__prefix", "api_key__label", "item", "unit", "end")
+    grouped = rows.values("day", "api_key__prefix", "api_key__label", "item", "paid_account", "unit", "end")
     sums = grouped.annotate(generations=Count("pk"), video=Sum("seconds"))
     return [
-        {**row, "micro": row["unit"] * row["generations"]}
-        for row in sums.order_by("day", "api_key__prefix", "item", "unit")
+        {
+            **row,
+            "micro": row["unit"] * row["generations"],
+            "model": _model_of(row["item"]),
+            "account": row["paid_account"],
+        }
+        for row in sums.order_by("day", "api_key__prefix", "item", "unit", "paid_account")
     ]
 
 
@@ -84,19 +93,19 @@ def _model_of(item: str) -> str:
     return item.partition(" ")[0]
 
 
-def _sums_by_model(purchases: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the captured purchases added up by model, in the order of the models' ids."""
+def _sums_by(column: str, purchases: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the captured purchases added up by model or account, in the order of the names."""
     sums: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for row in purchases:
-        sums[_model_of(row["item"])] += Counter({name: row[name] for name in ("generations", "video", "micro")})
+        sums[row[column]] += Counter({name: row[name] for name in ("generations", "video", "micro")})
     return [
         {
-            "model": model,
+            column: name,
             "generations": total["generations"],
             "seconds": total["video"],
             "usd": amounts.format_usd(total["micro"]),
         }
-        for model, total in sorted(sums.items())
+        for name, total in sorted(sums.items())
     ]
 
 
@@ -111,7 +120,8 @@ def _purchase_row(row: dict[str, Any]) -> dict[str, Any]:
         "generations": row["generations"],
         "seconds": row["video"],
         "usd": amounts.format_usd(row["micro"]),
-        "model": _model_of(row["item"]),
+        "model": row["model"],
+        "account": row["account"],
     }
 
 
@@ -119,5 +129,5 @@ def _adjustment_rows(entries: list[LedgerEntry], tenant: Tenant) -> Iterator[dic
     """Yield each adjustment with the bill's COLUMNS."""
     for entry in entries:
         day, amount = entry.at.astimezone(tenant.zone).date().isoformat(), amounts.format_usd(entry.amount_micro)
-        empty = {"key": "", "label": "", "generations": 0, "seconds": 0, "model": ""}
+        empty = {"key": "", "label": "", "generations": 0, "seconds": 0, "model": "", "account": ""}
         yield {**empty, "day": day, "item": f"adjustment: {entry.reason}", "unit_usd": amount, "usd": amount}

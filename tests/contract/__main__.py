@@ -1,7 +1,8 @@
 """`python -m tests.contract`: whether the running service and openapi.json agree, in both APIs.
 
-First, clients generated from openapi.json make a video each. Then each operation is called with each of its examples.
-Then Schemathesis calls every operation with every check, for a limited time.
+First, clients generated from openapi.json make a video each, and the model maker's own SDK makes some at the sandbox.
+Then each operation is called with each of its examples. Then Schemathesis calls every operation with every check, for a
+limited time.
 The run fails on each answer that the document does not have, and on every 500.
 """
 
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy import stack
-from tests.contract import each_operation, generated_clients
+from tests.contract import ark_sdk, each_operation, generated_clients
 from tests.contract.rows import Alice
 from tests.contract.service import Service
 
@@ -52,6 +53,7 @@ def main() -> int:
         try:
             with tempfile.TemporaryDirectory(prefix="clients-") as clients:
                 failures = generated_clients.failures(service, Path(clients))
+            failures += ark_sdk.failures(service)
             rows = Alice(service).create_rows()
             failures += each_operation.Caller(service, rows).failures()
             passed = run_schemathesis(service, rows, folder, options.seconds, options.seed)

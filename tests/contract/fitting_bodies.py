@@ -28,6 +28,9 @@ def fit(body: dict[str, Any], schemas: dict[str, Any], image: Any, source: str |
     names = {*schema["required"]} - {"model"} if source is None else {*schema["required"], *SAMPLES} - {"model"}
     if source is None or model not in (None, source):
         fitting = {name: SAMPLES.get(name, image) for name in sorted(names) if name in schema["properties"]} | fitting
+        for rule in schema.get("allOf", ()):  # such as the prompt, where there is no image
+            if _is_valid(rule["if"], fitting) and not _is_valid(rule["then"], fitting):
+                fitting |= {name: SAMPLES.get(name, image) for name in rule["then"].get("required", ())}
     return {**fitting, "model": model} if model else fitting
 
 

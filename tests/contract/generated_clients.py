@@ -64,7 +64,7 @@ def run_python(service: Service, folder: Path) -> Iterator[tuple[str, dict[str, 
     generate = [PYTHON, "-m", "openapi_python_client", "generate", "--path", DOCUMENT, "--meta", "none"]
     # The generator formats its output with the ruff beside it.
     path = f"{PYTHON.parent}{os.pathsep}{os.environ['PATH']}"
-    _run(*generate, "--output-path", folder / "seedance_client", "--fail-on-warning", cwd=folder, PATH=path)
+    run_command(*generate, "--output-path", folder / "seedance_client", "--fail-on-warning", cwd=folder, PATH=path)
     program = PROGRAMS / "openapi_python_client.py"
     yield "openapi-python-client", _outcome(service, PYTHON, program, cwd=folder, PYTHONPATH=str(folder))
 
@@ -90,9 +90,9 @@ def run_typescript(service: Service, folder: Path) -> Iterator[tuple[str, dict[s
         shutil.copy(source, folder)
     (folder / "node_modules").symlink_to(NODE_MODULES)
     commands = NODE_MODULES / ".bin"
-    _run(node, "openapi_typescript.mjs", DOCUMENT, "openapi_typescript.d.ts", cwd=folder)
-    _run(commands / "openapi-ts", "--input", DOCUMENT, "--output", "hey_api", "--no-log-file", cwd=folder)
-    _run(commands / "tsc", "--project", folder, cwd=folder)
+    run_command(node, "openapi_typescript.mjs", DOCUMENT, "openapi_typescript.d.ts", cwd=folder)
+    run_command(commands / "openapi-ts", "--input", DOCUMENT, "--output", "hey_api", "--no-log-file", cwd=folder)
+    run_command(commands / "tsc", "--project", folder, cwd=folder)
     for client, program in {"openapi-fetch": "openapi_fetch.js", "hey-api": "hey_api.js"}.items():
         yield client, _outcome(service, node, folder / "built" / program, cwd=folder)
 
@@ -100,18 +100,20 @@ def run_typescript(service: Service, folder: Path) -> Iterator[tuple[str, dict[s
 def find_node() -> str | None:
     """Return the path of node, or None if there is none or only an older one."""
     node = shutil.which("node")
-    version = _run(node, "--version", cwd=PROGRAMS) if node else "v0.0.0"
+    version = run_command(node, "--version", cwd=PROGRAMS) if node else "v0.0.0"
     major, minor, _ = version.strip().removeprefix("v").split(".", 2)
     return node if (int(major), int(minor)) >= MIN_NODE else None
 
 
 def _outcome(service: Service, *program: str | Path, cwd: Path, **env: str) -> dict[str, Any]:
     """Run a program against the service, as Alice, and return the JSON that it prints."""
-    outcome: dict[str, Any] = json.loads(_run(*program, service.url, service.keys["alice"], IMAGE, cwd=cwd, **env))
+    outcome: dict[str, Any] = json.loads(
+        run_command(*program, service.url, service.keys["alice"], IMAGE, cwd=cwd, **env)
+    )
     return outcome
 
 
-def _run(*command: str | Path, cwd: Path, **env: str) -> str:
+def run_command(*command: str | Path, cwd: Path, **env: str) -> str:
     """Run the command and return its output. Raise ClientError with the output if it fails."""
     done = subprocess.run(
         [str(part) for part in command],

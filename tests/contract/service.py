@@ -90,10 +90,19 @@ class Service:
         if not any("Ctrl-C stops everything" in line for line in self._process.stdout):
             raise stack.StackError(f"The service ended at its start, with {self._process.wait()}.")
 
+    def _stored(self) -> dict[str, str]:
+        """Return the settings that `make run` stores for commands beside it."""
+        lines = (self._folder / "local.env").read_text().splitlines()
+        return dict(line.split("=", 1) for line in lines)
+
+    @property
+    def sandbox_url(self) -> str:
+        """The address of the sandbox upstream."""
+        return self._stored()["SANDBOX_BASE_URL"]
+
     def _create_tenant(self, tenant: str) -> str:
         """Create the tenant and return its key."""
-        lines = (self._folder / "local.env").read_text().splitlines()
-        env = {**self._env, **dict(line.split("=", 1) for line in lines)}
+        env = {**self._env, **self._stored()}
         command = [sys.executable, "manage.py", "tenant", "create", tenant, "--json"]
         done = subprocess.run(command, cwd=stack.ROOT, env=env, stdout=subprocess.PIPE, text=True, check=True)
         return str(json.loads(done.stdout)["api_key"])

@@ -53,6 +53,7 @@ SAMPLES = {
     "finished_total": "mode state reason model",
     "settled_total": "mode model outcome",
     "upstream_calls_total": "call outcome",
+    "searches_total": "outcome upstream",
     "copied_bytes_total": "",
     "video_differences_total": "mode field",
     "deliveries_total": "outcome",

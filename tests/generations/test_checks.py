@@ -1,10 +1,14 @@
 """System checks of the settings of generations."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.apps import apps
+from django.core.exceptions import ImproperlyConfigured
 
 from generations.apps import check_settings
+from tests.conftest import CATALOG_DIR
 
 
 def test_complete_settings_have_no_message() -> None:
@@ -52,6 +56,21 @@ def test_a_host_of_the_service_that_callers_can_reach_has_a_message(settings: An
     assert len(messages) == (2 if "/" in entry else 1)
     settings.FETCH_ALLOW_HOSTS = ["127.0.0.1:9001", "media.internal", "10.0.0.0/8"]
     assert check_settings() == []
+
+
+def test_an_offer_of_an_unknown_account_stops_the_start(settings: Any, tmp_path: Path) -> None:
+    row = (CATALOG_DIR / "acme-tokens-1-t2v.toml").read_text()
+    route = 'route = "/v3/async/acme-tokens-1-t2v"'
+    offers = '[[offers]]\naccount = "{}"\nroute = "/v3/async/acme-tokens-1-t2v"\nwire = "{}"\n'
+    head, tail = row.replace(route, "").split("[[fields]]", 1)
+    both = offers.format("nobody", "novita-async") + offers.format("novita", "telex")
+    (tmp_path / "acme.toml").write_text(f"{head}{both}\n[[fields]]{tail}")
+    settings.CATALOG_DIR = str(tmp_path)
+    with pytest.raises(ImproperlyConfigured) as caught:
+        apps.get_app_config("generations").ready()
+    first, second = str(caught.value).splitlines()
+    assert first.startswith("acme-tokens-1-t2v: offers[0].account: nobody is not reached over novita-async; see novita")
+    assert second.startswith("acme-tokens-1-t2v: offers[1].wire: there is no wire telex; one of ")
 
 
 def test_a_private_sandbox_needs_no_entry(settings: Any) -> None:

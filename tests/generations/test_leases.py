@@ -7,6 +7,7 @@ from django.conf import settings
 from generations import leases
 from generations.bucket import client, objects
 from generations.reports import worker_hosts
+from generations.upstream import list_scans
 from generations.worker import supervisor
 
 
@@ -32,6 +33,13 @@ def test_a_claim_covers_each_part_of_preparing_a_submit() -> None:
 
 def test_a_polls_lease_covers_the_poll_after_half_of_it_was_waited_for_a_thread() -> None:
     assert seconds(leases.POLL_CALL_SECONDS) < leases.POLL_LEASE / 2
+
+
+def test_a_search_of_a_list_keeps_its_lease_from_page_to_page_and_ends_within_the_queues_limit() -> None:
+    page = seconds(leases.POLL_CALL_SECONDS) + list_scans.PACE
+    assert 2 * page < leases.LIST_LEASE
+    assert page < leases.COPY_LEASE  # of the generation's claim, which each page renews
+    assert leases.RUN_SECONDS + leases.SCAN_SECONDS + 2 * page.total_seconds() < settings.Q_CLUSTER["timeout"]
 
 
 def test_a_copys_lease_covers_several_renewals_and_a_poll() -> None:

@@ -17,9 +17,10 @@ from generations.bucket import objects
 from generations.models import Worker
 from generations.reports import worker_hosts
 from seedance_service import doctor
+from tests.support.ark_answers import refusal as ark_refusal
 from tests.support.aws_agent import session_of
 from tests.support.stores import Store
-from tests.support.upstream import Upstream, as_json, refusal
+from tests.support.upstream import TASKS, Upstream, as_json, refusal
 
 pytestmark = pytest.mark.django_db
 UNKNOWN_TASK = refusal(404, "TASK_NOT_FOUND")
@@ -72,7 +73,7 @@ def test_a_healthy_service_has_no_fault_and_nothing_is_left_behind(healthy: Upst
         "credentials",
         "bucket",
         "signed URLs",
-        "upstream",
+        "upstream novita",
         "worker",
         "disk",
         "clock of the bucket",
@@ -93,7 +94,7 @@ def test_a_healthy_service_has_no_fault_and_nothing_is_left_behind(healthy: Upst
 )
 def test_a_refusal_of_the_upstream_is_reported_in_its_own_words(healthy: Upstream, answer: Any, fact: str) -> None:
     healthy.on_poll = answer
-    level, fact_found, fix = finding_of("upstream")
+    level, fact_found, fix = finding_of("upstream novita")
     assert (level, fact_found) == ("wrong", fact)
     assert "NOVITA_API_KEY" in fix
 
@@ -101,9 +102,23 @@ def test_a_refusal_of_the_upstream_is_reported_in_its_own_words(healthy: Upstrea
 @pytest.mark.one_database
 def test_an_unreachable_upstream_is_reported(healthy: Upstream, settings: Any) -> None:
     settings.NOVITA_BASE_URL = "http://127.0.0.1:9"
-    level, fact, fix = finding_of("upstream")
-    assert (level, fact) == ("wrong", "the poll failed: the server refused the connection")
+    level, fact, fix = finding_of("upstream novita")
+    assert (level, fact) == ("wrong", "the call failed: the server refused the connection")
     assert "NOVITA_BASE_URL" in fix
+
+
+@pytest.mark.one_database
+def test_each_account_with_a_key_is_checked_over_its_own_wire(healthy: Upstream, settings: Any) -> None:
+    settings.ARK_BASE_URL, settings.ARK_API_KEY = f"{healthy.url}/api/v3", "key-of-ark-in-the-tests"
+    of_novita = healthy.on_poll
+    healthy.on_poll = lambda handler: ark_refusal(404, "NotFound") if TASKS in handler.path else of_novita
+    assert (finding_of("upstream novita")[0], finding_of("upstream ark")[0]) == ("ok", "ok")
+    healthy.on_poll = lambda handler: ark_refusal(401, "AuthenticationError") if TASKS in handler.path else of_novita
+    assert finding_of("upstream novita")[0] == "ok"
+    level, fact, fix = finding_of("upstream ark")
+    assert level == "wrong"
+    assert "AuthenticationError" in fact
+    assert "ARK_API_KEY" in fix
 
 
 @pytest.mark.one_database
@@ -117,7 +132,7 @@ def test_a_wrong_clock_is_reported(healthy: Upstream, minutes: float, level: str
         return status, headers, content
 
     healthy.on_poll = answer
-    assert finding_of("clock of the upstream")[0] == level
+    assert finding_of("clock of the upstream novita")[0] == level
 
 
 @pytest.mark.one_database

@@ -122,6 +122,9 @@ def test_a_bill_finds_the_model_at_the_start_of_an_item(alice: Caller) -> None:
         "seconds": 5,
         "usd": "1.000000",
     }
+    # Captures of the releases that had one account alone do not name it.
+    assert {row["account"] for row in statement.rows} == {""}
+    assert statement.accounts == [{"account": "", "generations": 3, "seconds": 15, "usd": "3.000000"}]
 
 
 def test_pruning_goes_on_where_its_rows_say(alice: Caller, bucket: Any) -> None:
@@ -137,14 +140,14 @@ def test_pruning_goes_on_where_its_rows_say(alice: Caller, bucket: Any) -> None:
 def test_the_upstreams_pause_and_pace_have_their_names(
     alice: Caller, upstream: Upstream, bucket: Any, settings: Any
 ) -> None:
-    """Two releases share these rows while hosts are replaced, and metrics have the names as values of a label."""
+    """Migration 0027 gave the rows the names of accounts, which metrics have as values of a label."""
     settings.SANDBOX_BASE_URL, settings.UPSTREAM_RPM = upstream.url, 6000
     upstream.on_submit = refusal(403, "INVALID_API_KEY")
     bucket.put_object(Bucket="seedance-tests", Key=make_image(alice.tenant).key, Body=b"abc")
     for caller in (alice, alice.with_key(test=True)):
         take_step(make_generation(caller))
-    assert set(Pause.objects.values_list("upstream", flat=True)) == {"live", "sandbox"}
-    assert set(Pace.objects.values_list("upstream", flat=True)) == {"live"}
+    assert set(Pause.objects.values_list("upstream", flat=True)) == {"novita", "sandbox"}
+    assert set(Pace.objects.values_list("upstream", flat=True)) == {"novita"}
 
 
 def test_a_session_of_the_panel_says_since_when_and_until_when_it_is_used(db: None) -> None:

@@ -37,6 +37,7 @@ EVENTS = {
     "a second factor was set up",
     "a second factor was taken away",
     "a step came to nothing",
+    "a search for a lost answer",
     "a step failed",
     "a task is paid for, and its generation is over",
     "a video cost more than was held",

@@ -96,9 +96,9 @@ def test_the_paths_that_deployments_hold_are_among_them() -> None:
 # -- models, roles ----------------------------------------------------------------------------------------------------
 
 MODELS = {
-    "generations": "Attempt Delivery DeliveryAttempt Event Generation HourlyStatistics InputImage Label "
-    "MaintenanceCursor ManualPause ModelState Pace Pause PollPause SeedRecord Slot StorageUse UndeletedObject "
-    "WebhookEndpoint WebhookSecret Worker",
+    "generations": "Attempt AttemptSearch Delivery DeliveryAttempt Event Generation HourlyStatistics InputImage Label "
+    "ListReader MaintenanceCursor ManualPause ModelState Pace Pause PollPause SeedRecord Slot StorageUse "
+    "UndeletedObject WebhookEndpoint WebhookSecret Worker",
     "tenants": "ApiKey AuditEntry LedgerEntry Tenant Window",
 }
 WORK = "generation seedrecord pause worker webhookendpoint delivery"

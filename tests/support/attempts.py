@@ -8,14 +8,14 @@ from generations.upstream import outcomes
 VIDEO_URL = "http://127.0.0.1:9/video.mp4"
 
 
-def offer_of(generation: Generation) -> Offer:
-    """Return the offer of Novita's account, or of the sandbox for a generation of a test key."""
-    return Offer("sandbox" if generation.test else "novita", "novita-async", f"/v3/async/{generation.model}")
+def offer_of(generation: Generation, account: str = "novita") -> Offer:
+    """Return the offer of the account, or of the sandbox for a generation of a test key."""
+    return Offer("sandbox" if generation.test else account, "novita-async", f"/v3/async/{generation.model}")
 
 
-def start_submitting(generation: Generation) -> Attempt | None:
+def start_submitting(generation: Generation, account: str = "novita") -> Attempt | None:
     """Record an attempt."""
-    return lifecycle.start_submitting(generation, offer_of(generation), "")
+    return lifecycle.start_submitting(generation, offer_of(generation, account), "")
 
 
 def start_copying(generation: Generation, seed: int | None = None, tokens: int | None = None) -> bool:

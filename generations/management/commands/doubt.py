@@ -64,6 +64,7 @@ class Command(BaseCommand):
             f"{row['id']}  {row['tenant']}  attempt {row['attempt']}  seed {row['seed']}  "
             f"submitted {row['submitted_at']}  {row['usd']} USD at risk"
             + (f"  the answer names task {row['upstream_id']}" if row["upstream_id"] else "")
+            + (f"  last search: {row['last_search']}" if row["last_search"] else "")
             for row in rows
         ]
         return {"in_doubt": rows}, lines or ["No generation is in doubt."]
@@ -88,6 +89,7 @@ class Command(BaseCommand):
 
 def _row_as_json(generation: Generation) -> dict[str, Any]:
     """Return what the list prints of a generation."""
+    last = in_doubt.find_last_search(generation)
     return {
         "id": str(generation.pk),
         "tenant": generation.tenant.name,
@@ -96,4 +98,5 @@ def _row_as_json(generation: Generation) -> dict[str, Any]:
         "submitted_at": times.rfc3339(generation.submitted_at, "seconds"),
         "usd": amounts.format_usd(generation.price_micro),
         "upstream_id": in_doubt.find_named_task(generation),  # "" if the answer names no task
+        "last_search": last.describe() if last else None,
     }

@@ -45,6 +45,7 @@ class ArkWire:
                 settings.NOVITA_API_KEY,
                 key_setting="NOVITA_API_KEY",
                 url_setting="NOVITA_BASE_URL",
+                is_guest=True,
                 submits_per_minute=settings.UPSTREAM_RPM,
                 max_unfinished=settings.UPSTREAM_CONCURRENCY,
             ),

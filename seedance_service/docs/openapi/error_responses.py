@@ -35,6 +35,7 @@ CREATES += (
     "model_not_allowed",
     "model_retired",
     "tenant_suspended",
+    "model_not_offered",
     "price_unknown",
     "no_sandbox",
     "idempotency_key_reused",

@@ -116,11 +116,11 @@ ROUTES: dict[tuple[str, str], OfOne | OfMany] = {
     ("v1/limits", "GET"): OfMany(lambda http, _: http.get("/v1/limits")),
 }
 QUOTED = {"image": "https://example.com/a.png", "resolution": "1080p", "duration": 10}
-# No tenant's rows: documents, and the panel, which has users and permissions of its own.
+# No tenant's rows: documents, the panel, which has users and permissions of its own, and what upstreams post.
 NOT_OF_TENANTS = (
     *("", "docs", "docs/", "openapi.json", "admin", "admin/second-factor/", "metrics"),
     *("llms.txt", "docs.md", "docs/<slug:name>", "docs/<slug:name>.md"),
-    *("docs/errors/<slug:name>", "docs/errors/<slug:name>.md"),
+    *("docs/errors/<slug:name>", "docs/errors/<slug:name>.md", "v1/upstream-callbacks/<str:reference>"),
 )
 
 

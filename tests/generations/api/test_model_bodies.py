@@ -22,7 +22,10 @@ PRICED = '{"wan2.6-i2v": {"rates": [{"usd": "0.1"}]}, "wan2.6-t2v": {"rates": [{
 @pytest.mark.parametrize("model_id", [name for name, m in video_models.models().items() if m.row.state == "active"])
 @few
 @given(data=st.data())
-def test_both_apis_take_what_the_models_schema_takes(alice: Caller, model_id: str, data: st.DataObject) -> None:
+def test_both_apis_take_what_the_models_schema_takes(
+    alice: Caller, settings: Any, model_id: str, data: st.DataObject
+) -> None:
+    settings.ARK_API_KEY = "a key"
     model = video_models.models()[model_id]
     schema = alice.http.get(f"/v1/models/{model_id}").json()["schema"]
     body = data.draw(bodies(model, may_be_wrong=True))

@@ -12,7 +12,7 @@ from generations.catalog.states import ModelStatus
 from generations.media.images import inspect
 from generations.models import Generation, ManualPause, ModelState
 from generations.ops import model_states, submit_pauses
-from generations.worker import submit
+from generations.worker import submit, task_requests
 from tenants.audit import Actor
 from tenants.errors import NotPossible
 from tenants.models import AuditEntry
@@ -134,13 +134,13 @@ def test_a_paused_generation_fails_at_once_when_its_model_is_retired(queued: Gen
 
 def test_no_attempt_is_recorded_after_the_retirement(queued: Generation, upstream: Upstream, monkeypatch: Any) -> None:
     """The model is retired after the step has looked at it, and before the attempt's transaction."""
-    build = submit._request
+    build = task_requests.build
 
     def retire(*args: Any) -> Any:
         model_states.retire(OLGA, LITE)
         return build(*args)
 
-    monkeypatch.setattr(submit, "_request", retire)
+    monkeypatch.setattr(task_requests, "build", retire)
     submit.submit(claim(queued))
     assert Generation.objects.get(pk=queued.pk).error_code == "model_retired"
     assert not queued.attempts.exists()

@@ -12,8 +12,8 @@ from django.core.management import call_command
 
 from generations import lifecycle
 from tenants import actions, amounts, audit, csv_export
-from tenants.models import Window
-from tenants.money import monthly_statement
+from tenants.models import LedgerEntry, Window
+from tenants.money import ledger, monthly_statement
 from tests.generations.test_lifecycle import VIDEO
 from tests.support import attempts
 from tests.support.factories import ACTOR, Caller, make_generation
@@ -21,13 +21,13 @@ from tests.support.factories import ACTOR, Caller, make_generation
 NOVEMBER = date(2026, 11, 5)
 
 
-def buy(caller: Caller, at: str, end: str = "capture", **facts: Any) -> None:
+def buy(caller: Caller, at: str, end: str = "capture", account: str = "novita", **facts: Any) -> None:
     """Create a generation at that time, and let it succeed (capture), fail (release), or not end at all (hold)."""
     g = make_generation(caller, created_at=datetime.fromisoformat(at).replace(tzinfo=UTC), **facts)
     if end == "release":
         lifecycle.fail(g, "code", "Why.")
     elif end == "capture":
-        attempt = attempts.start_submitting(g)
+        attempt = attempts.start_submitting(g, account)
         assert attempt is not None
         assert lifecycle.mark_running(g, attempt, f"up-{g.pk}", 2)
         assert attempts.start_copying(g, None)
@@ -70,8 +70,53 @@ def test_it_adds_up_by_model(alice: Caller, tmp_path: Path, capsys: Any) -> None
         ["seedance-v1-lite-i2v", "2", "videos", "15", "s", "0.264209", "USD"],
     ]
     head, *rows = csv.reader(path.read_text().splitlines())
-    assert head == ["day", "key", "label", "item", "unit_usd", "generations", "seconds", "usd", "model"]
-    assert [row[-1] for row in rows] == ["kling-v3.0-std-t2v", "seedance-v1-lite-i2v", "seedance-v1-lite-i2v", ""]
+    assert head == ["day", "key", "label", "item", "unit_usd", "generations", "seconds", "usd", "model", "account"]
+    assert [row[-2] for row in rows] == ["kling-v3.0-std-t2v", "seedance-v1-lite-i2v", "seedance-v1-lite-i2v", ""]
+
+
+def test_it_adds_up_by_account(alice: Caller, tmp_path: Path, capsys: Any) -> None:
+    for account in ("novita", "ark", "ark"):
+        buy(alice, "2026-11-03 10:00", account=account)
+    of_the_release_before = make_generation(alice, created_at=datetime(2026, 11, 3, 11, tzinfo=UTC))
+    ledger.capture(of_the_release_before.pk)
+    with time_machine.travel(datetime(2026, 11, 20, tzinfo=UTC), tick=False):
+        actions.adjust(audit.Actor(name="ops", reason="credit"), alice.tenant, -1)
+    path = tmp_path / "bill.csv"
+    command = ("tenant", "bill", "alice", "--month", "2026-11", "--csv", str(path))
+    call_command(*command, "--json")
+    assert json.loads(capsys.readouterr().out)["accounts"] == [
+        {"account": "", "generations": 1, "seconds": 5, "usd": "0.088209"},
+        {"account": "ark", "generations": 2, "seconds": 10, "usd": "0.176418"},
+        {"account": "novita", "generations": 1, "seconds": 5, "usd": "0.088209"},
+    ]
+    call_command(*command)
+    printed = capsys.readouterr().out.partition("By account:\n")[2].splitlines()
+    assert [line.split()[:3] for line in printed[:3]] == [
+        ["not", "recorded", "1"],
+        ["ark", "2", "videos"],
+        ["novita", "1", "videos"],
+    ]
+    rows = list(csv.DictReader(path.read_text().splitlines()))
+    assert [(row["account"], row["generations"]) for row in rows] == [
+        ("", "1"),
+        ("ark", "2"),
+        ("novita", "1"),
+        ("", "0"),
+    ]
+
+
+def test_a_capture_and_a_release_name_the_account_and_a_hold_does_not(alice: Caller) -> None:
+    buy(alice, "2026-11-03 10:00", account="ark")
+    buy(alice, "2026-11-03 10:00", "release")  # it was never sent
+    tried = make_generation(alice)
+    assert attempts.start_submitting(tried, "ark")
+    assert lifecycle.fail(tried, "code", "Why.")
+    entries = LedgerEntry.objects.order_by("pk").values_list("kind", "account")
+    assert list(entries) == [
+        *[("hold", ""), ("capture", "ark")],
+        *[("hold", ""), ("release", "")],
+        *[("hold", ""), ("release", "ark")],
+    ]
 
 
 def test_a_month_is_the_tenants_own(alice: Caller) -> None:
