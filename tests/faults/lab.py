@@ -37,6 +37,7 @@ LIMITED_TO = 10  # in flight, of the tenant `limited`
 WORKERS = 4  # of the farm whose clock is right
 SKEWED_WORKERS = 2  # of the farm whose clock is ahead or behind
 SUBMIT_DEADLINE = 3  # seconds
+LOST_ANSWER_WAIT = 8  # seconds; longer than a task is hidden from the list, or a process frozen
 LONG_OUTAGES = ("no balance", "too many", "upstream away", "bucket away")  # each for longer than SUBMIT_DEADLINE
 ACCESS_KEY = "lab-access-key"
 UPSTREAM_KEY, ARK_KEY = "upstream-key-of-the-lab", "ark-key-of-the-lab"
@@ -134,6 +135,7 @@ class Lab:
             "NOVITA_API_KEY": UPSTREAM_KEY,
             "ARK_BASE_URL": self.ark.base_url,
             "ARK_API_KEY": ARK_KEY,
+            "UPSTREAM_CALLBACK_URL": self.url,
             "S3_BUCKET": "lab",
             "S3_ENDPOINT_URL": self.s3_url,
             "S3_PUBLIC_URL": self.s3_url,
@@ -155,7 +157,8 @@ class Lab:
         self.env |= self.broker.env
         if self.quick:
             self.env |= {"FAILPOINT": f"@{self.traps}", "FAILPOINT_LOG": str(self.log)}
-            self.env |= {"SUBMIT_DEADLINE": str(SUBMIT_DEADLINE), **self.agent.env}
+            self.env |= {"SUBMIT_DEADLINE": str(SUBMIT_DEADLINE), "LOST_ANSWER_WAIT": str(LOST_ANSWER_WAIT)}
+            self.env |= self.agent.env
             del self.env["AWS_ACCESS_KEY_ID"], self.env["AWS_SECRET_ACCESS_KEY"]
         web = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
         web += ["--workers", "2", "--blocking-threads", "8", "--http", "1", "--no-ws", "--respawn-failed-workers"]

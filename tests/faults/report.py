@@ -276,8 +276,8 @@ def _illegal(event: Any) -> list[str]:
 
 
 def _stays(status: str) -> set[str]:
-    """Return the status if an event may repeat it."""
-    return {status} if status in ("queued", "running", "copying") else set()
+    """Return the status if an event may repeat it: of an error, or of a search for a lost answer."""
+    return {status} if status in ("queued", "in_doubt", "running", "copying") else set()
 
 
 def _bucket(lab: Lab, known: set[str]) -> tuple[dict[str, str], int]:
