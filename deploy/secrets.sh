@@ -15,6 +15,8 @@ new s3.json "$(printf '{"identities": [{"name": "service", "credentials": [{"acc
     "$(cat secrets/aws_access_key_id)" "$(cat secrets/aws_secret_access_key)")"
 # The sandbox's key, until you put Novita's key there.
 new novita_api_key sandbox
+# No service reads it until ARK_API_KEY_FILE names it: put the key of the model maker's API there first.
+new ark_api_key none
 # Compose mounts these files with their mode, and the processes run as another user.
 chmod 0755 secrets
 chmod 0444 secrets/*

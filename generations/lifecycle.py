@@ -55,6 +55,8 @@ ANSWER_LOST = "The upstream's answer was lost, or not understood: it may or may 
 TASK_TAKEN = "The upstream named a task that belongs to another generation."
 TASK_SHARED = "The upstream named this generation's task for another one too. The service's operators look into it."
 MAX_ITEM_CHARS = 80  # of a bill's line, as the ledger's column has it
+# Columns that the account of an attempt decides.
+OF_THE_ACCOUNT = ("account", "wire", "rate_micro", "quote_micro")
 RELEASED_AT_ONCE = 1000  # of the generations that waited for a pause, in one transaction
 
 # One UPDATE for all generations that are still rendering: one for each poll would be too many writes.
@@ -90,7 +92,8 @@ class StoredVideo:
 class Difference(TypedDict):
     """A field in which a video differs from its request."""
 
-    field: str  # width, height, duration, fps, frames, audio (sound tracks) or seed
+    # width, height, duration, fps, frames, audio (sound tracks) or seed; resolution (lines) or aspect_ratio as reported
+    field: str
     requested: float
     received: float
 
@@ -303,10 +306,19 @@ def renew_lease(generation: Generation) -> bool:
     return _update_if_claimed(generation, due_at=clock.now() + leases.COPY_LEASE)
 
 
-def start_submitting(generation: Generation, offer: Offer, reference: str) -> Attempt | None:
+def start_submitting(
+    generation: Generation,
+    offer: Offer,
+    reference: str,
+    *,
+    rate_micro: int | None = None,
+    quote_micro: int | None = None,
+) -> Attempt | None:
     """Record an attempt at an account, to be committed before the paid POST.
 
-    `reference` is the attempt's unguessable id. Return None if another worker got there first.
+    `reference` is the attempt's unguessable id. `rate_micro` and `quote_micro` are the account's, None where they are
+    not known. They hold for this attempt alone, and never above what was promised at the admission. Return None if
+    another worker got there first.
     """
     now = clock.now()
     with transaction.atomic():
@@ -318,6 +330,8 @@ def start_submitting(generation: Generation, offer: Offer, reference: str) -> At
             submitted_at=now,
             account=offer.account,
             wire=offer.wire,
+            offer_rate_micro=_bound(rate_micro, generation.rate_micro),
+            quote_micro=_bound(quote_micro, generation.price_micro),
             **_end_outage(generation, now),
         )
         if not started:
@@ -331,6 +345,11 @@ def start_submitting(generation: Generation, offer: Offer, reference: str) -> At
             reference=reference,
             started_at=now,
         )
+
+
+def _bound(offered: int | None, promised: int | None) -> int | None:
+    """Return what an account asks, but no more than was promised; None where either is not known."""
+    return None if offered is None or promised is None else min(offered, promised)
 
 
 def is_being_submitted(generation: Generation) -> bool:
@@ -347,11 +366,14 @@ def mark_running(generation: Generation, attempt: Attempt, upstream_id: str, sec
     """Record that the upstream has created the task. The first poll is due in `seconds`.
 
     A late answer is accepted too, even if the generation waits for another attempt or has begun that attempt: the task
-    exists and is paid for. Raise TaskTaken, and change nothing, if another generation has this task.
+    exists and is paid for. The row then names this attempt's account again, as `start_submitting` set it for the
+    caller's `generation`. Raise TaskTaken, and change nothing, if another generation has this task.
     """
     due_at = clock.now() + timedelta(seconds=seconds)
     sources = [Status.QUEUED, *AWAITING_ANSWER]
     columns: dict[str, Any] = {"due_at": due_at, "upstream_id": upstream_id, "consecutive_failures": 0, **NO_OUTAGE}
+    if attempt.account == generation.account:
+        columns |= {name: getattr(generation, name) for name in OF_THE_ACCOUNT}
     try:
         with transaction.atomic():
             _close_attempt(attempt, "created", upstream_id, upstream_id=upstream_id)
@@ -571,13 +593,12 @@ def resubmit(generation: Generation, reason: str, detail: str = "") -> bool:
 
 def start_copying(generation: Generation, rendered: outcomes.Rendered) -> bool:
     """Record that the upstream has rendered the video, and take the lease of the copy."""
-    shape = {name: value for name, value in asdict(rendered.shape).items() if value is not None}
     columns: dict[str, Any] = {
         **_end_outage(generation, clock.now()),
         "due_at": clock.now() + leases.COPY_LEASE,
         "upstream_seed": rendered.seed,
         "upstream_tokens": rendered.tokens,
-        "upstream_shape": shape,
+        "upstream_shape": _shape_as_json(rendered.shape),
         "progress_percent": 99,
         "consecutive_failures": 0,
     }
@@ -588,16 +609,26 @@ def start_copying(generation: Generation, rendered: outcomes.Rendered) -> bool:
     return started
 
 
-def record_tokens(generation: Generation, upstream_tokens: int) -> bool:
-    """Store the tokens that a later answer about the task reports. The first report stays.
+def record_report(generation: Generation, rendered: outcomes.Rendered) -> bool:
+    """Store the tokens and the shape that a later answer about the task reports. The first report of each stays.
 
     Return False if another worker has claimed the generation.
     """
-    return generation.upstream_tokens is not None or _update_if_claimed(generation, upstream_tokens=upstream_tokens)
+    columns: dict[str, Any] = {}
+    if generation.upstream_tokens is None and rendered.tokens is not None:
+        columns["upstream_tokens"] = rendered.tokens
+    if not generation.upstream_shape and (shape := _shape_as_json(rendered.shape)):
+        columns["upstream_shape"] = shape
+    return not columns or _update_if_claimed(generation, **columns)
+
+
+def _shape_as_json(shape: outcomes.Shape) -> dict[str, str | int]:
+    """Return what the upstream reports of a video's shape, as the column holds it."""
+    return {name: value for name, value in asdict(shape).items() if value is not None}
 
 
 def mark_succeeded(generation: Generation, video: StoredVideo, differences: Sequence[Difference] = ()) -> bool:
-    """Record that the video is stored and verified, and capture the hold: all of it, or what the upstream's usage says.
+    """Record that the video is stored and verified, and capture the hold: all of it, or what the video has cost.
 
     `differences` from the request are small: the video is delivered with them.
     """
@@ -664,7 +695,7 @@ def _count_on_commit(generation: Generation, differences: Sequence[Difference]) 
 def _report_on_commit(generation: Generation, settled: charge_by_usage.Settlement) -> None:
     """Count, after the commit, how the charge compares with the hold, and log what finance has to know."""
     labels = metrics.mode(test=generation.test), video_models.label(generation.model), settled.outcome
-    transaction.on_commit(metrics.SETTLED.labels(*labels).inc)
+    transaction.on_commit(metrics.SETTLED.labels(*labels, _account_of(generation)).inc)
     fields = {
         "model": generation.model,
         "tokens": generation.upstream_tokens,
@@ -836,7 +867,7 @@ def _finish(
         finished = _transition(generation, sources, target, reason, detail, **ends, **columns)
         if finished:
             mode, model = metrics.mode(test=generation.test), video_models.label(generation.model)
-            labels = (mode, str(target), columns.get("error_code", ""), model)
+            labels = (mode, str(target), columns.get("error_code", ""), model, _account_of(generation))
             transaction.on_commit(metrics.FINISHED.labels(*labels).inc)
     return finished
 

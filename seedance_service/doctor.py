@@ -238,5 +238,5 @@ def _check_clock(owner: str, at: datetime | None) -> Finding:
 
 CHECKS = (
     *(check_settings, check_database, check_broker, check_bucket),
-    *(check_deletions, check_upstreams, model_checks.check_ends, check_worker, check_disk),
+    *(check_deletions, check_upstreams, model_checks.check_accounts, model_checks.check_ends, check_worker, check_disk),
 )

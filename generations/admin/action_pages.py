@@ -6,7 +6,7 @@ from django import forms
 
 from generations.catalog.request_fields import RANDOM_SEED
 from generations.models import Generation
-from generations.ops import actions, in_doubt
+from generations.ops import actions, cancellation, in_doubt
 from tenants.admin.action_page import ActionPage
 from tenants.admin.forms import ActionForm, TextLineField, WholeNumberField
 
@@ -84,7 +84,8 @@ PAGES = {
     ),
     "cancel": ActionPage(
         "Cancel",
-        "The generation ends before it is submitted. Nothing is paid and the hold is released.",
+        "The generation ends before the upstream begins it. Nothing is paid and the hold is released. A generation "
+        "that was sent is cancelled at the upstream, if it still waits there and the upstream cancels tasks.",
         ActionForm,
         actions.cancel,
         "danger",
@@ -128,7 +129,7 @@ PAGES = {
 AVAILABLE: dict[str, tuple[str, ...]] = {
     Status.QUEUED: ("cancel", "run_now", "fail"),
     Status.IN_DOUBT: ("attach", "resubmit", "release", "give_up"),
-    Status.RUNNING: ("run_now", "fail"),
+    Status.RUNNING: ("cancel", "run_now", "fail"),
     Status.COPYING: ("retry_copy", "fail"),
 }
 
@@ -137,4 +138,13 @@ def available_actions(generation: Generation) -> tuple[str, ...]:
     """Return the names of the actions that make sense in the generation's present status."""
     if generation.finished_at:
         return ("rerun",) if generation.deleted_at else ("rerun", "delete_files")
-    return AVAILABLE.get(generation.status, ())
+    is_possible = {"cancel": cancellation.can_cancel(generation)}
+    return tuple(name for name in AVAILABLE.get(generation.status, ()) if is_possible.get(name, True))
+
+
+def page_to_cancel_many() -> ActionPage:
+    """Return the page that cancels the queued ones of many generations. No upstream is asked: each may take long."""
+    effect = (
+        "The queued generations among them end before they are submitted. Nothing is paid and the holds are released."
+    )
+    return PAGES["cancel"]._replace(description=effect, action=actions.cancel_queued)

@@ -116,31 +116,32 @@ def model_tiles() -> list[Tile]:
 
 
 def upstream_tiles(now: datetime) -> list[Tile]:
-    """Return a tile for each paused upstream with the upstream's message, or one tile if all live upstreams are OK."""
+    """Return a tile for each live account that is configured, and one for each account whose polls are refused.
+
+    A paused account has the upstream's message. It is red if no other account takes submits, else yellow.
+    """
     url = reverse("admin:generations_pause_changelist")
     pauses = circuit_breaker.find_holding()
-    paused_tiles = [
+    live = {account.name for account in accounts.load() if account.is_configured and accounts.is_live(account.name)}
+    is_any_taking = bool(live - set(pauses))
+    tiles = [Tile(f"Upstream {name}", "OK", "submits go out", "good", url) for name in sorted(live - set(pauses))]
+    tiles += [
         Tile(
             f"Upstream {name}",
             f"paused {format_span(now - pause.since)}",
             pause.reason,
-            "bad" if accounts.is_live(name) else "warn",
+            "bad" if accounts.is_live(name) and not is_any_taking else "warn",
             url,
         )
         for name, pause in sorted(pauses.items())
     ]
-    paused_tiles += [
+    tiles += [
         Tile(
-            f"Polls {pause.upstream}",
-            "slow",
-            pause.reason,
-            "bad" if accounts.is_live(pause.upstream) else "warn",
-            url,
+            f"Polls {pause.upstream}", "slow", pause.reason, "bad" if accounts.is_live(pause.upstream) else "warn", url
         )
         for pause in poll_pauses.find_active()
     ]
-    ok = Tile("Upstream", "OK", "submits go out", "good", url)
-    return paused_tiles if any(map(accounts.is_live, pauses)) else [ok, *paused_tiles]
+    return tiles if live else [Tile("Upstream", "none", "no account has a key", "bad", url), *tiles]
 
 
 def worker_tile(now: datetime) -> Tile:

@@ -10,7 +10,9 @@ from django.http import HttpRequest
 
 from generations import ids
 from generations.catalog import video_models
+from generations.models import Generation
 from generations.reports import backlog
+from generations.upstream import accounts
 from generations.webhooks import outbox
 from tenants.admin.filters import TEMPLATE
 from tenants.db import clock
@@ -118,6 +120,22 @@ class ModelFilter(FixedValuesFilter):
 
     title, parameter_name = "model", "model"
     values = sorted(video_models.models())
+
+
+class AccountFilter(SimpleListFilter):
+    """Filter generations by the upstream account that the last attempt went to."""
+
+    template = TEMPLATE
+    title, parameter_name = "account", "account"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the choices."""
+        return [(name, name) for name in accounts.names()]
+
+    def queryset(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """Return the rows that went to the chosen account, or all rows without a choice."""
+        name = self.value()
+        return rows.filter(Generation.at_account(name), submitted_at__isnull=False) if name else rows
 
 
 class EventTypeFilter(FixedValuesFilter):

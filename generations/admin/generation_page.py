@@ -13,6 +13,7 @@ from generations import deadlines
 from generations.admin.destinations import host_of
 from generations.bucket import signed_urls
 from generations.bucket.errors import StorageError
+from generations.catalog import charge_by_usage
 from generations.models import Attempt, AttemptSearch, Delivery, Event, Generation, InputImage
 from generations.ops import in_doubt
 from tenants import amounts, masked_urls, times
@@ -54,6 +55,7 @@ def page_context(request: HttpRequest, generation: Generation) -> dict[str, Any]
         "status": format_status(generation.status),
         "in_doubt": in_doubt_facts(generation) if generation.status == Status.IN_DOUBT else None,
         "charge": describe_charge(generation),
+        "account": describe_account(generation),
         "video": describe_video(generation),
         "no_value": NONE,
         "age": format_span(clock.now() - generation.created_at),
@@ -112,7 +114,18 @@ def describe_charge(generation: Generation) -> str:
     tokens = "no tokens" if generation.upstream_tokens is None else f"{generation.upstream_tokens} tokens"
     above = ": more than was held" if generation.charged_micro > generation.price_micro else ""
     charged = f"{amounts.format_usd(generation.charged_micro)} USD charged, {usd} held{above}."
-    return f"{charged} The upstream reported {tokens}."
+    return charged if charge_by_usage.find_rate(generation) is None else f"{charged} The upstream reported {tokens}."
+
+
+def format_account(generation: Generation) -> str:
+    """Return the upstream account that the last attempt went to; a dash if nothing was sent yet."""
+    return generation.account_name if generation.submitted_at else NONE
+
+
+def describe_account(generation: Generation) -> str:
+    """Return the same as `format_account` with the wire, for example "ark, over the wire ark"."""
+    account = format_account(generation)
+    return account if account == NONE else f"{account}, over the wire {generation.wire_name}"
 
 
 def describe_video(generation: Generation) -> str:

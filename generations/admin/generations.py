@@ -54,7 +54,7 @@ class GenerationListAdmin(SearchMixin, LongListMixin, ModeMixin, ReadOnlyMixin, 
 class GenerationAdmin(CancelMatchingMixin, action_page.ActionPagesMixin, GenerationListAdmin):
     """List generations, show one on a page of its own, and offer the actions on a generation."""
 
-    list_display = ("poster", "id", "tenant", "state", "mode", "size", "seed", "charge", "age")
+    list_display = ("poster", "id", "tenant", "state", "mode", "size", "seed", "upstream", "charge", "age")
     list_display_links = ("id",)
     list_filter = (
         filters.LiveModeFilter,
@@ -62,6 +62,7 @@ class GenerationAdmin(CancelMatchingMixin, action_page.ActionPagesMixin, Generat
         ("status", ChoicesFilter),
         ("tenant", AutocompleteSelectFilter),
         filters.ModelFilter,
+        filters.AccountFilter,
         filters.ResolutionFilter,
         filters.CreatedFilter,
     )
@@ -158,6 +159,11 @@ class GenerationAdmin(CancelMatchingMixin, action_page.ActionPagesMixin, Generat
         known = [text for text in (generation.resolution, generation.aspect_ratio) if text]
         return " ".join([*known, f"{generation.duration}{NO_BREAK}s"])
 
+    @display(description="Account")
+    def upstream(self, generation: Generation) -> str:
+        """Return the upstream account that the last attempt went to."""
+        return generation_page.format_account(generation)
+
     @display(description="USD")
     def charge(self, generation: Generation) -> str:
         """Return what the generation cost so far: charged, held or not charged."""
@@ -176,5 +182,5 @@ class GenerationAdmin(CancelMatchingMixin, action_page.ActionPagesMixin, Generat
 
     run_selected_now = action_page.list_action(PAGES["run_now"])
     retry_selected_copies = action_page.list_action(PAGES["retry_copy"])
-    cancel_selected = action_page.list_action(PAGES["cancel"])
+    cancel_selected = action_page.list_action(action_pages.page_to_cancel_many())
     fail_selected = action_page.list_action(PAGES["fail"])

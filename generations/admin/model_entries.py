@@ -1,10 +1,13 @@
 """The models as the panel lists them: state, end, price, and how each fared in the last 24 hours."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.urls import reverse
 
+from generations.admin import account_entries
+from generations.admin.account_entries import OfferEntry
 from generations.catalog import prices, states, video_models
 from generations.catalog.states import ModelStatus
 from generations.catalog.video_models import VideoModel
@@ -27,7 +30,8 @@ class Entry:
     status: ModelStatus
     counts: Counts  # of the last 24 hours
     last_success: datetime | None
-    is_gone: bool  # at the upstream
+    is_gone: bool  # at one of its accounts
+    offers: Sequence[OfferEntry]  # its accounts in their order
 
     @property
     def badge(self) -> str:
@@ -61,6 +65,7 @@ class Entry:
 def entries(now: datetime) -> list[Entry]:
     """Return each model of the catalogue: one query adds up the day, and one a model finds the last success."""
     counts, gone = model_statistics.count_last_day(now), {routes.model_of(pause) for pause in routes.find_gone()}
+    offers = account_entries.offers_by_model(video_models.models())
     return [
         Entry(
             model,
@@ -68,6 +73,7 @@ def entries(now: datetime) -> list[Entry]:
             counts.get(model.id, Counts()),
             model_statistics.last_success(model.id),
             model.id in gone,
+            offers[model.id],
         )
         for model in video_models.models().values()
     ]

@@ -15,13 +15,12 @@ from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
-from generations.admin import model_entries
+from generations.admin import account_entries, model_entries
 from generations.admin.model_actions import PAGES, model_of
 from generations.catalog import states, video_models
 from generations.models import ModelState
 from generations.reports import model_statistics
 from generations.reports.hourly_statistics import Counts
-from generations.upstream import accounts, manual_pauses, routes
 from tenants import times
 from tenants.admin import action_page
 from tenants.admin.mixins import ReadOnlyMixin
@@ -124,16 +123,11 @@ class ModelStateAdmin(action_page.ActionPagesMixin, ReadOnlyMixin, ModelAdmin):
 
     @display(description="Upstream")
     def route(self, row: ModelState) -> str:
-        """Return the accounts with the model's name there, in their order, and where it is gone or has no key."""
-        gone, model = {pause.target for pause in routes.find_gone()}, model_of(row)
-        usable = accounts.usable_offers(model, test=False)
-        parts = [
-            f"{offer.account}: {offer.target}"
-            + (f" ({routes.GONE})" if manual_pauses.model_at(row.model, offer.account) in gone else "")
-            + ("" if offer in usable else " (no key)")
-            for offer in model.offers
-        ]
-        return "; ".join(parts)
+        """Return the accounts in their order, with the model's name there, and which one takes its submits now."""
+        return "; ".join(
+            f"{offer.account}: {offer.target} ({offer.state}{', next submit' if offer.is_next else ''})"
+            for offer in account_entries.offers_of(model_of(row))
+        )
 
     @display(description="Generations")
     def generations(self, row: ModelState) -> Any:

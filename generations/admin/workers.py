@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from unfold.admin import ModelAdmin
 
+from generations.admin import account_entries
 from generations.models import Pause, Worker
 from generations.upstream import circuit_breaker, poll_pauses
 from tenants.admin.mixins import ReadOnlyMixin
@@ -27,8 +28,12 @@ class PauseAdmin(ReadOnlyMixin, ModelAdmin):
         return super().get_queryset(request).filter(pk__in=circuit_breaker.find_holding())
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Show the list, and above it which upstreams refuse polls."""
-        context = {**(extra_context or {}), "poll_pauses": poll_pauses.find_active()}
+        """Show the list, and above it every account, and which upstreams refuse polls."""
+        context = {
+            **(extra_context or {}),
+            "accounts": account_entries.entries(),
+            "poll_pauses": poll_pauses.find_active(),
+        }
         return super().changelist_view(request, context)
 
 

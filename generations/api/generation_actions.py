@@ -4,7 +4,6 @@ from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 
-from generations import lifecycle
 from generations.api import create_generation, long_poll, render, tenant_scope
 from generations.api.generations import CreatingView
 from generations.api.request_bodies import Rerun
@@ -12,29 +11,28 @@ from generations.api.response_schemas import EventList, GenerationRow
 from generations.bucket import objects, signed_urls
 from generations.errors import NoVideo, VideoDeleted, VideoNotReady
 from generations.models import Generation
+from generations.ops import cancellation
 from tenants import times
 from tenants.api.base import JSON, ApiView, key_of, respond
-from tenants.errors import NotPossible
 
-Status = Generation.Status
 REDIRECTED = OpenApiParameter("Location", str, OpenApiParameter.HEADER, response=[302], description="A signed URL.")
-TOO_LATE = "The generation is {status}. Only a generation that was not yet sent to the upstream can be cancelled."
 
 
 class Cancel(ApiView):
     @extend_schema(
         operation_id="generations_cancel",
-        summary="Cancel a generation before it is submitted",
+        summary="Cancel a generation before the upstream begins it",
         request=None,
         responses=GenerationRow,
     )
     def post(self, request: Request, generation_id: str) -> HttpResponse:
-        """The hold is released. A generation that is cancelled already gets the same answer."""
+        """The hold is released. A generation that is cancelled already gets the same answer.
+
+        A generation that was sent can be cancelled while it waits at an upstream that cancels tasks. If it is too late,
+        or the upstream gives no clear answer, 409 `not_possible` says so and the generation goes on.
+        """
         generation = tenant_scope.get_own(request, generation_id)
-        if not lifecycle.cancel(generation, f"cancelled by its caller, with key {key_of(request).prefix}"):
-            generation = tenant_scope.get_own(request, generation_id)
-            if generation.status != Status.CANCELLED:
-                raise NotPossible(reason=TOO_LATE.format(status=generation.status))
+        cancellation.cancel(generation, f"cancelled by its caller, with key {key_of(request).prefix}")
         return render.answer(generation)
 
 

@@ -87,8 +87,9 @@ def _image(image: InputImage | None, url: str) -> dict[str, Any] | None:
 
 
 def _charged(generation: Generation) -> dict[str, str]:
-    """Return what a generation cost that was settled by usage, once it has ended. Any other costs its price."""
-    if generation.rate_micro is None or generation.finished_at is None:
+    """Return what a generation cost once it has ended, if that may differ from its price."""
+    is_lower = generation.quote_micro is not None and generation.quote_micro < generation.price_micro
+    if generation.finished_at is None or not (is_lower or generation.rate_micro is not None):
         return {}
     return {"charged_usd": amounts.format_usd(generation.spent_micro)}
 

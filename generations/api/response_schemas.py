@@ -20,8 +20,9 @@ class ImageSchema(serializers.Serializer[Any]):
 
 class DifferenceSchema(serializers.Serializer[Any]):
     field = serializers.CharField(
-        help_text="`width`, `height`, `duration`, `fps`, `frames`, `seed`, or `audio`: 1 was requested, 0 received if "
-        "the sound is missing."
+        help_text="`width`, `height`, `duration`, `fps`, `frames`, `seed`, `resolution` (in lines) and `aspect_ratio` "
+        "(width / height) as the upstream reports them, or `audio`: 1 was requested, 0 received if the sound is "
+        "missing."
     )
     requested = serializers.FloatField()
     received = serializers.FloatField()
@@ -74,8 +75,9 @@ class GenerationRow(serializers.Serializer[Any]):
     price_usd = serializers.CharField(help_text="The highest price in USD, held until the generation ends.")
     charged_usd = serializers.CharField(
         required=False,
-        help_text="What the generation cost in USD. Present once it has ended, if the upstream's usage decides the "
-        "price; it may be above `price_usd`. Any other generation that succeeded cost `price_usd`.",
+        help_text="What the generation cost in USD. Present once it has ended, if that may differ from `price_usd`: "
+        "the upstream's usage decides, which may come to more, or the video was made where it costs less. Any other "
+        "generation that succeeded cost `price_usd`.",
     )
     external_id = serializers.CharField()
     metadata = Metadata()

@@ -48,6 +48,12 @@ def offer_rate_micro(model: VideoModel, values: Mapping[str, Any], offer: Offer)
     return prices.rate_micro(values) if prices and _is_by_usage(model, values, prices) else None
 
 
+def offer_prices(model: VideoModel, values: Mapping[str, Any], offer: Offer) -> dict[str, int | None]:
+    """Return what an account asks for a request, as `lifecycle.start_submitting` takes it."""
+    rate, quote = offer_rate_micro(model, values, offer), offer_quote_micro(model, values, offer)
+    return {"rate_micro": rate, "quote_micro": quote}
+
+
 def columns(model: VideoModel, values: Mapping[str, Any], *, test: bool) -> dict[str, int | None]:
     """Return the price of a new generation by the names of its columns. Test generations are free. Raise PriceUnknown.
 

@@ -31,8 +31,14 @@ class UpstreamTask(models.Model):
     quote_micro = models.BigIntegerField(
         null=True, help_text="Micro-USD of the video at the account of the last attempt. Empty: the maximum price."
     )
+    offer_rate_micro = models.BigIntegerField(
+        null=True,
+        help_text="Micro-USD per million tokens at the account of the last attempt. Empty: the quote is its price, or "
+        "nothing is known.",
+    )
     charged_micro = models.BigIntegerField(
-        null=True, help_text="Micro-USD charged for the video by its tokens. Empty: the price, or nothing."
+        null=True,
+        help_text="Micro-USD charged for the video, if that may differ from the price. Empty: the price, or nothing.",
     )
 
     class Meta:

@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from generations import lifecycle, wakeups
 from generations.intake import create
 from generations.models import Generation
-from generations.ops import deletion
+from generations.ops import cancellation, deletion
 from tenants import amounts, audit
 from tenants.audit import Actor
 from tenants.db.operations import Statement
@@ -21,6 +21,7 @@ from tenants.errors import DoneBefore, NotPossible
 
 Status = Generation.Status
 OPERATORS = "the service's operators"
+CANCELLED = f"cancelled by {OPERATORS}"
 ENDED_BY_OPERATORS = "The service's operators ended the generation. It was not charged. You can create it again."
 # Not while a POST is in flight. Generations in doubt have their own actions.
 INTERRUPTIBLE = (Status.QUEUED, Status.RUNNING, Status.COPYING)
@@ -31,8 +32,16 @@ REFUSALS = {
 
 
 def cancel(actor: Actor, generation: Generation) -> None:
-    """Cancel a queued generation and release its hold. Nothing was paid yet."""
-    _transition(actor, "cancel", generation, lambda: lifecycle.cancel(generation, f"cancelled by {OPERATORS}"))
+    """Cancel a generation that is queued, or that waits at an upstream which can cancel it, and release its hold."""
+    audit.require_reason(actor)
+    settle = partial(_settle, actor, "cancel", generation)
+    if not cancellation.cancel(generation, CANCELLED, settle):
+        raise NotPossible(reason=_explain_refusal(generation))
+
+
+def cancel_queued(actor: Actor, generation: Generation) -> None:
+    """Cancel a queued generation and release its hold: one of many, for which no upstream is asked."""
+    _transition(actor, "cancel", generation, lambda: lifecycle.cancel(generation, CANCELLED))
 
 
 def fail(actor: Actor, generation: Generation) -> None:
@@ -95,11 +104,18 @@ def _transition(
 ) -> None:
     """Make the transition and write the audit entry, in one transaction. Raise NotPossible if the status forbids it."""
     audit.require_reason(actor)
+    if not _settle(actor, action, generation, transition, **facts):
+        generation.refresh_from_db()
+        raise NotPossible(reason=_explain_refusal(generation))
+
+
+def _settle(actor: Actor, action: str, generation: Generation, transition: Callable[[], bool], **facts: Any) -> bool:
+    """Make the transition and write the audit entry, in one transaction. Return False if the status forbids it."""
     with transaction.atomic():
         if not transition():
-            generation.refresh_from_db()
-            raise NotPossible(reason=_explain_refusal(generation))
+            return False
         audit.record(actor, f"generation: {action}", generation.tenant, str(generation.pk), facts)
+    return True
 
 
 def _explain_refusal(generation: Generation) -> str:

@@ -32,7 +32,9 @@ def collect() -> Iterator[Metric]:
     yield GaugeMetricFamily("seedance_oldest_due_seconds", "Longest wait of a due row.", now.oldest_due_seconds)
     stays = undeleted.summarize().count
     yield GaugeMetricFamily("seedance_undeleted_objects", "Objects that S3 has refused or failed to delete.", stays)
-    yield _collect_pauses()
+    paused = set(circuit_breaker.find_holding())
+    yield _collect_pauses(paused)
+    yield _collect_waiting_models(paused)
     yield _collect_poll_pauses()
     by_hand = ManualPause.objects.exclude(actor=manual_pauses.SERVICE).count()
     yield GaugeMetricFamily("seedance_manual_pauses", "Pauses of submits that operators ordered.", by_hand)
@@ -40,11 +42,10 @@ def collect() -> Iterator[Metric]:
     yield from _collect_workers(now.at)
 
 
-def _collect_pauses() -> Metric:
-    """Return a gauge that is 1 for each upstream whose open circuit breaker holds work back, else 0."""
+def _collect_pauses(names: set[str]) -> Metric:
+    """Return a gauge that is 1 for each account whose open circuit breaker holds work back, else 0."""
     paused = GaugeMetricFamily("seedance_submits_paused", "1 while submits wait for the upstream.", labels=["upstream"])
-    rows = circuit_breaker.find_holding()
-    _add_pauses(paused, set(rows))
+    _add_pauses(paused, names)
     return paused
 
 
@@ -61,6 +62,22 @@ def _add_pauses(paused: GaugeMetricFamily, names: set[str]) -> None:
     for name in accounts.names():
         paused.add_metric([name], float(name in names))
     paused.add_metric([manual_pauses.LIVE], float(any(accounts.is_live(name) for name in names)))
+
+
+def _collect_waiting_models(paused: set[str]) -> Metric:
+    """Return a gauge that is 1 for each model whose every account is paused, or has its route gone."""
+    waiting = GaugeMetricFamily(
+        "seedance_model_submits_waiting",
+        "1 while no account of the model takes submits: each is paused, or its route is gone.",
+        labels=["model"],
+    )
+    gone = {pause.target for pause in routes.find_gone()}
+    for model in video_models.models().values():
+        names = {offer.account for offer in accounts.usable_offers(model, test=False)}
+        closed = {name for name in names if name in paused or manual_pauses.model_at(model.id, name) in gone}
+        if names and names == closed and not states.of(model).is_retired:
+            waiting.add_metric([model.id], 1)
+    return waiting
 
 
 def _collect_models() -> Iterator[Metric]:

@@ -53,12 +53,16 @@ def _histogram(name: str, description: str, buckets: tuple[float, ...], *labels:
 
 ACCEPTED = _counter("accepted", "Accepted generations.", "mode", "model")
 REFUSED = _counter("refused", "Refused creates, by the limit that was reached.", "limit")
-SUBMITTED = _counter("submitted", "Paid POSTs to the upstream, counted at their start.", "mode", "model")
-FINISHED = _counter("finished", "Finished generations.", "mode", "state", "reason", "model")
+SUBMITTED = _counter("submitted", "Paid POSTs to an upstream, counted at their start.", "mode", "model", "upstream")
+FINISHED = _counter(
+    "finished",
+    "Finished generations, with the account of the last attempt.",
+    *("mode", "state", "reason", "model", "upstream"),
+)
 SETTLED = _counter(
     "settled",
     "Videos of models that settle by usage, by how the charge compares with the hold.",
-    *("mode", "model", "outcome"),
+    *("mode", "model", "outcome", "upstream"),
 )
 UPSTREAM_CALLS = _counter("upstream_calls", "Calls to an upstream, by outcome.", "call", "outcome", "upstream")
 SEARCHES = _counter("searches", "Searches for the task of a lost answer, by outcome.", "upstream", "outcome")

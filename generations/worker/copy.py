@@ -8,9 +8,9 @@ from generations.media.mp4 import BadVideo
 from generations.models import Generation
 from generations.outbound.errors import FetchNotServed, FetchRefused, FetchTooLarge, OutboundError
 from generations.telemetry import metrics, tracing
-from generations.upstream import outcomes, poll_pauses
+from generations.upstream import outcomes, poll_pauses, task_state
 from generations.upstream.errors import NoVideo, UpstreamError
-from generations.worker import backoff, upstream_task, video_comparison, video_transfer
+from generations.worker import backoff, video_comparison, video_transfer
 
 NOT_STORED = "the video could not be stored"
 MAX_UNUSABLE_FILES = 5  # within two minutes, and then the generation fails
@@ -24,14 +24,14 @@ def copy_again(generation: Generation) -> None:
         lifecycle.reschedule(generation, seconds, is_outage=True)
         return
     try:
-        outcome = upstream_task.read(generation)
+        outcome = task_state.read(generation)
     except NoVideo as error:
         _count_refusal(generation, str(error))
     except UpstreamError as error:
         backoff.retry_later(generation, NOT_STORED, str(error), is_outage=True)
     else:
         if isinstance(outcome, outcomes.Rendered):
-            if outcome.tokens is None or lifecycle.record_tokens(generation, outcome.tokens):
+            if lifecycle.record_report(generation, outcome):
                 copy_video(generation, outcome.video_url)
         else:
             _count_refusal(generation, f"the upstream no longer has the video: {outcome}")

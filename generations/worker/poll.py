@@ -7,9 +7,9 @@ from generations import deadlines, lifecycle
 from generations.models import Generation
 from generations.telemetry import metrics
 from generations.telemetry.failpoints import failpoint
-from generations.upstream import causes, outcomes
+from generations.upstream import causes, outcomes, task_state
 from generations.upstream.errors import NoVideo, UpstreamError
-from generations.worker import backoff, upstream_task
+from generations.worker import backoff
 from generations.worker.copy import copy_video
 from tenants.db import clock
 
@@ -29,7 +29,7 @@ def poll(generation: Generation, reschedule: Reschedule = lifecycle.reschedule, 
         metrics.POLL_LAG.observe(max((clock.now() - generation.was_due).total_seconds(), 0))
     failpoint("poll_before")
     try:
-        outcome = upstream_task.read(generation)
+        outcome = task_state.read(generation)
     except UpstreamError as error:
         is_outage = not isinstance(error, NoVideo)
         _poll_later(generation, lifecycle.reschedule, error=UNCLEAR, detail=str(error), is_outage=is_outage)

@@ -17,7 +17,7 @@ from django.db import InterfaceError, OperationalError, transaction
 
 from generations import errors, leases, lifecycle
 from generations.bucket.errors import StorageError
-from generations.catalog import states, video_models
+from generations.catalog import prices, states, video_models
 from generations.catalog.offers import Offer
 from generations.catalog.video_models import VideoModel
 from generations.models import Attempt, Generation
@@ -129,7 +129,8 @@ def _send(generation: Generation, model: VideoModel, offer: Offer) -> None:
     if reason := _find_late_order(generation, model, attempt, wait):
         lifecycle.mark_not_sent(generation, attempt, reason)
         return
-    metrics.SUBMITTED.labels(metrics.mode(test=generation.test), video_models.label(generation.model)).inc()
+    labels = metrics.mode(test=generation.test), video_models.label(generation.model), account.name
+    metrics.SUBMITTED.labels(*labels).inc()
     with tracing.start_generation_span("submit", generation) as span, metrics.SUBMIT.time():
         outcome = wire.submit(account, offer.target, content)
         span.set_attributes(attempt=attempt.number, account=account.name, outcome=outcomes.LABELS[type(outcome)])
@@ -175,7 +176,8 @@ def _start_attempt(
         if circuit_breaker.claim_submit(offer.account):
             transaction.set_rollback(True)  # of the reserved moment
             return None
-        attempt = lifecycle.start_submitting(generation, offer, reference)
+        asked = prices.offer_prices(model, generation.request_values, offer)
+        attempt = lifecycle.start_submitting(generation, offer, reference, **asked)
     return (attempt, wait) if attempt else None
 
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from generations.ops import cancellation
 from seedance_service.docs.advice import Advice
 from seedance_service.docs.failure_advice import FAILURES
 from seedance_service.docs.image_advice import IMAGES, MODEL
@@ -80,9 +81,9 @@ ADVICE: dict[str, Advice] = {
     "no_sandbox": Advice("Ask your operators to set a sandbox, or use a live key."),
     "not_possible": Advice(
         "Read the generation and go by its status. The same request is refused until the status changes.",
-        means="The generation's status does not allow the action: for example, a generation that was sent upstream "
-        "cannot be cancelled. `detail` has the reason.",
-        facts={"reason": "It is running: only what was not yet sent upstream can be cancelled."},
+        means="The generation's status does not allow the action: for example, a generation that the upstream has "
+        "begun cannot be cancelled. `detail` has the reason.",
+        facts={"reason": cancellation.BEGUN},
         apis=NATIVE,
     ),
     # Limits

@@ -1,5 +1,7 @@
 """State for each error code that only a failed generation has what a caller should do."""
 
+from generations.upstream import causes
+from generations.upstream.outcomes import Cause
 from seedance_service.docs.advice import Advice
 
 CREATE = "Send a new create to try again. The hold of the failed generation was released."
@@ -15,6 +17,24 @@ FAILURES: dict[str, Advice] = {
         "Read the message: where the prompt or the image is the cause, it has the upstream's reason. " + CREATE,
         means="The upstream refused the task, or could not create it at four tries. Nothing was charged.",
         message="The upstream refused it: ILLEGAL_PROMPT. The prompt is not allowed.",
+    ),
+    str(Cause.INPUT_MODERATED): Advice(
+        "Change the prompt or the image: the same request is refused again. " + CREATE,
+        means="The moderation of the upstream refused the prompt or an image, at the submit or later. Nothing was "
+        "charged.",
+        message=causes.FAILED[Cause.INPUT_MODERATED],
+    ),
+    str(Cause.OUTPUT_MODERATED): Advice(
+        "A rerun may pass, as each video is judged by itself, and is held and paid for as a new generation. The "
+        "service reruns nothing by itself. If it fails again, change the prompt or the image.",
+        means="The upstream made the video, and its moderation withheld it. Nothing was charged.",
+        message=causes.FAILED[Cause.OUTPUT_MODERATED],
+    ),
+    str(Cause.EXPIRED): Advice(
+        CREATE + " If it happens often, ask your operators: the upstream may be short of capacity.",
+        means="The upstream accepted the task and did not make the video within its own time limit. Nothing was "
+        "charged.",
+        message=causes.FAILED[Cause.EXPIRED],
     ),
     "upstream_unavailable": Advice(
         CREATE + " Wait until the upstream is back.",

@@ -11,6 +11,7 @@ from generations import lifecycle
 from generations.catalog import charge_by_usage
 from generations.catalog.video_models import VideoModel
 from generations.models import Generation
+from generations.upstream import outcomes
 from tenants.models import LedgerEntry, Window
 from tenants.money import ledger, monthly_statement, reconcile
 from tests.generations.admin.rows import LIST, list_ids, page_url
@@ -134,7 +135,9 @@ def test_a_charge_above_the_hold_is_logged_counted_and_shown_to_finance(
     caplog: Any,
 ) -> None:
     settings.METRICS_TOKEN = TOKEN
-    names = [("seedance_settled_total", "live", body["model"], outcome) for outcome in charge_by_usage.OUTCOMES]
+    names = [
+        ("seedance_settled_total", "live", body["model"], outcome, "novita") for outcome in charge_by_usage.OUTCOMES
+    ]
     before = read_samples(alice.http)
     with caplog.at_level(logging.WARNING):
         g = make_video(alice, upstream, body, {"completion_tokens": 50_000})
@@ -242,7 +245,7 @@ def test_a_late_worker_records_no_tokens(alice: Caller, upstream: Upstream, buck
     upstream.on_video = (500, {}, b"")
     stale = claim(take_steps_until(g, "copying"))
     claim(g)
-    assert not lifecycle.record_tokens(stale, 7)
+    assert not lifecycle.record_report(stale, outcomes.Rendered("", None, 7))
     g.refresh_from_db()
     assert g.upstream_tokens is None
 

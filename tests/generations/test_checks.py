@@ -63,13 +63,15 @@ def test_an_offer_of_an_unknown_account_stops_the_start(settings: Any, tmp_path:
     route = 'route = "/v3/async/acme-tokens-1-t2v"'
     offers = '[[offers]]\naccount = "{}"\nroute = "/v3/async/acme-tokens-1-t2v"\nwire = "{}"\n'
     head, tail = row.replace(route, "").split("[[fields]]", 1)
-    both = offers.format("nobody", "novita-async") + offers.format("novita", "telex")
+    both = offers.format("telegram", "novita-async") + offers.format("novita", "telex")
     (tmp_path / "acme.toml").write_text(f"{head}{both}\n[[fields]]{tail}")
     settings.CATALOG_DIR = str(tmp_path)
     with pytest.raises(ImproperlyConfigured) as caught:
         apps.get_app_config("generations").ready()
     first, second = str(caught.value).splitlines()
-    assert first.startswith("acme-tokens-1-t2v: offers[0].account: nobody is not reached over novita-async; see novita")
+    assert first.startswith(
+        "acme-tokens-1-t2v: offers[0].account: telegram is not reached over novita-async; see novita"
+    )
     assert second.startswith("acme-tokens-1-t2v: offers[1].wire: there is no wire telex; one of ")
 
 

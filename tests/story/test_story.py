@@ -332,7 +332,13 @@ def test_counters_start_at_zero_with_their_role_and_outlive_kills_of_its_process
     files_of_run_before = [tmp_path / "metrics" / role / "counter_999999999.db" for role in ("web", "worker")]
     for file in files_of_run_before:
         file.parent.mkdir(parents=True)
-        key = mmap_key("seedance_submitted", "seedance_submitted_total", ["mode", "model"], ["live", "other"], "")
+        key = mmap_key(
+            "seedance_submitted",
+            "seedance_submitted_total",
+            ["mode", "model", "upstream"],
+            ["live", "other", "novita"],
+            "",
+        )
         with closing(MmapedDict(str(file))) as counters:  # type: ignore[no-untyped-call]
             counters.write_value(key, 100, 0)
     run = MakeRun(tmp_path, free_port(), METRICS_TOKEN="a-token").wait_until_ready()

@@ -13,9 +13,9 @@ def offer_of(generation: Generation, account: str = "novita") -> Offer:
     return Offer("sandbox" if generation.test else account, "novita-async", f"/v3/async/{generation.model}")
 
 
-def start_submitting(generation: Generation, account: str = "novita") -> Attempt | None:
-    """Record an attempt."""
-    return lifecycle.start_submitting(generation, offer_of(generation, account), "")
+def start_submitting(generation: Generation, account: str = "novita", **prices: int | None) -> Attempt | None:
+    """Record an attempt, at the account's `rate_micro` and `quote_micro`."""
+    return lifecycle.start_submitting(generation, offer_of(generation, account), "", **prices)
 
 
 def start_copying(generation: Generation, seed: int | None = None, tokens: int | None = None) -> bool:

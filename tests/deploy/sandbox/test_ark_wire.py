@@ -8,8 +8,9 @@ import av
 import httpx
 import pytest
 
+from generations.catalog import video_models
 from generations.upstream.novita.liveness import BOGUS_KEY
-from tests.deploy.sandbox.conftest import METERED, MODEL, Ark, error_of
+from tests.deploy.sandbox.conftest import LIVE, METERED, MODEL, Ark, error_of
 from tests.generations.media.test_images import png_header
 from tests.support.images import data_uri, image_bytes
 
@@ -235,3 +236,21 @@ def test_a_videos_url_is_valid_for_a_day(ark: Ark) -> None:
 def test_the_clock_goes_forward_only(ark: Ark, query: str) -> None:
     assert httpx.post(f"{ark.url}/sandbox/clock{query}").status_code == 400
     assert httpx.get(f"{ark.url}/sandbox/clock?seconds=5").status_code == 400
+
+
+ARK_OFFERS = sorted(
+    {
+        (offer.account, offer.target)
+        for model in video_models.load("").values()
+        for offer in model.offers
+        if offer.wire == "ark"
+    }
+)
+
+
+@pytest.mark.parametrize(("account", "target"), ARK_OFFERS)
+def test_each_model_of_the_catalogue_is_made_at_its_accounts(ark: Ark, account: str, target: str) -> None:
+    at = ark.at({"ark": LIVE, "novita": METERED}[account])
+    task_id = at.create("[wait 9000]", model=target)
+    assert at.get(task_id)["model"] == target
+    assert at.send("DELETE", task_id).status_code == 200  # so that no large video is rendered

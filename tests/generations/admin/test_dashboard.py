@@ -30,7 +30,7 @@ def test_a_service_without_problems_has_no_warning(admin_client: Client, alice: 
     put_in(alice, "succeeded")
     hourly_statistics.update_storage_use()
     figures = tiles(admin_client)
-    assert figures["Upstream"] == ("OK", "good")
+    assert figures["Upstream novita"] == ("OK", "good")
     assert figures["Worker"][1] == "good"
     assert figures["Storage used"][0] == "12\xa0bytes"
     for name in ("In progress", "In doubt", "Stalled", "Copy retrying", "Due now"):
@@ -49,8 +49,29 @@ def test_problems_are_coloured(admin_client: Client, alice: Caller) -> None:
     assert figures["In doubt"] == ("1", "warn")
     assert figures["Stalled"] == ("1", "warn")
     assert figures["Longest wait"][1] == "bad"
-    assert figures["Upstream live"][1] == "bad"
+    assert figures["Upstream novita"][1] == "bad"
     assert "top up, please" in admin_client.get("/admin/").content.decode()
+
+
+def test_each_account_has_a_tile_that_is_yellow_while_another_takes_its_work(
+    admin_client: Client, db: None, settings: Any
+) -> None:
+    settings.ARK_API_KEY = "the-key-of-ark"
+    assert {name: tile for name, tile in tiles(admin_client).items() if name.startswith("Upstream")} == {
+        "Upstream ark": ("OK", "good"),
+        "Upstream novita": ("OK", "good"),
+    }
+    circuit_breaker.pause("ark", "AccountOverdueError", retry_after=60)
+    figures = tiles(admin_client)
+    assert (figures["Upstream ark"][1], figures["Upstream novita"]) == ("warn", ("OK", "good"))
+    circuit_breaker.pause("novita", "no balance", retry_after=60)
+    figures = tiles(admin_client)
+    assert (figures["Upstream ark"][1], figures["Upstream novita"][1]) == ("bad", "bad")
+
+
+def test_a_service_without_an_upstreams_key_says_so(admin_client: Client, db: None, settings: Any) -> None:
+    settings.NOVITA_API_KEY = ""
+    assert tiles(admin_client)["Upstream"] == ("none", "bad")
 
 
 def test_a_worker_without_a_heartbeat_is_named(admin_client: Client, db: None) -> None:

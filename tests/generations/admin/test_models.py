@@ -1,21 +1,24 @@
 """The panel's pages of models: how each fares, when it ends, what is unknown of it, and the actions of operators."""
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from generations.admin import account_entries
 from generations.catalog import states, video_models
 from generations.models import Generation, ModelState
 from generations.ops import model_states
 from generations.reports import model_statistics
-from generations.upstream import routes
+from generations.upstream import circuit_breaker, routes
 from tenants.audit import Actor
 from tenants.models import AuditEntry
 from tests.generations.admin.rows import list_ids
 from tests.http_client import Client
+from tests.support import wired_models
 from tests.support.factories import Caller, make_generation
 from tests.tenants.admin.test_guards import text_of
 
@@ -81,7 +84,7 @@ def test_the_list_takes_no_more_queries_with_more_generations(
 ) -> None:
     for number in range(5):
         finish(alice, "succeeded", timezone.now() - timedelta(minutes=number))
-    with django_assert_max_num_queries(10 + len(video_models.models())):
+    with django_assert_max_num_queries(12 + len(video_models.models())):
         admin_client.get(LIST)
 
 
@@ -104,7 +107,7 @@ def test_the_dashboard_warns_of_an_end_and_of_a_route_that_is_gone(admin_client:
     text = admin_client.get("/admin/").content.decode()
     assert f"Retires: {LITE}" in text
     assert f"replaced by {PRO}" in text
-    assert f"Paused: Model {PRO} at the live account" in text
+    assert f"Paused: Model {PRO} at the novita account" in text
     assert f"the service: {routes.GONE}" in text
     assert page(LITE) in text
     assert page(PRO) in text
@@ -164,6 +167,28 @@ def test_the_list_of_generations_is_filtered_by_model(admin_client: Client, alic
     assert list_ids(admin_client, model=PRO) == {str(pro.pk)}
     assert list_ids(admin_client, model=LITE) == {str(lite.pk)}
     assert reverse("admin:generations_generation_changelist", query={"model": PRO}) in row_of(admin_client, PRO)[-1]
+
+
+def test_a_model_names_its_accounts_and_the_one_that_takes_its_next_submit(
+    admin_client: Client, settings: Any, tmp_path: Path
+) -> None:
+    name = "acme-everywhere-1-t2v"
+    settings.CATALOG_DIR = wired_models.write(tmp_path, name, "ark", ["ark", "novita"])
+
+    def accounts() -> list[tuple[str, str, bool]]:
+        offers = account_entries.offers_of(video_models.models()[name])
+        return [(offer.account, offer.state, offer.is_next) for offer in offers]
+
+    assert accounts() == [("ark", "no key", False), ("novita", "takes submits", True)]
+    settings.ARK_API_KEY = "the-key-of-ark"
+    assert accounts() == [("ark", "takes submits", True), ("novita", "takes submits", False)]
+    text = text_of(admin_client.get(page(name)))
+    assert f"ark: {name}-at-ark (takes submits, next submit); novita: {name}-at-novita (takes submits)" in text
+    routes.pause(name, "ark", "ModelNotOpen")
+    assert accounts() == [("ark", routes.GONE, False), ("novita", "takes submits", True)]
+    assert f"ark ({routes.GONE}), <strong>novita</strong>" in row_of(admin_client, name)[-2]
+    circuit_breaker.pause("novita", "no balance", retry_after=60)
+    assert accounts() == [("ark", routes.GONE, False), ("novita", "paused", False)]
 
 
 def test_a_model_without_a_success_has_none(db: None) -> None:

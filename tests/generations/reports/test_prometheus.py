@@ -2,6 +2,7 @@
 
 import socket
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,11 +12,35 @@ from django.utils import timezone
 from generations import wakeups
 from generations.models import Generation
 from generations.reports import prometheus, worker_hosts
-from generations.upstream import circuit_breaker
+from generations.upstream import circuit_breaker, routes
 from tests.generations.test_lifecycle import put_in
+from tests.support import wired_models
 from tests.support.factories import Caller, make_generation
 from tests.support.patience import PATIENCE
 from tests.support.prometheus import TOKEN, parse, read_samples, scrape
+
+
+@pytest.mark.django_db
+def test_a_model_waits_once_each_of_its_accounts_is_paused(client: Any, settings: Any, tmp_path: Path) -> None:
+    name = "acme-everywhere-1-t2v"
+    settings.METRICS_TOKEN, settings.ARK_API_KEY = TOKEN, "the-key-of-ark"
+    settings.CATALOG_DIR = wired_models.write(tmp_path, name, "ark", ["ark", "novita"])
+
+    def paused() -> tuple[list[str], bool, bool]:
+        """Return the accounts that are paused, "live" among them, and whether two models wait."""
+        samples = read_samples(client)
+        names = [key[1] for key, value in samples.items() if key[0] == "seedance_submits_paused" and value]
+        waiting = [("seedance_model_submits_waiting", model) in samples for model in (name, "seedance-v1-lite-i2v")]
+        return sorted(names), waiting[0], waiting[1]
+
+    assert paused() == ([], False, False)
+    circuit_breaker.pause("ark", "no balance", retry_after=60)
+    assert paused() == (["ark", "live"], False, False)
+    routes.pause(name, "novita", "ModelNotOpen")
+    assert paused() == (["ark", "live"], True, False)
+    routes.end_pauses(name)
+    circuit_breaker.pause("novita", "no balance", retry_after=60)
+    assert paused() == (["ark", "live", "novita"], True, True)
 
 
 @pytest.mark.django_db

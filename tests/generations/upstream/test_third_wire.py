@@ -60,7 +60,7 @@ def test_a_model_of_a_wire_that_a_package_adds_is_made_end_to_end(alice: Caller,
     assert answer.json()["status"] == "succeeded"
     assert answer.json()["video"]["size"] == len(content)
     assert "acme-jobs" in answer.json()["model"]
-    assert "job-1" not in json.dumps(answer.json())  # a caller is not told what the upstream's is
+    assert "job-1" not in json.dumps(answer.json())  # the upstream's own id is not for callers
 
 
 def test_a_refusal_of_that_wire_fails_the_generation_and_releases_the_hold(alice: Caller, acme: Upstream) -> None:
@@ -77,7 +77,7 @@ def test_the_doctor_and_operators_find_the_account_of_that_wire(acme: Upstream) 
     acme.on_video = as_json({"fault": "key"}, 401)
     levels = {finding.name: (finding.level, finding.fact) for finding in doctor.check_upstreams()}
     assert levels["upstream acme"] == ("wrong", "the key is refused")
-    assert any("acme can not be asked for" in finding.fact for finding in model_checks.check_routes())
+    assert any("acme over acme can not be asked for" in finding.fact for finding in model_checks.check_routes())
 
 
 def test_the_wires_are_those_of_before_afterwards(settings: Any, tmp_path: Path) -> None:

@@ -16,10 +16,12 @@ from generations.models import Delivery, Generation
 from generations.ops import deletion, pruning
 from generations.telemetry import metrics
 from generations.worker import video_comparison
+from tests.support.ark_answers import rendered as rendered_task
+from tests.support.ark_generations import lead_to, make_running
 from tests.support.factories import Caller, make_generation
 from tests.support.images import image_bytes, mp4, render_mp4
 from tests.support.mp4_files import remux, with_matrix
-from tests.support.upstream import Upstream
+from tests.support.upstream import Upstream, as_json
 from tests.support.worker import ledger_kinds, take_step, take_steps_until
 
 Status = Generation.Status
@@ -119,6 +121,67 @@ def test_fewer_pixels_or_another_duration_are_far_off(received: Video, request_:
     fields, is_far_off = compared(received, **request_)
     assert is_far_off
     assert fields or received.pixels < received.width * received.height
+
+
+SHAPE = {"resolution": "480p", "aspect_ratio": "16:9", "duration": 5}
+REPORTS: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, float, float]]]] = {
+    "nothing": ({}, {}, []),
+    "what was requested": (SHAPE, {}, []),
+    "another spelling of it": ({"resolution": "480P", "aspect_ratio": "32:18"}, {}, []),
+    "another resolution": ({**SHAPE, "resolution": "1080p"}, {}, [("resolution", 480, 1080)]),
+    "a resolution named by its columns": ({"resolution": "4k"}, {}, [("resolution", 480, 2160)]),
+    "a smaller resolution": ({"resolution": "240p"}, {}, [("resolution", 480, 240)]),
+    "another ratio": ({"aspect_ratio": "9:16"}, {}, [("aspect_ratio", 1.778, 0.562)]),
+    "another duration": ({"duration": 12}, {}, [("duration", 5, 12)]),
+    "all three": (
+        {"resolution": "720p", "aspect_ratio": "1:1", "duration": 4},
+        {},
+        [("resolution", 480, 720), ("aspect_ratio", 1.778, 1.0), ("duration", 5, 4)],
+    ),
+    "words that are no numbers": ({"resolution": "best", "aspect_ratio": "wide"}, {}, []),
+    "a ratio that the model does not have": ({"aspect_ratio": "1:1"}, {"aspect_ratio": None}, []),
+}
+
+
+@pytest.mark.parametrize(("report", "request_", "expected"), REPORTS.values(), ids=REPORTS.keys())
+def test_what_the_upstream_reports_of_the_shape_is_compared_and_is_no_reason_to_withhold(
+    report: dict[str, Any], request_: dict[str, Any], expected: list[tuple[str, float, float]]
+) -> None:
+    generation = Generation(**{**REQUEST, **request_}, upstream_shape=report)
+    result = video_comparison.compare(generation, video(864, 480))
+    found = [(item["field"], item["requested"], item["received"]) for item in result.differences]
+    assert (found, result.is_far_off) == (expected, False)
+
+
+def test_a_duration_that_was_measured_is_named_once() -> None:
+    generation = Generation(**REQUEST, upstream_shape={"duration": 6})
+    result = video_comparison.compare(generation, video(864, 480, 6.0))
+    assert [item["received"] for item in result.differences if item["field"] == "duration"] == [6.0]
+
+
+def test_a_video_of_a_smaller_resolution_is_far_off_whatever_is_reported() -> None:
+    assert compared(video(864, 480), **FULL_HD, upstream_shape={"resolution": "480p"})[1]
+
+
+ADAPTIVE = {"model": "seedance-2-0", "resolution": "720p", "aspect_ratio": "adaptive", "camera_fixed": None}
+CHOSEN: dict[str, tuple[Video, dict[str, Any], list[str], bool]] = {
+    "a size of the resolution": (video(1280, 720), {}, [], False),
+    "upright": (video(720, 1280), {}, [], False),
+    "rounded": (video(1280, 704), {}, [], False),
+    "the size of the reported ratio": (video(960, 960), {"aspect_ratio": "1:1"}, [], False),
+    "a size of another ratio": (video(1280, 720), {"aspect_ratio": "1:1"}, ["height", "width"], False),
+    "a size of no ratio": (video(1440, 560), {}, ["height", "width"], False),
+    "a size of the smaller resolution": (video(640, 640), {}, ["height", "width"], True),
+    "a ratio that is not listed": (video(1280, 720), {"aspect_ratio": "2:1"}, [], False),
+}
+
+
+@pytest.mark.parametrize(("received", "report", "fields", "is_far_off"), CHOSEN.values(), ids=CHOSEN.keys())
+def test_a_video_whose_ratio_the_upstream_chose_has_one_of_the_resolutions_sizes(
+    received: Video, report: dict[str, Any], fields: list[str], is_far_off: bool
+) -> None:
+    found = compared(received, **ADAPTIVE, upstream_shape=report)
+    assert (sorted(field for field in found[0] if field in ("width", "height")), found[1]) == (fields, is_far_off)
 
 
 pytestmark = pytest.mark.one_database
@@ -229,3 +292,29 @@ def test_a_caller_deletes_the_file_of_a_mismatch_too(alice: Caller, service: Ups
     assert deletion.delete(g)
     assert not objects.exists(g.video_key)
     assert not Generation.objects.get(pk=g.pk).has_mismatched_file
+
+
+@pytest.mark.parametrize(
+    ("first", "later"),
+    [({"resolution": "1080p"}, {"resolution": "480p"}), ({}, {"resolution": "1080p"}), ({"resolution": "1080p"}, {})],
+    ids=["the first report counts", "reported later", "not reported again"],
+)
+def test_a_copy_that_is_made_again_keeps_the_reported_shape(
+    alice: Caller, service: Upstream, settings: Any, first: dict[str, Any], later: dict[str, Any]
+) -> None:
+    lead_to(service, settings)
+    g = make_running(alice)
+
+    def report(shape: dict[str, Any]) -> None:
+        nothing = {"resolution": None, "ratio": None, "duration": None}
+        service.on_poll = as_json(rendered_task(f"{service.url}/video.mp4", seed=7, **{**nothing, **shape}))
+
+    report(first)
+    service.on_video = 500, {}, b""
+    g = take_steps_until(g, Status.COPYING)
+    report(later)
+    service.on_video = 200, {"Content-Type": "video/mp4"}, mp4()
+    g = take_step(g)
+    assert (g.status, g.upstream_shape) == (Status.SUCCEEDED, {"resolution": "1080p"})
+    difference = {"field": "resolution", "requested": 480, "received": 1080}
+    assert alice.http.get(f"/v1/generations/{g.pk}").json()["video"]["differences"] == [difference]

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 )
 
 from generations import lifecycle
-from generations.models import Generation
+from generations.models import Attempt, Generation
 from tenants import actions, amounts, locks
 from tenants.audit import Actor
 from tenants.errors import LimitReached, NotPossible
@@ -44,6 +44,8 @@ PURCHASES: dict[str, dict[str, Any]] = {
 }
 PRICES = {"per token": (88_209, 5), "per second": (378_000, 3), "per video": (490_000, 6), "by usage": (98_010, 5)}
 USAGE = st.sampled_from([None, 0, 1, 49_004, 49_005, 49_006, 200_000])  # tokens; 49005 are what is held
+# What the account of an attempt asks, as a share of what was promised: nothing known, less, as much, more.
+ACCOUNTS = (None, 0.5, 1.0, 1.5)
 START = datetime(2026, 11, 30, 23, 58, tzinfo=UTC)
 AMOUNTS = {"seconds_per_month": 5, "usd_per_month_micro": 200_000}
 LIMIT = st.one_of(st.none(), st.integers(0, 4))
@@ -62,6 +64,7 @@ class History(RuleBasedStateMachine):
         self.charged: dict[Any, list[windows.Charge]] = {}  # of each admitted generation, by id
         self.created: dict[Any, datetime] = {}
         self.ended: dict[Any, str] = {}  # capture or release, by id
+        self.asked: dict[Any, tuple[int | None, int]] = {}  # rate and quote of the attempt, by id
         self.captured: dict[Any, int] = {}  # micro-USD, by id
         self.month: dict[Any, date] = {}  # of the bill, by id
         self.adjusted: list[tuple[datetime, datetime, int]] = []  # time, start of the month, micro-USD
@@ -102,8 +105,8 @@ class History(RuleBasedStateMachine):
             assert attempts.start_copying(g, None, tokens)
         assert lifecycle.mark_succeeded(g, VIDEO)
         self.ended[g.pk] = "capture"
-        by_usage = g.model == "acme-tokens-1-t2v" and tokens is not None
-        self.captured[g.pk] = 2 * tokens if by_usage and tokens is not None else g.price_micro
+        rate, quote = self.asked[g.pk]
+        self.captured[g.pk] = quote if rate is None or tokens is None else -(-rate * tokens // 10**6)
 
     @precondition(lambda self: self.unfinished())
     @rule(pick=st.randoms(use_true_random=False))
@@ -274,10 +277,25 @@ class History(RuleBasedStateMachine):
         """Return a random generation that is submitted and has not ended; submit it if it is queued."""
         g = self.pick_unfinished(pick)
         if g.status == "queued":
-            attempt = attempts.start_submitting(g)
-            assert attempt is not None
+            attempt = self.start_attempt(g, pick.choice(ACCOUNTS))
+            if pick.random() < 0.5:  # the next account takes it
+                assert lifecycle.mark_not_created(g, attempt, "429", 0)
+                attempt = self.start_attempt(g, pick.choice(ACCOUNTS))
             assert lifecycle.mark_running(g, attempt, f"up-{g.pk}", 2)
         return g
+
+    def start_attempt(self, g: Generation, share: float | None) -> Attempt:
+        """Start an attempt at an account that asks that share of what was promised."""
+
+        def ask(promised: int | None, share: float | None) -> int | None:
+            return None if promised is None or share is None else int(promised * share)
+
+        prices = {"rate_micro": ask(g.rate_micro, share), "quote_micro": ask(g.price_micro, share)}
+        attempt = attempts.start_submitting(g, **prices)
+        assert attempt is not None
+        counting = min(share or 1.0, 1.0)
+        self.asked[g.pk] = ask(g.rate_micro, counting), ask(g.price_micro, counting) or 0
+        return attempt
 
     def was_queued(self, g: Generation) -> bool:
         """Return whether the generation was never submitted."""

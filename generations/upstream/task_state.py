@@ -1,4 +1,4 @@
-"""Reads of a generation's task at the upstream, measured and traced, for polls and for copies."""
+"""Reads of a generation's task at the upstream, measured and traced: for polls, copies and cancels."""
 
 import time
 
