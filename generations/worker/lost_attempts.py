@@ -12,7 +12,7 @@ from django.db.models import F
 from generations.catalog import video_models
 from generations.lifecycle import LOST_OUTCOMES
 from generations.models import Attempt, AttemptSearch, Generation
-from generations.upstream import accounts
+from generations.upstream import accounts, lost_answers
 from generations.upstream.lost_answers import CLOCK_SLACK, LISTED_FOR, LostAnswer, Owners
 from generations.upstream.outcomes import Shape
 from generations.upstream.protocol import Account, ListedTask, Wire
@@ -103,10 +103,14 @@ def find_owners(tasks: Collection[ListedTask]) -> Owners:
 
 
 def find_control(account: Account, target: str, now: datetime) -> str:
-    """Return the newest task that the upstream surely created there of late, which a whole list shows; "" if none."""
+    """Return the newest task that the upstream surely created there of late, which a whole list shows; "" if none.
+
+    It is old enough to be in the list: where many tasks are created, the newest is not there yet.
+    """
     created = Attempt.objects.filter(
         account=account.name,
         started_at__gte=now - min(CONTROL_AGE, LISTED_FOR),
+        started_at__lte=now - timedelta(seconds=lost_answers.CREATE_SECONDS) - patience(),
         target=target,
         outcome="created",
         generation__upstream_id=F("upstream_id"),

@@ -24,6 +24,7 @@ from generations import wakeups
 from generations.media import videos  # noqa: F401  a worker run needs it
 from generations.models import Generation
 from generations.ops import in_doubt
+from generations.upstream import accounts
 from generations.worker import loop
 from tenants.audit import Actor
 from tenants.errors import Refusal
@@ -42,8 +43,13 @@ def worker() -> None:
 
 
 def operator() -> None:
-    """Resolve generations in doubt: attach the tasks that the upstream has, and resubmit or fail the others."""
+    """Resolve generations in doubt: attach the tasks that the upstream has, and resubmit or fail the others.
+
+    Those at an account with a list are left to the service.
+    """
     for generation in Generation.objects.filter(status="in_doubt").select_related("tenant"):
+        if accounts.of(generation)[0].has_list:
+            continue
         url = f"{settings.NOVITA_BASE_URL}/lab/tasks?seed={generation.seed}"
         with urllib.request.urlopen(url, timeout=5) as answer:
             task_ids = json.load(answer)

@@ -101,7 +101,7 @@ def seconds_to_work(lab: Lab) -> float | None:
     """Return the seconds until the upstream receives a generation created from now on; None after MAX_SECONDS."""
     started, newest = time.monotonic(), len(lab.book.calls)
     while time.monotonic() - started < MAX_SECONDS:
-        if any(lab.upstream.received[call.seed] for call in lab.book.calls[newest:]):
+        if any(lab.counts("received")[call.seed] for call in lab.book.calls[newest:]):
             return time.monotonic() - started
         time.sleep(0.1)
     return None
@@ -114,7 +114,7 @@ def main() -> int:
     each = parser.parse_args().each
     with tempfile.TemporaryDirectory(prefix="kills-") as folder:
         lab = Lab("sqlite", 0, 1, Path(folder), quick=False)
-        lab.upstream.calm = True
+        lab.upstream.calm = lab.ark.calm = True
         os.environ["DATABASE_URL"] = lab.database.url
         import django
 
@@ -135,7 +135,7 @@ def main() -> int:
 
 def _count_paid_twice(lab: Lab) -> int:
     """Count the generations that were paid for more than once."""
-    return sum(n > 1 for n in lab.upstream.created.values())
+    return sum(n > 1 for n in lab.counts("created").values())
 
 
 def _kill_each(lab: Lab, each: int) -> bool:

@@ -24,18 +24,23 @@ import httpx
 from deploy import stack, waiting
 from generations.telemetry.failpoints import NAMES
 from tests.faults import proxy, surroundings
+from tests.faults.ark_upstream import ArkUpstream
 from tests.faults.database import Postgres, Sqlite
-from tests.faults.upstream import LabUpstream, sha256_of
+from tests.faults.faulty_server import sha256_of
+from tests.faults.upstream import LabUpstream
 from tests.support.images import base64_of, image_bytes
 
 APIS = ["/v3/async/seedance-v1-lite-i2v", "/v1/generations"]
+ARK_MODEL = "seedance-2-0"  # offered at Ark, then at Novita over the same wire
+ARK_SHARE = 0.5  # of the creates
 LIMITED_TO = 10  # in flight, of the tenant `limited`
 WORKERS = 4  # of the farm whose clock is right
 SKEWED_WORKERS = 2  # of the farm whose clock is ahead or behind
 SUBMIT_DEADLINE = 3  # seconds
+LOST_ANSWER_WAIT = 8  # seconds; longer than a task is hidden from the list, or a process frozen
 LONG_OUTAGES = ("no balance", "too many", "upstream away", "bucket away")  # each for longer than SUBMIT_DEADLINE
 ACCESS_KEY = "lab-access-key"
-UPSTREAM_KEY = "upstream-key-of-the-lab"
+UPSTREAM_KEY, ARK_KEY = "upstream-key-of-the-lab", "ark-key-of-the-lab"
 TRIES = 3  # of a create
 GRACE = 10.0  # seconds that a deploy gives a process
 SETTLED_WITHIN = 120.0  # seconds after the last fault
@@ -99,7 +104,7 @@ class Lab:
         self._guard = threading.Lock()
         stack.adopt_orphans()
         self._seed = seed
-        self.upstream = LabUpstream(seed)
+        self.upstream, self.ark = LabUpstream(seed), ArkUpstream(seed, ARK_KEY)
         self.database = Sqlite(folder) if database == "sqlite" else Postgres(folder)
 
     # -- the stack ---------------------------------------------------------------------------------------------------
@@ -128,12 +133,15 @@ class Lab:
             "SECRET_KEY": self.secret_key,
             "NOVITA_BASE_URL": self.upstream.url,
             "NOVITA_API_KEY": UPSTREAM_KEY,
+            "ARK_BASE_URL": self.ark.base_url,
+            "ARK_API_KEY": ARK_KEY,
+            "UPSTREAM_CALLBACK_URL": self.url,
             "S3_BUCKET": "lab",
             "S3_ENDPOINT_URL": self.s3_url,
             "S3_PUBLIC_URL": self.s3_url,
             "AWS_ACCESS_KEY_ID": access,
             "AWS_SECRET_ACCESS_KEY": secret,
-            "FETCH_ALLOW_HOSTS": self.upstream.url.removeprefix("http://"),
+            "FETCH_ALLOW_HOSTS": ",".join(one.url.removeprefix("http://") for one in (self.upstream, self.ark)),
             **({"SWEEP_SLOTS": "24", "SWEEP_THREADS": "4", "DELIVERY_THREADS": "4"} if self.quick else {}),
             "ADMIN_PASSWORD": secrets.token_hex(8),
             "ALLOWED_HOSTS": "127.0.0.1",
@@ -149,7 +157,8 @@ class Lab:
         self.env |= self.broker.env
         if self.quick:
             self.env |= {"FAILPOINT": f"@{self.traps}", "FAILPOINT_LOG": str(self.log)}
-            self.env |= {"SUBMIT_DEADLINE": str(SUBMIT_DEADLINE), **self.agent.env}
+            self.env |= {"SUBMIT_DEADLINE": str(SUBMIT_DEADLINE), "LOST_ANSWER_WAIT": str(LOST_ANSWER_WAIT)}
+            self.env |= self.agent.env
             del self.env["AWS_ACCESS_KEY_ID"], self.env["AWS_SECRET_ACCESS_KEY"]
         web = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
         web += ["--workers", "2", "--blocking-threads", "8", "--http", "1", "--no-ws", "--respawn-failed-workers"]
@@ -200,6 +209,7 @@ class Lab:
             self.agent.stop()
             self.proxy.stop()
             self.upstream.stop()
+            self.ark.stop()
             self.database.stop()
 
     def _restart(self) -> None:
@@ -243,7 +253,7 @@ class Lab:
         self.seconds = time.monotonic() - began
         for thread in [*threads[1:], *creators]:
             thread.join()
-        self.upstream.calm = self.agent.calm = True
+        self.upstream.calm = self.ark.calm = self.agent.calm = True
         self.proxy.choose = self.agent.refusal
         for trap in self.traps.iterdir():
             trap.unlink(missing_ok=True)
@@ -277,16 +287,22 @@ class Lab:
     def create(self) -> None:
         """Create a generation for one of the tenants, and record the answer."""
         tenant = self.dice.choice(list(self.keys))
-        call = Call(tenant, next(self._seeds))
+        number = next(self._seeds)
+        call = Call(tenant, number)
         self.book.calls.append(call)
-        content = f"{self.upstream.url}/image.png" if call.seed % 5 == 0 else base64_of(image_bytes())
-        body: dict[str, Any] = {"image": content, "resolution": "480p", "seed": call.seed}
-        body["prompt"] = f"number {call.seed}"
+        content = f"{self.upstream.url}/image.png" if number % 5 == 0 else base64_of(image_bytes())
+        body: dict[str, Any] = {"image": content, "resolution": "480p", "seed": number}
+        body["prompt"] = f"number {number}"
         path = self.dice.choice(APIS)
-        if call.seed % 8:
+        if self.dice.random() < ARK_SHARE:
+            path = "/v1/generations"
+            body |= {"model": ARK_MODEL, "aspect_ratio": "16:9", "duration": 5}
+            if number % 4:  # most let the service draw the seed, which may then find a task in a list
+                del body["seed"]
+        if number % 8:
             hook = f"{self.upstream.url}/hook"
             body |= {"extra": {"webhook": {"url": hook}}} if path.startswith("/v3/") else {"webhook_url": hook}
-        headers = {"Authorization": f"Bearer {self.keys[tenant]}", "Idempotency-Key": f"number {call.seed}"}
+        headers = {"Authorization": f"Bearer {self.keys[tenant]}", "Idempotency-Key": f"number {number}"}
         for _ in range(TRIES):  # a caller without an answer tries again, with the same key
             try:
                 answer = httpx.post(self.url + path, json=body, headers=headers, timeout=30)
@@ -301,6 +317,7 @@ class Lab:
         if answer.is_success:
             fields = answer.json()
             call.id = fields.get("id") or fields["task_id"]
+            call.seed = fields.get("seed", call.seed)
         elif answer.status_code not in (429, 503):
             self.book.wrong.append(f"a create was answered with {answer.status_code}: {answer.text[:200]}")
         time.sleep(self.dice.uniform(0.3, 0.9))
@@ -355,6 +372,20 @@ class Lab:
             live = Generation.objects.filter(tenant__name="limited", finished_at=None).count()
         self.book.most_in_flight = max(self.book.most_in_flight, live)
         time.sleep(0.1)
+
+    def counts(self, name: str) -> Counter[int]:
+        """Return `created` or `received` by seed, of all accounts and wires together."""
+        counts: list[Counter[int]] = [
+            getattr(one, name) for one in (self.upstream, self.upstream.metered, self.ark.tasks)
+        ]
+        return sum(counts, Counter())
+
+    def seed_of(self, upstream_id: str) -> int | None:
+        """Return the seed of a task of any account and wire; None if no upstream has created it."""
+        for tasks in (self.upstream.tasks, self.upstream.metered.by_id, self.ark.tasks.by_id):
+            if upstream_id in tasks:
+                return int(tasks[upstream_id].seed)
+        return None
 
     # -- what hurts --------------------------------------------------------------------------------------------------
 
@@ -418,7 +449,7 @@ class Lab:
     def _outage(self) -> None:
         """Take the upstream or S3 down for a while."""
         time.sleep(self.dice.uniform(10, 20))
-        place = self.dice.choice([self.upstream, self.proxy])
+        place = self.dice.choice([self.upstream, self.ark, self.proxy])
         self._hold(place.down, place.up, self.dice.uniform(0.5, 4))
 
     def _hold(self, begin: Callable[[], None], end: Callable[[], None], seconds: float) -> None:
@@ -431,15 +462,18 @@ class Lab:
             self.outages.append((began, datetime.now(UTC)))
 
     def _long_outage(self) -> None:
-        """Let the upstream refuse our account, or be away, or the bucket, for longer than SUBMIT_DEADLINE."""
+        """Let upstreams refuse our account, or be away, or the bucket, for longer than SUBMIT_DEADLINE."""
         time.sleep(self.dice.uniform(12, 24))
         kind = next(self._long_outages)
-        begin, end = {
-            "upstream away": (self.upstream.down, self.upstream.up),
-            "bucket away": (self.proxy.down, self.proxy.up),
-        }.get(kind, (partial(self.upstream.refuse, kind), partial(self.upstream.refuse, "")))
-        self.kills[f"long outage: {kind}"] += 1
-        self._hold(begin, end, SUBMIT_DEADLINE * self.dice.uniform(1.3, 1.6))
+        names = self.dice.choice([["novita"], ["ark"], ["novita", "ark"]])
+        places: list[Any] = [{"novita": self.upstream, "ark": self.ark}[name] for name in names]
+        if kind == "bucket away":
+            names, places = [], [self.proxy]
+        is_away = kind.endswith("away")
+        begins = [place.down if is_away else partial(place.refuse, kind) for place in places]
+        ends = [place.up if is_away else partial(place.refuse, "") for place in places]
+        self.kills[f"long outage: {' '.join([kind, *names])}"] += 1
+        self._hold(lambda: _call_all(begins), lambda: _call_all(ends), SUBMIT_DEADLINE * self.dice.uniform(1.3, 1.6))
 
     def _fill_disk(self) -> None:
         """Fill the disk under one process for a while."""
@@ -486,6 +520,11 @@ class Lab:
             proxy.FlipBit(),
         ]
         return self.dice.choice(kinds)
+
+
+def _call_all(calls: list[Callable[[], None]]) -> None:
+    for call in calls:
+        call()
 
 
 def descendants(pid: int) -> set[int]:

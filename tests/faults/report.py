@@ -3,13 +3,14 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from generations.telemetry.failpoints import NAMES
-from tests.faults.lab import ACCESS_KEY, LIMITED_TO, SUBMIT_DEADLINE, UPSTREAM_KEY, Lab
-from tests.faults.upstream import SECRET, sha256_of
+from tests.faults import ark_promises
+from tests.faults.faulty_server import SECRET, sha256_of
+from tests.faults.lab import ACCESS_KEY, ARK_KEY, LIMITED_TO, SUBMIT_DEADLINE, UPSTREAM_KEY, Lab
+from tests.faults.promise import Promise
 
 NEXT = {
     "queued": {"queued", "submitting", "running", "failed", "cancelled"},
@@ -23,33 +24,20 @@ NEXT = {
 }
 # Failures that may happen here: the upstream said so, or the policy of a tenant, or an operator.
 REASONS = {"upstream_failed", "upstream_refused", "submit_unconfirmed", "not_submitted"}
+REASONS |= {"input_moderated", "output_moderated", "upstream_expired"}
 # What no lab can hurt while it runs, and the test that does.
 OWN_TESTS = {"a migration killed at each statement": "tests/tenants/db/test_migrating.py"}
 # What matters most, and the beginnings of the promises that it breaks.
 SUM = {
     "lost": ("G1 ", "G2 "),
     "paid twice": ("G6 ",),
+    "in doubt for people although there is a list": ("G31 ",),
     "served with wrong bytes": ("G12", "G15"),
     "out of balance": ("G7 ", "G8", "G10"),
     "failed by a deadline that an outage used up": ("G25 no deadline",),
 }
 # Failures by a deadline.
 DEADLINES = {"upstream_unavailable", "upstream_gave_no_result", "copy_failed", "storage_unavailable"}
-
-
-@dataclass
-class Promise:
-    """A promise, how often it was tried, and its violations."""
-
-    name: str
-    tried: int
-    unit: str
-    broken: list[str] = field(default_factory=list)
-
-    def line(self) -> str:
-        """Return the promise as a line of the report."""
-        bound = f"< {3 / self.tried:.2%} each" if self.tried and not self.broken else "-"
-        return f"  {self.name:62} {self.tried:>7} {self.unit:18} {len(self.broken):>3} violations   {bound}"
 
 
 def promises(lab: Lab) -> list[Promise]:
@@ -75,7 +63,7 @@ def promises(lab: Lab) -> list[Promise]:
     lab.strays = strays
     hits = Counter(line.split()[0] for line in lab.hits())
     searched, leaks = _leaks(lab)
-    wrong = lab.book.wrong
+    wrong, received = lab.book.wrong, lab.counts("received")
     return [
         Promise("G1 accepted is durable", len(acked), "answers", [c.id for c in acked if c.id not in by_id]),
         Promise(
@@ -98,17 +86,18 @@ def promises(lab: Lab) -> list[Promise]:
         ),
         Promise(
             "G6 at most one paid task a generation, by the upstream's count",
-            sum(upstream.received.values()),
+            sum(received.values()),
             "POSTs received",
-            [f"seed {seed}: {n}" for seed, n in upstream.created.items() if n > 1]
+            [f"seed {seed}: {n}" for seed, n in lab.counts("created").items() if n > 1]
             + [f"seed {seed}: {n} attempts created" for seed, n in recorded.items() if n > 1],
         ),
         Promise(
             "G6 no POST without an attempt on record",
-            sum(upstream.received.values()),
+            sum(received.values()),
             "POSTs received",
-            [f"seed {seed}" for seed, n in upstream.received.items() if n > attempts[seed]],
+            [f"seed {seed}" for seed, n in received.items() if n > attempts[seed]],
         ),
+        *ark_promises.promises(lab, rows.values()),
         Promise(
             "G7 never more admitted than the limit",
             len([row for row in rows.values() if row.tenant.name == "limited"]),
@@ -154,8 +143,8 @@ def promises(lab: Lab) -> list[Promise]:
             len(succeeded),
             "generations",
             [f"{c.id}: {by_id[c.id].seed}" for c in acked if c.id in by_id and by_id[c.id].seed != c.seed]
-            + [str(row) for row in succeeded if upstream.tasks[row.upstream_id or ""].seed != row.seed]
-            + ["an image that no caller sent"] * upstream.wrong_images,
+            + [str(row) for row in succeeded if lab.seed_of(row.upstream_id or "") != row.seed]
+            + ["an image that no caller sent"] * (upstream.wrong_images + lab.ark.wrong_images),
         ),
         Promise(
             "G22 each end is delivered, once or more, under one id",
@@ -191,14 +180,20 @@ def text(lab: Lab, promises: list[Promise]) -> str:
     states = Counter(Generation.objects.values_list("status", "error_code"))
     hits, acts = (Counter(line.split()[place] for line in lab.hits()) for place in (0, 1))
     unknown = len(lab.book.calls) - len(lab.book.acked())
+    ark = lab.ark.tasks
     settled = f"{lab.settled_after:.0f} s" if lab.settled_after is not None else "never"
     lines = [
         f"The fault lab on {lab.database.name}: {lab.seconds:.0f} s of faults, settled {settled} after the last one",
         "",
         f"Operations: {len(lab.book.calls)} creates ({len(lab.book.acked())} accepted, {unknown} refused or unanswered)"
-        f", {sum(lab.upstream.received.values())} submits, {lab.upstream.polls} polls, {lab.upstream.videos} downloads"
+        f", {sum(lab.counts('received').values())} submits, "
+        f"{lab.upstream.polls + ark.polls + lab.upstream.metered.polls} polls, "
+        f"{lab.upstream.videos + lab.ark.videos} downloads"
         f", {lab.book.served} videos served and checked",
         "Generations: " + _counted({f"{s} {code}".strip(): n for (s, code), n in states.items()}),
+        f"Ark: {sum(ark.received.values())} submits, {len(ark.by_id)} tasks, {ark.pages} pages of its list; at Novita "
+        f"{len(lab.upstream.metered.by_id)} tasks on the same wire. Answers lost at Ark: {ark_promises.count_lost()}",
+        "Callbacks: " + _counted(lab.ark.callbacks.answers + lab.upstream.callbacks.answers),
         "Answers: " + _counted(lab.book.answers),
         "Errors of the lab itself: " + _counted(lab.book.own_troubles),
         f"Objects in the bucket that belong to no success: {lab.strays}",
@@ -206,6 +201,7 @@ def text(lab: Lab, promises: list[Promise]) -> str:
         "Faults injected",
         "  processes: " + _counted(lab.kills),
         "  upstream: " + _counted(lab.upstream.faults),
+        "  Ark: " + _counted(lab.ark.faults),
         "  S3: " + _counted(lab.proxy.counts),
         f"  {lab.database.name}: " + _counted(lab.database.faults),
         f"  the broker, {lab.broker.name}: " + _counted(lab.broker.faults),
@@ -280,8 +276,8 @@ def _illegal(event: Any) -> list[str]:
 
 
 def _stays(status: str) -> set[str]:
-    """Return the status if an event may repeat it."""
-    return {status} if status in ("queued", "running", "copying") else set()
+    """Return the status if an event may repeat it: of an error, or of a search for a lost answer."""
+    return {status} if status in ("queued", "in_doubt", "running", "copying") else set()
 
 
 def _bucket(lab: Lab, known: set[str]) -> tuple[dict[str, str], int]:
@@ -305,7 +301,12 @@ def _leaks(lab: Lab) -> tuple[int, list[str]]:
     """Search logs and queue for secrets. Return the bytes searched and the secrets found."""
     from django_q.models import Failure, OrmQ, Success
 
-    secrets = {"the upstream's key": UPSTREAM_KEY, "the upstream's signature": SECRET, "ours": "X-Amz-Signature="}
+    secrets = {
+        "the upstream's key": UPSTREAM_KEY,
+        "Ark's key": ARK_KEY,
+        "the upstream's signature": SECRET,
+        "ours": "X-Amz-Signature=",
+    }
     secrets |= {f"{name}'s key": key for name, key in lab.keys.items()}
     secrets |= lab.secrets
     texts = {file.name: file.read_text(errors="replace") for file in (lab.folder / "log").glob("*.log*")}

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from generations.models import Event, Generation
-from tests.faults import upstream as lab
-from tests.faults.upstream import LabUpstream, Task, sha256_of
+from tests.faults import faulty_server as lab
+from tests.faults.faulty_server import sha256_of
+from tests.faults.upstream import LabUpstream, Task
 from tests.support.factories import Caller, make_generation
 from tests.support.worker import ledger_kinds, take_step
 

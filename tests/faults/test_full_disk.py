@@ -11,8 +11,8 @@ from django.utils import timezone
 from generations.models import Generation
 from generations.worker import steps
 from tests.faults.copies import Status, assert_copied, assert_nothing_is_served, at_the_upstream, claim, until_done
+from tests.faults.faulty_server import video_of
 from tests.faults.surroundings import DISK_BYTES, full_disk
-from tests.faults.upstream import video_of
 from tests.support.factories import Caller
 from tests.support.upstream import Upstream
 

@@ -72,8 +72,9 @@ def test_the_sum_counts_each_violation_by_what_it_means() -> None:
         report.Promise("G10 the ledger balances", 5, "windows"),
         report.Promise("G25 no deadline counts an outage", 5, "outages outlived", ["d"]),
         report.Promise("G18 no secret in any log or queue", 5, "bytes", ["e"]),
+        report.Promise("G31 a lost answer is found without people where there is a list", 5, "answers", ["f"]),
     ]
     assert report.in_sum(promises) == (
-        "2 lost, 1 paid twice, 0 served with wrong bytes, 0 out of balance, "
-        "1 failed by a deadline that an outage used up"
+        "2 lost, 1 paid twice, 1 in doubt for people although there is a list, 0 served with wrong bytes, "
+        "0 out of balance, 1 failed by a deadline that an outage used up"
     )

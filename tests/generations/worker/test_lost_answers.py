@@ -449,3 +449,17 @@ def test_callers_read_each_step_without_the_upstreams_words(
     for message in (search_results.BROKEN, search_results.NOT_YET, search_results.SENT_AGAIN):
         assert message in events
     assert "away" not in events
+
+
+def test_a_task_that_is_too_new_for_the_list_is_no_sign_of_another_list(
+    lose: Lose, wire: ListingWire, time: Any
+) -> None:
+    """Where many tasks are created, the newest is never in the list yet."""
+    g = lose(creates=False)
+    work_for(time, 330)
+    late = lose(creates=False)
+    Attempt.objects.filter(generation=late).update(outcome="created", upstream_id="task-of-late")
+    later = timezone.now() + timedelta(days=1)
+    Generation.objects.filter(pk=late.pk).update(status="running", upstream_id="task-of-late", due_at=later)
+    work_for(time, 130)
+    assert (outcomes_of(g), attempts_of(g)) == (["not_yet"] * 5 + ["not_there"], ["not_found", "created"])
