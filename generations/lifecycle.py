@@ -56,7 +56,7 @@ TASK_TAKEN = "The upstream named a task that belongs to another generation."
 TASK_SHARED = "The upstream named this generation's task for another one too. The service's operators look into it."
 MAX_ITEM_CHARS = 80  # of a bill's line, as the ledger's column has it
 # Columns that the account of an attempt decides.
-OF_THE_ACCOUNT = ("account", "wire", "rate_micro", "quote_micro")
+OF_THE_ACCOUNT = ("account", "wire", "offer_rate_micro", "quote_micro")
 RELEASED_AT_ONCE = 1000  # of the generations that waited for a pause, in one transaction
 
 # One UPDATE for all generations that are still rendering: one for each poll would be too many writes.
@@ -473,11 +473,14 @@ def _requeue(generation: Generation, detail: str, seconds: float) -> bool:
 
 
 def mark_not_sent(generation: Generation, attempt: Attempt, reason: str) -> bool:
-    """Return a generation to the queue whose attempt was recorded, but held before a byte was sent."""
+    """Return a generation to the queue whose attempt was recorded, but held before a byte was sent.
+
+    That ends a doubt too, which another worker has recorded while this one stood still.
+    """
     with transaction.atomic():
         _close_attempt(attempt, "not_sent", reason)
         sent, due_at = generation.submitted_at, clock.now()
-        sources = [Status.SUBMITTING]
+        sources = AWAITING_ANSWER
         return _transition(
             generation, sources, Status.QUEUED, reason, fenced=False, last_submitted_at=sent, due_at=due_at
         )
@@ -556,6 +559,15 @@ def record_search(generation: Generation, message: str, detail: str, due_at: dat
 def close_lost_attempt(attempt: Attempt, outcome: str, **columns: str) -> None:
     """Record what a search showed of an attempt in doubt: "found" or "not_found". A late answer to it stays."""
     Attempt.objects.filter(pk=attempt.pk, outcome__in=LOST_OUTCOMES).update(outcome=outcome, **columns)
+
+
+def close_missing_attempt(attempt: Attempt) -> bool:
+    """Record that a search has shown an attempt in doubt to have no task.
+
+    Return False, and change nothing, if an answer or a callback has said something else since the attempt was read.
+    """
+    row = Attempt.objects.filter(pk=attempt.pk, outcome=attempt.outcome, upstream_id=attempt.upstream_id)
+    return row.update(outcome="not_found") > 0
 
 
 def note_named_task(attempt: Attempt, upstream_id: str) -> bool:

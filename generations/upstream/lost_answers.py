@@ -62,6 +62,10 @@ class Owners:
             return True
         return bool(self.of_named_tasks.get(task.upstream_id, set()) - {lost.generation_id})
 
+    def is_reference_of_another(self, task: ListedTask, lost: LostAnswer) -> bool:
+        """Return whether the task has a reference that an attempt of another generation was sent with."""
+        return self.of_references.get(task.reference, lost.generation_id) != lost.generation_id
+
 
 @dataclass(frozen=True)
 class Found:
@@ -168,7 +172,7 @@ def _find_doubts(lost: LostAnswer, scan: Scan, owners: Owners, wait: timedelta) 
         if reason := _find_doubt(task, lost, owners):
             yield Unclear(f"task {task.upstream_id} {reason}")
     for task in others:
-        if _is_mute(task, lost):
+        if _is_mute(task, lost, owners):
             is_early = scan.began_at < lost.deadline + wait + SHOWN_AFTER
             yield (NotYet if is_early else Unclear)(
                 f"task {task.upstream_id} shows nothing to tell it from the attempt's"
@@ -179,16 +183,20 @@ def _find_doubt(task: ListedTask, lost: LostAnswer, owners: Owners) -> str:
     """Return why the task, which is not known to be the attempt's, may be; "" if it surely is not."""
     has_same_seed = lost.seed is not None and task.seed == lost.seed
     if task.reference:
-        is_known = owners.of_references.get(task.reference, lost.generation_id) != lost.generation_id
-        return "has the attempt's seed, and a reference that is not known" if has_same_seed and not is_known else ""
+        is_unknown = has_same_seed and not owners.is_reference_of_another(task, lost)
+        return "has the attempt's seed, and a reference that is not known" if is_unknown else ""
     if has_same_seed:
         return f"has the attempt's seed and no reference; {why_like_is_not_enough(lost) or 'others have it too'}"
     return ""
 
 
-def _is_mute(task: ListedTask, lost: LostAnswer) -> bool:
-    """Return whether the task shows neither a reference nor a seed by which it surely is not the attempt's."""
-    return not task.reference and (lost.seed is None or task.seed is None) and _is_in_window(task, lost)
+def _is_mute(task: ListedTask, lost: LostAnswer, owners: Owners) -> bool:
+    """Return whether the task shows neither a reference nor a seed by which it surely is not the attempt's.
+
+    A reference that is not known says nothing: an upstream may show ours in another form than it was sent.
+    """
+    has_no_seed = lost.seed is None or task.seed is None
+    return has_no_seed and not owners.is_reference_of_another(task, lost) and _is_in_window(task, lost)
 
 
 def _is_in_window(task: ListedTask, lost: LostAnswer) -> bool:

@@ -1,8 +1,9 @@
-"""The step of a generation in doubt whose upstream lists its tasks: find the task, or that there is none.
+"""The step of a generation in doubt: find its task, or that there is none.
 
-First the task that the answer or a callback names is read, if one was named. From the create's deadline on, the list
-is read: all attempts in doubt at the account share a pass. A task is taken only after it was read by its id. Where
-there is no list, or where the list proves nothing, the tenant's policy and people decide.
+First the task that the answer or a callback names is read, if one was named. Where the upstream lists its tasks, the
+list is read from the create's deadline on: all attempts in doubt at the account share a pass. A task is taken only
+after it was read by its id. Where there is no list, or where the list proves nothing, the tenant's policy and people
+decide.
 """
 
 from datetime import timedelta
@@ -25,14 +26,17 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 def search(generation: Generation) -> None:
-    """Look for the task of a generation in doubt, or apply the tenant's policy where there is no list to look in."""
+    """Look for the task of a generation in doubt, or apply the tenant's policy where there is nothing to look in."""
     attempt = lost_attempts.find_last(generation)
-    place = lost_attempts.find_list(generation, attempt)
+    place = lost_attempts.find_place(generation, attempt)
     if attempt is None or place is None or in_doubt.is_over(generation):
         in_doubt.apply_policy(generation)
         return
     searched = lost_attempts.find_searched(generation, attempt)
     if lost_attempts.has_unread_name(attempt) and _read_named_task(searched, *place):
+        return
+    if not place[0].has_list:
+        in_doubt.apply_policy(generation)
         return
     due_at = lost_attempts.next_search_at(attempt, searched.lost)
     if due_at is None:

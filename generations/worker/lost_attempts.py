@@ -14,7 +14,7 @@ from generations.lifecycle import LOST_OUTCOMES
 from generations.models import Attempt, AttemptSearch, Generation
 from generations.upstream import accounts, lost_answers
 from generations.upstream.lost_answers import CLOCK_SLACK, LISTED_FOR, LostAnswer, Owners
-from generations.upstream.outcomes import Shape
+from generations.upstream.outcomes import LABELS, Created, InDoubt, Shape, SubmitOutcome
 from generations.upstream.protocol import Account, ListedTask, Wire
 
 Outcome = AttemptSearch.Outcome
@@ -33,15 +33,15 @@ class Searched:
     lost: LostAnswer
 
 
-def find_list(generation: Generation, attempt: Attempt | None) -> tuple[Account, Wire] | None:
-    """Return the account whose list may show the attempt's task, and its wire; None if no list does."""
+def find_place(generation: Generation, attempt: Attempt | None) -> tuple[Account, Wire] | None:
+    """Return the account that may show the attempt's task, and its wire; None if no task can be told to be its."""
     if attempt is None or not attempt.target or not (attempt.reference or generation.seed is not None):
         return None
     try:
         account, wire = accounts.of(generation)
     except (ImproperlyConfigured, KeyError):  # a release that no longer knows the account, or the wire
         return None
-    return (account, wire) if account.has_list and attempt.account == account.name else None
+    return (account, wire) if attempt.account == account.name else None
 
 
 def find_last(generation: Generation) -> Attempt | None:
@@ -83,7 +83,7 @@ def find_all_searched(account: Account, target: str, now: datetime) -> list[Sear
     found = []
     for generation in in_doubt[:MAX_SEARCHED]:
         attempt = find_last(generation)
-        if attempt is None or attempt.target != target or not find_list(generation, attempt):
+        if attempt is None or attempt.target != target or not find_place(generation, attempt):
             continue
         searched = find_searched(generation, attempt)
         if searched.lost.deadline <= now and next_search_at(searched.attempt, searched.lost) is not None:
@@ -149,6 +149,16 @@ def count_broken(attempt: Attempt) -> int:
 def has_unread_name(attempt: Attempt) -> bool:
     """Return whether the answer or a callback names a task that was not read yet."""
     return bool(attempt.upstream_id) and not attempt.searches.filter(pages=0).exclude(outcome=Outcome.BROKEN).exists()
+
+
+def weigh(attempt: Attempt, outcome: SubmitOutcome) -> SubmitOutcome:
+    """Return the outcome of a submit: in doubt where its answer creates nothing, and a callback has named a task."""
+    if isinstance(outcome, Created | InDoubt):
+        return outcome
+    named = Attempt.objects.values_list("upstream_id", flat=True).get(pk=attempt.pk)
+    if not named:
+        return outcome
+    return InDoubt(f"the answer says {LABELS[type(outcome)]}: {outcome.reason}", named, outcome.answer)
 
 
 def patience() -> timedelta:

@@ -25,6 +25,7 @@ NAMED_ANOTHER = "The upstream had named a task that is not this generation's."
 NOT_YET = "The upstream's list was searched for the task: it is not there yet."
 BROKEN = "The upstream's list could not be read to its end. It is searched again."
 UNCLEAR = "The upstream's list does not show which task is this generation's."
+MEANWHILE = "an answer or a callback came during the search"
 SENT_AGAIN = "The upstream's list shows that no task was created. The generation is sent again, once."
 
 
@@ -71,8 +72,10 @@ def settle_not_there(searched: Searched, record: Record) -> None:
     policy = generation.tenant.on_doubt
     was_sent_again = generation.attempts.filter(outcome="not_found").exclude(pk=attempt.pk).exists()
     with transaction.atomic():
+        if not lifecycle.close_missing_attempt(attempt):
+            go_on(searched, record, MEANWHILE)
+            return
         _store(searched, record, Outcome.NOT_THERE)
-        lifecycle.close_lost_attempt(attempt, "not_found")
         if policy == Tenant.OnDoubt.FAIL or was_sent_again:
             in_doubt.fail_not_submitted(generation)
         else:

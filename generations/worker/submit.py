@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from threading import BoundedSemaphore
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 import structlog
 from django.db import InterfaceError, OperationalError, transaction
@@ -32,11 +32,12 @@ from generations.upstream import (
     routes,
     wires,
 )
-from generations.worker import backoff, held_submits, input_images, task_requests
+from generations.worker import backoff, held_submits, input_images, lost_attempts, task_requests
 from tenants import locks
 from tenants.db import clock
 from tenants.db.operations import release_connection
 
+Recorded = TypeVar("Recorded")
 QUEUED = [Generation.Status.QUEUED]
 RETIRED = "the model is retired"
 STOOD_STILL = "the worker stood still before it sent a byte"
@@ -151,10 +152,9 @@ def _find_late_order(generation: Generation, model: VideoModel, attempt: Attempt
         reason = reason or manual_pauses.find_reason_at(generation, attempt.account)
         if reason and reason != manual_pauses.ROUTE_GONE:  # this may be the submit that asks again
             return reason
-    if not lifecycle.is_being_submitted(generation):
-        return ANSWERED
-    is_late = clock.now() - attempt.started_at > timedelta(seconds=leases.SUBMIT_START_SECONDS)
-    return STOOD_STILL if is_late else ""
+    if clock.now() - attempt.started_at > timedelta(seconds=leases.SUBMIT_START_SECONDS):
+        return STOOD_STILL
+    return "" if lifecycle.is_being_submitted(generation) else ANSWERED
 
 
 def _start_attempt(
@@ -185,6 +185,7 @@ def _apply_outcome(generation: Generation, attempt: Attempt, outcome: outcomes.S
     """Record the outcome, and pause or resume submits by it."""
     # The log comes first: if the database is away for long, operators find here which task to attach.
     log.info("answer", attempt=attempt.number, generation=str(generation.pk), said=repr(outcome))
+    outcome = _record_with_retry(partial(lost_attempts.weigh, attempt, outcome))
     try:
         _record_with_retry(lambda: _record(generation, attempt, outcome))
     except lifecycle.TaskTaken as error:
@@ -231,7 +232,7 @@ def _record(generation: Generation, attempt: Attempt, outcome: outcomes.SubmitOu
             assert_never(outcome)
 
 
-def _record_with_retry(record: Callable[[], object]) -> object:
+def _record_with_retry(record: Callable[[], Recorded]) -> Recorded:
     """Call `record`, and retry each second while the database is away: without a record the submit is in doubt."""
     ends = time.monotonic() + leases.RECORD_ANSWER_SECONDS
     while True:

@@ -150,6 +150,24 @@ def test_an_attempt_at_a_cheaper_account_begins_from_the_rate_of_the_admission(
     check_books(alice, g, 40_000)
 
 
+def test_a_late_answer_of_the_first_account_is_charged_at_the_rate_of_that_account(
+    alice: Caller, two_accounts: Upstream
+) -> None:
+    two_accounts.on_submit = ark_answers.refusal(500, "InternalServiceError")
+    g = take_step(create(alice))
+    assert (g.status, g.account) == ("in_doubt", "ark")
+    late, attempt = Generation.objects.get(pk=g.pk), g.attempts.get()
+    assert lifecycle.resubmit(g, "by hand")
+    circuit_breaker.pause("ark", "it is away")
+    g = take_step(g)
+    assert (g.status, g.account, g.offer_rate_micro) == ("in_doubt", "novita", 7_000_000)
+    assert lifecycle.mark_running(late, attempt, "cgt-20261129101500-00001", 0)
+    render(two_accounts, 60_000)
+    g = take_steps_until(g, "succeeded")
+    assert (g.account, g.offer_rate_micro, g.quote_micro) == ("ark", 1_000_000, CHEAP)
+    check_books(alice, g, 60_000)
+
+
 @pytest.mark.parametrize("first_refuses", [False, True], ids=["ark", "novita"])
 def test_a_fixed_price_is_that_of_the_account(alice: Caller, quoted: Upstream, first_refuses: bool) -> None:
     if first_refuses:

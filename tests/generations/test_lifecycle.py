@@ -54,6 +54,8 @@ TRANSITIONS: dict[str, tuple[Callable[[Generation, Attempt], Any], set[str], str
         {"submitting", "in_doubt"},
         "queued",
     ),
+    # Also from a doubt: another worker recorded it while this one stood still, before it sent a byte.
+    "mark_not_sent": (lambda g, a: lifecycle.mark_not_sent(g, a, "Late."), {"submitting", "in_doubt"}, "queued"),
     "mark_refused": (lambda g, a: attempts.mark_refused(g, a, "NO", "no"), {"submitting", "in_doubt"}, "failed"),
     "mark_in_doubt": (lambda g, a: lifecycle.mark_in_doubt(g, "lost", a), {"submitting"}, "in_doubt"),
     "attach_task": (lambda g, a: lifecycle.attach_task(g, "up", "Found."), {"in_doubt"}, "running"),

@@ -10,7 +10,12 @@ from generations.upstream.ark.codes import Meaning
 from generations.upstream.json_bodies import Body
 
 CODE_HEADER = "X-Error-Code"  # has the code too
-REQUEST_ID = re.compile(r"[\s,;]*[(\[]?\s*\brequest[ _-]?id\b\s*[:=]?\s*[\w.-]+\s*[)\]]?", re.IGNORECASE)
+# The id of a request, of its log or of its trace, with its name: after a sign any text, after a word one with a digit.
+REQUEST_ID = re.compile(
+    r"""[\s,;]*[(\[{]?\s*["'`]?\b(?:x-)?(?:request|req|log|trace)[\s_-]*id\b["'`]?\s*"""
+    r"""(?:[:=#\uFF1A]\s*|(?:is\b|-)?\s*(?=["'`]?[\w.-]*[0-9]))["'`]?[\w.-]+["'`]?\s*[)\]}]?""",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,12 @@ class ArkError:
 
     def for_callers(self) -> "ArkError":
         """Return the error without the ids of requests in its message, which name nothing that a caller knows."""
-        return replace(self, message=REQUEST_ID.sub("", self.message).strip())
+        return replace(self, message=without_request_ids(self.message))
+
+
+def without_request_ids(message: str) -> str:
+    """Return the message without the ids of requests."""
+    return REQUEST_ID.sub("", message).strip()
 
 
 def read(answer: Answer, body: Body) -> ArkError | None:

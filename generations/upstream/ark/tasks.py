@@ -99,7 +99,9 @@ def _failed(error: Any) -> Failed:
     found = envelope.make(fields.get("code"), fields.get("message"))
     if found is None:
         words = clean(fields.get("message") or (error if isinstance(error, str) else ""))
-        return Failed(words or "the upstream gave no reason", is_about_content=not ABOUT_ACCOUNT.search(words))
+        if ABOUT_ACCOUNT.search(words):
+            return Failed(words, is_about_content=False)
+        return Failed(envelope.without_request_ids(words) or "the upstream gave no reason")
     match found.meaning:
         case Meaning.OUTPUT_MODERATED:
             return Failed(found.words, is_about_content=False, cause=Cause.OUTPUT_MODERATED)

@@ -137,9 +137,18 @@ def test_a_list_that_shows_neither_references_nor_seeds_proves_nothing() -> None
     assert isinstance(judge(mute, **later), Unclear)
     assert isinstance(judge(replace(mute, created_at=None), **later), Unclear)
     assert judge(replace(mute, created_at=SENT - timedelta(hours=1))) == NotThere()
-    assert judge(replace(mute, reference="ref-9")) == NotThere()
     assert isinstance(judge(OTHER, lost=replace(LOST, seed=None), **later), Unclear)
-    assert judge(replace(OTHER, reference="ref-9"), lost=replace(LOST, seed=None)) == NotThere()
+
+
+def test_a_reference_that_is_not_known_proves_nothing_where_no_seed_is_shown() -> None:
+    """An upstream may show our reference in another form than it was sent."""
+    foreign, later = replace(OTHER, seed=None, reference="ref-9"), {"began_at": LATE + lost_answers.SHOWN_AFTER}
+    known = Owners(of_references={"ref-9": THEIRS})
+    for task, lost in ((foreign, LOST), (replace(foreign, seed=7), replace(LOST, seed=None))):
+        assert isinstance(judge(task, lost=lost), NotYet)
+        assert isinstance(judge(task, lost=lost, **later), Unclear)
+        assert judge(task, lost=lost, owners=known) == NotThere()
+    assert judge(replace(foreign, created_at=SENT - timedelta(hours=1))) == NotThere()
 
 
 def test_a_task_that_shows_no_seed_yet_is_looked_at_again_before_people_are_asked() -> None:

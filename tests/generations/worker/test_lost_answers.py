@@ -14,7 +14,8 @@ from generations import lifecycle
 from generations.models import Attempt, AttemptSearch, Generation
 from generations.ops import pruning
 from generations.telemetry import metrics
-from generations.upstream import circuit_breaker, list_scans
+from generations.upstream import circuit_breaker, list_scans, outcomes
+from generations.upstream.protocol import ListPage
 from generations.worker import search_results, steps
 from tenants import actions
 from tests.http_client import Client
@@ -256,9 +257,9 @@ def test_a_late_answer_after_not_there_stops_the_second_submit_before_a_byte_is_
     submitted: list[str] = []
     real = lifecycle.start_submitting
 
-    def start(*args: Any) -> Any:
+    def start(*args: Any, **facts: Any) -> Any:
         """Record the second attempt, and then the late answer to the first."""
-        started = real(*args)
+        started = real(*args, **facts)
         assert lifecycle.mark_running(late, attempt, "task-9", 2)
         return started
 
@@ -385,6 +386,99 @@ def test_a_named_task_that_can_not_be_read_forbids_a_second_submit(lose: Lose, w
     wire.on_read = lambda upstream_id: listing_wire.be_away()
     work_for(time, 1000)
     assert (now(g).status, len(wire.requests)) == ("in_doubt", 1)
+
+
+def test_a_callback_during_the_last_search_forbids_a_second_submit(lose: Lose, wire: ListingWire, time: Any) -> None:
+    g = lose(creates=False)
+    attempt = g.attempts.get()
+    work_for(time, 420)
+
+    def create_late() -> None:
+        """Let the task begin after its page of the list was read: the upstream posts a callback."""
+        if not wire.tasks:
+            wire.create(wire.requests[0])
+            assert lifecycle.note_named_task(attempt, "task-1")
+
+    wire.on_list, wire.missing = create_late, 1
+    wire.list_tasks = list_nothing(wire)  # type: ignore[method-assign]
+    work_for(time, 300)
+    assert (now(g).status, now(g).upstream_id, len(wire.requests)) == ("running", "task-1", 1)
+    assert (outcomes_of(g)[-2:], attempts_of(g)) == (["not_yet", "found"], ["found"])
+
+
+def list_nothing(wire: ListingWire) -> Callable[..., Iterator[ListPage]]:
+    """Return a list of tasks that is whole, and empty."""
+
+    def list_tasks(*args: Any) -> Iterator[ListPage]:
+        """Yield an empty page."""
+        wire.scans += 1
+        wire.on_list()
+        yield ListPage([], 0)
+
+    return list_tasks
+
+
+def test_a_named_task_is_taken_where_the_upstream_lists_nothing(lose: Lose, wire: ListingWire, time: Any) -> None:
+    wire.has_list = False
+    g = lose(creates=True, on_doubt="hold")
+    work()
+    assert lifecycle.note_named_task(g.attempts.get(), "task-1")
+    work()
+    assert (now(g).status, now(g).upstream_id, wire.scans) == ("running", "task-1", 0)
+
+
+@pytest.mark.parametrize("has_list", [True, False], ids=["list", "no list"])
+def test_a_worker_that_stood_still_ends_the_doubt_that_another_recorded_as_it_sent_nothing(
+    lose: Lose, wire: ListingWire, time: Any, alice: Caller, monkeypatch: pytest.MonkeyPatch, has_list: bool
+) -> None:
+    wire.has_list = has_list
+    g = make_generation(alice, image=None)
+    real = lifecycle.start_submitting
+
+    def start(*args: Any, **facts: Any) -> Any:
+        """Record the attempt, and stand still for ten minutes, in which another worker records the doubt."""
+        started = real(*args, **facts)
+        monkeypatch.setattr(lifecycle, "start_submitting", real)
+        time.shift(600)
+        return started
+
+    monkeypatch.setattr(lifecycle, "start_submitting", start)
+    monkeypatch.setattr("generations.worker.submit.failpoint", lambda name: name == "submit_recorded" and work())
+    work()
+    monkeypatch.setattr("generations.worker.submit.failpoint", lambda name: None)
+    assert (now(g).status, attempts_of(g), wire.tasks) == ("queued", ["not_sent"], [])
+    work()
+    assert (now(g).status, attempts_of(g), len(wire.tasks)) == ("running", ["not_sent", "created"], 1)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        outcomes.NotCreated("later"),
+        outcomes.RouteGone("gone"),
+        outcomes.CreateFailed("a step failed"),
+        outcomes.Refused("NO", "no"),
+    ],
+    ids=lambda answer: type(answer).__name__,
+)
+def test_an_answer_that_creates_nothing_is_in_doubt_if_a_callback_named_a_task_before(
+    lose: Lose, wire: ListingWire, time: Any, alice: Caller, answer: Any
+) -> None:
+    g = make_generation(alice, image=None)
+    real = wire.submit
+
+    def submit(*args: Any) -> Any:
+        """Create a task, whose callback comes first, and answer that none was created."""
+        real(*args)
+        lifecycle.note_named_task(g.attempts.get(), "task-1")
+        return answer
+
+    wire.submit = submit  # type: ignore[method-assign]
+    work()
+    assert (now(g).status, attempts_of(g)) == ("in_doubt", ["in_doubt"])
+    work()
+    assert (now(g).status, now(g).upstream_id, len(wire.tasks)) == ("running", "task-1", 1)
+    assert ledger_kinds(g) == ["hold"]
 
 
 def test_an_outage_of_the_upstream_delays_no_search(lose: Lose, wire: ListingWire, time: Any) -> None:

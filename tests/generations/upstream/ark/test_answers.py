@@ -43,7 +43,30 @@ def test_a_refusal_that_speaks_of_our_account_is_for_operators(message: str) -> 
 
 @pytest.mark.parametrize(
     "ending",
-    [" Request id: 0217", ". Request ID: 0217", " (request id: 0217-ab.c)", ", request_id=0217", " request-id 0217."],
+    [
+        *(
+            " Request id: 0217",
+            ". Request ID: 0217",
+            " (request id: 0217-ab.c)",
+            ", request_id=0217",
+            " request-id 0217.",
+        ),
+        *(
+            " Request id\uff1a0217",
+            ". Request id is 0217",
+            ' {"request_id":"0217"}',
+            " RequestId: 0217",
+            " [log id: 0217]",
+        ),
+        *(
+            " request id: `0217`",
+            " Request  id - 0217",
+            " X-Request-Id: 0217",
+            " (Request ID # 0217)",
+            " trace_id=0217",
+        ),
+        *(" reqId: 0217", " Request id: abcdef"),
+    ],
 )
 def test_no_caller_reads_the_id_of_a_request(ending: str) -> None:
     outcome = submitted(400, {"error": {"code": "InvalidParameter", "message": f"too long{ending}"}})

@@ -143,9 +143,15 @@ def test_a_task_may_fail_without_a_reason(given: Any) -> None:
     assert polled({**task_object("failed"), "error": given}) == Failed("the upstream gave no reason")
 
 
-@pytest.mark.parametrize("given", [{"message": "too dark"}, "too dark", {"code": 7, "message": "too dark"}])
+@pytest.mark.parametrize(
+    "given",
+    [{"message": "too dark"}, "too dark", {"code": 7, "message": "too dark"}, "too dark. Request id: 0217ab"],
+    ids=["no code", "text", "number", "id"],
+)
 def test_a_task_may_fail_without_a_code(given: Any) -> None:
-    assert polled(task_object("failed", error=given)) == Failed("too dark")
+    outcome = polled(task_object("failed", error=given))
+    assert isinstance(outcome, Failed)
+    assert outcome.reason.rstrip(".") == "too dark"
 
 
 @pytest.mark.parametrize(
