@@ -34,7 +34,7 @@ class Searched:
 
 
 def find_place(generation: Generation, attempt: Attempt | None) -> tuple[Account, Wire] | None:
-    """Return the account that may show the attempt's task, and its wire; None if no task can be told to be its."""
+    """Return the account that may show the attempt's task, and its wire; None if nothing identifies it."""
     if attempt is None or not attempt.target or not (attempt.reference or generation.seed is not None):
         return None
     try:

@@ -25,7 +25,7 @@ NAMED_ANOTHER = "The upstream had named a task that is not this generation's."
 NOT_YET = "The upstream's list was searched for the task: it is not there yet."
 BROKEN = "The upstream's list could not be read to its end. It is searched again."
 UNCLEAR = "The upstream's list does not show which task is this generation's."
-MEANWHILE = "an answer or a callback came during the search"
+CAME_LATE = "an answer or a callback came during the search"
 SENT_AGAIN = "The upstream's list shows that no task was created. The generation is sent again, once."
 
 
@@ -73,7 +73,7 @@ def settle_not_there(searched: Searched, record: Record) -> None:
     was_sent_again = generation.attempts.filter(outcome="not_found").exclude(pk=attempt.pk).exists()
     with transaction.atomic():
         if not lifecycle.close_missing_attempt(attempt):
-            go_on(searched, record, MEANWHILE)
+            go_on(searched, record, CAME_LATE)
             return
         _store(searched, record, Outcome.NOT_THERE)
         if policy == Tenant.OnDoubt.FAIL or was_sent_again:
