@@ -15,6 +15,7 @@ from generations.upstream.protocol import ListedTask
 
 CREATE_SECONDS = leases.SUBMIT_START_SECONDS + leases.SUBMIT_CALL_SECONDS  # from an attempt's record to its deadline
 CLOCK_SLACK = timedelta(seconds=60)  # between the upstream's clock and ours
+SHOWN_AFTER = timedelta(minutes=15)  # of the end of a search: an upstream may show a seed only with the finished video
 LISTED_FOR = timedelta(days=6)  # a task that is older may no longer be in the list, which has seven days
 
 
@@ -113,7 +114,7 @@ def judge(lost: LostAnswer, scan: Scan, owners: Owners, wait: timedelta) -> Verd
         return NotYet("the list was not read to its end")
     if scan.began_at < lost.deadline + wait:
         return NotYet("the task is not in the list, and it is too early to be sure")
-    return next(_find_doubts(lost, scan, owners), NotThere())
+    return next(_find_doubts(lost, scan, owners, wait), NotThere())
 
 
 def find_by_reference(lost: LostAnswer, tasks: Iterable[ListedTask], owners: Owners) -> Found | Unclear | None:
@@ -156,15 +157,22 @@ def why_like_is_not_enough(lost: LostAnswer) -> str:
     return "another attempt with this seed was sent at that time" if lost.has_rival else ""
 
 
-def _find_doubts(lost: LostAnswer, scan: Scan, owners: Owners) -> Iterator[Unclear]:
+def _find_doubts(lost: LostAnswer, scan: Scan, owners: Owners, wait: timedelta) -> Iterator[NotYet | Unclear]:
     """Yield each reason for which a complete scan does not prove that the task is not there."""
     if scan.began_at - lost.started_at > LISTED_FOR:
         yield Unclear("the list may no longer have tasks of that time")
     if scan.missing:
         yield Unclear(f"the list lacks task {scan.missing}, which was created there: it is not the whole list")
-    for task in scan.tasks:
-        if not owners.is_others(task, lost) and (reason := _find_doubt(task, lost, owners)):
+    others = [task for task in scan.tasks if not owners.is_others(task, lost)]
+    for task in others:
+        if reason := _find_doubt(task, lost, owners):
             yield Unclear(f"task {task.upstream_id} {reason}")
+    for task in others:
+        if _is_mute(task, lost):
+            is_early = scan.began_at < lost.deadline + wait + SHOWN_AFTER
+            yield (NotYet if is_early else Unclear)(
+                f"task {task.upstream_id} shows nothing to tell it from the attempt's"
+            )
 
 
 def _find_doubt(task: ListedTask, lost: LostAnswer, owners: Owners) -> str:
@@ -175,9 +183,12 @@ def _find_doubt(task: ListedTask, lost: LostAnswer, owners: Owners) -> str:
         return "has the attempt's seed, and a reference that is not known" if has_same_seed and not is_known else ""
     if has_same_seed:
         return f"has the attempt's seed and no reference; {why_like_is_not_enough(lost) or 'others have it too'}"
-    if (lost.seed is None or task.seed is None) and _is_in_window(task, lost):
-        return "shows neither a reference nor a seed to tell it from the attempt's"
     return ""
+
+
+def _is_mute(task: ListedTask, lost: LostAnswer) -> bool:
+    """Return whether the task shows neither a reference nor a seed by which it surely is not the attempt's."""
+    return not task.reference and (lost.seed is None or task.seed is None) and _is_in_window(task, lost)
 
 
 def _is_in_window(task: ListedTask, lost: LostAnswer) -> bool:

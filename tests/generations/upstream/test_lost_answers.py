@@ -133,13 +133,19 @@ def test_not_there_needs_a_complete_scan_that_begins_late_enough() -> None:
 
 
 def test_a_list_that_shows_neither_references_nor_seeds_proves_nothing() -> None:
-    mute = replace(OTHER, seed=None)
-    assert isinstance(judge(mute), Unclear)
-    assert isinstance(judge(replace(mute, created_at=None)), Unclear)
+    mute, later = replace(OTHER, seed=None), {"began_at": LATE + lost_answers.SHOWN_AFTER}
+    assert isinstance(judge(mute, **later), Unclear)
+    assert isinstance(judge(replace(mute, created_at=None), **later), Unclear)
     assert judge(replace(mute, created_at=SENT - timedelta(hours=1))) == NotThere()
     assert judge(replace(mute, reference="ref-9")) == NotThere()
-    assert isinstance(judge(OTHER, lost=replace(LOST, seed=None)), Unclear)
+    assert isinstance(judge(OTHER, lost=replace(LOST, seed=None), **later), Unclear)
     assert judge(replace(OTHER, reference="ref-9"), lost=replace(LOST, seed=None)) == NotThere()
+
+
+def test_a_task_that_shows_no_seed_yet_is_looked_at_again_before_people_are_asked() -> None:
+    """Ark may show a task's seed only once its video is finished."""
+    assert isinstance(judge(replace(TASK, seed=None)), NotYet)
+    assert judge(TASK) == Found(TASK)
 
 
 def test_all_that_can_change_a_verdict_is_relevant() -> None:

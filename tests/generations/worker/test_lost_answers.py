@@ -1,19 +1,23 @@
 """Lost answers where the upstream lists its tasks: found, sent again or released, and never paid twice."""
 
+import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import time_machine
+from django.core.management import call_command
 from django.utils import timezone
 
 from generations import lifecycle
 from generations.models import Attempt, AttemptSearch, Generation
+from generations.ops import pruning
 from generations.telemetry import metrics
 from generations.upstream import circuit_breaker, list_scans
-from generations.worker import steps
+from generations.worker import search_results, steps
 from tenants import actions
+from tests.http_client import Client
 from tests.support import listing_wire
 from tests.support.factories import ACTOR, Caller, make_generation
 from tests.support.in_doubt import ledger_kinds
@@ -401,6 +405,50 @@ def test_searches_are_counted(
     with django_capture_on_commit_callbacks(execute=True):
         work_for(time, 140)
     assert found._value.get() == before + 1
+
+
+def test_operators_see_what_was_searched_and_when(
+    lose: Lose, wire: ListingWire, time: Any, admin_client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    g = lose(creates=False)
+    work_for(time, 200)
+    last = AttemptSearch.objects.latest("pk")
+    page = admin_client.get(f"/admin/generations/generation/{g.pk}/change/").content.decode()
+    assert "Searches for the lost answer" in page
+    assert f"{last.started_at:%Y-%m-%d %H:%M:%S}" in page
+    assert "too early to be sure" in page
+    call_command("doubt", "list", "--json")
+    [row] = json.loads(capsys.readouterr().out)["in_doubt"]
+    assert row["last_search"] == last.describe()
+    assert "0 tasks on 1 pages" in row["last_search"]
+    call_command("doubt", "list")
+    assert last.describe() in capsys.readouterr().out
+
+
+def test_searches_are_pruned_with_the_events(lose: Lose, wire: ListingWire, time: Any, settings: Any) -> None:
+    settings.EVENT_DAYS = 1
+    g = lose(creates=False, on_doubt="fail")
+    work_for(time, 500)
+    assert now(g).status == "failed"
+    assert outcomes_of(g)
+    time.shift(timedelta(days=2))
+    pruning.run()
+    assert outcomes_of(g) == []
+    assert attempts_of(g) == ["not_found"]
+
+
+def test_callers_read_each_step_without_the_upstreams_words(
+    lose: Lose, wire: ListingWire, time: Any, alice: Caller
+) -> None:
+    g = lose(creates=False)
+    wire.on_list = listing_wire.be_away
+    work_for(time, 150)
+    wire.on_list = lambda: None
+    work_for(time, 400)
+    events = alice.http.get(f"/v1/generations/{g.pk}/events").content.decode()
+    for message in (search_results.BROKEN, search_results.NOT_YET, search_results.SENT_AGAIN):
+        assert message in events
+    assert "away" not in events
 
 
 def test_a_task_that_is_too_new_for_the_list_is_no_sign_of_another_list(
