@@ -50,7 +50,7 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
     messages += [
         checks.Warning(f"{name} is an IP address, which no bucket's name can stand before.", id="generations.W005")
         for name in ("S3_ENDPOINT_URL", "S3_PUBLIC_URL")
-        if settings.S3_ADDRESSING == "virtual" and _has_ip_address(getattr(settings, name))
+        if settings.S3_ADDRESSING == "virtual" and _has_ip_address(getattr(settings, name, ""))
     ]
     messages += _check_accounts()
     if settings.SANDBOX_BASE_URL:
@@ -132,5 +132,5 @@ def _check_what_callers_reach() -> list[checks.CheckMessage]:
             id="generations.W004",
         )
         for name in addresses.OWN_URLS
-        if addresses.is_open_to_callers(getattr(settings, name))
+        if addresses.is_open_to_callers(getattr(settings, name, ""))
     ]

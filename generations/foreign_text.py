@@ -14,13 +14,14 @@ from django.conf import settings
 HIDDEN = "[hidden]"
 MIN_SECRET_CHARS = 8  # a shorter secret is a common word, which would be hidden everywhere
 MAX_CHARS = 500  # of a text that nothing else limits
-SECRET_SETTINGS = (
+# Those of upstream accounts are added when the wires are loaded.
+SECRET_SETTINGS = [
     *("SECRET_KEY", "METRICS_TOKEN", "NOVITA_API_KEY", "ARK_API_KEY", "SANDBOX_API_KEY"),
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
     *("S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY", "S3_SESSION_TOKEN"),
-)
+]
 # Each may hold a password.
-URL_SETTINGS = ("BROKER_URL", "NOVITA_BASE_URL", "ARK_BASE_URL", "SANDBOX_BASE_URL", "S3_ENDPOINT_URL")
+URL_SETTINGS = ["BROKER_URL", "NOVITA_BASE_URL", "ARK_BASE_URL", "SANDBOX_BASE_URL", "S3_ENDPOINT_URL"]
 # Each pattern after a text, in lower case, without which it can not match: most texts hold none of these.
 PATTERNS = [
     # The query of any URL may hold a signature.

@@ -15,7 +15,7 @@ from generations import lifecycle
 from generations.models import Generation
 from generations.telemetry import metrics
 from generations.upstream import accounts, outcomes, poll_pauses, task_state, wires
-from generations.upstream.errors import NoVideo, UpstreamError
+from generations.upstream.errors import NoSuchTask, UpstreamError
 from generations.upstream.protocol import CancelRefused
 from tenants.db.operations import release_connection
 from tenants.errors import NotPossible
@@ -133,7 +133,7 @@ def _cancel_waiting(generation: Generation) -> outcomes.PollOutcome:
     is_accepted = _send_cancel(generation)
     try:
         return task_state.read(generation)
-    except NoVideo as error:
+    except NoSuchTask as error:
         if is_accepted:
             return outcomes.Cancelled()
         raise _unclear(generation, error) from error

@@ -16,7 +16,8 @@ from generations.outbound.look_ups import Resolver
 
 MAX_URL_CHARS = 8192  # presigned URLs with a session token have up to 2,000
 PORTS = (443, 8443)
-OWN_URLS = ("NOVITA_BASE_URL", "ARK_BASE_URL", "SANDBOX_BASE_URL", "S3_ENDPOINT_URL")  # settings
+# Settings. Those of upstream accounts are added when the wires are loaded.
+OWN_URLS = ["NOVITA_BASE_URL", "ARK_BASE_URL", "SANDBOX_BASE_URL", "S3_ENDPOINT_URL"]
 DENIED_CHARS = set('\\"<>^`{|}')
 
 # Not Python's is_global: it calls several of these global, and changes between releases. Sources: the IANA
@@ -49,7 +50,7 @@ def for_callers() -> list[str]:
 
 def for_videos() -> list[str]:
     """Return the private hosts, and networks, that the upstream's URLs of videos may lead to."""
-    own = [authority(getattr(settings, name)) for name in OWN_URLS]
+    own = [authority(getattr(settings, name, "")) for name in OWN_URLS]
     return [*settings.FETCH_ALLOW_HOSTS, *settings.VIDEO_ALLOW_HOSTS, *filter(None, own)]
 
 

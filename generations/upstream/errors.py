@@ -13,6 +13,10 @@ class NoVideo(UpstreamError):
     """The upstream answers about this task, and has no video: it knows no such task, or names no video, or is odd."""
 
 
+class NoSuchTask(NoVideo):
+    """The upstream answers that it has no such task."""
+
+
 class AccountError(UpstreamError):
     """The upstream refuses our account, or asks for fewer requests of it: whatever task is asked for."""
 

@@ -117,7 +117,7 @@ class Wire(Protocol):
         ...
 
     def read_task(self, account: Account, upstream_id: str) -> ListedTask:
-        """Read what the upstream says of a task in any state. Raise UpstreamError; NoVideo if there is no such task."""
+        """Read what the upstream says of a task in any state. Raise UpstreamError; NoSuchTask if there is none."""
         ...
 
     def list_tasks(self, account: Account, target: str) -> Iterator[ListPage]:

@@ -13,7 +13,7 @@ from generations import lifecycle
 from generations.models import Generation
 from generations.ops import in_doubt
 from generations.upstream import list_scans, lost_answers
-from generations.upstream.errors import NoVideo, UpstreamError
+from generations.upstream.errors import NoSuchTask, UpstreamError
 from generations.upstream.lost_answers import NotYet, Scan, Unclear
 from generations.upstream.protocol import Account, ListedTask, Wire
 from generations.worker import lost_attempts, search_results
@@ -48,7 +48,7 @@ def _read_named_task(searched: Searched, account: Account, wire: Wire) -> bool:
     started_at, upstream_id = clock.now(), searched.attempt.upstream_id
     try:
         task = wire.read_task(account, upstream_id)
-    except NoVideo as error:
+    except NoSuchTask as error:
         problem = f"the upstream does not know task {upstream_id}, which was named: {error}"
     except UpstreamError as error:
         log.warning("a named task could not be read", generation=str(searched.generation.pk), trouble=str(error))

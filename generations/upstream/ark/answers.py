@@ -16,7 +16,7 @@ from generations.upstream.answers import Answer, in_doubt, kept_text, parse_inte
 from generations.upstream.ark import codes, envelope, tasks
 from generations.upstream.ark.codes import Meaning
 from generations.upstream.ark.envelope import ArkError
-from generations.upstream.errors import AccountError, NoVideo, UpstreamError, WrongTask
+from generations.upstream.errors import AccountError, NoSuchTask, UpstreamError, WrongTask
 from generations.upstream.json_bodies import Body, decode
 from generations.upstream.outcomes import (
     Cause,
@@ -169,7 +169,7 @@ def check_unknown_task(answer: Answer) -> datetime | None:
     """Return the time of the answer, or None, if it says that there is no such task. Raise UpstreamError if not."""
     try:
         _read_success(answer)
-    except NoVideo:
+    except NoSuchTask:
         return http_dates.parse_date(answer.headers.get("Date", ""))
     raise UpstreamError("a task that does not exist was answered with HTTP 200")
 
@@ -199,7 +199,7 @@ def _failure(answer: Answer, error: ArkError | None) -> UpstreamError:
     if asks_to_wait or answer.status in ACCOUNT_STATUSES or meaning == Meaning.ACCOUNT:
         return AccountError(text, is_rate_limit=asks_to_wait, retry_after=pause)
     if answer.status == 404 and error and codes.is_no_such_task(error.code):
-        return NoVideo(f"the upstream knows no such task: {error.words}")
+        return NoSuchTask(f"the upstream knows no such task: {error.words}")
     return UpstreamError(text)
 
 

@@ -35,7 +35,7 @@ def get_task(account: Account, upstream_id: str) -> PollOutcome:
 
 
 def read_task(account: Account, upstream_id: str) -> ListedTask:
-    """Read what the upstream says of a task in any state. Raise UpstreamError; NoVideo if there is no such task."""
+    """Read what the upstream says of a task in any state. Raise UpstreamError; NoSuchTask if there is none."""
     return exchanges.call(
         account,
         "GET",

@@ -73,7 +73,7 @@ class ArkWire:
         return client.get_task(account, upstream_id)
 
     def read_task(self, account: Account, upstream_id: str) -> ListedTask:
-        """Read what the upstream says of a task in any state. Raise UpstreamError; NoVideo if there is no such task."""
+        """Read what the upstream says of a task in any state. Raise UpstreamError; NoSuchTask if there is none."""
         return client.read_task(account, upstream_id)
 
     def list_tasks(self, account: Account, target: str) -> Iterator[ListPage]:

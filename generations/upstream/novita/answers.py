@@ -11,7 +11,7 @@ from generations.foreign_text import clean
 from generations.upstream import task_ids
 from generations.upstream.account_words import ABOUT_ACCOUNT
 from generations.upstream.answers import Answer, in_doubt, is_http_url, kept_text, parse_integer, retry_after
-from generations.upstream.errors import AccountError, NoVideo, UpstreamError, WrongTask
+from generations.upstream.errors import AccountError, NoSuchTask, NoVideo, UpstreamError, WrongTask
 from generations.upstream.json_bodies import decode
 from generations.upstream.novita.reasons import (
     ACCOUNT_REASONS,
@@ -93,7 +93,7 @@ def parse_task(answer: Answer, upstream_id: str) -> PollOutcome:
         text = f"the poll was answered with HTTP {answer.status} {reason} {message}".strip()
         raise AccountError(text, is_rate_limit=bool(asks_to_wait), retry_after=retry_after(answer))
     if reason == "TASK_NOT_FOUND":
-        raise NoVideo("the upstream knows no such task")
+        raise NoSuchTask("the upstream knows no such task")
     if answer.status != 200 or reason:
         raise UpstreamError(f"the poll was answered with HTTP {answer.status} {reason}".strip())
     task = body.fields.get("task")

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from generations import foreign_text
 from generations.catalog import video_models
 from generations.models import Generation
+from generations.outbound import addresses
 from generations.upstream import accounts, wires
 from seedance_service import doctor, model_checks
 from tenants.models import LedgerEntry
@@ -78,6 +80,14 @@ def test_the_doctor_and_operators_find_the_account_of_that_wire(acme: Upstream) 
     levels = {finding.name: (finding.level, finding.fact) for finding in doctor.check_upstreams()}
     assert levels["upstream acme"] == ("wrong", "the key is refused")
     assert any("acme over acme can not be asked for" in finding.fact for finding in model_checks.check_routes())
+
+
+def test_the_key_and_the_address_of_that_account_are_known_as_ours(acme: Upstream, settings: Any) -> None:
+    settings.FETCH_ALLOW_HOSTS = []
+    accounts.load()
+    assert foreign_text.clean("said the-key-of-acme") == f"said {foreign_text.HIDDEN}"
+    assert acme.host in addresses.for_videos()
+    assert acme.host not in addresses.for_callers()
 
 
 def test_the_wires_are_those_of_before_afterwards(settings: Any, tmp_path: Path) -> None:
