@@ -256,9 +256,9 @@ def test_a_late_answer_after_not_there_stops_the_second_submit_before_a_byte_is_
     submitted: list[str] = []
     real = lifecycle.start_submitting
 
-    def start(*args: Any) -> Any:
+    def start(*args: Any, **options: Any) -> Any:
         """Record the second attempt, and then the late answer to the first."""
-        started = real(*args)
+        started = real(*args, **options)
         assert lifecycle.mark_running(late, attempt, "task-9", 2)
         return started
 
