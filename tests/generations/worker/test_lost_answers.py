@@ -309,6 +309,17 @@ def test_without_references_a_drawn_seed_finds_the_task(lose: Lose, wire: Listin
     assert (now(g).status, now(g).upstream_id) == ("running", "task-1")
 
 
+def test_an_attempt_of_the_same_generation_is_no_rival_of_its_task(lose: Lose, wire: ListingWire, time: Any) -> None:
+    wire.echoes = False
+    g = lose(creates=True, seed=123456)
+    last = g.attempts.get()
+    Attempt.objects.filter(pk=last.pk).update(number=2)
+    facts = {"account": last.account, "target": last.target, "started_at": last.started_at - timedelta(seconds=5)}
+    Attempt.objects.create(generation=g, number=1, outcome="not_created", finished_at=last.started_at, **facts)
+    work_for(time, 140)
+    assert (now(g).status, now(g).upstream_id) == ("running", "task-1")
+
+
 @pytest.mark.parametrize("policy", ["hold", "resubmit"])
 def test_without_references_a_callers_seed_leaves_the_doubt_to_people_and_is_never_sent_again(
     lose: Lose, wire: ListingWire, time: Any, policy: str
