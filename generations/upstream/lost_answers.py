@@ -30,7 +30,7 @@ class LostAnswer:
     is_seed_drawn: bool  # by this service, at random
     shape: Shape  # as it was asked for; None where the upstream chooses
     started_at: datetime
-    has_rival: bool = False  # another attempt with this seed was sent at that time
+    has_rival: bool = False  # another generation with this seed was sent at that time
 
     @property
     def deadline(self) -> datetime:
@@ -158,7 +158,7 @@ def why_like_is_not_enough(lost: LostAnswer) -> str:
     """Return why no task is the attempt's for its seed and shape alone; "" if one may be."""
     if not lost.is_seed_drawn:
         return "the seed is the caller's, who may have used it before"
-    return "another attempt with this seed was sent at that time" if lost.has_rival else ""
+    return "another generation with this seed was sent at that time" if lost.has_rival else ""
 
 
 def _find_doubts(lost: LostAnswer, scan: Scan, owners: Owners, wait: timedelta) -> Iterator[NotYet | Unclear]:

@@ -72,7 +72,7 @@ def find_searched(generation: Generation, attempt: Attempt) -> Searched:
         target=attempt.target,
         generation__seed=generation.seed,
     )
-    has_rival = generation.seed is not None and rivals.exclude(pk=attempt.pk).exists()
+    has_rival = generation.seed is not None and rivals.exclude(generation=generation.pk).exists()
     return Searched(generation, attempt, LostAnswer(**{**vars(lost), "has_rival": has_rival}))
 
 

@@ -6,15 +6,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db.models import QuerySet
 
 from generations import leases
 from generations.models import Attempt, Generation
 from generations.upstream import circuit_breaker, list_scans, lost_answers
 from generations.upstream.ark import client
 from generations.worker import backoff, lost_attempts, steps
-from tests.faults import ark_upstream
+from tests.faults import ark_tasks, ark_upstream, faulty_server
 from tests.faults.ark_upstream import ArkUpstream
 from tests.faults.lab import ARK_MODEL
+from tests.faults.upstream import LabUpstream
 from tests.support.factories import Caller, make_generation
 from tests.support.worker import claim_due, ledger_kinds
 
@@ -26,21 +28,33 @@ PATIENCE_SECONDS = 3
 
 
 class Forgetful(ArkUpstream):
-    """An Ark that loses nine of ten answers to creates, and cuts one in four pages of its list off."""
+    """An Ark that loses most answers to creates, refuses some, and cuts one in four pages of its list off."""
+
+    lost, refused = 0.9, 0.0
 
     def draw(self, chance: float, kinds: list[str]) -> str:
         if ark_upstream.LATE in kinds:
-            return super().draw(0.9, kinds)
+            return super().draw(self.lost, kinds)
+        if kinds == list(ark_upstream.EXPLICIT):
+            return super().draw(self.refused, [kind for kind in kinds if kind != "no route"])
         if kinds is ark_upstream.LISTS:
             return super().draw(0.25, [kind for kind in kinds if kind != "list hangs"])
         return ""
 
 
+class Twin(LabUpstream):
+    """Novita's twin, which refuses some creates, and loses the answers to others."""
+
+    def draw(self, chance: float, kinds: list[str]) -> str:
+        is_create = kinds == list(ark_upstream.EXPLICIT) or "500 with a task" in kinds
+        return super().draw(0.3, [kind for kind in kinds if kind != "no route"]) if is_create else ""
+
+
 @pytest.fixture
 def ark(settings: Any, bucket: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Forgetful]:
-    for place in (ark_upstream, "tests.faults.faulty_server"):
-        target = place if isinstance(place, str) else place.__name__
-        monkeypatch.setattr(f"{target}.HANG", LATE_SECONDS)
+    for module in (ark_upstream, faulty_server):
+        monkeypatch.setattr(module, "HANG", LATE_SECONDS)
+    monkeypatch.setattr(ark_tasks, "HIDDEN_SECONDS", (0.2, PATIENCE_SECONDS - 1.0))
     monkeypatch.setattr(leases, "SUBMIT_CALL_SECONDS", CREATE_SECONDS)
     monkeypatch.setattr(lost_answers, "CREATE_SECONDS", CREATE_SECONDS)
     monkeypatch.setattr(list_scans, "PACE", timedelta(0))
@@ -69,26 +83,54 @@ def make(ark: Forgetful, number: int) -> Generation:
     )
 
 
-def test_every_doubt_ends_without_people_and_nothing_is_paid_twice(ark: Forgetful) -> None:
-    pks = [make(ark, number).pk for number in range(GENERATIONS)]
-    ends = time.monotonic() + 90
-    while Generation.objects.filter(finished_at=None).exists():
-        assert time.monotonic() < ends, list(Generation.objects.values_list("status", "seed", "detail"))
+def work_until_ended(rows: QuerySet[Generation]) -> None:
+    """Take steps of what is due, until each of the rows has ended."""
+    ends = time.monotonic() + 120
+    while rows.filter(finished_at=None).exists():
+        assert time.monotonic() < ends, list(rows.filter(finished_at=None).values_list("status", "account", "seed"))
         for claimed in claim_due(GENERATIONS):
             steps.advance(claimed)
         time.sleep(0.02)
-    rows = Generation.objects.in_bulk(pks)
+
+
+def test_every_doubt_ends_without_people_and_nothing_is_paid_twice(ark: Forgetful) -> None:
+    for number in range(GENERATIONS):
+        make(ark, number)
+    work_until_ended(Generation.objects.all())
+    rows = Generation.objects.all()
     assert set(ark.tasks.created.values()) <= {1}
     lost = Attempt.objects.filter(outcome__in=["found", "not_found", "in_doubt"])
     assert lost.count() >= GENERATIONS / 2
     assert not lost.filter(outcome="in_doubt").exists()
-    assert {row.upstream_id for row in rows.values() if row.upstream_id} == set(ark.tasks.by_id)
-    assert not [row for row in rows.values() if row.error_code == "submit_unconfirmed"]
-    for row in rows.values():
-        is_delivered = row.status == "succeeded"
-        assert (
-            is_delivered
-            or not ark.tasks.of_seed(row.seed or 0)
-            or ark.tasks.of_seed(row.seed or 0)[0].end != "succeeded"
-        )
-        assert ledger_kinds(row) == ["hold", "capture" if is_delivered else "release"]
+    assert {row.upstream_id for row in rows if row.upstream_id} == set(ark.tasks.by_id)
+    assert not rows.filter(error_code="submit_unconfirmed").exists()
+    for row in rows:
+        assert ledger_kinds(row) == ["hold", "capture" if row.status == "succeeded" else "release"]
+        has_video = any(task.end == "succeeded" for task in ark.tasks.of_seed(row.seed or 0))
+        assert (row.status == "succeeded") == has_video
+
+
+def test_no_task_is_paid_at_both_accounts_of_a_model(ark: Forgetful, settings: Any) -> None:
+    """What Ark has surely not created goes to Novita's twin, whose doubts stay with people. A doubt goes nowhere."""
+    ark.lost, ark.refused = 0.4, 0.8
+    twin = Twin(seed=4)
+    settings.NOVITA_BASE_URL, settings.NOVITA_API_KEY = twin.url, "another-key"
+    settings.FETCH_ALLOW_HOSTS = [server.url.removeprefix("http://") for server in (ark, twin)]
+    try:
+        for number in range(GENERATIONS):
+            make(ark, number)
+        work_until_ended(Generation.objects.exclude(status="in_doubt", account="novita"))
+        created = ark.tasks.created + twin.metered.created
+    finally:
+        twin.stop()
+    assert ark.tasks.created
+    assert twin.metered.created
+    assert set(created.values()) == {1}
+    tasks = {**ark.tasks.by_id, **twin.metered.by_id}
+    for row in Generation.objects.exclude(upstream_id=None):
+        assert tasks[row.upstream_id or ""].seed == row.seed
+        assert (row.upstream_id in ark.tasks.by_id) == (row.account == "ark")
+    for row in Generation.objects.filter(status="succeeded"):
+        assert ledger_kinds(row) == ["hold", "capture"]
+    lost = [row for row in Generation.objects.exclude(status="succeeded") if created[row.seed or 0]]
+    assert all(row.status == "in_doubt" or tasks[row.upstream_id or ""].end != "succeeded" for row in lost)

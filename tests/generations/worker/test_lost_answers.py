@@ -257,9 +257,9 @@ def test_a_late_answer_after_not_there_stops_the_second_submit_before_a_byte_is_
     submitted: list[str] = []
     real = lifecycle.start_submitting
 
-    def start(*args: Any, **facts: Any) -> Any:
+    def start(*args: Any, **options: Any) -> Any:
         """Record the second attempt, and then the late answer to the first."""
-        started = real(*args, **facts)
+        started = real(*args, **options)
         assert lifecycle.mark_running(late, attempt, "task-9", 2)
         return started
 
@@ -306,6 +306,17 @@ def test_a_task_whose_reference_is_ours_and_that_another_generation_has_stays_wi
 def test_without_references_a_drawn_seed_finds_the_task(lose: Lose, wire: ListingWire, time: Any, policy: str) -> None:
     wire.echoes = False
     g = lose(creates=True, on_doubt=policy, seed=123456)
+    work_for(time, 140)
+    assert (now(g).status, now(g).upstream_id) == ("running", "task-1")
+
+
+def test_an_attempt_of_the_same_generation_is_no_rival_of_its_task(lose: Lose, wire: ListingWire, time: Any) -> None:
+    wire.echoes = False
+    g = lose(creates=True, seed=123456)
+    last = g.attempts.get()
+    Attempt.objects.filter(pk=last.pk).update(number=2)
+    facts = {"account": last.account, "target": last.target, "started_at": last.started_at - timedelta(seconds=5)}
+    Attempt.objects.create(generation=g, number=1, outcome="not_created", finished_at=last.started_at, **facts)
     work_for(time, 140)
     assert (now(g).status, now(g).upstream_id) == ("running", "task-1")
 
