@@ -2,6 +2,7 @@
 
 import math
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,7 @@ RANDOM_SEED = -1  # in a request: draw a seed
 SEED = "seed"
 NO_NUL = r"^[^\x00]*$"  # PostgreSQL stores no text with a NUL
 # Two hyphens directly before a letter, each also in its full-width or small form: a flag, which some upstreams obey.
+# A text is normalized before it is checked; a schema can say no more than this.
 FLAG = r"[-\uFF0D\uFE63]{2}[A-Za-z\uFF21-\uFF3A\uFF41-\uFF5A]"
 NO_FLAG_NO_NUL = rf"^(?![\s\S]*{FLAG})[^\x00]*$"
 HAS_FLAG = re.compile(FLAG)
@@ -20,6 +22,13 @@ FLAGS = "must not hold flags such as --rs: they could change what is paid for"
 MAX_TEXT_CHARS = 10_000  # of a field whose longest text is not known
 JSON_TYPES = (bool, int, float, list, dict)
 ABSENT = object()  # there is no value at a path
+
+
+def _plain_text(text: str) -> str:
+    """Return the text as an upstream may normalize it: in plain letters, without characters that show nothing."""
+    if text.isascii():
+        return text
+    return "".join(char for char in unicodedata.normalize("NFKC", text) if unicodedata.category(char) != "Cf")
 
 
 class WrongValue(Exception):
@@ -128,7 +137,7 @@ class RequestField:
         code = self._wrong(value := _integer_if_whole(value) if self.row.type in ("enum", "integer") else value)
         if code:
             raise WrongValue(f"must be {self.takes(on_wire=on_wire)}", code)
-        if self.row.refuses_flags and HAS_FLAG.search(value):
+        if self.row.refuses_flags and HAS_FLAG.search(_plain_text(value)):
             raise WrongValue(FLAGS, "invalid")
         if self.row.type == "number":
             return float(value)

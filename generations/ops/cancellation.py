@@ -7,16 +7,18 @@ outside of a transaction.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from threading import BoundedSemaphore
 
 import structlog
 
-from generations import lifecycle
+from generations import leases, lifecycle
 from generations.models import Generation
 from generations.telemetry import metrics
 from generations.upstream import accounts, outcomes, poll_pauses, task_state, wires
 from generations.upstream.errors import NoSuchTask, UpstreamError
 from generations.upstream.protocol import CancelRefused
+from tenants.db import clock
 from tenants.db.operations import release_connection
 from tenants.errors import NotPossible
 
@@ -27,6 +29,8 @@ Settle = Callable[[Callable[[], bool]], bool]  # calls the transition it is give
 
 # Each of the up to three calls may take leases.POLL_CALL_SECONDS, and a web process has 32 threads.
 MAX_CALLERS, MAX_WAIT_SECONDS = 8, 1.0
+# Of what was read before a cancel is sent: a process that stood still sends none, as the task may be finished by then.
+MAX_AGE = timedelta(seconds=leases.POLL_CALL_SECONDS)
 
 NOT_BEGUN = "Only a generation that the upstream has not begun can be cancelled."
 BEGUN = f"The generation is running: the upstream has begun it. {NOT_BEGUN}"
@@ -95,10 +99,13 @@ def _cancel_upstream(generation: Generation) -> None:
         raise NotPossible(reason=UNCLEAR)
     release_connection()
     with _limit_callers():
+        asked_at = clock.now()
         try:
             outcome = task_state.read(generation)
         except UpstreamError as error:
             raise _unclear(generation, error) from error
+        if clock.now() - asked_at > MAX_AGE:
+            raise NotPossible(reason=UNCLEAR)
         if isinstance(outcome, outcomes.Rendering) and outcome.is_waiting:
             outcome = _cancel_waiting(generation)
     match outcome:

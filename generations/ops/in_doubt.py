@@ -10,7 +10,7 @@ from functools import partial
 from django.db import IntegrityError, transaction
 
 from generations import deadlines, lifecycle, wakeups
-from generations.models import AttemptSearch, Generation
+from generations.models import Attempt, AttemptSearch, Generation
 from generations.telemetry.failpoints import failpoint
 from generations.upstream import accounts, outcomes
 from generations.upstream.errors import UpstreamError
@@ -129,7 +129,7 @@ def _resolve(
 def _check_task(generation: Generation, upstream_id: str) -> None:
     """Read the task from the upstream, and raise NotPossible unless it can be this generation's.
 
-    The seed is the only field of ours that the upstream reports.
+    Each upstream reports the seed; one that lists its tasks also reports the attempt's reference.
     """
     if not 0 < len(upstream_id) <= 200 or not upstream_id.isprintable():
         raise NotPossible(reason="An upstream's task id has 1 to 200 printable characters.")
@@ -138,8 +138,12 @@ def _check_task(generation: Generation, upstream_id: str) -> None:
     account, wire = accounts.of(generation)
     try:
         result = wire.get(account, upstream_id)
+        reference = wire.read_task(account, upstream_id).reference if account.has_list else ""
     except UpstreamError as error:
         raise NotPossible(reason=f"The upstream does not show that task: {error}.") from error
+    others = Attempt.objects.exclude(generation=generation.pk)
+    if reference and (other := others.filter(reference=reference).first()):
+        raise NotPossible(reason=f"That task was made for another generation: {other.generation_id}.")
     match result:
         case outcomes.Rendering():
             raise NotPossible(

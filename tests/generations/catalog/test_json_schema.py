@@ -216,6 +216,25 @@ def test_a_prompt_with_a_flag_is_refused(prompt: str) -> None:
     assert is_valid(schema_of(model), body) == (errors is None)
 
 
+@pytest.mark.parametrize(
+    "flag",
+    ["--\U0001d5ff\U0001d600", "--\u24e1s", "--\u02b3\u02e2", "-\u200b-rs", "--\u2060rs", "-\u00ad\uff0drs"],
+    ids=ascii,
+)
+def test_a_flag_in_other_letters_or_with_signs_that_show_nothing_is_refused(flag: str) -> None:
+    """An upstream may normalize a text before it reads it."""
+    model = video_models.models()["both-1"]
+    assert native(model, {"model": model.id, "prompt": f"a boat {flag} 1080p"})
+
+
+@pytest.mark.parametrize(
+    "prompt", ["a boat \u2014 at sea", "caf\u00e9 -- 5", "-\u200ba", "\U0001f468\u200d\U0001f469 -x"], ids=ascii
+)
+def test_a_text_that_is_no_flag_in_any_letters_is_taken(prompt: str) -> None:
+    model = video_models.models()["both-1"]
+    assert native(model, {"model": model.id, "prompt": prompt}) is None
+
+
 def test_the_refusal_of_a_flag_says_why() -> None:
     model = video_models.models()["both-1"]
     text = "For both-1, prompt must not hold flags such as --rs: they could change what is paid for."

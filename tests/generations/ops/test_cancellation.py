@@ -5,11 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import time_machine
 from django.db import connection
+from django.utils import timezone
 
 from generations.models import Delivery, Generation
 from generations.ops import actions, cancellation
-from generations.upstream import poll_pauses
+from generations.upstream import poll_pauses, task_state
 from generations.upstream.errors import AccountError
 from generations.worker import steps
 from tenants.audit import Actor
@@ -178,6 +180,27 @@ def test_a_copy_that_began_first_goes_on(alice: Caller, ark: Upstream) -> None:
     sentence = cancellation.REFUSALS[Generation.Status.COPYING]
     assert (answer.status_code, answer.json()["detail"]) == (409, sentence)
     assert ledger_kinds(g) == ["hold"]
+
+
+def test_a_process_that_stood_still_sends_no_cancel_since_the_task_may_be_finished(
+    alice: Caller, ark: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cancel of a finished task deletes its record, and the video with it."""
+    g = make_running(alice)
+    ark.on_poll = QUEUED
+    real = task_state.read
+    with time_machine.travel(timezone.now(), tick=False) as time:
+
+        def stand_still(generation: Generation) -> Any:
+            outcome = real(generation)
+            time.shift(600)
+            return outcome
+
+        monkeypatch.setattr(task_state, "read", stand_still)
+        with pytest.raises(NotPossible, match="no clear answer"):
+            cancellation.cancel(g, "not needed")
+    g.refresh_from_db()
+    assert (ark.cancels, g.status, ledger_kinds(g)) == ([], "running", ["hold"])
 
 
 def test_cancels_at_one_moment_settle_once(alice: Caller, ark: Upstream) -> None:

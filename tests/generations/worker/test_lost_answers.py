@@ -12,16 +12,17 @@ from django.utils import timezone
 
 from generations import lifecycle
 from generations.models import Attempt, AttemptSearch, Generation
-from generations.ops import pruning
+from generations.ops import in_doubt, pruning
 from generations.telemetry import metrics
 from generations.upstream import circuit_breaker, list_scans, outcomes
 from generations.upstream.protocol import ListPage
 from generations.worker import search_results, steps
 from tenants import actions
+from tenants.errors import NotPossible
 from tests.http_client import Client
 from tests.support import listing_wire
 from tests.support.factories import ACTOR, Caller, make_generation
-from tests.support.in_doubt import ledger_kinds
+from tests.support.in_doubt import OLGA, ledger_kinds
 from tests.support.listing_wire import LOST, ListingWire
 from tests.support.worker import claim_due
 
@@ -490,6 +491,17 @@ def test_an_answer_that_creates_nothing_is_in_doubt_if_a_callback_named_a_task_b
     work()
     assert (now(g).status, now(g).upstream_id, len(wire.tasks)) == ("running", "task-1", 1)
     assert ledger_kinds(g) == ["hold"]
+
+
+def test_operators_can_not_attach_a_task_that_was_made_for_another_generation(
+    lose: Lose, wire: ListingWire, time: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, g = (lose(creates=True, seed=7, seed_source="caller") for _ in range(2))
+    monkeypatch.setattr(wire, "get", lambda *args: outcomes.Rendered("https://videos.example.com/1.mp4", 7))
+    with pytest.raises(NotPossible, match=f"made for another generation: {other.pk}"):
+        in_doubt.attach(OLGA, now(g), "task-1")
+    in_doubt.attach(OLGA, now(g), "task-2")
+    assert (now(g).upstream_id, now(other).status) == ("task-2", "in_doubt")
 
 
 def test_an_outage_of_the_upstream_delays_no_search(lose: Lose, wire: ListingWire, time: Any) -> None:
