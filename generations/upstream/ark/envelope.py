@@ -17,6 +17,9 @@ REQUEST_ID = re.compile(
     re.IGNORECASE,
 )
 
+# A task's id at the upstream, and an endpoint's, which stands for a model there: callers know neither.
+OWN_ID = re.compile(r"""\s*["'`]?\b(?:cgt|ep)-(?=[a-z-]*[0-9])[0-9A-Za-z-]+["'`]?""")
+
 
 @dataclass(frozen=True)
 class ArkError:
@@ -36,13 +39,13 @@ class ArkError:
         return ": ".join(filter(None, (self.code, self.message)))
 
     def for_callers(self) -> "ArkError":
-        """Return the error without the ids of requests in its message, which name nothing that a caller knows."""
-        return replace(self, message=without_request_ids(self.message))
+        """Return the error without the ids in its message, which name nothing that a caller knows."""
+        return replace(self, message=without_ids(self.message))
 
 
-def without_request_ids(message: str) -> str:
-    """Return the message without the ids of requests."""
-    return REQUEST_ID.sub("", message).strip()
+def without_ids(message: str) -> str:
+    """Return the message without the ids of requests, tasks and endpoints."""
+    return OWN_ID.sub("", REQUEST_ID.sub("", message)).strip()
 
 
 def read(answer: Answer, body: Body) -> ArkError | None:

@@ -101,7 +101,7 @@ def _failed(error: Any) -> Failed:
         words = clean(fields.get("message") or (error if isinstance(error, str) else ""))
         if ABOUT_ACCOUNT.search(words):
             return Failed(words, is_about_content=False)
-        return Failed(envelope.without_request_ids(words) or "the upstream gave no reason")
+        return Failed(envelope.without_ids(words) or "the upstream gave no reason")
     match found.meaning:
         case Meaning.OUTPUT_MODERATED:
             return Failed(found.words, is_about_content=False, cause=Cause.OUTPUT_MODERATED)

@@ -74,6 +74,21 @@ def test_no_caller_reads_the_id_of_a_request(ending: str) -> None:
     assert outcome.message.rstrip(".") == "too long"
 
 
+@pytest.mark.parametrize(
+    ("message", "read"),
+    [
+        ("task cgt-20261129101500-ab1cd has no text", "task has no text"),
+        ("the endpoint `ep-20261129101500-ab1cd` takes no image", "the endpoint takes no image"),
+        ("a step-by-step text of ep-isodes", "a step-by-step text of ep-isodes"),
+    ],
+    ids=["task", "endpoint", "words"],
+)
+def test_no_caller_reads_the_id_of_a_task_or_an_endpoint(message: str, read: str) -> None:
+    outcome = submitted(400, {"error": {"code": "InvalidParameter", "message": message}})
+    assert isinstance(outcome, Refused)
+    assert outcome.message == read
+
+
 @pytest.mark.parametrize("code", MODERATED)
 def test_moderation_of_the_input_has_a_cause_and_words_for_operators_alone(code: str) -> None:
     outcome = submitted(400, error(code))
