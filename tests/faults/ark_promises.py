@@ -56,7 +56,7 @@ def promises(lab: Lab, rows: Iterable[Any]) -> list[Promise]:
 
 
 def count_lost() -> str:
-    """Return what became of the lost answers at the account with the list."""
+    """Return the outcomes of the lost answers at the account with the list."""
     from generations.models import Attempt
 
     outcomes = {name: Attempt.objects.filter(account=ACCOUNT, outcome=name).count() for name in LOST}

@@ -96,7 +96,7 @@ class ArkTasks:
                 end, usage, hidden = "succeeded", "number", 0.0
             facts = {"end": end, "usage": usage, "listed_from": now + hidden}
             shown = dice.choices(list(SHOWN), list(SHOWN.values()))[0]
-            if calm or body["seed"] in CALLERS_SEEDS:  # a seed that a caller chose tells no task from another
+            if calm or body["seed"] in CALLERS_SEEDS:  # a seed that a caller chose identifies no task
                 shown = "everywhere"
             ready = begins + dice.uniform(0.2, 1.0)
             task = ArkTask(task_id, body["seed"], body, int(time.time()), begins, ready, **facts, shows_reference=shown)

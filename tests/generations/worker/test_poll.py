@@ -10,6 +10,7 @@ from generations.models import Generation
 from generations.upstream import exchanges
 from generations.worker import backoff, claims
 from generations.worker.poll import poll
+from tests.support.ark_generations import lead_to, make_running
 from tests.support.factories import Caller
 from tests.support.images import mp4
 from tests.support.upstream import Upstream, refusal, task
@@ -136,3 +137,18 @@ def test_a_late_success_is_still_accepted(running: Generation, upstream: Upstrea
     Generation.objects.filter(pk=running.pk).update(submitted_at=timezone.now() - timedelta(hours=25))
     upstream.video(mp4())
     assert take_step(running).status == Status.SUCCEEDED
+
+
+@pytest.mark.parametrize("setting", ["ARK_API_KEY", "ARK_BASE_URL"])
+def test_a_task_at_an_account_that_the_settings_no_longer_have_waits_for_it(
+    alice: Caller, upstream: Upstream, settings: Any, setting: str
+) -> None:
+    lead_to(upstream, settings)
+    g = make_running(alice)
+    before = getattr(settings, setting)
+    setattr(settings, setting, "")
+    g = take_step(g)
+    assert (g.status, upstream.polls, g.outage_since is not None) == (Status.RUNNING, [], True)
+    setattr(settings, setting, before)
+    take_step(g)
+    assert upstream.polls == [g.upstream_id]
