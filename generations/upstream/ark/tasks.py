@@ -70,7 +70,7 @@ def read_listed(task: Fields, upstream_id: str) -> ListedTask:
         upstream_id=upstream_id,
         target=_text(task.get("model")),
         reference=reference if isinstance(reference, str) and REFERENCE.fullmatch(reference) else "",
-        seed=parse_integer(task.get("seed")),
+        seed=_parse_drawn_seed(task.get("seed")),
         shape=_shape(task)[0],
         created_at=_parse_time(task.get("created_at")),
         status=_text(task.get("status")),
@@ -148,6 +148,12 @@ def _parse_seconds(task: Fields) -> int | None:
 def _parse_whole(value: Any) -> int | None:
     """Return a whole number, such as 5, 5.0 or "5". Return None for anything else."""
     return parse_integer(int(value) if type(value) is float and value.is_integer() else value)
+
+
+def _parse_drawn_seed(value: Any) -> int | None:
+    """Return a seed. Return None for -1, which asks for one: a task that shows it has not drawn its own yet."""
+    seed = parse_integer(value)
+    return seed if seed is not None and seed >= 0 else None
 
 
 def _parse_tokens(value: Any) -> int | None:

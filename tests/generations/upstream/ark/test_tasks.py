@@ -274,3 +274,8 @@ def test_a_time_that_is_none_is_left_out(seconds: Any) -> None:
 )
 def test_a_callback_names_a_task_or_none(content: bytes, named: str) -> None:
     assert parse_callback(content) == named
+
+
+@pytest.mark.parametrize(("shown", "seed"), [(0, 0), ("42", 42), (-1, None), ("-1", None), (None, None)])
+def test_a_listed_task_that_shows_no_drawn_seed_has_none(shown: Any, seed: int | None) -> None:
+    assert parse_listed_task(parsed(200, task_object("queued", seed=shown)), ASKED).seed == seed
