@@ -580,6 +580,10 @@ def note_named_task(attempt: Attempt, upstream_id: str) -> bool:
         return True
     open_attempt = Attempt.objects.filter(pk=attempt.pk, outcome__in=["", "in_doubt"], upstream_id="")
     if not open_attempt.update(upstream_id=upstream_id):
+        if attempt.outcome == "not_found":
+            log.error(
+                "a task is named for an attempt that had created none", upstream_id=upstream_id, attempt=attempt.pk
+            )
         return False
     in_doubt = Generation.objects.filter(pk=attempt.generation_id, status=Status.IN_DOUBT)
     return bool(in_doubt.update(due_at=clock.now()))

@@ -2,7 +2,7 @@
 
 from generations import lifecycle
 from generations.models import Generation
-from generations.worker import backoff, lost_answers
+from generations.worker import backoff, task_search
 from generations.worker.copy import copy_again
 from generations.worker.poll import poll
 from generations.worker.submit import submit
@@ -19,7 +19,7 @@ def advance(generation: Generation) -> None:
         case Status.SUBMITTING:
             lifecycle.mark_in_doubt(generation, "the worker was lost before it recorded the upstream's answer")
         case Status.IN_DOUBT:
-            lost_answers.search(generation)
+            task_search.search(generation)
         case Status.RUNNING:
             poll(generation)
         case Status.COPYING:

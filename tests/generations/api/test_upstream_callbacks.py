@@ -9,7 +9,7 @@ from django.utils import timezone
 from generations.models import Attempt, Generation
 from generations.upstream import callbacks
 from generations.worker import steps
-from tests.generations.worker.test_lost_answers import now, work
+from tests.generations.worker.test_task_search import now, work
 from tests.http_client import Client
 from tests.support import listing_wire
 from tests.support.factories import Caller, make_generation
@@ -153,3 +153,14 @@ def test_the_address_goes_upstream_if_the_settings_have_one(
     assert with_address.callback_url == f"{ADDRESS}/v1/upstream-callbacks/{with_address.reference}"
     assert callbacks.url_for("") == ""
     assert OFFER.account not in with_address.callback_url
+
+
+def test_a_callback_for_an_attempt_that_had_created_nothing_is_an_error_for_operators(
+    lost: Generation, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The upstream's list did not have the task: what it says now shows that a second attempt may be paid too."""
+    Attempt.objects.filter(generation=lost).update(outcome="not_found")
+    assert post(lost).status_code == 204
+    [record] = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert "a task is named for an attempt that had created none" in record.getMessage()
+    assert Attempt.objects.get(generation=lost).upstream_id == ""

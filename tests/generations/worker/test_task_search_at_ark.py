@@ -10,7 +10,7 @@ from django.utils import timezone
 from generations.models import Attempt, Generation
 from generations.upstream import circuit_breaker, list_scans
 from tests.deploy.sandbox.conftest import CATALOG, LIVE, Ark, ark  # noqa: F401
-from tests.generations.worker.test_lost_answers import now, outcomes_of, work_for
+from tests.generations.worker.test_task_search import now, outcomes_of, work_for
 from tests.support.factories import Caller, make_generation
 from tests.support.in_doubt import ledger_kinds
 
