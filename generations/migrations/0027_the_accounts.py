@@ -1,9 +1,7 @@
 from typing import Any
 
 from django.db import migrations, models
-from django.db.models import Q, Value
-
-from tenants.db.migrations import AddIndexOnline
+from django.db.models import Value
 
 
 def name_accounts(apps: Any, _: Any) -> None:
@@ -23,7 +21,6 @@ def name_accounts(apps: Any, _: Any) -> None:
 class Migration(migrations.Migration):
     """A generation's row says which upstream account its attempt went to, and over which wire."""
 
-    atomic = False
     dependencies = [("generations", "0026_indexes_by_model")]
 
     operations = [
@@ -106,8 +103,4 @@ class Migration(migrations.Migration):
             for name in ("pace", "pause", "pollpause")
         ],
         migrations.RunPython(name_accounts, migrations.RunPython.noop),
-        AddIndexOnline(
-            model_name="attempt",
-            index=models.Index("reference", condition=~Q(reference=""), name="attempt_by_reference"),
-        ),
     ]

@@ -1,8 +1,5 @@
 import django.db.models.deletion
 from django.db import migrations, models
-from django.db.models import Q
-
-from tenants.db.migrations import AddIndexOnline
 
 OUTCOMES = [
     ("found", "Found"),
@@ -16,7 +13,6 @@ OUTCOMES = [
 class Migration(migrations.Migration):
     """A lost answer is looked for in the upstream's list of tasks, and each search is recorded."""
 
-    atomic = False
     dependencies = [("generations", "0027_the_accounts")]
 
     operations = [
@@ -78,13 +74,5 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={"ordering": ["id"]},
-        ),
-        AddIndexOnline(
-            model_name="attempt",
-            index=models.Index("upstream_id", condition=~Q(upstream_id=""), name="attempt_by_task"),
-        ),
-        AddIndexOnline(
-            model_name="attempt",
-            index=models.Index("account", "started_at", name="attempt_by_account"),
         ),
     ]

@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """A generation's row says what the account of its last attempt charges by usage."""
 
-    dependencies = [("generations", "0028_lost_answers")]
+    dependencies = [("generations", "0029_indexes_of_lost_answers")]
 
     operations = [
         migrations.AddField(

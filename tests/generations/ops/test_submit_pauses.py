@@ -221,12 +221,12 @@ def test_no_attempt_is_recorded_after_a_pause_was_committed(
 
     operator = threading.Thread(target=pause)
 
-    def start_slowly(generation: Generation, *args: Any) -> Any:
+    def start_slowly(generation: Generation, *args: Any, **asked: Any) -> Any:
         operator.start()
         ordered.wait()
         operator.join(0.3)  # it cannot end, since this transaction shares the lock
         order.append("recorded")
-        return start(generation, *args)
+        return start(generation, *args, **asked)
 
     monkeypatch.setattr(lifecycle, "start_submitting", start_slowly)
     steps.advance(claimed)

@@ -99,10 +99,10 @@ def test_a_step_that_fails_is_logged_and_harms_no_other(
             wakeups.free_slots_of_this_host()  # or the run goes on with the row that fails
         return marked
 
-    def start_others(generation: Generation, *args: Any) -> Any:
+    def start_others(generation: Generation, *args: Any, **asked: Any) -> Any:
         if generation.pk == first.pk:
             raise RuntimeError("out of order")
-        return start_submitting(generation, *args)
+        return start_submitting(generation, *args, **asked)
 
     monkeypatch.setattr(lifecycle, "start_submitting", start_others)
     monkeypatch.setattr(lifecycle, "mark_succeeded", stop_with_the_last)

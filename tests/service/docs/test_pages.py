@@ -10,6 +10,7 @@ from django.contrib.staticfiles import finders
 from rest_framework.exceptions import APIException
 
 from generations import errors
+from generations.upstream.outcomes import Cause
 from seedance_service.docs import error_pages, pages, reference
 from seedance_service.docs.error_advice import ADVICE
 from seedance_service.errors import problems, statuses
@@ -33,7 +34,8 @@ def codes_of_failed_generations() -> set[str]:
     sources = [path.read_text() for path in (ROOT / "generations").rglob("*.py")]
     literal = {code for source in sources for code in re.findall(r'\b_?fail\w*\(\s*\w+,\s*"(\w+)"', source)}
     of_models = {errors.ModelRetired.code, errors.ModelUnknown.code}
-    return literal | of_models | {kind.code for kind in subclasses(errors.BadImage)}
+    of_causes = set(map(str, Cause)) - {""}
+    return literal | of_models | of_causes | {kind.code for kind in subclasses(errors.BadImage)}
 
 
 def codes_of_answers() -> set[str]:
