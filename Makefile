@@ -77,7 +77,7 @@ check: .venv/dev.stamp  ## run everything that CI runs
 	@$(MAKE) --no-print-directory postgres
 	@$(MAKE) --no-print-directory story
 	@$(MAKE) --no-print-directory browser
-	@$(MAKE) --no-print-directory contract SECONDS=60
+	@$(MAKE) --no-print-directory contract SECONDS=30
 	@$(MAKE) --no-print-directory races RACE_TRIALS=2
 	@$(MAKE) --no-print-directory faults MINUTES=0.8 LEAST=1
 	@$(MAKE) --no-print-directory kills KILLS=1

@@ -59,6 +59,8 @@ def read_create(request: HttpRequest, account: str) -> Create:
     _refuse_unsupported(model, body)
     content = read_content(body.get("content"))
     values = _check_values(model, body, content)
+    if "execution_expires_after" not in body:  # the default of a row is what the service sends, not the upstream's own
+        values.pop("execution_expires_after", None)
     image, last_image = (_read_image(model, values.get(name)) for name in ("image", "last_image"))
     values["aspect_ratio"] = _real_ratio(model, values.get("aspect_ratio"), image)
     callback_url, reference = (body.get(name, "") for name in ("callback_url", "safety_identifier"))
