@@ -60,7 +60,7 @@ def test_submits_that_are_paused_are_seen_and_go_on_after_a_resume(paused: Panel
         assert finished(http, row["id"])["status"] == "succeeded"
     # The fixture resumes once more: order another pause for it.
     page.get_by_role("link", name="Pause submits").first.click()
-    page.locator("[name=what]").select_option(label="Sandbox account")
+    page.locator("[name=what]").select_option(label="Account sandbox")
     page.locator("[name=reason]").fill("a test")
     page.get_by_role("button", name="Pause submits").click()
     expect(page.get_by_text("Submits are paused:")).to_be_visible()
