@@ -29,7 +29,7 @@ POLL_LEASE = timedelta(seconds=30)  # longer than two polls; rows of a killed wo
 POLL_CALL_SECONDS = 10.0
 
 # Searches for lost answers.
-SCAN_SECONDS = 240.0  # for a pass over the upstream's list of tasks, a second or more for each page; below the queue's
+SCAN_SECONDS = 240.0  # for a scan of the upstream's list of tasks, a second or more for each page; below the queue's
 LIST_LEASE = timedelta(seconds=30)  # renewed before each page; longer than two calls
 
 # Copies.

@@ -1,4 +1,4 @@
-"""What both wires of the sandbox need: its store, the check of a key, images, shots, and signed URLs of videos."""
+"""The parts that both wires of the sandbox share: store, check of a key, images, shots, signed URLs of videos."""
 
 import hashlib
 import hmac

@@ -29,7 +29,7 @@ class AccountEntry:
 
 @dataclass(frozen=True)
 class OfferEntry:
-    """One account of a model, in the order of the model's file."""
+    """An account that offers a model, as the model's page shows it."""
 
     account: str
     target: str

@@ -1,4 +1,4 @@
-"""What a delivered video costs: the quote, or the tokens that the upstream reported at the rate of the admission.
+"""The charge for a delivered video: the quote, or the tokens that the upstream reported at the rate of the admission.
 
 Rate and quote are those of the account that made the video, where they are below what was promised at the admission.
 A charge below the hold gives the rest back to the budget. A charge above is captured as well, and is never silent: it

@@ -59,7 +59,7 @@ class VideoModel:
 
     @property
     def image_encoding(self) -> str:
-        """How an image goes upstream: "data_uri", "base64" or "url"."""
+        """The form in which an image goes upstream: "data_uri", "base64" or "url"."""
         return self.row.image.encoding if self.row.image else "data_uri"
 
     @property

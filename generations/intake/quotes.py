@@ -1,4 +1,4 @@
-"""What a create would cost, and whether it would be admitted now. A quote stores, holds and counts nothing."""
+"""The price of a create, and if it would be admitted now. A quote stores, holds and counts nothing."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -74,7 +74,7 @@ class AttemptSearch(models.Model):
     """A search of the upstream for the task of an attempt whose answer was lost: of its list, or of one task."""
 
     class Outcome(models.TextChoices):
-        """What a search showed."""
+        """The results that a search can have."""
 
         FOUND = "found"  # the task, which now is the generation's
         NOT_THERE = "not_there", "Not there"  # the upstream has surely created none

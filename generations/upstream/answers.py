@@ -13,8 +13,8 @@ from generations.upstream.json_bodies import Body, decode
 from generations.upstream.outcomes import InDoubt
 
 MAX_RETRY_AFTER_SECONDS = 300.0  # a longer Retry-After is cut to this
-MAX_KEPT_HEAD_CHARS, MAX_KEPT_BODY_CHARS = 1000, 4000  # of an answer that operators may have to read
-UNKEPT_HEADERS = {"set-cookie", "server", "connection", "keep-alive", "vary"}
+MAX_HEAD_CHARS, MAX_BODY_CHARS = 1000, 4000  # of an answer that operators may have to read
+OMITTED_HEADERS = {"set-cookie", "server", "connection", "keep-alive", "vary"}
 
 FindIds = Callable[[Body, str], list[str]]  # the tasks that a decoded body, and the whole answer, name
 
@@ -32,8 +32,8 @@ class Answer:
 
 def in_doubt(answer: Answer, reason: str, find_ids: FindIds = task_ids.find) -> InDoubt:
     """Return the outcome of a submit whose answer is not plain, or not whole, with what may help an operator."""
-    named = find_ids(decode(answer.content), kept_text(answer, limited=False))
-    return InDoubt(reason, named[0] if named else "", kept_text(answer))
+    named = find_ids(decode(answer.content), text_of(answer, limited=False))
+    return InDoubt(reason, named[0] if named else "", text_of(answer))
 
 
 def retry_after(answer: Answer) -> float | None:
@@ -41,15 +41,15 @@ def retry_after(answer: Answer) -> float | None:
     return http_dates.parse_retry_after(answer.headers.get("Retry-After", ""), MAX_RETRY_AFTER_SECONDS)
 
 
-def kept_text(answer: Answer, *, limited: bool = True) -> str:
+def text_of(answer: Answer, *, limited: bool = True) -> str:
     """Return the answer as text: its status, its headers and the start of its body, without secrets if `limited`."""
-    headers = [(name, value) for name, value in answer.headers.items() if name.lower() not in UNKEPT_HEADERS]
+    headers = [(name, value) for name, value in answer.headers.items() if name.lower() not in OMITTED_HEADERS]
     body = answer.content.decode(errors="replace")
     head = "\n".join(f"{name}: {value}" for name, value in headers)
     if not limited:
         return f"{head}\n\n{body}"
-    lines = [clean(line) for line in head[:MAX_KEPT_HEAD_CHARS].splitlines()]
-    return "\n".join([f"HTTP {answer.status}", *lines, "", clean(body, MAX_KEPT_BODY_CHARS)])
+    lines = [clean(line) for line in head[:MAX_HEAD_CHARS].splitlines()]
+    return "\n".join([f"HTTP {answer.status}", *lines, "", clean(body, MAX_BODY_CHARS)])
 
 
 def parse_integer(value: Any) -> int | None:

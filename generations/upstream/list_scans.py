@@ -1,6 +1,6 @@
-"""Passes over an upstream's list of tasks: one host at a time for each account, at most one request a second.
+"""Scan an upstream's list of tasks: one host at a time for each account, at most one request a second.
 
-A row for each account holds the lease and the time of the next request. A pass that is cut off proves nothing.
+A row for each account holds the lease and the time of the next request. A scan that is cut off proves nothing.
 """
 
 import secrets
@@ -30,7 +30,7 @@ class LeaseLost(Exception):
 
 @dataclass
 class Lease:
-    """The right of one pass to read the account's list."""
+    """The right of one scan to read the account's list."""
 
     account: str
     owner: str
@@ -54,8 +54,8 @@ class Lease:
 
 
 @dataclass
-class Pass:
-    """What one pass over the list has seen."""
+class ScanResult:
+    """The result of a scan, to which each page adds."""
 
     began_at: datetime
     pages: int = 0
@@ -90,12 +90,12 @@ def read(
     target: str,
     is_relevant: Callable[[ListedTask], bool],
     on_page: Callable[[], object],
-) -> Pass:
+) -> ScanResult:
     """Read the list of a model's tasks to its end, and return what was seen. `on_page` is called after each page.
 
-    The pass is complete only if the upstream ended it, and as many tasks were seen as it names.
+    The scan is complete only if the upstream ended it, and as many tasks were seen as it names.
     """
-    result = Pass(began_at=clock.now())
+    result = ScanResult(began_at=clock.now())
     ends = time.monotonic() + leases.SCAN_SECONDS
     try:
         pages = iter(wire.list_tasks(account, target))
@@ -121,8 +121,8 @@ def read(
     return result
 
 
-def _add(result: Pass, page: ListPage, is_relevant: Callable[[ListedTask], bool]) -> None:
-    """Count the tasks of a page, and keep those that may matter."""
+def _add(result: ScanResult, page: ListPage, is_relevant: Callable[[ListedTask], bool]) -> None:
+    """Count the tasks of a page, and add those that may matter."""
     result.pages += 1
     result.seen += len(page.tasks)
     result.total = max(result.total, page.total)

@@ -1,4 +1,4 @@
-"""Which listed task, if any, is that of an attempt whose answer was lost. This knows no wire, and asks nothing.
+"""Decide which listed task, if any, is that of an attempt whose answer was lost. This knows no wire, and asks nothing.
 
 An attempt's own reference settles it. Where a task shows none, its seed, its shape and its time may: only a seed that
 the service drew by itself is as good as a name. A wrong "not there" would pay twice, so each doubt about it is unclear.
@@ -40,7 +40,7 @@ class LostAnswer:
 
 @dataclass(frozen=True)
 class Scan:
-    """What one pass over the list showed."""
+    """A scan of the list, with the tasks that may matter to the attempts."""
 
     began_at: datetime
     tasks: Sequence[ListedTask]  # those that may matter
@@ -88,7 +88,7 @@ class NotYet:
 
 @dataclass(frozen=True)
 class Unclear:
-    """What the list shows proves nothing, and another look will not either."""
+    """The list proves nothing, and another scan will not either."""
 
     reason: str
 

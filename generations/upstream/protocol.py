@@ -63,14 +63,14 @@ class ListedTask:
 
 @dataclass(frozen=True)
 class ListPage:
-    """One page of the upstream's list of tasks."""
+    """A page of the upstream's list of tasks."""
 
     tasks: Sequence[ListedTask]
     total: int  # tasks on all pages, as this page has it
 
 
 class Liveness(StrEnum):
-    """Whether the upstream still has a model under a target."""
+    """The answers to the question if the upstream still has a model under a target."""
 
     LIVING = "living"
     GONE = "gone"

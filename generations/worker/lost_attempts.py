@@ -20,7 +20,7 @@ from generations.upstream.protocol import Account, ListedTask, Wire
 Outcome = AttemptSearch.Outcome
 MAX_INTERVAL_SECONDS, MIN_INTERVAL_SECONDS = 60.0, 1.0  # between two searches
 MAX_BACKOFF_SECONDS = 900.0  # between two searches that came to nothing
-MAX_SEARCHED = 1000  # generations in one pass over a list
+MAX_SEARCHED = 1000  # generations in one scan of a list
 CONTROL_AGE = timedelta(hours=24)  # a list must show the newest task that was created there within this time
 
 
@@ -77,7 +77,7 @@ def find_searched(generation: Generation, attempt: Attempt) -> Searched:
 
 
 def find_all_searched(account: Account, target: str, now: datetime) -> list[Searched]:
-    """Return all attempts in doubt that a pass over the list may find: their creates are over, and none is unclear."""
+    """Return all attempts in doubt that a scan of the list may find: their creates are over, and none is unclear."""
     live = Generation.objects.filter(Generation.at_account(account.name), due_at__isnull=False, wire=account.wire)
     in_doubt = live.filter(status=Generation.Status.IN_DOUBT).select_related("tenant").order_by("submitted_at")
     found = []

@@ -1,4 +1,4 @@
-"""What follows from a search for a lost answer: one transition or none, with the record of the search and an event."""
+"""Act on the result of a search for a lost answer: at most one transition, with the search's row and an event."""
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -31,7 +31,7 @@ SENT_AGAIN = "The upstream's list shows that no task was created. The generation
 
 @dataclass(frozen=True)
 class Record:
-    """What a search has read, and when."""
+    """The facts of a search for its row: when it ran, and how much it read."""
 
     started_at: datetime
     finished_at: datetime = field(default_factory=clock.now)

@@ -1,7 +1,7 @@
 """The step of a generation in doubt: find its task, or that there is none.
 
 First the task that the answer or a callback names is read, if one was named. Where the upstream lists its tasks, the
-list is read from the create's deadline on: all attempts in doubt at the account share a pass. A task is taken only
+list is read from the create's deadline on: all attempts in doubt at the account share a scan. A task is taken only
 after it was read by its id. Where there is no list, or where the list proves nothing, the tenant's policy and people
 decide.
 """
@@ -116,7 +116,7 @@ def _search_list(searched: Searched, account: Account, wire: Wire) -> None:
 def _apply(
     searched: Searched, scan: Scan, owners: lost_answers.Owners, record: Record, account: Account, wire: Wire
 ) -> None:
-    """Act on what a pass over the list shows of one attempt."""
+    """Act on what a scan of the list shows of an attempt."""
     verdict = lost_answers.judge(searched.lost, scan, owners, lost_attempts.patience())
     match verdict:
         case lost_answers.Found(task):

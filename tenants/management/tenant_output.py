@@ -1,4 +1,4 @@
-"""How `manage.py tenant` prints tenants, keys and bills: as objects for programs, and as sentences for people."""
+"""Print the tenants, keys and bills of `manage.py tenant`: as objects for programs, and as sentences for people."""
 
 from pathlib import Path
 from typing import Any

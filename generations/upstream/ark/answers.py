@@ -12,7 +12,7 @@ from generations.foreign_text import clean
 from generations.outbound import http_dates
 from generations.upstream import task_ids
 from generations.upstream.account_words import ABOUT_ACCOUNT
-from generations.upstream.answers import Answer, in_doubt, kept_text, parse_integer, retry_after
+from generations.upstream.answers import Answer, in_doubt, parse_integer, retry_after, text_of
 from generations.upstream.ark import codes, envelope, tasks
 from generations.upstream.ark.codes import Meaning
 from generations.upstream.ark.envelope import ArkError
@@ -43,7 +43,7 @@ def parse_submit(answer: Answer) -> SubmitOutcome:
     """
     body = decode(answer.content)
     error = envelope.read(answer, body)
-    named = find_ids(body, kept_text(answer, limited=False))
+    named = find_ids(body, text_of(answer, limited=False))
     code = f" {error.code}" if error else ""
     if named or body.fields.get("id"):
         is_plain = [body.fields.get("id")] == named and ID.fullmatch(named[0])
@@ -53,7 +53,7 @@ def parse_submit(answer: Answer) -> SubmitOutcome:
     outcome = _refusal(answer, error) if error and 400 <= answer.status < 500 else None
     if outcome is None:
         return in_doubt(answer, f"HTTP {answer.status}{code} does not say whether a task was created", find_ids)
-    return replace(outcome, answer=kept_text(answer))
+    return replace(outcome, answer=text_of(answer))
 
 
 def find_ids(body: Body, text: str) -> list[str]:

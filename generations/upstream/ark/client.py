@@ -71,14 +71,14 @@ def list_tasks(account: Account, target: str) -> Iterator[ListPage]:
 
 
 class _Scan:
-    """The progress of one pass over the list, whose order is not documented, and which grows during the pass."""
+    """The progress of a scan of the list, whose order is not documented, and which grows during the scan."""
 
     def __init__(self) -> None:
         self.first_total, self.largest_total, self.pages, self.seen = -1, 0, 0, 0
         self._ids: set[str] = set()
 
     def is_complete(self) -> bool:
-        """Return whether as many tasks were seen as there are, and all that there were when the pass began.
+        """Return whether as many tasks were seen as there are, and all that there were when the scan began.
 
         New tasks may push known ones to the next page, where they are seen again.
         """

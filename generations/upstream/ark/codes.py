@@ -8,7 +8,7 @@ from enum import Enum, auto
 
 
 class Meaning(Enum):
-    """What an error is about."""
+    """The kinds of errors, by what has to be done about them."""
 
     CONTENT = auto()  # the caller's request, or our row of the model
     INPUT_MODERATED = auto()

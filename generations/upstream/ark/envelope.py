@@ -30,7 +30,7 @@ class ArkError:
 
     @property
     def meaning(self) -> Meaning:
-        """What the error is about."""
+        """The kind of the error."""
         return codes.find_meaning(self.code)
 
     @property

@@ -10,7 +10,7 @@ from typing import Any
 from generations.foreign_text import clean
 from generations.upstream import task_ids
 from generations.upstream.account_words import ABOUT_ACCOUNT
-from generations.upstream.answers import Answer, in_doubt, is_http_url, kept_text, parse_integer, retry_after
+from generations.upstream.answers import Answer, in_doubt, is_http_url, parse_integer, retry_after, text_of
 from generations.upstream.errors import AccountError, NoSuchTask, NoVideo, UpstreamError, WrongTask
 from generations.upstream.json_bodies import decode
 from generations.upstream.novita.reasons import (
@@ -46,7 +46,7 @@ def parse_submit(answer: Answer) -> SubmitOutcome:
     """
     body = decode(answer.content)
     reason, message = _error_envelope(body.fields)
-    named = task_ids.find(body, kept_text(answer, limited=False))
+    named = task_ids.find(body, text_of(answer, limited=False))
     if named:
         is_plain = [body.fields.get("task_id")] == named and not (reason or body.repeated_names)
         if is_plain and 200 <= answer.status < 300:
@@ -55,7 +55,7 @@ def parse_submit(answer: Answer) -> SubmitOutcome:
     outcome = _refusal(answer, reason, message)
     if outcome is None:
         return in_doubt(answer, f"HTTP {answer.status} without an answer that can be understood")
-    return replace(outcome, answer=kept_text(answer))
+    return replace(outcome, answer=text_of(answer))
 
 
 def _refusal(answer: Answer, reason: str, message: str) -> NotCreated | RouteGone | CreateFailed | Refused | None:
