@@ -3,14 +3,9 @@
 The checks cost no money and leave nothing behind.
 """
 
-import secrets
-import shutil
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from django.conf import settings
 from django.core import checks
@@ -18,23 +13,19 @@ from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from generations import wakeups
-from generations.bucket import client, self_test, signed_urls, undeleted
-from generations.bucket.errors import StorageError
 from generations.reports import worker_hosts
 from generations.upstream import accounts, wires
 from generations.upstream.errors import UpstreamError
 from generations.upstream.protocol import Account
-from seedance_service import model_checks
+from generations.worker import spool
+from seedance_service import bucket_checks, model_checks
+from seedance_service.clock_checks import check_clock
 from seedance_service.findings import OK, WARNING, WRONG, Finding
 from tenants.db.engine import engine
 
-# Differences between two clocks. Leases compare the clocks of hosts, and S3 refuses a difference of 900 s.
-MAX_SKEW_SECONDS, MAX_TOLERATED_SKEW_SECONDS = 2.0, 60.0
-MIN_DISK_BYTES = 2 * 1024**3  # a copy of unknown length goes through a file
 BROKER_FIX = (
     "Set BROKER_URL to a broker that answers, or to orm. The keys of a store other than AWS are not sent to SQS."
 )
-CHECK_NAME_AND_KEYS = "Check the bucket's name and the keys."
 MIN_CONNECTIONS = 110  # two web processes of 32 threads, one worker with its default threads, and some for people
 
 
@@ -82,7 +73,7 @@ def _check_migrations() -> Finding:
 
 def _check_server() -> Finding:
     database = engine.describe()
-    if database.at and (clock := _check_clock("database", database.at)).level != OK:
+    if database.at and (clock := check_clock("database", database.at)).level != OK:
         return clock
     if database.one_host_only:
         fix = "If web and worker run on more than one host, set DATABASE_URL to a PostgreSQL database."
@@ -102,76 +93,6 @@ def check_broker() -> Iterator[Finding]:
         yield Finding("broker", WRONG, fact, BROKER_FIX)
     else:
         yield Finding("broker", OK, "the broker answers")
-
-
-def check_bucket() -> Iterator[Finding]:
-    """Check what the service's role may do with the bucket, signed URLs, and the bucket's clock."""
-    if not settings.S3_BUCKET:
-        yield Finding("bucket", WRONG, "S3_BUCKET is not set", "Set it to a private bucket of your own.")
-        return
-    key, step = f"doctor/{secrets.token_hex(16)}", ""
-    try:
-        yield _check_credentials()
-        at = client.ping()
-        for step in self_test.run(key):
-            if step == "ListBucket":
-                yield from _check_signed_urls(key)
-    except StorageError as error:
-        fact, fix = self_test.explain_refusal(error)
-        otherwise = f"Give the service's role {step.split()[0]} on that bucket." if step else CHECK_NAME_AND_KEYS
-        yield Finding("bucket", WRONG, f"{step or 'HeadBucket'}: {fact}", fix or otherwise)
-        return
-    yield Finding("bucket", OK, "objects can be put, read, listed and deleted, and are not overwritten")
-    yield _check_clock("bucket", at)
-
-
-def _check_credentials() -> Finding:
-    facts = self_test.describe_credentials()
-    if facts.is_shorter:
-        fix = "Signed URLs end with the session: lower SIGNED_URL_TTL, or use credentials that last longer."
-        return Finding("credentials", WARNING, facts.fact, fix)
-    return Finding("credentials", OK, facts.fact)
-
-
-def _check_signed_urls(key: str) -> Iterator[Finding]:
-    """Check that a signed URL works over HTTP at S3_PUBLIC_URL, as for callers, and a wrong signature does not."""
-    url = signed_urls.sign(key, content_type="text/plain", file_name="doctor")
-    status, status_of_wrong = _status(url), _status(url.replace("Signature=", "Signature=0"))
-    if status != 200:
-        fix = "Set S3_PUBLIC_URL to an address where callers, and this host, reach S3."
-        yield Finding("signed URLs", WRONG, f"answer to a signed URL: {status}", fix)
-    elif status_of_wrong == 200:
-        fix = "Use an S3 that checks signatures, and make the bucket private."
-        yield Finding("signed URLs", WRONG, "a URL with a wrong signature is served too", fix)
-    else:
-        yield Finding("signed URLs", OK, "a signed URL is served, and refused with a wrong signature")
-
-
-def _status(url: str) -> int | str:
-    """Return the HTTP status of a URL, or a sentence if there is no answer."""
-    try:
-        with urllib.request.urlopen(url, timeout=10) as response:  # noqa: S310  # our own URL, http or https
-            return int(response.status)
-    except urllib.error.HTTPError as error:
-        error.close()
-        return error.code
-    except OSError as error:
-        return f"no answer ({type(error).__name__})"
-
-
-def check_deletions() -> Iterator[Finding]:
-    """Check that S3 has deleted what it was asked to."""
-    try:
-        stays = undeleted.summarize()
-    except Error:
-        return  # check_database has reported that
-    if not stays.count:
-        yield Finding("deletions", OK, "S3 has deleted all that was to be deleted")
-        return
-    reasons = ", ".join(stays.reasons)
-    fact = f"{stays.count} objects could not be deleted, the first since {stays.since:%Y-%m-%d}: {reasons}"
-    fix = "Let the service's role delete objects, and end retention locks; each is tried again by itself."
-    yield Finding("deletions", WARNING, fact, fix)
 
 
 def check_upstreams() -> Iterator[Finding]:
@@ -196,7 +117,7 @@ def _check_upstream(account: Account) -> Iterator[Finding]:
         yield Finding(name, WRONG, str(error), fix)
         return
     yield Finding(name, OK, "the upstream answers and accepts the key")
-    yield _check_clock(name, at)
+    yield check_clock(name, at)
 
 
 def check_worker() -> Iterator[Finding]:
@@ -214,29 +135,29 @@ def check_worker() -> Iterator[Finding]:
 
 
 def check_disk() -> Iterator[Finding]:
-    """Check the free space for copies that go through a file."""
-    free = shutil.disk_usage(settings.VAR_DIR if settings.VAR_DIR.exists() else "/").free
-    fact = f"{free / 1024**3:.1f} GiB free"
-    if free < MIN_DISK_BYTES:
-        fix = f"Free some space: copies may need {MIN_DISK_BYTES // 1024**3} GiB for a while."
-        yield Finding("disk", WARNING, fact, fix)
+    """Check the folder for videos on their way to the bucket, which a worker's host needs."""
+    try:
+        with spool.open_spool():
+            free = spool.free_bytes()
+    except (OSError, spool.DiskShort) as error:
+        fix = "Set SPOOL_DIR to a folder that the worker may write to, with SPOOL_MB free."
+        yield Finding("disk", WRONG, f"no file can be made in {settings.SPOOL_DIR}: {error}", fix)
+        return
+    fact = f"{settings.SPOOL_DIR} has {free // 1024**2:,} MB free; copies use {settings.SPOOL_MB:,} MB at most"
+    if free < settings.SPOOL_MB * 1024**2 + spool.MIN_FREE_BYTES:
+        yield Finding("disk", WARNING, fact, "Where a worker runs, free some space, or copies wait for each other.")
     else:
         yield Finding("disk", OK, fact)
 
 
-def _check_clock(owner: str, at: datetime | None) -> Finding:
-    name = f"clock of the {owner}"
-    if at is None:
-        return Finding(name, WARNING, "the answer has no time", "Compare the clocks by hand.")
-    skew = abs((datetime.now(UTC) - at).total_seconds())
-    fact = f"{skew:.0f} s from this host's clock"
-    if skew <= MAX_SKEW_SECONDS:  # the date of an HTTP header has no fractions of a second
-        return Finding(name, OK, fact)
-    fix = "Set this host's clock by NTP; leases and signatures depend on it."
-    return Finding(name, WRONG if skew > MAX_TOLERATED_SKEW_SECONDS else WARNING, fact, fix)
-
-
 CHECKS = (
-    *(check_settings, check_database, check_broker, check_bucket),
-    *(check_deletions, check_upstreams, model_checks.check_accounts, model_checks.check_ends, check_worker, check_disk),
+    *(check_settings, check_database, check_broker, bucket_checks.check_bucket),
+    *(
+        bucket_checks.check_deletions,
+        check_upstreams,
+        model_checks.check_accounts,
+        model_checks.check_ends,
+        check_worker,
+        check_disk,
+    ),
 )

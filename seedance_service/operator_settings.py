@@ -4,6 +4,7 @@ Each setting has a reader, a default, a range and a help text. settings.py takes
 `make docs` writes docs/SETTINGS.md from them.
 """
 
+import tempfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -158,6 +159,17 @@ POLL_THREADS = env.integer(
     minimum=1,
     maximum=1000,
     help="Polls at once in one worker run, over pooled connections. A poll needs no database connection.",
+)
+SPOOL_DIR = env.text(
+    "SPOOL_DIR", tempfile.gettempdir(), help="Folder on the worker's disk for videos on their way to the bucket."
+)
+SPOOL_MB = env.integer(
+    "SPOOL_MB",
+    4096,
+    minimum=2048,
+    maximum=10**6,
+    help="MB of disk that all copies of a worker run use at most. They are reserved before a video is downloaded, and "
+    "256 MB of the disk stay free. A video for which there is too little waits.",
 )
 DELIVERY_THREADS = env.integer(
     "DELIVERY_THREADS",

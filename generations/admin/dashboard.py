@@ -29,9 +29,8 @@ from tenants.db import clock
 
 admin.site.index_template = "generations/dashboard.html"
 
-HOUR, DAY, MONTH = timedelta(hours=1), timedelta(days=1), timedelta(days=30)
+HOUR, DAY, MONTH, CHART_HOURS = timedelta(hours=1), timedelta(days=1), timedelta(days=30), 48
 WARN_WAIT_SECONDS, BAD_WAIT_SECONDS = 60.0, 300.0  # of the longest wait of a due row; the alerts use the same
-CHART_HOURS = 48
 COLOURS = {"accepted": "#3b82f6", "succeeded": "#16a34a", "failed": "#dc2626", "cancelled": "#9ca3af"}
 COLOURS |= {"p50": "#3b82f6", "p95": "#ea580c"}
 SERIES_NAMES = {"p50": "Median", "p95": "95th percentile"}
@@ -78,6 +77,7 @@ def tiles(now: datetime) -> list[Tile]:
         Tile("Longest wait", longest_wait, "of a due generation", _wait_level(current)),
         _problem_tile("In doubt", current.in_doubt, "unknown whether paid for", status__exact="in_doubt"),
         _problem_tile("Stalled", current.stalled, "rendering for over an hour", attention="stalled"),
+        _problem_tile("Copy waiting", current.copy_waiting, "rendered, no thread is free", attention="copy-waiting"),
         _problem_tile("Copy retrying", current.copy_retrying, "rendered, not stored yet", attention="uncopied"),
         differences_tile(now),
         *charged_above_tiles(now),

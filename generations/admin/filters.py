@@ -52,6 +52,7 @@ class AttentionFilter(SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Return the choices."""
         choices = [("live", "In progress"), ("due", "Due now"), ("stalled", "Stalled"), ("uncopied", "Copy retrying")]
+        choices += [("copy-waiting", "Copy waiting")]
         return [*choices, ("differs", "Video not as requested"), ("charged-above", "Charged above the hold")]
 
     def queryset(self, request: HttpRequest, rows: Any) -> Any:
@@ -66,6 +67,7 @@ class AttentionFilter(SimpleListFilter):
             "due": Q(due_at__lte=now),
             "stalled": backlog.stalled_condition(now),
             "uncopied": backlog.COPY_RETRYING,
+            "copy-waiting": backlog.copy_waiting_condition(now),
         }
         condition = conditions.get(self.value() or "")
         if condition is None:

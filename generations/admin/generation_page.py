@@ -52,7 +52,7 @@ def page_context(request: HttpRequest, generation: Generation) -> dict[str, Any]
     has_video = generation.has_video or generation.has_mismatched_file
     return {
         "generation": generation,
-        "status": format_status(generation.status),
+        "status": describe_status(generation),
         "in_doubt": in_doubt_facts(generation) if generation.status == Status.IN_DOUBT else None,
         "charge": describe_charge(generation),
         "account": describe_account(generation),
@@ -188,6 +188,14 @@ def sign(url_of: Callable[[Any], str], row: Any) -> str:
     except StorageError as error:
         log.warning("no URL can be signed", trouble=str(error))
         return ""
+
+
+def describe_status(generation: Generation) -> str:
+    """Return the status in sentence case, with the wait of a rendered video for a thread that copies it."""
+    words, now = format_status(generation.status), clock.now()
+    if generation.status == Status.COPYING and generation.due_at and generation.due_at <= now:
+        words += f": has waited {format_span(now - generation.due_at)} for a free thread"
+    return words
 
 
 def format_status(status: str) -> str:

@@ -1,6 +1,5 @@
 """The limit of large bodies that a web process reads at once: checking a body takes several times its size."""
 
-import threading
 from typing import Any
 
 from django.conf import settings
@@ -8,6 +7,7 @@ from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
 from generations.api.json_codec import stated_length
+from generations.budget import Budget
 from tenants.api.base import ApiView
 
 LARGE_BODY_BYTES = 4 * 1024**2  # smaller bodies are frequent, and are read quickly
@@ -16,26 +16,6 @@ RETRY_AFTER_SECONDS = 5  # an image of 30 MB is checked and stored within them
 # The units of the budget that a body takes. The images of a form lie on the disk while they are checked, and the server
 # keeps what it has read of them: a quarter of the memory that an image in JSON takes.
 JSON_UNITS, FORM_UNITS = 4, 1
-
-
-class Budget:
-    """The units that are left for all threads of the process."""
-
-    def __init__(self, units: int) -> None:
-        self._left, self._lock = units, threading.Lock()
-
-    def reserve(self, units: int) -> bool:
-        """Take the units. Return False, and take none, if there are not enough."""
-        with self._lock:
-            if self._left < units:
-                return False
-            self._left -= units
-            return True
-
-    def release(self, units: int) -> None:
-        """Give the units back."""
-        with self._lock:
-            self._left += units
 
 
 _budget = Budget(settings.LARGE_BODIES * JSON_UNITS)

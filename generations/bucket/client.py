@@ -148,9 +148,9 @@ def _new_client(session: boto3.session.Session, endpoint: str, addressing: Addre
         signature_version="s3v4",
         s3={
             "addressing_style": addressing,
-            "payload_signing_enabled": False,  # a stream cannot be read twice to be signed
+            "payload_signing_enabled": False,  # a video is hashed once, while it is downloaded
         },
-        # A stream has no checksum before its end; what was stored is read back and hashed instead.
+        # Each put names the SHA-256 of its content itself.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         connect_timeout=CONNECT_TIMEOUT_SECONDS,

@@ -2,9 +2,8 @@
 
 import base64
 import hashlib
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from mmap import mmap
@@ -16,38 +15,11 @@ from django.conf import settings
 from generations import foreign_text
 from generations.bucket.client import MAX_CODE_CHARS, get_client, translate_errors
 from generations.bucket.errors import StorageError
+from generations.bucket.upload import Upload
 
 CHUNK_BYTES = 64 * 1024  # sixteen copies at once hold several each
 MAX_DELETED_AT_ONCE = 1000  # as many as S3 takes in one call
 MAX_READ_SECONDS = 40.0  # for an input image: two of them are read within a worker step's lease
-
-
-class Stream:
-    """A file-like view of an iterator of chunks, for boto3. It can be read once and never rewound."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks, self._rest = chunks, memoryview(b"")
-        self.failure: Exception | None = None  # what `chunks` raised, which boto3 wraps
-
-    def read(self, size: int = -1) -> bytes:
-        """Return `size` bytes, and fewer only at the end."""
-        pieces, missing = [], size if size >= 0 else sys.maxsize
-        while missing:
-            self._rest = self._rest or memoryview(self._next())
-            if not self._rest:
-                break
-            pieces.append(self._rest[:missing])
-            self._rest = self._rest[len(pieces[-1]) :]
-            missing -= len(pieces[-1])
-        return b"".join(pieces)
-
-    def _next(self) -> bytes:
-        """Return the next chunk that is not empty, or b"" at the end."""
-        try:
-            return next(filter(None, self._chunks), b"")
-        except Exception as error:
-            self.failure = error
-            raise
 
 
 def put(key: str, content: bytes | mmap, content_type: str, sha256: str = "") -> None:
@@ -56,39 +28,45 @@ def put(key: str, content: bytes | mmap, content_type: str, sha256: str = "") ->
     S3 refuses bytes that do not match the digest. The same key always gets the same content, so a second put changes
     nothing.
     """
-    digest = bytes.fromhex(sha256) if sha256 else hashlib.sha256(content).digest()
     with translate_errors():
         get_client().put_object(
             Bucket=settings.S3_BUCKET,
             Key=key,
             Body=cast(IO[bytes], content),  # an mmap has all that boto3 asks of a file
             ContentType=content_type,
-            ChecksumSHA256=base64.b64encode(digest).decode(),
+            ChecksumSHA256=_base64_of(sha256 or hashlib.sha256(content).hexdigest()),
         )
 
 
-def put_stream(key: str, chunks: Iterator[bytes], length: int, content_type: str) -> None:
-    """Store a stream of exactly `length` bytes by one PUT, in constant memory.
+def put_file(
+    key: str, file: IO[bytes], size: int, sha256: str, content_type: str, check: Callable[[], object] = bool
+) -> bool:
+    """Store a file of `size` bytes by one PUT, in constant memory. `sha256` is its digest in hex, which S3 compares.
+
+    Return whether the answer states that digest, as S3 does of what it has stored.
 
     Parts are never used: a PUT stores all or nothing, leaves nothing behind, and can refuse to overwrite. One PUT may
     have 5 GiB: https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html.
-    Raise ObjectExists if the key is taken, and what `chunks` raises.
+    Raise ObjectExists if the key is taken, and what `check` raises, which is called before each block.
     """
-    stream = Stream(chunks)
+    file.seek(0)
+    upload, digest = Upload(file, check), _base64_of(sha256)
     try:
         with translate_errors():
-            get_client().put_object(
+            answer = get_client().put_object(
                 Bucket=settings.S3_BUCKET,
                 Key=key,
-                Body=stream,  # type: ignore[arg-type]
-                ContentLength=length,
+                Body=cast(IO[bytes], upload),  # it has all that boto3 asks of a file
+                ContentLength=size,
                 ContentType=content_type,
+                ChecksumSHA256=digest,
                 IfNoneMatch="*",
             )
     except StorageError:
-        if stream.failure:
-            raise stream.failure from None
+        if upload.failure:
+            raise upload.failure from None
         raise
+    return answer.get("ChecksumSHA256") == digest
 
 
 def read(key: str) -> bytes:
@@ -237,3 +215,8 @@ def _abort_upload(key: str, upload_id: str) -> StorageError | None:
             raise
         return error
     return None
+
+
+def _base64_of(sha256: str) -> str:
+    """Return a digest in hex as S3 takes it."""
+    return base64.b64encode(bytes.fromhex(sha256)).decode()

@@ -1,5 +1,7 @@
 """Try everything that the service does with the bucket, for `manage.py doctor`."""
 
+import hashlib
+import io
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -73,7 +75,7 @@ def run(key: str) -> Iterator[str]:
         objects.put(key, content, CONTENT_TYPE)
         yield "PutObject that refuses to overwrite"
         with suppress(ObjectExists):
-            objects.put_stream(key, iter([content]), len(content), CONTENT_TYPE)
+            objects.put_file(key, io.BytesIO(content), len(content), hashlib.sha256(content).hexdigest(), CONTENT_TYPE)
             raise StorageError("S3 overwrote an object in spite of If-None-Match")
         yield "GetObject"
         if objects.read(key) != content:

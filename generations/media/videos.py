@@ -6,7 +6,7 @@ checked before FFmpeg reads them (`mp4`), and decoders refuse frames above MAX_P
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import av.error
@@ -34,17 +34,16 @@ class Video:
     has_audio: bool = False
 
 
-def inspect(path: str) -> Video:
-    """Return the properties of the MP4 at `path`. Raise BadVideo if it is no MP4, has no frames, or ends too early."""
-    with open(path, "rb") as file:
-        layout = mp4.read_layout(file)
-        track = mp4_tracks.read_video(layout)
-        view = mp4.View(file, layout)
-        try:
-            with av.open(view, "r", format="mp4", options=DECODER_OPTIONS, metadata_errors="replace") as container:
-                return _inspect(container, track)
-        except (av.error.FFmpegError, IndexError, ValueError) as error:
-            raise BadVideo(f"the MP4 cannot be read: {type(error).__name__}") from error
+def inspect(file: BinaryIO) -> Video:
+    """Return the properties of the MP4 in `file`. Raise BadVideo if it is no MP4, has no frames, or ends too early."""
+    layout = mp4.read_layout(file)
+    track = mp4_tracks.read_video(layout)
+    view = mp4.View(file, layout)
+    try:
+        with av.open(view, "r", format="mp4", options=DECODER_OPTIONS, metadata_errors="replace") as container:
+            return _inspect(container, track)
+    except (av.error.FFmpegError, IndexError, ValueError) as error:
+        raise BadVideo(f"the MP4 cannot be read: {type(error).__name__}") from error
 
 
 def _inspect(container: av.container.InputContainer, track: mp4_tracks.Track) -> Video:

@@ -7,9 +7,10 @@ TENANT_AND_MODE = ("tenant", "test")  # how each index of a tenant's list begins
 NEWEST_FIRST = (F("created_at").desc(), F("id").desc())
 
 GENERATION_INDEXES = [
-    # Serve the claims: by lane, and queued rows by tenant. Finished rows are in neither index.
+    # Serve the claims: by lane, and queued rows and waiting copies by tenant. Finished rows are in none of them.
     models.Index(fields=["status", "due_at"], condition=Q(due_at__isnull=False), name="generation_due_by_lane"),
     models.Index(fields=["tenant", "due_at"], condition=Q(status="queued"), name="generation_waiting"),
+    models.Index(fields=["tenant", "due_at"], condition=Q(status="copying"), name="generation_copying"),
     # Serve GET /v1/generations, without a filter and by each filter; the first index serves GET /v1/usage too.
     # They are not ordered by id alone: PostgreSQL would read the primary key from the end, and skip all rows
     # that the filter leaves out.

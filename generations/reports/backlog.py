@@ -27,6 +27,7 @@ class Backlog:
     oldest_due_seconds: float  # how long the oldest due row has waited
     stalled: int  # rendering for longer than STALLED_AFTER
     copy_retrying: int  # rendered, but the first copy failed
+    copy_waiting: int  # rendered, and no thread is free for the copy
 
     @property
     def in_doubt(self) -> int:
@@ -52,6 +53,7 @@ def read() -> Backlog:
             oldest=Min("due_at"),
             stalled=Count("pk", filter=stalled_condition(at)),
             copy_retrying=Count("pk", filter=COPY_RETRYING),
+            copy_waiting=Count("pk", filter=copy_waiting_condition(at)),
         )
     )
     oldest = min((row["oldest"] for row in rows), default=at)
@@ -62,7 +64,13 @@ def read() -> Backlog:
         oldest_due_seconds=max((at - oldest).total_seconds(), 0.0),
         stalled=sum(row["stalled"] for row in rows),
         copy_retrying=sum(row["copy_retrying"] for row in rows),
+        copy_waiting=sum(row["copy_waiting"] for row in rows),
     )
+
+
+def copy_waiting_condition(at: datetime) -> Q:
+    """Return the condition for rendered rows that wait for a thread that copies, at the time `at`."""
+    return Q(status=Status.COPYING, due_at__lte=at)
 
 
 def stalled_condition(at: datetime) -> Q:

@@ -29,6 +29,8 @@ def collect() -> Iterator[Metric]:
     yield GaugeMetricFamily("seedance_generations_due", "Generations that are due now.", now.due)
     yield GaugeMetricFamily("seedance_generations_stalled", "Rendering for over an hour.", now.stalled)
     yield GaugeMetricFamily("seedance_generations_uncopied", "Rendered, but the copy is retrying.", now.copy_retrying)
+    waiting = "Rendered, and no thread is free for the copy."
+    yield GaugeMetricFamily("seedance_generations_waiting_for_copy", waiting, now.copy_waiting)
     yield GaugeMetricFamily("seedance_oldest_due_seconds", "Longest wait of a due row.", now.oldest_due_seconds)
     stays = undeleted.summarize().count
     yield GaugeMetricFamily("seedance_undeleted_objects", "Objects that S3 has refused or failed to delete.", stays)

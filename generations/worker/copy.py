@@ -11,8 +11,11 @@ from generations.telemetry import metrics, tracing
 from generations.upstream import outcomes, poll_pauses, task_state
 from generations.upstream.errors import NoVideo, UpstreamError
 from generations.worker import backoff, video_comparison, video_transfer
+from generations.worker.spool import DiskShort
 
 NOT_STORED = "the video could not be stored"
+DISK_SHORT = "the worker's disk has no place for the video now"
+DISK_WAIT_SECONDS = 10.0  # in which other copies end, and free their files
 MAX_UNUSABLE_FILES = 5  # within two minutes, and then the generation fails
 UNUSABLE_FILE_SECONDS = 10.0  # before the second file; as much longer before each further one
 
@@ -32,18 +35,21 @@ def copy_again(generation: Generation) -> None:
     else:
         if isinstance(outcome, outcomes.Rendered):
             if lifecycle.record_report(generation, outcome):
-                copy_video(generation, outcome.video_url)
+                copy_video(generation, outcome.video_url, is_first=False)
         else:
             _count_refusal(generation, f"the upstream no longer has the video: {outcome}")
 
 
-def copy_video(generation: Generation, video_url: str) -> None:
+def copy_video(generation: Generation, video_url: str, *, is_first: bool = True) -> None:
     """Copy the video at `video_url`, and mark the generation as succeeded. Reschedule the generation on an error.
 
-    If the lease is lost, nothing changes: another worker owns the row.
+    A copy that is not the first deletes what earlier ones have left in the bucket. If the lease is lost, nothing
+    changes: another worker owns the row.
     """
     try:
         started = time.monotonic()
+        if not is_first:
+            video_transfer.delete_older(generation)
         with tracing.start_generation_span("copy", generation) as span:
             transferred = video_transfer.run(generation, video_url)
             span.set_attributes(bytes=transferred.stored.size)
@@ -54,6 +60,8 @@ def copy_video(generation: Generation, video_url: str) -> None:
     except OutboundError as error:
         reason, wait = f"{type(error).__name__}: {error}", error.retry_after or 0.0
         backoff.retry_later(generation, NOT_STORED, reason, is_outage=True, at_least=wait)
+    except DiskShort as error:
+        backoff.retry_later(generation, DISK_SHORT, str(error), is_outage=True, at_least=DISK_WAIT_SECONDS)
     except StorageError as error:
         backoff.retry_later(generation, NOT_STORED, f"{type(error).__name__}: {error}", is_outage=True)
     except video_transfer.LeaseLost:

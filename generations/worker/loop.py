@@ -102,18 +102,27 @@ def _start_steps(pool: ThreadPool, batch: PollBatch) -> tuple[int, bool]:
 
     Return the number started, and whether more rows need a thread.
     """
-    busy = Counter(generation.tenant_id for generation, _ in pool.drop_finished() if generation.status in SUBMITS)
+    in_progress = [generation for generation, _ in pool.drop_finished()]
+    submitting = Counter(generation.tenant_id for generation in in_progress if generation.status in SUBMITS)
+    copying = Counter(generation.tenant_id for generation in in_progress if generation.status not in SUBMITS)
     share = max(settings.SWEEP_THREADS * 3 // 4, 1)
-    max_copies = max(min(pool.free, share - (len(pool.pending) - busy.total())), 0)
-    from_polls = [batch.copies.popleft() for _ in range(min(max_copies, len(batch.copies)))]
-    others = claims.claim_others(max_copies - len(from_polls))
-    steps: list[Step] = [*from_polls, *((generation, "") for generation in others)]
+    max_copies = max(min(pool.free, share - copying.total()), 0)
+    steps: list[Step] = [batch.copies.popleft() for _ in range(min(max_copies, len(batch.copies)))]
+    copying.update(generation.tenant_id for generation, _ in steps)
+    # A search for a lost answer may take minutes: it may not hold all threads either.
+    searching = sum(generation.status == Generation.Status.IN_DOUBT for generation in in_progress)
+    max_others = min(max_copies - len(steps), max(share // 4, 1) - searching)
+    steps += ((generation, "") for generation in claims.claim_others(max_others))
+    steps += ((generation, "") for generation in claims.claim_copies(max_copies - len(steps), copying))
+    # While copies wait in the database, those that polls find go there too, and take their turn.
+    batch.max_copies = max_copies - len(steps)
     count = pool.start(steps)
-    max_submits, capacity = max(min(pool.free, share - busy.total()), 0), rate_limit.estimate_capacities()
+    max_submits = max(min(pool.free, share - submitting.total()), 0)
+    capacity = rate_limit.estimate_capacities()
     limit = min(max_submits, sum(capacity.values())) if any(capacity.values()) else max_submits
-    submits = claims.claim_submits(limit, busy, accounts.models_of_full(capacity))
+    submits = claims.claim_submits(limit, submitting, accounts.models_of_full(capacity))
     count += pool.start([(generation, "") for generation in submits])
-    is_full = bool(batch.copies) or count == max_copies + max_submits or pool.free == 0
+    is_full = batch.max_copies <= 0 or count == max_copies + max_submits or pool.free == 0
     return count, is_full and bool(pool.pending)
 
 

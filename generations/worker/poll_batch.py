@@ -19,11 +19,13 @@ class PollBatch:
     """Collect the results of polls that run in parallel.
 
     Generations that are still rendering are rescheduled by one UPDATE in each iteration of the loop. Generations whose
-    copy has started wait in `copies` for the threads that take long steps.
+    copy has started lie in `copies`, for as many threads as are free for them (`max_copies`). All others fall due at
+    once: they wait in the database, where tenants take turns, and any worker run may take them.
     """
 
     def __init__(self) -> None:
         self.copies: deque[Step] = deque()
+        self.max_copies = 0
         self._progresses: deque[lifecycle.Progress] = deque()
 
     def poll(self, generation: Generation) -> None:
@@ -63,5 +65,8 @@ class PollBatch:
         self._progresses.append(lifecycle.Progress(generation.pk, generation.fencing_token, due_at, progress_percent))
 
     def _start_copy(self, generation: Generation, video_url: str) -> None:
-        """Queue a generation whose copy has started."""
-        self.copies.append((generation, video_url))
+        """Hand a generation whose copy has started to a free thread, or let it wait in the database."""
+        if len(self.copies) < self.max_copies:
+            self.copies.append((generation, video_url))
+        else:
+            lifecycle.reschedule(generation, 0)

@@ -1,24 +1,27 @@
-"""Transfer a finished video from the upstream to the bucket in constant memory, then verify the stored bytes.
+"""Transfer a finished video from the upstream to the bucket in constant memory.
+
+The video is downloaded to a file and hashed, and looked at there: what is no whole video never enters the bucket. One
+PUT states its SHA-256, which the store compares. A store that does not compare is read back instead.
 
 A transfer goes on only while this worker holds the lease. The next copy of the generation deletes what a failed
 transfer left in the bucket. After the last one, a failed generation may leave an object that is never served.
 """
 
 import hashlib
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 
 from generations import leases, lifecycle
-from generations.bucket import object_keys, objects
-from generations.bucket.errors import StorageError
+from generations.bucket import checksums, object_keys, objects
+from generations.bucket.errors import ObjectExists, StorageError
 from generations.media import videos
-from generations.media.mp4 import BadVideo
 from generations.models import Generation
 from generations.outbound import addresses, fetch
 from generations.telemetry.failpoints import failpoint
+from generations.worker import spool
+from generations.worker.spool import Spool
 
 MAX_VIDEO_BYTES = 2 * 1024**3  # a 1080p video of 10 s has about 20 MB
 
@@ -40,87 +43,82 @@ class StoredDifferently(StorageError):
 
 
 def run(generation: Generation, video_url: str) -> Transferred:
-    """Store the video at `video_url` with its poster in the bucket, and return what was verified there.
+    """Store the video at `video_url` with its poster in the bucket, and return what was verified.
 
-    Raise StorageError, BadVideo or OutboundError if a new attempt with a fresh URL may help. Raise LeaseLost if another
-    worker has the row. Each fencing token has keys of its own, which are written once. So a late deletion, by a late
-    worker or by a slow S3, never deletes what another worker has stored.
+    Raise DiskShort, StorageError, BadVideo or OutboundError if a later attempt with a fresh URL may help. Raise
+    LeaseLost if another worker has the row. Each fencing token has keys of its own, which are written once. So a late
+    deletion, by a late worker or by a slow S3, never deletes what another worker has stored.
     """
     lease = CopyLease(generation)
-    key, poster_key = object_keys.video_key(generation), object_keys.poster_key(generation)
-    _delete_older(generation)
-    try:
-        return _copy(lease, video_url, key, poster_key)
-    except (BadVideo, StoredDifferently, LeaseLost):
-        with suppress(StorageError):  # then the next copy deletes them
-            objects.delete(key)
-            objects.delete(poster_key)
-        raise
+    with spool.open_spool() as spooled:
+        _download(lease, video_url, spooled)
+        video = videos.inspect(spooled.file)
+        stored = _describe(generation, spooled, video)
+        try:
+            _store(lease, spooled, stored, video)
+        except (StoredDifferently, LeaseLost):
+            with suppress(StorageError):  # then the next copy deletes them
+                objects.delete(stored.key)
+                objects.delete(stored.poster_key)
+            raise
+    return Transferred(stored, video)
 
 
-def _copy(lease: "CopyLease", video_url: str, key: str, poster_key: str) -> Transferred:
-    """Download the video into the bucket, verify it there, and store its poster."""
-    with (
-        fetch.open_url(
-            video_url,
-            limit=MAX_VIDEO_BYTES,
-            deadline=leases.DOWNLOAD_SECONDS,
-            admitted=addresses.for_videos(),
-        ) as download,
-        _with_length(lease, download) as (chunks, length),
-    ):
-        sent = HashedChunks(_with_failpoint(lease.guard(chunks)))
-        objects.put_stream(key, iter(sent), length, "video/mp4")
-    failpoint("copy_stored")
-    video = _verify(lease, key, sent)
-    objects.put(poster_key, video.poster, "image/jpeg")
-    lease.renew()
-    failpoint("copy_verified")
-    stored = lifecycle.StoredVideo(
-        key=key,
-        size=sent.size,
-        sha256=sent.sha256,
+def _download(lease: "CopyLease", video_url: str, spooled: Spool) -> None:
+    """Download the video into the file."""
+    with fetch.open_url(
+        video_url,
+        limit=MAX_VIDEO_BYTES,
+        deadline=leases.DOWNLOAD_SECONDS,
+        admitted=addresses.for_videos(),
+    ) as download:
+        spooled.fill(_with_failpoint(lease.guard(download.chunks)), download.length)
+
+
+def _describe(generation: Generation, spooled: Spool, video: videos.Video) -> lifecycle.StoredVideo:
+    """Return what the row is to hold of the video."""
+    return lifecycle.StoredVideo(
+        key=object_keys.video_key(generation),
+        size=spooled.size,
+        sha256=spooled.sha256,
         codec=video.codec,
         width=video.width,
         height=video.height,
         fps=video.fps,
         duration=video.duration,
-        poster_key=poster_key,
+        poster_key=object_keys.poster_key(generation),
     )
-    return Transferred(stored, video)
 
 
-@contextmanager
-def _with_length(lease: "CopyLease", download: fetch.Download) -> Iterator[tuple[Iterator[bytes], int]]:
-    """Yield the download's chunks and their total length, which S3 needs before the first chunk.
+def _store(lease: "CopyLease", spooled: Spool, stored: lifecycle.StoredVideo, video: videos.Video) -> None:
+    """Put the file and its poster. Raise StoredDifferently if the bucket holds other bytes.
 
-    A download without a Content-Length goes through a temporary file.
+    The video is verified if the store compares checksums, and its answer states this one. Otherwise it is read back.
     """
-    if download.length is not None:
-        yield download.chunks, download.length
-        return
-    with tempfile.TemporaryFile() as file:
-        file.writelines(lease.guard(download.chunks))
-        length = file.tell()
-        file.seek(0)
-        yield iter(lambda: file.read(objects.CHUNK_BYTES), b""), length
+    are_compared = checksums.are_compared()
+    try:
+        is_stated = objects.put_file(stored.key, spooled.file, stored.size, stored.sha256, "video/mp4", lease.check)
+    except ObjectExists:  # the answer to an earlier attempt of the same put was lost
+        is_stated = False
+    failpoint("copy_stored")
+    if not (are_compared and is_stated):
+        _read_back(lease, stored)
+    objects.put(stored.poster_key, video.poster, "image/jpeg")
+    lease.renew()
+    failpoint("copy_verified")
 
 
-def _verify(lease: "CopyLease", key: str, sent: "HashedChunks") -> videos.Video:
-    """Read the object back and return its facts.
-
-    Raise StoredDifferently if its bytes are not those sent, or BadVideo if they are no whole MP4.
-    """
-    with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
-        stored = HashedChunks(lease.guard(objects.read_stream(key)))
-        file.writelines(stored)
-        file.flush()
-        if (stored.size, stored.sha256) != (sent.size, sent.sha256):
-            raise StoredDifferently(f"the bucket holds {stored.size} bytes that differ from the {sent.size} bytes sent")
-        return videos.inspect(file.name)
+def _read_back(lease: "CopyLease", stored: lifecycle.StoredVideo) -> None:
+    """Read the object and compare it. Raise StoredDifferently."""
+    size, digest = 0, hashlib.sha256()
+    for chunk in lease.guard(objects.read_stream(stored.key)):
+        size += len(chunk)
+        digest.update(chunk)
+    if (size, digest.hexdigest()) != (stored.size, stored.sha256):
+        raise StoredDifferently(f"the bucket holds {size} bytes that differ from the {stored.size} bytes sent")
 
 
-def _delete_older(generation: Generation) -> None:
+def delete_older(generation: Generation) -> None:
     """Delete what earlier copies that failed have left in the bucket: no row names these objects."""
     for key in objects.list_keys(object_keys.video_prefix(generation)):
         token = object_keys.fencing_token(key)
@@ -138,35 +136,21 @@ class CopyLease:
     def guard(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """Yield the chunks while the lease lasts. Raise LeaseLost, or StorageError after COPY_SECONDS."""
         for chunk in chunks:
-            if time.monotonic() > self._ends:
-                raise StorageError("the copy took too long")
-            if time.monotonic() - self._renewed > leases.COPY_RENEWAL_SECONDS:
-                self.renew()
+            self.check()
             yield chunk
+
+    def check(self) -> None:
+        """Extend the lease if it is time. Raise LeaseLost, or StorageError after COPY_SECONDS."""
+        if time.monotonic() > self._ends:
+            raise StorageError("the copy took too long")
+        if time.monotonic() - self._renewed > leases.COPY_RENEWAL_SECONDS:
+            self.renew()
 
     def renew(self) -> None:
         """Extend the lease in the database. Raise LeaseLost if another worker has the row."""
         if not lifecycle.renew_lease(self._generation):
             raise LeaseLost
         self._renewed = time.monotonic()
-
-
-class HashedChunks:
-    """Pass chunks on, and provide their size and SHA-256 after the last."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks, self._hash, self.size = chunks, hashlib.sha256(), 0
-
-    def __iter__(self) -> Iterator[bytes]:
-        for chunk in self._chunks:
-            self._hash.update(chunk)
-            self.size += len(chunk)
-            yield chunk
-
-    @property
-    def sha256(self) -> str:
-        """The SHA-256 of the chunks so far, as hexadecimal text."""
-        return self._hash.hexdigest()
 
 
 def _with_failpoint(chunks: Iterator[bytes]) -> Iterator[bytes]:

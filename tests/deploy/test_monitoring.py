@@ -62,6 +62,7 @@ SAMPLES = {
     "generations_due": "",
     "generations_stalled": "",
     "generations_uncopied": "",
+    "generations_waiting_for_copy": "",
     "oldest_due_seconds": "",
     "undeleted_objects": "",
     "submits_paused": "upstream",

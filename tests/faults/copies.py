@@ -29,8 +29,8 @@ NEXT = {
 def at_the_upstream(caller: Caller, **facts: Any) -> Generation:
     """Return a generation that the upstream is rendering."""
     made = make_generation(caller)
-    facts = {"submitted_at": timezone.now(), "upstream_id": f"upstream-{made.pk}", **facts}
-    Generation.objects.filter(pk=made.pk).update(status=Status.RUNNING, **facts)
+    known = {"status": Status.RUNNING, "submitted_at": timezone.now(), "upstream_id": f"upstream-{made.pk}"}
+    Generation.objects.filter(pk=made.pk).update(**{**known, **facts})
     return Generation.objects.get(pk=made.pk)
 
 

@@ -53,7 +53,7 @@ class Outside:
         def fail(*args: Any, **options: Any) -> Any:
             raise StorageError("S3 answered SlowDown")
 
-        for name in ("read", "put", "put_stream", "list_keys"):
+        for name in ("read", "put", "put_file", "list_keys"):
             self._patches.setattr(objects, name, fail)
 
     def restore(self) -> None:

@@ -13,9 +13,10 @@ from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
-from generations.bucket import objects
+from generations.bucket import checksums, objects
 from generations.models import Worker
 from generations.reports import worker_hosts
+from generations.worker import spool
 from seedance_service import doctor
 from tests.support.ark_answers import refusal as ark_refusal
 from tests.support.aws_agent import session_of
@@ -72,6 +73,7 @@ def test_a_healthy_service_has_no_fault_and_nothing_is_left_behind(healthy: Upst
         "broker",
         "credentials",
         "bucket",
+        "checksums",
         "signed URLs",
         "upstream novita",
         "worker",
@@ -217,3 +219,23 @@ def test_a_fix_is_a_whole_sentence(healthy: Upstream, monkeypatch: Any) -> None:
     monkeypatch.setattr(doctor, "MIN_CONNECTIONS", 10**6)
     fixes = [finding.get("mend", "") for findings in findings_by_name().values() for finding in findings]
     assert all(fix == "" or fix.endswith((".", "`", ")")) for fix in fixes), fixes
+
+
+@pytest.mark.one_database
+def test_a_store_that_takes_a_wrong_checksum_is_reported(healthy: Upstream, monkeypatch: Any) -> None:
+    level, fact, _ = finding_of("checksums")
+    assert (level, fact.startswith("the store refuses bytes")) == ("ok", True)
+    monkeypatch.setattr(checksums, "try_wrong", lambda: False)
+    level, fact, _ = finding_of("checksums")
+    assert level == "warning"
+    assert "each video is read back" in fact
+
+
+@pytest.mark.one_database
+def test_a_disk_that_is_short_or_missing_is_reported(healthy: Upstream, settings: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(spool, "free_bytes", lambda: 10**9)
+    assert finding_of("disk")[0] == "warning"
+    settings.SPOOL_DIR = "/nowhere"
+    level, fact, fix = finding_of("disk")
+    assert (level, "SPOOL_DIR" in fix) == ("wrong", True)
+    assert "/nowhere" in fact

@@ -14,7 +14,7 @@ ALLOWED = {
     "generations/aws.py": "credentials are used and renewed by this host alone",
     "generations/bucket/self_test.py": "credentials are used and renewed by this host alone",
     "generations/outbound/http_dates.py": "another server's date is compared with this host's",
-    "seedance_service/doctor.py": "it compares this host's clock with others",
+    "seedance_service/clock_checks.py": "it compares this host's clock with others",
     "seedance_service/panel/session_limits.py": "sessions of the panel are Django's, whose clock is the host's",
 }
 

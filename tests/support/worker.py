@@ -13,6 +13,7 @@ from tenants.models import LedgerEntry
 def claim_due(limit: int) -> list[Generation]:
     """Claim up to `limit` due rows of every lane, as a worker run does."""
     claimed = claims.claim_others(limit)
+    claimed += claims.claim_copies(limit - len(claimed))
     claimed += claims.claim_submits(limit - len(claimed))
     return claimed + claims.claim_polls(limit - len(claimed))
 

@@ -35,13 +35,18 @@ def test_the_list_is_filtered(admin_client: Client, alice: Caller, bob: Caller) 
     Generation.objects.filter(pk=old.pk).update(submitted_at=timezone.now() - timedelta(hours=2), due_at=later)
     retrying, _ = put_in(bob, "copying")
     Generation.objects.filter(pk=retrying.pk).update(consecutive_failures=2, due_at=later)
+    rendered, _ = put_in(bob, "copying")
+    Generation.objects.filter(pk=rendered.pk).update(due_at=timezone.now() - timedelta(seconds=12))
     failed, _ = put_in(bob, "failed")
     waiting = make_generation(bob)
     ids = {name: str(g.pk) for name, g in {"old": old, "retrying": retrying, "failed": failed, "due": waiting}.items()}
+    ids["rendered"] = str(rendered.pk)
     assert list_ids(admin_client) == set(ids.values())
+    assert list_ids(admin_client, attention="copy-waiting") == {ids["rendered"]}
+    assert "Copying: has waited 12 s for a free thread" in admin_client.get(page_url(rendered)).content.decode()
     assert list_ids(admin_client, attention="stalled") == {ids["old"]}
     assert list_ids(admin_client, attention="uncopied") == {ids["retrying"]}
-    assert list_ids(admin_client, attention="due") == {ids["due"]}
+    assert list_ids(admin_client, attention="due") == {ids["due"], ids["rendered"]}
     assert list_ids(admin_client, attention="live") == set(ids.values()) - {ids["failed"]}
     assert list_ids(admin_client, status__exact="failed") == {ids["failed"]}
     assert list_ids(admin_client, tenant__id__exact=alice.tenant.pk) == {ids["old"]}

@@ -9,7 +9,7 @@ import pytest
 
 from generations.bucket import client, objects, self_test, signed_urls
 from generations.bucket.errors import StorageError
-from tests.support.stores import Store
+from tests.support.stores import Store, put_file
 
 Start = Callable[..., Store]
 AWS = "https://seedance-tests.s3.amazonaws.com/"
@@ -51,7 +51,7 @@ def test_a_bucket_is_used_and_signed_for_where_the_store_takes_its_name(
     one = store(bucket_in_host=in_host)
     settings.S3_ADDRESSING = "virtual" if in_host else "path"
     objects.put("a/b.mp4", b"content", "video/mp4")
-    objects.put_stream("a/c.mp4", iter([b"more"]), 4, "video/mp4")
+    put_file("a/c.mp4", b"more")
     assert objects.read("a/b.mp4") == b"content"
     assert objects.list_keys("a/") == ["a/b.mp4", "a/c.mp4"]
     assert read(sign()) == b"content"

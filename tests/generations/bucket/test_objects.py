@@ -1,6 +1,5 @@
 """Tests of objects on moto: keys, bytes and errors. An S3 that checks signatures tests signed URLs."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from generations.bucket import objects
 from generations.bucket.errors import ObjectExists, StorageError
 from generations.outbound.errors import FetchFailed
+from tests.support.stores import put_file
 
 
 def test_an_object_is_read_back_as_it_was_put(bucket: Any) -> None:
@@ -29,26 +29,25 @@ def test_a_deleted_object_is_not_listed(bucket: Any) -> None:
     assert objects.list_keys("a") == []
 
 
-def test_a_stream_is_stored_whole(bucket: Any) -> None:
-    content = [bytes([number]) * 1_000_000 for number in range(20)]
-    objects.put_stream("v.mp4", iter(content), 20_000_000, "video/mp4")
-    assert objects.read("v.mp4") == b"".join(content)
+def test_a_file_is_stored_whole(bucket: Any) -> None:
+    content = b"".join(bytes([number]) * 1_000_000 for number in range(20))
+    put_file("v.mp4", content)
+    assert objects.read("v.mp4") == content
 
 
-def test_no_key_is_ever_overwritten_by_a_stream(bucket: Any) -> None:
-    objects.put_stream("v.mp4", iter([b"first"]), 5, "video/mp4")
+def test_no_key_is_ever_overwritten_by_a_file(bucket: Any) -> None:
+    put_file("v.mp4", b"first")
     with pytest.raises(ObjectExists):
-        objects.put_stream("v.mp4", iter([b"other"]), 5, "video/mp4")
+        put_file("v.mp4", b"other")
     assert objects.read("v.mp4") == b"first"
 
 
-def test_a_stream_that_breaks_leaves_no_object_and_says_why(bucket: Any) -> None:
-    def broken() -> Iterator[bytes]:
-        yield b"12345"
-        raise FetchFailed("cut off")
+def test_an_upload_that_is_ended_leaves_no_object_and_says_why(bucket: Any) -> None:
+    def check() -> None:
+        raise FetchFailed("the lease is lost")
 
-    with pytest.raises(FetchFailed, match="cut off"):
-        objects.put_stream("v.mp4", broken(), 10, "video/mp4")
+    with pytest.raises(FetchFailed, match="the lease is lost"):
+        put_file("v.mp4", bytes(10_000_000), check)
     assert objects.list_keys("v") == []
 
 

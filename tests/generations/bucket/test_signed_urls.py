@@ -10,6 +10,7 @@ import pytest
 from generations.bucket import objects, signed_urls
 from generations.bucket.errors import ObjectExists
 from tests.support.images import mp4
+from tests.support.stores import put_file
 
 pytestmark = pytest.mark.usefixtures("real_bucket")
 
@@ -78,8 +79,8 @@ def test_an_expired_url_is_refused(url: str, settings: Any) -> None:
     assert get(short)[0] == 403
 
 
-def test_a_stream_goes_to_a_real_store_in_one_put_and_is_never_overwritten() -> None:
-    objects.put_stream("videos/once.mp4", iter([mp4()]), len(mp4()), "video/mp4")
+def test_a_file_goes_to_a_real_store_in_one_put_and_is_never_overwritten() -> None:
+    put_file("videos/once.mp4", mp4())
     assert objects.read("videos/once.mp4") == mp4()
     with pytest.raises(ObjectExists):
-        objects.put_stream("videos/once.mp4", iter([mp4()]), len(mp4()), "video/mp4")
+        put_file("videos/once.mp4", mp4())

@@ -36,7 +36,8 @@ def inspect(folder: Path, content: bytes) -> videos.Video:
     """Return the properties of these bytes."""
     path = folder / "video.mp4"
     path.write_bytes(content)
-    return videos.inspect(str(path))
+    with path.open("rb") as opened:
+        return videos.inspect(opened)
 
 
 @pytest.mark.parametrize(("fps", "count"), [(24, 25), (24, 121), (30, 150), (16, 81)])

@@ -38,7 +38,8 @@ for path in sys.argv[1:]:
     reading, writing = os.pipe()
     if not os.fork():
         try:
-            said = str(videos.inspect(path).width)
+            with open(path, "rb") as file:
+                said = str(videos.inspect(file).width)
         except videos.BadVideo as error:
             said = str(error)
         os.write(writing, said.encode())

@@ -21,8 +21,13 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
+def inspect(file: Path) -> videos.Video:
+    with file.open("rb") as opened:
+        return videos.inspect(opened)
+
+
 def test_a_videos_properties_and_poster_are_read(file: Path) -> None:
-    video = videos.inspect(str(file))
+    video = inspect(file)
     assert (video.codec, video.width, video.height, video.fps) == ("h264", 160, 90, 24.0)
     assert video.duration == pytest.approx(25 / 24)
     with Image.open(io.BytesIO(video.poster)) as poster:
@@ -43,27 +48,27 @@ def test_a_videos_properties_and_poster_are_read(file: Path) -> None:
 @pytest.mark.parametrize("frames", [25, 73])
 def test_a_fragmented_mp4_is_accepted(file: Path, flags: str, frames: int) -> None:
     file.write_bytes(remux(render_mp4(frames=frames, width=32, height=32), flags))
-    assert videos.inspect(str(file)).duration == pytest.approx(frames / 24)
+    assert inspect(file).duration == pytest.approx(frames / 24)
 
 
 def test_a_fragments_head_without_its_frames_is_refused(file: Path) -> None:
     whole = remux(render_mp4(), "frag_every_frame+empty_moov")
     file.write_bytes(whole[: whole.rindex(b"mdat") - 4])
     with pytest.raises(BadVideo, match="cut off"):
-        videos.inspect(str(file))
+        inspect(file)
 
 
 def test_a_paid_video_with_metadata_in_another_encoding_is_accepted(file: Path) -> None:
     content = render_mp4(prompt="MARKER OF THE TITLE")
     file.write_bytes(content.replace(b"MARKER OF THE TITLE", b"\xff\xfe\xe9 OF THE TITLE\x80\x80\x80"))
-    assert videos.inspect(str(file)).duration == pytest.approx(25 / 24)
+    assert inspect(file).duration == pytest.approx(25 / 24)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
 def test_a_video_that_is_cut_off_is_refused(file: Path, share: float) -> None:
     file.write_bytes(mp4()[: int(len(mp4()) * share)])
     with pytest.raises(BadVideo):
-        videos.inspect(str(file))
+        inspect(file)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +77,7 @@ def test_a_video_that_is_cut_off_is_refused(file: Path, share: float) -> None:
 def test_other_bytes_than_an_mp4_are_refused(file: Path, content: bytes) -> None:
     file.write_bytes(content)
     with pytest.raises(BadVideo):
-        videos.inspect(str(file))
+        inspect(file)
 
 
 LONG = 77  # frames; 3.208 s
@@ -99,7 +104,7 @@ def test_the_duration_is_that_of_the_edit_list(
     file: Path, edits: list[tuple[int, int]], seconds: float, frames: int
 ) -> None:
     file.write_bytes(with_edits(long_video(), *edits))
-    video = videos.inspect(str(file))
+    video = inspect(file)
     assert (video.duration, video.fps) == (pytest.approx(seconds, abs=0.001), 24.0)
     assert video.frames == pytest.approx(frames, abs=1)
 
@@ -110,7 +115,7 @@ def test_the_poster_is_the_first_frame_that_is_shown(file: Path) -> None:
     Image.new("RGB", (640, 360), "red").save(red, "PNG")
     whole = remux(render_mp4(last_image=red.getvalue(), frames=25, camera_fixed=True))
     file.write_bytes(with_edits(whole, (80, 1024 + 23 * 512)))
-    with Image.open(io.BytesIO(videos.inspect(str(file)).poster)) as poster:
+    with Image.open(io.BytesIO(inspect(file).poster)) as poster:
         pixel = poster.getpixel((80, 10))
     assert isinstance(pixel, tuple)
     assert pixel[0] > 200 > 60 > max(pixel[1:])
@@ -144,7 +149,7 @@ def test_size_and_poster_are_turned_as_players_turn_them(
     file: Path, matrix: tuple[int, int, int, int], size: tuple[int, int], corner: tuple[int, int]
 ) -> None:
     file.write_bytes(with_matrix(corner_video(), *matrix))
-    video = videos.inspect(str(file))
+    video = inspect(file)
     assert (video.width, video.height) == size
     with Image.open(io.BytesIO(video.poster)) as poster:
         assert poster.size == size
@@ -161,7 +166,7 @@ def test_a_movie_that_is_turned_turns_its_track_further(file: Path) -> None:
     start, _ = find(turned, b"moov", b"mvhd")
     matrix = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)
     file.write_bytes(turned[: start + 36] + matrix + turned[start + 72 :])
-    assert (videos.inspect(str(file)).width, videos.inspect(str(file)).height) == (96, 64)
+    assert (inspect(file).width, inspect(file).height) == (96, 64)
 
 
 def test_pixels_that_are_not_square_are_stretched(file: Path) -> None:
@@ -171,7 +176,7 @@ def test_pixels_that_are_not_square_are_stretched(file: Path) -> None:
         return stsd[:8] + struct.pack(">I", len(stsd) - 8 + len(pasp)) + stsd[12:] + pasp
 
     file.write_bytes(change(corner_video(), (*VIDEO_TABLES, b"stsd"), add_to_entry))
-    video = videos.inspect(str(file))
+    video = inspect(file)
     assert (video.width, video.height, video.pixels) == (192, 64, 96 * 64)
     with Image.open(io.BytesIO(video.poster)) as poster:
         assert poster.size == (192, 64)
@@ -182,12 +187,12 @@ def test_pixels_that_are_not_square_are_stretched(file: Path) -> None:
 )
 def test_videos_of_other_codecs_are_read(file: Path, codec: str, name: str) -> None:
     file.write_bytes(encode(codec, 320, 240, 10))
-    video = videos.inspect(str(file))
+    video = inspect(file)
     assert (video.codec, video.width, video.height, video.frames) == (name, 320, 240, 10)
 
 
 def test_the_poster_of_a_large_video_is_reduced(file: Path) -> None:
     file.write_bytes(encode("libx264", 2560, 1440, 1, preset="ultrafast"))
-    with Image.open(io.BytesIO(videos.inspect(str(file)).poster)) as poster:
+    with Image.open(io.BytesIO(inspect(file).poster)) as poster:
         assert 2_000_000 < poster.width * poster.height <= posters.MAX_PIXELS
         assert poster.width / poster.height == pytest.approx(16 / 9, rel=0.01)

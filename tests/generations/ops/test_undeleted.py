@@ -18,7 +18,7 @@ from generations.media.images import inspect
 from generations.models import Generation, InputImage, UndeletedObject
 from generations.ops import deletion
 from generations.ops.prune_run import PruneRun
-from seedance_service import doctor
+from seedance_service import bucket_checks
 from tests.support.factories import Caller
 from tests.support.images import base64_of, image_bytes
 from tests.support.prometheus import TOKEN, read_samples
@@ -146,13 +146,13 @@ def test_retention_and_the_search_for_orphans_go_on(
 def test_operators_see_what_stays(alice: Caller, store: Store, settings: Any, client: Any) -> None:
     settings.METRICS_TOKEN = TOKEN
     assert read_samples(client)["seedance_undeleted_objects",] == 0
-    assert [finding.level for finding in doctor.check_deletions()] == ["ok"]
+    assert [finding.level for finding in bucket_checks.check_deletions()] == ["ok"]
     assert dashboard.undeleted_tiles() == []
     [row] = make_deleted(alice, 1)
     store.undeletable = {row.video_key, row.poster_key}
     deletion.retry_purges()
     assert read_samples(client)["seedance_undeleted_objects",] == 2
-    [finding] = doctor.check_deletions()
+    [finding] = bucket_checks.check_deletions()
     assert finding.level == "warning"
     assert finding.fact.startswith("2 objects could not be deleted")
     assert finding.fact.endswith(REFUSED)

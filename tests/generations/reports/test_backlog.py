@@ -42,6 +42,8 @@ def test_due_stalled_and_retrying_rows_are_counted(alice: Caller) -> None:
     update(resumed, submitted_at=now - timedelta(hours=9), resumed_at=now, due_at=now + timedelta(minutes=1))
     copying, _ = put_in(alice, "copying")
     update(copying, consecutive_failures=3)
+    rendered, _ = put_in(alice, "copying")
+    update(rendered, due_at=now - timedelta(seconds=40))
     present = backlog.read()
-    assert (present.due, present.stalled, present.copy_retrying) == (1, 1, 1)
+    assert (present.due, present.stalled, present.copy_retrying, present.copy_waiting) == (2, 1, 1, 1)
     assert 90 <= present.oldest_due_seconds < 90 + PATIENCE

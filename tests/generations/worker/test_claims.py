@@ -52,6 +52,16 @@ def test_ten_thousand_rows_of_one_tenant_do_not_delay_the_first_of_another(alice
     assert Counter(row.tenant_id for row in claimed) == {alice.tenant.pk: 7, bob.tenant.pk: 1}
 
 
+def test_copies_of_one_tenant_do_not_delay_the_copy_of_another(alice: Caller, bob: Caller) -> None:
+    insert_copies(put_in(alice, Status.COPYING)[0], 300)
+    bobs, _ = put_in(bob, Status.COPYING)
+    Generation.objects.filter(pk=bobs.pk).update(due_at=timezone.now())
+    claimed = claims.claim_copies(6)
+    assert Counter(row.tenant_id for row in claimed) == {alice.tenant.pk: 5, bob.tenant.pk: 1}
+    Generation.objects.filter(pk=bobs.pk).update(due_at=timezone.now())
+    assert [row.pk for row in claims.claim_copies(1, Counter({alice.tenant.pk: 5}))] == [bobs.pk]
+
+
 def test_a_tenant_with_many_in_progress_waits_for_tenants_with_none(alice: Caller, bob: Caller) -> None:
     insert_copies(make_generation(alice), 20)
     insert_copies(make_generation(bob), 20)
@@ -81,7 +91,7 @@ def test_each_lane_claims_its_own_rows_with_the_time_they_fell_due(alice: Caller
     Generation.objects.update(due_at=was_due)
     for claim, row, lease in (
         (claims.claim_polls, running, leases.POLL_LEASE),
-        (claims.claim_others, copying, leases.CLAIM_LEASE),
+        (claims.claim_copies, copying, leases.CLAIM_LEASE),
         (claims.claim_submits, queued, leases.CLAIM_LEASE),
     ):
         [claimed] = claim(10)
@@ -100,7 +110,7 @@ def test_a_claim_that_finds_nothing_writes_nothing(alice: Caller) -> None:
     with CaptureQueriesContext(connection) as queries:
         assert claim_due(10) == []
     assert [query["sql"] for query in queries if not query["sql"].startswith("SELECT")] == []
-    assert len(queries) == 3
+    assert len(queries) == 4
 
 
 @pytest.mark.django_db(transaction=True)
@@ -149,7 +159,7 @@ def test_many_rendering_generations_are_rescheduled_by_one_write(alice: Caller, 
 
 
 @pytest.mark.skipif("connection.vendor != 'postgresql'", reason="how PostgreSQL reads its indexes")
-@pytest.mark.parametrize("lane", [claims.claim_polls, claims.claim_others, claims.claim_submits])
+@pytest.mark.parametrize("lane", [claims.claim_polls, claims.claim_copies, claims.claim_submits])
 def test_claims_read_their_indexes_alone(alice: Caller, lane: Any) -> None:
     """Insert many finished rows, and so many waiting rows that sorting them would show."""
     insert_copies(put_in(alice, Status.RUNNING)[0], 300)

@@ -105,6 +105,7 @@ def test_a_file_host_that_says_when_to_come_back_is_asked_then(running: Generati
 def test_an_object_left_by_a_copy_that_died_is_not_used_as_the_video(running: Generation, upstream: Upstream) -> None:
     left = f"videos/{running.tenant_id}/{running.created_at:%Y/%m}/{running.pk}-{running.fencing_token}.mp4"
     objects.put(left, b"half a video", "video/mp4")
+    Generation.objects.filter(pk=running.pk).update(status=Status.COPYING)
     upstream.video(mp4())
     g = take_step(running)
     assert g.status == Status.SUCCEEDED

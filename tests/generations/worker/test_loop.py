@@ -15,7 +15,7 @@ from generations.bucket import inputs, object_keys, objects
 from generations.media.images import inspect
 from generations.models import Generation, Slot, Worker
 from generations.reports import worker_hosts
-from generations.worker import loop
+from generations.worker import claims, loop
 from generations.worker.poll_batch import PollBatch
 from generations.worker.thread_pool import open_pool
 from tests.generations.test_lifecycle import put_in
@@ -36,7 +36,11 @@ def generations(alice: Caller, bucket: Any, upstream: Upstream) -> list[Generati
     return [make_generation(alice, image=image) for _ in range(20)]
 
 
-def test_a_run_finishes_every_generation(generations: list[Generation], upstream: Upstream) -> None:
+@pytest.mark.parametrize("threads", [2, 16], ids=["one copy at once", "twelve copies at once"])
+def test_a_run_finishes_every_generation(
+    generations: list[Generation], upstream: Upstream, settings: Any, threads: int
+) -> None:
+    settings.SWEEP_THREADS = threads
     upstream.video(mp4())
     count = loop.run()
     assert set(Generation.objects.values_list("status", flat=True)) == {Status.SUCCEEDED}
@@ -44,6 +48,16 @@ def test_a_run_finishes_every_generation(generations: list[Generation], upstream
     assert count >= 40
     assert not Slot.objects.filter(lease_until__gt=timezone.now()).exists()
     assert count_wakeups() == 0  # nothing is live: no later run is woken
+
+
+def test_a_rendered_generation_for_which_no_thread_is_free_waits_in_the_database(alice: Caller) -> None:
+    first, second = (put_in(alice, "copying")[0] for _ in range(2))
+    batch = PollBatch()
+    batch.max_copies = 1
+    for generation in (first, second):
+        batch._start_copy(generation, "https://files.example/video.mp4")
+    assert [generation.pk for generation, _ in batch.copies] == [first.pk]
+    assert [generation.pk for generation in claims.claim_copies(5)] == [second.pk]
 
 
 def test_a_run_with_nothing_to_do_ends_at_once(db: None) -> None:
