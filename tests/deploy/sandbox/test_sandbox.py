@@ -47,18 +47,18 @@ def test_the_same_shot_gives_the_same_bytes(changes: dict[str, Any]) -> None:
     assert render_mp4(**changes) == render_mp4(**changes)
 
 
-# Digests of videos as the renderer writes them since it works in planes of brightness and colour. Another PyAV or Pillow
-# may write other bytes: then take the new digests from a commit without any change of the renderer.
+# Digests of videos as the renderer writes them since it works in planes of brightness and colour. Another PyAV or
+# Pillow may write other bytes: then take the new digests from a commit without any change of the renderer.
 FORMER = {
-    "moving": ({}, "9d0c62d05263e216707c407043311735ca98f428655142cc9048506626eded8d"),
-    "fixed": ({"camera_fixed": True}, "c12fbd6e07c9e466a1abece22e915124af198f0a7dd714f5ae56abcb5d1b5eba"),
+    "moving": ({}, "c7021a17130fd1b7504c8a57fa57c46e9bd4d0342f413a8d8c8d682df5af41cb"),
+    "fixed": ({"camera_fixed": True}, "95d845b3b4da2008d1db160bc3121fe3e7ed00bbbc11bc8af38644084e222e44"),
     "last image": (
         {"last_image": red_image(), "seed": 2**31 - 1},
-        "72f6a566c2b6634a70cf30016152cc82699fef8d7fdc687fbb8e751d655f4b1a",
+        "9b34c5ffe07fca1a8ffa5f53d7f4176bea79264a4cd997921ce7e86ba755e7c8",
     ),
     "480p": (
         {"width": 864, "height": 480, "frames": 121, "prompt": "a red ship — «sails»"},
-        "00a2c5b509ef82ab144fd5011a648a3bb49eac42fd8dc1f42b858fe9863ee79b",
+        "98b00d7c7491024bc4e9755e24bab286feae397173fa21b6a6bb0c9031391a72",
     ),
 }
 
