@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 TEST_ENV := SECRET_KEY=check S3_BUCKET=check NOVITA_API_KEY=check DATABASE_URL=sqlite://:memory: DJANGO_SETTINGS_MODULE=seedance_service.settings
 
-.PHONY: help run demo test abuse story postgres races faults kills bench browser openapi docs contract check lock clean
+.PHONY: help run demo test abuse story postgres races faults kills bench peers browser openapi docs contract check lock clean
 
 help:  ## print this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -47,9 +47,13 @@ kills: .venv/dev.stamp  ## kill each process of the worker KILLS=10 times under 
 
 ROWS ?= 1000000
 
-bench: .venv/dev.stamp  ## measure speed and write benchmarks/RESULTS.md; lists and panel with ROWS=1000000
-	@failed=0; for part in bench.lists bench.panel bench; do $(PY) -m tests.$$part --rows $(ROWS) || failed=1; done; \
-		exit $$failed
+bench: .venv/dev.stamp  ## measure speed, print a table and write it to benchmarks/RESULTS.md (ROWS=1000000)
+	@$(MAKE) --no-print-directory var/peers/litellm/.stamp >&2 || echo "LiteLLM cannot be installed; the rest is measured." >&2
+	@$(PY) -m tests.bench --rows $(ROWS)
+
+peers: .venv/dev.stamp  ## measure creates, reads and polls beside LiteLLM, Django REST framework and django-q2
+	@$(MAKE) --no-print-directory var/peers/litellm/.stamp >&2 || echo "LiteLLM cannot be installed; the rest is measured." >&2
+	@$(PY) -m tests.bench --only peers
 
 browser: .venv/dev.stamp  ## test the panel in a headless Chromium; screenshots go to var/screenshots
 	@$(PY) -m pytest -q tests/browser
@@ -87,6 +91,8 @@ lock: .venv/dev.stamp  ## compile the locks from requirements/*.in
 		--generate-hashes --no-header --no-emit-index-url $$name.in -o $$name.txt || exit 1; done
 	cd tests/contract && for name in openapi-python-client ark-sdk; do ../../.venv/bin/uv pip compile -q --universal \
 		--python-version 3.11 --generate-hashes --no-header --no-emit-index-url $$name.in -o $$name.txt || exit 1; done
+	cd tests/bench && ../../.venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-emit-index-url litellm.in -o litellm.txt
 
 clean:  ## remove everything that was installed; var/ with all state stays
 	rm -rf .venv tests/sdk/node_modules
@@ -107,6 +113,12 @@ clean:  ## remove everything that was installed; var/ with all state stays
 var/contract/%/.stamp: tests/contract/%.txt | .venv/bin/python
 	@python3 -m venv --clear $(@D)
 	@$(@D)/bin/python -m pip install -q --no-compile --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+# A peer of the bench has its own environment too.
+var/peers/%/.stamp: tests/bench/%.txt | .venv/bin/python
+	@python3 -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 # The tests of npm packages need node. They are skipped without node, and in CI a missing node is a failure.

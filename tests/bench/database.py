@@ -1,4 +1,4 @@
-"""A PostgreSQL database of a benchmark's own, migrated, and dropped at its end."""
+"""Create a PostgreSQL database for one measurement, and copy rows in it."""
 
 import importlib
 import os
@@ -17,13 +17,17 @@ from tests.support.databases import postgres_url
 
 @contextmanager
 def made(name: str) -> Iterator[None]:
-    """Django is set up on it within."""
+    """Create and migrate a database, set Django up on it with logs of errors alone, and drop it at the end."""
     server = postgres_url()
     url = urlsplit(server)._replace(path=f"/{name}").geturl()
     with psycopg.connect(server, autocommit=True) as admin:
         admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         admin.execute(f"CREATE DATABASE {name}")
-    os.environ |= {"TEST_DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "seedance_service.settings"}
+    os.environ |= {
+        "TEST_DATABASE_URL": url,
+        "DJANGO_SETTINGS_MODULE": "seedance_service.settings",
+        "LOG_LEVEL": "ERROR",
+    }
     importlib.import_module("tests.support.environment")
     django.setup()
     try:
@@ -36,7 +40,10 @@ def made(name: str) -> Iterator[None]:
 
 
 def copy(row: Any, changed: dict[str, str], numbered: str) -> None:
-    """Many rows like `row`, one for each that the SELECT `numbered` finds, but for what `changed` says in SQL."""
+    """Copy `row` once for each row that the SELECT `numbered` finds.
+
+    `changed` has an SQL expression for each column that differs from the row's.
+    """
     table, columns = row._meta.db_table, [field.column for field in row._meta.concrete_fields]
     made = ", ".join(changed.get(column, f"template.{column}") for column in columns)
     insert = f"INSERT INTO {table} ({', '.join(columns)}) SELECT {made} FROM ({numbered}) numbered, {table} template"

@@ -1,10 +1,10 @@
-"""Load over persistent connections by bare sockets: it measures the server, at a tenth of a client's cost."""
+"""Send requests over persistent connections by bare sockets, at a tenth of the cost of an HTTP client."""
 
 import asyncio
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from statistics import quantiles
@@ -14,7 +14,7 @@ CLOSED = 0  # in the place of a status
 
 @dataclass
 class Seen:
-    """What a load saw."""
+    """The answers to one load."""
 
     seconds: float = 0.0
     took: list[float] = field(default_factory=list)  # seconds of each answer
@@ -22,18 +22,30 @@ class Seen:
 
     @property
     def rate(self) -> float:
-        """Answers a second."""
+        """Return the answers per second."""
         return len(self.took) / self.seconds
 
     def percentile(self, percent: int) -> float:
-        """Milliseconds."""
+        """Return a percentile of the answers' times, in milliseconds."""
         return quantiles(self.took, n=100, method="inclusive")[percent - 1] * 1000
 
     def times(self) -> str:
+        """Return the 50th, 95th and 99th percentile in milliseconds, as text."""
         return " / ".join(f"{self.percentile(percent):.1f}" for percent in (50, 95, 99))
 
 
+def together(rounds: Iterable[Seen]) -> Seen:
+    """Return the answers of several loads as those of one."""
+    whole = Seen()
+    for seen in rounds:
+        whole.seconds += seen.seconds
+        whole.took += seen.took
+        whole.statuses += seen.statuses
+    return whole
+
+
 def request(method: str, path: str, headers: dict[str, str], body: bytes = b"") -> bytes:
+    """Return the bytes of an HTTP request; a body is JSON."""
     lines = [f"{method} {path} HTTP/1.1", "Host: localhost", *(f"{name}: {value}" for name, value in headers.items())]
     if body:
         lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
@@ -41,7 +53,7 @@ def request(method: str, path: str, headers: dict[str, str], body: bytes = b"") 
 
 
 def run(port: int, make: Callable[[], bytes], *, connections: int = 16, seconds: float = 5.0, core: int = 1) -> Seen:
-    """One request after the other on each connection. Runs on that core alone, so that the server has the other."""
+    """Send one request after the other on each connection, from one core, so that the server has the others."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core % (os.cpu_count() or 1)})
     try:

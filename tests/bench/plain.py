@@ -1,8 +1,7 @@
-"""The limits: what the same server does with a constant answer, and with the least that a create and a read have to do.
+"""The limits: a constant answer, and the least that a create and a read have to do, by hand without Django.
 
-By hand, without Django: a key's digest is looked up, then one transaction writes the row, its hold, its event and its
-windows where there is capacity; a read signs two URLs. No field is checked, nothing is logged or counted.
-DATABASE_URL says where.
+The key's digest is looked up; one transaction writes the row, its hold, its event and its usage windows; a read signs
+two URLs. No field is checked, nothing is logged or counted. DATABASE_URL names the database.
 """
 
 import hashlib
@@ -41,7 +40,7 @@ INSERT INTO tenants_ledgerentry (tenant_id, api_key_id, test, generation_id, kin
     reason, at) VALUES (%s, %s, %s, %s, 'hold', 180000, 'seedance', 5, '[]', '', %s)
 """
 EVENT = "INSERT INTO generations_event (generation_id, at, status, message) VALUES (%s, %s, 'queued', 'accepted')"
-ROOM = """
+COUNT = """
 UPDATE tenants_window SET used = used + 1 WHERE tenant_id = %s AND api_key_id IS NULL AND starts_at = %s
 """
 OPEN = "INSERT INTO tenants_window (tenant_id, kind, starts_at, used) VALUES (%s, %s, %s, 0)"
@@ -52,6 +51,8 @@ _here = threading.local()
 
 
 class Postgres:
+    """A connection to PostgreSQL."""
+
     def __init__(self) -> None:
         self._connection = psycopg.connect(URL, autocommit=True)
         self._connection.prepare_threshold = 0
@@ -70,6 +71,8 @@ class Postgres:
 
 
 class Sqlite:
+    """A connection to SQLite, which takes the same SQL."""
+
     def __init__(self) -> None:
         path = URL.removeprefix("sqlite:///")
         self._connection = sqlite3.connect(path, timeout=20, isolation_level=None)
@@ -95,19 +98,19 @@ class Sqlite:
 
 
 def database() -> Any:
-    """This thread's connection."""
+    """Return this thread's connection."""
     if not hasattr(_here, "database"):
         _here.database = Postgres() if URL.startswith("postgres") else Sqlite()
     return _here.database
 
 
 def open_windows(tenant: int) -> None:
-    """Those that each create takes from."""
+    """Create the usage windows that each create counts in."""
     database().write((OPEN, (tenant, kind, START)) for kind in KINDS)
 
 
 def create(tenant: int, key: int, body: dict[str, Any]) -> uuid.UUID:
-    """The transaction alone."""
+    """Write a generation in one transaction, and return its id."""
     now = datetime.now(UTC)
     pk = ids.new_at(now)
     database().write(
@@ -115,31 +118,32 @@ def create(tenant: int, key: int, body: dict[str, Any]) -> uuid.UUID:
             (GENERATION, (pk, tenant, key, now, False, body["prompt"], False, pk.int % 2**31, body["image"], now)),
             (HOLD, (tenant, key, False, pk, now)),
             (EVENT, (pk, now)),
-            (ROOM, (tenant, START)),
+            (COUNT, (tenant, START)),
         ]
     )
     return pk
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+    """Answer /constant, a create (POST) or a read (GET of an id)."""
     if environ["PATH_INFO"] == "/constant":
-        return _answered(start_response, b'{"ok": true}')
+        return _answer(start_response, b'{"ok": true}')
     text = environ.get("HTTP_AUTHORIZATION", "").removeprefix("Bearer ")
     found = database().ask(KEY, (text[:21],))
     if not found or found[2] != hashlib.sha256(text.encode()).hexdigest():
-        return _answered(start_response, b"{}", "401 Unauthorized")
+        return _answer(start_response, b"{}", "401 Unauthorized")
     key, tenant, _ = found
     if environ["REQUEST_METHOD"] == "POST":
         body = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
         pk = create(tenant, key, body)
-        return _answered(start_response, json.dumps({"id": str(pk), "status": "queued"}).encode(), "202 Accepted")
+        return _answer(start_response, json.dumps({"id": str(pk), "status": "queued"}).encode(), "202 Accepted")
     pk = uuid.UUID(environ["PATH_INFO"].rpartition("/")[2])
     status, seed, video_key = database().ask(READ, (pk, tenant))
     body = {"id": str(pk), "status": status, "seed": seed, "urls": [_signed(video_key), _signed(video_key)]}
-    return _answered(start_response, json.dumps(body).encode())
+    return _answer(start_response, json.dumps(body).encode())
 
 
-def _answered(start_response: Callable[..., Any], body: bytes, status: str = "200 OK") -> list[bytes]:
+def _answer(start_response: Callable[..., Any], body: bytes, status: str = "200 OK") -> list[bytes]:
     start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
     return [body]
 

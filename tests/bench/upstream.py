@@ -1,4 +1,4 @@
-"""An upstream that costs next to nothing: by bare asyncio, in a process of its own on the load's core.
+"""An upstream that costs next to nothing: bare asyncio, in a process of its own on the load's core.
 
 Task `up-N` of COUNT is done N / COUNT of SPREAD seconds after BEGIN (by the clock, in seconds since the epoch; 0:
 never), with a whole MP4 of SIZE bytes. `python -m tests.bench.upstream PORT BEGIN SPREAD COUNT SIZE`.
@@ -16,6 +16,7 @@ PROCESSING = {"task_id": ASKED, "status": "TASK_STATUS_PROCESSING", "progress_pe
 
 
 def done_at(number: int) -> float:
+    """Return when a task is done, in seconds since the epoch."""
     return BEGIN + SPREAD * number / COUNT
 
 
