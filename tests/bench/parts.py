@@ -29,7 +29,7 @@ class Bench:
 
 @dataclass(frozen=True)
 class Part:
-    """A part: `name` chooses it on the command line, `database` tells it from others of that name."""
+    """A part. `name` chooses it on the command line, and `database` separates it from others of that name."""
 
     name: str
     database: str
@@ -88,7 +88,7 @@ NAMES = list(dict.fromkeys(part.name for part in PARTS))
 
 
 def run(part: Part, bench: Bench) -> tuple[Outcome, machine.Watched]:
-    """Run a part in a process of its own, and watch the machine meanwhile."""
+    """Run a part in a process of its own, and watch the machine during it."""
     context = multiprocessing.get_context("fork")
     loop, before = machine.loop_seconds(), machine.times()
     outcome, log = Outcome(part), bench.folder / f"{part.title}.log"
