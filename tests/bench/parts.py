@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from tests.bench import beside, growth, large_images, lists, machine, panel, peers, web, working
+from tests.bench import beside, copies, growth, large_images, lists, machine, panel, peers, web, working
 from tests.bench.table import Line
 
 LOG_TAIL_CHARS = 3000
@@ -79,7 +79,7 @@ PARTS = [
     Part("memory", SQLITE, lambda bench: large_images.memory_lines(bench.s3)),
     Part("worker", SQLITE, lambda bench: working.lines(SQLITE, bench.s3, bench.folder)),
     Part("worker", POSTGRES, lambda bench: working.lines(POSTGRES, bench.s3, bench.folder)),
-    Part("copies", SQLITE, lambda bench: working.copy_lines(bench.s3, bench.folder)),
+    Part("copies", SQLITE, lambda bench: copies.lines(bench.s3, bench.folder)),
     Part("growth", POSTGRES, lambda bench: growth.lines(bench.s3, bench.rows)),
     Part("lists", POSTGRES, lambda bench: lists.lines(bench.rows)),
     Part("panel", POSTGRES, lambda bench: panel.lines(bench.rows)),

@@ -11,10 +11,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from deploy import stack, waiting
 from tests.bench.rounds import Figure, in_turns
@@ -28,7 +26,6 @@ CLAIMED = 100_000
 MIN_POLLS = 0.45  # of the polls without a database
 MIN_CLAIMS = 2.5  # times the polls of one worker
 MAX_SLOWDOWN = 1.2  # of claims by a million updates
-MIB = 1024 * 1024
 
 
 @contextmanager
@@ -100,7 +97,7 @@ def _claim_lines(group: str, site: Site, polls: Figure) -> Iterator[Line]:
 def _lag_lines(group: str, site: Site) -> Iterator[Line]:
     """Yield how soon ends are known and videos stored, while videos arrive at half the rate that copies carry."""
     with upstream(site.folder, begin=1.0, size=VIDEO) as url:
-        carried, _ = ran(site, f"copies(16, {url!r})", **served_from(url))
+        carried, _ = ran(site, f"copies(16, {url!r})", module="copies", **served_from(url))
     rate = carried * 1e6 / VIDEO / 2  # videos a second
     begin, spread = time.time() + 8, LAGGING / rate
     with upstream(site.folder, begin=begin, spread=spread, count=LAGGING, size=VIDEO) as url:
@@ -281,97 +278,3 @@ def _claim_narrow() -> float:
             )
             rows += len(cursor.fetchall())
         return rows / (time.perf_counter() - began)
-
-
-# -- copies -----------------------------------------------------------------------------------------------------------
-
-
-def copy_lines(s3: dict[str, str], folder: Path) -> Iterator[Line]:
-    here = folder / "copies"
-    here.mkdir()
-    site = Site("SQLite", here, s3)
-    with upstream(here, begin=1.0, size=10_000_000) as url:
-        env = {"NOVITA_BASE_URL": url, "FETCH_ALLOW_HOSTS": f"127.0.0.1:{url.rpartition(':')[2]}"}
-        group = "Copies of 10 MB, upstream to bucket"
-        for at_once in (1, 4, 16):
-            plain, _ = ran(site, f"plain_copies({at_once}, {url!r})", **env)
-            rate, grown = ran(site, f"copies({at_once}, {url!r})", **env)
-            limit = "GET piped to a signed PUT of known length, nothing checked"
-            more = f"memory +{grown:.0f} MB; hashed, read back, hashed again, every frame counted"
-            met = rate >= 0.5 * plain
-            yield Line(group, f"{at_once} at once", rate, "MB/s", more, plain, limit, "≥ 0.5 of the limit", met)
-        yield Line(group, "memory grown by, 16 at once", grown, "MB", "", None, "", "≤ 32", grown <= 32)
-
-
-def copies(at_once: int, url: str) -> list[float]:
-    """MB a second, and MB that the process grew by."""
-    from generations.bucket.client import ensure_bucket
-    from generations.models import Generation
-    from generations.worker import video_transfer
-
-    ensure_bucket()
-    running(at_once * 8, 10.0)
-    rows = list(Generation.objects.select_related("tenant"))
-    Generation.objects.update(status="copying")
-    for row in rows:
-        row.status = "copying"
-    video_transfer.run(rows.pop(), f"{url}/video.mp4")  # what is made once is made
-    before = _reset_peak()
-    began = time.perf_counter()
-    with ThreadPoolExecutor(at_once) as pool:
-        sizes = [video.size for video in pool.map(lambda row: video_transfer.run(row, f"{url}/video.mp4"), rows)]
-    took = time.perf_counter() - began
-    grown = _peak() - before
-    Generation.objects.all().delete()
-    return [sum(sizes) / took / 1e6, grown / MIB]
-
-
-def plain_copies(at_once: int, url: str) -> list[float]:
-    import http.client
-    from urllib.parse import urlsplit
-
-    from generations.bucket.client import ensure_bucket, get_client
-
-    ensure_bucket()
-    client, place = get_client(), urlsplit(url)
-
-    def copy(number: int) -> int:
-        source = http.client.HTTPConnection(place.hostname or "", place.port)
-        source.request("GET", "/video.mp4")
-        video = source.getresponse()
-        size = int(video.headers["Content-Length"])
-        signed = client.generate_presigned_url("put_object", Params={"Bucket": _bucket(), "Key": f"plain/{number}"})
-        to = urlsplit(signed)
-        sink = http.client.HTTPConnection(to.hostname or "", to.port)
-        sink.request("PUT", f"{to.path}?{to.query}", body=video, headers={"Content-Length": str(size)})
-        assert sink.getresponse().status == 200
-        source.close()
-        sink.close()
-        return size
-
-    copy(0)
-    began = time.perf_counter()
-    with ThreadPoolExecutor(at_once) as pool:
-        sizes = list(pool.map(copy, range(1, at_once * 8)))
-    return [sum(sizes) / (time.perf_counter() - began) / 1e6, 0.0]
-
-
-def _bucket() -> Any:
-    from django.conf import settings
-
-    return settings.S3_BUCKET
-
-
-def _reset_peak() -> int:
-    """Bytes resident; the high-water mark is reset, proc(5)."""
-    Path("/proc/self/clear_refs").write_text("5")
-    return _of_status("VmRSS")
-
-
-def _peak() -> int:
-    return _of_status("VmHWM")
-
-
-def _of_status(name: str) -> int:
-    [line] = [one for one in Path("/proc/self/status").read_text().splitlines() if one.startswith(f"{name}:")]
-    return int(line.split()[1]) * 1024
