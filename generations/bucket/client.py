@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 # Two attempts stay below a worker step's lease of 90 s: a stalled call must not act after another worker has the row.
 CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, MAX_ATTEMPTS = 5.0, 25.0, 2
 MAX_POOL_CONNECTIONS = 64
-MAX_CODE_CHARS = 64  # of S3's error codes, which are single words
 MAX_CODE_CHARS = 100  # of an error's code, which the store or something in front of it chose
 
 Addressing = Literal["path", "virtual"]

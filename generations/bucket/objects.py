@@ -43,11 +43,10 @@ def put_file(
 ) -> bool:
     """Store a file of `size` bytes by one PUT, in constant memory. `sha256` is its digest in hex, which S3 compares.
 
-    Return whether the answer states that digest, as S3 does of what it has stored.
-
-    Parts are never used: a PUT stores all or nothing, leaves nothing behind, and can refuse to overwrite. One PUT may
-    have 5 GiB: https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html.
-    Raise ObjectExists if the key is taken, and what `check` raises, which is called before each block.
+    Return whether the answer states that digest, as S3 does of what it has stored. Parts are never used: a PUT stores
+    all or nothing, leaves nothing behind, and can refuse to overwrite. One PUT may have 5 GiB:
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html.
+    `check` is called before each block. Raise ObjectExists if the key is taken, and what `check` raises.
     """
     file.seek(0)
     upload, digest = Upload(file, check), _base64_of(sha256)

@@ -1,4 +1,4 @@
-"""Claims of due rows for the worker. A claimed row is the caller's for its lease; afterwards anybody may claim it.
+"""Claims of due rows for the worker. A claimed row is the caller's for its lease; afterwards any worker may claim it.
 
 There are four lanes, so that a long step of one kind never delays another kind: polls, which are many and short;
 submits and copies, in which tenants take turns; and all others. Each lane is one condition. How rows are claimed by

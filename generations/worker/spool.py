@@ -28,7 +28,7 @@ class DiskShort(Exception):
 
 
 class Spool:
-    """A file that is filled once, and hashed while it is."""
+    """A file that is filled once, with the SHA-256 of its bytes."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file, self.size, self._reserved = file, 0, 0

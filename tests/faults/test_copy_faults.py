@@ -1,6 +1,6 @@
 """A copy whose source has faults: either the whole video is served, or nothing is.
 
-A bit that flips at the source, before it was hashed, cannot be known by anybody here: no checksum comes with the URL.
+A bit that flips at the source, before it was hashed, cannot be seen here: no checksum comes with the URL.
 """
 
 import gzip
