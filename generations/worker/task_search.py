@@ -110,13 +110,24 @@ def _search_list(searched: Searched, account: Account, wire: Wire) -> None:
     owners = lost_attempts.find_owners(result.tasks)
     record = Record(result.began_at, result.ended_at, result.pages, result.seen, result.is_complete, result.problem)
     for other in every:
-        _apply(other, scan, owners, record, account, wire)
+        is_due = other.generation.pk == generation.pk or (other.generation.due_at or now) <= now
+        _apply(other, scan, owners, record, account, wire, is_due=is_due)
 
 
 def _apply(
-    searched: Searched, scan: Scan, owners: lost_answers.Owners, record: Record, account: Account, wire: Wire
+    searched: Searched,
+    scan: Scan,
+    owners: lost_answers.Owners,
+    record: Record,
+    account: Account,
+    wire: Wire,
+    *,
+    is_due: bool,
 ) -> None:
-    """Act on what a scan of the list shows of an attempt."""
+    """Act on what a scan of the list shows of an attempt.
+
+    A scan that broke puts off no attempt whose search was not due: each scan of newer attempts would double its wait.
+    """
     verdict = lost_answers.judge(searched.lost, scan, owners, lost_attempts.patience())
     match verdict:
         case lost_answers.Found(task):
@@ -134,6 +145,8 @@ def _apply(
             search_results.go_on(searched, record, "the task that was named could not be read yet")
         case lost_answers.NotThere():
             search_results.settle_not_there(searched, record)
+        case NotYet() if record.problem and not is_due:
+            return
         case NotYet(reason):
             search_results.go_on(searched, record, reason)
         case Unclear(reason):

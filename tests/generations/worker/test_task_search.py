@@ -180,6 +180,17 @@ def test_a_list_that_breaks_proves_nothing_and_is_read_again_more_and_more_rarel
     assert len(wire.requests) == 2
 
 
+def test_a_scan_that_breaks_puts_off_no_search_that_was_not_due(lose: Lose, wire: ListingWire, time: Any) -> None:
+    older = lose(creates=False, seed=1)
+    wire.on_list = listing_wire.be_away
+    work_for(time, 600)
+    newer = lose(creates=False, seed=2)
+    due_at, searches, before = now(older).due_at, outcomes_of(older), wire.scans
+    work_for(time, 145)
+    assert (wire.scans, outcomes_of(newer)) == (before + 1, ["broken"])
+    assert (now(older).due_at, outcomes_of(older)) == (due_at, searches)
+
+
 def test_a_list_that_ends_before_its_total_proves_nothing(lose: Lose, wire: ListingWire, time: Any) -> None:
     g = lose(creates=True)
     wire.missing = 1
