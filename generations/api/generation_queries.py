@@ -48,7 +48,7 @@ class Form(NamedTuple):
 
     names: tuple[str, ...]  # of EXAMPLES
     labels: tuple[bool, ...]  # for each label, whether it has a value beside its name
-    rows: int
+    rows: int | None  # None: all
 
     @property
     def has_one_plan(self) -> bool:
@@ -71,7 +71,7 @@ def read(
 
 
 def build(
-    values: dict[str, Any], labels: list[tuple[str, ...]], rows: int, position: Position | None = None
+    values: dict[str, Any], labels: list[tuple[str, ...]], rows: int | None, position: Position | None = None
 ) -> QuerySet[Generation]:
     """Return the query whose rows `read` returns."""
     form, flat = _form(values, labels, rows, position)
@@ -79,7 +79,7 @@ def build(
 
 
 def _form(
-    values: dict[str, Any], labels: list[tuple[str, ...]], rows: int, position: Position | None
+    values: dict[str, Any], labels: list[tuple[str, ...]], rows: int | None, position: Position | None
 ) -> tuple[Form, list[Any]]:
     """Return the form of a query, and its values in the form's order."""
     named = {**values, **dict(zip(("time", "id"), position or (), strict=False))}
