@@ -114,7 +114,7 @@ def _build(form: Form, *flat: Any) -> QuerySet[Generation]:
     behind = pagination.after(order, values["time"], values["id"]) if "id" in values else Q()
     rows = Generation.objects.select_related(*IMAGE_FIELDS).defer(*NOT_SHOWN)
     rows = rows.annotate(**{name: FilteredRelation("labels", condition=label) for name, label in labels.items()})
-    rows = rows.filter(behind, **conditions)  # at once: the ORM joins a label anew for each call
+    rows = rows.filter(behind, **conditions)  # at once: the ORM joins a label once more at each call
     if "external_id" in values:
         rows = rows.exclude(external_id="")  # the index's own condition, or SQLite does not see that it holds
     return rows.order_by(*(f"-{name}" for name in order))[: form.rows]
