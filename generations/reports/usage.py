@@ -30,17 +30,18 @@ GROUPED_BY = {"key": "api_key_id", "resolution": "resolution", "model": "model"}
 GROUPS = ("day", *GROUPED_BY)
 
 Sums = dict[str, int]  # of ZEROS' names: counts, `seconds` of video, and micro-USD
-Row = tuple[Any, str, int, Any, Any]  # group, status, generations, seconds of video and micro-USD
+Row = tuple[Any, str, int, int, int]  # group, status, generations, seconds of video and micro-USD
 
 STATE = "SELECT until FROM generations_usagesumstate WHERE tenant_id = %s AND time_zone = %s"
 SUM = """
-SELECT {day_or_column} AS grouped, status, SUM(generations) AS generations, SUM(seconds) AS seconds, SUM(micro) AS micro
+SELECT {day_or_column} AS grouped, status, CAST(SUM(generations) AS bigint) AS generations,
+       CAST(SUM(seconds) AS bigint) AS seconds, CAST(SUM(micro) AS bigint) AS micro
   FROM generations_usagesum WHERE tenant_id = %s AND test = %s AND day >= %s AND day <= %s GROUP BY 1, 2
 """
 # What a video cost: by its tokens, or the price. Until a generation ends only the price is known, which is held.
 COUNT = """
 SELECT {group} AS grouped, status, COUNT(*) AS generations, SUM(duration) AS seconds,
-       SUM(COALESCE(charged_micro, price_micro)) AS micro
+       CAST(SUM(COALESCE(charged_micro, price_micro)) AS bigint) AS micro
   FROM generations_generation WHERE {chosen} AND test = %s AND created_at >= %s AND created_at < %s GROUP BY 1, 2
 """
 ALL = "tenant_id = %s"
@@ -125,15 +126,15 @@ def _nothing() -> Sums:
     return ZEROS.copy()
 
 
-def _add(sums: Sums, status: str, count: int, seconds: Any, micro: Any) -> None:
+def _add(sums: Sums, status: str, count: int, seconds: int, micro: int) -> None:
     """Add the generations of one status: their number, seconds of video and micro-USD."""
     sums["accepted"] += count
     sums[COUNTED[status]] += count
     if status == SUCCEEDED:
-        sums["seconds"] += int(seconds)  # a Decimal on PostgreSQL
-        sums["micro"] += int(micro)
+        sums["seconds"] += seconds
+        sums["micro"] += micro
     elif COUNTED[status] == "live":
-        sums["held_micro"] += int(micro)
+        sums["held_micro"] += micro
 
 
 def _sums_as_json(sums: Sums) -> dict[str, Any]:
