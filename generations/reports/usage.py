@@ -115,9 +115,9 @@ def _with_names(group_by: str, *parts: str) -> str:
 def _render(rows: Iterable[Row], group_by: str) -> Usage:
     """Add up the rows of each group, and all of them."""
     sums, total = defaultdict[str | None, Sums](_nothing), _nothing()
-    for group, *facts in rows:
-        _add(sums[None if group is None else str(group)], *facts)
-        _add(total, *facts)
+    for group, status, count, seconds, micro in rows:
+        for row in (sums[None if group is None else str(group)], total):
+            _add(row, status, count, seconds, micro)
     names = sorted(sums, key=lambda name: name or "")  # None: of models without a resolution
     return Usage([{group_by: name, **_sums_as_json(sums[name])} for name in names], _sums_as_json(total))
 
