@@ -7,7 +7,8 @@ from django.db import connection
 from django.utils import timezone
 
 from generations.intake import record
-from generations.models import Generation
+from generations.models import Generation, UsageSum, UsageSumState
+from generations.reports import usage_sums
 from tenants.models import ApiKey
 from tests.bench import database
 
@@ -37,7 +38,7 @@ class Dialect:
     """How a database makes many rows from one."""
 
     numbers: str  # rows of n, from {first} to {last}
-    at: str  # the time of creation by n, one second each from 2020 on
+    at: str  # the time of creation by n, {apart} seconds each from {since} on
     generation_id: str  # by made_at and n, in the order of time
     finished_at: str  # by made_at
     labelled: str  # the metadata
@@ -46,7 +47,7 @@ class Dialect:
 DIALECTS = {
     "postgresql": Dialect(
         numbers="SELECT n FROM generate_series({first}, {last}) n",
-        at="timestamptz '2020-01-01' + n * interval '1 second'",
+        at="timestamptz '{since}' + n * interval '{apart} seconds'",
         generation_id="(lpad(to_hex(floor(extract(epoch FROM made_at) * 1000)::bigint), 12, '0') || '7' "
         "|| lpad(to_hex(n %% 4096), 3, '0') || '8' || substr(md5(n::text), 1, 15))::uuid",
         finished_at="made_at + interval '40 seconds'",
@@ -55,7 +56,7 @@ DIALECTS = {
     "sqlite": Dialect(
         numbers="SELECT value AS n FROM (WITH RECURSIVE counted(value) AS (SELECT {first} UNION ALL "
         "SELECT value + 1 FROM counted WHERE value < {last}) SELECT value FROM counted)",
-        at="datetime('2020-01-01', '+' || n || ' seconds')",
+        at="datetime('{since}', '+' || (n * {apart}) || ' seconds')",
         generation_id="printf('%%012x', strftime('%%s', made_at) * 1000) || '7' || printf('%%03x', n %% 4096) "
         "|| '8' || printf('%%015x', n)",
         finished_at="datetime(made_at, '+40 seconds')",
@@ -89,12 +90,18 @@ LABELS = """
 """
 
 
-def copy(template: Generation, first: int, last: int, other_key: int) -> None:
-    """Copy a generation for each number from `first` to `last`. A quarter of the copies have the other key."""
+def copy(
+    template: Generation, first: int, last: int, other_key: int, *, since: str = "2020-01-01", apart: int = 1
+) -> None:
+    """Copy a generation for each number from `first` to `last`. A quarter of the copies have the other key.
+
+    They are `apart` seconds, from the day `since` on.
+    """
     dialect = DIALECTS[connection.vendor]
     filled = {**asdict(dialect), "other_key": other_key}
     changed = {column: sql.format(**filled).replace("{{", "{").replace("}}", "}") for column, sql in CHANGED.items()}
-    timed = f"SELECT n, {dialect.at} AS made_at FROM ({dialect.numbers.format(first=first, last=last)}) numbers"
+    at = dialect.at.format(since=since, apart=apart)
+    timed = f"SELECT n, {at} AS made_at FROM ({dialect.numbers.format(first=first, last=last)}) numbers"
     database.copy(template, changed, f"SELECT n, made_at, {dialect.generation_id} AS made_id FROM ({timed}) timed")
 
 
@@ -104,15 +111,23 @@ def label() -> None:
         cursor.execute(LABELS)
 
 
-def fill(count: int) -> None:
-    """Copy the template until there are `count` generations, one for each second from 2020 on."""
+def fill(count: int, **times: Any) -> None:
+    """Copy the template until there are `count` generations. For the `times` see `copy`."""
     template = Generation.objects.filter(upstream_id="template").first()
     if template is None:
         template = make_template(ApiKey.objects.select_related("tenant").get())
     existing = Generation.objects.count()
     if existing < count:
-        copy(template, existing + 1, count, other_key=template.api_key_id)
+        copy(template, existing + 1, count, other_key=template.api_key_id, **times)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute("VACUUM ANALYZE generations_generation")
             cursor.execute("CHECKPOINT")  # or the copied rows are written out while the first creates are measured
+
+
+def store_sums() -> None:
+    """Add all generations to the sums of usage, as worker runs do."""
+    for model in (UsageSumState, UsageSum):
+        model.objects.all().delete()  # or the copies would be missing: they finished before what was added last
+    while usage_sums.store() == usage_sums.MAX_STEPS_PER_RUN:
+        pass
