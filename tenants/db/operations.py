@@ -61,15 +61,16 @@ class Engine(ABC):
 
     indexes_online: ClassVar[bool]  # whether an index can be made while others write, outside of a transaction
 
-    def run(self, sql: str, values: Sequence[Any]) -> list[Any]:
+    def run(self, sql: str, values: Sequence[Any], *, prepare: bool = True) -> list[Any]:
         """Run a statement by this thread's connection and return all of its rows; none where it returns no rows.
 
-        The ORM would build the text again each time. Raise Django's own database errors.
+        The ORM would build the text again each time. Without `prepare` the server plans the statement for these very
+        values. Raise Django's own database errors.
         """
-        return self.run_on(connections[DEFAULT_DB_ALIAS], sql, values)
+        return self.run_on(connections[DEFAULT_DB_ALIAS], sql, values, prepare=prepare)
 
     @abstractmethod
-    def run_on(self, by: BaseDatabaseWrapper, sql: str, values: Sequence[Any]) -> list[Any]:
+    def run_on(self, by: BaseDatabaseWrapper, sql: str, values: Sequence[Any], *, prepare: bool = True) -> list[Any]:
         """Run a statement as `run` does, on the connection `by`, which may be another thread's."""
 
     def write(self, sql: str, values: Sequence[Any]) -> list[Any]:
@@ -109,7 +110,11 @@ class Engine(ABC):
 
     @abstractmethod
     def adapt(self, value: Any) -> Any:
-        """Return a time or a UUID as the driver takes it, and any other value as it is."""
+        """Return a time, a day or a UUID as the driver takes it, and any other value as it is."""
+
+    def local_day(self, column: str, time_zone: str) -> Statement:
+        """Return the expression for the day of a time's column in the time zone of that name."""
+        return Statement(*connection.ops.datetime_cast_date_sql(column, (), time_zone))
 
     @abstractmethod
     def claim(self, due: QuerySet[Row], limit: int, until: datetime, names: Collection[str] = ()) -> list[Row]:

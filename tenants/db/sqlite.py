@@ -12,7 +12,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ class SQLite(Engine):
         self._writing = threading.Lock()
         self._writer = Writer()
 
-    def run_on(self, by: BaseDatabaseWrapper, sql: str, values: Sequence[Any]) -> list[Any]:
+    def run_on(self, by: BaseDatabaseWrapper, sql: str, values: Sequence[Any], *, prepare: bool = True) -> list[Any]:
         with database_errors(by):
             cursor = by.connection.execute(_with_marks(sql), values)
             # To the end: a statement that is not read to its end keeps its locks.
@@ -125,6 +125,8 @@ class SQLite(Engine):
         match value:
             case datetime():
                 return _time_text(value)
+            case date():
+                return value.isoformat()
             case UUID():
                 return value.hex
         return value
