@@ -1,7 +1,8 @@
 """Answers that a caller may have already, and then need not be sent again: they have a tag (RFC 9110, 8.8.3).
 
 The bytes of the documentation, the OpenAPI document and the pages of models are made once in a process. Those of usage
-and limits are made for each request. Many may ask at any time: an answer costs about as much as a read of a generation, or less.
+and limits are made for each request. Many may ask at any time: an answer costs about as much as a read of a generation,
+or less.
 """
 
 import gzip
