@@ -32,7 +32,7 @@ def lines(kind: str, s3: dict[str, str]) -> Iterator[Line]:
         site = Site(kind, Path(folder), s3)
         with site.serving(OURS, "/livez"):
             site.load(URL, seconds=1.0)
-            groups = _groups(site, site.one(), site.call(UNFINISHED))
+            groups = _groups(site, site.finish(), site.call(UNFINISHED))
             site.settle()
             [rounds] = in_turns(lambda: load.run_groups(site.port, groups, seconds=SECONDS))
     readers, *others = zip(*rounds, strict=True)
