@@ -19,6 +19,7 @@ from generations.worker.processes import die_with_parent
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
+SERVICE = "seedance_service.wsgi:application"
 # Seconds after which the group of a process that does not stop is killed. The worker finishes steps for 8 s.
 MAX_STOP_SECONDS, MAX_WORKER_STOP_SECONDS = 5.0, 15.0
 SIGTERM_INTERVAL_SECONDS = 1.0
@@ -230,17 +231,16 @@ def malloc_tunables() -> dict[str, str]:
     return {"GLIBC_TUNABLES": ":".join(filter(None, [*MALLOC_TUNABLES, os.environ.get("GLIBC_TUNABLES")]))}
 
 
-def web(port: int, static: Path, logs: Path, env: Mapping[str, str]) -> Process:
+def web(port: int, static: Path, logs: Path, env: Mapping[str, str], application: str = SERVICE) -> Process:
     """Start one web process, which also serves the files in `static`."""
     # As a module: the first line of .venv/bin/granian names the folder of its installation, which may have moved since.
     command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--workers", "1", "--blocking-threads", "32", "--http", "1", "--no-ws"]
     command += ["--respawn-failed-workers"]  # a worker that the kernel killed must not end the others
-    command += ["--static-path-mount", str(static), "seedance_service.wsgi:application"]
+    command += ["--static-path-mount", str(static), application]
     metrics = Path(env.get("METRICS_DIR") or Path(env["VAR_DIR"], "metrics"))
-    shutil.rmtree(
-        metrics / "web", ignore_errors=True
-    )  # counters of the run before; a file that cannot be removed stays
+    # Counters of the run before; a file that cannot be removed stays.
+    shutil.rmtree(metrics / "web", ignore_errors=True)
     return Process("web", command, {**env, **malloc_tunables()}, logs)
 
 

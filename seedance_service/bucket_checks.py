@@ -62,7 +62,7 @@ def _check_credentials() -> Finding:
 
 def _check_signed_urls(key: str) -> Iterator[Finding]:
     """Check that a signed URL works over HTTP at S3_PUBLIC_URL, as for callers, and a wrong signature does not."""
-    url = signed_urls.sign(key, content_type="text/plain", file_name="doctor")
+    url = signed_urls.signer().sign(key, content_type="text/plain", file_name="doctor")
     status, status_of_wrong = _status(url), _status(url.replace("Signature=", "Signature=0"))
     if status != 200:
         fix = "Set S3_PUBLIC_URL to an address where callers, and this host, reach S3."

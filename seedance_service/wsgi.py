@@ -19,7 +19,7 @@ except ImproperlyConfigured as error:  # a wrong setting, or a wrong file of the
 from generations.api import long_poll
 from generations.bucket import client  # these modules read the settings
 from generations.bucket.errors import StorageError
-from seedance_service.http import dispatch
+from seedance_service.http import dispatch, stalled_connections
 
 log = structlog.stdlib.get_logger(__name__)
 application = dispatch.application
@@ -28,5 +28,6 @@ try:
 except StorageError:  # /readyz reports it, and so does every call that needs the bucket
     log.exception("the bucket's clients can not be made")
 long_poll.stop_on_signal()
+stalled_connections.watch()
 gc.collect()
 gc.freeze()  # loaded modules live as long as the process: the collector need not visit them

@@ -39,6 +39,18 @@ class TooManyFailures(Refusal):
     code = "too_many_failed_authentications"
 
 
+class TooManyBodies(Refusal):
+    """Too many bodies are being received at this moment. Try again later."""
+
+    code = "too_many_bodies"
+
+
+class BodyTooSlow(Refusal):
+    """The body came too slowly, and is not received any further. Nothing of it was used."""
+
+    code = "body_too_slow"
+
+
 class ModelNotAllowed(Refusal):
     """This API key may not use the model {model}. It may use: {allowed}."""
 

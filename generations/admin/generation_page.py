@@ -13,6 +13,7 @@ from generations import deadlines
 from generations.admin.destinations import host_of
 from generations.bucket import signed_urls
 from generations.bucket.errors import StorageError
+from generations.bucket.signed_urls import Signer
 from generations.catalog import charge_by_usage
 from generations.models import Attempt, AttemptSearch, Delivery, Event, Generation, InputImage
 from generations.ops import in_doubt
@@ -65,7 +66,7 @@ def page_context(request: HttpRequest, generation: Generation) -> dict[str, Any]
         "attempts": Attempt.objects.filter(generation=generation).order_by("number"),
         "searches": AttemptSearch.objects.filter(attempt__generation=generation).select_related("attempt"),
         "has_video": has_video,
-        "poster_url": sign(signed_urls.poster_url, generation) if has_video else "",
+        "poster_url": sign(Signer.poster_url, generation) if has_video else "",
         "video_page": reverse("admin:generations_generation_video", args=[generation.pk]),
         "entries": ledger_entries(generation) if user.has_perm("tenants.view_ledgerentry") else None,
         "deliveries": deliveries(generation) if user.has_perm("generations.view_delivery") else None,
@@ -162,7 +163,7 @@ def _image(title: str, image: InputImage | None, source: str) -> Image:
     if image is None:
         return Image(title, "", "Not fetched yet.", source)
     description = f"{image.width} × {image.height}, {image.format}, {image.size:,} bytes, SHA-256 {image.sha256}"
-    return Image(title, "" if image.gone_at else sign(signed_urls.image_url, image), description, source)
+    return Image(title, "" if image.gone_at else sign(Signer.image_url, image), description, source)
 
 
 def ledger_entries(generation: Generation) -> list[tuple[LedgerEntry, str]]:
@@ -178,13 +179,13 @@ def deliveries(generation: Generation) -> list[tuple[Delivery, str]]:
     return [(delivery, host_of(delivery)) for delivery in rows[:MAX_LISTED_DELIVERIES]]
 
 
-def sign(url_of: Callable[[Any], str], row: Any) -> str:
+def sign(url_of: Callable[[Signer, Any], str], row: Any) -> str:
     """Return the signed URL that `url_of` makes for the row, or "" if no URL can be signed.
 
     The page must open without S3's credentials too: that is when operators need it most.
     """
     try:
-        return url_of(row)
+        return url_of(signed_urls.signer(), row)
     except StorageError as error:
         log.warning("no URL can be signed", trouble=str(error))
         return ""

@@ -14,7 +14,7 @@ from generations.admin import action_pages, filters, generation_page
 from generations.admin.action_pages import PAGES
 from generations.admin.search import SearchMixin
 from generations.admin.submit_pauses import CancelMatchingMixin
-from generations.bucket import signed_urls
+from generations.bucket.signed_urls import Signer
 from generations.models import Generation
 from tenants import masked_urls
 from tenants.admin import action_page
@@ -91,7 +91,7 @@ class GenerationAdmin(CancelMatchingMixin, action_page.ActionPagesMixin, Generat
         generation = self.get_object(request, object_id)
         if generation is None or not (generation.has_video or generation.has_mismatched_file):
             raise Http404
-        url = generation_page.sign(signed_urls.video_url, generation)
+        url = generation_page.sign(Signer.video_url, generation)
         return HttpResponseRedirect(url) if url else HttpResponse("No URL can be signed for the video.", status=503)
 
     def get_queryset(self, request: HttpRequest) -> Any:
@@ -150,7 +150,7 @@ class GenerationAdmin(CancelMatchingMixin, action_page.ActionPagesMixin, Generat
     @display(description="Poster")
     def poster(self, generation: Generation) -> str:
         """Return the first frame of the video as an image, or an empty frame."""
-        url = generation_page.sign(signed_urls.poster_url, generation) if generation.has_video else ""
+        url = generation_page.sign(Signer.poster_url, generation) if generation.has_video else ""
         return render_to_string("generations/poster.html", {"url": url})
 
     @display(description="Size")

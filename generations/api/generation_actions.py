@@ -80,7 +80,7 @@ class Video(FileView):
         if request.method == "HEAD":
             facts = {"Content-Length": str(generation.video_size), "ETag": f'"{generation.video_sha256}"'}
             return respond(headers={"Content-Type": "video/mp4", "Accept-Ranges": "bytes", **facts})
-        return respond(status=302, headers={"Location": signed_urls.video_url(generation)})
+        return respond(status=302, headers={"Location": signed_urls.signer().video_url(generation)})
 
 
 class Poster(FileView):
@@ -97,7 +97,7 @@ class Poster(FileView):
             return respond(
                 headers={"Content-Type": "image/jpeg", "Content-Length": str(size), "Accept-Ranges": "bytes"}
             )
-        return respond(status=302, headers={"Location": signed_urls.poster_url(generation)})
+        return respond(status=302, headers={"Location": signed_urls.signer().poster_url(generation)})
 
 
 def _with_video(request: Request, generation_id: str) -> Generation:

@@ -1,24 +1,21 @@
-"""GET /v1/generations and its filters. Each filter has an index in the list's order: every page costs the same."""
+"""GET /v1/generations and its filters."""
 
 import re
-from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 from rest_framework.request import Request
 
 from generations import single_line
-from generations.api import fields, pagination, tenant_scope
+from generations.api import fields, generation_queries, pagination
 from generations.api.fields import Choice, QueryInteger, SingleLine, Text, Timestamp
-from generations.models import Generation, Label
+from generations.models import Generation
 from tenants.api.base import key_of
 from tenants.models import ApiKey
 
 BRACKETED = re.compile(r"metadata\[(.+)\]", re.DOTALL)
-SAME_NAME = ("status", "model", "seed", "external_id")  # filters that have the name of their column
-TIMES = {"created_after": "created_at__gte", "created_before": "created_at__lt"}
 MAX_SEED = 2**32 - 1  # of any model
 NAME = SingleLine(max_length=fields.MAX_METADATA_NAME_CHARS)
 VALUE = Text(max_length=fields.MAX_METADATA_VALUE_CHARS, allow_blank=True)
@@ -85,46 +82,15 @@ def _read_labels(query: Any) -> list[tuple[str, str]]:
     return labels
 
 
-Filtered = tuple[QuerySet[Any], Sequence[str]]  # generations, or labels of them, and the columns of the list's order
-
-
 def load_page(request: Request) -> pagination.Page[Generation]:
     """Return the page of the caller's generations that the query asks for. Raise ValidationError."""
     filters = fields.validate(Filters, request.query_params)
-    current = pagination.load_page(request, *filter_rows(request, filters), filters["limit"], filters.get("cursor"))
-    return current._replace(rows=[row.generation if isinstance(row, Label) else row for row in current.rows])
+    read = partial(generation_queries.read, *conditions(key_of(request), filters))
+    return pagination.load_page(request, read, filters["limit"], filters.get("cursor"))
 
 
-def filter_rows(request: Request, filters: dict[str, Any]) -> Filtered:
-    """Return the caller's rows that pass the checked filters, with the columns of their order."""
-    conditions = {name: filters[name] for name in SAME_NAME if name in filters}
-    times = {lookup: filters[name] for name, lookup in TIMES.items() if name in filters}
-    if "key" in filters:
-        conditions["api_key"] = _key_id(request, filters["key"])
-    labels = [{"name": name, "value": value} for name, value in filters["metadata"]]
-    labels += [{"name": filters["metadata_key"]}] if "metadata_key" in filters else []
-    if labels:
-        return _filter_labels(request, labels, times, conditions)
-    rows = tenant_scope.own_rows(request).filter(**conditions, **times)
-    if "external_id" in conditions:
-        rows = rows.exclude(external_id="")  # the index's own condition, or SQLite does not see that it holds
-    return rows, pagination.NEWEST_FIRST
-
-
-def _key_id(request: Request, prefix: str) -> int:
-    """Return the id of the tenant's key with this prefix, or 0, which is no row's id, if there is none."""
-    key = key_of(request)
-    return ApiKey.objects.filter(tenant=key.tenant_id, prefix=prefix).values_list("pk", flat=True).first() or 0
-
-
-def _filter_labels(
-    request: Request, labels: list[dict[str, str]], times: dict[str, Any], conditions: dict[str, Any]
-) -> Filtered:
-    """Return rows of labels instead of generations: an index has the labels in the list's order."""
-    first, *others = labels
-    of_generation = {f"generation__{name}": value for name, value in conditions.items()}
-    rows = Label.objects.filter(**tenant_scope.in_scope(key_of(request)), **first, **times, **of_generation)
-    for label in others:
-        rows = rows.filter(**{f"generation__labels__{name}": value for name, value in label.items()})
-    rows = rows.select_related("generation__image", "generation__last_image").defer("tenant", "test", "name", "value")
-    return rows, ("created_at", "generation_id")
+def conditions(key: ApiKey, filters: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, ...]]]:
+    """Return the values and labels by which the key's generations are filtered, as `generation_queries` takes them."""
+    values = {name: value for name, value in filters.items() if name in generation_queries.EXAMPLES}
+    labels = [*filters["metadata"], *([(filters["metadata_key"],)] if "metadata_key" in filters else [])]
+    return {"tenant": key.tenant_id, "test": key.test, **values}, labels

@@ -72,7 +72,7 @@ class Generations(CreatingView):
     )
     def get(self, request: Request) -> HttpResponse:
         page = generation_list.load_page(request)
-        body = {"generations": [render.as_json(row) for row in page.rows], "next_cursor": page.next_cursor}
+        body = {"generations": render.as_json(*page.rows), "next_cursor": page.next_cursor}
         return respond(body, headers=page.headers)
 
 

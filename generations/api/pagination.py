@@ -1,8 +1,8 @@
 """Lists in pages, newest first. A cursor is the last row of a page, signed for its tenant, its mode and its list."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from tenants.api.base import key_of
 
 DEFAULT_PAGE_ROWS, MAX_PAGE_ROWS = 50, 100
 NEWEST_FIRST = ("created_at", "pk")
+Position = tuple[datetime, UUID]  # of a row in a list: the time and the id
 Row = TypeVar("Row", bound=Model)
 
 
@@ -41,20 +42,27 @@ class Page(NamedTuple, Generic[Row]):
     headers: dict[str, str]
 
 
-def load_page(request: Request, rows: QuerySet[Row], order: Sequence[str], limit: int, cursor: str | None) -> Page[Row]:
-    """Return up to `limit` rows after the cursor, in the descending order of a time and an id.
+def load_page(
+    request: Request, read: Callable[[int, Position | None], list[Row]], limit: int, cursor: str | None
+) -> Page[Row]:
+    """Return up to `limit` rows after the cursor. `read` returns up to so many rows from behind a position on.
 
     Raise ValidationError for a cursor of another list.
     """
-    rows = rows.order_by(*(f"-{name}" for name in order))
-    if cursor is not None:
-        rows = rows.filter(_after(order, *_read_cursor(request, cursor)))
-    loaded = list(rows[: limit + 1])
-    if len(loaded) <= limit:
-        return Page(loaded, None, {})
-    cursor = cursor_of(request, *(getattr(loaded[-2], name) for name in order))
+    rows = read(limit + 1, None if cursor is None else _read_cursor(request, cursor))
+    if len(rows) <= limit:
+        return Page(rows, None, {})
+    last: Any = rows[-2]
+    cursor = cursor_of(request, last.created_at, last.pk)
     query = urlencode({**dict(request.query_params.lists()), "cursor": cursor}, doseq=True)
-    return Page(loaded[:-1], cursor, {"Link": f'<{request.path}?{query}>; rel="next"'})
+    return Page(rows[:-1], cursor, {"Link": f'<{request.path}?{query}>; rel="next"'})
+
+
+def read_newest(rows: QuerySet[Row], limit: int, position: Position | None) -> list[Row]:
+    """Return up to `limit` of the rows, the newest first, from behind the position on."""
+    if position is not None:
+        rows = rows.filter(after(NEWEST_FIRST, *position))
+    return list(rows.order_by(*(f"-{name}" for name in NEWEST_FIRST))[:limit])
 
 
 def cursor_of(request: Request, time: datetime, pk: UUID) -> str:
@@ -65,8 +73,8 @@ def cursor_of(request: Request, time: datetime, pk: UUID) -> str:
     return _signer(request).sign(f"{times.rfc3339(time)}_{pk.hex}")
 
 
-def _after(order: Sequence[str], time: datetime, pk: UUID) -> Q:
-    """Return the condition on rows that come later in the list.
+def after(order: Sequence[str], time: datetime, pk: UUID) -> Q:
+    """Return the condition on rows that come later in the descending order of two columns, a time and an id.
 
     The condition on the time alone is for the index: a scan then begins at the right place.
     """
@@ -74,8 +82,8 @@ def _after(order: Sequence[str], time: datetime, pk: UUID) -> Q:
     return Q(**{f"{by_time}__lte": time}) & (Q(**{f"{by_time}__lt": time}) | Q(**{f"{by_id}__lt": pk}))
 
 
-def _read_cursor(request: Request, cursor: str) -> tuple[datetime, UUID]:
-    """Return the time and the id in the cursor. Raise ValidationError if its signature is not this list's."""
+def _read_cursor(request: Request, cursor: str) -> Position:
+    """Return the position in the cursor. Raise ValidationError if its signature is not this list's."""
     try:
         # Cursors of earlier releases have a `+`.
         time, _, pk = _signer(request).unsign(cursor.replace(" ", "+")).partition("_")

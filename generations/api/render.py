@@ -6,6 +6,7 @@ from typing import Any
 from django.http import HttpResponse
 
 from generations.bucket import signed_urls
+from generations.bucket.signed_urls import Signer
 from generations.catalog import eta
 from generations.models import Generation, InputImage
 from tenants import amounts, times
@@ -20,12 +21,13 @@ SAME_NAME = (
 
 def answer(generation: Generation, *, status: int = 200, headers: dict[str, str] | None = None) -> HttpResponse:
     """Return the answer with one generation, with `Retry-After` until the generation ends."""
-    return respond(as_json(generation), status=status, headers={**(headers or {}), **retry_after(generation)})
+    [body] = as_json(generation)
+    return respond(body, status=status, headers={**(headers or {}), **retry_after(generation)})
 
 
 def as_created(generation: Generation) -> dict[str, Any]:
     """Return the body of the answer to the create, which is the same whenever the create is repeated."""
-    return _as_json(generation, generation.first_eta)
+    return _as_json(generation, generation.first_eta, _signer(generation))
 
 
 def retry_after(generation: Generation) -> dict[str, str]:
@@ -36,15 +38,21 @@ def retry_after(generation: Generation) -> dict[str, str]:
     return {"Retry-After": str(eta.retry_after(eta.remaining(generation), age))}
 
 
-def as_json(generation: Generation) -> dict[str, Any]:
-    """Return the generation as the body of an answer. Raise CannotSign."""
-    return _as_json(generation, eta.remaining(generation))
+def as_json(*generations: Generation) -> list[dict[str, Any]]:
+    """Return each generation as the body of an answer. Raise CannotSign."""
+    signer = _signer(*generations)
+    return [_as_json(generation, eta.remaining(generation), signer) for generation in generations]
 
 
-def _as_json(generation: Generation, estimate: int | None) -> dict[str, Any]:
-    """Return the generation, with the estimated seconds until it ends, as the body of an answer."""
-    video = signed_urls.video_url(generation) if generation.has_video else None
-    poster = signed_urls.poster_url(generation) if generation.has_video else None
+def _signer(*generations: Generation) -> Signer | None:
+    """Return the signer of all URLs in an answer; None if no generation has a video."""
+    return signed_urls.signer() if any(generation.has_video for generation in generations) else None
+
+
+def _as_json(generation: Generation, estimate: int | None, signer: Signer | None) -> dict[str, Any]:
+    """Return a generation, with the estimated seconds until it ends, as the body of an answer."""
+    video = signer.video_url(generation) if signer and generation.has_video else None
+    poster = signer.poster_url(generation) if signer and generation.has_video else None
     return {
         "id": str(generation.pk),
         **generation.parameters,

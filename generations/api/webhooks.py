@@ -1,6 +1,7 @@
 """Webhooks under /v1/: a tenant's endpoints and their secrets, and the log of deliveries."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -175,7 +176,8 @@ class Deliveries(WebhookView):
         query = validate(schemas.Filters, request.query_params)
         filters = {name: query[name] for name in ("endpoint", "generation", "status") if name in query}
         rows = own_deliveries(request).filter(**filters)
-        page = pagination.load_page(request, rows, pagination.NEWEST_FIRST, query["limit"], query.get("cursor"))
+        read = partial(pagination.read_newest, rows)
+        page = pagination.load_page(request, read, query["limit"], query.get("cursor"))
         deliveries = [schemas.render_delivery(row) for row in page.rows]
         return respond({"webhook_deliveries": deliveries, "next_cursor": page.next_cursor}, headers=page.headers)
 

@@ -68,7 +68,7 @@ def write(image: InputImage, encoding: str) -> str:
     Raise StorageError, also if the bucket gives other bytes than were stored.
     """
     if encoding == "url":
-        return str(signed_urls.image_url(image))
+        return str(signed_urls.signer().image_url(image))
     content = objects.read(image.key)
     if hashlib.sha256(content).hexdigest() != image.sha256:
         raise StorageError("the bucket gave other bytes than the image's")

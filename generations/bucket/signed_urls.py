@@ -1,6 +1,8 @@
 """Signed URLs of videos, posters and input images: their address, file name and time of validity."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from urllib.parse import quote, urlsplit
 
 from botocore.exceptions import BotoCoreError
@@ -20,27 +22,53 @@ class SignedUrl(str):
     ttl: int
 
 
-def video_url(generation: Generation) -> SignedUrl:
-    """Return a signed URL of the video."""
-    return sign(generation.video_key, content_type="video/mp4", file_name=f"{generation.pk}.mp4")
+@dataclass(frozen=True)
+class Signer:
+    """Signs URLs of one second with the same credentials. An answer with many URLs needs one signer."""
+
+    bucket_url: str
+    credentials: signing.Credentials
+    region: str
+    at: datetime
+    ttl: int  # seconds
+
+    def video_url(self, generation: Generation) -> SignedUrl:
+        """Return a signed URL of the video."""
+        return self.sign(generation.video_key, content_type="video/mp4", file_name=f"{generation.pk}.mp4")
+
+    def poster_url(self, generation: Generation) -> SignedUrl:
+        """Return a signed URL of the poster."""
+        return self.sign(generation.poster_key, content_type="image/jpeg", file_name=f"{generation.pk}.jpg")
+
+    def image_url(self, image: InputImage) -> SignedUrl:
+        """Return a signed URL of the input image."""
+        return self.sign(image.key, content_type=f"image/{image.format}", file_name=f"{image.sha256}.{image.format}")
+
+    def sign(self, key: str, *, content_type: str, file_name: str) -> SignedUrl:
+        """Return a URL that reads the object. S3 answers with `content_type` and `file_name`.
+
+        The client's own method looks up its endpoint and builds a request for each URL, which takes long.
+        """
+        response_headers = {
+            "response-content-type": content_type,
+            "response-content-disposition": f"inline; filename={quote(file_name)}",
+        }
+        text = signing.presign(self.bucket_url, key, response_headers, self.credentials, self.region, self.at, self.ttl)
+        url = SignedUrl(text)
+        url.ttl, url.expires_at = self.ttl, self.expires_at
+        return url
+
+    @cached_property
+    def expires_at(self) -> datetime:
+        """The time from which S3 refuses the URLs."""
+        return self.at + timedelta(seconds=self.ttl)
 
 
-def poster_url(generation: Generation) -> SignedUrl:
-    """Return a signed URL of the poster."""
-    return sign(generation.poster_key, content_type="image/jpeg", file_name=f"{generation.pk}.jpg")
+def signer() -> Signer:
+    """Return a signer of the present second, whose URLs are valid for SIGNED_URL_TTL seconds.
 
-
-def image_url(image: InputImage) -> SignedUrl:
-    """Return a signed URL of the input image."""
-    return sign(image.key, content_type=f"image/{image.format}", file_name=f"{image.sha256}.{image.format}")
-
-
-def sign(key: str, *, content_type: str, file_name: str) -> SignedUrl:
-    """Return a URL that reads the object, signed now and valid for SIGNED_URL_TTL seconds.
-
-    A role's session that ends before is renewed. If its source gives no later one, the URL is valid until that end: S3
-    refuses each URL that an ended session has signed. S3 answers with `content_type` and `file_name`. Raise CannotSign
-    if there are no valid credentials.
+    A role's session that ends before is renewed. If its source gives no later one, the URLs are valid until that end:
+    S3 refuses each URL that an ended session has signed. Raise CannotSign if there are no valid credentials.
     """
     try:
         session, held = aws.bucket_session()
@@ -52,14 +80,7 @@ def sign(key: str, *, content_type: str, file_name: str) -> SignedUrl:
     ttl = settings.SIGNED_URL_TTL
     if ends_at is not None:
         ttl = min(ttl, int((ends_at - at).total_seconds()))
-    response_headers = {
-        "response-content-type": content_type,
-        "response-content-disposition": f"inline; filename={quote(file_name)}",
-    }
-    # The client's own method looks up its endpoint and builds a request for each URL, which takes long.
-    url = SignedUrl(signing.presign(bucket_url, key, response_headers, credentials, session.region_name, at, ttl))
-    url.ttl, url.expires_at = ttl, at + timedelta(seconds=ttl)
-    return url
+    return Signer(bucket_url, credentials, session.region_name, at, ttl)
 
 
 def public_origin() -> str:

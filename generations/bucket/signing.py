@@ -25,6 +25,8 @@ class Credentials(Protocol):
     secret_key: str
     token: str | None  # only a role's credentials have a token
 
+    def __hash__(self) -> int: ...
+
 
 def presign(
     bucket_url: str,
@@ -39,6 +41,20 @@ def presign(
 
     `bucket_url` ends with a slash. `response_headers` are the response-… parameters that S3 answers with.
     """
+    parameters, head_to_sign, signing_key = _prepare(credentials, region, at, ttl)
+    # The parameters are signed in the order of their names, and these come last.
+    query = parameters + "".join([f"&{name}={_quote(response_headers[name])}" for name in sorted(response_headers)])
+    host, root = _split(bucket_url)
+    path = root + quote(key, safe="/~")
+    canonical = f"GET\n{path}\n{query}\nhost:{host}\n\nhost\nUNSIGNED-PAYLOAD"
+    to_sign = f"{head_to_sign}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+    signature = hmac.digest(signing_key, to_sign.encode(), "sha256").hex()
+    return f"{bucket_url}{path[len(root) :]}?{query}&X-Amz-Signature={signature}"
+
+
+@lru_cache(maxsize=8)
+def _prepare(credentials: Credentials, region: str, at: datetime, ttl: int) -> tuple[str, str, bytes]:
+    """Return what all URLs of one second have in common: parameters, the beginning of what is signed, and the key."""
     timestamp = f"{at.isoformat()[:19].replace('-', '').replace(':', '')}Z"
     scope = f"{timestamp[:8]}/{region}/s3/aws4_request"
     parameters = {
@@ -46,23 +62,15 @@ def presign(
         "X-Amz-Credential": f"{credentials.access_key}/{scope}",
         "X-Amz-Date": timestamp,
         "X-Amz-Expires": str(ttl),
-        "X-Amz-SignedHeaders": "host",
         **({"X-Amz-Security-Token": credentials.token} if credentials.token else {}),
-        **response_headers,
+        "X-Amz-SignedHeaders": "host",
     }
-    query = "&".join([f"{name}={_quote(parameters[name])}" for name in sorted(parameters)])
-    host, root = _split(bucket_url)
-    path = root + quote(key, safe="/~")
-    canonical = f"GET\n{path}\n{query}\nhost:{host}\n\nhost\nUNSIGNED-PAYLOAD"
-    to_sign = f"{ALGORITHM}\n{timestamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-    signing_key = _signing_key(credentials.secret_key, timestamp[:8], region)
-    signature = hmac.digest(signing_key, to_sign.encode(), "sha256").hex()
-    return f"{bucket_url}{path[len(root) :]}?{query}&X-Amz-Signature={signature}"
+    query = "&".join([f"{name}={_quote(value)}" for name, value in parameters.items()])
+    return query, f"{ALGORITHM}\n{timestamp}\n{scope}", _signing_key(credentials.secret_key, timestamp[:8], region)
 
 
-@lru_cache(maxsize=1000)
 def _quote(text: str) -> str:
-    """Quote a parameter's value. The cache pays: most values are the same in each URL."""
+    """Quote a parameter's value."""
     return quote(text, safe="-_.~")
 
 

@@ -51,7 +51,7 @@ def _task_type(generation: Generation) -> str:
 
 def _render_video(generation: Generation) -> dict[str, str]:
     """Return the entry of the video, with a new signed URL."""
-    url = signed_urls.video_url(generation)
+    url = signed_urls.signer().video_url(generation)
     return {
         "video_url": str(url),
         "video_url_ttl": str(url.ttl),

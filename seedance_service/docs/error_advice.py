@@ -179,6 +179,18 @@ ADVICE: dict[str, Advice] = {
         means="The body came in chunks, without a length.",
     ),
     # Our side
+    "too_many_bodies": Advice(
+        "Send the request again after `Retry-After`, the whole body at once.",
+        means="So many slow bodies are being received, of your tenant's requests or of all, that the service takes no "
+        "other until one of them has arrived. Nothing was recorded.",
+        facts={"retry_after": 5},
+    ),
+    "body_too_slow": Advice(
+        "Send the request again over a faster connection, or give images as URLs.",
+        means="The body came at less than 64 KiB a second for over 15 seconds, or nothing came for 90 seconds. The "
+        "connection is closed, and nothing was recorded.",
+        facts={"retry_after": 5},
+    ),
     "too_many_large_bodies": Advice(
         "Send the request again after `Retry-After`, or give images as URLs.",
         means="The service is reading as many bodies over 4 MiB as its memory allows. Nothing was recorded.",

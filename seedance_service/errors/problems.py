@@ -1,5 +1,6 @@
 """Exceptions as problems: what an answer says of an error, before it is written in a caller's format."""
 
+from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from django.db import Error, OperationalError
@@ -12,7 +13,7 @@ from seedance_service.errors.statuses import Row
 from tenants.api.limits import render as render_limit
 from tenants.db import clock
 from tenants.db.engine import engine
-from tenants.errors import LimitReached, Refusal
+from tenants.errors import BodyTooSlow, LimitReached, Refusal, TooManyBodies
 from tenants.limits import ratelimit_headers
 
 # The sentence repeats nothing that was sent.
@@ -20,6 +21,7 @@ JSON_REQUIRED = (
     "A body is application/json in UTF-8 or, for a create under /v1/, multipart/form-data; not encoded further."
 )
 RETRY_AFTER_SECONDS = 5  # where our database or storage fails
+OPERATOR_SECONDS = 60  # where an operator has to act first, as for a model without a price
 TITLE_WORDS = {"api": "API", "url": "URL", "base64": "Base64"}
 
 
@@ -85,6 +87,8 @@ def _refusal(error: Refusal) -> Problem:
     problem = _problem(statuses.TABLE[type(error)], error.code, sentence, fields=fields, retry_after=wait)
     if problem.status == 401:
         problem.headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, TooManyBodies | BodyTooSlow):
+        problem.headers["Connection"] = "close"  # the rest of the body is not received
     if isinstance(error, errors.ModelRetired):
         return problem._replace(members={"replacement": error.facts["replacement"]})
     return problem
@@ -106,5 +110,7 @@ def _problem(
     fields: list[field_errors.FieldError] | None = None,
     retry_after: int | None = None,
 ) -> Problem:
+    if retry_after is None and row.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        retry_after = OPERATOR_SECONDS
     headers = {"Retry-After": str(retry_after)} if retry_after is not None else {}
     return Problem(row.status, code, detail, row.wire_status, row.wire_reason, fields or [], headers)

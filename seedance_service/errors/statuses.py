@@ -8,6 +8,7 @@ from generations import errors
 from generations.bucket.errors import StorageError
 from tenants.errors import (
     AddressNotAllowed,
+    BodyTooSlow,
     BudgetReached,
     ChangedConcurrently,
     InvalidKey,
@@ -17,6 +18,7 @@ from tenants.errors import (
     NotPossible,
     ScopeMissing,
     TenantSuspended,
+    TooManyBodies,
     TooManyFailures,
 )
 
@@ -34,6 +36,8 @@ TABLE: dict[type[Exception], Row] = {
     AddressNotAllowed: Row(403, 403, "API_NOT_ALLOWED"),
     ScopeMissing: Row(403, 403, "API_NOT_ALLOWED"),
     TooManyFailures: Row(429, 429, "RATE_LIMIT_EXCEEDED"),
+    TooManyBodies: Row(503, 503, "CREATE_TASK_FAILED"),
+    BodyTooSlow: Row(408, 408, "INVALID_REQUEST_BODY"),
     ModelNotAllowed: Row(403, 403, "API_NOT_ALLOWED"),
     TenantSuspended: Row(403, 403, "API_NOT_ALLOWED"),
     NoSandbox: Row(503, 503, "CREATE_TASK_FAILED"),

@@ -1,9 +1,11 @@
 """Answers to requests that no view answers: Django's handler400, handler404 and handler500, and our middlewares'."""
 
 from django.http import HttpRequest, HttpResponse
-from rest_framework.exceptions import NotAcceptable
+from rest_framework.exceptions import APIException, NotAcceptable
 
 from seedance_service.errors import problems, responses
+from seedance_service.errors.problems import Problem
+from tenants.errors import Refusal
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -35,13 +37,21 @@ def method_not_allowed(request: HttpRequest) -> HttpResponse:
 
 def not_acceptable(request: HttpRequest) -> HttpResponse:
     """Answer a caller who accepts none of the media types that the address has."""
-    problem = problems.from_exception(NotAcceptable())
+    return refused(request, NotAcceptable())
+
+
+def refused(request: HttpRequest, error: APIException | Refusal) -> HttpResponse:
+    """Answer a request that a check before its view refuses."""
+    problem = problems.from_exception(error)
     assert problem is not None
-    return responses.render(problem, is_novita=False)
+    return _render(request, problem)
 
 
 def _answer(request: HttpRequest, code: str) -> HttpResponse:
-    problem = problems.plain(code)
+    return _render(request, problems.plain(code))
+
+
+def _render(request: HttpRequest, problem: Problem) -> HttpResponse:
     if request.path_info.startswith("/admin/"):
-        return HttpResponse(problem.detail, status=problem.status, content_type="text/plain")
+        return HttpResponse(problem.detail, status=problem.status, headers=problem.headers, content_type="text/plain")
     return responses.render(problem, is_novita=request.path_info.startswith("/v3/"))

@@ -25,7 +25,7 @@ def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]
         return health.answer(environ, start_response)
     path = environ["PATH_INFO"] = _without_extra_slashes(path)
     headers_guard.clear_unreadable(environ)
-    body = environ["wsgi.input"] = RequestBody(environ["wsgi.input"])
+    body = environ["wsgi.input"] = RequestBody(environ["wsgi.input"], environ.get("CONTENT_LENGTH", ""))
     handler = api_handler if path.startswith(SESSIONLESS) else site_handler
     try:
         return _as_list(handler(environ, start_response))

@@ -18,6 +18,7 @@ from generations.api.large_bodies import LargeBodies
 from generations.telemetry import tracing
 from seedance_service import request_id
 from seedance_service.errors import views
+from tenants.errors import BodyTooSlow, TooManyBodies
 
 API_PREFIXES, PANEL_PREFIX = ("/v1/", "/v3/"), "/admin/"  # each request below them has a log entry
 REFRESH_HEADER = "X-Refresh"  # the dashboard sends it when it refreshes itself: no person asked for the page
@@ -110,7 +111,9 @@ class FixedHeaders:
 
 
 class BodyLimit:
-    """Refuse a large body where no image is sent: Django reads a form before it knows who sends it."""
+    """Refuse a large body where no image is sent, and a slow form of the panel: Django reads a form before it knows who
+    sends it.
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         self._get_response = get_response
@@ -121,6 +124,11 @@ class BodyLimit:
     def process_view(
         self, request: HttpRequest, view: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> HttpResponse | None:
-        if stated_length(request) <= MAX_BODY_BYTES or issubclass(getattr(view, "cls", object), LargeBodies):
-            return None
-        return views.body_too_large(request)
+        if stated_length(request) > MAX_BODY_BYTES and not issubclass(getattr(view, "cls", object), LargeBodies):
+            return views.body_too_large(request)
+        if request.path_info.startswith(PANEL_PREFIX):
+            try:
+                request.body  # noqa: B018  # stored by Django for the middlewares and the view
+            except (TooManyBodies, BodyTooSlow) as refusal:
+                return views.refused(request, refusal)
+        return None

@@ -89,6 +89,8 @@ class ApiView(APIView):
         """Authenticate now. REST framework would search for the authenticator at the first use of `user`."""
         [request._authenticator] = request.authenticators
         request.user, request.auth = request._authenticator.authenticate(request)
+        if request.auth:  # slow bodies of one tenant take no place of another's
+            request.META["wsgi.input"].caller = request.auth.tenant_id  # seedance_service.http.request_body.RequestBody
 
     def choose_media_type(self, request: Request) -> str:
         """Return the media type that the caller prefers, out of `media_types`. Raise NotAcceptable."""

@@ -61,15 +61,16 @@ class Engine(ABC):
 
     indexes_online: ClassVar[bool]  # whether an index can be made while others write, outside of a transaction
 
-    def run(self, sql: str, values: Sequence[Any]) -> list[Any]:
+    def run(self, sql: str, values: Sequence[Any], *, prepare: bool = True) -> list[Any]:
         """Run a statement by this thread's connection and return all of its rows; none where it returns no rows.
 
-        The ORM would build the text again each time. Raise Django's own database errors.
+        The ORM would build the text again each time. Without `prepare` the server plans the statement for these very
+        values. Raise Django's own database errors.
         """
-        return self.run_on(connections[DEFAULT_DB_ALIAS], sql, values)
+        return self.run_on(connections[DEFAULT_DB_ALIAS], sql, values, prepare=prepare)
 
     @abstractmethod
-    def run_on(self, by: BaseDatabaseWrapper, sql: str, values: Sequence[Any]) -> list[Any]:
+    def run_on(self, by: BaseDatabaseWrapper, sql: str, values: Sequence[Any], *, prepare: bool = True) -> list[Any]:
         """Run a statement as `run` does, on the connection `by`, which may be another thread's."""
 
     def write(self, sql: str, values: Sequence[Any]) -> list[Any]:

@@ -56,17 +56,18 @@ class PostgreSQL(Engine):
 
     indexes_online = True
 
-    def run(self, sql: str, values: Sequence[Any]) -> list[Any]:
+    def run(self, sql: str, values: Sequence[Any], *, prepare: bool = True) -> list[Any]:
         here = connections[DEFAULT_DB_ALIAS]  # `connection` would look it up at each attribute
         if here.connection and not here.in_atomic_block:
             _close_if_cut(here.connection)
-        return self.run_on(here, sql, values)
+        return self.run_on(here, sql, values, prepare=prepare)
 
-    def run_on(self, by: BaseDatabaseWrapper, sql: str, values: Sequence[Any]) -> list[Any]:
+    def run_on(self, by: BaseDatabaseWrapper, sql: str, values: Sequence[Any], *, prepare: bool = True) -> list[Any]:
         with database_errors(by):
             # With the server's own `$1`: Django's cursor would write each value into the text, and the driver's cursor
             # would parse a text of more than fifty values each time, which took two fifths of a create.
-            cursor: Any = psycopg.RawCursor(by.connection).execute(_numbered(sql), values)
+            cursor: Any = psycopg.RawCursor(by.connection)
+            cursor.execute(_numbered(sql), values, prepare=None if prepare else False)
             return list(cursor.fetchall()) if cursor.description else []
 
     def run_plan(self, plan: Plan) -> list[Any] | None:

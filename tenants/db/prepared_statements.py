@@ -66,17 +66,17 @@ class Insert:
 class Select:
     """A query of the ORM for rows of one model, with the rows they are joined with, whose text is built once.
 
-    `build` returns the query for some values. It is called once, with examples; each example's place in the query is
-    then a placeholder.
+    `build` returns the query for some values. It is called once, with examples, no two of them equal; each example's
+    place in the query is then a placeholder. `has_one_plan`: the server may use one plan for all values.
     """
 
-    def __init__(self, build: Callable[..., QuerySet[Any]], *examples: Any) -> None:
-        self._build, self._examples = build, examples
+    def __init__(self, build: Callable[..., QuerySet[Any]], *examples: Any, has_one_plan: bool = True) -> None:
+        self._build, self._examples, self._has_one_plan = build, examples, has_one_plan
 
     def __call__(self, *values: Any) -> Iterator[Any]:
         """Yield the rows for these values, as the ORM would."""
         query, adapted = self._compiled, [engine.adapt(value) for value in values]
-        rows = engine.run(query.sql, [adapted[place] for place in query.places])
+        rows = engine.run(query.sql, [adapted[place] for place in query.places], prepare=self._has_one_plan)
         for row in query.compiler.apply_converters(rows, query.converters) if query.converters else rows:
             instance = query.model.from_db(connection.alias, query.names, row[query.start : query.end])
             for populator in query.related:
@@ -92,10 +92,13 @@ class Select:
         info = compiler.klass_info
         start, end = info["select_fields"][0], info["select_fields"][-1] + 1
         examples = [engine.adapt(value) for value in self._examples]
+        assert all(isinstance(value, str) for value in parameters if value not in examples), parameters
+        # A text that `build` has itself is a literal: a partial index does not match a parameter.
+        sql %= tuple("%s" if value in examples else _literal(value) for value in parameters)
         return _Compiled(
             compiler=compiler,
             sql=sql,
-            places=[examples.index(value) for value in parameters],
+            places=[examples.index(value) for value in parameters if value in examples],
             converters=compiler.get_converters([column for column, _, _ in compiler.select]),
             model=info["model"],
             names=[column.target.attname for column, _, _ in compiler.select[start:end]],
@@ -103,6 +106,11 @@ class Select:
             end=end,
             related=get_related_populators(info, compiler.select, connection.alias),  # type: ignore[call-arg]
         )
+
+
+def _literal(text: str) -> str:
+    """Return the text as a literal of SQL."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ class SQLite(Engine):
         self._writing = threading.Lock()
         self._writer = Writer()
 
-    def run_on(self, by: BaseDatabaseWrapper, sql: str, values: Sequence[Any]) -> list[Any]:
+    def run_on(self, by: BaseDatabaseWrapper, sql: str, values: Sequence[Any], *, prepare: bool = True) -> list[Any]:
         with database_errors(by):
             cursor = by.connection.execute(_with_marks(sql), values)
             # To the end: a statement that is not read to its end keeps its locks.

@@ -21,7 +21,7 @@ def lines(kind: str, s3: dict[str, str]) -> Iterator[Line]:
         with site.serving("seedance_service.wsgi:application", "/livez"):
             site.load(body("https://example.com/picture.png"), seconds=1.0)
             site.settle()
-            look = f"/v1/generations/{site.one()}"
+            look = f"/v1/generations/{site.finish()}"
             for page in PAGES:
                 rounds = [(site.load(None, look), *_both(site, look, page)) for _ in range(ROUNDS)]
                 alone, beside, readers = min(rounds, key=lambda one: one[1].percentile(50) / one[0].percentile(50))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.bench.rounds import Figure, in_turns, rates, times
-from tests.bench.serving import OURS, Site, body
+from tests.bench.serving import LIST_ROWS, OURS, Site, body
 from tests.bench.table import Line
 
 GROUP = "Growth with rows, PostgreSQL"
@@ -36,11 +36,11 @@ def _measured(site: Site, rows: int) -> Iterator[tuple[str, tuple[Figure, str]]]
     url = body("https://example.com/picture.png")
     with site.serving(OURS, "/livez"):
         site.load(url, seconds=1.0)
-        path = f"/v1/generations/{site.one()}"
+        path = f"/v1/generations/{site.finish(LIST_ROWS)}"
         creates, reads, lists = in_turns(
             lambda: site.load(url, connections=4),
             lambda: site.load(None, path, connections=4),
-            lambda: site.load(None, "/v1/generations?limit=20", connections=4),
+            lambda: site.load(None, f"/v1/generations?limit={LIST_ROWS}", connections=4),
         )
     for what, seen in (("create", creates), ("read", reads), ("list, 20 a page", lists)):
         yield what, (Figure.of(1000 / rate for rate in rates(seen).values), times(seen))

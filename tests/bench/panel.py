@@ -22,7 +22,7 @@ FEW, TENANTS, LIVE = 1000, 200, 100
 def lines(rows: int) -> Iterator[Line]:
     """Yield a line for each page, with `rows` generations."""
     os.sched_setaffinity(0, {0})  # the database has the other core
-    with database.made("seedance_bench_panel"):
+    with database.made("PostgreSQL", "seedance_bench_panel"):
         yield from Panel(rows).lines()
 
 

@@ -81,7 +81,8 @@ PARTS = [
     Part("worker", POSTGRES, lambda bench: working.lines(POSTGRES, bench.s3, bench.folder)),
     Part("copies", SQLITE, lambda bench: copies.lines(bench.s3, bench.folder)),
     Part("growth", POSTGRES, lambda bench: growth.lines(bench.s3, bench.rows)),
-    Part("lists", POSTGRES, lambda bench: lists.lines(bench.rows)),
+    Part("lists", SQLITE, lambda bench: lists.lines(SQLITE, bench.rows)),
+    Part("lists", POSTGRES, lambda bench: lists.lines(POSTGRES, bench.rows)),
     Part("panel", POSTGRES, lambda bench: panel.lines(bench.rows)),
 ]
 NAMES = list(dict.fromkeys(part.name for part in PARTS))

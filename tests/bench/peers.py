@@ -44,7 +44,7 @@ def lines(kind: str, s3: dict[str, str]) -> Iterator[Line | str]:
         site.load(URL, seconds=1.0)
         site.settle()
         reads = {
-            "ours": _load(site, f"/v1/generations/{site.one()}"),
+            "ours": _load(site, f"/v1/generations/{site.finish()}"),
             "naive DRF": _load(servers["naive DRF"], "/videos/1/"),
         }
         if LITELLM.exists():

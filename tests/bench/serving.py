@@ -27,6 +27,7 @@ from tests.support.images import image_bytes
 
 OURS, BY_HAND = "seedance_service.wsgi:application", "tests.bench.plain:application"
 SECONDS = 2.0  # of one load
+LIST_ROWS = 20  # of a page, each with two signed URLs
 UNIQUE_CHARS = 12  # characters of an image's Base64, amid its pixels, that are digits: no two images are the same
 LIMITS = ("--requests-per-minute", "--in-flight", "--per-day", "--per-month", "--seconds-per-month", "--usd-per-month")
 DATABASE = "seedance_bench_serving"
@@ -110,9 +111,9 @@ class Site:
             with psycopg.connect(self.url, autocommit=True) as connection:
                 connection.execute("ANALYZE")
 
-    def one(self) -> str:
-        """Finish the tenant's newest generation, and return its id."""
-        return self.call(f"print(rows.finish_newest({secrets.token_hex(8)!r}))")
+    def finish(self, count: int = 1) -> str:
+        """Finish the tenant's newest generations, and return the id of one."""
+        return self.call(f"print(rows.finish_newest({count}, {secrets.token_hex(8)!r}))")
 
 
 def _output(command: list[str], env: dict[str, str]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from deploy import stack
 from tests.bench import large_images, load
 from tests.bench.rounds import Figure, in_turns, rates, times
-from tests.bench.serving import BY_HAND, OURS, SECONDS, Site, base64_of, body
+from tests.bench.serving import BY_HAND, LIST_ROWS, OURS, SECONDS, Site, base64_of, body
 from tests.bench.table import Line
 
 MIN_CREATE = {"SQLite": 0.35, "PostgreSQL": 0.45}  # of the creates by hand
@@ -43,11 +43,11 @@ def lines(kind: str, s3: dict[str, str]) -> Iterator[Line]:
 
 def _reads(group: str, site: Site, limit: Site) -> Iterator[Line]:
     site.settle()
-    path = f"/v1/generations/{site.one()}"
+    path = f"/v1/generations/{site.finish(LIST_ROWS)}"
     reads, by_hand, lists = in_turns(
         lambda: site.load(None, path),
         lambda: limit.load(None, path),
-        lambda: site.load(None, "/v1/generations?limit=20"),
+        lambda: site.load(None, f"/v1/generations?limit={LIST_ROWS}"),
     )
     yield _against("read, with two signed URLs", group, reads, by_hand, MIN_READ)
     yield Line(group, "list, 20 a page", rates(lists), "/s", times(lists))

@@ -1,11 +1,7 @@
 """Large bodies from many callers at once at one real web process: few are read, and the others must come back later."""
 
 import json
-import os
 import secrets
-import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from deploy import stack, waiting
+from deploy import stack
 from generations.media import images
 from tests.support.hostile import OWN, RIGHT, WIRE, Api
 from tests.support.images import base64_of, image_bytes
+from tests.support.web_process import Web
 
 CALLERS = 12
 MAX_MEMORY_KB = 800_000  # as docs/SETTINGS.md says of LARGE_BODIES
@@ -69,61 +66,6 @@ class Store:
         return Handler
 
 
-class Web:
-    """A web process, started as `make run` starts it, with its own database."""
-
-    def __init__(self, folder: Path, store: Store) -> None:
-        self.port = stack.free_port(30_000 + os.getpid() % 20_000)
-        self.env = {
-            **{name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")},
-            "DJANGO_SETTINGS_MODULE": "seedance_service.settings",
-            "SECRET_KEY": "tests",
-            "VAR_DIR": str(folder),
-            "DATABASE_URL": f"sqlite:///{folder}/db.sqlite3",
-            "NOVITA_BASE_URL": "http://127.0.0.1:9",
-            "NOVITA_API_KEY": "none",
-            "S3_BUCKET": "tests",
-            "S3_ENDPOINT_URL": store.url,
-            "AWS_ACCESS_KEY_ID": "tests",
-            "AWS_SECRET_ACCESS_KEY": "tests-secret",
-        }
-        self._manage("migrate", "-v0")
-        self.key = json.loads(self._manage("tenant", "create", "alice", "--json"))["api_key"]
-        (folder / "static").mkdir()
-        self.process = stack.web(self.port, folder / "static", folder, self.env)
-        waiting.until_answers(self.process, f"http://127.0.0.1:{self.port}/v1/generations")
-
-    def _manage(self, *args: str) -> str:
-        command = [sys.executable, "manage.py", *args]
-        return subprocess.run(command, cwd=stack.ROOT, env=self.env, capture_output=True, text=True, check=True).stdout
-
-    def max_memory_kb(self) -> int:
-        """Return the highest memory use of the process so far, in kB."""
-        [worker] = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        [line] = [line for line in Path(f"/proc/{worker}/status").read_text().splitlines() if line.startswith("VmHWM")]
-        return int(line.split()[1])
-
-    def send(self, api: Api, body: list[bytes]) -> tuple[int, dict[str, str], Any]:
-        """Send a create, and return status, headers and body of its answer, which may come before all is sent."""
-        head = f"POST {api.path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {self.key}\r\nConnection: close\r\n"
-        head += f"Content-Type: application/json\r\nContent-Length: {sum(map(len, body))}\r\n\r\n"
-        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as connection:
-            try:
-                for part in (head.encode(), *body):
-                    connection.sendall(part)
-            except OSError:
-                pass  # the server has answered and reads no more
-            received = b"".join(iter(lambda: connection.recv(65_536), b""))
-        return parsed(received)
-
-
-def parsed(received: bytes) -> tuple[int, dict[str, str], Any]:
-    head, _, body = received.partition(b"\r\n\r\n")
-    first, *lines = head.decode().split("\r\n")
-    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-    return int(first.split()[1]), headers, json.loads(body)
-
-
 @pytest.fixture
 def store() -> Iterator[Store]:
     server = Store()
@@ -133,7 +75,7 @@ def store() -> Iterator[Store]:
 
 @pytest.fixture
 def web(tmp_path: Path, store: Store) -> Iterator[Web]:
-    started = Web(tmp_path, store)
+    started = Web(tmp_path, store.url)
     yield started
     stack.stop([started.process])
 

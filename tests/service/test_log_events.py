@@ -55,6 +55,8 @@ EVENTS = {
     "polls are paused",
     "polls go on as usual",
     "pruned",
+    "slow callers could not be cut off",
+    "slow callers were cut off",
     "something is not well",
     "submits are paused",
     "submits go out again",

@@ -25,7 +25,12 @@ ALWAYS: tuple[str, ...] = (
 ALWAYS += ("internal_error", "database_unavailable")
 NEGOTIATED = ("not_acceptable",)
 ANY_TYPE = ("generations_video", "generations_poster")  # operations that answer whatever the caller accepts
-WRITES = ("body_too_large", "length_required")  # of each method that may have a body
+WRITES = (
+    "body_too_large",
+    "length_required",
+    "body_too_slow",
+    "too_many_bodies",
+)  # of each method that may have a body
 BODY = ("invalid_request", "parse_error", "unsupported_media_type")
 QUERY = ("invalid_request",)  # of an operation that checks its query
 CREATES = tuple(name for name in ADVICE if name.startswith("image_") and name != "image_invalid")

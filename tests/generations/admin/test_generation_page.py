@@ -54,7 +54,7 @@ def test_the_page_opens_without_the_keys_of_s3(admin_client: Client, alice: Call
         raise StorageError("NoCredentialsError")
 
     g, _ = put_in(alice, "succeeded")
-    monkeypatch.setattr("generations.bucket.signed_urls.sign", fail)
+    monkeypatch.setattr("generations.bucket.signed_urls.signer", fail)
     for address in (page_url(g), LIST):
         assert admin_client.get(address).status_code == 200
     assert admin_client.get(page_url(g, "video")).status_code == 503

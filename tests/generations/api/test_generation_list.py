@@ -8,11 +8,11 @@ from urllib.parse import quote
 import pytest
 from django.core.signing import Signer
 from django.db import connection
+from django.http import QueryDict
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from rest_framework.request import Request
-from rest_framework.test import APIRequestFactory
 
-from generations.api import generation_list
+from generations.api import generation_list, generation_queries, render
 from generations.models import Generation
 from tests.generations.test_lifecycle import put_in
 from tests.support.factories import Caller, make_generation
@@ -215,15 +215,51 @@ def _make_many(caller: Caller) -> None:
 
 
 def _plan(caller: Caller, query: str) -> str:
-    request = Request(APIRequestFactory().get(f"/v1/generations?{query}"))
-    request.auth = caller.key
-    filters = generation_list.Filters(data=request.query_params)
-    filters.is_valid(raise_exception=True)
-    rows, order = generation_list.filter_rows(request, filters.validated_data)
     with connection.cursor() as cursor:
         for wrong in ("seqscan", "bitmapscan", "sort") if connection.vendor == "postgresql" else ():
             cursor.execute(f"SET LOCAL enable_{wrong} = off")  # what its cost model would take for a few rows
-    return str(rows.order_by(*(f"-{name}" for name in order))[:51].explain())
+    return str(generation_queries.build(*_conditions(caller, query), rows=51).explain())
+
+
+def _conditions(caller: Caller, query: str) -> tuple[dict[str, Any], list[tuple[str, ...]]]:
+    """Return the values and labels that a query string asks for."""
+    filters = generation_list.Filters(data=QueryDict(query))
+    filters.is_valid(raise_exception=True)
+    return generation_list.conditions(caller.key, filters.validated_data)
+
+
+EVERY_FILTER = "status=queued&model=seedance-v1-lite-i2v&seed=7&key={key}&external_id=it's&created_after=2026-01-01"
+EVERY_FILTER += "T00:00:00Z&created_before=2099-01-01T00:00:00Z&metadata[a]=1&metadata[b]=x%25s&metadata_key=c"
+
+
+@pytest.mark.parametrize("left_out", range(len(EVERY_FILTER.split("&")) + 1))
+@pytest.mark.parametrize("has_position", [False, True])
+def test_a_prepared_query_finds_what_the_orm_finds(alice: Caller, left_out: int, has_position: bool) -> None:
+    facts: dict[str, Any] = {"seed": 7, "external_id": "it's", "metadata": {"a": "1", "b": "x%s", "c": ""}}
+    rows = [make_generation(alice, **facts) for _ in range(4)]
+    make_generation(alice.with_key(), seed=8, external_id="", metadata={"a": "2"})
+    parts = EVERY_FILTER.format(key=alice.key.prefix).split("&")
+    values, labels = _conditions(alice, "&".join(parts[:left_out] + parts[left_out + 1 :]))
+    position = (rows[2].created_at, rows[2].pk) if has_position else None
+    expected = list(generation_queries.build(values, labels, 3, position))
+    assert [row.pk for row in expected] == [row.pk for row in reversed(rows[:2] if has_position else rows[1:])]
+    for _ in range(2):  # the text is built once
+        found = generation_queries.read(values, labels, 3, position)
+        assert [row.__dict__ | {"_state": None} for row in found] == [
+            row.__dict__ | {"_state": None} for row in expected
+        ]
+
+
+def test_an_answer_needs_no_column_that_the_list_leaves_out(alice: Caller) -> None:
+    for status in ("succeeded", "failed", "running"):
+        put_in(alice, status)
+    values, labels = _conditions(alice, "")
+    rows = generation_queries.read(values, labels, 10, None)
+    render.as_json(*rows)  # reads what it needs of other generations
+    with CaptureQueriesContext(connection) as queries:
+        assert len(render.as_json(*rows)) == 3
+    assert len(queries) == 0
+    assert rows[0].get_deferred_fields()
 
 
 def test_a_cursor_needs_no_escape_in_a_url(alice: Caller) -> None:

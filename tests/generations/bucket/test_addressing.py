@@ -41,7 +41,7 @@ def read(url: str) -> bytes:
 
 
 def sign(key: str = "a/b.mp4") -> str:
-    return signed_urls.sign(key, content_type="video/mp4", file_name="b.mp4")
+    return signed_urls.signer().sign(key, content_type="video/mp4", file_name="b.mp4")
 
 
 @pytest.mark.parametrize("in_host", [True, False])

@@ -10,8 +10,11 @@ from rest_framework.exceptions import ValidationError
 
 from generations import errors
 from seedance_service import request_id
+from seedance_service.docs import error_pages
 from seedance_service.errors import field_errors, problems, responses, statuses, views
 from tenants.errors import Refusal
+
+PASSING = (402, 408, 429, 503)  # a budget's window ends too
 
 
 def subclasses(kind: type[Exception]) -> Iterator[type[Exception]]:
@@ -30,6 +33,16 @@ def test_every_refusal_has_a_row_a_code_and_a_sentence(kind: type[Refusal]) -> N
 def test_no_two_refusals_have_the_same_code() -> None:
     codes = [kind.code for kind in subclasses(Refusal)]  # type: ignore[attr-defined]
     assert len(codes) == len(set(codes))
+
+
+def test_every_refusal_for_the_moment_says_when_to_come_again() -> None:
+    for_the_moment = [
+        code for code in error_pages.all_codes().values() if code.problem and code.problem.status in PASSING
+    ]
+    assert len(for_the_moment) >= 12
+    for code in for_the_moment:
+        headers = code.problem.headers if code.problem else {}
+        assert int(headers["Retry-After"]) >= 1, code.name
 
 
 def test_reasons_on_novitas_wire_are_those_of_its_page() -> None:
