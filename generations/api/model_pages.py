@@ -1,6 +1,6 @@
 """The pages of models as callers read them. Their bytes are made once while settings and states stay."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from functools import lru_cache
 from typing import Any
@@ -28,21 +28,17 @@ Shown = tuple[str, ModelStatus]  # a model's id, and its state
 
 def page(model: VideoModel) -> Document:
     """Return the document about one model."""
-    return _page(_shown(model), _made_from())
+    return _page((model.id, states.of(model)), _made_from())
 
 
-def page_of_many(models: list[VideoModel]) -> Document:
-    """Return the document that lists these models."""
-    return _list(tuple(map(_shown, models)), _made_from())
+def page_of_many(listed: Iterable[Shown]) -> Document:
+    """Return the document that lists these models in these states."""
+    return _list(tuple(listed), _made_from())
 
 
 def _made_from() -> tuple[str, ...]:
     """Return the settings that the bytes depend on, beside the models' states."""
     return settings.CATALOG_DIR, settings.PRICES, *addresses.for_callers()
-
-
-def _shown(model: VideoModel) -> Shown:
-    return model.id, states.of(model)
 
 
 @lru_cache(MAX_PAGES)

@@ -20,13 +20,6 @@ from tenants.api.base import ApiView, key_of
 from tenants.keys import allowed_models
 
 State = ModelState.State
-CACHE_CONTROL = "private, no-cache"  # a cache of this key alone, which asks again by the tag each time
-IF_NONE_MATCH = OpenApiParameter(
-    "If-None-Match",
-    str,
-    OpenApiParameter.HEADER,
-    description="The `ETag` of an earlier answer. While nothing has changed, the answer is 304 without a body.",
-)
 
 
 class ModelsQuery(Parameters):
@@ -40,7 +33,7 @@ class Models(ApiView):
     @extend_schema(
         operation_id="models_list",
         summary="List the models that the key may use",
-        parameters=[ModelsQuery, IF_NONE_MATCH],
+        parameters=[ModelsQuery, documents.IF_NONE_MATCH],
         responses={200: ModelListSchema, 304: None},
     )
     def get(self, request: Request) -> HttpResponseBase:
@@ -53,19 +46,22 @@ class Models(ApiView):
         models = [
             model
             for model in video_models.models().values()
-            if allowed_models.is_model_allowed(key, model.id)
-            and _is_chosen(states.of(model), query.get("state"))
-            and _makes(model, query.get("task"))
-            and (key.test or accounts.is_offered(model))
+            if allowed_models.is_model_allowed(key, model.id) and _makes(model, query.get("task"))
         ]
-        return _answer(request, model_pages.page_of_many(models))
+        offered = models if key.test else accounts.find_offered(models)
+        listed = [
+            (model.id, status)
+            for model, status in zip(offered, states.of_many(offered), strict=True)
+            if _is_chosen(status, query.get("state"))
+        ]
+        return _answer(request, model_pages.page_of_many(listed))
 
 
 class OneModel(ApiView):
     @extend_schema(
         operation_id="models_get",
         summary="Get a model: state, prices, and the schema of its create",
-        parameters=[OpenApiParameter("model_id", str, OpenApiParameter.PATH), IF_NONE_MATCH],
+        parameters=[OpenApiParameter("model_id", str, OpenApiParameter.PATH), documents.IF_NONE_MATCH],
         responses={200: ModelSchema, 304: None},
     )
     def get(self, request: Request, model_id: str) -> HttpResponseBase:
@@ -81,7 +77,7 @@ class OneModel(ApiView):
 
 
 def _answer(request: Any, document: documents.Document) -> HttpResponseBase:
-    return documents.answer(request, document, cache_control=CACHE_CONTROL)
+    return documents.answer(request, document, cache_control=documents.PRIVATE)
 
 
 def _makes(model: VideoModel, task: str | None) -> bool:

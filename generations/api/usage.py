@@ -1,8 +1,10 @@
 """GET /v1/usage: the tenant's usage, as JSON or as CSV."""
 
+from datetime import date
 from typing import Any
 
-from django.http import HttpResponse
+import msgspec
+from django.http.response import HttpResponseBase
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -10,9 +12,10 @@ from rest_framework.request import Request
 from generations.api.fields import Day, validate
 from generations.reports import usage
 from tenants import csv_export
-from tenants.api.base import JSON, ApiView, key_of, respond
+from tenants.api import documents
+from tenants.api.base import JSON, ApiView, key_of
 from tenants.db import clock
-from tenants.models import ApiKey
+from tenants.models import ApiKey, Tenant
 
 MAX_DAYS = 366
 CSV = "text/csv"
@@ -29,12 +32,14 @@ class UsageQuery(serializers.Serializer[Any]):
         first = Day(required=False, help_text="The first day. Default: the first day of the month of `to`.")
         return {"from": first, **super().get_fields()}  # `from` can be no name in Python
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        last = attrs.setdefault("to", self.context["today"])
-        first = attrs.setdefault("from", last.replace(day=1))
-        if not (first <= last and (last - first).days < MAX_DAYS):
-            raise serializers.ValidationError({"from": f"Ask for 1 to {MAX_DAYS} days; `from` must not be after `to`."})
-        return attrs
+
+def read_span(query: dict[str, Any], tenant: Tenant) -> tuple[date, date]:
+    """Return the first and the last day of a query. Raise ValidationError for a span that is not answered."""
+    last = query.get("to") or clock.now().astimezone(tenant.zone).date()
+    first = query.get("from") or last.replace(day=1)
+    if not (first <= last and (last - first).days < MAX_DAYS):
+        raise serializers.ValidationError({"from": f"Ask for 1 to {MAX_DAYS} days; `from` must not be after `to`."})
+    return first, last
 
 
 class UsageSums(serializers.Serializer[Any]):
@@ -87,17 +92,17 @@ class UsageView(ApiView):
     @extend_schema(
         operation_id="usage",
         summary="Get usage by day, key, resolution or model",
-        parameters=[UsageQuery],
-        responses={(200, "application/json"): UsageSchema, (200, "text/csv"): str},
+        parameters=[UsageQuery, documents.IF_NONE_MATCH],
+        responses={(200, "application/json"): UsageSchema, (200, "text/csv"): str, 304: None},
     )
-    def get(self, request: Request) -> HttpResponse:
+    def get(self, request: Any) -> HttpResponseBase:
         key = key_of(request)
-        today = clock.now().astimezone(key.tenant.zone).date()
-        query = validate(UsageQuery, request.query_params.dict(), today=today)  # of a QueryDict, "" would be no value
-        first, last, group_by = (query[name] for name in ("from", "to", "group_by"))
+        query = validate(UsageQuery, request.query_params.dict())  # of a QueryDict, "" would be no value
+        (first, last), group_by = read_span(query, key.tenant), query["group_by"]
         report = usage.for_tenant(key.tenant, first, last, group_by, test=key.test)
         if request.accepted_media_type == CSV:
             content = csv_export.render([group_by, *usage.COLUMNS], report.rows)
-            return HttpResponse(content.encode(), content_type=f"{CSV}; charset=utf-8")
+            return documents.answer_privately(request, content, f"{CSV}; charset=utf-8", vary="Accept")
         span = {"from": first.isoformat(), "to": last.isoformat(), "time_zone": key.tenant.time_zone}
-        return respond({**span, "group_by": group_by, "test": key.test, "rows": report.rows, "total": report.total})
+        body = {**span, "group_by": group_by, "test": key.test, "rows": report.rows, "total": report.total}
+        return documents.answer_privately(request, msgspec.json.encode(body), JSON, vary="Accept")

@@ -4,7 +4,7 @@ All requests of a process share one query for all models, which is repeated afte
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 
@@ -53,12 +53,18 @@ class ModelStatus:
 
 def of(model: VideoModel) -> ModelStatus:
     """Return the state of a model."""
-    return _status(model, overrides(), seen=frozenset())
+    return of_many([model])[0]
+
+
+def of_many(models: Iterable[VideoModel]) -> list[ModelStatus]:
+    """Return the states of the models, in their order."""
+    rows, today = overrides(), _today()
+    return [_status(model, rows, today, seen=frozenset()) for model in models]
 
 
 def read(model: VideoModel) -> ModelStatus:
     """Return the state of a model as the database has it in the present transaction, without the cache."""
-    return _status(model, _read_overrides(), seen=frozenset())
+    return _status(model, _read_overrides(), _today(), seen=frozenset())
 
 
 def refuse_retired(model: VideoModel, status: ModelStatus) -> None:
@@ -72,9 +78,13 @@ def refuse_retired(model: VideoModel, status: ModelStatus) -> None:
     raise ModelRetired(model=model.id, since=since, replacement=status.replacement, remedy=remedy)
 
 
-def _status(model: VideoModel, rows: Mapping[str, ModelState], seen: frozenset[str]) -> ModelStatus:
+def _today() -> date:
+    return clock.now().astimezone(UTC).date()
+
+
+def _status(model: VideoModel, rows: Mapping[str, ModelState], today: date, seen: frozenset[str]) -> ModelStatus:
     """Return the state of a model. `seen` has the models that it replaces: a replacement never leads in a circle."""
-    row, today = rows.get(model.id), clock.now().astimezone(UTC).date()
+    row = rows.get(model.id)
     if row is None:
         state, retires_at, replacement = State(model.row.state), model.row.retires_at, model.row.replacement
         announced_at = model.row.announced_at
@@ -85,15 +95,15 @@ def _status(model: VideoModel, rows: Mapping[str, ModelState], seen: frozenset[s
         state = State.RETIRED
     elif retires_at and state == State.ACTIVE and (announced_at is None or announced_at <= today):
         state = State.DEPRECATED
-    return ModelStatus(state, announced_at, retires_at, _living(replacement, rows, seen | {model.id}))
+    return ModelStatus(state, announced_at, retires_at, _living(replacement, rows, today, seen | {model.id}))
 
 
-def _living(name: str | None, rows: Mapping[str, ModelState], seen: frozenset[str]) -> str | None:
+def _living(name: str | None, rows: Mapping[str, ModelState], today: date, seen: frozenset[str]) -> str | None:
     """Return the model, or the one that replaces it if it is retired itself; None if none is left."""
     model = video_models.get(name) if name and name not in seen else None
     if model is None:
         return None
-    status = _status(model, rows, seen)
+    status = _status(model, rows, today, seen)
     return status.replacement if status.is_retired else model.id
 
 
@@ -108,7 +118,7 @@ def days_left(status: ModelStatus) -> int | None:
     """Return the days until the model is retired; None if it is, or no day is known."""
     if status.is_retired or status.retires_at is None:
         return None
-    return (status.retires_at - clock.now().astimezone(UTC).date()).days
+    return (status.retires_at - _today()).days
 
 
 def replacements_of(name: str) -> list[str]:

@@ -7,5 +7,6 @@ from generations.models.label import Label
 from generations.models.model_state import ModelState
 from generations.models.timeline import Attempt, AttemptSearch, Event
 from generations.models.undeleted_object import UndeletedObject
+from generations.models.usage_sums import UsageSum, UsageSumState
 from generations.models.webhooks import Delivery, DeliveryAttempt, WebhookEndpoint, WebhookSecret
 from generations.models.worker import ListReader, MaintenanceCursor, ManualPause, Pace, Pause, PollPause, Slot, Worker

@@ -4,7 +4,7 @@ The sandbox stands in for the first account of each model, on the same wire, for
 ever goes there.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Q
@@ -66,12 +66,24 @@ def usable_offers(model: VideoModel, *, test: bool) -> list[Offer]:
     listed = list(model.offers)
     if test:
         listed = [Offer(SANDBOX, offer.wire, offer.target) for offer in listed[:1]]
-    return [offer for offer in listed if (account := find(offer.account, offer.wire)) and account.is_configured]
+    configured = _find_configured()
+    return [offer for offer in listed if (offer.account, offer.wire) in configured]
 
 
 def is_offered(model: VideoModel) -> bool:
     """Return whether some account makes videos of the model for live keys. Test keys have the sandbox alone."""
-    return bool(usable_offers(model, test=False))
+    return bool(find_offered([model]))
+
+
+def find_offered(models: Iterable[VideoModel]) -> list[VideoModel]:
+    """Return those of the models of which some account makes videos for live keys, in their order."""
+    configured = _find_configured()
+    return [model for model in models if any((offer.account, offer.wire) in configured for offer in model.offers)]
+
+
+def _find_configured() -> set[tuple[str, str]]:
+    """Return the account and the wire of each account that the settings have an address and a key of."""
+    return {(account.name, account.wire) for account in load() if account.is_configured}
 
 
 def waiting_at(name: str) -> Q:

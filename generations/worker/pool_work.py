@@ -8,7 +8,7 @@ from django.db import connections
 
 from generations.models import Delivery, Generation
 from generations.ops import deletion
-from generations.reports import hourly_statistics
+from generations.reports import hourly_statistics, usage_sums
 from generations.upstream import poll_pauses
 from generations.webhooks import deliveries, send
 from generations.webhooks.fair_queue import Candidate
@@ -52,11 +52,12 @@ def deliver(claimed: tuple[Candidate, Delivery]) -> None:
 def tidy() -> None:
     """Do the upkeep of a worker run, once: one piece that fails holds back none of the others.
 
-    Fail deliveries whose endpoint was deleted, delete what a deletion left in the bucket, and update the statistics.
+    Fail deliveries whose endpoint was deleted, delete what a deletion left in the bucket, and update the statistics and
+    the sums of usage.
     """
     for piece in (
         *(deliveries.fail_strays, deletion.retry_purges, hourly_statistics.store_past_hours),
-        *(hourly_statistics.update_storage_use, poll_pauses.refresh),
+        *(usage_sums.store, hourly_statistics.update_storage_use, poll_pauses.refresh),
     ):
         try:
             piece()

@@ -6,14 +6,14 @@ can not be interrupted. Whether a body has arrived can not be asked either, so t
 
 import threading
 import time
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 from tenants.errors import TooManyBodies
 
 PLACES = 16  # half of the threads of a web process: the others answer reads, and wait for generations
 CALLER_PLACES = 8  # of one tenant, so that its slow callers refuse no other tenant's bodies
-QUICK_SECONDS = 1.0  # in which a body is received that is not slow, also while all threads want the interpreter
-WAITERS_OF_A_QUICK_BODY = 3  # 8 quick bodies of one tenant let all other threads wait
+QUICK_SECONDS = 0.5  # in which a body is received that is not slow, also while all threads want the interpreter
+WAITERS_AMONG_SLOW = 2  # for places of which a slow body holds any: the threads that wait are missing elsewhere
 RETRY_AFTER_SECONDS = 5
 
 
@@ -21,8 +21,13 @@ class BodyPlaces:
     """The places that are taken, each with its caller and the time since which it is held."""
 
     def __init__(
-        self, places: int = PLACES, caller_places: int = CALLER_PLACES, quick_seconds: float = QUICK_SECONDS
+        self,
+        places: int = PLACES,
+        caller_places: int = CALLER_PLACES,
+        quick_seconds: float = QUICK_SECONDS,
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._timer = timer
         self._places, self._caller_places, self.quick_seconds = places, caller_places, quick_seconds
         self._changed = threading.Condition(threading.Lock())
         self._taken: dict[Hashable, tuple[Hashable, float]] = {}
@@ -33,7 +38,7 @@ class BodyPlaces:
         with self._changed:
             if self._holders_before(caller):
                 self._wait(caller)
-            self._taken[holder] = caller, time.monotonic()
+            self._taken[holder] = caller, self._timer()
 
     def give_back(self, holder: Hashable) -> None:
         """Give the place back. Does nothing if the holder has none."""
@@ -44,17 +49,18 @@ class BodyPlaces:
     def oldest_age(self) -> float:
         """Return the seconds for which the oldest place is held, or 0."""
         with self._changed:
-            now = time.monotonic()
+            now = self._timer()
             return now - min((since for _, since in self._taken.values()), default=now)
 
     def _wait(self, caller: Hashable) -> None:
-        ends = time.monotonic() + self.quick_seconds
+        ends = self._timer() + self.quick_seconds
         self.waiting += 1
         try:
             while holders := self._holders_before(caller):
-                now = time.monotonic()
+                now = self._timer()
                 quick = [since for since in holders if now - since < self.quick_seconds]
-                if now >= ends or self.waiting > len(quick) * WAITERS_OF_A_QUICK_BODY:
+                are_too_many = len(quick) < len(holders) and self.waiting > WAITERS_AMONG_SLOW
+                if now >= ends or not quick or are_too_many:
                     raise TooManyBodies(retry_after=RETRY_AFTER_SECONDS)
                 self._changed.wait(min(ends, max(quick) + self.quick_seconds) - now)
         finally:

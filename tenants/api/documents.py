@@ -1,6 +1,7 @@
-"""Answers whose bytes are made once in a process: the documentation, the OpenAPI document, the pages of models.
+"""Answers that a caller may have already, and then need not be sent again: they have a tag (RFC 9110, 8.8.3).
 
-Many may ask for them at any time. Such an answer costs less than a read of a generation.
+The bytes of the documentation, the OpenAPI document and the pages of models are made once in a process. Those of usage
+and limits are made for each request. Many may ask at any time: each answer costs less than a read of a generation.
 """
 
 import gzip
@@ -11,8 +12,16 @@ from dataclasses import dataclass
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
+from drf_spectacular.utils import OpenApiParameter
 
 NO_CACHE = "no-cache"  # a cache asks again, by the tag, each time
+PRIVATE = "private, no-cache"  # so does a cache of this key alone
+IF_NONE_MATCH = OpenApiParameter(
+    "If-None-Match",
+    str,
+    OpenApiParameter.HEADER,
+    description="The `ETag` of an earlier answer. While nothing has changed, the answer is 304 without a body.",
+)
 MIN_GZIPPED_BYTES = 1000  # below it the bytes fit one packet either way
 REFUSED = re.compile(r"q=0(\.0*)?")
 
@@ -27,10 +36,10 @@ class Document:
     digest: str
 
 
-def of(content: str | bytes, content_type: str) -> Document:
-    """Return the document with this content."""
+def of(content: str | bytes, content_type: str, *, is_lasting: bool = True) -> Document:
+    """Return the document with this content. One that is not lasting is sent once, and not worth its compression."""
     content = content.encode() if isinstance(content, str) else content
-    gzipped = gzip.compress(content, mtime=0) if len(content) >= MIN_GZIPPED_BYTES else b""
+    gzipped = gzip.compress(content, mtime=0) if is_lasting and len(content) >= MIN_GZIPPED_BYTES else b""
     return Document(content_type, content, gzipped, hashlib.sha256(content).hexdigest()[:32])
 
 
@@ -49,6 +58,14 @@ def answer(
     if is_gzipped:
         response.headers["Content-Encoding"] = "gzip"
     return get_conditional_response(request, etag=etag, response=response) or response
+
+
+def answer_privately(
+    request: HttpRequest, content: str | bytes, content_type: str, *, vary: str = ""
+) -> HttpResponseBase:
+    """Answer with content that was made for this request; 304 if the caller has the same already."""
+    document = of(content, content_type, is_lasting=False)
+    return answer(request, document, vary=vary, cache_control=PRIVATE)
 
 
 def accepts_gzip(header: str) -> bool:

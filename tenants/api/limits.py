@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from django.http import HttpResponse
+import msgspec
+from django.http.response import HttpResponseBase
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
-from rest_framework.request import Request
 
 from tenants import times
-from tenants.api.base import ApiView, key_of, respond
+from tenants.api import documents
+from tenants.api.base import JSON, ApiView, key_of
 from tenants.db import clock
 from tenants.limits import counters, windows
 from tenants.limits.windows import Kind, LimitUsage
@@ -44,19 +45,23 @@ class LimitsSchema(serializers.Serializer[Any]):
 class LimitsView(ApiView):
     scopes = {"GET": ApiKey.Scope.USAGE}
 
-    @extend_schema(operation_id="limits", summary="Get limits and current usage", responses=LimitsSchema)
-    def get(self, request: Request) -> HttpResponse:
+    @extend_schema(
+        operation_id="limits",
+        summary="Get limits and current usage",
+        parameters=[documents.IF_NONE_MATCH],
+        responses={200: LimitsSchema, 304: None},
+    )
+    def get(self, request: Any) -> HttpResponseBase:
         key = key_of(request)
         usages = [usage for usage in counters.usage_for_key(key, clock.now()) if is_shown(key, usage)]
-        return respond(
-            {
-                "tenant": key.tenant.name,
-                "time_zone": key.tenant.time_zone,
-                "suspended": key.tenant.suspended_at is not None,
-                "test": key.test,
-                "limits": [render(usage) for usage in usages],
-            }
-        )
+        body = {
+            "tenant": key.tenant.name,
+            "time_zone": key.tenant.time_zone,
+            "suspended": key.tenant.suspended_at is not None,
+            "test": key.test,
+            "limits": [render(usage) for usage in usages],
+        }
+        return documents.answer_privately(request, msgspec.json.encode(body), JSON)
 
 
 def is_shown(key: ApiKey, usage: LimitUsage) -> bool:

@@ -110,7 +110,11 @@ class Engine(ABC):
 
     @abstractmethod
     def adapt(self, value: Any) -> Any:
-        """Return a time or a UUID as the driver takes it, and any other value as it is."""
+        """Return a time, a day or a UUID as the driver takes it, and any other value as it is."""
+
+    def local_day(self, column: str, time_zone: str) -> Statement:
+        """Return the expression for the day of a time's column in the time zone of that name."""
+        return Statement(*connection.ops.datetime_cast_date_sql(column, (), time_zone))
 
     @abstractmethod
     def claim(self, due: QuerySet[Row], limit: int, until: datetime, names: Collection[str] = ()) -> list[Row]:

@@ -12,7 +12,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -125,6 +125,8 @@ class SQLite(Engine):
         match value:
             case datetime():
                 return _time_text(value)
+            case date():
+                return value.isoformat()
             case UUID():
                 return value.hex
         return value

@@ -4,12 +4,13 @@ import asyncio
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from statistics import quantiles
 
 CLOSED = 0  # in the place of a status
+REFUSALS = (408, 429, 503)
 
 
 @dataclass
@@ -19,6 +20,7 @@ class Seen:
     seconds: float = 0.0
     took: list[float] = field(default_factory=list)  # seconds of each answer
     statuses: Counter[int] = field(default_factory=Counter)
+    silent_refusals: int = 0  # that do not say when to come again
 
     @property
     def rate(self) -> float:
@@ -41,6 +43,7 @@ def together(rounds: Iterable[Seen]) -> Seen:
         whole.seconds += seen.seconds
         whole.took += seen.took
         whole.statuses += seen.statuses
+        whole.silent_refusals += seen.silent_refusals
     return whole
 
 
@@ -52,31 +55,74 @@ def request(method: str, path: str, headers: dict[str, str], body: bytes = b"") 
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
+@dataclass(frozen=True)
+class Pace:
+    """How a slow caller sends a body: some bytes at a time, after the head at once."""
+
+    step: int  # bytes
+    pause: float  # seconds between two steps
+    until: int | None = None  # bytes of the body after which the caller sends no more
+
+
+@dataclass(frozen=True)
+class Group:
+    """Callers of one kind. Each sends one request after the other on a connection of its own."""
+
+    make: Callable[[], bytes]
+    connections: int
+    pace: Pace | None = None
+    obeys_retry_after: bool = False  # else a refused caller comes again at once
+
+
 def run(port: int, make: Callable[[], bytes], *, connections: int = 16, seconds: float = 5.0, core: int = 1) -> Seen:
     """Send one request after the other on each connection, from one core, so that the server has the others."""
+    [seen] = run_groups(port, [Group(make, connections)], seconds=seconds, core=core)
+    return seen
+
+
+def run_groups(port: int, groups: Sequence[Group], *, seconds: float, core: int = 1) -> list[Seen]:
+    """Let all groups call at the same time, and return what each has seen.
+
+    The first group's callers wait for their last answers. Then the others are cut off, whatever they wait for.
+    """
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core % (os.cpu_count() or 1)})
     try:
-        return asyncio.run(_load(port, make, connections, seconds))
+        return asyncio.run(_load(port, groups, seconds))
     finally:
         os.sched_setaffinity(0, before)
 
 
-async def _load(port: int, make: Callable[[], bytes], connections: int, seconds: float) -> Seen:
-    seen = Seen()
+async def _load(port: int, groups: Sequence[Group], seconds: float) -> list[Seen]:
     began = time.perf_counter()
     ends = began + seconds
-    await asyncio.gather(*(_caller(port, make, ends, seen) for _ in range(connections)))
-    seen.seconds = time.perf_counter() - began
+    seen = [Seen() for _ in groups]
+    calling = [
+        [asyncio.create_task(_caller(port, group, ends, seen[number])) for _ in range(group.connections)]
+        for number, group in enumerate(groups)
+    ]
+    first, *others = calling
+    await asyncio.gather(*first)
+    for one in seen:
+        one.seconds = time.perf_counter() - began
+    rest = [task for tasks in others for task in tasks]
+    for task in rest:
+        task.cancel()
+    for result in await asyncio.gather(*rest, return_exceptions=True):
+        if isinstance(result, Exception):  # a cancellation is none
+            raise result
     return seen
 
 
-async def _caller(port: int, make: Callable[[], bytes], ends: float, seen: Seen) -> None:
+async def _caller(port: int, group: Group, ends: float, seen: Seen) -> None:
     while time.perf_counter() < ends:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**20)
         try:
-            while time.perf_counter() < ends:
-                await _call(reader, writer, make(), seen)
+            is_open, retry_after = True, 0.0
+            while is_open and time.perf_counter() < ends:
+                is_open, retry_after = await _call(reader, writer, group, seen)
+            if group.obeys_retry_after:
+                await asyncio.sleep(min(retry_after, max(0.0, ends - time.perf_counter())))
         except (ConnectionError, asyncio.IncompleteReadError):
             seen.statuses[CLOSED] += 1  # as a server does that refuses a body without reading it
         finally:
@@ -85,17 +131,45 @@ async def _caller(port: int, make: Callable[[], bytes], ends: float, seen: Seen)
                 await writer.wait_closed()
 
 
-async def _call(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: bytes, seen: Seen) -> None:
+async def _call(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, group: Group, seen: Seen
+) -> tuple[bool, float]:
+    """Send a request. Return whether the connection stays open, and the seconds of `Retry-After` in a refusal."""
     began = time.perf_counter()
-    writer.write(asked)
-    await writer.drain()
-    head = await reader.readuntil(b"\r\n\r\n")
-    status, length = int(head[9:12]), _length(head)
+    sending = await _send(writer, group.make(), group.pace)
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    status, length = int(head[9:12]), int(_header(head, b"content-length"))
     await reader.readexactly(length)
+    if sending:
+        sending.cancel()
     seen.took.append(time.perf_counter() - began)
     seen.statuses[status] += 1
+    retry_after = _header(head, b"retry-after")
+    if status in REFUSALS and not retry_after:
+        seen.silent_refusals += 1
+    return _header(head, b"connection") != b"close", float(retry_after or 0) if status in REFUSALS else 0.0
 
 
-def _length(head: bytes) -> int:
-    at = head.lower().index(b"content-length:")
-    return int(head[at + 15 : head.index(b"\r\n", at)])
+async def _send(writer: asyncio.StreamWriter, asked: bytes, pace: Pace | None) -> asyncio.Task[None] | None:
+    """Send a request at once, or begin to send its body at a pace: an answer may come before the end."""
+    if pace:
+        return asyncio.create_task(_send_slowly(writer, asked, pace))
+    writer.write(asked)
+    await writer.drain()
+    return None
+
+
+async def _send_slowly(writer: asyncio.StreamWriter, asked: bytes, pace: Pace) -> None:
+    begin = asked.index(b"\r\n\r\n") + 4
+    writer.write(asked[:begin])
+    with suppress(ConnectionError):  # the caller's read says so too
+        for at in range(begin, len(asked) if pace.until is None else begin + pace.until, pace.step):
+            writer.write(asked[at : at + pace.step])
+            await writer.drain()
+            await asyncio.sleep(pace.pause)
+
+
+def _header(head: bytes, name: bytes) -> bytes:
+    """Return the value of a header in lower case, or nothing."""
+    _, found, rest = head.partition(b"\r\n" + name + b": ")
+    return rest[: rest.index(b"\r\n")] if found else b""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from tests.bench import beside, copies, growth, large_images, lists, machine, panel, peers, web, working
+from tests.bench import beside, callers, copies, growth, large_images, lists, machine, panel, peers, web, working
 from tests.bench.table import Line
 
 LOG_TAIL_CHARS = 3000
@@ -74,6 +74,8 @@ PARTS = [
     Part("web", POSTGRES, lambda bench: web.lines(POSTGRES, bench.s3)),
     Part("beside", SQLITE, lambda bench: beside.lines(SQLITE, bench.s3)),
     Part("beside", POSTGRES, lambda bench: beside.lines(POSTGRES, bench.s3)),
+    Part("callers", SQLITE, lambda bench: callers.lines(SQLITE, bench.s3)),
+    Part("callers", POSTGRES, lambda bench: callers.lines(POSTGRES, bench.s3)),
     Part("peers", SQLITE, lambda bench: peers.lines(SQLITE, bench.s3)),
     Part("peers", POSTGRES, lambda bench: peers.lines(POSTGRES, bench.s3)),
     Part("memory", SQLITE, lambda bench: large_images.memory_lines(bench.s3)),

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import time_machine
-from django.db import connection
 
 from tenants import actions
 from tests.generations.test_lifecycle import put_in
@@ -157,20 +156,16 @@ def test_an_error_to_a_reader_of_csv_is_problem_details(alice: Caller) -> None:
     assert answer.json()["code"] == "invalid_request"
 
 
-def test_usage_is_added_up_by_one_query_whose_rows_are_found_by_the_index(
-    alice: Caller, django_assert_num_queries: Any
-) -> None:
+@pytest.mark.parametrize("query", [{}, {"format": "csv"}])
+def test_who_has_the_usage_already_gets_304_until_it_changes(alice: Caller, query: dict[str, str]) -> None:
     put_in(alice, "succeeded")
-    usage(alice)
-    for group_by in ("day", "key", "resolution", "model"):
-        with django_assert_num_queries(1) as queries:
-            usage(alice, group_by=group_by)
-        [query] = queries.captured_queries
-        if connection.vendor == "sqlite":  # PostgreSQL reads so few rows without an index
-            with connection.cursor() as cursor:
-                cursor.execute(f"EXPLAIN QUERY PLAN {query['sql']}")
-                plan = " ".join(str(row) for row in cursor.fetchall())
-            assert "generation_by_tenant (tenant_id=? AND test=? AND created_at>? AND created_at<?)" in plan
+    first = alice.http.get("/v1/usage", query, HTTP_ACCEPT_ENCODING="gzip")
+    assert (first["Cache-Control"], first["Vary"]) == ("private, no-cache", "Accept, Accept-Encoding")
+    assert "Content-Encoding" not in first  # such an answer is sent once: its compression would cost more than it saves
+    again = alice.http.get("/v1/usage", query, HTTP_IF_NONE_MATCH=first["ETag"])
+    assert (again.status_code, again.content, again["ETag"]) == (304, b"", first["ETag"])
+    put_in(alice, "running")
+    assert alice.http.get("/v1/usage", query, HTTP_IF_NONE_MATCH=first["ETag"]).status_code == 200
 
 
 def test_another_tenants_usage_is_not_included(alice: Caller, bob: Caller) -> None:

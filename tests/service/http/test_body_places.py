@@ -89,13 +89,27 @@ def test_a_wait_ends_when_the_bodies_before_it_turn_slow() -> None:
     assert places.waiting == 0
 
 
-def test_few_wait_for_each_quick_body(pool: ThreadPoolExecutor) -> None:
-    places = patient()
-    holders = take_all(places, ALICE)
-    numbers = {pool.submit(places.take, number, ALICE): number for number in range(6)}
-    until(lambda: places.waiting == 6)
+def test_few_wait_for_places_of_which_a_slow_body_holds_one(pool: ThreadPoolExecutor) -> None:
+    now = [0.0]
+    places = BodyPlaces(places=4, caller_places=2, quick_seconds=60.0, timer=lambda: now[0])
+    places.take("slow", ALICE)
+    now[0] = 61.0
+    places.take("quick", ALICE)
+    waiting = [pool.submit(places.take, number, ALICE) for number in range(body_places.WAITERS_AMONG_SLOW)]
+    until(lambda: places.waiting == len(waiting))
     with pytest.raises(TooManyBodies):
         places.take("one more", ALICE)
+    for holder in ("slow", "quick"):
+        places.give_back(holder)
+    for one in waiting:
+        one.result(10)
+
+
+def test_any_number_waits_for_quick_bodies(pool: ThreadPoolExecutor) -> None:
+    places = patient()
+    holders = take_all(places, ALICE)
+    numbers = {pool.submit(places.take, number, ALICE): number for number in range(10)}
+    until(lambda: places.waiting == 10)
     for holder in holders:
         places.give_back(holder)
     while numbers:

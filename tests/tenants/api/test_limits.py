@@ -54,6 +54,16 @@ def row(name: str, limit: Any, used: Any, remaining: Any, resets_at: str | None,
 
 
 @time_machine.travel(NOW, tick=False)
+def test_who_has_the_limits_already_gets_304_until_they_change(alice: Caller) -> None:
+    first = alice.http.get("/v1/limits")
+    assert first["Cache-Control"] == "private, no-cache"
+    again = alice.http.get("/v1/limits", HTTP_IF_NONE_MATCH=first["ETag"])
+    assert (again.status_code, again.content, again["ETag"]) == (304, b"", first["ETag"])
+    make_generation(alice)
+    assert alice.http.get("/v1/limits", HTTP_IF_NONE_MATCH=first["ETag"]).status_code == 200
+
+
+@time_machine.travel(NOW, tick=False)
 def test_reading_counts_towards_no_limit(alice: Caller) -> None:
     alice.limit(requests_per_minute=1)
     generation = make_generation(alice)

@@ -246,6 +246,21 @@ def test_adapt_does_not_change_what_the_driver_accepts() -> None:
     assert [engine.adapt(value) for value in (None, 7, "text")] == [None, 7, "text"]
 
 
+@pytest.mark.parametrize(
+    ("time_zone", "at", "day"),
+    [
+        ("UTC", datetime(2026, 11, 2, 23, 59, tzinfo=UTC), date(2026, 11, 2)),
+        ("Asia/Kathmandu", datetime(2026, 11, 2, 18, 15, tzinfo=UTC), date(2026, 11, 3)),
+        ("America/St_Johns", datetime(2026, 11, 2, 3, 29, 59, tzinfo=UTC), date(2026, 11, 1)),
+    ],
+)
+def test_a_local_day_is_one_of_the_time_zone(alice: Caller, time_zone: str, at: datetime, day: date) -> None:
+    generation = make_generation(alice, created_at=at)
+    sql, values = engine.local_day("created_at", time_zone)
+    select = f"SELECT {sql} FROM generations_generation WHERE id = %s"
+    assert engine.run(select, [*values, engine.adapt(generation.pk)]) == [(engine.adapt(day),)]
+
+
 # -- claims ---------------------------------------------------------------------------------------------------------
 
 
