@@ -150,10 +150,10 @@ class Site:
 
 
 @pytest.fixture
-def site(own_migrated_database: str, tmp_path: Path, request: Any) -> Iterator[tuple[Network, Site]]:
+def site(own_database: str, tmp_path: Path, request: Any) -> Iterator[tuple[Network, Site]]:
     """Start the services of the machine, and an empty network of hosts."""
     with Network() as network:
-        site = Site(network, own_migrated_database, tmp_path, getattr(request, "param", RENDER_SECONDS))
+        site = Site(network, own_database, tmp_path, getattr(request, "param", RENDER_SECONDS))
         try:
             yield network, site
         finally:
