@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 TEST_ENV := SECRET_KEY=check S3_BUCKET=check NOVITA_API_KEY=check DATABASE_URL=sqlite://:memory: DJANGO_SETTINGS_MODULE=seedance_service.settings
 
-.PHONY: help run demo test abuse story postgres races faults kills bench peers browser openapi docs contract check lock clean
+.PHONY: help run demo test abuse story postgres races faults kills bench peers profile browser openapi docs contract check lock clean
 
 help:  ## print this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -54,6 +54,9 @@ bench: .venv/dev.stamp  ## measure speed, print a table and write it to benchmar
 peers: .venv/dev.stamp  ## measure creates, reads and polls beside LiteLLM, Django REST framework and django-q2
 	@$(MAKE) --no-print-directory var/peers/litellm/.stamp >&2 || echo "LiteLLM cannot be installed; the rest is measured." >&2
 	@$(PY) -m tests.bench --only peers
+
+profile: .venv/dev.stamp  ## sample a create, a read and a poll, and print their dearest lines
+	@$(PY) -m tests.bench.profile PostgreSQL && $(PY) -m tests.bench.profile SQLite
 
 browser: .venv/dev.stamp  ## test the panel in a headless Chromium; screenshots go to var/screenshots
 	@$(PY) -m pytest -q tests/browser

@@ -4,6 +4,7 @@ Edit lists, rotation and the shape of pixels are heeded. Memory is bounded whate
 checked before FFmpeg reads them (`mp4`), and decoders refuse frames above MAX_PIXELS, whichever header names them.
 """
 
+import sys
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, BinaryIO
@@ -53,7 +54,7 @@ def _inspect(container: av.container.InputContainer, track: mp4_tracks.Track) ->
         raise BadVideo("the MP4's codec is unknown")
     # One thread: each has frames of its own.
     stream.codec_context.thread_count, stream.codec_context.options = 1, dict(DECODER_OPTIONS)
-    shown, packets, frame = Extent(), 0, None
+    shown, packets, frame = Extent(stream.time_base), 0, None
     for packet in container.demux(stream):
         packets += packet.size > 0
         shown.add(packet)
@@ -89,11 +90,12 @@ def _inspect(container: av.container.InputContainer, track: mp4_tracks.Track) ->
 
 
 class Extent:
-    """The frames that a player shows, and the time from the first to the end of the last."""
+    """The frames of a stream that a player shows, and the time from the first to the end of the last."""
 
-    def __init__(self) -> None:
+    def __init__(self, unit: Fraction | None) -> None:
         self.frames = 0
-        self._start, self._end = float("inf"), 0.0
+        self._unit = unit or Fraction(0)  # seconds of a packet's times, which are whole numbers
+        self._start, self._end = sys.maxsize, 0
 
     def add(self, packet: "av.Packet[Any]") -> None:
         """Count the packet, unless it is empty or hidden by an edit list."""
@@ -101,14 +103,14 @@ class Extent:
             return
         self.frames += 1
         time = packet.dts if packet.pts is None else packet.pts
-        if time is not None and packet.time_base:
-            self._start = min(self._start, float(time * packet.time_base))
-            self._end = max(self._end, float((time + (packet.duration or 0)) * packet.time_base))
+        if time is not None:
+            self._start = min(self._start, time)
+            self._end = max(self._end, time + (packet.duration or 0))
 
     @property
     def seconds(self) -> float:
         """The time from the start of the first frame to the end of the last."""
-        return max(self._end - self._start, 0.0)
+        return float(max(self._end - self._start, 0) * self._unit)
 
 
 def _shown_size(frame: av.VideoFrame, aspect: Fraction | None) -> tuple[int, int]:

@@ -20,6 +20,7 @@ from generations.outbound.look_ups import Resolver
 TEMPORARY = (408, 421, 423, 425, 429)
 MAX_HEAD_BYTES = 32 * 1024  # of an answer to a post; h11 limits one head, but not the number of 1xx answers before it
 MAX_SILENCE_SECONDS = 20.0  # without a byte
+READ_BYTES = 256 * 1024  # of an image or a video, at once
 # A longer Retry-After is cut to these: of a receiver of posts, and of a server of images or videos.
 MAX_POST_RETRY_AFTER_SECONDS, MAX_READ_RETRY_AFTER_SECONDS = 86400.0, 300.0
 # Images and videos gain nothing from compression. A store that keeps them compressed sends them so all the same.
@@ -63,7 +64,7 @@ def open_url(url: str, *, limit: int, deadline: float, admitted: Collection[str]
     FetchTooLarge.
     """
     admitted = addresses.for_callers() if admitted is None else admitted
-    budget = transport.Budget(deadline, silence=MAX_SILENCE_SECONDS)
+    budget = transport.Budget(deadline, silence=MAX_SILENCE_SECONDS, read_bytes=READ_BYTES)
     resolve, target = partial(addresses.resolve, _resolver, admitted), addresses.check_url(url, admitted)
     for _ in range(redirects.MAX_REDIRECTS + 1):
         with transport.exchange("GET", str(target), HEADERS, budget, resolve=resolve) as response:

@@ -8,6 +8,7 @@ transfer left in the bucket. After the last one, a failed generation may leave a
 """
 
 import hashlib
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -24,6 +25,9 @@ from generations.worker import spool
 from generations.worker.spool import Spool
 
 MAX_VIDEO_BYTES = 2 * 1024**3  # a 1080p video of 10 s has about 20 MB
+LEASE_CHECK_SECONDS = 1.0  # of waiting for a turn
+# Looking at a video takes a hundredth of a second, and memory for its frames: more at once would not be done sooner.
+_inspections = threading.BoundedSemaphore(2)
 
 
 class LeaseLost(Exception):
@@ -52,7 +56,7 @@ def run(generation: Generation, video_url: str) -> Transferred:
     lease = CopyLease(generation)
     with spool.open_spool() as spooled:
         _download(lease, video_url, spooled)
-        video = videos.inspect(spooled.file)
+        video = _inspect(lease, spooled)
         stored = _describe(generation, spooled, video)
         try:
             _store(lease, spooled, stored, video)
@@ -73,6 +77,16 @@ def _download(lease: "CopyLease", video_url: str, spooled: Spool) -> None:
         admitted=addresses.for_videos(),
     ) as download:
         spooled.fill(_with_failpoint(lease.guard(download.chunks)), download.length)
+
+
+def _inspect(lease: "CopyLease", spooled: Spool) -> videos.Video:
+    """Look at the file when it is this copy's turn. Raise BadVideo."""
+    while not _inspections.acquire(timeout=LEASE_CHECK_SECONDS):
+        lease.check()
+    try:
+        return videos.inspect(spooled.file)
+    finally:
+        _inspections.release()
 
 
 def _describe(generation: Generation, spooled: Spool, video: videos.Video) -> lifecycle.StoredVideo:

@@ -22,7 +22,7 @@ def made(kind: str, name: str) -> Iterator[None]:
 
     `kind` is SQLite or PostgreSQL.
     """
-    with _empty_file(name) if kind == "SQLite" else _empty_database(name) as url:
+    with _empty_file(name) if kind == "SQLite" else _dropped(name) as url:
         os.environ |= {
             "TEST_DATABASE_URL": url,
             "DJANGO_SETTINGS_MODULE": "seedance_service.settings",
@@ -45,16 +45,27 @@ def _empty_file(name: str) -> Iterator[str]:
 
 
 @contextmanager
-def _empty_database(name: str) -> Iterator[str]:
+def _dropped(name: str) -> Iterator[str]:
     """Create a PostgreSQL database, yield its URL, and drop it at the end."""
+    yield empty(name)
+    _drop(name)
+
+
+def empty(name: str) -> str:
+    """Create a PostgreSQL database, without what the run before has left, and return its URL."""
+    server = _drop(name)
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+    return urlsplit(server)._replace(path=f"/{name}").geturl()
+
+
+def _drop(name: str) -> str:
+    """Drop a database, if it is there, and return the server's URL."""
     server = postgres_url()
+    assert server, "no PostgreSQL answers"
     with psycopg.connect(server, autocommit=True) as admin:
         admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        admin.execute(f"CREATE DATABASE {name}")
-        try:
-            yield urlsplit(server)._replace(path=f"/{name}").geturl()
-        finally:
-            admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    return server
 
 
 def copy(row: Any, changed: dict[str, str], numbered: str) -> None:

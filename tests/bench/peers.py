@@ -1,4 +1,4 @@
-"""Creates and reads beside those of peers: LiteLLM's proxy, and a naive view of Django REST framework.
+"""Creates, reads and polls beside those of peers: LiteLLM's proxy, a naive view of REST framework, and django-q2.
 
 All servers are one process on core 0 and are measured in turns. LiteLLM calls its upstream while the caller waits: a
 stand-in of OpenAI's video API that answers from memory. Our web process calls no upstream, its worker does.
@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from deploy import stack, waiting
-from tests.bench import load
+from tests.bench import database, load, working
 from tests.bench.rounds import Figure, in_turns, rates, times
-from tests.bench.serving import OURS, SECONDS, Site, body
+from tests.bench.serving import OURS, SECONDS, Site, body, output
 from tests.bench.table import Line
 
 LITELLM = stack.ROOT / "var" / "peers" / "litellm" / "bin" / "python"
@@ -57,6 +57,7 @@ def lines(kind: str, s3: dict[str, str]) -> Iterator[Line | str]:
             yield "LiteLLM's proxy is not in the table of peers: it could not be installed into var/peers/litellm."
         yield from _compared(f"Peers, {kind}", "create", creates, MIN_CREATE)
         yield from _compared(f"Peers, {kind}", "read", reads, MIN_READ)
+    yield from _poll_lines(kind, s3)
 
 
 def _compared(group: str, what: str, sides: dict[str, Any], least: float) -> Iterator[Line]:
@@ -69,6 +70,34 @@ def _compared(group: str, what: str, sides: dict[str, Any], least: float) -> Ite
             target = f"≥ {least:.0f} ×" if server == "LiteLLM" else ""
             met = ratio.median >= least if target else None
             yield Line(group, f"{what}, ours as {server}", ratio, "×", "", None, "", target, met)
+
+
+def _poll_lines(kind: str, s3: dict[str, str]) -> Iterator[Line]:
+    """Yield the polls a second of one worker run, and of a cluster of django-q2 with a task for each poll."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        folder = Path(name)
+        site = Site(kind, folder, s3)
+        with working.upstream(folder) as url:
+            ours, queued = in_turns(
+                lambda: working.ran(site, f"polls({working.IN_FLIGHT})", NOVITA_BASE_URL=url)[0],
+                lambda: _queued_polls(kind, folder, url),
+                warm_up=False,  # each is a new process, which warms up by itself
+            )
+    group, ratio = f"Peers, {kind}", Figure.of(ours) / Figure.of(queued)
+    note = "claims many rows at once; writes each state, its event and, at the end, the money in one transaction"
+    yield Line(group, "poll, ours", Figure.of(ours), "/s", note)
+    note = "one task for each poll, its own table as the queue; writes the progress of the row"
+    yield Line(group, "poll, django-q2", Figure.of(queued), "/s", note)
+    yield Line(group, "poll, ours as django-q2", ratio, "×")
+
+
+def _queued_polls(kind: str, folder: Path, url: str) -> float:
+    """Return the polls a second of django-q2, with an empty database of its own."""
+    file = folder / "queued.sqlite3"
+    file.unlink(missing_ok=True)
+    queue = f"sqlite:///{file}" if kind == "SQLite" else database.empty("seedance_bench_queued")
+    command = ["taskset", "-c", "0", sys.executable, "-m", "tests.bench.queued_polls", url]
+    return float(output(command, {**os.environ, "DATABASE_URL": queue}).strip().rpartition("\n")[2])
 
 
 def _load(site: Site, path: str, content: dict[str, Any] | None = None) -> Any:

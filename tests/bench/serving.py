@@ -15,14 +15,12 @@ from contextlib import contextmanager
 from math import isqrt
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import psycopg
 
 from deploy import stack, waiting
-from tests.bench import load
+from tests.bench import database, load
 from tests.bench.rounds import ROUNDS as ROUNDS
-from tests.support.databases import postgres_url
 from tests.support.images import image_bytes
 
 OURS, BY_HAND = "seedance_service.wsgi:application", "tests.bench.plain:application"
@@ -38,7 +36,7 @@ class Site:
 
     def __init__(self, kind: str, folder: Path, s3: dict[str, str]) -> None:
         self.folder = folder
-        self.url = f"sqlite:///{folder / 'db.sqlite3'}" if kind == "SQLite" else _empty_database()
+        self.url = f"sqlite:///{folder / 'db.sqlite3'}" if kind == "SQLite" else database.empty(DATABASE)
         self.env = {
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "seedance_service.settings",
@@ -57,7 +55,7 @@ class Site:
         self.port = stack.free_port(28_000 + os.getpid() % 900)
 
     def _manage(self, *command: str) -> str:
-        return _output([sys.executable, "manage.py", *command], self.env)
+        return output([sys.executable, "manage.py", *command], self.env)
 
     @contextmanager
     def serving(self, application: str, path: str) -> Iterator[stack.Process]:
@@ -96,7 +94,7 @@ class Site:
 
     def output(self, code: str) -> str:
         """Run Python code in a process with this site's settings, and return what it prints."""
-        return _output([sys.executable, "-c", code], self.env)
+        return output([sys.executable, "-c", code], self.env)
 
     def open_windows(self) -> None:
         """Create the usage windows that the creates by hand count in."""
@@ -116,21 +114,11 @@ class Site:
         return self.call(f"print(rows.finish_newest({count}, {secrets.token_hex(8)!r}))")
 
 
-def _output(command: list[str], env: dict[str, str]) -> str:
+def output(command: list[str], env: dict[str, str]) -> str:
     """Run a command and return its output. Raise AssertionError with its errors if it fails."""
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
-
-
-def _empty_database() -> str:
-    """Create the bench's PostgreSQL database, drop the one of the run before, and return its URL."""
-    server = postgres_url()
-    assert server, "no PostgreSQL answers"
-    with psycopg.connect(server, autocommit=True) as admin:
-        admin.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
-        admin.execute(f"CREATE DATABASE {DATABASE}")
-    return urlsplit(server)._replace(path=f"/{DATABASE}").geturl()
 
 
 def body(image: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,6 +25,7 @@ VIDEO = 5_000_000  # bytes
 CLAIMED = 100_000
 MIN_POLLS = 0.45  # of the polls without a database
 MIN_CLAIMS = 2.5  # times the polls of one worker
+RESULT = "the numbers:"  # before what a process returns
 MAX_SLOWDOWN = 1.2  # of claims by a million updates
 
 
@@ -42,17 +43,19 @@ def upstream(folder: Path, *, begin: float = 0.0, spread: float = 1.0, count: in
         stack.stop([process])
 
 
-def ran(site: Site, code: str, *, module: str = "working", **env: str) -> list[float]:
+def ran(site: Site, code: str, *, module: str = "working", wrapped_by: Sequence[str] = (), **env: str) -> list[float]:
     """Call a function of a module of tests.bench in a process on core 0 with Django set up.
 
-    Return the numbers that it returns. Raise AssertionError with the process's errors if it fails.
+    `wrapped_by` is a command that runs the process. Return the numbers that the function returns. Raise AssertionError
+    with the process's errors if it fails.
     """
-    text = f"import django; django.setup()\nfrom tests.bench import {module}\nprint()\nprint(*{module}.{code})"
-    command = ["taskset", "-c", "0", sys.executable, "-c", text]
+    text = f"import django; django.setup()\nfrom tests.bench import {module}\nprint({RESULT!r}, *{module}.{code})"
+    command = ["taskset", "-c", "0", *wrapped_by, sys.executable, "-c", text]
     quiet = {"LOG_LEVEL": "ERROR", "FETCH_ALLOW_HOSTS": "127.0.0.1:1-65535"}
     done = subprocess.run(command, env={**site.env, **quiet, **env}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    return [float(number) for number in done.stdout.strip().splitlines()[-1].split()]
+    [result] = [line for line in done.stdout.splitlines() if line.startswith(RESULT)]
+    return [float(number) for number in result.removeprefix(RESULT).split()]
 
 
 def lines(kind: str, s3: dict[str, str], folder: Path) -> Iterator[Line]:

@@ -10,6 +10,7 @@ from django.db.models import F
 from generations import leases, lifecycle
 from generations.bucket import objects
 from generations.models import Generation
+from generations.worker import video_transfer
 from generations.worker.copy import copy_video
 from tests.support import attempts
 from tests.support.images import mp4
@@ -139,6 +140,25 @@ def test_a_copy_that_lost_its_lease_stops_and_leaves_no_object(
     upstream.on_video = steal
     g = take_step(running)
     assert g.status == Status.COPYING
+    assert objects.list_keys("videos/") == []
+
+
+class NoTurn:
+    """A semaphore that is never free, and while it is waited for another worker claims the row."""
+
+    def acquire(self, timeout: float) -> bool:
+        Generation.objects.update(fencing_token=F("fencing_token") + 1)
+        return False
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_copy_that_waits_for_its_turn_to_be_looked_at_holds_its_lease_or_stops(
+    running: Generation, upstream: Upstream, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(leases, "COPY_RENEWAL_SECONDS", -1.0)
+    monkeypatch.setattr(video_transfer, "_inspections", NoTurn())
+    upstream.video(mp4())
+    assert take_step(running).status == Status.COPYING
     assert objects.list_keys("videos/") == []
 
 
