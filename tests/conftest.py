@@ -4,16 +4,15 @@ import functools
 import itertools
 import os
 import secrets
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import boto3
 import moto
-import psycopg
 import pytest
 from botocore.utils import ContainerMetadataFetcher
 from django.contrib.auth.models import User
@@ -32,10 +31,8 @@ from tenants.limits import counters
 from tests.http_client import Client
 from tests.support.aws_agent import Agent, Answer
 from tests.support.clock import remember as real_remember
-from tests.support.databases import postgres_url
 from tests.support.factories import Caller
 from tests.support.images import base64_of, image_bytes
-from tests.support.programs import skip_or_fail
 from tests.support.stores import Store
 from tests.support.upstream import Upstream
 from tests.support.worker import await_wakeup
@@ -85,28 +82,30 @@ def _uses_database(item: pytest.Item) -> bool:
     return item.get_closest_marker("django_db") is not None or "db" in names or "transactional_db" in names
 
 
-@pytest.fixture
-def own_database() -> Iterator[str]:
-    """Yield the URL of an empty PostgreSQL database of the test's own, for the processes that the test starts."""
-    server, name = postgres_url(), f"seedance_test_{os.getpid()}"
-    if server is None:
-        skip_or_fail("PostgreSQL does not answer")
-    with psycopg.connect(server, autocommit=True) as admin:
-        admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        admin.execute(f"CREATE DATABASE {name}")
-        yield urlsplit(server)._replace(path=f"/{name}").geturl()
-        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """Let Django go on with the copy of an SQLite file that is there, in place of an empty file."""
+    from django.conf import settings
+
+    return bool(settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"))
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(django_db_modify_db_settings: None, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Put SQLite into a file, which threads and processes share as in production: one in memory they cannot share."""
+def django_db_modify_db_settings(
+    django_db_modify_db_settings: None, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> None:
+    """Begin with a migrated database. SQLite is a file, which threads and processes share as in production."""
     from django.conf import settings
 
-    if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-        settings.DATABASES["default"]["TEST"]["NAME"] = str(tmp_path_factory.mktemp("db") / "test.sqlite3")
+    database = settings.DATABASES["default"]
+    if database["ENGINE"].endswith("sqlite3"):
+        own = tmp_path_factory.mktemp("db") / "test.sqlite3"
+        shutil.copy(request.getfixturevalue("migrated_sqlite"), own)
+        database["TEST"]["NAME"] = str(own)
         # No test cuts the power: tests/service/test_env.py shows that a service's database would survive it.
-        settings.DATABASES["default"]["OPTIONS"]["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
+        database["OPTIONS"]["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
+    else:
+        database["TEST"]["TEMPLATE"] = request.getfixturevalue("migrated_postgresql")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -88,12 +88,12 @@ def wait_until_asleep(database: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [from_orm, from_redis, from_sqs])
-def test_each_broker_wakes_the_worker_for_a_video(kind: Any, own_database: str, tmp_path: Path) -> None:
-    with running(kind, own_database, tmp_path) as run, run.http() as http:
+def test_each_broker_wakes_the_worker_for_a_video(kind: Any, own_migrated_database: str, tmp_path: Path) -> None:
+    with running(kind, own_migrated_database, tmp_path) as run, run.http() as http:
         for first in (1, 11):
             rows = [finished(http, pk) for pk in [create(http, first + number) for number in range(5)]]
             assert {row["status"] for row in rows} == {"succeeded"}
-            wait_until_asleep(own_database)  # the next five find an idle worker, which a wake-up wakes
+            wait_until_asleep(own_migrated_database)  # the next five find an idle worker, which a wake-up wakes
         assert len(run.submits()) == 10
         content = httpx.get(rows[0]["video"]["url"]).raise_for_status().content
         assert len(content) == rows[0]["video"]["size"]
@@ -101,9 +101,9 @@ def test_each_broker_wakes_the_worker_for_a_video(kind: Any, own_database: str, 
 
 
 @pytest.mark.parametrize("kind", [from_redis, from_sqs])
-def test_a_wake_up_that_a_broker_loses_is_replaced(kind: Any, own_database: str, tmp_path: Path) -> None:
+def test_a_wake_up_that_a_broker_loses_is_replaced(kind: Any, own_migrated_database: str, tmp_path: Path) -> None:
     """Send every wake-up of the web process to a broker that does not exist."""
-    with running(kind, own_database, tmp_path) as run:
+    with running(kind, own_migrated_database, tmp_path) as run:
         no_broker = {"BROKER_URL": f"redis://127.0.0.1:{stack.free_port(24_000)}/0"}
         port = stack.free_port(run.port + 2)
         local = dict(line.split("=", 1) for line in (run.var / "local.env").read_text().splitlines())
@@ -113,7 +113,7 @@ def test_a_wake_up_that_a_broker_loses_is_replaced(kind: Any, own_database: str,
             waiting.until_answers(deaf, f"http://127.0.0.1:{port}/livez")
             headers = {"Authorization": f"Bearer {run.printed('API key')}"}
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as http:
-                wait_until_asleep(own_database)
+                wait_until_asleep(own_migrated_database)
                 assert finished(http, create(http, 7))["status"] == "succeeded"
         finally:
             stack.stop([deaf])
@@ -121,15 +121,19 @@ def test_a_wake_up_that_a_broker_loses_is_replaced(kind: Any, own_database: str,
 
 
 @pytest.mark.parametrize("loss", [signal.SIGKILL, signal.SIGSTOP], ids=["dead", "silent"])
-def test_work_goes_on_while_the_broker_is_away(loss: signal.Signals, own_database: str, tmp_path: Path) -> None:
+def test_work_goes_on_while_the_broker_is_away(
+    loss: signal.Signals, own_migrated_database: str, tmp_path: Path
+) -> None:
     """The rows are the truth: the supervisor starts worker runs itself, also at its own start."""
     port = stack.free_port(26_000 + os.getpid() % 900)
     command = [find_program("redis-server", package="redis-server"), "--port", str(port), "--save", ""]
     broker = stack.Process("redis", command, os.environ, tmp_path)
-    run = MakeRun(tmp_path / "var", free_port(), DATABASE_URL=own_database, BROKER_URL=f"redis://127.0.0.1:{port}/0")
+    run = MakeRun(
+        tmp_path / "var", free_port(), DATABASE_URL=own_migrated_database, BROKER_URL=f"redis://127.0.0.1:{port}/0"
+    )
     try:
         run.wait_until_ready()
-        wait_until_asleep(own_database)
+        wait_until_asleep(own_migrated_database)
         os.kill(broker.pid, loss)
         with run.http() as http:
             http.timeout = httpx.Timeout(30)

@@ -6,6 +6,7 @@
 import io
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,9 +32,10 @@ def start(var: Path, port: int, catalog: Path) -> MakeRun:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeRun]:
+def run(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path) -> Iterator[MakeRun]:
     """Return a run that was started once without the files of its folder, and once more with them."""
     var, catalog, port = tmp_path_factory.mktemp("var"), tmp_path_factory.mktemp("catalog"), free_port()
+    shutil.copy(migrated_sqlite, var / "db.sqlite3")
     first = start(var, port, catalog)
     try:
         with first.http() as http:

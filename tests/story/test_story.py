@@ -294,8 +294,8 @@ def test_no_key_signature_or_upstream_url_is_in_any_log(stack_running: MakeRun) 
             assert secret not in text, f"{secret} in {log.name}"
 
 
-def test_a_killed_worker_finishes_after_a_restart_without_a_second_submit(tmp_path: Path) -> None:
-    first = MakeRun(tmp_path, free_port(), SANDBOX_SECONDS="6")
+def test_a_killed_worker_finishes_after_a_restart_without_a_second_submit(migrated_var: Path) -> None:
+    first = MakeRun(migrated_var, free_port(), SANDBOX_SECONDS="6")
     try:
         first.wait_until_ready()
         with first.http() as http:
@@ -315,7 +315,7 @@ def test_a_killed_worker_finishes_after_a_restart_without_a_second_submit(tmp_pa
             first.stop()
     assert first.pids() == {}
 
-    second = MakeRun(tmp_path, first.port, SANDBOX_SECONDS="6")
+    second = MakeRun(migrated_var, first.port, SANDBOX_SECONDS="6")
     try:
         second.wait_until_ready()
         with second.http() as http:
@@ -328,8 +328,8 @@ def test_a_killed_worker_finishes_after_a_restart_without_a_second_submit(tmp_pa
         second.stop()
 
 
-def test_counters_start_at_zero_with_their_role_and_outlive_kills_of_its_processes(tmp_path: Path) -> None:
-    files_of_run_before = [tmp_path / "metrics" / role / "counter_999999999.db" for role in ("web", "worker")]
+def test_counters_start_at_zero_with_their_role_and_outlive_kills_of_its_processes(migrated_var: Path) -> None:
+    files_of_run_before = [migrated_var / "metrics" / role / "counter_999999999.db" for role in ("web", "worker")]
     for file in files_of_run_before:
         file.parent.mkdir(parents=True)
         key = mmap_key(
@@ -341,7 +341,7 @@ def test_counters_start_at_zero_with_their_role_and_outlive_kills_of_its_process
         )
         with closing(MmapedDict(str(file))) as counters:  # type: ignore[no-untyped-call]
             counters.write_value(key, 100, 0)
-    run = MakeRun(tmp_path, free_port(), METRICS_TOKEN="a-token").wait_until_ready()
+    run = MakeRun(migrated_var, free_port(), METRICS_TOKEN="a-token").wait_until_ready()
     try:
         with run.http() as http:
             assert counted_after_one_more(run, http) == [1] * 4
@@ -393,8 +393,8 @@ def wait_until_ready_again(run: MakeRun, http: httpx.Client, but: int) -> None:
     raise AssertionError("web or worker was not started again")
 
 
-def test_a_stop_leaves_no_process_behind_even_while_a_video_is_made(tmp_path: Path) -> None:
-    run = MakeRun(tmp_path, free_port(), SANDBOX_SECONDS="30").wait_until_ready()
+def test_a_stop_leaves_no_process_behind_even_while_a_video_is_made(migrated_var: Path) -> None:
+    run = MakeRun(migrated_var, free_port(), SANDBOX_SECONDS="30").wait_until_ready()
     with run.http() as http:
         body = {"image": base64_of(image_bytes()), "resolution": "480p"}
         http.post("/v1/generations", json=body).raise_for_status()
@@ -430,9 +430,9 @@ def suppress_errors(wait: Callable[[], object]) -> None:
         wait()
 
 
-def test_with_a_key_of_the_real_upstream_no_sandbox_starts(tmp_path: Path) -> None:
+def test_with_a_key_of_the_real_upstream_no_sandbox_starts(migrated_var: Path) -> None:
     upstream = Upstream()
-    run = MakeRun(tmp_path, free_port(), NOVITA_API_KEY="a-real-key", NOVITA_BASE_URL=upstream.url)
+    run = MakeRun(migrated_var, free_port(), NOVITA_API_KEY="a-real-key", NOVITA_BASE_URL=upstream.url)
     try:
         run.wait_until_ready()
         assert run.printed("Upstream") == upstream.url
@@ -443,7 +443,7 @@ def test_with_a_key_of_the_real_upstream_no_sandbox_starts(tmp_path: Path) -> No
         while not upstream.submits and time.monotonic() < ends:
             time.sleep(0.05)
         assert upstream.keys == {"Bearer a-real-key"}
-        assert "a-real-key" not in (tmp_path / "local.env").read_text()
+        assert "a-real-key" not in (migrated_var / "local.env").read_text()
     finally:
         run.stop(signal.SIGINT)
         upstream.stop()

@@ -3,6 +3,7 @@
 import atexit
 import os
 import shutil
+import sys
 import tempfile
 
 for name in (
@@ -34,5 +35,8 @@ os.environ.update(
     AWS_EC2_METADATA_DISABLED="true",
     METRICS_DIR=tempfile.mkdtemp(prefix="seedance-metrics-"),  # of this process alone: tests compare what they count
 )
+# Each process of a test run would compile every file again: twelve seconds for the tests, a third of one for a command.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = f"{os.environ['METRICS_DIR']}/web"
 atexit.register(shutil.rmtree, os.environ["METRICS_DIR"], ignore_errors=True)
