@@ -1,10 +1,9 @@
 """The sums of usage: with them a report is what counting every generation gives, at any time and in any time zone."""
 
 import itertools
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import hypothesis
@@ -14,19 +13,14 @@ from django.db import connection, transaction
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
-from generations import ids
-from generations.models import Generation, UsageSum, UsageSumState
-from generations.reports import usage, usage_sums
-from tenants import actions, amounts
-from tenants.models import ApiKey, Tenant
+from generations.models import Generation, UsageSumState
+from generations.reports import usage_sums
+from tenants import actions
 from tests.support.factories import ACTOR, Caller
+from tests.support.usage_history import DAY, HOUR, MINUTE, NOON, add, assert_exact, store_at, summed
 
-NOON = datetime(2026, 10, 25, 12, tzinfo=UTC)  # of the day on which summer time ends in Europe
-MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 # With and without summer time, and with offsets of half and three quarters of an hour.
 ZONES = ["UTC", "Europe/Berlin", "Asia/Kolkata", "Asia/Kathmandu", "America/St_Johns", "Australia/Lord_Howe"]
-FIRST, LAST = date(2026, 8, 1), date(2026, 11, 30)
-_numbers = itertools.count()
 
 
 @pytest.fixture(autouse=True)
@@ -34,75 +28,6 @@ def _clock(settings: Any) -> Iterator[None]:
     settings.SANDBOX_BASE_URL = "http://127.0.0.1:9"
     with time_machine.travel(NOON, tick=False):
         yield
-
-
-def add(key: ApiKey, created_at: datetime, status: str = "succeeded", took: timedelta = MINUTE, **facts: Any) -> None:
-    """Insert a generation that took so long, without the rows that belong to it."""
-    build(key, created_at, status, took, **facts).save(force_insert=True)
-
-
-def build(key: ApiKey, created_at: datetime, status: str, took: timedelta = MINUTE, **facts: Any) -> Generation:
-    """Return a generation that is not saved."""
-    number = next(_numbers)
-    columns: dict[str, Any] = {"model": "seedance-v1-lite-i2v", "resolution": "480p", "duration": 5, "api_key": key}
-    columns |= {"price_micro": 100 + number, "upstream_id": f"up-{number}", "seed_source": "drawn"}
-    if status in Generation.FINISHED:
-        columns |= {"finished_at": created_at + took, "due_at": None}
-        columns |= {"error_code": "failed", "error_message": "No.", "video_key": "v"}
-        columns |= {"video_size": 1, "video_sha256": "ab"}
-    else:
-        columns["due_at"] = created_at
-        facts = {name: value for name, value in facts.items() if name != "charged_micro"}
-    columns |= {"tenant": key.tenant, "test": key.test, "status": status, "created_at": created_at}
-    return Generation(id=ids.new_at(created_at), **(columns | facts))
-
-
-def store_at(at: datetime) -> int:
-    with time_machine.travel(at, tick=False):
-        return usage_sums.store()
-
-
-def count_all(tenant: Tenant, group_by: str, *, test: bool) -> usage.Usage:
-    """Return the report that counting each generation by hand gives."""
-    groups: defaultdict[str | None, list[Generation]] = defaultdict(list)
-    for row in Generation.objects.filter(tenant=tenant, test=test).select_related("api_key"):
-        day = row.created_at.astimezone(tenant.zone).date()
-        if FIRST <= day <= LAST:
-            names = {"day": day.isoformat(), "key": row.api_key.prefix if row.api_key else None}
-            groups[{**names, "model": row.model, "resolution": row.resolution}[group_by]].append(row)
-    everything = [row for rows in groups.values() for row in rows]
-    ordered = sorted(groups, key=lambda name: name or "")
-    return usage.Usage([{group_by: name, **count(groups[name])} for name in ordered], count(everything))
-
-
-def count(rows: Sequence[Generation]) -> dict[str, Any]:
-    """Return the columns of a report about these generations."""
-    succeeded = [row for row in rows if row.status == "succeeded"]
-    failed = sum(row.status == "failed" for row in rows)
-    live = [row for row in rows if row.finished_at is None]
-    ended = len(succeeded) + failed
-    return {
-        "accepted": len(rows),
-        "succeeded": len(succeeded),
-        "failed": failed,
-        "cancelled": sum(row.status == "cancelled" for row in rows),
-        "live": len(live),
-        "seconds": sum(row.duration for row in succeeded),
-        "usd": amounts.format_usd(sum(row.spent_micro for row in succeeded)),
-        "held_usd": amounts.format_usd(sum(row.price_micro for row in live)),
-        "success_rate": round(len(succeeded) / ended, 4) if ended else None,
-    }
-
-
-def assert_exact(tenant: Tenant) -> None:
-    """Compare the report by each group, in both modes, with the one that counting gives."""
-    for group_by, test in itertools.product(usage.GROUPS, (False, True)):
-        assert usage.for_tenant(tenant, FIRST, LAST, group_by, test=test) == count_all(tenant, group_by, test=test)
-
-
-def summed(tenant: Tenant) -> int:
-    """Return how many generations of a tenant the sums hold."""
-    return sum(UsageSum.objects.filter(tenant=tenant).values_list("generations", flat=True))
 
 
 GENERATION = st.fixed_dictionaries(
@@ -238,90 +163,3 @@ def test_workers_at_once_count_nothing_twice_and_lose_nothing(alice: Caller) -> 
             run.result(60)
     assert summed(alice.tenant) == 72
     assert_exact(alice.tenant)
-
-
-@pytest.mark.django_db
-def test_a_run_amid_a_read_changes_no_report(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    add(alice.key, NOON - HOUR)
-    store_at(NOON)
-    add(alice.key, NOON)
-    real, reads = usage.engine.run, list[str]()
-
-    def run(sql: str, values: Sequence[Any]) -> list[Any]:
-        rows = real(sql, values)
-        reads.append(sql)
-        if reads == [usage.STATE]:
-            store_at(NOON + HOUR)  # adds what the report is about to count
-        return rows
-
-    monkeypatch.setattr(usage.engine, "run", run)
-    report = usage.for_tenant(alice.tenant, FIRST, LAST, "day", test=False)
-    monkeypatch.undo()
-    assert reads.count(usage.STATE) == 2
-    assert report == count_all(alice.tenant, "day", test=False)
-
-
-@pytest.mark.django_db
-def test_the_rows_that_a_report_reads_do_not_grow_with_the_history(alice: Caller) -> None:
-    add(alice.key, NOON - HOUR, "running")
-    add(alice.key, NOON)
-    few = work_after(alice, history=200)
-    assert work_after(alice, history=800) == few
-    assert summed(alice.tenant) == 1000
-
-
-@pytest.mark.django_db
-def test_without_sums_the_generations_are_found_by_tenant_and_time(alice: Caller) -> None:
-    earlier = [build(alice.key, NOON - 200 * DAY + number * MINUTE, "succeeded") for number in range(300)]
-    Generation.objects.bulk_create(earlier)
-    add(alice.key, NOON)
-    _, plan = work_and_plan(alice.tenant)
-    assert {name for name in INDEXES if name in plan} == {"generation_by_tenant"}
-
-
-INDEXES = ("usage_is_summed_once", "generation_by_tenant", "generation_by_status", "generation_finished")
-
-
-def work_after(caller: Caller, history: int) -> int:
-    """Return the work of a report after so many more generations have finished, and were added to the sums.
-
-    The others are found by the indexes of what finished lately and of what is in progress.
-    """
-    rows = [build(caller.key, NOON - 30 * DAY + number * MINUTE / 2, "succeeded") for number in range(history)]
-    Generation.objects.bulk_create(rows)
-    UsageSumState.objects.all().delete()
-    UsageSum.objects.all().delete()
-    store_at(NOON)
-    work, plan = work_and_plan(caller.tenant)
-    assert {name for name in INDEXES if name in plan} == {*INDEXES} - {"generation_by_tenant"}
-    return work
-
-
-def work_and_plan(tenant: Tenant) -> tuple[int, str]:
-    """Return the rows that PostgreSQL reads for a report, or the instructions that SQLite runs, and the plan."""
-    statements = list[Any]()
-    real = usage.engine.run
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(usage.engine, "run", lambda *statement: statements.append(statement) or real(*statement))
-        usage.for_tenant(tenant, FIRST, LAST, "model", test=False)
-    sql, values = statements[-1]
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute("ANALYZE generations_generation")
-            for wrong in ("seqscan", "bitmapscan"):
-                cursor.execute(f"SET LOCAL enable_{wrong} = off")  # what its cost model takes for a few rows
-            [[[explained]]] = real(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", values)
-            return int(sum(rows_read(explained["Plan"]))), str(explained)
-        steps = list[int]()
-        cursor.connection.set_progress_handler(lambda: steps.append(1), 1)
-        real(sql, values)
-        cursor.connection.set_progress_handler(None, 1)
-        return len(steps), str(real(f"EXPLAIN QUERY PLAN {sql}", values))
-
-
-def rows_read(node: dict[str, Any]) -> Iterator[float]:
-    """Yield the rows that each scan of a plan has read."""
-    if "Scan" in node["Node Type"] and "Relation Name" in node:
-        yield node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
-    for child in node.get("Plans", []):
-        yield from rows_read(child)
