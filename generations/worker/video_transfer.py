@@ -11,6 +11,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -105,10 +106,20 @@ def _describe(generation: Generation, spooled: Spool, video: videos.Video) -> li
 
 
 def _store(lease: "CopyLease", spooled: Spool, stored: lifecycle.StoredVideo, video: videos.Video) -> None:
-    """Put the file and its poster. Raise StoredDifferently if the bucket holds other bytes.
+    """Put the file, and its poster at the same time. Raise StoredDifferently if the bucket holds other bytes.
 
     The video is verified if the store compares checksums, and its answer states this one. Otherwise it is read back.
     """
+    with ThreadPoolExecutor(1) as beside:
+        poster = beside.submit(objects.put, stored.poster_key, video.poster, "image/jpeg")
+        _store_video(lease, spooled, stored)
+        poster.result()
+    lease.renew()
+    failpoint("copy_verified")
+
+
+def _store_video(lease: "CopyLease", spooled: Spool, stored: lifecycle.StoredVideo) -> None:
+    """Put the file. Raise StoredDifferently."""
     are_compared = checksums.are_compared()
     try:
         is_stated = objects.put_file(stored.key, spooled.file, stored.size, stored.sha256, "video/mp4", lease.check)
@@ -117,9 +128,6 @@ def _store(lease: "CopyLease", spooled: Spool, stored: lifecycle.StoredVideo, vi
     failpoint("copy_stored")
     if not (are_compared and is_stated):
         _read_back(lease, stored)
-    objects.put(stored.poster_key, video.poster, "image/jpeg")
-    lease.renew()
-    failpoint("copy_verified")
 
 
 def _read_back(lease: "CopyLease", stored: lifecycle.StoredVideo) -> None:

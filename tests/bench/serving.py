@@ -62,7 +62,9 @@ class Site:
         """Serve a WSGI application from one process on core 0, which answers at `path`. Yield the process."""
         command = ["taskset", "-c", "0", sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1"]
         command += ["--port", str(self.port), "--workers", "1", "--blocking-threads", "32", "--http", "1", "--no-ws"]
-        process = stack.Process("web", [*command, application], {**self.env, **stack.malloc_tunables()}, self.folder)
+        process = stack.Process(
+            "web", [*command, application], {**self.env, **stack.malloc_tunables(stack.WEB_MALLOC)}, self.folder
+        )
         try:
             waiting.until_answers(process, f"http://127.0.0.1:{self.port}{path}")
             yield process

@@ -52,7 +52,8 @@ def ran(site: Site, code: str, *, module: str = "working", wrapped_by: Sequence[
     text = f"import django; django.setup()\nfrom tests.bench import {module}\nprint({RESULT!r}, *{module}.{code})"
     command = ["taskset", "-c", "0", *wrapped_by, sys.executable, "-c", text]
     quiet = {"LOG_LEVEL": "ERROR", "FETCH_ALLOW_HOSTS": "127.0.0.1:1-65535"}
-    done = subprocess.run(command, env={**site.env, **quiet, **env}, capture_output=True, text=True, check=False)
+    environment = {**site.env, **quiet, **stack.malloc_tunables(stack.WORKER_MALLOC), **env}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     [result] = [line for line in done.stdout.splitlines() if line.startswith(RESULT)]
     return [float(number) for number in result.removeprefix(RESULT).split()]

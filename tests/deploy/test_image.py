@@ -97,9 +97,16 @@ def test_a_web_process_gives_large_blocks_back_to_the_system(environment: Any, l
     seven, twenty, tunables = run("sh", str(DEPLOY / "entrypoint.sh"), "web", env=env).split()
     assert (seven, twenty) == ("False", "True")
     assert tunables.endswith(last)
-    assert tunables.startswith(
-        ":".join(stack.MALLOC_TUNABLES)
-    )  # `make run` starts the web process with the same values
+    assert tunables.startswith(":".join(stack.WEB_MALLOC))  # `make run` starts the web process with the same values
+
+
+@pytest.mark.parametrize(("environment",), [({},), ({"GLIBC_TUNABLES": "glibc.malloc.check=0"},)])
+def test_a_workers_threads_share_two_arenas(environment: Any, tmp_path: Path) -> None:
+    (tmp_path / "python").write_text('#!/bin/sh\necho "$GLIBC_TUNABLES"\n')
+    (tmp_path / "python").chmod(0o755)
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "VAR_DIR": str(tmp_path), **environment}
+    expected = [*stack.WORKER_MALLOC, *environment.values()]
+    assert run("sh", str(DEPLOY / "entrypoint.sh"), "worker", env=env).strip() == ":".join(expected)
 
 
 def test_the_health_check_knows_the_containers_role(tmp_path: Path, monkeypatch: Any) -> None:

@@ -164,7 +164,7 @@ class Lab:
         web += ["--workers", "2", "--blocking-threads", "8", "--http", "1", "--no-ws", "--respawn-failed-workers"]
         web += ["--respawn-interval", "0.1", "seedance_service.wsgi:application"]
         self._starts = {
-            "web": lambda: stack.Process("web", web, {**self.env, **stack.malloc_tunables()}, logs),
+            "web": lambda: stack.Process("web", web, {**self.env, **stack.malloc_tunables(stack.WEB_MALLOC)}, logs),
             "worker": lambda: stack.worker(logs, self.env),
         }
         if self.quick:
