@@ -1,13 +1,12 @@
 """Dispatch each request by its path: to the probes, to the API's handler, or to Django's own for the panel."""
 
 import re
-import threading
 from collections.abc import Iterable
 from typing import Any, cast
 
 from django.core.handlers.wsgi import WSGIHandler
 
-from seedance_service.http import connections, headers_guard, health
+from seedance_service.http import connections, document_turns, headers_guard, health
 from seedance_service.http.api_handler import ApiHandler
 from seedance_service.http.middleware import API_PREFIXES
 from seedance_service.http.request_body import RequestBody
@@ -16,13 +15,7 @@ connections.replace_djangos_receivers()
 api_handler = ApiHandler()
 site_handler = WSGIHandler()  # the panel, behind the middlewares of settings.py
 # What needs no session: the API, and its documentation.
-DOCUMENTATION = ("/docs", "/openapi.json", "/llms.txt")
-SESSIONLESS = (*API_PREFIXES, *DOCUMENTATION)
-# Pages whose bytes are made once need the interpreter alone. Each of many such threads would get it as often as a read
-# does, which needs it again after each statement. One at a time, they slow no read.
-DOCUMENTS = (*DOCUMENTATION, "/v1/models")
-MAX_TURN_SECONDS = 1.0  # of waiting: a page is not to wait for one that waits for the database
-_turn = threading.Semaphore()
+SESSIONLESS = (*API_PREFIXES, *document_turns.DOCUMENTATION)
 
 
 def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -34,12 +27,10 @@ def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]
     headers_guard.clear_unreadable(environ)
     body = environ["wsgi.input"] = RequestBody(environ["wsgi.input"], environ.get("CONTENT_LENGTH", ""))
     handler = api_handler if path.startswith(SESSIONLESS) else site_handler
-    has_turn = path.startswith(DOCUMENTS) and _turn.acquire(timeout=MAX_TURN_SECONDS)
     try:
-        return _as_list(handler(environ, start_response))
+        with document_turns.taken(path):
+            return _as_list(handler(environ, start_response))
     finally:
-        if has_turn:
-            _turn.release()
         body.release_body()
 
 

@@ -100,7 +100,7 @@ def test_a_web_process_gives_large_blocks_back_to_the_system(environment: Any, l
     assert tunables.startswith(":".join(stack.WEB_MALLOC))  # `make run` starts the web process with the same values
 
 
-@pytest.mark.parametrize(("environment",), [({},), ({"GLIBC_TUNABLES": "glibc.malloc.check=0"},)])
+@pytest.mark.parametrize("environment", [{}, {"GLIBC_TUNABLES": "glibc.malloc.check=0"}])
 def test_a_workers_threads_share_two_arenas(environment: Any, tmp_path: Path) -> None:
     (tmp_path / "python").write_text('#!/bin/sh\necho "$GLIBC_TUNABLES"\n')
     (tmp_path / "python").chmod(0o755)

@@ -1,4 +1,4 @@
-"""Pages that need the interpreter alone are answered one at a time, and delay no other request."""
+"""Requests for documents are answered one at a time with a pause after each, and delay no other request."""
 
 import io
 import threading
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.http import HttpResponse
 
-from seedance_service.http import dispatch
+from seedance_service.http import dispatch, document_turns
 
 WAIT_SECONDS = 30.0
 
@@ -36,7 +36,7 @@ def ask(path: str) -> threading.Thread:
 def handler(monkeypatch: Any) -> Iterator[Handler]:
     handler = Handler()
     monkeypatch.setattr(dispatch, "api_handler", handler)
-    monkeypatch.setattr(dispatch, "MAX_TURN_SECONDS", WAIT_SECONDS)
+    monkeypatch.setattr(document_turns, "MAX_WAIT_SECONDS", WAIT_SECONDS)
     yield handler
     handler.go.set()
 
@@ -54,12 +54,23 @@ def test_a_page_waits_for_its_turn(handler: Handler, path: str) -> None:
 
 
 def test_a_page_waits_no_longer_than_its_turn_may_take(handler: Handler, monkeypatch: Any) -> None:
-    monkeypatch.setattr(dispatch, "MAX_TURN_SECONDS", 0.01)
+    monkeypatch.setattr(document_turns, "MAX_WAIT_SECONDS", 0.01)
     threads = [ask("/docs"), ask("/docs")]
     for _ in threads:
         assert handler.begun.acquire(timeout=WAIT_SECONDS)
     handler.go.set()
     for thread in threads:
         thread.join(WAIT_SECONDS)
-    assert dispatch._turn.acquire(blocking=False)  # it was given back once
-    dispatch._turn.release()
+    assert document_turns._turn.acquire(blocking=False)  # it was given back once
+    document_turns._turn.release()
+
+
+def test_a_pause_follows_each_page(handler: Handler, monkeypatch: Any) -> None:
+    slept = list[float]()
+    monkeypatch.setattr(document_turns.time, "sleep", slept.append)
+    handler.go.set()
+    for _ in range(2):
+        ask("/docs").join(WAIT_SECONDS)
+    ask("/v1/generations").join(WAIT_SECONDS)
+    assert len(slept) == 2
+    assert 0 < slept[1] <= document_turns.PAUSE_SECONDS
