@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from deploy import malloc
 from generations.worker.processes import die_with_parent
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,13 +25,6 @@ SERVICE = "seedance_service.wsgi:application"
 MAX_STOP_SECONDS, MAX_WORKER_STOP_SECONDS = 5.0, 15.0
 SIGTERM_INTERVAL_SECONDS = 1.0
 STOP_CHECK_SECONDS = 0.1  # between two looks at a process that is to stop
-WEB_MALLOC = (
-    "glibc.malloc.hugetlb=1",
-    "glibc.malloc.mmap_threshold=8388608",  # bytes
-    "glibc.malloc.trim_threshold=33554432",  # bytes
-    "glibc.malloc.arena_max=4",
-)
-WORKER_MALLOC = ("glibc.malloc.arena_max=2",)
 GRPC_OFFSET = 10_000  # SeaweedFS also takes each of its ports plus this number, for gRPC
 PR_SET_CHILD_SUBREAPER = 36  # Linux, prctl(2)
 
@@ -219,21 +213,6 @@ def sandbox(folder: Path, logs: Path, port: int, seconds: float, env: Mapping[st
     return Process("sandbox", command, env, logs)
 
 
-def malloc_tunables(values: Sequence[str]) -> dict[str, str]:
-    """Return how glibc's malloc behaves in a process; deploy/Procfile sets the same.
-
-    In a web process, a body of megabytes comes in pages of 2 MB, if the system has such pages. A block above 8 MiB
-    goes back to the system as soon as it is freed. Without that limit glibc would raise it to 32 MB by itself, and each
-    thread would hold the memory of an image of 30 MB. Smaller blocks stay in an arena. Up to 32 MiB at its free end
-    stay for the next request: the bodies of two images of 5 MB. New pages would have to be cleared, a millisecond for a
-    few MB.
-    Threads share 4 arenas. In a worker they share 2: with an arena for each, sixteen threads that copy hold 80 MB more.
-    The present value of GLIBC_TUNABLES comes last, and so overrides these values.
-    Source: https://sourceware.org/glibc/manual/latest/html_node/Memory-Allocation-Tunables.html.
-    """
-    return {"GLIBC_TUNABLES": ":".join(filter(None, [*values, os.environ.get("GLIBC_TUNABLES")]))}
-
-
 def web(port: int, static: Path, logs: Path, env: Mapping[str, str], application: str = SERVICE) -> Process:
     """Start one web process, which also serves the files in `static`."""
     # As a module: the first line of .venv/bin/granian names the folder of its installation, which may have moved since.
@@ -244,10 +223,10 @@ def web(port: int, static: Path, logs: Path, env: Mapping[str, str], application
     metrics = Path(env.get("METRICS_DIR") or Path(env["VAR_DIR"], "metrics"))
     # Counters of the run before; a file that cannot be removed stays.
     shutil.rmtree(metrics / "web", ignore_errors=True)
-    return Process("web", command, {**env, **malloc_tunables(WEB_MALLOC)}, logs)
+    return Process("web", command, {**env, **malloc.tunables(malloc.WEB)}, logs)
 
 
 def worker(logs: Path, env: Mapping[str, str]) -> Process:
     """Start the worker's supervisor with its cluster."""
     command = [sys.executable, "manage.py", "worker"]
-    return Process("worker", command, {**env, **malloc_tunables(WORKER_MALLOC)}, logs, MAX_WORKER_STOP_SECONDS)
+    return Process("worker", command, {**env, **malloc.tunables(malloc.WORKER)}, logs, MAX_WORKER_STOP_SECONDS)

@@ -18,7 +18,7 @@ from typing import Any
 
 import psycopg
 
-from deploy import stack, waiting
+from deploy import malloc, stack, waiting
 from tests.bench import database, load
 from tests.bench.rounds import ROUNDS as ROUNDS
 from tests.support.images import image_bytes
@@ -63,7 +63,7 @@ class Site:
         command = ["taskset", "-c", "0", sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1"]
         command += ["--port", str(self.port), "--workers", "1", "--blocking-threads", "32", "--http", "1", "--no-ws"]
         process = stack.Process(
-            "web", [*command, application], {**self.env, **stack.malloc_tunables(stack.WEB_MALLOC)}, self.folder
+            "web", [*command, application], {**self.env, **malloc.tunables(malloc.WEB)}, self.folder
         )
         try:
             waiting.until_answers(process, f"http://127.0.0.1:{self.port}{path}")

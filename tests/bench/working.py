@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from deploy import stack, waiting
+from deploy import malloc, stack, waiting
 from tests.bench.rounds import Figure, in_turns
 from tests.bench.serving import Site
 from tests.bench.table import Line
@@ -52,7 +52,7 @@ def ran(site: Site, code: str, *, module: str = "working", wrapped_by: Sequence[
     text = f"import django; django.setup()\nfrom tests.bench import {module}\nprint({RESULT!r}, *{module}.{code})"
     command = ["taskset", "-c", "0", *wrapped_by, sys.executable, "-c", text]
     quiet = {"LOG_LEVEL": "ERROR", "FETCH_ALLOW_HOSTS": "127.0.0.1:1-65535"}
-    environment = {**site.env, **quiet, **stack.malloc_tunables(stack.WORKER_MALLOC), **env}
+    environment = {**site.env, **quiet, **malloc.tunables(malloc.WORKER), **env}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     [result] = [line for line in done.stdout.splitlines() if line.startswith(RESULT)]

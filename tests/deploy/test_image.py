@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from deploy import healthcheck, stack
+from deploy import healthcheck, malloc
 from tests.deploy.tools import DEPLOY, Backend, run
 from tests.support.programs import find_program
 
@@ -97,7 +97,7 @@ def test_a_web_process_gives_large_blocks_back_to_the_system(environment: Any, l
     seven, twenty, tunables = run("sh", str(DEPLOY / "entrypoint.sh"), "web", env=env).split()
     assert (seven, twenty) == ("False", "True")
     assert tunables.endswith(last)
-    assert tunables.startswith(":".join(stack.WEB_MALLOC))  # `make run` starts the web process with the same values
+    assert tunables.startswith(":".join(malloc.WEB))  # `make run` starts the web process with the same values
 
 
 @pytest.mark.parametrize("environment", [{}, {"GLIBC_TUNABLES": "glibc.malloc.check=0"}])
@@ -105,7 +105,7 @@ def test_a_workers_threads_share_two_arenas(environment: Any, tmp_path: Path) ->
     (tmp_path / "python").write_text('#!/bin/sh\necho "$GLIBC_TUNABLES"\n')
     (tmp_path / "python").chmod(0o755)
     env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "VAR_DIR": str(tmp_path), **environment}
-    expected = [*stack.WORKER_MALLOC, *environment.values()]
+    expected = [*malloc.WORKER, *environment.values()]
     assert run("sh", str(DEPLOY / "entrypoint.sh"), "worker", env=env).strip() == ":".join(expected)
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import httpx
 
-from deploy import stack, waiting
+from deploy import malloc, stack, waiting
 from generations.telemetry.failpoints import NAMES
 from tests.faults import proxy, surroundings
 from tests.faults.ark_upstream import ArkUpstream
@@ -164,7 +164,7 @@ class Lab:
         web += ["--workers", "2", "--blocking-threads", "8", "--http", "1", "--no-ws", "--respawn-failed-workers"]
         web += ["--respawn-interval", "0.1", "seedance_service.wsgi:application"]
         self._starts = {
-            "web": lambda: stack.Process("web", web, {**self.env, **stack.malloc_tunables(stack.WEB_MALLOC)}, logs),
+            "web": lambda: stack.Process("web", web, {**self.env, **malloc.tunables(malloc.WEB)}, logs),
             "worker": lambda: stack.worker(logs, self.env),
         }
         if self.quick:

@@ -158,7 +158,7 @@ def test_trouble_in_a_read_is_answered_in_the_callers_format(
     def fails(*args: Any, **facts: Any) -> Any:
         raise error
 
-    where = (signed_urls, "sign") if isinstance(error, StorageError) else (tenant_scope, "_select_own")
+    where = (signed_urls, "signer") if isinstance(error, StorageError) else (tenant_scope, "_select_own")
     monkeypatch.setattr(*where, fails)
     answer = alice.http.get(path.format(generation.pk))
     if path == READS[0]:
