@@ -41,7 +41,7 @@ def running(alice: Caller, bucket: Any, upstream: Upstream) -> Generation:
     [
         ("copy_started", []),
         ("copy_reading", []),
-        ("copy_stored", [".mp4"]),
+        ("copy_stored", [".jpg", ".mp4"]),  # the poster goes beside the video
         ("copy_verified", [".jpg", ".mp4"]),
         ("finish_before_ledger", [".jpg", ".mp4"]),
     ],
