@@ -27,8 +27,8 @@ from generations.worker.spool import Spool
 
 MAX_VIDEO_BYTES = 2 * 1024**3  # a 1080p video of 10 s has about 20 MB
 LEASE_CHECK_SECONDS = 1.0  # of waiting for a turn
-# Looking at a video takes a hundredth of a second, and memory for its frames: more at once would not be done sooner.
-_inspections = threading.BoundedSemaphore(2)
+# One video is looked at at a time: it takes a hundredth of a second, and memory for frames that stays with the process.
+_inspections = threading.Lock()
 
 
 class LeaseLost(Exception):
