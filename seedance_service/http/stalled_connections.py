@@ -40,7 +40,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Traffic:
-    """What the kernel says of a connection: seconds since bytes were last sent and received, and bytes received."""
+    """The kernel's counters of a connection: seconds since bytes were last sent and received, and bytes received."""
 
     sent_ago: float
     received_ago: float
@@ -49,7 +49,7 @@ class Traffic:
 
 @dataclass(frozen=True)
 class History:
-    """What the checks have seen of a connection since bytes were last sent on it."""
+    """The arrivals on a connection since bytes were last sent on it, as the checks counted them."""
 
     since: float  # the time of the first check, by the monotonic clock
     received_before: int  # bytes, by the first check

@@ -47,8 +47,11 @@ def _empty_file(name: str) -> Iterator[str]:
 @contextmanager
 def _dropped(name: str) -> Iterator[str]:
     """Create a PostgreSQL database, yield its URL, and drop it at the end."""
-    yield empty(name)
-    _drop(name)
+    url = empty(name)
+    try:
+        yield url
+    finally:
+        _drop(name)
 
 
 def empty(name: str) -> str:
