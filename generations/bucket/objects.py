@@ -39,17 +39,24 @@ def put(key: str, content: bytes | mmap, content_type: str, sha256: str = "") ->
 
 
 def put_file(
-    key: str, file: IO[bytes], size: int, sha256: str, content_type: str, check: Callable[[], object] = bool
+    key: str,
+    file: IO[bytes],
+    size: int,
+    sha256: str,
+    content_type: str,
+    check: Callable[[], object] = bool,
+    before_last: Callable[[], object] = bool,
 ) -> bool:
     """Store a file of `size` bytes by one PUT, in constant memory. `sha256` is its digest in hex, which S3 compares.
 
     Return whether the answer states that digest, as S3 does of what it has stored. Parts are never used: a PUT stores
     all or nothing, leaves nothing behind, and can refuse to overwrite. One PUT may have 5 GiB:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html.
-    `check` is called before each block. Raise ObjectExists if the key is taken, and what `check` raises.
+    `check` is called before each block, and `before_last` before the last one. Raise ObjectExists if the key is taken,
+    and what these two raise.
     """
     file.seek(0)
-    upload, digest = Upload(file, check), _base64_of(sha256)
+    upload, digest = Upload(file, size, check, before_last), _base64_of(sha256)
     try:
         with translate_errors():
             answer = get_client().put_object(

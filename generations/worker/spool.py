@@ -71,6 +71,10 @@ class Spool:
         self._reserved += count
         os.posix_fallocate(self.file.fileno(), self._reserved - count, count)
 
+    def reopen(self) -> BinaryIO:
+        """Return the file once more, with a place of its own to read at: for another thread."""
+        return open(f"/proc/self/fd/{self.file.fileno()}", "rb", buffering=0)
+
     def release(self) -> None:
         """Give back what was reserved. The file's own end frees the disk."""
         _budget.release(self._reserved)

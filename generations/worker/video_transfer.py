@@ -1,7 +1,8 @@
 """Transfer a finished video from the upstream to the bucket in constant memory.
 
-The video is downloaded to a file and hashed, and looked at there: what is no whole video never enters the bucket. One
-PUT states its SHA-256, which the store compares. A store that does not compare is read back instead.
+The video is downloaded to a file and hashed. While one PUT sends it, a thread looks at the file, and the last block is
+held back until it was found to be a whole video: an unfinished PUT stores nothing, so what is no video never enters the
+bucket. The PUT states the SHA-256, which the store compares. A store that does not compare is read back instead.
 
 A transfer goes on only while this worker holds the lease. The next copy of the generation deletes what a failed
 transfer left in the bucket. After the last one, a failed generation may leave an object that is never served.
@@ -10,8 +11,8 @@ transfer left in the bucket. After the last one, a failed generation may leave a
 import hashlib
 import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from generations import leases, lifecycle
 from generations.bucket import checksums, object_keys, objects
 from generations.bucket.errors import ObjectExists, StorageError
 from generations.media import videos
+from generations.media.mp4 import BadVideo
 from generations.models import Generation
 from generations.outbound import addresses, fetch
 from generations.telemetry.failpoints import failpoint
@@ -26,7 +28,7 @@ from generations.worker import spool
 from generations.worker.spool import Spool
 
 MAX_VIDEO_BYTES = 2 * 1024**3  # a 1080p video of 10 s has about 20 MB
-LEASE_CHECK_SECONDS = 1.0  # of waiting for a turn
+LEASE_CHECK_SECONDS = 1.0  # of waiting until the file was looked at
 # One video is looked at at a time: it takes a hundredth of a second, and memory for frames that stays with the process.
 _inspections = threading.Lock()
 
@@ -54,19 +56,21 @@ def run(generation: Generation, video_url: str) -> Transferred:
     LeaseLost if another worker has the row. Each fencing token has keys of its own, which are written once. So a late
     deletion, by a late worker or by a slow S3, never deletes what another worker has stored.
     """
-    lease = CopyLease(generation)
+    lease, key, poster_key = (
+        CopyLease(generation),
+        object_keys.video_key(generation),
+        object_keys.poster_key(generation),
+    )
     with spool.open_spool() as spooled:
         _download(lease, video_url, spooled)
-        video = _inspect(lease, spooled)
-        stored = _describe(generation, spooled, video)
         try:
-            _store(lease, spooled, stored, video)
-        except (StoredDifferently, LeaseLost):
+            video = _store(lease, spooled, key, poster_key)
+        except (StoredDifferently, LeaseLost, BadVideo):
             with suppress(StorageError):  # then the next copy deletes them
-                objects.delete(stored.key)
-                objects.delete(stored.poster_key)
+                objects.delete(key)
+                objects.delete(poster_key)
             raise
-    return Transferred(stored, video)
+    return Transferred(_describe(spooled, video, key, poster_key), video)
 
 
 def _download(lease: "CopyLease", video_url: str, spooled: Spool) -> None:
@@ -80,20 +84,52 @@ def _download(lease: "CopyLease", video_url: str, spooled: Spool) -> None:
         spooled.fill(_with_failpoint(lease.guard(download.chunks)), download.length)
 
 
-def _inspect(lease: "CopyLease", spooled: Spool) -> videos.Video:
-    """Look at the file when it is this copy's turn. Raise BadVideo."""
-    while not _inspections.acquire(timeout=LEASE_CHECK_SECONDS):
+def _store(lease: "CopyLease", spooled: Spool, key: str, poster_key: str) -> videos.Video:
+    """Put the file, and its poster at the same time. Raise BadVideo, or StoredDifferently.
+
+    The video is verified if the store compares checksums, and its answer states this one. Otherwise it is read back.
+    """
+    with ThreadPoolExecutor(1) as beside:
+        inspection = beside.submit(_inspect, spooled)
+        poster = beside.submit(lambda: objects.put(poster_key, inspection.result().poster, "image/jpeg"))
+        _store_video(lease, spooled, key, lambda: _await(inspection, lease))
+        poster.result()
+    lease.renew()
+    failpoint("copy_verified")
+    return inspection.result()
+
+
+def _inspect(spooled: Spool) -> videos.Video:
+    """Look at the file when it is its turn. Raise BadVideo."""
+    with _inspections, spooled.reopen() as file:
+        return videos.inspect(file)
+
+
+def _await(inspection: "Future[videos.Video]", lease: "CopyLease") -> None:
+    """Wait while the lease lasts until the file was looked at. Raise BadVideo, LeaseLost or StorageError."""
+    while wait([inspection], LEASE_CHECK_SECONDS).not_done:
         lease.check()
+    inspection.result()
+
+
+def _store_video(lease: "CopyLease", spooled: Spool, key: str, before_last: Callable[[], object]) -> None:
+    """Put the file. `before_last` is called before its last block. Raise StoredDifferently."""
+    are_compared = checksums.are_compared()
     try:
-        return videos.inspect(spooled.file)
-    finally:
-        _inspections.release()
+        is_stated = objects.put_file(
+            key, spooled.file, spooled.size, spooled.sha256, "video/mp4", lease.check, before_last
+        )
+    except ObjectExists:  # the answer to an earlier attempt of the same put was lost
+        is_stated = False
+    failpoint("copy_stored")
+    if not (are_compared and is_stated):
+        _read_back(lease, spooled, key)
 
 
-def _describe(generation: Generation, spooled: Spool, video: videos.Video) -> lifecycle.StoredVideo:
+def _describe(spooled: Spool, video: videos.Video, key: str, poster_key: str) -> lifecycle.StoredVideo:
     """Return what the row is to hold of the video."""
     return lifecycle.StoredVideo(
-        key=object_keys.video_key(generation),
+        key=key,
         size=spooled.size,
         sha256=spooled.sha256,
         codec=video.codec,
@@ -101,43 +137,18 @@ def _describe(generation: Generation, spooled: Spool, video: videos.Video) -> li
         height=video.height,
         fps=video.fps,
         duration=video.duration,
-        poster_key=object_keys.poster_key(generation),
+        poster_key=poster_key,
     )
 
 
-def _store(lease: "CopyLease", spooled: Spool, stored: lifecycle.StoredVideo, video: videos.Video) -> None:
-    """Put the file, and its poster at the same time. Raise StoredDifferently if the bucket holds other bytes.
-
-    The video is verified if the store compares checksums, and its answer states this one. Otherwise it is read back.
-    """
-    with ThreadPoolExecutor(1) as beside:
-        poster = beside.submit(objects.put, stored.poster_key, video.poster, "image/jpeg")
-        _store_video(lease, spooled, stored)
-        poster.result()
-    lease.renew()
-    failpoint("copy_verified")
-
-
-def _store_video(lease: "CopyLease", spooled: Spool, stored: lifecycle.StoredVideo) -> None:
-    """Put the file. Raise StoredDifferently."""
-    are_compared = checksums.are_compared()
-    try:
-        is_stated = objects.put_file(stored.key, spooled.file, stored.size, stored.sha256, "video/mp4", lease.check)
-    except ObjectExists:  # the answer to an earlier attempt of the same put was lost
-        is_stated = False
-    failpoint("copy_stored")
-    if not (are_compared and is_stated):
-        _read_back(lease, stored)
-
-
-def _read_back(lease: "CopyLease", stored: lifecycle.StoredVideo) -> None:
+def _read_back(lease: "CopyLease", spooled: Spool, key: str) -> None:
     """Read the object and compare it. Raise StoredDifferently."""
     size, digest = 0, hashlib.sha256()
-    for chunk in lease.guard(objects.read_stream(stored.key)):
+    for chunk in lease.guard(objects.read_stream(key)):
         size += len(chunk)
         digest.update(chunk)
-    if (size, digest.hexdigest()) != (stored.size, stored.sha256):
-        raise StoredDifferently(f"the bucket holds {size} bytes that differ from the {stored.size} bytes sent")
+    if (size, digest.hexdigest()) != (spooled.size, spooled.sha256):
+        raise StoredDifferently(f"the bucket holds {size} bytes that differ from the {spooled.size} bytes sent")
 
 
 def delete_older(generation: Generation) -> None:

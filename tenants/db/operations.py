@@ -5,7 +5,7 @@ outside of this package knows which database it is.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -123,6 +123,12 @@ class Engine(ABC):
         Their `due_at` becomes `until`, their `fencing_token` counts up, and `was_due` says when they were due. Rows
         that another worker is claiming are skipped. `names`: the columns to read, none of them JSON; empty: all.
         """
+
+    @staticmethod
+    def build_rows(model: type[Row], names: Collection[str], values: Iterable[Sequence[Any]]) -> list[Row]:
+        """Return rows of the ORM from their columns `names`, in the order of the model's fields."""
+        known = frozenset(names)  # from_db looks each field of the model up in it
+        return [model.from_db(DEFAULT_DB_ALIAS, known, row) for row in values]
 
     @abstractmethod
     def on_connect(self, connection: BaseDatabaseWrapper, **_: Any) -> None:

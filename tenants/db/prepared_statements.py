@@ -101,7 +101,7 @@ class Select:
             places=[examples.index(value) for value in parameters if value in examples],
             converters=compiler.get_converters([column for column, _, _ in compiler.select]),
             model=info["model"],
-            names=[column.target.attname for column, _, _ in compiler.select[start:end]],
+            names=frozenset(column.target.attname for column, _, _ in compiler.select[start:end]),
             start=start,
             end=end,
             related=get_related_populators(info, compiler.select, connection.alias),  # type: ignore[call-arg]
@@ -122,7 +122,7 @@ class _Compiled:
     places: Sequence[int]  # the value's index for each placeholder
     converters: dict[int, Any]
     model: type[Model]
-    names: list[str]
+    names: frozenset[str]  # from_db looks each field of the model up in it
     start: int
     end: int
     related: list[Any]

@@ -133,8 +133,9 @@ class SQLite(Engine):
 
     def claim(self, due: QuerySet[Row], limit: int, until: datetime, names: Collection[str] = ()) -> list[Row]:
         with transaction.atomic():
-            oldest = due.order_by("due_at")
-            claimed: list[Any] = list((oldest.only(*names) if names else oldest)[:limit])
+            oldest, fields = due.order_by("due_at"), [field.attname for field in due.model._meta.concrete_fields]
+            known = [name for name in fields if name in (names or fields)]
+            claimed: list[Any] = self.build_rows(due.model, known, oldest.values_list(*known)[:limit])
             rows = due.model._default_manager.filter(pk__in=[row.pk for row in claimed])
             rows.update(due_at=until, fencing_token=F("fencing_token") + 1)
         for row in claimed:

@@ -9,15 +9,15 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from deploy import stack
 from tests.bench import working
 from tests.bench.serving import OURS, Site, body
 
-SECONDS, RATE = 10, 500  # of a profile, and its samples a second
+SECONDS, RATE = 30, 100  # of a profile, and its samples a second; it takes longer where a sample does
+LOAD_SECONDS = 5.0  # of one run of the load, which is repeated until the profile is taken
 DEAREST = 5
 IMPORTING = "importlib._bootstrap"  # in the frames of a process that starts
 OWN = ("generations/", "tenants/", "seedance_service/")
@@ -33,30 +33,27 @@ def main() -> None:
         folder = Path(name)
         site, url = Site(kind, folder, S3), body("https://example.com/picture.png")
         with site.serving(OURS, "/livez") as web:
-            with _recorded(web, folder / "create"):
-                site.load(url, seconds=SECONDS + 2.0)
+            _record(web, folder / "create", lambda: site.load(url, seconds=LOAD_SECONDS))
             site.settle()
             path = f"/v1/generations/{site.finish()}"
-            with _recorded(web, folder / "read"):
-                site.load(None, path, seconds=SECONDS + 2.0)
+            _record(web, folder / "read", lambda: site.load(None, path, seconds=LOAD_SECONDS))
         (folder / "worker").mkdir()
         site = Site(kind, folder / "worker", S3)
         with working.upstream(folder) as upstream:
             recorder = [*RECORD, "--output", str(folder / "poll"), "--"]
-            working.ran(site, f"polls({working.IN_FLIGHT})", wrapped_by=recorder, NOVITA_BASE_URL=upstream)
+            working.ran(site, f"polls({working.IN_FLIGHT}, {SECONDS})", wrapped_by=recorder, NOVITA_BASE_URL=upstream)
         for what in ("create", "read", "poll"):
             print(_table(f"A {what}, {kind}", (folder / what).read_text()))
 
 
-@contextmanager
-def _recorded(process: stack.Process, file: Path) -> Iterator[None]:
-    """Take samples of a process and its children during the context, from its second second on."""
+def _record(process: stack.Process, file: Path, load: Callable[[], object]) -> None:
+    """Take samples of a process and its children under the load, once it has run."""
+    load()
     command = [*RECORD, "--subprocesses", "--duration", str(SECONDS), "--output", str(file), "--pid", str(process.pid)]
     recorder = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield
-    finally:
-        assert recorder.wait(timeout=60) == 0, "py-spy has failed"
+    while recorder.poll() is None:
+        load()
+    assert recorder.returncode == 0, "py-spy has failed"
 
 
 def _table(title: str, samples: str) -> str:

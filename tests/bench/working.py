@@ -176,17 +176,17 @@ def polls_by_httpx() -> list[float]:
     return [sum(counts) / RUN_SECONDS]
 
 
-def polls(count: int) -> list[float]:
+def polls(count: int, seconds: float = RUN_SECONDS) -> list[float]:
     """Return the polls per second of one worker run, for which more rows are due than it can poll."""
     from generations import leases
     from generations.models import Generation
     from generations.worker import backoff, loop
 
     running(count, 1.0)
-    backoff.MIN_POLL_SECONDS, backoff.MAX_POLL_SECONDS, leases.RUN_SECONDS = 0.0, 0.0, RUN_SECONDS
+    backoff.MIN_POLL_SECONDS, backoff.MAX_POLL_SECONDS, leases.RUN_SECONDS = 0.0, 0.0, seconds
     taken = loop.run()
     Generation.objects.all().delete()
-    return [taken / RUN_SECONDS]
+    return [taken / seconds]
 
 
 def lag(count: int, begin: float, spread: float) -> list[float]:

@@ -17,10 +17,12 @@ OF_OSS = "SecondLevelDomainForbidden"
 SIGNATURE_CHARS = 64
 
 
-def put_file(key: str, content: bytes, check: Callable[[], object] = bool) -> bool:
+def put_file(
+    key: str, content: bytes, check: Callable[[], object] = bool, before_last: Callable[[], object] = bool
+) -> bool:
     """Put the content as a copy does: from a file, with its SHA-256."""
     sha256 = hashlib.sha256(content).hexdigest()
-    return objects.put_file(key, io.BytesIO(content), len(content), sha256, "video/mp4", check)
+    return objects.put_file(key, io.BytesIO(content), len(content), sha256, "video/mp4", check, before_last)
 
 
 class Store:

@@ -42,12 +42,15 @@ def test_no_key_is_ever_overwritten_by_a_file(bucket: Any) -> None:
     assert objects.read("v.mp4") == b"first"
 
 
-def test_an_upload_that_is_ended_leaves_no_object_and_says_why(bucket: Any) -> None:
-    def check() -> None:
-        raise FetchFailed("the lease is lost")
+def end() -> None:
+    raise FetchFailed("the lease is lost")
 
+
+@pytest.mark.parametrize("checks", [(end,), (bool, end)], ids=["before a block", "before the last block"])
+@pytest.mark.parametrize("size", [1, 10_000_000])
+def test_an_upload_that_is_ended_leaves_no_object_and_says_why(bucket: Any, checks: Any, size: int) -> None:
     with pytest.raises(FetchFailed, match="the lease is lost"):
-        put_file("v.mp4", bytes(10_000_000), check)
+        put_file("v.mp4", bytes(size), *checks)
     assert objects.list_keys("v") == []
 
 

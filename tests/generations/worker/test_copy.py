@@ -1,6 +1,7 @@
 """The copy step, against an upstream on a socket and an S3 in this process."""
 
 import hashlib
+import threading
 from typing import Any
 
 import pytest
@@ -144,11 +145,25 @@ def test_a_copy_that_lost_its_lease_stops_and_leaves_no_object(
 
 
 class NoTurn:
-    """A semaphore that is never free, and while it is waited for another worker claims the row."""
+    """A lock that is free only after the lease was found to be lost, which another worker takes in the meantime."""
 
-    def acquire(self, timeout: float) -> bool:
+    def __init__(self, monkeypatch: Any) -> None:
+        self.lost, self.renew = threading.Event(), lifecycle.renew_lease
+        monkeypatch.setattr(lifecycle, "renew_lease", self._renew)
+
+    def __enter__(self) -> None:
         Generation.objects.update(fencing_token=F("fencing_token") + 1)
-        return False
+        connection.close()
+        assert self.lost.wait(20)
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def _renew(self, generation: Generation) -> bool:
+        is_ours = self.renew(generation)
+        if not is_ours:
+            self.lost.set()
+        return is_ours
 
 
 @pytest.mark.django_db(transaction=True)
@@ -156,7 +171,7 @@ def test_a_copy_that_waits_for_its_turn_to_be_looked_at_holds_its_lease_or_stops
     running: Generation, upstream: Upstream, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr(leases, "COPY_RENEWAL_SECONDS", -1.0)
-    monkeypatch.setattr(video_transfer, "_inspections", NoTurn())
+    monkeypatch.setattr(video_transfer, "_inspections", NoTurn(monkeypatch))
     upstream.video(mp4())
     assert take_step(running).status == Status.COPYING
     assert objects.list_keys("videos/") == []

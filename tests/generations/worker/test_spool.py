@@ -76,15 +76,18 @@ def test_a_folder_that_is_missing_ends_no_generation(
     assert take_step(running).status == Status.COPYING
 
 
-def test_what_is_no_video_never_enters_the_bucket(running: Generation, upstream: Upstream, monkeypatch: Any) -> None:
-    puts: list[str] = []
-    put = objects.put
-    monkeypatch.setattr(objects, "put_file", lambda key, *rest: puts.append(key))
-    monkeypatch.setattr(objects, "put", lambda key, *rest: puts.append(key) or put(key, *rest))
+@pytest.mark.parametrize(
+    "body", [b"<html>", b"<html>" * 500_000, mp4()[: len(mp4()) // 2]], ids=["page", "long", "cut"]
+)
+def test_what_is_no_video_never_enters_the_bucket(
+    running: Generation, upstream: Upstream, monkeypatch: Any, body: bytes
+) -> None:
+    """It enters not even for a moment: nothing has to be deleted."""
+    monkeypatch.setattr(objects, "delete", lambda key: None)
     upstream.video(mp4())
-    upstream.on_video = 200, {}, mp4()[: len(mp4()) // 2]
+    upstream.on_video = 200, {}, body
     assert take_step(running).unusable_files == 1
-    assert puts == []
+    assert objects.list_keys("videos/") == []
 
 
 @pytest.mark.parametrize("are_compared", [True, False])
