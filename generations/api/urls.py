@@ -6,12 +6,13 @@ from generations.api import generation_actions, generations, models, novita, quo
 from generations.catalog import video_models
 from generations.upstream import callbacks
 
+# Django tries the patterns one after the other: those of most requests come first.
 urlpatterns = [
-    *(path(route.lstrip("/"), novita.submit_view(model).as_view()) for route, model in video_models.by_route().items()),
-    path("v3/async/task-result", novita.TaskResult.as_view()),
     path("v1/generations", generations.Generations.as_view()),
     path("v1/generations/quote", quotes.QuoteView.as_view()),
     path("v1/generations/<str:generation_id>", generations.OneGeneration.as_view()),
+    *(path(route.lstrip("/"), novita.submit_view(model).as_view()) for route, model in video_models.by_route().items()),
+    path("v3/async/task-result", novita.TaskResult.as_view()),
     path("v1/generations/<str:generation_id>/cancel", generation_actions.Cancel.as_view()),
     path("v1/generations/<str:generation_id>/rerun", generation_actions.RerunView.as_view()),
     path("v1/generations/<str:generation_id>/events", generation_actions.Events.as_view()),

@@ -223,6 +223,7 @@ def claims_of(count: int) -> list[float]:
     """
     from django.db import connection
 
+    from generations.models import Generation
     from generations.worker import claims
 
     running(count, 10.0)
@@ -241,6 +242,7 @@ def claims_of(count: int) -> list[float]:
     with connection.cursor() as cursor:
         cursor.execute("VACUUM generations_generation")  # autovacuum would, and has no time here
     [after] = in_turns(claimed)
+    Generation.objects.all().delete()
     return [number for numbers in zip(before, narrow, after, strict=True) for number in numbers]
 
 
