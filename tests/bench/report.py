@@ -49,6 +49,8 @@ a ratio are measured in turns, and the ratio is taken round by round. The server
 own, the load and the upstream the other; both share them with the database and the store. A limit is the plainest code
 by hand that does the same to the database or the bucket: it checks no field, logs nothing, counts nothing.
 
+[Notes](NOTES.md): why targets are missed, and what was measured before. [Profile](PROFILE.md): where the time goes.
+
 ![Ratios to the limits](ratios.svg)
 
 ![Rates beside peers](peers.svg)
