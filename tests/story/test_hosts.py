@@ -179,7 +179,7 @@ def answers(url: str) -> bool:
 
 def body(seed: int) -> dict[str, Any]:
     """Return the body of a create."""
-    return {"image": base64_of(image_bytes()), "resolution": "480p", "seed": seed}
+    return {"image": base64_of(image_bytes()), "resolution": "480p", "camera_fixed": True, "seed": seed}
 
 
 def test_a_worker_host_that_is_cut_off_loses_and_doubles_nothing(site: tuple[Network, Site]) -> None:
