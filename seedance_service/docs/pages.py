@@ -26,7 +26,7 @@ from tenants.api.documents import Document
 GUIDE = Path(__file__).parent / "guide"
 ORDER = (
     *("quickstart", "guarantees", "novita", "generations", "models"),
-    *("waiting", "webhooks", "idempotency", "limits", "errors"),
+    *("waiting", "webhooks", "webhooks-locally", "idempotency", "limits", "errors", "clients"),
 )
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 HTML = "text/html; charset=utf-8"

@@ -1,5 +1,7 @@
 """Clients generated from openapi.json, each of which creates a generation, waits for it and downloads its video.
 
+The generators are run with the commands of the guide's page about clients.
+
 The programs that use the clients are in tests/sdk. The generators are installed from their locks: the Python one into
 var/contract, those of TypeScript into tests/sdk/node_modules. Without node the TypeScript clients are skipped by name,
 but with the variable CI that is a failure.
@@ -7,6 +9,7 @@ but with the variable CI that is a failure.
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -17,6 +20,7 @@ from deploy import stack
 from tests.contract.service import Service
 
 DOCUMENT = stack.ROOT / "openapi.json"
+GUIDE = stack.ROOT / "seedance_service" / "docs" / "guide" / "clients.md"
 PROGRAMS = stack.ROOT / "tests" / "sdk"
 NODE_MODULES = PROGRAMS / "node_modules"
 PYTHON = stack.ROOT / "var" / "contract" / "openapi-python-client" / "bin" / "python"
@@ -61,10 +65,10 @@ def wrong_facts(outcome: dict[str, Any]) -> Iterator[str]:
 def run_python(service: Service, folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Generate the client of openapi-python-client, and return the outcome of its program."""
     folder.mkdir()
-    generate = [PYTHON, "-m", "openapi_python_client", "generate", "--path", DOCUMENT, "--meta", "none"]
+    shutil.copy(DOCUMENT, folder)
     # The generator formats its output with the ruff beside it.
     path = f"{PYTHON.parent}{os.pathsep}{os.environ['PATH']}"
-    run_command(*generate, "--output-path", folder / "seedance_client", "--fail-on-warning", cwd=folder, PATH=path)
+    run_command(PYTHON, "-m", "openapi_python_client", *arguments_of("openapi-python-client"), cwd=folder, PATH=path)
     program = PROGRAMS / "openapi_python_client.py"
     yield "openapi-python-client", _outcome(service, PYTHON, program, cwd=folder, PYTHONPATH=str(folder))
 
@@ -82,6 +86,7 @@ def run_typescript(service: Service, folder: Path) -> Iterator[tuple[str, dict[s
         return
     folder.mkdir()
     for source in [
+        DOCUMENT,
         *PROGRAMS.glob("*.ts"),
         *PROGRAMS.glob("*.mjs"),
         PROGRAMS / "package.json",
@@ -90,11 +95,17 @@ def run_typescript(service: Service, folder: Path) -> Iterator[tuple[str, dict[s
         shutil.copy(source, folder)
     (folder / "node_modules").symlink_to(NODE_MODULES)
     commands = NODE_MODULES / ".bin"
-    run_command(node, "openapi_typescript.mjs", DOCUMENT, "openapi_typescript.d.ts", cwd=folder)
-    run_command(commands / "openapi-ts", "--input", DOCUMENT, "--output", "hey_api", "--no-log-file", cwd=folder)
+    run_command(node, *arguments_of("node"), cwd=folder)
+    run_command(commands / "openapi-ts", *arguments_of("npx openapi-ts"), cwd=folder)
     run_command(commands / "tsc", "--project", folder, cwd=folder)
     for client, program in {"openapi-fetch": "openapi_fetch.js", "hey-api": "hey_api.js"}.items():
         yield client, _outcome(service, node, folder / "built" / program, cwd=folder)
+
+
+def arguments_of(command: str) -> list[str]:
+    """Return the arguments of a command of the guide."""
+    [line] = [line for line in GUIDE.read_text().splitlines() if line.startswith(f"{command} ")]
+    return shlex.split(line.removeprefix(command))
 
 
 def find_node() -> str | None:
