@@ -88,6 +88,16 @@ def integer(name: str, default: int, *, minimum: int = 0, maximum: int, help: st
     return int(value)
 
 
+def percentages(name: str, default: str, *, help: str) -> list[int]:
+    """Return whole percentages from 1 to 100, ascending."""
+    words = comma_list(name, default, help=help)
+    if not all(word.isascii() and word.isdecimal() and 1 <= int(word) <= 100 for word in words):
+        raise ImproperlyConfigured(
+            f"{name} is {','.join(words)!r}; it takes whole numbers from 1 to 100, such as 50,80."
+        )
+    return sorted({int(word) for word in words})
+
+
 def choice(name: str, default: str, choices: dict[str, str], *, help: str) -> str:
     """Return the value that belongs to the choice in the variable."""
     document(name, help=help, default=default, accepts=" or ".join(f"`{word}`" for word in choices))
@@ -117,3 +127,8 @@ def database(name: str, default: str, *, help: str, default_label: str | None = 
 def http_url(name: str, default: str = "", *, help: str, default_label: str | None = None) -> str:
     """Return the http or https URL of another service, without a slash at its end."""
     return url_parts.check_http(name, text(name, default, help=help, default_label=default_label))
+
+
+def mail_server(name: str, *, help: str) -> url_parts.MailServer:
+    """Return the mail server of a URL such as smtp+tls://user:password@host:587."""
+    return url_parts.mail_server(name, text(name, help=help))

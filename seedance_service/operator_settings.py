@@ -93,6 +93,25 @@ VIDEO_ALLOW_HOSTS = env.hosts(
     "`ARK_BASE_URL`, `SANDBOX_BASE_URL` and `S3_ENDPOINT_URL` need no entry. No caller's URL may lead there.",
 )
 
+# Warnings
+
+LIMIT_THRESHOLDS = env.percentages(
+    "LIMIT_THRESHOLDS",
+    "50,80,100",
+    help="Percentages of each limit of generations, seconds and USD, of tenants and of keys, at which the tenant's "
+    "webhooks and the operators are warned, once in each day or month. Empty: no warning.",
+)
+LIMIT_WARNING_EMAILS = env.comma_list(
+    "LIMIT_WARNING_EMAILS", help="Addresses that get an e-mail of each such warning. It needs `EMAIL_URL`."
+)
+MAIL_SERVER = env.mail_server(
+    "EMAIL_URL",
+    help="Mail server: `smtp+tls://USER:PASSWORD@HOST:587` with STARTTLS, `smtp+ssl://…:465`, or `smtp://HOST:25`.",
+)
+DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "seedance-service@localhost", help="Sender of e-mails.")
+if LIMIT_WARNING_EMAILS and not MAIL_SERVER.host:
+    raise ImproperlyConfigured("LIMIT_WARNING_EMAILS is set, and EMAIL_URL, the mail server, is not.")
+
 # Retention
 
 VIDEO_DAYS = env.integer(

@@ -65,7 +65,8 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-            ]
+            ],
+            "libraries": {"panel": "tenants.admin.template_filters"},
         },
     }
 ]
@@ -114,6 +115,9 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+
+EMAIL_HOST, EMAIL_PORT, EMAIL_HOST_USER, EMAIL_HOST_PASSWORD, EMAIL_USE_TLS, EMAIL_USE_SSL = MAIL_SERVER
+EMAIL_TIMEOUT = 10  # seconds
 
 # bytes; two images of 30 MB in Base64 make 80 MiB, and the rest of a request is small
 DATA_UPLOAD_MAX_MEMORY_SIZE = 81 * 1024 * 1024
@@ -224,5 +228,6 @@ UNFOLD = {
     "SITE_SYMBOL": "movie",
     "DASHBOARD_CALLBACK": "generations.admin.dashboard.add_context",
     "STYLES": [lambda _: static("panel/panel.css")],
+    "SCRIPTS": [lambda _: static("panel/keyboard.js"), lambda _: static("panel/buttons.js")],
     "SIDEBAR": {"navigation": "seedance_service.panel.sidebar.navigation"},
 }

@@ -35,6 +35,17 @@ class Url(NamedTuple):
     query: list[tuple[str, str]]
 
 
+class MailServer(NamedTuple):
+    """A mail server as Django's settings have it. Without a host there is none."""
+
+    host: str = ""
+    port: int = 25
+    user: str = ""
+    password: str = ""
+    use_tls: bool = False  # STARTTLS, after the connection
+    use_ssl: bool = False  # TLS from the first byte
+
+
 def split(name: str, text: str, form: str) -> Url:
     """Return the parts of a setting's URL. `form` shows in the error what the setting takes."""
     match = URL.fullmatch(text)
@@ -110,3 +121,15 @@ def check_http(name: str, text: str) -> str:
     if url.scheme not in ("http", "https") or len(url.hosts) != 1 or not url.hosts[0] or url.query or "@" in text:
         raise unreadable(name, form)
     return text.rstrip("/")
+
+
+def mail_server(name: str, text: str) -> MailServer:
+    """Return the mail server of a URL; none for an empty text."""
+    if not text:
+        return MailServer()
+    form = "smtp://HOST:25, smtp+tls://USER:PASSWORD@HOST:587 or smtp+ssl://USER:PASSWORD@HOST:465"
+    url, ports = split(name, text, form), {"smtp": 25, "smtp+tls": 587, "smtp+ssl": 465}
+    if url.scheme not in ports or len(url.hosts) != 1 or not url.hosts[0] or url.path.strip("/") or url.query:
+        raise unreadable(name, form)
+    port = int(url.ports[0] or ports[url.scheme])
+    return MailServer(url.hosts[0], port, url.user, url.password, url.scheme == "smtp+tls", url.scheme == "smtp+ssl")

@@ -1,4 +1,4 @@
-"""Money as text: whole micro-USD inside the service, US dollars with six decimals for people and callers."""
+"""Money as text: whole micro-USD inside the service, US dollars for people and callers, always exact."""
 
 from decimal import Decimal
 
@@ -9,6 +9,16 @@ def format_usd(micro: int) -> str:
     """Return micro-USD as USD, exactly: 12500000 becomes "12.500000"."""
     sign, micro = ("-" if micro < 0 else ""), abs(micro)
     return f"{sign}{micro // MICRO_PER_USD}.{micro % MICRO_PER_USD:06d}"
+
+
+def format_short(micro: int, *, signed: bool = False) -> str:
+    """Return micro-USD as USD with two to six decimals for the panel: 12500000 becomes "12.50", 88209 "0.088209".
+
+    A negative amount has a minus sign. With `signed`, a positive one has a plus sign.
+    """
+    whole, _, decimals = format_usd(abs(micro)).partition(".")
+    sign = "−" if micro < 0 else "+" if signed and micro > 0 else ""
+    return f"{sign}{whole}.{decimals[:2]}{decimals[2:].rstrip('0')}"
 
 
 def parse_usd(text: str, max_micro: int) -> int | None:

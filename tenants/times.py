@@ -4,7 +4,7 @@ Ledger windows and cursors, which are stored as text and read back, have plain `
 """
 
 import re
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 
 # Beyond RFC 3339: seconds and offset may be left out, and a `+` may be a blank, to which a query turns it.
 RFC3339 = re.compile(
@@ -40,6 +40,12 @@ def parse_rfc3339(text: str) -> datetime:
         raise ValueError("no leap second")
     whole, rest = (fraction or "")[:6].ljust(6, "0"), (fraction or "")[6:].strip("0")
     return at + timedelta(seconds=is_leap, microseconds=int(whole) + bool(rest))
+
+
+def parse_month(text: str) -> date:
+    """Return the first day of a month such as 2026-11, from 2000 to 2999. Raise ValueError."""
+    first = datetime.strptime(text, "%Y-%m").date()  # noqa: DTZ007 a month has no time
+    return first.replace(year=first.year if 2000 <= first.year < 3000 else 0)
 
 
 def iso(at: datetime | None, precision: str = "auto") -> str | None:

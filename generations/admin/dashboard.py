@@ -1,50 +1,34 @@
-"""The panel's first page: whether the service works, at a glance.
+"""The panel's first page: whether the service works, what waits for an operator, and what it costs.
 
-The page takes at most about twenty queries, whatever the number of generations: generations in progress, the hourly
-statistics, and what happened since.
+The page takes at most about thirty queries, whatever the number of generations: generations in progress, the hourly
+statistics, the sums of usage, and what happened since.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import F
 from django.http import HttpRequest
-from django.template.defaultfilters import filesizeformat
-from django.urls import reverse
 
-from generations.admin import model_entries, spending, submit_pauses
-from generations.admin.generation_page import format_span
-from generations.bucket import undeleted
-from generations.catalog import states
-from generations.models import Delivery, Generation, ManualPause, StorageUse, WebhookEndpoint, Worker
-from generations.reports import backlog, hourly_statistics, worker_hosts
+from generations.admin import spending, tiles
+from generations.reports import hourly_statistics
+from generations.reports.failures import count_by_code
 from generations.reports.hourly_statistics import Counts, Hour
-from generations.upstream import accounts, circuit_breaker, poll_pauses, routes
-from tenants import times
 from tenants.admin.charts import Chart
 from tenants.db import clock
 
 admin.site.index_template = "generations/dashboard.html"
 
-HOUR, DAY, MONTH, CHART_HOURS = timedelta(hours=1), timedelta(days=1), timedelta(days=30), 48
-WARN_WAIT_SECONDS, BAD_WAIT_SECONDS = 60.0, 300.0  # of the longest wait of a due row; the alerts use the same
+HOUR, DAY, MONTH = timedelta(hours=1), timedelta(days=1), timedelta(days=30)
+PERIODS = {"24 hours": DAY, "48 hours": 2 * DAY, "7 days": 7 * DAY, "30 days": MONTH}
+DEFAULT_PERIOD = "48 hours"
+MAX_CHART_HOURS = 48  # a longer period is drawn by days
+MIN_BARS = 6  # fewer would be as wide as the chart
 COLOURS = {"accepted": "#3b82f6", "succeeded": "#16a34a", "failed": "#dc2626", "cancelled": "#9ca3af"}
 COLOURS |= {"p50": "#3b82f6", "p95": "#ea580c"}
+SHARES = {"p50": 0.5, "p95": 0.95}  # percentiles of the time to video
 SERIES_NAMES = {"p50": "Median", "p95": "95th percentile"}
-
-
-@dataclass(frozen=True)
-class Tile:
-    """A figure of the dashboard, with a note and a colour."""
-
-    name: str
-    figure: Any
-    note: str = ""
-    level: str = ""  # good, warn or bad
-    url: str = ""
 
 
 def add_context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
@@ -55,149 +39,22 @@ def add_context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]
     now = clock.now()
     context.update(title="Dashboard", as_of=now)
     if request.user.has_perm("generations.view_generation"):
-        hours = hourly_statistics.read_hours(now - MONTH, now)
-        context.update(tiles=tiles(now), periods=periods(hours, now), charts=charts(hours))
+        hours, shown = hourly_statistics.read_hours(now - MONTH, now), tiles.read(now)
+        period = request.GET.get("period", "")
+        period = period if period in PERIODS else DEFAULT_PERIOD
+        context.update(verdict=tiles.verdict(shown), tiles=shown, periods=periods(hours, now))
+        context.update(
+            failures=failures(now), period=period, period_names=[*PERIODS], charts=charts(hours, PERIODS[period])
+        )
     if request.user.has_perm("tenants.view_tenant"):
-        context.update(spending=spending.this_month(now))
+        context.update(spending=spending.read(now))
     return context
 
 
-def tiles(now: datetime) -> list[Tile]:
-    """Return the tiles about the upstream, the workers, generations in progress, webhooks and storage."""
-    current = backlog.read()
-    counts = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in current.live.items() if count)
-    longest_wait = format_span(timedelta(seconds=current.oldest_due_seconds))
-    return [
-        *manual_pause_tiles(now),
-        *model_tiles(),
-        *upstream_tiles(now),
-        worker_tile(now),
-        Tile("In progress", current.total, counts or "generations", url=_list_url(attention="live")),
-        Tile("Due now", current.due, "generations whose next step is due", url=_list_url(attention="due")),
-        Tile("Longest wait", longest_wait, "of a due generation", _wait_level(current)),
-        _problem_tile("In doubt", current.in_doubt, "unknown whether paid for", status__exact="in_doubt"),
-        _problem_tile("Stalled", current.stalled, "rendering for over an hour", attention="stalled"),
-        _problem_tile("Copy waiting", current.copy_waiting, "rendered, no thread is free", attention="copy-waiting"),
-        _problem_tile("Copy retrying", current.copy_retrying, "rendered, not stored yet", attention="uncopied"),
-        differences_tile(now),
-        *charged_above_tiles(now),
-        webhook_tile(now),
-        storage_tile(),
-        *undeleted_tiles(),
-    ]
-
-
-def manual_pause_tiles(now: datetime) -> list[Tile]:
-    """Return a red tile for each pause of submits, with who ordered it, and why. The service orders those of routes."""
-    return [
-        Tile(
-            f"Paused: {submit_pauses.name_of(pause)}",
-            f"paused {format_span(now - pause.since)}",
-            f"{pause.actor}: {pause.reason}",
-            "bad",
-            model_entries.page_url(routes.model_of(pause)) if routes.is_gone(pause) else submit_pauses.pauses_url(),
-        )
-        for pause in ManualPause.objects.order_by("since")
-    ]
-
-
-def model_tiles() -> list[Tile]:
-    """Return a yellow tile for each model that ends soon, with the model that takes its place."""
-    return [
-        Tile(
-            f"Retires: {model}",
-            f"{days} d",
-            f"replaced by {states.of(model).replacement or 'no other model'}",
-            "warn",
-            model_entries.page_url(model.id),
-        )
-        for model, days in states.ending_soon()
-    ]
-
-
-def upstream_tiles(now: datetime) -> list[Tile]:
-    """Return a tile for each live account that is configured, and one for each account whose polls are refused.
-
-    A paused account has the upstream's message. It is red if no other account takes submits, else yellow.
-    """
-    url = reverse("admin:generations_pause_changelist")
-    pauses = circuit_breaker.find_holding()
-    live = {account.name for account in accounts.load() if account.is_configured and accounts.is_live(account.name)}
-    is_any_taking = bool(live - set(pauses))
-    tiles = [Tile(f"Upstream {name}", "OK", "submits go out", "good", url) for name in sorted(live - set(pauses))]
-    tiles += [
-        Tile(
-            f"Upstream {name}",
-            f"paused {format_span(now - pause.since)}",
-            pause.reason,
-            "bad" if accounts.is_live(name) and not is_any_taking else "warn",
-            url,
-        )
-        for name, pause in sorted(pauses.items())
-    ]
-    tiles += [
-        Tile(
-            f"Polls {pause.upstream}", "slow", pause.reason, "bad" if accounts.is_live(pause.upstream) else "warn", url
-        )
-        for pause in poll_pauses.find_active()
-    ]
-    return tiles if live else [Tile("Upstream", "none", "no account has a key", "bad", url), *tiles]
-
-
-def worker_tile(now: datetime) -> Tile:
-    """Return a tile with the age of the latest heartbeat and the hosts whose heartbeats stopped.
-
-    A host without a heartbeat for more than a day is taken to be removed.
-    """
-    heartbeats = {worker.host: worker.heartbeat_at for worker in Worker.objects.all() if worker.heartbeat_at}
-    url = reverse("admin:generations_worker_changelist")
-    if not heartbeats:
-        return Tile("Worker", "none", "no heartbeat yet", "bad", url)
-    age = now - max(heartbeats.values())
-    silent = sorted(host for host, at in heartbeats.items() if worker_hosts.SILENT_AFTER < now - at < DAY)
-    note = f"{', '.join(silent)}: no heartbeat" if silent else "since the last heartbeat"
-    level = "bad" if age > worker_hosts.SILENT_AFTER else "warn" if silent else "good"
-    return Tile("Worker", format_span(age), note, level, url)
-
-
-def differences_tile(now: datetime) -> Tile:
-    """Return a tile with the number of videos of the last day that are not as requested."""
-    rows = Generation.objects.filter(video_as_requested=False, finished_at__gte=now - DAY)
-    return _problem_tile("Not as requested", rows.count(), "videos of the last 24 hours", attention="differs")
-
-
-def charged_above_tiles(now: datetime) -> list[Tile]:
-    """Return a tile with the number of videos of the last day that cost more than was held, or none."""
-    count = Generation.objects.filter(charged_micro__gt=F("price_micro"), finished_at__gte=now - DAY).count()
-    note = "videos of the last 24 hours cost more than was held"
-    return [_problem_tile("Charged above hold", count, note, attention="charged-above")] if count else []
-
-
-def webhook_tile(now: datetime) -> Tile:
-    """Return a tile with the number of failing endpoints and of late deliveries."""
-    failing = WebhookEndpoint.objects.filter(deleted_at=None, failing_since__isnull=False, disabled_at=None).count()
-    late = Delivery.objects.filter(due_at__lt=now - timedelta(minutes=1)).count()
-    note = f"{late} late deliver{'y' if late == 1 else 'ies'}"
-    url = reverse("admin:generations_webhookendpoint_changelist")
-    return Tile("Failing endpoints", failing, note, "warn" if failing or late else "", url)
-
-
-def storage_tile() -> Tile:
-    """Return a tile with the size of the stored videos and input images."""
-    use = StorageUse.objects.first()
-    if use is None:
-        return Tile("Storage used", "-", "not measured yet")
-    parts = f"videos {filesizeformat(use.videos)}, images {filesizeformat(use.images)}, at {use.at:%H:%M} UTC"
-    return Tile("Storage used", filesizeformat(use.videos + use.images), parts)
-
-
-def undeleted_tiles() -> list[Tile]:
-    """Return a tile about objects that should be gone from the bucket and are not, or none."""
-    stays = undeleted.summarize()
-    if not stays.count or not stays.since:
-        return []
-    note = f"objects, the first since {times.readable(stays.since)} UTC: {', '.join(stays.reasons)}"
-    return [Tile("Not deleted from S3", stays.count, note, "warn")]
+def failures(now: datetime) -> list[tuple[str, int, str]]:
+    """Return the error codes of the last 24 hours, each with its number and the address of the list of its rows."""
+    counted = count_by_code(now - DAY)
+    return [(code, count, tiles.list_url(error_code__exact=code, within="day")) for code, count in counted]
 
 
 def periods(hours: Sequence[Hour], now: datetime) -> list[tuple[str, Counts]]:
@@ -213,33 +70,32 @@ def periods(hours: Sequence[Hour], now: datetime) -> list[tuple[str, Counts]]:
     ]
 
 
-def charts(hours: Sequence[Hour]) -> list[Chart]:
-    """Return the charts of finished generations and durations per hour, and of generations per day."""
-    recent, days = hours[-CHART_HOURS:], hourly_statistics.group_by_day(hours)
-    labels = [f"{hour.at:%d %H:00}" for hour in recent]
-    finished = {name: [getattr(hour.counts, name) for hour in recent] for name in ("succeeded", "failed", "cancelled")}
-    daily = {name: [getattr(counts, name) for counts in days.values()] for name in ("accepted", "succeeded", "failed")}
-    shares = {"p50": 0.5, "p95": 0.95}
-    durations = {name: [_round(hour.counts.duration_percentile(shares[name])) for hour in recent] for name in shares}
+def charts(hours: Sequence[Hour], period: timedelta) -> list[Chart]:
+    """Return the charts of what was accepted, of what finished, and of how long videos took, in the last `period`.
+
+    A bar is an hour or a day. The charts begin with the first bar that has anything to show.
+    """
+    is_hourly = period <= MAX_CHART_HOURS * HOUR
+    recent = hours[-(period // HOUR) :]
+    bars = {hour.at: hour.counts for hour in recent} if is_hourly else hourly_statistics.group_by_day(recent)
+    bars = _without_empty_start(bars)
+    labels, unit = [f"{at:%d %H:00}" if is_hourly else f"{at:%m-%d}" for at in bars], "hour" if is_hourly else "day"
+    series = {name: [getattr(counts, name) for counts in bars.values()] for name in COLOURS if name not in SHARES}
+    durations = {
+        name: [_round(counts.duration_percentile(share)) for counts in bars.values()] for name, share in SHARES.items()
+    }
+    accepted = {"accepted": series.pop("accepted")}
     return [
-        Chart("finished", "Finished per hour (UTC)", "bar", labels, _coloured(finished), stacked=True),
-        Chart("durations", "Seconds from accept to video, per hour", "line", labels, _coloured(durations)),
-        Chart("days", "Generations per day (UTC)", "bar", [f"{day:%m-%d}" for day in days], _coloured(daily)),
+        Chart("accepted", f"Accepted per {unit} (UTC)", "bar", labels, _coloured(accepted)),
+        Chart("finished", f"Finished per {unit} (UTC)", "bar", labels, _coloured(series), stacked=True),
+        Chart("durations", f"Seconds from accept to video, per {unit}", "line", labels, _coloured(durations)),
     ]
 
 
-def _problem_tile(name: str, count: int, note: str, **query: str) -> Tile:
-    return Tile(name, count, note, "warn" if count else "", _list_url(mode="all", **query))
-
-
-def _wait_level(current: backlog.Backlog) -> str:
-    if current.oldest_due_seconds > BAD_WAIT_SECONDS:
-        return "bad"
-    return "warn" if current.oldest_due_seconds > WARN_WAIT_SECONDS else ""
-
-
-def _list_url(**query: str) -> str:
-    return reverse("admin:generations_generation_changelist", query=query)
+def _without_empty_start(bars: dict[datetime, Counts]) -> dict[datetime, Counts]:
+    """Return the bars from the first one that is not empty; MIN_BARS at least."""
+    first = next((place for place, counts in enumerate(bars.values()) if counts != Counts()), len(bars))
+    return dict(list(bars.items())[min(first, len(bars) - MIN_BARS) :])
 
 
 def _coloured(series: Mapping[str, Sequence[float | None]]) -> dict[str, tuple[str, Sequence[float | None]]]:

@@ -1,7 +1,7 @@
 """Filters of the panel's lists of generations and deliveries. Each uses an index or excludes only a few rows."""
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.admin import SimpleListFilter
@@ -14,7 +14,7 @@ from generations.models import Generation
 from generations.reports import backlog
 from generations.upstream import accounts
 from generations.webhooks import outbox
-from tenants.admin.filters import TEMPLATE
+from tenants.admin.filters import TEMPLATE, DaysFilter
 from tenants.db import clock
 
 DAY = timedelta(days=1)
@@ -90,6 +90,14 @@ class CreatedFilter(SimpleListFilter):
         """Return the rows that were created in the chosen period, or all rows without a choice."""
         period = PERIODS.get(self.value() or "")
         return rows.filter(pk__gte=ids.smallest_at(clock.now() - period)) if period else rows
+
+
+class CreatedDaysFilter(DaysFilter):
+    """Filter generations by the days on which they were created: their ids begin with the time, and have the index."""
+
+    def condition(self, lookup: str, midnight: datetime) -> Q:
+        """Return the condition on the ids."""
+        return Q(**{f"pk__{lookup}": ids.smallest_at(midnight)})
 
 
 class FixedValuesFilter(SimpleListFilter):

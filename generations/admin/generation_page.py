@@ -18,6 +18,7 @@ from generations.catalog import charge_by_usage
 from generations.models import Attempt, AttemptSearch, Delivery, Event, Generation, InputImage
 from generations.ops import in_doubt
 from tenants import amounts, masked_urls, times
+from tenants.admin.ledger import format_amount
 from tenants.db import clock
 from tenants.models import LedgerEntry
 
@@ -167,10 +168,10 @@ def _image(title: str, image: InputImage | None, source: str) -> Image:
 
 
 def ledger_entries(generation: Generation) -> list[tuple[LedgerEntry, str]]:
-    """Return the generation's ledger entries, oldest first, each with its amount in USD."""
+    """Return the generation's ledger entries, oldest first, each with its amount in USD and the sign of its kind."""
     # Without adjustments, which have no generation, the query uses the index that allows one entry of each kind.
     rows = LedgerEntry.objects.filter(generation_id=generation.pk).exclude(kind=LedgerEntry.Kind.ADJUST)
-    return [(entry, amounts.format_usd(entry.amount_micro)) for entry in rows.select_related("api_key").order_by("pk")]
+    return [(entry, format_amount(entry)) for entry in rows.select_related("api_key").order_by("pk")]
 
 
 def deliveries(generation: Generation) -> list[tuple[Delivery, str]]:

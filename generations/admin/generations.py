@@ -16,10 +16,11 @@ from generations.admin.search import SearchMixin
 from generations.admin.submit_pauses import CancelMatchingMixin
 from generations.bucket.signed_urls import Signer
 from generations.models import Generation
-from tenants import masked_urls
+from tenants import amounts, masked_urls, times
 from tenants.admin import action_page
+from tenants.admin.exports import ExportMixin
 from tenants.admin.filters import ChoicesFilter
-from tenants.admin.mixins import LongListMixin, ModeMixin, ReadOnlyMixin, filtered_list_url
+from tenants.admin.mixins import LongListMixin, ModeMixin, ReadOnlyMixin, filtered_list_url, format_mode
 from tenants.db import clock
 
 Status = Generation.Status
@@ -50,9 +51,37 @@ class GenerationListAdmin(SearchMixin, LongListMixin, ModeMixin, ReadOnlyMixin, 
         return generation_page.format_span(clock.now() - generation.created_at).replace(" ", NO_BREAK)
 
 
+EXPORTED = (
+    *(
+        "id",
+        "tenant",
+        "key",
+        "external_id",
+        "status",
+        "error_code",
+        "error_message",
+        "mode",
+        "model",
+        "account",
+        "seed",
+    ),
+    *("resolution", "aspect_ratio", "duration", "price_usd", "charged_usd", "created_at", "finished_at"),
+)
+
+
 @admin.register(Generation)
-class GenerationAdmin(CancelMatchingMixin, action_page.ActionPagesMixin, GenerationListAdmin):
+class GenerationAdmin(CancelMatchingMixin, ExportMixin, action_page.ActionPagesMixin, GenerationListAdmin):
     """List generations, show one on a page of its own, and offer the actions on a generation."""
+
+    export_file, export_audited_as = "generations.csv", "export generations"
+    export_columns = {
+        **{name: name for name in EXPORTED},
+        "tenant": "tenant__name",
+        "key": "api_key__prefix",
+        "mode": "test",
+        "price_usd": "price_micro",
+        "charged_usd": "charged_micro",
+    }
 
     list_display = ("poster", "id", "tenant", "state", "mode", "size", "seed", "upstream", "charge", "age")
     list_display_links = ("id",)
@@ -65,7 +94,10 @@ class GenerationAdmin(CancelMatchingMixin, action_page.ActionPagesMixin, Generat
         filters.AccountFilter,
         filters.ResolutionFilter,
         filters.CreatedFilter,
+        ("created_at", filters.CreatedDaysFilter),
     )
+    list_filter_submit = True  # for the days
+    actions_list = ("cancel_matching", "export")
     actions_detail = [*PAGES]
     actions = ("run_selected_now", "retry_selected_copies", "cancel_selected", "fail_selected")
     change_form_template = "generations/generation.html"
@@ -168,6 +200,22 @@ class GenerationAdmin(CancelMatchingMixin, action_page.ActionPagesMixin, Generat
     def charge(self, generation: Generation) -> str:
         """Return what the generation cost so far: charged, held or not charged."""
         return generation_page.format_charge(generation)
+
+    def export_row(self, columns: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return a row of the file: times by RFC 3339, the mode as a word, and what was charged in USD."""
+        row = dict(zip(self.export_columns, columns, strict=True))
+        charged = row["price_usd"] if row["charged_usd"] is None else row["charged_usd"]
+        is_charged = row["status"] == Status.SUCCEEDED and not row["mode"]
+        return tuple(
+            {
+                **row,
+                "mode": format_mode(test=row["mode"]),
+                "price_usd": amounts.format_usd(row["price_usd"]),
+                "charged_usd": amounts.format_usd(charged if is_charged else 0),
+                "created_at": times.rfc3339(row["created_at"]),
+                "finished_at": times.rfc3339(row["finished_at"]),
+            }.values()
+        )
 
     attach = action_page.button(PAGES["attach"], "link")
     resubmit = action_page.button(PAGES["resubmit"], "send")

@@ -25,7 +25,7 @@ from tenants import times
 from tenants.admin import action_page
 from tenants.admin.action_page import ActionPage
 from tenants.admin.forms import ActionForm
-from tenants.admin.mixins import ReadOnlyMixin
+from tenants.admin.mixins import ListButtonsMixin, ReadOnlyMixin
 from tenants.audit import Actor
 from tenants.db import clock
 from tenants.models import Tenant
@@ -173,17 +173,8 @@ class ManualPauseAdmin(action_page.ActionPagesMixin, ReadOnlyMixin, ModelAdmin):
         return self.serve_action(request, object_id, RESUME, next_url=self.list_url())
 
 
-class CancelMatchingMixin:
+class CancelMatchingMixin(ListButtonsMixin):
     """A button of the list of generations that cancels what is queued and matches the list's search and filters."""
-
-    actions_list = ["cancel_matching"]
-
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """Serve the list, whose button takes the search and filters with it."""
-        response: HttpResponse = super().changelist_view(request, extra_context)  # type: ignore[misc]  # Django's
-        for button in getattr(response, "context_data", {}).get("actions_list", []):
-            button["path"] = f"{button['path']}?{request.GET.urlencode()}"
-        return response
 
     @action(description="Cancel matching", icon="cancel", permissions=["action"], url_path="cancel-matching")
     def cancel_matching(self, request: HttpRequest) -> HttpResponse:

@@ -15,11 +15,12 @@ from generations.models import WebhookEndpoint
 from generations.webhooks import endpoints, outbox, signing_secrets
 from tenants import masked_urls, times
 from tenants.admin import action_page
-from tenants.admin.action_page import ActionPage, OneTimeSecret
+from tenants.admin.action_page import ActionPage
 from tenants.admin.filters import ModeFilter
 from tenants.admin.forms import ActionForm, HoursField, TextLineField
 from tenants.admin.guards import StoredValuesForm, check_changes
 from tenants.admin.mixins import ModeMixin, ReadOnlyMixin
+from tenants.admin.one_time_secrets import OneTimeSecret
 from tenants.audit import Actor
 from tenants.models import Tenant
 
@@ -96,6 +97,11 @@ def disable_endpoint(actor: Actor, endpoint: WebhookEndpoint) -> None:
     endpoints.disable(actor, endpoint, f"By {actor.name}: {actor.reason}"[:MAX_DISABLED_REASON_CHARS])
 
 
+def redeliver_failed(actor: Actor, endpoint: WebhookEndpoint) -> str:
+    """Send all failed deliveries of an endpoint again. Return how many, as a sentence."""
+    return f"{endpoints.redeliver_failed(actor, endpoint)} failed deliveries are sent again."
+
+
 def _one_time(secret: str, old_ends: datetime | None = None) -> OneTimeSecret:
     warning = "This secret is shown only once. Copy it now and give it to the tenant: reloading shows it no more."
     note = f"The old secret also signs until {times.readable(old_ends)} UTC." if old_ends else ""
@@ -130,9 +136,15 @@ DISABLE = ActionPage(
 )
 ENABLE = ActionPage(
     "Enable endpoint",
-    "New events are delivered to the endpoint again. Failed deliveries can be redelivered one by one.",
+    "New events are delivered to the endpoint again. Failed deliveries can then be sent again, one by one or all.",
     ActionForm,
     endpoints.enable,
+)
+REDELIVER = ActionPage(
+    "Redeliver failed",
+    "All failed deliveries of the endpoint are sent again, each with the same id. Their retry schedules start again.",
+    ActionForm,
+    redeliver_failed,
 )
 DELETE = ActionPage(
     "Delete endpoint",
@@ -157,7 +169,7 @@ class WebhookEndpointAdmin(action_page.ActionPagesMixin, ModeMixin, ReadOnlyMixi
         *("failing_since", "disabled_at", "disabled_reason", "old_secret_until", "created_at"),
     ]
     actions_list = ["make"]
-    actions_detail = ["change_endpoint", "rotate", "disable", "enable", "remove"]
+    actions_detail = ["change_endpoint", "rotate", "redeliver_failed", "disable", "enable", "remove"]
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Return the endpoints that are not deleted."""
@@ -177,9 +189,9 @@ class WebhookEndpointAdmin(action_page.ActionPagesMixin, ModeMixin, ReadOnlyMixi
         """Return whether the user may create endpoints."""
         return request.user.has_perm("generations.add_webhookendpoint")
 
-    def unavailable_actions(self, row: WebhookEndpoint) -> tuple[str]:
-        """Return the one action of disable and enable that would change nothing."""
-        return ("disable",) if row.disabled_at else ("enable",)
+    def unavailable_actions(self, row: WebhookEndpoint) -> tuple[str, ...]:
+        """Return the actions that would change nothing, or are refused."""
+        return ("disable", "redeliver_failed") if row.disabled_at else ("enable",)
 
     @display(description="URL")
     def short_url(self, endpoint: WebhookEndpoint) -> str:
@@ -215,6 +227,7 @@ class WebhookEndpointAdmin(action_page.ActionPagesMixin, ModeMixin, ReadOnlyMixi
 
     change_endpoint = action_page.button(CHANGE, "tune", "Change", path="settings")
     rotate = action_page.button(ROTATE, "autorenew")
+    redeliver_failed = action_page.button(REDELIVER, "replay", path="redeliver-failed")
     disable = action_page.button(DISABLE, "notifications_off", "Disable")
     enable = action_page.button(ENABLE, "notifications", "Enable")
 

@@ -4,6 +4,7 @@ from generations.models.generation import Generation, SeedRecord
 from generations.models.hourly_statistics import HourlyStatistics, StorageUse
 from generations.models.input_image import InputImage
 from generations.models.label import Label
+from generations.models.limit_warning import LimitWarning
 from generations.models.model_state import ModelState
 from generations.models.timeline import Attempt, AttemptSearch, Event
 from generations.models.undeleted_object import UndeletedObject

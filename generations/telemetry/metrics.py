@@ -53,6 +53,9 @@ def _histogram(name: str, description: str, buckets: tuple[float, ...], *labels:
 
 ACCEPTED = _counter("accepted", "Accepted generations.", "mode", "model")
 REFUSED = _counter("refused", "Refused creates, by the limit that was reached.", "limit")
+LIMIT_WARNINGS = _counter(
+    "limit_warnings", "Shares of a limit that a tenant or a key has used in a window, each once.", "limit", "percent"
+)
 SUBMITTED = _counter("submitted", "Paid POSTs to an upstream, counted at their start.", "mode", "model", "upstream")
 FINISHED = _counter(
     "finished",

@@ -132,15 +132,25 @@ def redeliver(delivery: Delivery) -> None:
 
     A worker that is sending the delivery loses the right to record the result.
     """
-    now = clock.now()
-    Delivery.objects.filter(pk=delivery.pk).update(
+    _start_again(Delivery.objects.filter(pk=delivery.pk))
+
+
+def redeliver_failed(endpoint: WebhookEndpoint) -> int:
+    """Make all failed deliveries of the endpoint due now, as `redeliver` does. Return their number."""
+    return _start_again(Delivery.objects.filter(endpoint=endpoint, status=Status.FAILED))
+
+
+def _start_again(rows: QuerySet[Delivery]) -> int:
+    """Start a new schedule for the rows. Return their number."""
+    count = rows.update(
         status=Status.PENDING,
-        due_at=now,
+        due_at=clock.now(),
         finished_at=None,
         attempts=0,
         fencing_token=F("fencing_token") + 1,
     )
     transaction.on_commit(wakeups.wake_worker)
+    return count
 
 
 def fail_pending(endpoint: WebhookEndpoint) -> None:

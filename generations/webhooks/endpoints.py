@@ -157,6 +157,20 @@ def redeliver(actor: Actor, delivery: Delivery) -> None:
         audit.record(actor, "redeliver webhook", delivery.tenant, str(delivery.pk), {"type": delivery.type})
 
 
+def redeliver_failed(actor: Actor, endpoint: WebhookEndpoint) -> int:
+    """Send all failed deliveries of the endpoint again, with the same ids. Return their number.
+
+    Raise NotPossible if the endpoint is disabled or deleted.
+    """
+    with transaction.atomic():
+        locked = lock(endpoint)
+        if locked.disabled_at or locked.deleted_at:
+            raise NotPossible(reason=f"The endpoint is {'deleted' if locked.deleted_at else 'disabled'}.")
+        count = deliveries.redeliver_failed(locked)
+        audit.record(actor, "redeliver failed webhooks", locked.tenant, str(locked.pk), {"count": count})
+    return count
+
+
 def record_success(endpoint: WebhookEndpoint) -> None:
     """Record that a delivery to the endpoint succeeded: the endpoint is not failing any more."""
     WebhookEndpoint.objects.filter(pk=endpoint.pk, failing_since__isnull=False).update(failing_since=None)

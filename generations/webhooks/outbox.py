@@ -21,10 +21,11 @@ TYPE_BY_STATUS = {
     Generation.Status.CANCELLED: "generation.cancelled",
 }
 RUNNING = TYPE_BY_STATUS[Generation.Status.RUNNING]
-DISABLED, TEST = "webhook_endpoint.disabled", "webhook.test"
+DISABLED, LIMIT, TEST = "webhook_endpoint.disabled", "limit.threshold", "webhook.test"
 EVENT_TYPES = (
     *TYPE_BY_STATUS.values(),
     DISABLED,
+    LIMIT,
 )  # what an endpoint may subscribe to; a test event needs no subscription
 OPT_IN_TYPES = (RUNNING,)  # an endpoint that lists no types receives all but these
 FORGOTTEN = "The generation was deleted, and its words with it."  # in the place of an error's message

@@ -9,12 +9,13 @@ from django.urls import reverse
 
 
 class Link(NamedTuple):
-    """A link to a model's list, with an optional filter."""
+    """A link to a model's list, with an optional filter, or to another page for those who may view the list."""
 
     title: str
     icon: str  # a name of Material Symbols
     model: str  # app_label.model_name
     query: dict[str, str] = {}
+    page: str = ""  # the name of the address, if it is not the list
 
     def render(self, request: HttpRequest) -> dict[str, Any] | None:
         """Return the link in unfold's format, or None if the user may not view the list."""
@@ -22,10 +23,10 @@ class Link(NamedTuple):
         pages = admin.site._registry[apps.get_model(app, model)]
         if not pages.has_view_or_change_permission(request):
             return None
-        address = reverse(f"admin:{app}_{model}_changelist")
-        link = reverse(f"admin:{app}_{model}_changelist", query=self.query)
+        name = self.page or f"admin:{app}_{model}_changelist"
+        address, link = reverse(name), reverse(name, query=self.query)
         is_active = request.path.startswith(address) and self.query.items() <= request.GET.dict().items()
-        return {"title": self.title, "icon": self.icon, "link": link, "active": is_active}
+        return {"title": self.title, "icon": self.icon, "link": link, "active": is_active, "address": address}
 
 
 GROUPS: dict[str, tuple[Link, ...]] = {
@@ -41,7 +42,9 @@ GROUPS: dict[str, tuple[Link, ...]] = {
     "Tenants": (
         Link("Tenants", "apartment", "tenants.tenant"),
         Link("API keys", "key", "tenants.apikey"),
+        Link("Billing", "payments", "tenants.ledgerentry", page="admin:tenants_ledgerentry_billing"),
         Link("Ledger", "receipt_long", "tenants.ledgerentry"),
+        Link("Limit warnings", "notification_important", "generations.limitwarning"),
         Link("Audit log", "history", "tenants.auditentry"),
     ),
     "System": (
@@ -60,8 +63,13 @@ GROUPS: dict[str, tuple[Link, ...]] = {
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """Return the sidebar's groups of links; unfold calls this function by its setting SIDEBAR["navigation"]."""
     dashboard = {"title": "Dashboard", "icon": "dashboard", "link": reverse("admin:index")}
-    groups = [
-        {"title": title, "items": list(filter(None, (link.render(request) for link in links)))}
-        for title, links in GROUPS.items()
-    ]
-    return [{"items": [dashboard]}, *(group for group in groups if group["items"])]
+    items = {title: list(filter(None, (link.render(request) for link in links))) for title, links in GROUPS.items()}
+    _keep_longest_active([item for group in items.values() for item in group])
+    return [{"items": [dashboard]}, *({"title": title, "items": group} for title, group in items.items() if group)]
+
+
+def _keep_longest_active(items: list[dict[str, Any]]) -> None:
+    """Let no link be active whose page lies above that of another active one."""
+    longest = max((len(item["address"]) for item in items if item["active"]), default=0)
+    for item in items:
+        item["active"] = item["active"] and len(item["address"]) == longest

@@ -6,6 +6,7 @@ A GET changes nothing. The pages themselves lie beside the rows that they change
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
@@ -16,9 +17,10 @@ from django.template.response import TemplateResponse
 from unfold.decorators import action
 
 from tenants import audit, times
-from tenants.admin import forms
+from tenants.admin import forms, one_time_secrets
 from tenants.admin.guards import Stale, checked_token, new_token
 from tenants.admin.mixins import AuditHistoryMixin
+from tenants.admin.one_time_secrets import OneTimeSecret
 from tenants.audit import Actor
 from tenants.errors import DoneBefore, Refusal
 
@@ -36,15 +38,6 @@ class ActionPage(NamedTuple):
     variant: str = "primary"  # the style of the submit button
     # For a form of stored values: locks the row until the transaction ends, and returns it as it is once locked.
     lock: Callable[[Any], Any] | None = None
-
-
-class OneTimeSecret(NamedTuple):
-    """An outcome of an action that is shown once: the text of a new key or signing secret."""
-
-    title: str
-    text: str
-    warning: str
-    note: str = ""  # says how long the replaced secret stays valid
 
 
 def button(
@@ -115,6 +108,8 @@ class ActionPagesMixin(AuditHistoryMixin):
         `row` is None for an action that creates a row. A Refusal of the action becomes an error of the form.
         `next_url` is the redirect after success; by default the row's own page.
         """
+        if key := request.GET.get(one_time_secrets.PARAMETER):
+            return self._show_secret(request, page, row, key)
         form = page.form(request.POST if request.method == "POST" else None, row=row)
         if done := self.report_done(request, row):
             return HttpResponseRedirect(done)
@@ -179,11 +174,21 @@ class ActionPagesMixin(AuditHistoryMixin):
         self, request: HttpRequest, page: ActionPage, row: Model | None, outcome: Any, next_url: str
     ) -> HttpResponse:
         if isinstance(outcome, OneTimeSecret):
-            # The response to the POST itself shows the secret, so it enters no session, address, log or cache:
-            # `admin_view`, which serves every page of the panel, sends no-store.
-            return self._render(request, "tenants/one_time_secret.html", page, row, secret=outcome)
+            key = one_time_secrets.store(request, outcome)
+            return HttpResponseRedirect(f"{request.path}?{urlencode({one_time_secrets.PARAMETER: key})}")
         messages.success(request, outcome if isinstance(outcome, str) else f"{page.title}: done for {row}.")
         return HttpResponseRedirect(next_url or self._back_url(row))
+
+    def _show_secret(self, request: HttpRequest, page: ActionPage, row: Model | None, key: str) -> HttpResponse:
+        """Show the secret that a form has just made, or say that it is shown no more.
+
+        It enters no log and no cache: `admin_view`, which serves every page of the panel, sends no-store.
+        """
+        secret = one_time_secrets.take(request, key)
+        if secret is None:
+            messages.warning(request, "The key or secret was shown once, and is shown no more.")
+            return HttpResponseRedirect(self._back_url(row))
+        return self._render(request, "tenants/one_time_secret.html", page, row, secret=secret)
 
     def _render(
         self, request: HttpRequest, template: str, page: ActionPage, row: Model | None, **context: Any

@@ -13,9 +13,10 @@ from unfold.decorators import display
 
 from tenants import actions, locks, name_lists, times
 from tenants.admin import action_page, forms
-from tenants.admin.action_page import ActionPage, OneTimeSecret
+from tenants.admin.action_page import ActionPage
 from tenants.admin.filters import ModeFilter
 from tenants.admin.mixins import AllowListsMixin, ModeMixin, ReadOnlyMixin, UsdLimitMixin
+from tenants.admin.one_time_secrets import OneTimeSecret
 from tenants.audit import Actor
 from tenants.errors import NotPossible
 from tenants.keys.key_format import NewKey

@@ -10,19 +10,60 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 
-from tenants import amounts
-from tenants.admin.filters import ChoicesFilter, ModeFilter
-from tenants.admin.mixins import EntryTimeMixin, LongListMixin, ModeMixin, ReadOnlyMixin
+from tenants import amounts, times
+from tenants.admin.billing import BillingPagesMixin
+from tenants.admin.exports import ExportMixin
+from tenants.admin.filters import ChoicesFilter, DaysFilter, ModeFilter
+from tenants.admin.mixins import EntryTimeMixin, LongListMixin, ModeMixin, ReadOnlyMixin, format_mode
 from tenants.models import ApiKey, LedgerEntry, Tenant
+
+Kind = LedgerEntry.Kind
+# The sign says what the entry does to the tenant's bill and to the use of the limits: a hold adds to what is held, a
+# release takes it away, and a capture says what the hold became.
+SIGNS = {Kind.HOLD: "+", Kind.CAPTURE: "=", Kind.RELEASE: "−"}
+COLUMNS = (
+    "id",
+    "at",
+    "tenant",
+    "key",
+    "mode",
+    "kind",
+    "usd",
+    "item",
+    "seconds",
+    "account",
+    "generation",
+    "month",
+    "reason",
+)
 
 
 @admin.register(LedgerEntry)
-class LedgerEntryAdmin(EntryTimeMixin, ModeMixin, LongListMixin, ReadOnlyMixin, ModelAdmin):
+class LedgerEntryAdmin(
+    BillingPagesMixin, ExportMixin, EntryTimeMixin, ModeMixin, LongListMixin, ReadOnlyMixin, ModelAdmin
+):
     """List ledger entries, newest first."""
+
+    ordering = ("-at", "-pk")
+    export_file, export_audited_as = "ledger.csv", "export ledger"
+    export_columns = {
+        **{name: name for name in COLUMNS},
+        "tenant": "tenant__name",
+        "key": "api_key__prefix",
+        "mode": "test",
+        "usd": "amount_micro",
+        "generation": "generation_id",
+    }
 
     list_display = ["time", "tenant", "key", "mode", "kind", "item", "account", "usd", "generation_id", "reason"]
     list_select_related = ["tenant", "api_key"]
-    list_filter = [("kind", ChoicesFilter), ("test", ModeFilter), ("tenant", AutocompleteSelectFilter)]
+    list_filter = [
+        ("at", DaysFilter),
+        ("kind", ChoicesFilter),
+        ("test", ModeFilter),
+        ("tenant", AutocompleteSelectFilter),
+    ]
+    list_filter_submit = True  # for the days
     search_fields = ["generation_id"]  # makes Django show the search box; get_search_results does the search
     search_help_text = "Search by generation id, tenant name or key prefix."
     fields = [
@@ -41,8 +82,25 @@ class LedgerEntryAdmin(EntryTimeMixin, ModeMixin, LongListMixin, ReadOnlyMixin, 
 
     @display(description="USD")
     def usd(self, entry: LedgerEntry) -> str:
-        """Return the entry's amount in USD with six decimals."""
-        return amounts.format_usd(entry.amount_micro)
+        """Return the entry's amount in USD, with the sign of its kind."""
+        return format_amount(entry)
+
+    def export_row(self, columns: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return a row of the file: times by RFC 3339, the mode as a word, and the amount in USD without a sign."""
+        row = dict(zip(self.export_columns, columns, strict=True))
+        row |= {
+            "at": times.rfc3339(row["at"]),
+            "mode": format_mode(test=row["mode"]),
+            "usd": amounts.format_usd(row["usd"]),
+        }
+        return tuple(row.values())
+
+
+def format_amount(entry: LedgerEntry) -> str:
+    """Return the amount in USD with two to six decimals, and with the sign of the entry's kind."""
+    if entry.kind == Kind.ADJUST:
+        return amounts.format_short(entry.amount_micro, signed=True)
+    return f"{SIGNS[Kind(entry.kind)]}\u202f{amounts.format_short(entry.amount_micro)}"
 
 
 def _entries_of(term: str) -> Q:

@@ -1,6 +1,6 @@
 """Behaviour that several pages and lists of the panel share, as mixins for a ModelAdmin."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -36,8 +36,21 @@ class LongListMixin:
     list_per_page = 30
     list_max_show_all = 0
     list_disable_select_all = True  # an action concerns only rows that the operator has seen
-    ordering = ("-pk",)
+    ordering: Sequence[str] = ("-pk",)
     sortable_by = ()  # any other order would sort all rows
+
+
+class ListButtonsMixin:
+    """Let the buttons above a list take the list's search and filters with them."""
+
+    actions_list: Sequence[str] = ()
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Serve the list."""
+        response: HttpResponse = super().changelist_view(request, extra_context)  # type: ignore[misc]  # ModelAdmin's
+        for button in getattr(response, "context_data", {}).get("actions_list", []):
+            button["path"] = f"{button['path']}?{request.GET.urlencode()}"
+        return response
 
 
 class RowMixin:

@@ -1,9 +1,12 @@
 """The panel's pages of tenants: current usage, limits and keys, and the actions on a tenant."""
 
+from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.views import ChangeList
@@ -11,15 +14,28 @@ from unfold.views import ChangeList
 from tenants import actions, locks
 from tenants.admin import action_page, forms, keys, usage_bars
 from tenants.admin.action_page import ActionPage
+from tenants.admin.billing import statement_url
 from tenants.admin.guards import Stale
 from tenants.admin.mixins import AllowListsMixin, UsdLimitMixin, filtered_list_url
 from tenants.audit import Actor
 from tenants.db import clock
 from tenants.errors import DoneBefore, Refusal
+from tenants.limits import windows
 from tenants.limits.windows import Kind
 from tenants.models import Tenant
 
 MAX_LISTED_KEYS = 100  # on a tenant's page; the list of keys has all of them
+
+
+# The lists that a tenant's page leads to, by the model.
+LISTS = {
+    "generations.generation": "Generations",
+    "tenants.ledgerentry": "Ledger",
+    "generations.webhookendpoint": "Endpoints",
+    "generations.delivery": "Deliveries",
+    "tenants.apikey": "API keys",
+    "tenants.auditentry": "Audit entries",
+}
 
 
 def suspend(actor: Actor, tenant: Tenant, cancel_queued: bool) -> str:
@@ -161,6 +177,7 @@ class TenantAdmin(
         """Render the form with the tenant's usage and keys, both as stored, whatever the form contains."""
         if obj:
             context.update(_page_context(Tenant.objects.get(pk=obj.pk)))
+            context["links"] = [link[1:] for link in context["links"] if request.user.has_perm(link[0])]
         return super().render_change_form(request, context, obj=obj, **options)
 
     def unavailable_actions(self, row: Tenant) -> tuple[str]:
@@ -181,6 +198,15 @@ def _page_context(tenant: Tenant) -> dict[str, Any]:
         "keys": [(key, [*usage_bars.limits_of(key), *keys.lists_of(key)]) for key in newest_keys],
         "bars": usage_bars.for_tenant(tenant, now),
         "days": usage_bars.chart_of_days(tenant, now),
-        "auditentry_url": filtered_list_url("auditentry", tenant__id__exact=tenant.pk),
         "apikey_url": filtered_list_url("apikey", tenant__id__exact=tenant.pk),
+        "links": [*_links(tenant, now)],
     }
+
+
+def _links(tenant: Tenant, now: datetime) -> Iterator[tuple[str, str, str]]:
+    """Yield the pages about a tenant: permission, title and address."""
+    yield "tenants.view_ledgerentry", "Statement", statement_url(tenant, windows.month(now, tenant.zone))
+    for name, title in LISTS.items():
+        app, _, model = name.partition(".")
+        address = reverse(f"admin:{app}_{model}_changelist", query={"tenant__id__exact": tenant.pk})
+        yield f"{app}.view_{model}", title, address

@@ -24,7 +24,7 @@ class Bar:
     @property
     def name(self) -> str:
         """Return the limit's name, for example "USD per month"."""
-        return name_of(self.usage.kind)
+        return windows.name_of(self.usage.kind)
 
     @property
     def used(self) -> int | str | None:
@@ -61,15 +61,10 @@ class Bar:
         return f"{self.used} / {'no limit' if self.limit is None else self.limit}"
 
 
-def name_of(kind: Kind) -> str:
-    """Return a limit's name, for example "USD per month"."""
-    return kind.value.replace("_", " ").replace("usd", "USD")
-
-
 def limits_of(holder: Limits) -> list[tuple[str, int | str | None]]:
     """Return the limits that are set for a tenant or a key, each with its name."""
     limits = [(kind, windows.limit(holder, kind)) for kind in Kind]
-    return [(name_of(kind), windows.format_amount(kind, limit)) for kind, limit in limits if limit is not None]
+    return [(windows.name_of(kind), windows.format_amount(kind, limit)) for kind, limit in limits if limit is not None]
 
 
 def for_tenant(tenant: Tenant, at: datetime) -> list[Bar]:

@@ -101,6 +101,11 @@ def limit(holder: Limits, kind: Kind) -> int | None:
     return value
 
 
+def name_of(kind: Kind) -> str:
+    """Return a limit's name for people, for example "USD per month"."""
+    return kind.value.replace("_", " ").replace("usd", "USD")
+
+
 def format_amount(kind: Kind, amount: int | None) -> int | str | None:
     """Return an amount as callers read it: micro-USD as USD with six decimals, any other as it is. None stays None."""
     return amounts.format_usd(amount) if kind == Kind.USD_PER_MONTH and amount is not None else amount

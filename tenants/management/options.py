@@ -3,11 +3,11 @@
 import getpass
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Iterable
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from functools import partial
 from typing import Any
 
-from tenants import actions, amounts, name_lists
+from tenants import actions, amounts, name_lists, times
 from tenants.audit import Actor
 from tenants.models import Limits, Tenant
 
@@ -61,8 +61,7 @@ def parse_days(text: str) -> int:
 def parse_month(text: str) -> date:
     """Return the first day of a month such as 2026-11."""
     try:
-        first = datetime.strptime(text, "%Y-%m").date()  # noqa: DTZ007 a month has no time
-        return first.replace(year=first.year if 2000 <= first.year < 3000 else 0)
+        return times.parse_month(text)
     except ValueError as error:
         raise ArgumentTypeError(f"{text!r} is not a month such as 2026-11") from error
 

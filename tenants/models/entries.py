@@ -89,6 +89,7 @@ class LedgerEntry(AppendOnly):
         indexes = [
             models.Index(fields=["tenant", "at"], name="ledger_by_tenant"),
             models.Index(fields=["tenant", "month"], name="ledger_by_bill"),
+            models.Index(fields=["at", "id"], name="ledger_by_time"),
         ]
         verbose_name_plural = "ledger entries"
 

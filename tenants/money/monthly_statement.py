@@ -62,6 +62,12 @@ def build(tenant: Tenant, month: date) -> Statement:
     )
 
 
+def file_name(tenant: Tenant, month: date) -> str:
+    """Return the name of the bill's CSV file, with a hyphen for each character that a file name may not have."""
+    name = "".join(char if char.isalnum() or char in "-_." else "-" for char in tenant.name)
+    return f"bill-{name}-{month:%Y-%m}.csv"
+
+
 def _purchases(holds: QuerySet[LedgerEntry], tenant: Tenant) -> list[dict[str, Any]]:
     """Return the sums of the holds by day, key, item, account, amount and end: capture, release, or None.
 

@@ -14,7 +14,7 @@ from tests.bench.rounds import Figure
 from tests.bench.table import Line
 
 GROUP = "Panel, PostgreSQL"
-MAX_RATIO, MAX_QUERIES = 3.0, 30
+MAX_RATIO, MAX_QUERIES = 3.0, 36
 TIMES = 9  # that each page is read
 FEW, TENANTS, LIVE = 1000, 200, 100
 

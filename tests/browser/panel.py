@@ -12,6 +12,7 @@ from tests.support.running import ROOT, MakeRun
 
 GENERATIONS, SEEDS = "/admin/generations/generation/", "/admin/generations/seedrecord/"
 TENANTS, MODELS = "/admin/tenants/tenant/", "/admin/generations/modelstate/"
+LEDGER = "/admin/tenants/ledgerentry/"
 
 LIGHTHOUSE = (ROOT / "deploy" / "demo" / "lighthouse.jpg").read_bytes()
 

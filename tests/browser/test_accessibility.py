@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from tests.browser.panel import GENERATIONS, MODELS, SEEDS, TENANTS, Panel
+from tests.browser.panel import GENERATIONS, LEDGER, MODELS, SEEDS, TENANTS, Panel
 
 SERIOUS = ("serious", "critical")
 
@@ -17,7 +17,10 @@ def generation(service: Any, browser: Any) -> str:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["dashboard", "list", "detail", "seeds", "tenants", "models", "model", "action"])
+@pytest.mark.parametrize(
+    "name",
+    ["dashboard", "list", "detail", "seeds", "tenants", "models", "model", "action", "ledger", "billing", "docs"],
+)
 def test_no_page_has_a_serious_fault(open_window: Any, logged_in: Any, generation: str, name: str, scheme: str) -> None:
     addresses = {
         "dashboard": "/admin/",
@@ -28,6 +31,9 @@ def test_no_page_has_a_serious_fault(open_window: Any, logged_in: Any, generatio
         "models": MODELS,
         "model": f"{MODELS}wan2.6-i2v/change/",
         "action": f"{GENERATIONS}{generation}/rerun/",
+        "ledger": LEDGER,
+        "billing": f"{LEDGER}billing/",
+        "docs": "/docs",
     }
     panel = open_window(storage_state=logged_in, color_scheme=scheme)
     response = panel.page.goto(addresses[name])

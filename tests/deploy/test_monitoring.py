@@ -29,7 +29,7 @@ SECTIONS = {title.lower().replace(" ", "-") for title in re.findall(r"^#+ (.+)$"
 QUERIES = [target["expr"] for panel in PANELS for target in panel.get("targets", [])]
 PAIRS = {"(": ")", "[": "]", "{": "}"}
 PROMQL = set("absent and by count histogram_quantile increase max min offset on or rate sum unless".split())
-PROMQL |= set("call field host le limit mode model outcome reason state status upstream".split())
+PROMQL |= set("call field host le limit mode model outcome percent reason state status upstream".split())
 LABEL_VALUES = {
     "status": set(Generation.LIVE),
     "state": set(Generation.FINISHED),
@@ -49,6 +49,7 @@ MARKED = {"Check", "Do", "Over", "Start web alone first"}  # bold words of the r
 SAMPLES = {
     "accepted_total": "mode model",
     "refused_total": "limit",
+    "limit_warnings_total": "limit percent",
     "submitted_total": "mode model upstream",
     "finished_total": "mode state reason model upstream",
     "settled_total": "mode model outcome upstream",

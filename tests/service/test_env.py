@@ -147,3 +147,38 @@ def test_frequent_statements_are_prepared_unless_a_pooler_supports_none(
         [sys.executable, "-c", PREPARED], env=environment, capture_output=True, text=True, check=True
     )
     assert result.stdout.split() == [count]
+
+
+@pytest.mark.parametrize(("text", "percents"), [("50,80,100", [50, 80, 100]), ("", []), ("90, 10,90", [10, 90])])
+def test_percentages_are_read_in_order(monkeypatch: Any, text: str, percents: list[int]) -> None:
+    monkeypatch.setenv("SHARES", text)
+    assert env.percentages("SHARES", "1", help="Shares.") == percents
+
+
+@pytest.mark.parametrize("text", ["0", "101", "50 %", "half", "-1", "٥٠"])
+def test_what_is_no_percentage_stops_the_start(monkeypatch: Any, text: str) -> None:
+    monkeypatch.setenv("SHARES", text)
+    with pytest.raises(ImproperlyConfigured, match="SHARES"):
+        env.percentages("SHARES", "1", help="Shares.")
+
+
+@pytest.mark.parametrize(
+    ("url", "server"),
+    [
+        ("", ("", 25, "", "", False, False)),
+        ("smtp://mail.internal", ("mail.internal", 25, "", "", False, False)),
+        ("smtp+tls://me:p%2Fw@mail.internal:2525", ("mail.internal", 2525, "me", "p/w", True, False)),
+        ("smtp+ssl://me:pw@mail.internal", ("mail.internal", 465, "me", "pw", False, True)),
+    ],
+)
+def test_a_mail_server_is_a_url(monkeypatch: Any, url: str, server: tuple[Any, ...]) -> None:
+    monkeypatch.setenv("MAIL", url)
+    assert env.mail_server("MAIL", help="A mail server.") == server
+
+
+@pytest.mark.parametrize("url", ["mail.internal", "http://mail.internal", "smtp://", "smtp://a/b", "smtp://secret@a@b"])
+def test_a_mail_server_that_cannot_be_read_stops_the_start_and_is_not_shown(monkeypatch: Any, url: str) -> None:
+    monkeypatch.setenv("MAIL", url)
+    with pytest.raises(ImproperlyConfigured, match="MAIL") as error:
+        env.mail_server("MAIL", help="A mail server.")
+    assert "secret" not in str(error.value)

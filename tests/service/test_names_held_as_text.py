@@ -97,7 +97,7 @@ def test_the_paths_that_deployments_hold_are_among_them() -> None:
 
 MODELS = {
     "generations": "Attempt AttemptSearch Delivery DeliveryAttempt Event Generation HourlyStatistics InputImage Label "
-    "ListReader MaintenanceCursor ManualPause ModelState Pace Pause PollPause SeedRecord Slot StorageUse "
+    "LimitWarning ListReader MaintenanceCursor ManualPause ModelState Pace Pause PollPause SeedRecord Slot StorageUse "
     "UndeletedObject UsageSum UsageSumState WebhookEndpoint WebhookSecret Worker",
     "tenants": "ApiKey AuditEntry LedgerEntry Tenant Window",
 }

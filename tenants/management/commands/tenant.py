@@ -163,7 +163,7 @@ class Command(BaseCommand):
         tenant = _find_tenant(options["name"])
         month = options["month"] or clock.now().astimezone(tenant.zone).date()
         statement = monthly_statement.build(tenant, month)
-        path = options["csv"] or Path(f"bill-{_file_name(tenant.name)}-{statement.month:%Y-%m}.csv")
+        path = options["csv"] or Path(monthly_statement.file_name(tenant, statement.month))
         try:
             csv_export.write(path, monthly_statement.COLUMNS, statement.rows)
         except OSError as error:
@@ -203,8 +203,3 @@ def _cancelled(options: dict[str, Any], count: int | None) -> Output:
     if not options["cancel_queued"]:
         return {}, []
     return {"cancelled": count or 0}, [f"{count or 0} queued generations were cancelled, and their holds released."]
-
-
-def _file_name(name: str) -> str:
-    """Return the tenant's name with a hyphen for each character that a file name may not have."""
-    return "".join(char if char.isalnum() or char in "-_." else "-" for char in name)

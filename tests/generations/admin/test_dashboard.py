@@ -1,20 +1,21 @@
 """The dashboard shows problems at a glance, takes few queries, and shows each role its part."""
 
-import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import time_machine
+from django.contrib.auth.models import User
 from django.utils import timezone
 
+from generations.admin import spending
 from generations.models import Generation, Worker
-from generations.reports import hourly_statistics, worker_hosts
+from generations.reports import hourly_statistics, usage_sums, worker_hosts
 from generations.upstream import circuit_breaker
-from tenants import actions, audit
-from tenants.models import Window
+from tenants import actions
 from tests.generations.test_lifecycle import put_in
 from tests.http_client import Client
-from tests.support.factories import Caller, make_generation
+from tests.support.factories import ACTOR, Caller, make_generation
 from tests.support.panel import log_in_staff
 
 pytestmark = pytest.mark.one_database
@@ -93,15 +94,15 @@ def test_it_counts_by_period_and_lists_the_tenants_by_spending(
     for _, counts in page.context["periods"]:
         assert (counts.accepted, counts.succeeded, counts.failed) == (3, 2, 1)
         assert counts.success_percent == "66.7%"
-    assert [(row.tenant.name, row.bar.percent) for row in page.context["spending"]] == [("alice", 44), ("bob", 0)]
-    assert [chart.id for chart in page.context["charts"]] == ["finished", "durations", "days"]
+    assert [(row.name, row.bar.percent) for row in page.context["spending"].tenants] == [("alice", 44), ("bob", 0)]
+    assert [chart.id for chart in page.context["charts"]] == ["accepted", "finished", "durations"]
     assert all(len(chart.rows) == len(chart.labels) for chart in page.context["charts"])
 
 
 def test_it_takes_few_queries(admin_client: Client, alice: Caller, django_assert_max_num_queries: Any) -> None:
     for _ in range(3):
         put_in(alice, "succeeded")
-    with django_assert_max_num_queries(27):
+    with django_assert_max_num_queries(36):
         admin_client.get("/admin/")
 
 
@@ -128,25 +129,100 @@ def test_the_message_of_a_hostile_upstream_is_text(admin_client: Client) -> None
     assert "<script>alert(1)" not in admin_client.get("/admin/").content.decode()
 
 
-def test_it_shows_spent_and_held_usd_apart(admin_client: Client, alice: Caller, settings: Any) -> None:
+def costs_of(row: Any) -> tuple[int, int, int, int]:
+    """Return the micro-USD of a row: today, this month, held, and last month."""
+    return row.cost.today, row.cost.month, row.cost.held, row.cost.last_month
+
+
+def test_it_shows_spent_and_held_usd_apart(admin_client: Client, alice: Caller, bob: Caller, settings: Any) -> None:
     settings.SANDBOX_BASE_URL = "http://127.0.0.1:9"
-    put_in(alice, "succeeded")
-    put_in(alice, "succeeded")
-    put_in(alice, "failed")
-    put_in(alice, "running")
-    make_generation(alice.with_key(test=True))
-    last_month = make_generation(alice)
-    Generation.objects.filter(pk=last_month.pk).update(created_at=timezone.now() - timedelta(days=32))
-    Window.objects.filter(kind="usd_per_month", api_key=None).update(used=3 * 88_209)  # as if held last month
-    page = admin_client.get("/admin/")
-    [row] = page.context["spending"]
-    assert (row.spent, row.held, row.bar.used) == ("0.176418", "0.088209", "0.264627")
-    cells = [f'<td class="panel-number">{text}</td>' for text in ("0.176418", "0.088209", "no limit")]
-    assert re.search(r"\s*".join(cells), page.content.decode())
+    with time_machine.travel(datetime(2026, 11, 20, 12, tzinfo=UTC), tick=False) as travel:
+        put_in(alice, "succeeded")
+        travel.move_to(datetime(2026, 12, 1, 12, tzinfo=UTC))
+        put_in(alice, "succeeded")
+        travel.move_to(datetime(2026, 12, 2, 12, tzinfo=UTC))
+        for status in ("succeeded", "succeeded", "failed", "running"):
+            put_in(alice, status)
+        make_generation(alice.with_key(test=True))
+        put_in(bob, "succeeded")
+        admin_client.force_login(User.objects.get(username="admin"))  # the session of before has ended
+        for _ in range(2):  # before and after the sums have all
+            spending = admin_client.get("/admin/").context["spending"]
+            assert [costs_of(row) for row in spending.tenants] == [
+                (2 * 88_209, 3 * 88_209, 88_209, 88_209),
+                (88_209, 88_209, 0, 0),
+            ]
+            assert [(row.name, *costs_of(row)) for row in spending.models] == [
+                ("seedance-v1-lite-i2v", 3 * 88_209, 4 * 88_209, 88_209, 88_209)
+            ]
+            travel.shift(timedelta(minutes=10))
+            usage_sums.store()
+        page = admin_client.get("/admin/").content.decode()
+        cells = [f'<td class="panel-number">{text}</td>' for text in ("0.176418", "0.264627", "0.088209", "0.088209")]
+        assert "".join(cells) in page
 
 
-def test_an_adjustment_counts_as_spent(admin_client: Client, alice: Caller) -> None:
-    actions.adjust(audit.Actor(name="olga", reason="by phone"), alice.tenant, 500_000)
-    make_generation(alice)
-    [row] = admin_client.get("/admin/").context["spending"]
-    assert (row.spent, row.held) == ("0.500000", "0.088209")
+def test_today_and_the_month_are_those_of_each_tenant(admin_client: Client, alice: Caller) -> None:
+    actions.change_tenant(ACTOR, alice.tenant, time_zone="Pacific/Auckland")
+    alice.tenant.refresh_from_db()
+    with time_machine.travel(datetime(2026, 11, 30, 10, 30, tzinfo=UTC), tick=False) as travel:  # 23:30 on the 30th
+        put_in(alice, "succeeded")
+        travel.shift(timedelta(hours=1))  # 1 December in Auckland
+        put_in(alice, "succeeded")
+        admin_client.force_login(User.objects.get(username="admin"))
+        [row] = admin_client.get("/admin/").context["spending"].tenants
+        assert costs_of(row) == (88_209, 88_209, 0, 88_209)
+
+
+def test_a_big_spender_without_a_limit_is_listed(
+    admin_client: Client, alice: Caller, bob: Caller, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(spending, "MAX_LISTED_TENANTS", 1)
+    bob.limit(usd_per_month_micro=100_000)
+    put_in(alice, "succeeded")
+    put_in(alice, "succeeded")
+    put_in(bob, "succeeded")
+    shown = admin_client.get("/admin/").context["spending"]
+    assert [row.name for row in shown.tenants] == ["alice", "bob"]  # bob has used 88 % of the limit
+    bob.limit(usd_per_month_micro=None)
+    shown = admin_client.get("/admin/").context["spending"]
+    assert ([row.name for row in shown.tenants], shown.unlisted) == (["alice"], 1)
+    assert shown.total.month == 3 * 88_209
+
+
+@pytest.mark.parametrize(
+    ("period", "shown", "bars"), [("24 hours", "24 hours", 6), ("30 days", "30 days", 6), ("nonsense", "48 hours", 6)]
+)
+def test_the_charts_are_of_the_chosen_period_and_begin_with_the_data(
+    admin_client: Client, alice: Caller, period: str, shown: str, bars: int
+) -> None:
+    put_in(alice, "succeeded")
+    context = admin_client.get("/admin/", {"period": period}).context
+    assert context["period"] == shown
+    assert {len(chart.labels) for chart in context["charts"]} == {bars}
+    [accepted] = [chart for chart in context["charts"] if chart.id == "accepted"]
+    [[*_, last]] = [values for _, values in accepted.series.values()]
+    assert last == 1
+
+
+def test_it_says_at_once_whether_the_service_works(admin_client: Client, alice: Caller) -> None:
+    worker_hosts.record_heartbeat()
+    verdict = admin_client.get("/admin/").context["verdict"]
+    assert (verdict.name, verdict.level) == ("Working", "good")
+    put_in(alice, "in_doubt")
+    context = admin_client.get("/admin/").context
+    assert (context["verdict"].level, context["verdict"].note) == ("warn", "In doubt")
+    assert context["tiles"][0].name == "In doubt"
+    circuit_breaker.pause("novita", "no balance")
+    assert admin_client.get("/admin/").context["verdict"].level == "bad"
+
+
+def test_failures_are_counted_by_code_and_lead_to_their_rows(admin_client: Client, alice: Caller) -> None:
+    for _ in range(2):
+        put_in(alice, "failed")
+    put_in(alice, "succeeded")
+    [(code, count, url)] = admin_client.get("/admin/").context["failures"]
+    assert count == 2
+    rows = admin_client.get(url).context["cl"].result_list
+    assert {row.error_code for row in rows} == {code}
+    assert len(rows) == 2

@@ -12,8 +12,8 @@ from django.db import OperationalError, connection
 from django.urls import reverse
 
 from generations import ids
-from generations.admin import seed_log
 from generations.models import Generation
+from tenants.admin import exports
 from tests.http_client import Client
 from tests.support import pgbouncer
 from tests.support.factories import Caller, make_generation
@@ -25,7 +25,7 @@ Statement = Callable[..., Any]
 @pytest.fixture(autouse=True)
 def pages_of_ten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read the export in ten pages."""
-    monkeypatch.setattr(seed_log, "PAGE_ROWS", 10)
+    monkeypatch.setattr(exports, "PAGE_ROWS", 10)
 
 
 def fill(caller: Caller) -> list[str]:
@@ -68,7 +68,7 @@ def before_page(number: int, act: Callable[[], None]) -> Any:
 def test_an_export_has_each_row_once_and_newest_first(
     most: int, alice: Caller, admin_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(seed_log, "MAX_EXPORTED_ROWS", most)
+    monkeypatch.setattr(exports, "MAX_EXPORTED_ROWS", most)
     assert ids_in(export(admin_client)) == []
     rows = fill(alice)
     assert ids_in(export(admin_client)) == rows[:most]
@@ -90,7 +90,7 @@ def test_an_export_that_breaks_off_is_an_error_and_no_file(alice: Caller, admin_
 
     with before_page(4, fail):
         response = export(admin_client)
-    assert (response.status_code, response.content.decode()) == (503, seed_log.BROKE_OFF)
+    assert (response.status_code, response.content.decode()) == (503, exports.BROKE_OFF)
     assert len(ids_in(export(admin_client))) == ROWS
 
 

@@ -67,7 +67,7 @@ def test_an_action_on_selected_rows_acts_once_on_each(admin_client: Client, alic
 def test_an_endpoint_is_created_once_and_its_form_overwrites_nothing(admin_client: Client, alice: Caller) -> None:
     page = address("webhookendpoint", "make")
     form = {**REASON, "tenant": alice.tenant.pk, "url": "https://hooks.example.com/a", **admin_client.open_form(page)}
-    assert "whsec_" in admin_client.post(page, form).content.decode()
+    assert "whsec_" in admin_client.post(page, form, follow=True).content.decode()
     assert admin_client.post(page, form).status_code == 302
     endpoint = WebhookEndpoint.objects.get()
     page = address("webhookendpoint", "change_endpoint", endpoint)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.urls import reverse
+from django.utils import timezone
 
 from generations.models import Delivery, WebhookEndpoint
 from generations.webhooks import encryption, endpoints
@@ -37,7 +38,7 @@ def audit_entries() -> list[tuple[str, str, str]]:
 
 def test_a_new_endpoint_shows_its_secret_once(alice: Caller, operator: Client) -> None:
     form = {**REASON, "tenant": alice.tenant.pk, "url": "https://hooks.example.com/a", "events": ["generation.failed"]}
-    page = operator.post(address("webhookendpoint", "make"), form)
+    page = operator.post(address("webhookendpoint", "make"), form, follow=True)
     endpoint = WebhookEndpoint.objects.get()
     [secret] = [part.partition("<")[0] for part in page.content.decode().split("whsec_")[1:]]
     assert encryption.decrypt(endpoint.secret) == f"whsec_{secret}"
@@ -47,6 +48,20 @@ def test_a_new_endpoint_shows_its_secret_once(alice: Caller, operator: Client) -
         listing = operator.get(address("webhookendpoint", name, endpoint if name == "change" else None)).content
         assert b"whsec_" not in listing
         assert endpoint.secret.encode() not in listing
+
+
+def test_all_failed_deliveries_of_an_endpoint_are_sent_again(alice: Caller, operator: Client) -> None:
+    endpoint, other = make_endpoint(alice), make_endpoint(alice, "https://example.com/other")
+    for _ in range(3):
+        make_failed(alice)
+    Delivery.objects.update(status="failed", due_at=None, finished_at=timezone.now(), attempts=10)
+    page = address("webhookendpoint", "redeliver_failed", endpoint)
+    assert b"3 failed deliveries are sent again" in operator.post(page, REASON, follow=True).content
+    assert set(Delivery.objects.filter(endpoint=endpoint).values_list("status", "attempts")) == {("pending", 0)}
+    assert set(Delivery.objects.filter(endpoint=other).values_list("status", "attempts")) == {("failed", 10)}
+    assert audit_entries() == [("redeliver failed webhooks", str(endpoint.pk), REASON["reason"])]
+    endpoints.disable(ACTOR, endpoint, "unpaid")
+    assert b"disabled" in operator.post(page, REASON).content
 
 
 def test_a_private_address_is_refused_in_the_form(alice: Caller, operator: Client) -> None:

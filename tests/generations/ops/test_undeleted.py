@@ -12,7 +12,7 @@ import time_machine
 from django.db import connection, transaction
 from django.utils import timezone
 
-from generations.admin import dashboard
+from generations.admin import tiles
 from generations.bucket import inputs, objects, undeleted
 from generations.media.images import inspect
 from generations.models import Generation, InputImage, UndeletedObject
@@ -147,7 +147,7 @@ def test_operators_see_what_stays(alice: Caller, store: Store, settings: Any, cl
     settings.METRICS_TOKEN = TOKEN
     assert read_samples(client)["seedance_undeleted_objects",] == 0
     assert [finding.level for finding in bucket_checks.check_deletions()] == ["ok"]
-    assert dashboard.undeleted_tiles() == []
+    assert tiles.undeleted_tiles() == []
     [row] = make_deleted(alice, 1)
     store.undeletable = {row.video_key, row.poster_key}
     deletion.retry_purges()
@@ -156,7 +156,7 @@ def test_operators_see_what_stays(alice: Caller, store: Store, settings: Any, cl
     assert finding.level == "warning"
     assert finding.fact.startswith("2 objects could not be deleted")
     assert finding.fact.endswith(REFUSED)
-    [tile] = dashboard.undeleted_tiles()
+    [tile] = tiles.undeleted_tiles()
     assert (tile.figure, tile.level, REFUSED in tile.note) == (2, "warn", True)
 
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 from generations.models import (
     Delivery,
     Generation,
+    LimitWarning,
     ManualPause,
     ModelState,
     Pause,
@@ -47,12 +48,15 @@ TABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "history": AUDIT_READERS,
         **dict.fromkeys(("attach", "resubmit", "release", "give_up", "cancel", "run_now", "retry_copy"), ACTION_ROLES),
         **dict.fromkeys(("fail", "rerun", "delete_files", "cancel_matching"), ACTION_ROLES),
+        "export": GENERATION_READERS,
     },
     "generations_seedrecord": {"view": GENERATION_READERS, "history": GENERATION_READERS, "export": GENERATION_READERS},
     "generations_webhookendpoint": {
         "view": GENERATION_READERS,
         "history": AUDIT_READERS,
-        **dict.fromkeys(("make", "change_endpoint", "rotate", "disable", "enable", "remove"), ACTION_ROLES),
+        **dict.fromkeys(
+            ("make", "change_endpoint", "rotate", "redeliver_failed", "disable", "enable", "remove"), ACTION_ROLES
+        ),
     },
     "generations_delivery": {"view": GENERATION_READERS, "history": AUDIT_READERS, "redeliver": ACTION_ROLES},
     "generations_manualpause": {
@@ -65,6 +69,7 @@ TABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "history": AUDIT_READERS,
         **dict.fromkeys(("hide", "deprecate", "retire", "restore"), ACTION_ROLES),
     },
+    "generations_limitwarning": {"view": ALL_ROLES, "history": ALL_ROLES},
     "generations_pause": {"view": GENERATION_READERS, "history": GENERATION_READERS},
     "generations_worker": {"view": GENERATION_READERS, "history": GENERATION_READERS},
     "tenants_tenant": {
@@ -72,7 +77,7 @@ TABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "add": OWNER_ROLE,
         "history": AUDIT_READERS,
         "create_key": OWNER_ROLE,
-        **dict.fromkeys(("adjust", "suspend", "resume"), BILLING_ROLES),
+        **dict.fromkeys(("adjust", "suspend", "resume", "statement", "statement_csv"), BILLING_ROLES),
     },
     "tenants_apikey": {
         "view": ALL_ROLES,
@@ -81,12 +86,22 @@ TABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "revoke": ACTION_ROLES,
         "roll": OWNER_ROLE,
     },
-    "tenants_ledgerentry": {"view": BILLING_ROLES, "history": BILLING_ROLES},
+    "tenants_ledgerentry": dict.fromkeys(("view", "history", "export", "billing", "billing_csv"), BILLING_ROLES),
     "tenants_auditentry": {"view": AUDIT_READERS, "history": AUDIT_READERS},
     "auth_user": {"view": OWNER_ROLE, "add": OWNER_ROLE, "history": OWNER_ROLE, "password_change": OWNER_ROLE},
     "auth_group": {"view": OWNER_ROLE, "history": OWNER_ROLE},
 }
-LISTS = ("_changelist", "_add", "_export", "_make", "_manualpause_pause", "_cancel_matching")  # pages of no row
+# Pages of no row.
+LISTS = (
+    "_changelist",
+    "_add",
+    "_export",
+    "_make",
+    "_manualpause_pause",
+    "_cancel_matching",
+    "_billing",
+    "_billing_csv",
+)
 # Pages of the login, and addresses that an open page calls for what its user may see.
 UNCHECKED = {"index", "login", "logout", "password_change", "password_change_done", "jsi18n", "view_on_site", "search"}
 UNCHECKED |= {"autocomplete", "app_list", "second_factor"}
@@ -138,13 +153,25 @@ def rows(alice: Caller, bucket: Any) -> dict[str, Any]:
     probe_at = timezone.now() + timedelta(hours=1)
     ManualPause.objects.create(scope="account", target="live", actor="olga", reason="a runaway tenant")
     ModelState.objects.create(model=g.model, state="hidden", reason="a trial")
+    limit = {"kind": "per_day", "starts_at": timezone.now(), "ends_at": probe_at, "percent": 50, "used": 1, "limit": 2}
+    LimitWarning.objects.create(tenant=alice.tenant, **limit)
     Pause.objects.create(upstream="novita", since=timezone.now(), probe_at=probe_at, reason="no balance")
     worker_hosts.record_heartbeat()
     latest: list[Any] = [model._default_manager.order_by("pk").last() for model in MODELS]
     return {f"{row._meta.app_label}_{row._meta.model_name}": row for row in latest}
 
 
-MODELS: list[Any] = [Generation, SeedRecord, WebhookEndpoint, Delivery, ManualPause, ModelState, Pause, Worker]
+MODELS: list[Any] = [
+    Generation,
+    SeedRecord,
+    WebhookEndpoint,
+    Delivery,
+    LimitWarning,
+    ManualPause,
+    ModelState,
+    Pause,
+    Worker,
+]
 MODELS += [Tenant, ApiKey, LedgerEntry, AuditEntry, User, Group]
 
 

@@ -38,7 +38,7 @@ def tenant_form(**values: Any) -> dict[str, Any]:
 def create_key(http: Client, tenant: Tenant, **values: Any) -> Any:
     """Post the form that creates a key."""
     form = {"label": "", "scopes": SCOPES, "expires_at": "", "reason": "asked for", **limits_form(), **values}
-    return http.post(address("tenant_create_key", tenant), form)
+    return http.post(address("tenant_create_key", tenant), form, follow=True)
 
 
 def audit_entries(tenant: Tenant) -> list[tuple[str, str, str]]:

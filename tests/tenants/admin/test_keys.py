@@ -74,7 +74,7 @@ def test_a_test_key_needs_a_sandbox(admin_client: Client, alice: Caller, setting
 
 
 def test_a_rolled_key_has_a_successor_and_an_end(admin_client: Client, alice: Caller) -> None:
-    response = admin_client.post(address("apikey_roll", alice.key), {"overlap": "2", "reason": "leaver"})
+    response = admin_client.post(address("apikey_roll", alice.key), {"overlap": "2", "reason": "leaver"}, follow=True)
     [text] = KEY.findall(response.content.decode())
     assert "no-store" in response["Cache-Control"]
     assert with_key(text).get("/v1/generations").status_code == 200

@@ -11,6 +11,7 @@ from tenants import actions
 from tenants.models import AuditEntry, LedgerEntry, Tenant
 from tests.http_client import Client
 from tests.support.factories import ACTOR, Caller, make_generation
+from tests.support.panel import log_in_staff
 from tests.tenants.admin.forms import address, audit_entries, tenant_form
 
 
@@ -155,3 +156,14 @@ def test_the_list_takes_as_many_queries_for_many_tenants_as_for_few(
     for number in range(18):
         actions.create_tenant(ACTOR, f"tenant {number}", time_zone="Asia/Tokyo" if number % 2 else "UTC")
     assert queries() == for_two
+
+
+def test_a_tenants_page_leads_to_its_lists(admin_client: Client, alice: Caller) -> None:
+    page = admin_client.get(address("tenant_change", alice.tenant))
+    titles = ["Statement", "Generations", "Ledger", "Endpoints", "Deliveries", "API keys", "Audit entries"]
+    assert [title for title, _ in page.context["links"]] == titles
+    for _, link in page.context["links"]:
+        assert admin_client.get(link).status_code == 200
+    http = log_in_staff("view_tenant", "view_generation")
+    links = http.get(address("tenant_change", alice.tenant)).context["links"]
+    assert [title for title, _ in links] == ["Generations"]
