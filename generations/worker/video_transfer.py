@@ -65,10 +65,13 @@ def run(generation: Generation, video_url: str) -> Transferred:
         _download(lease, video_url, spooled)
         try:
             video = _store(lease, spooled, key, poster_key)
-        except (StoredDifferently, LeaseLost, BadVideo):
-            with suppress(StorageError):  # then the next copy deletes them
-                objects.delete(key)
-                objects.delete(poster_key)
+        except (StorageError, LeaseLost, BadVideo) as error:
+            is_retried = isinstance(error, StorageError) and not isinstance(error, StoredDifferently)
+            # The next copy deletes what this one has left, unless another worker's was the last.
+            if not (is_retried and lifecycle.renew_lease(generation)):
+                with suppress(StorageError):
+                    objects.delete(key)
+                    objects.delete(poster_key)
             raise
     return Transferred(_describe(spooled, video, key, poster_key), video)
 

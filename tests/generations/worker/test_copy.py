@@ -9,7 +9,8 @@ from django.db import connection
 from django.db.models import F
 
 from generations import leases, lifecycle
-from generations.bucket import objects
+from generations.bucket import checksums, objects
+from generations.bucket.errors import StorageError
 from generations.models import Generation
 from generations.worker import video_transfer
 from generations.worker.copy import copy_video
@@ -141,6 +142,23 @@ def test_a_copy_that_lost_its_lease_stops_and_leaves_no_object(
     upstream.on_video = steal
     g = take_step(running)
     assert g.status == Status.COPYING
+    assert objects.list_keys("videos/") == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_copy_that_fails_after_its_lease_was_lost_leaves_no_object(
+    running: Generation, upstream: Upstream, monkeypatch: Any
+) -> None:
+    """The worker that has the row may have deleted older objects before this one stored its poster."""
+
+    def fail(key: str) -> Any:
+        Generation.objects.filter(pk=running.pk).update(fencing_token=F("fencing_token") + 1)
+        raise StorageError("NoSuchKey")
+
+    monkeypatch.setattr(checksums, "are_compared", lambda: False)
+    monkeypatch.setattr(objects, "read_stream", fail)
+    upstream.video(mp4())
+    take_step(running)
     assert objects.list_keys("videos/") == []
 
 
