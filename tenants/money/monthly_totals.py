@@ -41,7 +41,7 @@ class MonthlyTotal:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing was bought, held or adjusted."""
+        """True if nothing was bought, held or adjusted."""
         return self == MonthlyTotal()
 
     def __add__(self, other: "MonthlyTotal") -> "MonthlyTotal":
