@@ -18,6 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from deploy import stack, state, waiting
+from deploy.sandbox.owners import owner_of
 from deploy.signals import Signals, Stopped
 from deploy.stack import ROOT, Process, StackError
 from deploy.state import VAR
@@ -92,7 +93,9 @@ class Run:
     def _start_sandbox(self) -> None:
         port = stack.free_port(self.port + 1)
         url = f"http://127.0.0.1:{port}"
-        self.env |= {"NOVITA_BASE_URL": url, "NOVITA_API_KEY": "sandbox", "SANDBOX_BASE_URL": url}
+        key = "sandbox-live"  # another one than that of test keys, whose videos are not billed
+        self.env |= {"NOVITA_BASE_URL": url, "NOVITA_API_KEY": key, "SANDBOX_BASE_URL": url}
+        self.env |= {"NOVITA_KEY_ID": owner_of(key)}
         if not state.is_set("ARK_API_KEY"):
             self.env |= {"ARK_BASE_URL": f"{url}/api/v3", "ARK_API_KEY": "sandbox"}
         seconds = float(os.environ.get("SANDBOX_SECONDS", SANDBOX_SECONDS))

@@ -14,6 +14,17 @@ UPSTREAM_RPM = env.integer(
 UPSTREAM_CONCURRENCY = env.integer(
     "UPSTREAM_CONCURRENCY", 0, maximum=1_000_000, help="Unfinished upstream tasks at once, over all hosts. 0: no limit."
 )
+NOVITA_BILLS = env.flag(
+    "NOVITA_BILLS",
+    True,
+    help="Read the balance of the Novita account and its hourly bills, in at most one call a minute, and compare the "
+    "bills with the ledger.",
+)
+NOVITA_KEY_ID = env.text(
+    "NOVITA_KEY_ID",
+    help="The id of this service's key at Novita, as `ownerID` in its bills has it. Without it the bills of all keys "
+    "of the account are compared with the ledger.",
+)
 ARK_BASE_URL = env.http_url(
     "ARK_BASE_URL",
     "https://ark.ap-southeast.bytepluses.com/api/v3",

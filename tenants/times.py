@@ -61,3 +61,16 @@ def readable(at: datetime, precision: str = "minutes") -> str:
 def local(at: datetime, zone: tzinfo) -> str:
     """Return `at` by the clock of `zone`, with the zone's name, such as 2026-11-02 10:30 CET."""
     return f"{at.astimezone(zone):%Y-%m-%d %H:%M %Z}"
+
+
+def month_before(month: date) -> date:
+    """Return the first day of the month before, of a first day of a month."""
+    return (month - timedelta(days=1)).replace(day=1)
+
+
+def months_between(first: date, last: date) -> list[date]:
+    """Return the first days of the months from that of `first` to that of `last`, the newest first."""
+    months = [last.replace(day=1)]
+    while months[-1] > first.replace(day=1):
+        months.append(month_before(months[-1]))
+    return months

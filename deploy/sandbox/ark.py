@@ -46,6 +46,7 @@ from deploy.sandbox.store import ArkTask
 
 TASKS = "contents/generations/tasks"
 BASES = {"api/v3": "ark", "v3/bytedance/metered": "novita"}  # the accounts by their addresses
+WIRE = "ark"  # as the catalogue names it
 EXPIRES_AFTER = 172_800  # seconds
 ID_LETTERS = string.ascii_lowercase + string.digits
 
@@ -96,8 +97,7 @@ def one_task(request: HttpRequest, account: str, task_id: str, request_id: str) 
 
 
 def _authorize(request: HttpRequest) -> None:
-    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    if scheme != "Bearer" or not shared.is_accepted_key(key.strip()):
+    if not shared.is_accepted_key(shared.key_of(request)):
         raise ArkError(401, "AuthenticationError", "The API key in the request is missing or invalid.")
 
 
@@ -108,7 +108,7 @@ def _create(request: HttpRequest, account: str) -> HttpResponse:
     if scripts.has(prompt, "lose before"):
         return ark_errors.bad_gateway()
     ark_errors.raise_scripted(prompt)
-    task = _new_task(create, account)
+    task = _new_task(create, account, shared.key_of(request))
     store.add(task, create.image, create.last_image)
     callbacks.watch(task)
     if scripts.has(prompt, "lose"):
@@ -119,8 +119,8 @@ def _create(request: HttpRequest, account: str) -> HttpResponse:
     return JsonResponse({"id": task.id, **echo})
 
 
-def _new_task(create: Create, account: str) -> ArkTask:
-    """Return the task of a create."""
+def _new_task(create: Create, account: str, key: str) -> ArkTask:
+    """Return the task of a create with the key."""
     values, now = create.values, store.clock.now()
     tier = values.get("service_tier") or "default"
     moment = time.strftime("%Y%m%d%H%M%S", time.gmtime(now))
@@ -139,6 +139,7 @@ def _new_task(create: Create, account: str) -> ArkTask:
         reference=create.reference,
         callback_url=create.callback_url,
         **shot,
+        **shared.price_fields(key, create.model, values, WIRE),
     )
 
 

@@ -17,6 +17,7 @@ from generations.catalog import request_check, video_models
 from generations.catalog.video_models import VideoModel
 from generations.outbound.errors import OutboundError
 
+WIRE = "novita-async"  # as the catalogue names it
 URL_TTL = int(shared.URL_TTL or 3600)  # seconds
 STATUSES = {
     Stage.QUEUED: "TASK_STATUS_QUEUED",
@@ -49,14 +50,16 @@ def submit(request: HttpRequest, model_id: str) -> HttpResponse:
     """Create a task from a valid request for the model."""
     model = video_models.models()[model_id]
     try:
-        _authorize(request)
+        authorize(request)
         body = _body(request)
         values = _check(model, body)
         images_of = {name: _image(model, values[name]) for name in model.image_fields if values[name] is not None}
     except Refused as refused:
         return refused.render()
     image, last_image = images_of.get("image"), images_of.get("last_image")
-    task = shared.store.accept(image, last_image, **shared.shot_fields(model, values, image, last_image))
+    fields = shared.shot_fields(model, values, image, last_image)
+    fields |= shared.price_fields(shared.key_of(request), model, values, WIRE)
+    task = shared.store.accept(image, last_image, **fields)
     if "[lose]" in task.prompt:
         return HttpResponse("<h1>502 Bad Gateway</h1>", status=502)
     return JsonResponse({"task_id": task.id})
@@ -65,7 +68,7 @@ def submit(request: HttpRequest, model_id: str) -> HttpResponse:
 def task_result(request: HttpRequest) -> HttpResponse:
     """Answer with a task's status and, when it has succeeded, the URL of its video."""
     try:
-        _authorize(request)
+        authorize(request)
         task = shared.store.find(request.GET.get("task_id", ""))
         if task is None or isinstance(task, ArkTask):
             raise Refused(404, "TASK_NOT_FOUND", "the task is not found")
@@ -79,8 +82,9 @@ def no_such_api(request: HttpRequest, **_names: str) -> HttpResponse:
     return Refused(404, "API_NOT_FOUND", "there is no such API").render()
 
 
-def _authorize(request: HttpRequest) -> None:
-    if not shared.is_accepted_key(request.headers.get("Authorization", "").removeprefix("Bearer ").strip()):
+def authorize(request: HttpRequest) -> None:
+    """Raise Refused for a request without a key that the sandbox accepts."""
+    if not shared.is_accepted_key(shared.key_of(request)):
         raise Refused(403, "INVALID_API_KEY", "the API key is not valid")
 
 

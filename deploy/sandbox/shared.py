@@ -11,7 +11,9 @@ from typing import Any
 from django.conf import settings
 from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse
 
+from deploy.sandbox.owners import owner_of
 from deploy.sandbox.store import Task, TaskStore
+from generations.catalog import prices
 from generations.catalog.request_fields import RANDOM_SEED
 from generations.catalog.video_models import VideoModel
 from generations.media import images
@@ -21,9 +23,16 @@ from generations.upstream.novita.liveness import BOGUS_KEY
 API_KEY = os.environ.get("SANDBOX_API_KEY", "")  # empty: any key is accepted
 URL_TTL = os.environ.get("SANDBOX_URL_TTL")  # seconds; None: the wire's own
 RATIO = re.compile(r"[0-9]+")
+BILLED_ACCOUNT = "novita"  # whose bills the sandbox serves
 FPS, SIDE = 24, 720  # frames a second, and pixels of the shorter side, where a model's row has none
 
 store = TaskStore(Path(os.environ["SANDBOX_DIR"]), float(os.environ.get("SANDBOX_SECONDS", "8")))
+
+
+def key_of(request: HttpRequest) -> str:
+    """Return the API key of a request; "" without one."""
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    return key.strip() if scheme == "Bearer" else ""
 
 
 def is_accepted_key(key: str) -> bool:
@@ -56,6 +65,17 @@ def shot_fields(
         "prompt": values.get("prompt") or "",
         "sound": model.has_sound(values),
         "model": model.id,
+    }
+
+
+def price_fields(key: str, model: VideoModel, values: dict[str, Any], wire: str) -> dict[str, Any]:
+    """Return the fields of a new task that say who pays for it, and what it costs at Novita."""
+    offer = next((offer for offer in model.offers if (offer.account, offer.wire) == (BILLED_ACCOUNT, wire)), None)
+    quoted = prices.offer_prices(model, values, offer) if offer else {}
+    return {
+        "owner": owner_of(key),
+        "price_micro": quoted.get("quote_micro") or 0,
+        "rate_micro": quoted.get("rate_micro"),
     }
 
 

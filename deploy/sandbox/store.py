@@ -29,11 +29,19 @@ class Task(Shot):
     id: str
     created_at: float  # seconds since the epoch
     model: str = video_models.DEFAULT_ID  # of a task that an older sandbox stored
+    owner: str = ""  # the id of the key that created it
+    price_micro: int = 0  # micro-USD of the video, unless its tokens decide
+    rate_micro: int | None = None  # micro-USD per million tokens
 
     @property
     def tokens(self) -> int:
         """The tokens of the video: the pixels of its frames by 1024, as often as the prompt says."""
         return self.width * self.height * self.frames // PIXELS_OF_A_TOKEN * scripts.usage_factor(self.prompt)
+
+    @property
+    def cost_micro(self) -> int:
+        """The micro-USD that the video costs."""
+        return self.price_micro if self.rate_micro is None else -(-self.tokens * self.rate_micro // 1_000_000)
 
     @property
     def queue_seconds(self) -> float | None:

@@ -8,6 +8,7 @@ from generations.admin import (
     models,
     seed_log,
     submit_pauses,
+    upstream_books,
     webhook_endpoints,
     workers,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "models",
     "seed_log",
     "submit_pauses",
+    "upstream_books",
     "webhook_endpoints",
     "workers",
 ]

@@ -18,16 +18,19 @@ from generations.models import (
     LimitWarning,
     ManualPause,
     StorageUse,
+    UpstreamBooks,
     WebhookEndpoint,
     Worker,
 )
+from generations.ops import upstream_books
 from generations.reports import backlog, worker_hosts
 from generations.upstream import accounts, circuit_breaker, poll_pauses, routes
-from tenants import times
+from tenants import amounts, times
 
 DAY = timedelta(days=1)
 WARN_WAIT_SECONDS, BAD_WAIT_SECONDS = 60.0, 300.0  # of the longest wait of a due row; the alerts use the same
 URGENCY = {"bad": 0, "warn": 1}  # the place of each level; all others come after them
+WARN_DAYS, BAD_DAYS = 7, 2  # that a balance lasts; the alert uses the second
 MAX_NAMED = 3  # tenants in the note of a tile
 
 
@@ -63,6 +66,7 @@ def read(now: datetime) -> list[Tile]:
         _problem_tile("Copy waiting", current.copy_waiting, "rendered, no thread is free", attention="copy-waiting"),
         _problem_tile("Copy retrying", current.copy_retrying, "rendered, not stored yet", attention="uncopied"),
         *limit_tiles(now),
+        *books_tiles(),
         differences_tile(now),
         *charged_above_tiles(now),
         webhook_tile(now),
@@ -168,6 +172,27 @@ def limit_tiles(now: datetime) -> list[Tile]:
     note = ", ".join(sorted({tenant for tenant, _, _ in limits})[:MAX_NAMED])
     url = reverse("admin:generations_limitwarning_changelist")
     return [Tile("Limits nearly used up", len(limits), note, "bad" if full else "warn", url)]
+
+
+def books_tiles() -> list[Tile]:
+    """Return a tile with the balance of each account that shows it, and one for bills that differ from the ledger."""
+    url = reverse("admin:generations_upstreambill_comparison")
+    tiles = []
+    for books in UpstreamBooks.objects.filter(pk__in=[account.name for account in accounts.find_with_books()]):
+        if books.available_micro is not None:
+            left = books.days_left
+            level = "bad" if left is not None and left < BAD_DAYS else "warn" if left and left < WARN_DAYS else ""
+            level = "bad" if books.available_micro <= 0 else level
+            spend = f"at {amounts.format_short(books.daily_micro or 0)} USD a day"
+            note = "nothing is spent" if left is None else f"USD, {left:.1f} days left {spend}"
+            tiles.append(Tile(f"Balance {books.pk}", amounts.format_short(books.available_micro), note, level, url))
+        if upstream_books.is_unread(books):
+            tiles.append(Tile(f"Books of {books.pk}", "not read", books.error, "warn", url))
+        if upstream_books.is_lasting(books):
+            figure = amounts.format_short(books.difference_micro)
+            note = "USD differ between the bills of 24 hours and the ledger"
+            tiles.append(Tile(f"Bills {books.pk}", figure, note, "warn", url))
+    return tiles
 
 
 def differences_tile(now: datetime) -> Tile:

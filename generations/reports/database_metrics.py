@@ -11,9 +11,10 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 
 from generations.bucket import undeleted
 from generations.catalog import states, video_models
-from generations.models import ManualPause, PollPause, Worker
+from generations.models import ManualPause, PollPause, UpstreamBooks, Worker
 from generations.reports import backlog
 from generations.upstream import accounts, circuit_breaker, manual_pauses, routes
+from tenants.amounts import MICRO_PER_USD
 from tenants.db import clock
 
 WORKER_HOST_EXPIRES = timedelta(days=1)  # a host that is silent for so long was removed, and must raise no alarm
@@ -41,6 +42,7 @@ def collect() -> Iterator[Metric]:
     by_hand = ManualPause.objects.exclude(actor=manual_pauses.SERVICE).count()
     yield GaugeMetricFamily("seedance_manual_pauses", "Pauses of submits that operators ordered.", by_hand)
     yield from _collect_models()
+    yield from _collect_books()
     yield from _collect_workers(now.at)
 
 
@@ -97,6 +99,29 @@ def _collect_models() -> Iterator[Metric]:
         gone.add_metric([name], 1)
     yield ends
     yield gone
+
+
+def _collect_books() -> Iterator[Metric]:
+    """Yield the balance of each account that shows it, for how long it lasts, and how bills and ledger compare."""
+    balance = GaugeMetricFamily("seedance_balance_usd", "Money left at the upstream.", labels=["upstream"])
+    left = GaugeMetricFamily(
+        "seedance_balance_days_left", "Days that it lasts at the mean spend of seven days.", labels=["upstream"]
+    )
+    difference = GaugeMetricFamily(
+        "seedance_bill_difference_usd",
+        "By how much the upstream's bills of the last 24 hours that were read differ from the ledger.",
+        labels=["upstream"],
+    )
+    age = GaugeMetricFamily("seedance_bills_read_age_seconds", "Time since bills were last read.", labels=["upstream"])
+    for books in UpstreamBooks.objects.filter(pk__in=[account.name for account in accounts.find_with_books()]):
+        if books.available_micro is not None:
+            balance.add_metric([books.pk], books.available_micro / MICRO_PER_USD)
+        if (days := books.days_left) is not None:
+            left.add_metric([books.pk], days)
+        if books.bills_at:
+            difference.add_metric([books.pk], books.difference_micro / MICRO_PER_USD)
+            age.add_metric([books.pk], (clock.now() - books.bills_at).total_seconds())
+    yield from (balance, left, difference, age)
 
 
 def _collect_workers(now: datetime) -> Iterator[Metric]:

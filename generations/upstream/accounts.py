@@ -58,6 +58,11 @@ def is_live(name: str) -> bool:
     return name != SANDBOX
 
 
+def find_with_books() -> list[Account]:
+    """Return the configured accounts whose balance and bills can be read. The sandbox of test keys has none."""
+    return [account for account in load() if account.is_configured and account.has_books and is_live(account.name)]
+
+
 def usable_offers(model: VideoModel, *, test: bool) -> list[Offer]:
     """Return the offers of a model whose accounts are configured, in their order.
 

@@ -6,13 +6,15 @@ paths, the fields and the errors of its upstream. All other rooms know accounts,
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
 from generations.catalog.offers import Offer
 from generations.catalog.video_models import VideoModel
 from generations.upstream.outcomes import PollOutcome, Shape, SubmitOutcome
+
+MAX_BILLED_SPAN = timedelta(days=7)  # of one reading of hourly bills
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Account:
     url_setting: str = ""
     is_guest: bool = False  # another wire is the account's own: its key is checked there
     has_list: bool = False  # the upstream lists its tasks there, so a lost answer is found without a person
+    has_books: bool = False  # the upstream shows the account's balance and its hourly bills
     submits_per_minute: int = 0  # over all hosts; 0: no limit of ours
     max_unfinished: int = 0  # tasks at once, over all hosts; 0: no limit of ours
 
@@ -67,6 +70,26 @@ class ListPage:
 
     tasks: Sequence[ListedTask]
     total: int  # tasks on all pages, as this page has it
+
+
+@dataclass(frozen=True)
+class Balance:
+    """The money of an account at its upstream."""
+
+    available_micro: int  # micro-USD that can be spent
+    details: Mapping[str, Any]  # the upstream's own answer, whole
+
+
+@dataclass(frozen=True)
+class BilledHour:
+    """A row of an upstream's bill: the use of one product by one key in one hour."""
+
+    hour: datetime  # when it begins, in UTC
+    product: str  # as the upstream names it
+    owner: str  # the id of the key, as the upstream has it
+    amount_micro: int  # micro-USD, with what vouchers paid
+    units: int | None  # calls, seconds or tokens: the upstream does not say
+    details: Mapping[str, Any]  # the upstream's own row, whole
 
 
 class Liveness(StrEnum):
@@ -137,6 +160,14 @@ class Wire(Protocol):
 
     def check_account(self, account: Account) -> datetime | None:
         """Check that the upstream accepts our key, at no cost. Return its clock, or None. Raise UpstreamError."""
+        ...
+
+    def read_balance(self, account: Account) -> Balance:
+        """Read the account's money. Raise UpstreamError. Called only where `account.has_books`, as the next one."""
+        ...
+
+    def read_bills(self, account: Account, since: datetime, until: datetime) -> list[BilledHour]:
+        """Read the bills of the hours from `since` to `until`, MAX_BILLED_SPAN at most. Raise UpstreamError."""
         ...
 
     def probe(self, account: Account, targets: Iterable[str]) -> Iterator[Probe]:

@@ -7,7 +7,7 @@ import structlog
 from django.db import connections
 
 from generations.models import Delivery, Generation
-from generations.ops import deletion, limit_mails, limit_warnings
+from generations.ops import deletion, limit_mails, limit_warnings, upstream_books
 from generations.reports import hourly_statistics, usage_sums
 from generations.upstream import poll_pauses
 from generations.webhooks import deliveries, send
@@ -53,12 +53,12 @@ def tidy() -> None:
     """Do the upkeep of a worker run, once: one piece that fails holds back none of the others.
 
     Fail deliveries whose endpoint was deleted, delete what a deletion left in the bucket, update the statistics and the
-    sums of usage, and warn of limits that are nearly used up.
+    sums of usage, warn of limits that are nearly used up, and read the upstream's books.
     """
     for piece in (
         *(deliveries.fail_strays, deletion.retry_purges, hourly_statistics.store_past_hours),
         *(usage_sums.store, hourly_statistics.update_storage_use, poll_pauses.refresh),
-        *(limit_warnings.write, limit_mails.send),
+        *(limit_warnings.write, limit_mails.send, upstream_books.read_due),
     ):
         try:
             piece()

@@ -12,7 +12,7 @@ from typing import Any
 
 import generations.admin
 import tenants.admin
-from generations.admin import action_pages, model_actions
+from generations.admin import action_pages, model_actions, upstream_books
 from generations.catalog import offers, video_models
 from seedance_service import env
 from seedance_service.docs import error_pages
@@ -62,7 +62,7 @@ def actions() -> str:
     """Return docs/ACTIONS.md: everything that an operator can do in the panel."""
     rows = [(page.title, _where(name), page.description) for name, page in action_pages.PAGES.items()]
     generation_pages = list(action_pages.PAGES.values())
-    model_pages = list(model_actions.PAGES.values())
+    model_pages = [*model_actions.PAGES.values(), upstream_books.SET_MODEL]
     named = [*generation_pages, *model_pages]
     webhooks = [page for page in _pages_of(generations.admin) if page not in named]
     intro = """# Actions of operators
@@ -74,7 +74,7 @@ Each action is a page in the panel. It asks for a reason and leaves an entry in 
 Several generations can be chosen in the list for some of these actions.
 """
     parts = [intro, _table(("action", "generation is", "effect"), rows)]
-    others = {"On models": model_pages, "On webhooks and submits": webhooks}
+    others = {"On models and billed products": model_pages, "On webhooks and submits": webhooks}
     for title, pages in {**others, "On tenants and API keys": list(_pages_of(tenants.admin))}.items():
         parts += [f"## {title}\n", _table(("action", "effect"), [(page.title, page.description) for page in pages])]
     return HEAD + "\n".join(parts)

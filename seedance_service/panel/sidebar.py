@@ -51,6 +51,12 @@ GROUPS: dict[str, tuple[Link, ...]] = {
         Link("Models", "model_training", "generations.modelstate"),
         Link("Workers", "dns", "generations.worker"),
         Link("Upstream status", "cloud", "generations.pause"),
+        Link(
+            "Upstream bills",
+            "account_balance",
+            "generations.upstreambill",
+            page="admin:generations_upstreambill_comparison",
+        ),
         Link("Paused submits", "pause_circle", "generations.manualpause"),
     ),
     "Staff": (

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -67,7 +67,7 @@ class BillingPagesMixin:
         context = {
             "rows": [row for row in rows if not (row.total.is_empty and row.before.is_empty)],
             "all": Row(None, month, _sum(row.total for row in rows), _sum(row.before for row in rows)),
-            "before": _month_before(month),
+            "before": times.month_before(month),
             "csv_url": reverse("admin:tenants_ledgerentry_billing_csv", query={"month": f"{month:%Y-%m}"}),
         }
         return self._render(request, "tenants/billing.html", f"Billing, {month:%B %Y}", month, context)
@@ -142,7 +142,7 @@ def statement_url(tenant: Tenant, month: date) -> str:
 
 def _rows(month: date) -> list[Row]:
     """Return a row for each tenant: those with the highest bills first."""
-    totals, before = monthly_totals.read(month), monthly_totals.read(_month_before(month))
+    totals, before = monthly_totals.read(month), monthly_totals.read(times.month_before(month))
     empty = MonthlyTotal()
     rows = [
         Row(tenant, month, totals.get(tenant.pk, empty), before.get(tenant.pk, empty))
@@ -171,15 +171,7 @@ def _sum(totals: Iterator[MonthlyTotal]) -> MonthlyTotal:
 def _months(chosen: date) -> list[date]:
     """Return the months to choose from, the newest first: from the first bill's to the present one, and `chosen`."""
     now = clock.now().date().replace(day=1)
-    first, month, months = min(monthly_totals.first_month() or now, chosen), max(now, chosen), []
-    while month >= first:
-        months.append(month)
-        month = _month_before(month)
-    return months
-
-
-def _month_before(month: date) -> date:
-    return (month - timedelta(days=1)).replace(day=1)
+    return times.months_between(min(monthly_totals.first_month() or now, chosen), max(now, chosen))
 
 
 def _find_tenant(tenant_id: int) -> Tenant:

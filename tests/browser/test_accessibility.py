@@ -19,7 +19,7 @@ def generation(service: Any, browser: Any) -> str:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(
     "name",
-    ["dashboard", "list", "detail", "seeds", "tenants", "models", "model", "action", "ledger", "billing"],
+    ["dashboard", "list", "detail", "seeds", "tenants", "models", "model", "action", "ledger", "billing", "bills"],
 )
 def test_no_page_has_a_serious_fault(open_window: Any, logged_in: Any, generation: str, name: str, scheme: str) -> None:
     addresses = {
@@ -33,6 +33,7 @@ def test_no_page_has_a_serious_fault(open_window: Any, logged_in: Any, generatio
         "action": f"{GENERATIONS}{generation}/rerun/",
         "ledger": LEDGER,
         "billing": f"{LEDGER}billing/",
+        "bills": "/admin/generations/upstreambill/comparison/",
     }
     panel = open_window(storage_state=logged_in, color_scheme=scheme)
     response = panel.page.goto(addresses[name])

@@ -6,7 +6,17 @@ import pytest
 
 from tests.browser.panel import Panel
 
-GENERATIONS_MODELS = ("generation", "limitwarning", "webhookendpoint", "delivery", "manualpause", "pause", "worker")
+GENERATIONS_MODELS = (
+    "generation",
+    "limitwarning",
+    "upstreambill",
+    "billedproduct",
+    "webhookendpoint",
+    "delivery",
+    "manualpause",
+    "pause",
+    "worker",
+)
 
 
 @pytest.mark.parametrize("name", ["apikey", "ledgerentry", "auditentry", *GENERATIONS_MODELS, "user", "group"])

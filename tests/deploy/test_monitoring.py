@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from generations.admin import action_pages
 from generations.catalog import charge_by_usage
-from generations.models import DeliveryAttempt, Generation, ModelState
+from generations.models import DeliveryAttempt, Generation, ModelState, UpstreamBooks
 from generations.reports import prometheus, worker_hosts
 from generations.telemetry import metrics
 from generations.upstream import accounts, outcomes, routes
@@ -72,6 +72,10 @@ SAMPLES = {
     "polls_paused": "upstream",
     "model_retires_in_days": "model",
     "model_routes_gone": "model",
+    "balance_usd": "upstream",
+    "balance_days_left": "upstream",
+    "bill_difference_usd": "upstream",
+    "bills_read_age_seconds": "upstream",
     "worker_restarts_total": "host",
     "worker_heartbeat_age_seconds": "host",
 }
@@ -87,9 +91,11 @@ def used(expressions: list[str]) -> set[str]:
 
 
 @pytest.fixture
-def exported(db: None) -> dict[str, set[str]]:
+def exported(db: None, settings: Any) -> dict[str, set[str]]:
     """Return the labels of each name that Prometheus would store, after each event has happened once."""
     worker_hosts.record_heartbeat()
+    settings.NOVITA_BILLS = True
+    UpstreamBooks.objects.create(account="novita", available_micro=1, daily_micro=1, bills_at=timezone.now())
     routes.pause("seedance-v1-lite-i2v", "novita", "API_NOT_FOUND")
     day = timezone.now().date() + timedelta(days=400)
     ModelState.objects.create(model="seedance-v1-pro-i2v", state="deprecated", retires_at=day, reason="a notice")
@@ -173,7 +179,7 @@ def test_the_runbook_names_only_actions_and_commands_that_exist() -> None:
     assert "(../docs/ACTIONS.md)" in RUNBOOK
     for name in re.findall(r"\*\*([A-Z][a-z]+ ?[a-z ]*)\*\*", RUNBOOK.partition("## Alerts")[2]):
         assert f"\n| {name} |" in tables.actions() or name in MARKED, name
-    for command in set(re.findall(r"manage\.py (\w+)", RUNBOOK)):
+    for command in set(re.findall(r"manage\.py ([\w-]+\w)", RUNBOOK)):
         assert command in get_commands(), command
 
 

@@ -96,9 +96,9 @@ def test_the_paths_that_deployments_hold_are_among_them() -> None:
 # -- models, roles ----------------------------------------------------------------------------------------------------
 
 MODELS = {
-    "generations": "Attempt AttemptSearch Delivery DeliveryAttempt Event Generation HourlyStatistics InputImage Label "
-    "LimitWarning ListReader MaintenanceCursor ManualPause ModelState Pace Pause PollPause SeedRecord Slot StorageUse "
-    "UndeletedObject UsageSum UsageSumState WebhookEndpoint WebhookSecret Worker",
+    "generations": "Attempt AttemptSearch BilledProduct Delivery DeliveryAttempt Event Generation HourlyStatistics InputImage "
+    "Label LimitWarning ListReader MaintenanceCursor ManualPause ModelState Pace Pause PollPause SeedRecord Slot "
+    "StorageUse UndeletedObject UpstreamBill UpstreamBooks UsageSum UsageSumState WebhookEndpoint WebhookSecret Worker",
     "tenants": "ApiKey AuditEntry LedgerEntry Tenant Window",
 }
 WORK = "generation seedrecord pause worker webhookendpoint delivery"
@@ -159,6 +159,7 @@ COMMANDS = {
     "models restore": "MODEL --json --reason",
     "models retire": "MODEL --json --reason --replacement",
     "prune": "--dry-run --json --reason",
+    "reconcile-bills": "--all --by --json --since --until",
     "reseal": "--reason",
     "second_factor": "",
     "second_factor reset": "USER --reason",

@@ -27,6 +27,7 @@ os.environ.update(
     NOVITA_BASE_URL="http://127.0.0.1:9",  # no server: a test that needs an upstream starts one
     ARK_BASE_URL="http://127.0.0.1:9",
     NOVITA_API_KEY="upstream-key-of-the-tests",
+    NOVITA_BILLS="off",  # tests of the books switch it on: no other upstream of a test has any
     S3_BUCKET="seedance-tests",
     AWS_ACCESS_KEY_ID="tests",
     AWS_SECRET_ACCESS_KEY="tests-secret",

@@ -10,8 +10,18 @@ import msgspec
 from django.conf import settings
 
 from generations.upstream.ark import answers, body, client
+from generations.upstream.errors import UpstreamError
 from generations.upstream.outcomes import PollOutcome, SubmitOutcome
-from generations.upstream.protocol import Account, ListedTask, ListPage, Probe, TaskRequest, Uncalibrated
+from generations.upstream.protocol import (
+    Account,
+    Balance,
+    BilledHour,
+    ListedTask,
+    ListPage,
+    Probe,
+    TaskRequest,
+    Uncalibrated,
+)
 
 NAME = "ark"
 BELOW_NOVITA = "/v3/bytedance/metered"  # the same paths, with Novita's key
@@ -90,6 +100,14 @@ class ArkWire:
     def check_account(self, account: Account) -> datetime | None:
         """Check our key, at no cost. Return the upstream's clock, or None. Raise UpstreamError with its reason."""
         return client.check_account(account)
+
+    def read_balance(self, account: Account) -> Balance:
+        """Raise UpstreamError: this wire has no call for the account's money."""
+        raise UpstreamError("the upstream shows no balance")
+
+    def read_bills(self, account: Account, since: datetime, until: datetime) -> list[BilledHour]:
+        """Raise UpstreamError: this wire has no call for bills."""
+        raise UpstreamError("the upstream shows no bills")
 
     def probe(self, account: Account, targets: Iterable[str]) -> Iterator[Probe]:
         """Raise Uncalibrated: only a create names a model there, and a create is paid for."""

@@ -1,6 +1,6 @@
 """Novita's asynchronous API: a route for each model, and Task Result. It neither lists nor cancels tasks.
 
-The module `answers` parses the answers, `liveness` asks whether routes live.
+The module `answers` parses the answers, `books` reads balance and bills, `liveness` asks whether routes live.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,9 +15,18 @@ from generations.outbound import http_dates
 from generations.upstream import exchanges
 from generations.upstream.answers import Answer
 from generations.upstream.errors import UpstreamError
-from generations.upstream.novita import answers, liveness
+from generations.upstream.novita import answers, books, liveness
 from generations.upstream.outcomes import PollOutcome, SubmitOutcome
-from generations.upstream.protocol import Account, CancelRefused, ListedTask, ListPage, Probe, TaskRequest
+from generations.upstream.protocol import (
+    Account,
+    Balance,
+    BilledHour,
+    CancelRefused,
+    ListedTask,
+    ListPage,
+    Probe,
+    TaskRequest,
+)
 
 NAME = "novita-async"
 NO_TASK_ID = "00000000-0000-0000-0000-000000000000"  # the id of no task at all
@@ -39,6 +48,7 @@ class NovitaWire:
                 settings.NOVITA_API_KEY,
                 key_setting="NOVITA_API_KEY",
                 url_setting="NOVITA_BASE_URL",
+                has_books=settings.NOVITA_BILLS,
                 submits_per_minute=settings.UPSTREAM_RPM,
                 max_unfinished=settings.UPSTREAM_CONCURRENCY,
             ),
@@ -92,6 +102,14 @@ class NovitaWire:
             return http_dates.parse_date(answer.headers.get("Date", ""))
 
         return exchanges.call(account, "GET", _path_of_task(NO_TASK_ID), parse)
+
+    def read_balance(self, account: Account) -> Balance:
+        """Read the balance of Novita's account. Raise UpstreamError."""
+        return books.read_balance(account)
+
+    def read_bills(self, account: Account, since: datetime, until: datetime) -> list[BilledHour]:
+        """Read the hourly bills of the keys of Novita's account. Raise UpstreamError."""
+        return books.read_bills(account, since, until)
 
     def probe(self, account: Account, targets: Iterable[str]) -> Iterator[Probe]:
         """Yield whether each route lives. Raise Uncalibrated if no answer would mean anything."""

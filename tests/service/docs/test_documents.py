@@ -74,7 +74,7 @@ def test_every_setting_of_the_example_is_one_that_is_read(name: str) -> None:
     assert name.removesuffix("_FILE") in SETTINGS
 
 
-@pytest.mark.parametrize("name", sorted(set(re.findall(r"manage\.py ([a-z]\w+)", TEXTS))))
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"manage\.py ([a-z][\w-]*\w)", TEXTS))))
 def test_every_command_that_is_named_exists(name: str) -> None:
     assert load_command_class(get_commands()[name], name)
 

@@ -11,6 +11,7 @@ from django.urls import get_resolver, reverse
 from django.utils import timezone
 
 from generations.models import (
+    BilledProduct,
     Delivery,
     Generation,
     LimitWarning,
@@ -18,6 +19,7 @@ from generations.models import (
     ModelState,
     Pause,
     SeedRecord,
+    UpstreamBill,
     WebhookEndpoint,
     Worker,
 )
@@ -70,6 +72,8 @@ TABLE: dict[str, dict[str, tuple[str, ...]]] = {
         **dict.fromkeys(("hide", "deprecate", "retire", "restore"), ACTION_ROLES),
     },
     "generations_limitwarning": {"view": ALL_ROLES, "history": ALL_ROLES},
+    "generations_upstreambill": dict.fromkeys(("view", "history", "comparison", "comparison_csv"), ALL_ROLES),
+    "generations_billedproduct": {"view": ALL_ROLES, "history": AUDIT_READERS, "set_model": BILLING_ROLES},
     "generations_pause": {"view": GENERATION_READERS, "history": GENERATION_READERS},
     "generations_worker": {"view": GENERATION_READERS, "history": GENERATION_READERS},
     "tenants_tenant": {
@@ -101,6 +105,8 @@ LISTS = (
     "_cancel_matching",
     "_billing",
     "_billing_csv",
+    "_comparison",
+    "_comparison_csv",
 )
 # Pages of the login, and addresses that an open page calls for what its user may see.
 UNCHECKED = {"index", "login", "logout", "password_change", "password_change_done", "jsi18n", "view_on_site", "search"}
@@ -156,6 +162,8 @@ def rows(alice: Caller, bucket: Any) -> dict[str, Any]:
     limit = {"kind": "per_day", "starts_at": timezone.now(), "ends_at": probe_at, "percent": 50, "used": 1, "limit": 2}
     LimitWarning.objects.create(tenant=alice.tenant, **limit)
     Pause.objects.create(upstream="novita", since=timezone.now(), probe_at=probe_at, reason="no balance")
+    UpstreamBill.objects.create(account="novita", hour=timezone.now(), product=g.model, amount_micro=1)
+    BilledProduct.objects.create(account="novita", product=g.model)
     worker_hosts.record_heartbeat()
     latest: list[Any] = [model._default_manager.order_by("pk").last() for model in MODELS]
     return {f"{row._meta.app_label}_{row._meta.model_name}": row for row in latest}
@@ -170,6 +178,8 @@ MODELS: list[Any] = [
     ManualPause,
     ModelState,
     Pause,
+    UpstreamBill,
+    BilledProduct,
     Worker,
 ]
 MODELS += [Tenant, ApiKey, LedgerEntry, AuditEntry, User, Group]
