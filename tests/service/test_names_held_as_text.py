@@ -96,9 +96,10 @@ def test_the_paths_that_deployments_hold_are_among_them() -> None:
 # -- models, roles ----------------------------------------------------------------------------------------------------
 
 MODELS = {
-    "generations": "Attempt AttemptSearch BilledProduct Delivery DeliveryAttempt Event Generation HourlyStatistics InputImage "
-    "Label LimitWarning ListReader MaintenanceCursor ManualPause ModelState Pace Pause PollPause SeedRecord Slot "
-    "StorageUse UndeletedObject UpstreamBill UpstreamBooks UsageSum UsageSumState WebhookEndpoint WebhookSecret Worker",
+    "generations": "Attempt AttemptSearch BilledProduct Delivery DeliveryAttempt Event Generation HourlyStatistics "
+    "InputImage Label LimitWarning ListReader MaintenanceCursor ManualPause ModelState Pace Pause PollPause SeedRecord "
+    "Slot StorageUse UndeletedObject UpstreamBill UpstreamBooks UsageSum UsageSumState WebhookEndpoint "
+    "WebhookSecret Worker",
     "tenants": "ApiKey AuditEntry LedgerEntry Tenant Window",
 }
 WORK = "generation seedrecord pause worker webhookendpoint delivery"

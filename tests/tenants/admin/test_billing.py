@@ -6,12 +6,16 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.db.models import F, Sum
 from django.urls import reverse
 
 from generations import lifecycle
+from generations.models import Generation
+from generations.reports import usage_sums
 from tenants import actions, amounts, audit
 from tenants.models import LedgerEntry, Tenant
 from tenants.money import monthly_statement, monthly_totals
+from tenants.money.monthly_totals import MonthlyTotal
 from tests.http_client import Client
 from tests.support.factories import ACTOR, Caller, make_generation
 from tests.support.panel import log_in_staff
@@ -69,6 +73,34 @@ def test_the_usage_of_the_month_says_the_same(alice: Caller, bought: None) -> No
     total = totals_of(alice.tenant)
     assert answer["total"]["usd"] == amounts.format_usd(total.spent_micro)
     assert answer["total"]["held_usd"] == amounts.format_usd(total.held_micro)
+
+
+def test_the_ledger_of_the_month_says_the_same(alice: Caller, bought: None) -> None:
+    """The month is the tenant's: from midnight in New York, in EDT, to midnight in EST."""
+    start, end = datetime(2026, 11, 1, 4, tzinfo=UTC), datetime(2026, 12, 1, 5, tzinfo=UTC)
+    accepted = Generation.objects.filter(tenant=alice.tenant, created_at__gte=start, created_at__lt=end)
+    entries = LedgerEntry.objects.filter(generation_id__in=accepted.values("pk"))
+    sums = dict(entries.values_list("kind").annotate(Sum("amount_micro")))
+    total = totals_of(alice.tenant)
+    assert sums["capture"] == total.spent_micro
+    assert sums["hold"] - sums["capture"] - sums["release"] == total.held_micro
+
+
+@pytest.mark.parametrize("is_summed", [False, True])
+def test_the_dashboard_says_the_same(
+    alice: Caller, bob: Caller, bought: None, admin_client: Client, admin_user: Any, is_summed: bool
+) -> None:
+    """It does whether the sums of usage are written or not."""
+    with time_machine.travel(datetime(2026, 12, 5, tzinfo=UTC), tick=False):
+        if is_summed:
+            Generation.objects.exclude(finished_at=None).update(finished_at=F("created_at"))
+            usage_sums.store()
+        admin_client.force_login(admin_user)
+        rows = {row.name: row.cost for row in admin_client.get("/admin/").context["spending"].tenants}
+    for caller in (alice, bob):
+        cost, total, december = rows[caller.tenant.name], totals_of(caller.tenant), date(2026, 12, 1)
+        assert (cost.last_month, cost.held) == (total.spent_micro, total.held_micro)
+        assert cost.month == monthly_totals.read(december).get(caller.tenant.pk, MonthlyTotal()).spent_micro
 
 
 def test_the_page_shows_all_tenants_with_the_month_before(
