@@ -97,7 +97,8 @@ def one_task(request: HttpRequest, account: str, task_id: str, request_id: str) 
 
 
 def _authorize(request: HttpRequest) -> None:
-    if not shared.is_accepted_key(shared.key_of(request)):
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    if scheme != "Bearer" or not shared.is_accepted_key(key.strip()):
         raise ArkError(401, "AuthenticationError", "The API key in the request is missing or invalid.")
 
 

@@ -31,8 +31,7 @@ store = TaskStore(Path(os.environ["SANDBOX_DIR"]), float(os.environ.get("SANDBOX
 
 def key_of(request: HttpRequest) -> str:
     """Return the API key of a request; "" without one."""
-    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    return key.strip() if scheme == "Bearer" else ""
+    return request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
 
 
 def is_accepted_key(key: str) -> bool:
