@@ -11,6 +11,8 @@ from seedance_service.panel import second_factor
 
 def links(request: HttpRequest) -> list[dict[str, Any]]:
     """Return the links that make sense for the user; unfold calls this by its setting ACCOUNT["navigation"]."""
+    if not request.user.is_authenticated:
+        return []
     found = []
     if settings.STAFF_PASSWORDS and request.user.has_usable_password():
         found.append({"title": "Change password", "link": reverse("admin:password_change")})
