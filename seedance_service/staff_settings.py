@@ -48,7 +48,9 @@ _company_login = {
 }
 _missing = [name for name, value in _company_login.items() if not value]
 if 0 < len(_missing) < len(_company_login):
-    raise ImproperlyConfigured(f"The company's login is set in part: {' and '.join(_missing)} is missing.")
+    raise ImproperlyConfigured(
+        f"The company's login is set in part: {' and '.join(_missing)} {'is' if len(_missing) == 1 else 'are'} missing."
+    )
 if OIDC_ISSUER.startswith("http:") and not url_parts.is_loopback(urlsplit(OIDC_ISSUER).hostname or ""):
     raise ImproperlyConfigured("OIDC_ISSUER is an http address; it takes https, except on this machine.")
 if not OIDC_GROUPS_CLAIM:

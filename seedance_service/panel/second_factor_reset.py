@@ -37,13 +37,13 @@ def reset(actor: Actor, user: User, **_: Any) -> str:
         sessions.end_all(user)
         audit.record(actor, "reset second factor", None, name, {})
     log.warning("a second factor was taken away", user=name, by=actor.name)
-    return f"The sessions of {name} are ended. The next login with a password sets up another second factor."
+    return f"The next login of {name} sets up another second factor. All earlier sessions are ended."
 
 
 RESET = ActionPage(
     "Reset second factor",
     "Make sure first who asks for it. The authenticator and the recovery codes of the user are deleted, and all "
-    "sessions of the user end. The next login with a password sets up another authenticator.",
+    "sessions of the user end. The next login sets up another authenticator.",
     ActionForm,
     reset,
     "danger",

@@ -11,7 +11,7 @@ from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import salted_hmac
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
@@ -112,9 +112,15 @@ class StaffUserAdmin(GuardedMixin, action_page.ActionPagesMixin, UserAdmin, Mode
     reset_second_factor = action_page.button(second_factor_reset.RESET, "lock_reset")
 
     def has_action_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return whether the user may change the row, and it is another user's: a session resets not its own lock."""
-        row = self.get_object(request, str(obj)) if obj is not None else None
+        """Return whether the user may change the row, and the row is another user's. unfold passes the row's id."""
+        row = None if obj is None else self.get_object(request, str(obj))
         return self.has_change_permission(request, row) and (row is None or row.pk != request.user.pk)
+
+    def serve_action(self, request: HttpRequest, object_id: str, *args: Any, **options: Any) -> HttpResponse:
+        """Serve the page of an action. The decorator of an action page has asked about no row."""
+        if not self.has_action_permission(request, object_id):
+            raise PermissionDenied
+        return super().serve_action(request, object_id, *args, **options)
 
     def unavailable_actions(self, row: Any) -> Collection[str]:
         """Return the reset for a user without a second factor."""
@@ -159,10 +165,11 @@ class StaffUserAdmin(GuardedMixin, action_page.ActionPagesMixin, UserAdmin, Mode
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> Any:
         """Serve the form of a password. The user is locked, so that of two forms sent at once one is refused."""
-        if StaffIdentity.objects.filter(user_id=int(id) if id.isdecimal() and len(id) < 10 else 0).exists():
+        pk = int(id) if id.isdecimal() and len(id) < 10 else 0
+        if StaffIdentity.objects.filter(user_id=pk).exists():
             raise PermissionDenied("A user of the company's login has no password here.")
         with transaction.atomic():
-            User.objects.select_for_update().filter(pk=int(id) if id.isdecimal() and len(id) < 10 else 0).first()
+            User.objects.select_for_update().filter(pk=pk).first()
             return super().user_change_password(request, id, form_url)
 
 

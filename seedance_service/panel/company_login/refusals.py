@@ -23,12 +23,12 @@ class Reason(Enum):
     WRONG = Page(
         502,
         "The company's login could not be used",
-        "Its answer is not what this service expects. An operator finds the reason in the log, and by manage.py doctor.",
+        "Its answer is not what this service expects. An operator finds the reason in the log.",
     )
     CLOCK = Page(
         502,
         "The clocks differ",
-        "By this service's clock, the answer of the company's login is not valid now. An operator has to set the clocks.",
+        "The answer of the company's login is not valid at the time of this service. An operator sets the clocks.",
     )
     DENIED = Page(403, "The company's login did not let you in", "Sign in there again, and agree to what it asks for.")
     STATE = Page(

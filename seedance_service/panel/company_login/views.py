@@ -14,9 +14,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
 from mozilla_django_oidc.views import OIDCAuthenticationCallbackView, OIDCAuthenticationRequestView
 
-from seedance_service.docs.pages import only_read
 from seedance_service.identity_provider import ProviderAway, ProviderWrong
 from seedance_service.panel.company_login import refusals
 from seedance_service.panel.company_login.addresses import absolute_url, setting
@@ -102,7 +102,7 @@ class CallbackView(OIDCAuthenticationCallbackView):
 
 
 @never_cache
-@only_read
+@require_safe
 @_answer_refusals
 def start(request: HttpRequest) -> Any:
     """Serve the link of the login page."""
@@ -110,7 +110,7 @@ def start(request: HttpRequest) -> Any:
 
 
 @never_cache
-@only_read
+@require_safe
 @_answer_refusals
 def callback(request: HttpRequest) -> Any:
     """Serve the address to which the provider sends the browser back."""
