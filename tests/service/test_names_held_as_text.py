@@ -99,6 +99,7 @@ MODELS = {
     "generations": "Attempt AttemptSearch Delivery DeliveryAttempt Event Generation HourlyStatistics InputImage Label "
     "LimitWarning ListReader MaintenanceCursor ManualPause ModelState Pace Pause PollPause SeedRecord Slot StorageUse "
     "UndeletedObject UsageSum UsageSumState WebhookEndpoint WebhookSecret Worker",
+    "seedance_service": "StaffIdentity",
     "tenants": "ApiKey AuditEntry LedgerEntry Tenant Window",
 }
 WORK = "generation seedrecord pause worker webhookendpoint delivery"
