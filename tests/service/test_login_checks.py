@@ -22,7 +22,7 @@ class Document:
         self.status, self.body = 200, b""
         self.right = {
             "issuer": url,
-            **{name: f"{url}/x" for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")},
+            **dict.fromkeys(("authorization_endpoint", "token_endpoint", "jwks_uri"), f"{url}/x"),
             "id_token_signing_alg_values_supported": ["ES256", "RS256"],
             "scopes_supported": ["openid", "email", "groups"],
         }

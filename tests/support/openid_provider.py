@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -53,14 +54,13 @@ class OpenIdProvider:
 
     def walk(self, url: str, username: str, *, agrees: bool = True, browser: httpx.Client | None = None) -> str:
         """Sign in at the provider, answer its question for consent, and return where it sends the browser."""
-        browser = browser or httpx.Client()
-        page = browser.get(url, follow_redirects=True)
-        page = browser.get(
-            page.url.join(_submit(browser, page, username=username, password="password").headers["Location"])
-        )
-        answer = _submit(browser, page, **({"allow": "Authorize"} if agrees else {}))
+        with nullcontext(browser) if browser else httpx.Client() as browser:
+            page = browser.get(url, follow_redirects=True)
+            to_consent = _submit(browser, page, username=username, password="password")
+            page = browser.get(page.url.join(to_consent.headers["Location"]))
+            answer = _submit(browser, page, **({"allow": "Authorize"} if agrees else {}))
         assert answer.status_code == 302, answer.text
-        return answer.headers["Location"]
+        return str(answer.headers["Location"])
 
 
 def _submit(browser: httpx.Client, page: httpx.Response, **values: str) -> httpx.Response:
@@ -89,3 +89,9 @@ def come_back(http: Client, url: str) -> Any:
 def sign_in(http: Client, provider: OpenIdProvider, username: str, next_url: str = "/admin/") -> Any:
     """Walk a whole sign-in, and return the panel's answer to the callback."""
     return come_back(http, provider.walk(begin(http, next_url), username))
+
+
+def company_settings(provider: OpenIdProvider) -> dict[str, str]:
+    """Return the environment of a service whose staff sign in at the provider."""
+    client = {"OIDC_CLIENT_ID": CLIENT_ID, "OIDC_CLIENT_SECRET": CLIENT_SECRET}
+    return {"OIDC_ISSUER": provider.issuer, **client, "OIDC_ROLES": "Leads=owner,Video Operations=support"}

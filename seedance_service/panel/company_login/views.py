@@ -27,7 +27,8 @@ from seedance_service.panel.next_path import next_path
 log = structlog.stdlib.get_logger(__name__)
 
 STATES_KEY, NEXT_KEY = "oidc_states", "oidc_login_next"  # session keys of the library
-ID_TOKEN_KEY = "company_id_token"  # noqa: S105  # a session key; the log out names the token to the provider
+# A session key: the log out names the id token to the provider. The session holds it in clear, since it opens nothing.
+ID_TOKEN_KEY = "company_id_token"  # noqa: S105  # no secret
 MAX_ERROR_CHARS = 100  # of the provider's code for an error, in the log
 View = Callable[[HttpRequest], HttpResponse]
 
