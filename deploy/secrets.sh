@@ -17,6 +17,8 @@ new s3.json "$(printf '{"identities": [{"name": "service", "credentials": [{"acc
 new novita_api_key sandbox
 # No service reads it until ARK_API_KEY_FILE names it: put the key of the model maker's API there first.
 new ark_api_key none
+# No service reads it until OIDC_CLIENT_SECRET_FILE names it: put the secret of the client at the company's login there first.
+new oidc_client_secret none
 # Compose mounts these files with their mode, and the processes run as another user.
 chmod 0755 secrets
 chmod 0444 secrets/*

@@ -19,7 +19,7 @@ SECRET_SETTINGS = [
     *("SECRET_KEY", "METRICS_TOKEN", "NOVITA_API_KEY", "ARK_API_KEY", "SANDBOX_API_KEY"),
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
     *("S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY", "S3_SESSION_TOKEN"),
-    "EMAIL_HOST_PASSWORD",
+    *("EMAIL_HOST_PASSWORD", "OIDC_CLIENT_SECRET"),
 ]
 # Each may hold a password.
 URL_SETTINGS = ["BROKER_URL", "NOVITA_BASE_URL", "ARK_BASE_URL", "SANDBOX_BASE_URL", "S3_ENDPOINT_URL"]
@@ -35,6 +35,8 @@ PATTERNS = [
     # The form of the upstream's keys: it may name another one of ours than the one in use.
     ("sk-", re.compile(r"(?i)\b(sk-)[0-9A-Za-z_-]{8,}"), rf"\1{HIDDEN}"),
     ("sk_", re.compile(r"(?i)\b(sk_)[0-9A-Za-z_-]{8,}"), rf"\1{HIDDEN}"),
+    # A JSON Web Token, as the company's login sends it.
+    ("eyj", re.compile(r"\beyJ[0-9A-Za-z_-]+\.[0-9A-Za-z_-]+\.[0-9A-Za-z_-]*"), HIDDEN),
     # A password in a database's or broker's URL.
     ("://", re.compile(r"(://[^\s:/@'\"\\]*):[^\s/@'\"\\]+@"), rf"\1:{HIDDEN}@"),
 ]

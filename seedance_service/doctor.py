@@ -18,7 +18,7 @@ from generations.upstream import accounts, wires
 from generations.upstream.errors import UpstreamError
 from generations.upstream.protocol import Account
 from generations.worker import spool
-from seedance_service import bucket_checks, model_checks
+from seedance_service import bucket_checks, login_checks, model_checks
 from seedance_service.clock_checks import check_clock
 from seedance_service.findings import OK, WARNING, WRONG, Finding
 from tenants.db.engine import engine
@@ -159,5 +159,6 @@ CHECKS = (
         model_checks.check_ends,
         check_worker,
         check_disk,
+        login_checks.check_company_login,
     ),
 )

@@ -69,6 +69,19 @@ def comma_list(name: str, default: str = "", *, help: str) -> list[str]:
     return [word for word in (part.strip() for part in _read(name, default).split(",")) if word]
 
 
+def pairs(name: str, *, help: str, accepts: str) -> list[tuple[str, str]]:
+    """Return a comma-separated list of LEFT=RIGHT as pairs. The last `=` of an item divides it."""
+    items = comma_list(name, help=help)
+    document(name, help=help, accepts=accepts)
+    found = []
+    for item in items:
+        left, _, right = (part.strip() for part in item.rpartition("="))
+        if not (left and right):
+            raise ImproperlyConfigured(f"{name} holds {item!r}; it takes a {accepts.replace('`', '')}.")
+        found.append((left, right))
+    return found
+
+
 def flag(name: str, default: bool = False, *, help: str, default_label: str | None = None) -> bool:
     """Return True for on, yes, true or 1, and False for off, no, false, 0 or nothing."""
     label = "on" if default else "off"

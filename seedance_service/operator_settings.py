@@ -1,5 +1,6 @@
-"""Read the settings that an operator may change, but for those of the bucket and the upstreams, in files of their own.
+"""Read the settings that an operator may change.
 
+Those of the bucket, of the upstreams and of staff who sign in to the panel are in files of their own.
 Each setting has a reader, a default, a range and a help text. settings.py takes all names from these files, and
 `make docs` writes docs/SETTINGS.md from them.
 """
@@ -16,7 +17,7 @@ from seedance_service import env
 BASE_DIR = Path(__file__).resolve().parent.parent
 _MAX_DAYS = 36_500  # a hundred years
 
-# Django and the panel
+# Django and the panel; how staff sign in is in staff_settings.py
 
 SECRET_KEY = env.text(
     "SECRET_KEY",
@@ -37,14 +38,6 @@ DEBUG = env.flag("DEBUG", help="Django's debug mode. Never use it in production.
 SECURE_COOKIES = env.flag(
     "SECURE_COOKIES", not DEBUG, help="Send the panel's cookies over https only.", default_label="on; off with `DEBUG`"
 )
-SESSION_IDLE_MINUTES = env.integer(
-    "SESSION_IDLE_MINUTES", 30, minimum=1, maximum=1440, help="A panel session ends after so many idle minutes."
-)
-SESSION_MAX_HOURS = env.integer(
-    "SESSION_MAX_HOURS", 12, minimum=1, maximum=720, help="A panel session ends after so many hours in any case."
-)
-STAFF_TOTP = env.flag("STAFF_TOTP", help="Ask every user of the panel for a second factor.")
-
 # Files and the database
 
 VAR_DIR = env.folder(

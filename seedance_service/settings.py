@@ -1,6 +1,6 @@
 """Configure Django and its libraries.
 
-What an operator may change is in operator_settings.py, upstream_settings.py and bucket_settings.py.
+What an operator may change is in operator_settings.py and its neighbours for staff, upstreams and the bucket.
 """
 
 import os
@@ -13,6 +13,7 @@ from django.templatetags.static import static
 from seedance_service import database_settings, url_parts
 from seedance_service.bucket_settings import *  # each of these names is a setting
 from seedance_service.operator_settings import *  # each of these names is a setting
+from seedance_service.staff_settings import *  # each of these names is a setting
 from seedance_service.upstream_settings import *  # each of these names is a setting
 
 INSTALLED_APPS = [
@@ -32,6 +33,7 @@ INSTALLED_APPS = [
     "axes",
     "django_otp",
     "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     "tenants",
     "generations",
 ]
@@ -91,7 +93,17 @@ if SESSION_COOKIE_SECURE:  # no other host of the domain can set a cookie with t
 # POST with a token, which no other site can send.
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 60 * SESSION_IDLE_MINUTES  # seconds without a request
-AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+# A session ends when its backend leaves this list. The company's login comes before axes, which counts passwords alone.
+COMPANY_LOGIN_BACKEND = "seedance_service.panel.company_login.backend.CompanyLoginBackend"
+AUTHENTICATION_BACKENDS = [
+    *([COMPANY_LOGIN_BACKEND] if OIDC_ISSUER else []),
+    "axes.backends.AxesStandaloneBackend",
+    *(["django.contrib.auth.backends.ModelBackend"] if STAFF_PASSWORDS else []),
+]
+# Names of mozilla-django-oidc, which takes the endpoints from `identity_provider`.
+OIDC_RP_CLIENT_ID, OIDC_RP_CLIENT_SECRET, OIDC_USE_PKCE = OIDC_CLIENT_ID, OIDC_CLIENT_SECRET, True
+OIDC_TIMEOUT = 5  # seconds to connect, and of silence, for each call of the company's login
+OIDC_AUTHENTICATION_CALLBACK_URL = "company_login_callback"
 # Address and name together: wrong passwords of one user lock out neither that office nor an owner elsewhere.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_FAILURE_LIMIT = 10
@@ -229,5 +241,6 @@ UNFOLD = {
     "DASHBOARD_CALLBACK": "generations.admin.dashboard.add_context",
     "STYLES": [lambda _: static("panel/panel.css")],
     "SCRIPTS": [lambda _: static("panel/keyboard.js"), lambda _: static("panel/buttons.js")],
+    "ACCOUNT": {"navigation": "seedance_service.panel.account_menu.links"},
     "SIDEBAR": {"navigation": "seedance_service.panel.sidebar.navigation"},
 }

@@ -4,6 +4,7 @@ The library's own functions print parts of what they cannot read, and with that 
 name the setting alone.
 """
 
+import ipaddress
 import re
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote
@@ -121,6 +122,16 @@ def check_http(name: str, text: str) -> str:
     if url.scheme not in ("http", "https") or len(url.hosts) != 1 or not url.hosts[0] or url.query or "@" in text:
         raise unreadable(name, form)
     return text.rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether the host is this machine, by its name or address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def mail_server(name: str, text: str) -> MailServer:

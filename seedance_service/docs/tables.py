@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import generations.admin
+import seedance_service.panel
 import tenants.admin
 from generations.admin import action_pages, model_actions, upstream_books
 from generations.catalog import offers, video_models
@@ -75,7 +76,9 @@ Several generations can be chosen in the list for some of these actions.
 """
     parts = [intro, _table(("action", "generation is", "effect"), rows)]
     others = {"On models and billed products": model_pages, "On webhooks and submits": webhooks}
-    for title, pages in {**others, "On tenants and API keys": list(_pages_of(tenants.admin))}.items():
+    others |= {"On tenants and API keys": list(_pages_of(tenants.admin))}
+    others |= {"On users": list(_pages_of(seedance_service.panel))}
+    for title, pages in others.items():
         parts += [f"## {title}\n", _table(("action", "effect"), [(page.title, page.description) for page in pages])]
     return HEAD + "\n".join(parts)
 

@@ -1,7 +1,7 @@
-"""The panel's second factor, required by the setting STAFF_TOTP: a code of an authenticator app.
+"""The panel's second factor, required by the setting STAFF_TOTP: a code of an authenticator app, or a recovery code.
 
-A user sets the second factor up at the first login. No other page of the panel opens before the code is entered.
-django-otp stores the secrets, slows down guesses and accepts each code once.
+A user who signs in with a password sets the second factor up at the first login. No other page of the panel opens
+before a code is entered. django-otp stores the secrets, slows down guesses and accepts each code once.
 """
 
 from typing import Any
@@ -10,39 +10,28 @@ from urllib.parse import urlencode
 import django_otp
 import segno
 import structlog
-from django import forms
 from django.conf import settings
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.deprecation import MiddlewareMixin
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django_otp.plugins.otp_totp.models import TOTPDevice
-from unfold import widgets
 
+from seedance_service.panel import recovery_codes, sessions
+from seedance_service.panel.code_form import CodeForm
+from seedance_service.panel.next_path import PANEL_PATH, next_path
 from tenants import audit
+from tenants.admin import one_time_secrets
+from tenants.admin.one_time_secrets import OneTimeSecret
 from tenants.audit import Actor
 
 log = structlog.stdlib.get_logger(__name__)
 
-PANEL_PATH = "/admin/"
-
-
-class CodeForm(forms.Form):
-    """The form for a code of six digits."""
-
-    code = forms.RegexField(
-        r"^\s*[0-9]{3}\s?[0-9]{3}\s*$",
-        label="Six-digit code",
-        error_messages={"invalid": "A code has six digits."},
-        widget=widgets.UnfoldAdminTextInputWidget(
-            attrs={"autocomplete": "one-time-code", "inputmode": "numeric", "autofocus": True}
-        ),
-    )
+EXEMPT_PAGES = ("second_factor", "admin:login", "admin:logout", "company_login", "company_login_callback")
 
 
 class SecondFactorMiddleware(MiddlewareMixin):
@@ -50,16 +39,20 @@ class SecondFactorMiddleware(MiddlewareMixin):
 
     def process_request(self, request: HttpRequest) -> HttpResponse | None:
         """Return a redirect if the second factor is required and missing, else None."""
-        if settings.STAFF_TOTP and request.path.startswith(PANEL_PATH) and _is_missing(request):
+        if request.path.startswith(PANEL_PATH) and is_required(request) and _is_missing(request):
             query = urlencode({"next": request.get_full_path()})
             return HttpResponseRedirect(f"{reverse('second_factor')}?{query}")
         return None
 
 
+def is_required(request: HttpRequest) -> bool:
+    """Return whether the request's session needs a second factor: the company's login has its own."""
+    return bool(settings.STAFF_TOTP and request.user.is_authenticated and not sessions.is_by_company_login(request))
+
+
 def _is_missing(request: HttpRequest) -> bool:
-    exempt_paths = {reverse("second_factor"), reverse("admin:login"), reverse("admin:logout")}
     user: Any = request.user  # OTPMiddleware has added is_verified
-    return user.is_authenticated and not user.is_verified() and request.path not in exempt_paths
+    return not user.is_verified() and request.path not in {reverse(name) for name in EXEMPT_PAGES}
 
 
 @never_cache
@@ -68,15 +61,14 @@ def view(request: HttpRequest) -> HttpResponse:
     user: Any = request.user
     if not (user.is_authenticated and user.is_staff):
         return HttpResponseRedirect(reverse("admin:login"))
-    if user.is_verified():
-        return HttpResponseRedirect(_next_path(request))
+    if user.is_verified() or sessions.is_by_company_login(request):
+        return HttpResponseRedirect(next_path(request))
     device = _get_or_create_device(user)
     form = CodeForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
         with transaction.atomic():
-            device = TOTPDevice.objects.select_for_update().get(pk=device.pk)  # of two requests, one uses the code up
-            if _accept_code(device, form):
-                return _enter(request, device)
+            if used := accept_code(user, form):
+                return _enter(request, used)
     return TemplateResponse(request, "panel/second_factor.html", {**_page_context(request, device), "form": form})
 
 
@@ -90,44 +82,67 @@ def _get_or_create_device(user: Any) -> TOTPDevice:
         return devices.first() or TOTPDevice.objects.create(user=user, name="panel", confirmed=False)
 
 
-def _accept_code(device: TOTPDevice, form: CodeForm) -> bool:
-    """Use the code up, or count a wrong code. Return False, with an error on the form, if the code is refused."""
+def accept_code(user: Any, form: CodeForm) -> Any:
+    """Use the code up, or count a wrong code. Return its device, or None, with an error on the form, if it is refused.
+
+    The device is locked until the transaction ends: of two requests with one code, one uses it up.
+    """
+    code = form.cleaned_data["code"]
+    held = _get_or_create_device(user) if code.isdigit() else recovery_codes.find_device(user)
+    if held is None:
+        form.add_error("code", "There are no recovery codes of yours.")
+        return None
+    device = type(held)._default_manager.select_for_update().get(pk=held.pk)
     allowed, details = device.verify_is_allowed()
     if not allowed:
         form.add_error("code", f"Too many wrong codes. Try again after {details['locked_until']:%H:%M:%S} UTC.")
-    elif not device.verify_token("".join(form.cleaned_data["code"].split())):
-        log.warning("a wrong second factor", user=device.user.get_username())
+    elif not device.verify_token(code if code.isdigit() else recovery_codes.hash_of(device, code)):
+        log.warning("a wrong second factor", user=user.get_username())
         form.add_error("code", "The code is not right, or was used before. Wait for the next code.")
     else:
-        return True
-    return False
+        return device
+    return None
 
 
-def _enter(request: HttpRequest, device: TOTPDevice) -> HttpResponse:
-    """Confirm a new device, mark the session as verified and redirect to the requested page."""
+def _enter(request: HttpRequest, device: Any) -> HttpResponse:
+    """Mark the session as verified and redirect to the requested page. A new authenticator is confirmed first."""
+    user: Any = request.user
+    django_otp.login(request, device)
     if not device.confirmed:
         device.confirmed = True
         device.save(update_fields=["confirmed"])
-        name = device.user.get_username()
+        name = user.get_username()
         audit.record(Actor(name=name), "set up second factor", None, name, {})
         log.warning("a second factor was set up", user=name)
-    django_otp.login(request, device)
-    return HttpResponseRedirect(_next_path(request))
+        return show_new_codes(request, user, next_path(request))
+    left = recovery_codes.count_left(user)
+    if not isinstance(device, TOTPDevice):
+        log.warning("a recovery code was used", user=user.get_username(), left=left)
+    if left <= recovery_codes.FEW:
+        messages.warning(request, f"You have {left} recovery codes left. Make new ones: Recovery codes, in your menu.")
+    return HttpResponseRedirect(next_path(request))
+
+
+def show_new_codes(request: HttpRequest, user: Any, next_url: str) -> HttpResponse:
+    """Replace the user's recovery codes, and redirect to the page that shows them once."""
+    codes = recovery_codes.replace(user)
+    secret = OneTimeSecret(
+        "Recovery codes",
+        "\n".join(codes),
+        "Each code lets you in once if you lose your authenticator. They are shown only once: store them where your "
+        "passwords are.",
+        "Earlier recovery codes are not valid any more.",
+    )
+    query = {one_time_secrets.PARAMETER: one_time_secrets.store(request, secret), "next": next_url}
+    return HttpResponseRedirect(f"{reverse('recovery_codes')}?{urlencode(query)}")
 
 
 def _page_context(request: HttpRequest, device: TOTPDevice) -> dict[str, Any]:
     """Return the variables of the page's template; the secret is among them only until the device is confirmed."""
-    context = {**admin.site.each_context(request), "title": "Second factor", "next": _next_path(request)}
+    context = {**admin.site.each_context(request), "title": "Second factor", "next": next_path(request)}
     if device.confirmed:
         return context
     config_url = device.config_url
     secret = config_url.partition("secret=")[2].partition("&")[0]
     qr_code = segno.make(config_url, error="m").svg_inline(scale=5, border=4, dark="#000", light="#fff")
     return {**context, "secret": secret, "qr_code": qr_code}
-
-
-def _next_path(request: HttpRequest) -> str:
-    """Return the requested path if it is the panel's, else the panel's first page."""
-    requested = request.POST.get("next") or request.GET.get("next", "")
-    is_ours = url_has_allowed_host_and_scheme(requested, {request.get_host()}, request.is_secure())
-    return requested if is_ours and requested.startswith(PANEL_PATH) else PANEL_PATH

@@ -4,7 +4,8 @@ Django's signals are the one place that all of them pass. The panel's pages writ
 change. A login is no change; the log has each page that a user opens.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -24,6 +25,7 @@ FIELDS = {
 KINDS = {User: "user", Group: "role"}
 MAX_REASON_CHARS = 200
 _request: ContextVar[HttpRequest | None] = ContextVar("panel_request", default=None)
+_actor: ContextVar[Actor | None] = ContextVar("panel_actor", default=None)
 
 
 class StaffAuditMiddleware:
@@ -40,8 +42,20 @@ class StaffAuditMiddleware:
             _request.reset(token)
 
 
+@contextmanager
+def acting_as(named: Actor) -> Iterator[None]:
+    """Let another than the request's user be the actor: a user who is being signed in is not the request's yet."""
+    token = _actor.set(named)
+    try:
+        yield
+    finally:
+        _actor.reset(token)
+
+
 def actor() -> Actor:
     """Return the panel's user who sent the request, with the reason of the form, or the user of the shell."""
+    if named := _actor.get():
+        return named
     request = _request.get()
     if request is None:
         return shell_actor()

@@ -1,5 +1,6 @@
 """The panel's pages of users and roles; the tables of libraries are hidden."""
 
+from collections.abc import Collection
 from importlib import import_module
 from typing import Any
 
@@ -10,18 +11,21 @@ from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import salted_hmac
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from seedance_service.models import StaffIdentity
+from seedance_service.panel import recovery_codes, second_factor_reset
 from seedance_service.panel.staff_audit import MAX_REASON_CHARS
+from tenants.admin import action_page
 from tenants.admin.forms import TextLineField
 from tenants.admin.guards import HiddenField, Stale, StoredValuesForm
 from tenants.admin.mixins import AuditHistoryMixin
 
 # A queue's payload is a pickle, which the page would unpickle. The others hold secrets, or what the log has.
-HIDDEN_APPS = ("django_q", "axes", "otp_totp")
+HIDDEN_APPS = ("django_q", "axes", "otp_totp", "otp_static")
 
 for label in HIDDEN_APPS:
     import_module(f"{apps.get_app_config(label).name}.admin")  # which registers the models
@@ -92,18 +96,49 @@ class GuardedMixin(AuditHistoryMixin):
 
 
 @admin.register(User)
-class StaffUserAdmin(GuardedMixin, UserAdmin, ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+class StaffUserAdmin(GuardedMixin, action_page.ActionPagesMixin, UserAdmin, ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
     """List and change users: an owner assigns roles, and only a superuser changes a superuser."""
 
     form, add_form, change_password_form = UserForm, UserCreationForm, PasswordForm
     change_user_password_template = "panel/change_password.html"  # noqa: S105  # no password
     fieldsets = (
         *(fieldset for fieldset in UserAdmin.fieldsets or () if fieldset[0] != "Important dates"),
-        ("Important dates", {"fields": ("last_login", "date_joined")}),
+        ("Signing in", {"fields": ("login", "second_factor", "last_login", "date_joined")}),
         ("Reason", {"fields": ("reason", "loaded")}),
     )
     list_display = ("username", "roles", "is_active", "is_staff", "is_superuser", "last_login")
     list_filter = ("is_active", "groups")
+    actions_detail = ("reset_second_factor",)
+    reset_second_factor = action_page.button(second_factor_reset.RESET, "lock_reset")
+
+    def has_action_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return whether the user may change the row, and the row is another user's. unfold passes the row's id."""
+        row = None if obj is None else self.get_object(request, str(obj))
+        return self.has_change_permission(request, row) and (row is None or row.pk != request.user.pk)
+
+    def serve_action(self, request: HttpRequest, object_id: str, *args: Any, **options: Any) -> HttpResponse:
+        """Serve the page of an action. The decorator of an action page has asked about no row."""
+        if not self.has_action_permission(request, object_id):
+            raise PermissionDenied
+        return super().serve_action(request, object_id, *args, **options)
+
+    def unavailable_actions(self, row: Any) -> Collection[str]:
+        """Return the reset for a user without a second factor."""
+        return () if second_factor_reset.has_second_factor(row) else ("reset_second_factor",)
+
+    @admin.display(description="Signs in with")
+    def login(self, user: User) -> str:
+        """Return the logins that let the user in."""
+        logins = ["the company's login"] if user.identities.exists() else []
+        logins += ["a password"] if user.has_usable_password() else []
+        return " and ".join(logins) or "nothing"
+
+    @admin.display(description="Second factor")
+    def second_factor(self, user: User) -> str:
+        """Return whether an authenticator is set up, and how many recovery codes are left."""
+        if not second_factor_reset.has_second_factor(user):
+            return "Not set up"
+        return f"Set up; {recovery_codes.count_left(user)} recovery codes left"
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Return the users with their roles."""
@@ -125,13 +160,16 @@ class StaffUserAdmin(GuardedMixin, UserAdmin, ModelAdmin):  # type: ignore[type-
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Return the fields that grant more than a role does: only a superuser edits them."""
-        times = ("last_login", "date_joined")
-        return times if _is_superuser(request) else (*times, "is_superuser", "user_permissions")
+        shown = ("login", "second_factor", "last_login", "date_joined")
+        return shown if _is_superuser(request) else (*shown, "is_superuser", "user_permissions")
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> Any:
         """Serve the form of a password. The user is locked, so that of two forms sent at once one is refused."""
+        pk = int(id) if id.isdecimal() and len(id) < 10 else 0
+        if StaffIdentity.objects.filter(user_id=pk).exists():
+            raise PermissionDenied("A user of the company's login has no password here.")
         with transaction.atomic():
-            User.objects.select_for_update().filter(pk=int(id) if id.isdecimal() and len(id) < 10 else 0).first()
+            User.objects.select_for_update().filter(pk=pk).first()
             return super().user_change_password(request, id, form_url)
 
 

@@ -49,7 +49,7 @@ def test_a_container_of_ours_has_few_rights(name: str) -> None:
 def test_every_setting_of_a_container_is_one(name: str) -> None:
     environment = set(compose()["services"][name]["environment"]) - {"DJANGO_SETTINGS_MODULE"}
     assert {variable.removesuffix("_FILE") for variable in environment} <= set(SETTINGS)
-    secret = [variable for variable in environment if re.search("KEY|SECRET|PASSWORD|TOKEN|DATABASE_URL", variable)]
+    secret = [variable for variable in environment if re.search(r"KEY|SECRET|PASSWORD\b|TOKEN|DATABASE_URL", variable)]
     assert [variable for variable in secret if not variable.endswith("_FILE")] == []
 
 

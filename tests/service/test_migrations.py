@@ -21,7 +21,7 @@ from tenants.db.migrations import AddIndexOnline, RemoveIndexOnline, SetStorage
 
 ROOT = Path(__file__).resolve().parents[2]
 # Made before there was a release to go on.
-FIRST = {"generations": 12, "tenants": 7}
+FIRST = {"generations": 12, "tenants": 7, "seedance_service": 1}
 GROWING = {
     "generation",
     "event",

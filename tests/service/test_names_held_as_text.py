@@ -100,6 +100,7 @@ MODELS = {
     "InputImage Label LimitWarning ListReader MaintenanceCursor ManualPause ModelState Pace Pause PollPause SeedRecord "
     "Slot StorageUse UndeletedObject UpstreamBill UpstreamBooks UsageSum UsageSumState WebhookEndpoint "
     "WebhookSecret Worker",
+    "seedance_service": "StaffIdentity",
     "tenants": "ApiKey AuditEntry LedgerEntry Tenant Window",
 }
 WORK = "generation seedrecord pause worker webhookendpoint delivery"

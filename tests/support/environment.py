@@ -17,7 +17,7 @@ for name in (
     "SAFETY_IDENTIFIER",
 ):
     os.environ.pop(name, None)
-own = ("AWS_", "S3_", "ARK_")  # the developer's own credentials too
+own = ("AWS_", "S3_", "ARK_", "OIDC_", "STAFF_")  # the developer's own credentials too
 for name in [name for name in os.environ if name.startswith(own)]:
     os.environ.pop(name)
 os.environ.update(

@@ -16,7 +16,10 @@ COLOURS = {OK: "green", WARNING: "yellow", WRONG: "bold red"}
 
 
 class Command(BaseCommand):
-    help = "Check settings, database, broker, bucket, upstream, models, clocks, worker, disk; exit 1 if any is wrong."
+    help = (
+        "Check settings, database, broker, bucket, upstream, models, clocks, worker, disk and the company's login; "
+        "exit 1 if any is wrong."
+    )
     requires_system_checks: list[str] = []  # the command runs them itself and prints their messages
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -3,16 +3,12 @@
 from argparse import ArgumentParser
 from typing import Any
 
-import structlog
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
-from django.db import transaction
-from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from tenants import audit
-from tenants.management.options import add_reason, shell_actor, user_name
-
-log = structlog.stdlib.get_logger(__name__)
+from seedance_service.panel.second_factor_reset import reset
+from tenants.errors import NotPossible
+from tenants.management.options import add_reason, shell_actor
 
 
 class Command(BaseCommand):
@@ -20,20 +16,16 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
-        reset: ArgumentParser = actions.add_parser("reset", help="remove it; the next login sets up another one")
-        reset.add_argument("user", help="the name that the user logs in with")
-        add_reason(reset)
+        subparser: ArgumentParser = actions.add_parser("reset", help="remove it; the next login sets up another one")
+        subparser.add_argument("user", help="the name that the user logs in with")
+        add_reason(subparser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Delete the user's authenticators, and log by whom."""
-        name = options["user"]
-        user = get_user_model().objects.filter(username=name).first()
+        """Reset the user's second factor, as the panel does, and print what was done."""
+        user = get_user_model().objects.filter(username=options["user"]).first()
         if user is None:
-            raise CommandError(f"There is no user {name!r}.")
-        with transaction.atomic():
-            removed, _ = TOTPDevice.objects.filter(user=user).delete()
-            if not removed:
-                raise CommandError(f"{name} has no second factor.")
-            audit.record(shell_actor(options["reason"]), "reset second factor", None, name, {})
-        log.warning("a second factor was taken away", user=name, by=user_name())
-        self.stdout.write(f"The next login of {name} sets up another second factor.")
+            raise CommandError(f"There is no user {options['user']!r}.")
+        try:
+            self.stdout.write(reset(shell_actor(options["reason"]), user))
+        except NotPossible as error:
+            raise CommandError(str(error)) from error

@@ -43,7 +43,7 @@ def test_the_readme_is_short() -> None:
 
 
 def test_every_setting_that_is_read_is_in_the_table_of_settings() -> None:
-    files = ("operator_settings", "bucket_settings", "upstream_settings", "settings")
+    files = ("operator_settings", "staff_settings", "bucket_settings", "upstream_settings", "settings")
     read = set().union(*(variables_of(f"seedance_service/{name}.py") for name in files))
     assert len(read) > 50
     assert read == set(SETTINGS)
