@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+from django.apps import apps
+from django.contrib import admin
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from unfold.decorators import display
@@ -138,6 +140,12 @@ class EntryTimeMixin:
     def time(self, entry: Any) -> str:
         """Return the entry's time in UTC, to the second: entries of one minute stay in a visible order."""
         return times.readable(entry.at, "seconds")
+
+
+def may_view_list(request: HttpRequest, model: str) -> bool:
+    """Return whether the user may view the list of the model, which is named such as "tenants.tenant"."""
+    pages = admin.site._registry[apps.get_model(model)]
+    return bool(pages.has_view_or_change_permission(request))
 
 
 def filtered_list_url(model: str, **query: Any) -> str:

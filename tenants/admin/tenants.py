@@ -16,7 +16,7 @@ from tenants.admin import action_page, forms, keys, usage_bars
 from tenants.admin.action_page import ActionPage
 from tenants.admin.billing import statement_url
 from tenants.admin.guards import Stale
-from tenants.admin.mixins import AllowListsMixin, UsdLimitMixin, filtered_list_url
+from tenants.admin.mixins import AllowListsMixin, UsdLimitMixin, filtered_list_url, may_view_list
 from tenants.audit import Actor
 from tenants.db import clock
 from tenants.errors import DoneBefore, Refusal
@@ -34,6 +34,8 @@ LISTS = {
     "generations.webhookendpoint": "Endpoints",
     "generations.delivery": "Deliveries",
     "tenants.apikey": "API keys",
+    "generations.limitwarning": "Limit warnings",
+    "tenants.refusalcount": "Refused creates",
     "tenants.auditentry": "Audit entries",
 }
 
@@ -177,7 +179,7 @@ class TenantAdmin(
         """Render the form with the tenant's usage and keys, both as stored, whatever the form contains."""
         if obj:
             context.update(_page_context(Tenant.objects.get(pk=obj.pk)))
-            context["links"] = [link[1:] for link in context["links"] if request.user.has_perm(link[0])]
+            context["links"] = [link[1:] for link in context["links"] if may_view_list(request, link[0])]
         return super().render_change_form(request, context, obj=obj, **options)
 
     def unavailable_actions(self, row: Tenant) -> tuple[str]:
@@ -204,9 +206,8 @@ def _page_context(tenant: Tenant) -> dict[str, Any]:
 
 
 def _links(tenant: Tenant, now: datetime) -> Iterator[tuple[str, str, str]]:
-    """Yield the pages about a tenant: permission, title and address."""
-    yield "tenants.view_ledgerentry", "Statement", statement_url(tenant, windows.month(now, tenant.zone))
-    for name, title in LISTS.items():
-        app, _, model = name.partition(".")
-        address = reverse(f"admin:{app}_{model}_changelist", query={"tenant__id__exact": tenant.pk})
-        yield f"{app}.view_{model}", title, address
+    """Yield the pages about a tenant: the model whose list the user has to be allowed to view, title and address."""
+    yield "tenants.ledgerentry", "Statement", statement_url(tenant, windows.month(now, tenant.zone))
+    for model, title in LISTS.items():
+        name = f"admin:{model.replace('.', '_')}_changelist"
+        yield model, title, reverse(name, query={"tenant__id__exact": tenant.pk})

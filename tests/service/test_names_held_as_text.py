@@ -99,7 +99,7 @@ MODELS = {
     "generations": "Attempt AttemptSearch Delivery DeliveryAttempt Event Generation HourlyStatistics InputImage Label "
     "LimitWarning ListReader MaintenanceCursor ManualPause ModelState Pace Pause PollPause SeedRecord Slot StorageUse "
     "UndeletedObject UsageSum UsageSumState WebhookEndpoint WebhookSecret Worker",
-    "tenants": "ApiKey AuditEntry LedgerEntry Tenant Window",
+    "tenants": "ApiKey AuditEntry LedgerEntry RefusalCount Tenant Window",
 }
 WORK = "generation seedrecord pause worker webhookendpoint delivery"
 ROLES = {

@@ -22,7 +22,8 @@ from generations.models import (
     Worker,
 )
 from generations.reports import worker_hosts
-from tenants.models import ApiKey, AuditEntry, LedgerEntry, Tenant
+from tenants.limits import refusals
+from tenants.models import ApiKey, AuditEntry, LedgerEntry, RefusalCount, Tenant
 from tests.http_client import Client
 from tests.support.factories import Caller, make_generation
 from tests.support.panel import log_in
@@ -86,6 +87,7 @@ TABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "revoke": ACTION_ROLES,
         "roll": OWNER_ROLE,
     },
+    "tenants_refusalcount": {"view": ALL_ROLES, "history": ALL_ROLES},
     "tenants_ledgerentry": dict.fromkeys(("view", "history", "export", "billing", "billing_csv"), BILLING_ROLES),
     "tenants_auditentry": {"view": AUDIT_READERS, "history": AUDIT_READERS},
     "auth_user": {"view": OWNER_ROLE, "add": OWNER_ROLE, "history": OWNER_ROLE, "password_change": OWNER_ROLE},
@@ -157,6 +159,7 @@ def rows(alice: Caller, bucket: Any) -> dict[str, Any]:
     LimitWarning.objects.create(tenant=alice.tenant, **limit)
     Pause.objects.create(upstream="novita", since=timezone.now(), probe_at=probe_at, reason="no balance")
     worker_hosts.record_heartbeat()
+    refusals.count(alice.key, "per_day")
     latest: list[Any] = [model._default_manager.order_by("pk").last() for model in MODELS]
     return {f"{row._meta.app_label}_{row._meta.model_name}": row for row in latest}
 
@@ -172,7 +175,7 @@ MODELS: list[Any] = [
     Pause,
     Worker,
 ]
-MODELS += [Tenant, ApiKey, LedgerEntry, AuditEntry, User, Group]
+MODELS += [Tenant, ApiKey, RefusalCount, LedgerEntry, AuditEntry, User, Group]
 
 
 def member(role: str) -> Client:
