@@ -17,6 +17,7 @@ from generations.reports.failures import count_by_code
 from generations.reports.hourly_statistics import Counts, Hour
 from tenants.admin import periods
 from tenants.admin.charts import Chart
+from tenants.admin.tenants import url_by_spend
 from tenants.db import clock
 
 admin.site.index_template = "generations/dashboard.html"
@@ -48,7 +49,7 @@ def add_context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]
             charts=charts(hours, periods.PERIODS[period]),
         )
     if request.user.has_perm("tenants.view_tenant"):
-        context.update(spending=spending.read(now))
+        context.update(spending=spending.read(now), tenants_url=url_by_spend())
     return context
 
 

@@ -20,7 +20,14 @@ from tenants import amounts, masked_urls, times
 from tenants.admin import action_page
 from tenants.admin.exports import ExportMixin
 from tenants.admin.filters import ChoicesFilter
-from tenants.admin.mixins import LongListMixin, ModeMixin, ReadOnlyMixin, filtered_list_url, format_mode
+from tenants.admin.mixins import (
+    LongListMixin,
+    ModeMixin,
+    ReadOnlyMixin,
+    TenantLinkMixin,
+    filtered_list_url,
+    format_mode,
+)
 from tenants.db import clock
 
 Status = Generation.Status
@@ -35,7 +42,7 @@ COLOURS = {
 }
 
 
-class GenerationListAdmin(SearchMixin, LongListMixin, ModeMixin, ReadOnlyMixin, ModelAdmin):
+class GenerationListAdmin(SearchMixin, TenantLinkMixin, LongListMixin, ModeMixin, ReadOnlyMixin, ModelAdmin):
     """The base of every list of generations."""
 
     list_select_related = ("tenant",)
@@ -156,6 +163,7 @@ class GenerationAdmin(CancelMatchingMixin, ExportMixin, action_page.ActionPagesM
     ) -> HttpResponse:
         """Render the generation's page."""
         context.update(generation_page.page_context(request, obj), colour=COLOURS.get(obj.status, ""))
+        context["tenant"] = getattr(self, self._tenant_field(request))(obj)
         context["audit_url"] = filtered_list_url("auditentry", target__exact=obj.pk)
         return super().render_change_form(request, context, obj=obj, **options)
 

@@ -160,7 +160,7 @@ def test_the_list_takes_as_many_queries_for_many_tenants_as_for_few(
 
 def test_a_tenants_page_leads_to_its_lists(admin_client: Client, alice: Caller) -> None:
     page = admin_client.get(address("tenant_change", alice.tenant))
-    titles = ["Statement", "Generations", "Ledger", "Endpoints", "Deliveries", "API keys", "Limit warnings"]
+    titles = ["Statement", "Generations", "Seed log", "Ledger", "Endpoints", "Deliveries", "API keys", "Limit warnings"]
     titles += ["Refused creates", "Audit entries"]
     assert [title for title, _ in page.context["links"]] == titles
     for _, link in page.context["links"]:

@@ -1,14 +1,19 @@
 """Refused creates are counted by tenant, key, limit and hour: one write for many, and by all processes together."""
 
+import json
+import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 import time_machine
 from django.db import connection
 
+from deploy import stack
 from generations.telemetry import metrics
 from tenants import actions
 from tenants.db import clock
@@ -17,7 +22,9 @@ from tenants.limits import refusals
 from tenants.models import RefusalCount, Tenant
 from tests.support.databases import url_of_test
 from tests.support.factories import ACTOR, Caller
+from tests.support.hostile import OWN
 from tests.support.refusing import count_in_processes
+from tests.support.web_process import Web
 
 NOON = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
 CREATE = "/v1/generations"
@@ -126,6 +133,20 @@ def test_processes_that_count_at_once_lose_nothing_also_at_their_end(alice: Call
     connection.close()
     assert count_in_processes(url, alice.key.pk, 4, 250, method) == [0] * 4
     assert stored() == {("alice", alice.key.prefix, name): 1000 for name in ("per_day", "in_flight")}
+
+
+@pytest.mark.story
+def test_a_web_process_writes_at_its_end_what_it_counted(tmp_path: Path) -> None:
+    """The first refusal is written at once, and the process is stopped before the next write."""
+    web = Web(tmp_path, "http://127.0.0.1:9")
+    try:
+        web.manage("tenant", "limit", "alice", "--per-day", "0", "--reason", "a test")
+        body = json.dumps(BODY).encode()
+        assert {web.send(OWN, [body])[0] for _ in range(20)} == {429}
+    finally:
+        stack.stop([web.process])
+    with closing(sqlite3.connect(tmp_path / "db.sqlite3")) as database:
+        assert database.execute("SELECT SUM(refused) FROM tenants_refusalcount").fetchone() == (20,)
 
 
 def test_old_counts_are_those_that_no_period_shows(alice: Caller) -> None:
