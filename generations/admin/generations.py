@@ -138,7 +138,7 @@ class GenerationAdmin(CancelMatchingMixin, ExportMixin, action_page.ActionPagesM
         return super().get_queryset(request).select_related("tenant", "api_key", "image", "last_image")
 
     def get_fields(self, request: HttpRequest, obj: Generation | None = None) -> Any:
-        """Return all fields, the status first, with words in the place of the columns `status` and `test`."""
+        """Return all fields, the status first, with words in the place of some columns."""
         words = self._shown_in_place_of_columns(request)
         fields = dict.fromkeys(words.get(name, name) for name in super().get_fields(request, obj))
         return sorted(fields, key=lambda name: name != "status_in_words")
@@ -149,7 +149,7 @@ class GenerationAdmin(CancelMatchingMixin, ExportMixin, action_page.ActionPagesM
 
     def _shown_in_place_of_columns(self, request: HttpRequest) -> dict[str, str]:
         """Return by column what is shown instead. A URL may hold a token, which only those see who may act on it."""
-        words = {"status": "status_in_words", "test": "mode"}
+        words = {"status": "status_in_words", "test": "mode", "charged_micro": "charge"}
         return words if self.has_action_permission(request) else words | HOSTS
 
     def get_fieldsets(self, request: HttpRequest, obj: Generation | None = None) -> Any:
@@ -204,9 +204,9 @@ class GenerationAdmin(CancelMatchingMixin, ExportMixin, action_page.ActionPagesM
         """Return the upstream account that the last attempt went to."""
         return generation_page.format_account(generation)
 
-    @display(description="USD")
+    @display(description="Charge")
     def charge(self, generation: Generation) -> str:
-        """Return what the generation cost so far: charged, held or not charged."""
+        """Return what the generation cost so far: what is charged, or still held."""
         return generation_page.format_charge(generation)
 
     def export_row(self, columns: tuple[Any, ...]) -> tuple[Any, ...]:
