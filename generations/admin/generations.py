@@ -96,6 +96,7 @@ class GenerationAdmin(CancelMatchingMixin, ExportMixin, action_page.ActionPagesM
         filters.LiveModeFilter,
         filters.AttentionFilter,
         ("status", ChoicesFilter),
+        filters.ErrorCodeFilter,
         ("tenant", AutocompleteSelectFilter),
         filters.ModelFilter,
         filters.AccountFilter,
