@@ -26,6 +26,7 @@ class GenerationsConfig(AppConfig):
         """Register the system checks, the models' ids, and what follows from an operator's action on a tenant."""
         # These import models, which are loaded by now.
         from generations.ops import submit_pauses  # noqa: PLC0415
+        from generations.reports import costs  # noqa: PLC0415
         from generations.upstream import accounts  # noqa: PLC0415
 
         video_models.models()  # a mistake in a file stops the start
@@ -35,6 +36,7 @@ class GenerationsConfig(AppConfig):
         known_models.register(video_models.models)
         signals.suspension_ended.connect(submit_pauses.release_tenant)
         signals.queue_cancelled.connect(submit_pauses.cancel_queue)
+        signals.holds_listed.connect(costs.held_by_tenant)
 
 
 def check_settings(**_: Any) -> list[checks.CheckMessage]:

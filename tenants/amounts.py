@@ -21,6 +21,11 @@ def format_short(micro: int, *, signed: bool = False) -> str:
     return f"{sign}{whole}.{decimals[:2]}{decimals[2:].rstrip('0')}"
 
 
+def format_dollars(micro: int) -> str:
+    """Return micro-USD for a sentence of the panel, with two to six decimals: 0 becomes "$0.00"."""
+    return f"${format_short(micro)}"
+
+
 def parse_usd(text: str, max_micro: int) -> int | None:
     """Return the micro-USD of a text such as "12.5".
 

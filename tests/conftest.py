@@ -27,7 +27,7 @@ from tenants.db import clock
 from tenants.db.engine import engine
 from tenants.keys.key_cache import cached_keys
 from tenants.keys.throttle import throttle
-from tenants.limits import counters
+from tenants.limits import counters, refusals
 from tests.http_client import Client
 from tests.support.aws_agent import Agent, Answer
 from tests.support.clock import remember as real_remember
@@ -110,8 +110,10 @@ def django_db_modify_db_settings(
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_teardown() -> None:
-    """Wait for the thread of a delayed wake-up: no thread may outlive its test's database."""
+    """Wait for the threads of a delayed wake-up and of refusals: no thread may outlive its test's database."""
     await_wakeup()
+    refusals.finish()
+    refusals._counter.reset()
 
 
 @pytest.fixture(autouse=True)

@@ -15,14 +15,14 @@ from generations.admin import spending, tiles
 from generations.reports import hourly_statistics
 from generations.reports.failures import count_by_code
 from generations.reports.hourly_statistics import Counts, Hour
+from tenants.admin import periods
 from tenants.admin.charts import Chart
+from tenants.admin.tenants import url_by_spend
 from tenants.db import clock
 
 admin.site.index_template = "generations/dashboard.html"
 
 HOUR, DAY, MONTH = timedelta(hours=1), timedelta(days=1), timedelta(days=30)
-PERIODS = {"24 hours": DAY, "48 hours": 2 * DAY, "7 days": 7 * DAY, "30 days": MONTH}
-DEFAULT_PERIOD = "48 hours"
 MAX_CHART_HOURS = 48  # a longer period is drawn by days
 MIN_BARS = 6  # fewer would be as wide as the chart
 COLOURS = {"accepted": "#3b82f6", "succeeded": "#16a34a", "failed": "#dc2626", "cancelled": "#9ca3af"}
@@ -40,14 +40,16 @@ def add_context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]
     context.update(title="Dashboard", as_of=now)
     if request.user.has_perm("generations.view_generation"):
         hours, shown = hourly_statistics.read_hours(now - MONTH, now), tiles.read(now)
-        period = request.GET.get("period", "")
-        period = period if period in PERIODS else DEFAULT_PERIOD
-        context.update(verdict=tiles.verdict(shown), tiles=shown, periods=periods(hours, now))
+        period = periods.chosen(request)
+        context.update(verdict=tiles.verdict(shown), tiles=shown, periods=counts_by_period(hours, now))
         context.update(
-            failures=failures(now), period=period, period_names=[*PERIODS], charts=charts(hours, PERIODS[period])
+            failures=failures(now),
+            period=period,
+            period_names=[*periods.PERIODS],
+            charts=charts(hours, periods.PERIODS[period]),
         )
     if request.user.has_perm("tenants.view_tenant"):
-        context.update(spending=spending.read(now))
+        context.update(spending=spending.read(now), tenants_url=url_by_spend())
     return context
 
 
@@ -57,7 +59,7 @@ def failures(now: datetime) -> list[tuple[str, int, str]]:
     return [(code, count, tiles.list_url(error_code__exact=code, within="day")) for code, count in counted]
 
 
-def periods(hours: Sequence[Hour], now: datetime) -> list[tuple[str, Counts]]:
+def counts_by_period(hours: Sequence[Hour], now: datetime) -> list[tuple[str, Counts]]:
     """Return the numbers of accepted and finished generations in the last hour, day and month."""
     last_hour = hourly_statistics.total(
         counts for (_, test), counts in hourly_statistics.count_hours(now - HOUR, now).items() if not test

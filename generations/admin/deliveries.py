@@ -15,7 +15,7 @@ from tenants.admin import action_page
 from tenants.admin.action_page import ActionPage
 from tenants.admin.filters import ChoicesFilter, ModeFilter
 from tenants.admin.forms import ActionForm
-from tenants.admin.mixins import LongListMixin, ModeMixin, ReadOnlyMixin
+from tenants.admin.mixins import LongListMixin, ModeMixin, ReadOnlyMixin, TenantLinkMixin
 
 REDELIVER = ActionPage(
     "Redeliver",
@@ -33,7 +33,7 @@ class AttemptInline(ReadOnlyMixin, TabularInline):
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(action_page.ActionPagesMixin, ModeMixin, LongListMixin, ReadOnlyMixin, ModelAdmin):
+class DeliveryAdmin(action_page.ActionPagesMixin, TenantLinkMixin, ModeMixin, LongListMixin, ReadOnlyMixin, ModelAdmin):
     """List webhook deliveries, newest first, and offer to redeliver one."""
 
     list_display = [

@@ -12,12 +12,14 @@ from generations import ids
 from generations.catalog import video_models
 from generations.models import Generation
 from generations.reports import backlog
+from generations.reports.failures import count_failures
 from generations.upstream import accounts
 from generations.webhooks import outbox
 from tenants.admin.filters import TEMPLATE, DaysFilter
 from tenants.db import clock
 
 DAY = timedelta(days=1)
+MAX_COUNTED = 10_000  # failures in the choices of a filter: some milliseconds
 PERIODS = {"hour": DAY / 24, "day": DAY, "week": 7 * DAY, "month": 30 * DAY}
 
 
@@ -74,6 +76,53 @@ class AttentionFilter(SimpleListFilter):
             return rows
         # Generations in progress are few, and a partial index holds them.
         return rows.alias(rendering_since=backlog.rendering_since()).filter(condition, due_at__isnull=False)
+
+
+class ErrorCodeFilter(SimpleListFilter):
+    """Filter failed generations by error code. The choices are the codes under the list's other filters, with counts.
+
+    No more than MAX_COUNTED failures are counted, so that the list costs the same among millions of rows.
+    """
+
+    template = TEMPLATE
+    title, parameter_name = "error code", "error_code__exact"
+
+    def __init__(self, request: HttpRequest, params: Any, model: Any, model_admin: Any) -> None:
+        super().__init__(request, params, model, model_admin)
+        self._request, self._model_admin = request, model_admin
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return no choices: what the other filters leave is known only when the choices are shown."""
+        return []
+
+    def has_output(self) -> bool:
+        """Return True: the filter is shown without a failure too."""
+        return True
+
+    def queryset(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """Return the rows that failed with the chosen code, or all rows without a choice."""
+        return rows.filter(status=Generation.Status.FAILED, error_code=self.value()) if self.value() else rows
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        """Yield "All", and each code with its count, the most frequent first."""
+        counts, is_cut = count_failures(self._other_rows(changelist), MAX_COUNTED)
+        more = f": {MAX_COUNTED:,} failures are counted, there are more" if is_cut else ""
+        yield self._choice(changelist, None, f"All{more}")
+        chosen = {} if self.value() is None or self.value() in counts else {self.value(): 0}
+        for code, count in {**counts, **chosen}.items():
+            yield self._choice(changelist, code, f"{code} ({count:,})")
+
+    def _other_rows(self, changelist: Any) -> QuerySet[Any]:
+        """Return the rows under the search and all filters but this one."""
+        rows = changelist.root_queryset
+        for spec in changelist.filter_specs:
+            if spec is not self:
+                rows = spec.queryset(self._request, rows)
+        return self._model_admin.get_search_results(self._request, rows, changelist.query)[0]
+
+    def _choice(self, changelist: Any, code: str | None, label: str) -> dict[str, Any]:
+        query = changelist.get_query_string({self.parameter_name: code} if code else {}, [self.parameter_name])
+        return {"selected": self.value() == code, "query_string": query, "display": label}
 
 
 class CreatedFilter(SimpleListFilter):

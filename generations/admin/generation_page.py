@@ -90,32 +90,31 @@ def in_doubt_facts(generation: Generation) -> dict[str, str]:
 
 
 def format_charge(generation: Generation) -> str:
-    """Return the USD that the generation has cost so far, in a few words for a list.
+    """Return what the generation has cost so far, in a few words for a list: what is charged, or still held.
 
-    The price is held until the generation finishes. Only a video is charged: other holds are released.
+    The price is held until the generation finishes. Only a live video is charged: other holds are released.
     """
     if generation.test:
-        return "test, not charged"
+        return f"charged {amounts.format_dollars(0)}, test mode"
     if generation.finished_at is None:
-        return f"{amounts.format_usd(generation.price_micro)} held"
-    is_charged = generation.status == Status.SUCCEEDED
-    return f"{amounts.format_usd(generation.spent_micro)} charged" if is_charged else "not charged"
+        return f"held {amounts.format_dollars(generation.price_micro)}"
+    return f"charged {amounts.format_dollars(generation.spent_micro)}"
 
 
 def describe_charge(generation: Generation) -> str:
-    """Return the same as `format_charge` in a sentence, with the price also where it was not charged."""
-    usd = f"{amounts.format_usd(generation.price_micro)} USD"
+    """Return the same as `format_charge` in sentences, with the price also where it was not charged."""
+    held, spent = amounts.format_dollars(generation.price_micro), amounts.format_dollars(generation.spent_micro)
     if generation.test:
-        return f"Not charged: test mode. The price of a live generation is {usd}."
+        return f"Charged {amounts.format_dollars(0)}: test mode. The price of a live generation is {held}."
     if generation.finished_at is None:
-        return f"{usd} held, not yet charged"
+        return f"Held {held}, not yet charged."
     if generation.status != Status.SUCCEEDED:
-        return f"Not charged. {usd} was held and released."
+        return f"Charged {spent}. {held} was held and released."
     if generation.charged_micro is None:
-        return f"{usd} charged"
+        return f"Charged {spent}."
     tokens = "no tokens" if generation.upstream_tokens is None else f"{generation.upstream_tokens} tokens"
     above = ": more than was held" if generation.charged_micro > generation.price_micro else ""
-    charged = f"{amounts.format_usd(generation.charged_micro)} USD charged, {usd} held{above}."
+    charged = f"Charged {spent}, held {held}{above}."
     return charged if charge_by_usage.find_rate(generation) is None else f"{charged} The upstream reported {tokens}."
 
 

@@ -20,7 +20,14 @@ from tenants import amounts, masked_urls, times
 from tenants.admin import action_page
 from tenants.admin.exports import ExportMixin
 from tenants.admin.filters import ChoicesFilter
-from tenants.admin.mixins import LongListMixin, ModeMixin, ReadOnlyMixin, filtered_list_url, format_mode
+from tenants.admin.mixins import (
+    LongListMixin,
+    ModeMixin,
+    ReadOnlyMixin,
+    TenantLinkMixin,
+    filtered_list_url,
+    format_mode,
+)
 from tenants.db import clock
 
 Status = Generation.Status
@@ -35,7 +42,7 @@ COLOURS = {
 }
 
 
-class GenerationListAdmin(SearchMixin, LongListMixin, ModeMixin, ReadOnlyMixin, ModelAdmin):
+class GenerationListAdmin(SearchMixin, TenantLinkMixin, LongListMixin, ModeMixin, ReadOnlyMixin, ModelAdmin):
     """The base of every list of generations."""
 
     list_select_related = ("tenant",)
@@ -89,6 +96,7 @@ class GenerationAdmin(CancelMatchingMixin, ExportMixin, action_page.ActionPagesM
         filters.LiveModeFilter,
         filters.AttentionFilter,
         ("status", ChoicesFilter),
+        filters.ErrorCodeFilter,
         ("tenant", AutocompleteSelectFilter),
         filters.ModelFilter,
         filters.AccountFilter,
@@ -131,7 +139,7 @@ class GenerationAdmin(CancelMatchingMixin, ExportMixin, action_page.ActionPagesM
         return super().get_queryset(request).select_related("tenant", "api_key", "image", "last_image")
 
     def get_fields(self, request: HttpRequest, obj: Generation | None = None) -> Any:
-        """Return all fields, the status first, with words in the place of the columns `status` and `test`."""
+        """Return all fields, the status first, with words in the place of some columns."""
         words = self._shown_in_place_of_columns(request)
         fields = dict.fromkeys(words.get(name, name) for name in super().get_fields(request, obj))
         return sorted(fields, key=lambda name: name != "status_in_words")
@@ -142,7 +150,7 @@ class GenerationAdmin(CancelMatchingMixin, ExportMixin, action_page.ActionPagesM
 
     def _shown_in_place_of_columns(self, request: HttpRequest) -> dict[str, str]:
         """Return by column what is shown instead. A URL may hold a token, which only those see who may act on it."""
-        words = {"status": "status_in_words", "test": "mode"}
+        words = {"status": "status_in_words", "test": "mode", "charged_micro": "charge"}
         return words if self.has_action_permission(request) else words | HOSTS
 
     def get_fieldsets(self, request: HttpRequest, obj: Generation | None = None) -> Any:
@@ -156,6 +164,7 @@ class GenerationAdmin(CancelMatchingMixin, ExportMixin, action_page.ActionPagesM
     ) -> HttpResponse:
         """Render the generation's page."""
         context.update(generation_page.page_context(request, obj), colour=COLOURS.get(obj.status, ""))
+        context["tenant"] = getattr(self, self._tenant_field(request))(obj)
         context["audit_url"] = filtered_list_url("auditentry", target__exact=obj.pk)
         return super().render_change_form(request, context, obj=obj, **options)
 
@@ -196,9 +205,9 @@ class GenerationAdmin(CancelMatchingMixin, ExportMixin, action_page.ActionPagesM
         """Return the upstream account that the last attempt went to."""
         return generation_page.format_account(generation)
 
-    @display(description="USD")
+    @display(description="Charge")
     def charge(self, generation: Generation) -> str:
-        """Return what the generation cost so far: charged, held or not charged."""
+        """Return what the generation cost so far: what is charged, or still held."""
         return generation_page.format_charge(generation)
 
     def export_row(self, columns: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -4,24 +4,22 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
-from django.urls import reverse
-from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 
 from generations.models import LimitWarning
 from tenants.admin.filters import ChoicesFilter
-from tenants.admin.mixins import EntryTimeMixin, LongListMixin, ReadOnlyMixin
+from tenants.admin.mixins import EntryTimeMixin, LongListMixin, ReadOnlyMixin, TenantLinkMixin
 from tenants.limits import windows
 from tenants.limits.windows import Kind
 
 
 @admin.register(LimitWarning)
-class LimitWarningAdmin(EntryTimeMixin, LongListMixin, ReadOnlyMixin, ModelAdmin):
+class LimitWarningAdmin(EntryTimeMixin, TenantLinkMixin, LongListMixin, ReadOnlyMixin, ModelAdmin):
     """List the warnings; a row leads to the tenant, whose page shows the present usage."""
 
-    list_display = ["time", "holder", "key", "share", "limit_name", "used_amount", "limit_amount", "ends_at"]
+    list_display = ["time", "tenant", "key", "share", "limit_name", "used_amount", "limit_amount", "ends_at"]
     list_display_links = None
     list_select_related = ["tenant", "api_key"]
     list_filter = [("kind", ChoicesFilter), ("tenant", AutocompleteSelectFilter)]
@@ -33,12 +31,6 @@ class LimitWarningAdmin(EntryTimeMixin, LongListMixin, ReadOnlyMixin, ModelAdmin
     def has_module_permission(self, request: HttpRequest) -> bool:
         """Return the same, for the index."""
         return self.has_view_permission(request)
-
-    @display(description="Tenant")
-    def holder(self, warning: LimitWarning) -> str:
-        """Return a link to the tenant."""
-        url = reverse("admin:tenants_tenant_change", args=[warning.tenant_id])
-        return format_html('<a class="text-link" href="{}">{}</a>', url, warning.tenant.name)
 
     @display(description="API key")
     def key(self, warning: LimitWarning) -> str | None:

@@ -19,7 +19,7 @@ from tenants.admin.action_page import ActionPage
 from tenants.admin.filters import ModeFilter
 from tenants.admin.forms import ActionForm, HoursField, TextLineField
 from tenants.admin.guards import StoredValuesForm, check_changes
-from tenants.admin.mixins import ModeMixin, ReadOnlyMixin
+from tenants.admin.mixins import ModeMixin, ReadOnlyMixin, TenantLinkMixin
 from tenants.admin.one_time_secrets import OneTimeSecret
 from tenants.audit import Actor
 from tenants.models import Tenant
@@ -156,7 +156,7 @@ DELETE = ActionPage(
 
 
 @admin.register(WebhookEndpoint)
-class WebhookEndpointAdmin(action_page.ActionPagesMixin, ModeMixin, ReadOnlyMixin, ModelAdmin):
+class WebhookEndpointAdmin(action_page.ActionPagesMixin, TenantLinkMixin, ModeMixin, ReadOnlyMixin, ModelAdmin):
     """List the webhook endpoints of all tenants and offer the actions on an endpoint."""
 
     list_display = ["short_url", "tenant", "state", "mode", "failing_since", "created_at"]

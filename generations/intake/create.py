@@ -31,9 +31,9 @@ from tenants.errors import (
     NotPossible,
     TenantSuspended,
 )
-from tenants.limits import admission
+from tenants.limits import admission, refusals
 from tenants.limits.windows import LimitUsage
-from tenants.models import ApiKey
+from tenants.models import ApiKey, RefusalCount
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -64,7 +64,7 @@ def create_generation(
     try:
         return _create_once(key, request, idempotency_key) if idempotency_key else _create(key, request, None)
     except (LimitReached, TenantSuspended) as refusal:
-        metrics.REFUSED.labels(refusal.facts.get("limit_name", "suspended")).inc()
+        _count_refusal(key, refusal)
         raise
 
 
@@ -83,6 +83,13 @@ def rerun_generation(source: Generation, *, seed: int | None, audit_entry: Audit
         fields["seed"] = seed
     request = GenerationRequest(model, _check_again(model, fields), rerun_of=source.pk)
     return _create(source.api_key, request, None, audit_entry).generation
+
+
+def _count_refusal(key: ApiKey, refusal: LimitReached | TenantSuspended) -> None:
+    """Count a refused create for the metrics, and for the panel, which names the tenant and the key."""
+    limit_name = refusal.facts.get("limit_name", RefusalCount.SUSPENDED)
+    metrics.REFUSED.labels(limit_name).inc()
+    refusals.count(key, limit_name)
 
 
 def _check_again(model: VideoModel, fields: dict[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ KINDS: dict[str, Callable[[PruneRun, PruneResult], None]] = {
     "events": retention.delete_events,
     "deliveries": retention.delete_deliveries,
     "minutes": retention.delete_minute_windows,
+    "refusals": retention.delete_old_refusals,
     "rings": retention.delete_failed_wake_ups,
     "hosts": retention.delete_silent_hosts,
     "sessions": retention.delete_expired_sessions,

@@ -13,7 +13,7 @@ from generations.models import Attempt, AttemptSearch, Delivery, Event, Generati
 from generations.ops.prune_run import BEFORE_ALL_DATA, PruneResult, PruneRun
 from generations.reports import worker_hosts
 from tenants import times
-from tenants.limits import counters
+from tenants.limits import counters, refusals
 from tenants.models import Tenant
 
 EVENTS_CURSOR = "events"  # key of the MaintenanceCursor row; its position is a time in ISO format
@@ -99,6 +99,11 @@ def delete_deliveries(run: PruneRun, result: PruneResult) -> None:
 def delete_minute_windows(run: PruneRun, result: PruneResult) -> None:
     """Delete the usage windows of past minutes."""
     result.count = counters.delete_old_minutes(run.now, dry=run.dry)
+
+
+def delete_old_refusals(run: PruneRun, result: PruneResult) -> None:
+    """Delete the counts of refused creates that no page shows any more."""
+    run.delete(refusals.old(run.now), result)
 
 
 def delete_failed_wake_ups(run: PruneRun, result: PruneResult) -> None:

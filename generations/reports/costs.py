@@ -6,7 +6,7 @@ not grow with the number of generations.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import astuple, dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -69,10 +69,21 @@ def read(now: datetime, time_zones: Iterable[str]) -> dict[Name, Cost]:
         for rows in (_summed(name, calendar), *_counted(name, calendar)):
             for tenant_id, model, *sums in rows:
                 costs[tenant_id, model] += Cost(*sums)
-    live = Generation.objects.filter(due_at__isnull=False, test=False).order_by()
-    for tenant_id, model, held in live.values_list("tenant_id", "model").annotate(Sum("price_micro")):
+    for tenant_id, model, held in _held("tenant_id", "model"):
         costs[tenant_id, model].held = held
     return {name: cost for name, cost in costs.items() if cost != Cost()}
+
+
+def held_by_tenant(tenants: Collection[Tenant], **_: Any) -> dict[int, int]:
+    """Return the micro-USD that are held for the tenants. Receives `tenants.signals.holds_listed`."""
+    return dict(_held("tenant_id").filter(tenant__in=tenants))
+
+
+def _held(*columns: str) -> QuerySet[Any]:
+    """Return rows of the columns and what is held for live generations in progress, which a partial index holds."""
+    live = Generation.objects.filter(due_at__isnull=False, test=False).order_by()
+    rows: QuerySet[Any] = live.values_list(*columns).annotate(Sum("price_micro"))
+    return rows
 
 
 def _summed(time_zone: str, calendar: Calendar) -> QuerySet[Any]:

@@ -2,10 +2,10 @@
 
 from typing import Any, NamedTuple
 
-from django.apps import apps
-from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
+
+from tenants.admin.mixins import may_view_list
 
 
 class Link(NamedTuple):
@@ -19,11 +19,9 @@ class Link(NamedTuple):
 
     def render(self, request: HttpRequest) -> dict[str, Any] | None:
         """Return the link in unfold's format, or None if the user may not view the list."""
-        app, model = self.model.split(".")
-        pages = admin.site._registry[apps.get_model(app, model)]
-        if not pages.has_view_or_change_permission(request):
+        if not may_view_list(request, self.model):
             return None
-        name = self.page or f"admin:{app}_{model}_changelist"
+        name = self.page or f"admin:{self.model.replace('.', '_')}_changelist"
         address, link = reverse(name), reverse(name, query=self.query)
         is_active = request.path.startswith(address) and self.query.items() <= request.GET.dict().items()
         return {"title": self.title, "icon": self.icon, "link": link, "active": is_active, "address": address}
@@ -45,6 +43,7 @@ GROUPS: dict[str, tuple[Link, ...]] = {
         Link("Billing", "payments", "tenants.ledgerentry", page="admin:tenants_ledgerentry_billing"),
         Link("Ledger", "receipt_long", "tenants.ledgerentry"),
         Link("Limit warnings", "notification_important", "generations.limitwarning"),
+        Link("Refused creates", "block", "tenants.refusalcount"),
         Link("Audit log", "history", "tenants.auditentry"),
     ),
     "System": (

@@ -7,12 +7,12 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from tenants import masked_urls
-from tenants.admin.mixins import EntryTimeMixin, LongListMixin, ReadOnlyMixin
+from tenants.admin.mixins import EntryTimeMixin, LongListMixin, ReadOnlyMixin, TenantLinkMixin
 from tenants.models import AuditEntry
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(EntryTimeMixin, LongListMixin, ReadOnlyMixin, ModelAdmin):
+class AuditEntryAdmin(EntryTimeMixin, TenantLinkMixin, LongListMixin, ReadOnlyMixin, ModelAdmin):
     """List audit entries, newest first."""
 
     list_display = ["time", "actor", "action", "tenant", "target", "masked_changes", "reason"]

@@ -44,6 +44,8 @@ class ChoicesFilter(ChoicesFieldListFilter):
 class DaysFilter(RangeDateFilter):
     """Filter by a column of times: from a day to a day in UTC, both included. Either may be left out."""
 
+    _is_named = False  # the message about a text that is no day is shown once, however often the rows are filtered
+
     def queryset(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
         """Return the rows of these days. A text that is no day is named in a message, and no row is listed."""
         for name, lookup, days in (("from", "gte", 0), ("to", "lt", 1)):
@@ -51,7 +53,9 @@ class DaysFilter(RangeDateFilter):
             if not text:
                 continue
             if (day := parse_date_str(text)) is None:
-                messages.error(request, f"{text!r} is no day such as 2026-11-02.")
+                if not self._is_named:
+                    messages.error(request, f"{text!r} is no day such as 2026-11-02.")
+                self._is_named = True
                 return rows.none()
             midnight = datetime.combine(day, time(), UTC) + timedelta(days=days)
             rows = rows.filter(self.condition(lookup, midnight))

@@ -15,7 +15,7 @@ from tenants import actions, locks, name_lists, times
 from tenants.admin import action_page, forms
 from tenants.admin.action_page import ActionPage
 from tenants.admin.filters import ModeFilter
-from tenants.admin.mixins import AllowListsMixin, ModeMixin, ReadOnlyMixin, UsdLimitMixin
+from tenants.admin.mixins import AllowListsMixin, ModeMixin, ReadOnlyMixin, TenantLinkMixin, UsdLimitMixin
 from tenants.admin.one_time_secrets import OneTimeSecret
 from tenants.audit import Actor
 from tenants.errors import NotPossible
@@ -117,6 +117,7 @@ class ApiKeyAdmin(
     CreateKeyPermissionMixin,
     AllowListsMixin,
     UsdLimitMixin,
+    TenantLinkMixin,
     ModeMixin,
     ReadOnlyMixin,
     ModelAdmin,

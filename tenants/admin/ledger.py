@@ -14,7 +14,7 @@ from tenants import amounts, times
 from tenants.admin.billing import BillingPagesMixin
 from tenants.admin.exports import ExportMixin
 from tenants.admin.filters import ChoicesFilter, DaysFilter, ModeFilter
-from tenants.admin.mixins import EntryTimeMixin, LongListMixin, ModeMixin, ReadOnlyMixin, format_mode
+from tenants.admin.mixins import EntryTimeMixin, LongListMixin, ModeMixin, ReadOnlyMixin, TenantLinkMixin, format_mode
 from tenants.models import ApiKey, LedgerEntry, Tenant
 
 Kind = LedgerEntry.Kind
@@ -40,7 +40,7 @@ COLUMNS = (
 
 @admin.register(LedgerEntry)
 class LedgerEntryAdmin(
-    BillingPagesMixin, ExportMixin, EntryTimeMixin, ModeMixin, LongListMixin, ReadOnlyMixin, ModelAdmin
+    BillingPagesMixin, ExportMixin, EntryTimeMixin, TenantLinkMixin, ModeMixin, LongListMixin, ReadOnlyMixin, ModelAdmin
 ):
     """List ledger entries, newest first."""
 

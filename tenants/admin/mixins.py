@@ -3,13 +3,18 @@
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+from django.apps import apps
+from django.contrib import admin
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.html import format_html
 from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
 from tenants import amounts, times
 from tenants.models import AllowLists, Limits
+
+NO_TENANT = "-"
 
 
 class ReadOnlyMixin:
@@ -105,6 +110,43 @@ class ModeMixin:
         return format_mode(test=row.test)
 
 
+class TenantLinkMixin:
+    """Link a row's tenant to the tenant's page, in the list and on the row's page, for those who may view tenants.
+
+    Others see the name alone: Django would link it on every page, and in no list.
+    """
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """Return the columns, with the link in the place of the tenant."""
+        columns: Any = super().get_list_display(request)  # type: ignore[misc]  # ModelAdmin's
+        return [self._tenant_field(request) if name == "tenant" else name for name in columns]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Return the fieldsets, with the link in the place of the tenant."""
+        fieldsets: Any = super().get_fieldsets(request, obj)  # type: ignore[misc]  # ModelAdmin's
+        field = self._tenant_field(request)
+        return [
+            (title, {**options, "fields": [field if name == "tenant" else name for name in options["fields"]]})
+            for title, options in fieldsets
+        ]
+
+    def _tenant_field(self, request: HttpRequest) -> str:
+        return "tenant_link" if may_view_list(request, "tenants.tenant") else "tenant_name"
+
+    @display(description="Tenant", ordering="tenant__name")
+    def tenant_link(self, row: Any) -> str:
+        """Return a link to the tenant; "-" for a row that concerns no tenant."""
+        if row.tenant is None:
+            return NO_TENANT
+        url = reverse("admin:tenants_tenant_change", args=[row.tenant_id])
+        return format_html('<a class="text-link" href="{}">{}</a>', url, row.tenant.name)
+
+    @display(description="Tenant", ordering="tenant__name")
+    def tenant_name(self, row: Any) -> str:
+        """Return the tenant's name; "-" for a row that concerns no tenant."""
+        return row.tenant.name if row.tenant else NO_TENANT
+
+
 class UsdLimitMixin:
     """Show the monthly limit of a tenant or a key in USD: the column holds micro-USD."""
 
@@ -138,6 +180,12 @@ class EntryTimeMixin:
     def time(self, entry: Any) -> str:
         """Return the entry's time in UTC, to the second: entries of one minute stay in a visible order."""
         return times.readable(entry.at, "seconds")
+
+
+def may_view_list(request: HttpRequest, model: str) -> bool:
+    """Return whether the user may view the list of the model, which is named such as "tenants.tenant"."""
+    pages = admin.site._registry[apps.get_model(model)]
+    return bool(pages.has_view_or_change_permission(request))
 
 
 def filtered_list_url(model: str, **query: Any) -> str:

@@ -5,18 +5,19 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ORDER_VAR
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.views import ChangeList
 
-from tenants import actions, locks
+from tenants import actions, amounts, locks, signals
 from tenants.admin import action_page, forms, keys, usage_bars
 from tenants.admin.action_page import ActionPage
 from tenants.admin.billing import statement_url
 from tenants.admin.guards import Stale
-from tenants.admin.mixins import AllowListsMixin, UsdLimitMixin, filtered_list_url
+from tenants.admin.mixins import AllowListsMixin, UsdLimitMixin, filtered_list_url, may_view_list
 from tenants.audit import Actor
 from tenants.db import clock
 from tenants.errors import DoneBefore, Refusal
@@ -30,10 +31,13 @@ MAX_LISTED_KEYS = 100  # on a tenant's page; the list of keys has all of them
 # The lists that a tenant's page leads to, by the model.
 LISTS = {
     "generations.generation": "Generations",
+    "generations.seedrecord": "Seed log",
     "tenants.ledgerentry": "Ledger",
     "generations.webhookendpoint": "Endpoints",
     "generations.delivery": "Deliveries",
     "tenants.apikey": "API keys",
+    "generations.limitwarning": "Limit warnings",
+    "tenants.refusalcount": "Refused creates",
     "tenants.auditentry": "Audit entries",
 }
 
@@ -66,14 +70,24 @@ LISTS_APPLY = "A request has to pass the list of the tenant and the list of its 
 
 
 class TenantList(ChangeList):
-    """A page of tenants, each with its current usage: one query reads the usage windows of all."""
+    """A page of tenants, each with its current usage: one query reads the usage windows of all, and one the holds."""
+
+    root_queryset: Any
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> Any:
+        """Return the tenants of the search, with the USD of this month, by which they can be sorted."""
+        self.root_queryset = usage_bars.with_month(self.root_queryset, clock.now())
+        return super().get_queryset(request, exclude_parameters)
 
     def get_results(self, request: HttpRequest) -> None:
         """Read the page of tenants and attach the usage bars to each tenant."""
         super().get_results(request)
-        bars = usage_bars.for_tenants(list(self.result_list), clock.now())
+        listed = list(self.result_list)
+        bars = usage_bars.for_tenants(listed, clock.now())
+        answers: Any = signals.holds_listed.send(type(self), tenants=listed)
+        held = {pk: micro for _, micro_by_tenant in answers for pk, micro in micro_by_tenant.items()}
         for tenant in self.result_list:
-            tenant.bars = bars[tenant.pk]
+            tenant.bars, tenant.held_micro = bars[tenant.pk], held.get(tenant.pk, 0)
 
 
 @admin.register(Tenant)
@@ -93,7 +107,7 @@ class TenantAdmin(
         ("Generation policy", {"fields": [*Tenant.GENERATION_POLICY_FIELDS]}),
         ("Reason", {"fields": ["reason", "form_token", "loaded"]}),
     ]
-    list_display = ["name", "suspended", "in_flight_now", "today", "this_month"]
+    list_display = ["name", "suspended", "in_flight_now", "today", "this_month", "held"]
     search_fields = ["name"]
     ordering = ["name"]
     actions_detail = ["create_key", "adjust", "suspend", "resume"]
@@ -121,10 +135,15 @@ class TenantAdmin(
         """Return the usage of the limit of generations per day."""
         return tenant.bars[Kind.PER_DAY]
 
-    @display(description="USD this month, with holds / limit")
+    @display(description="USD this month, with holds / limit", ordering="month_micro")
     def this_month(self, tenant: Any) -> usage_bars.Bar:
         """Return the usage of the limit in USD per month."""
         return tenant.bars[Kind.USD_PER_MONTH]
+
+    @display(description="USD held now")
+    def held(self, tenant: Any) -> str:
+        """Return what is held for generations in progress."""
+        return amounts.format_usd(tenant.held_micro)
 
     def get_fieldsets(self, request: HttpRequest, obj: Tenant | None = None) -> Any:
         """Return the fieldsets; for a user who may only view, without the reason, and with the lists as text."""
@@ -177,7 +196,7 @@ class TenantAdmin(
         """Render the form with the tenant's usage and keys, both as stored, whatever the form contains."""
         if obj:
             context.update(_page_context(Tenant.objects.get(pk=obj.pk)))
-            context["links"] = [link[1:] for link in context["links"] if request.user.has_perm(link[0])]
+            context["links"] = [link[1:] for link in context["links"] if may_view_list(request, link[0])]
         return super().render_change_form(request, context, obj=obj, **options)
 
     def unavailable_actions(self, row: Tenant) -> tuple[str]:
@@ -188,6 +207,12 @@ class TenantAdmin(
     adjust = action_page.button(ADJUST, "payments")
     suspend = action_page.button(SUSPEND, "block")
     resume = action_page.button(RESUME, "play_arrow")
+
+
+def url_by_spend() -> str:
+    """Return the address of the list, in which those come first who used most of this month's USD."""
+    column = TenantAdmin.list_display.index("this_month")
+    return reverse("admin:tenants_tenant_changelist", query={ORDER_VAR: f"-{column}"})
 
 
 def _page_context(tenant: Tenant) -> dict[str, Any]:
@@ -204,9 +229,8 @@ def _page_context(tenant: Tenant) -> dict[str, Any]:
 
 
 def _links(tenant: Tenant, now: datetime) -> Iterator[tuple[str, str, str]]:
-    """Yield the pages about a tenant: permission, title and address."""
-    yield "tenants.view_ledgerentry", "Statement", statement_url(tenant, windows.month(now, tenant.zone))
-    for name, title in LISTS.items():
-        app, _, model = name.partition(".")
-        address = reverse(f"admin:{app}_{model}_changelist", query={"tenant__id__exact": tenant.pk})
-        yield f"{app}.view_{model}", title, address
+    """Yield the pages about a tenant: the model whose list the user has to be allowed to view, title and address."""
+    yield "tenants.ledgerentry", "Statement", statement_url(tenant, windows.month(now, tenant.zone))
+    for model, title in LISTS.items():
+        name = f"admin:{model.replace('.', '_')}_changelist"
+        yield model, title, reverse(name, query={"tenant__id__exact": tenant.pk})

@@ -3,6 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from django.db.models import Case, DateTimeField, OuterRef, QuerySet, Subquery, When
+from django.db.models.functions import Coalesce
 
 from tenants import times
 from tenants.admin.charts import BLUE, Chart
@@ -84,6 +88,21 @@ def for_tenants(tenants: Sequence[Tenant], at: datetime) -> dict[int, dict[Kind,
         used, limit = amounts.get((tenant.pk, kind.value, starts_at), 0), windows.limit(tenant, kind)
         bars[tenant.pk][kind] = Bar(LimitUsage(kind, False, limit, used, starts_at, None), tenant)
     return bars
+
+
+def with_month(tenants: QuerySet[Tenant], at: datetime) -> QuerySet[Tenant]:
+    """Add to each tenant what it used of the month's USD, limited or not, as `month_micro`.
+
+    The counter of the month is one row, found by its index, however long the history is.
+    """
+    month = Window.objects.filter(
+        tenant=OuterRef("pk"), api_key=None, kind=Kind.USD_PER_MONTH, starts_at=OuterRef("month_start")
+    )
+    zones = Tenant.objects.order_by().values_list("time_zone", flat=True).distinct()
+    starts = [When(time_zone=name, then=windows.start(Kind.USD_PER_MONTH, at, ZoneInfo(name))) for name in zones]
+    return tenants.alias(month_start=Case(*starts, default=None, output_field=DateTimeField())).annotate(
+        month_micro=Coalesce(Subquery(month.values("used")[:1]), 0)
+    )
 
 
 def chart_of_days(tenant: Tenant, at: datetime) -> Chart:

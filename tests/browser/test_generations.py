@@ -98,7 +98,7 @@ def test_an_action_needs_a_reason(panel: Panel, take_screenshot: Any) -> None:
     page = panel.page
     row = panel.create_finished_generation(prompt="[fail]", seed=5)
     panel.open_generation(row["id"])
-    expect(page.locator("#charge")).to_have_text("Not charged. 0.088209 USD was held and released.")
+    expect(page.locator("#charge")).to_have_text("Charged $0.00. $0.088209 was held and released.")
     take_screenshot(page, "generation-failed")
     page.get_by_role("link", name="Run again").first.click()
     page.get_by_role("button", name="Run again").click()

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from urllib.parse import quote
 
 import httpx
 import pytest
@@ -16,6 +15,7 @@ from django.db import connection
 from deploy import stack, waiting
 from generations import lifecycle
 from generations.models import Generation
+from tests.support.databases import url_of_test
 from tests.support.factories import Caller, make_generation
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -37,22 +37,13 @@ with long_poll._watcher._lock:
 """
 
 
-def database_url() -> str:
-    """Return the URL of the tests' database, as another process reaches it."""
-    facts = connection.settings_dict
-    if connection.vendor == "sqlite":
-        return f"sqlite:///{facts['NAME']}"
-    password = f":{quote(facts['PASSWORD'])}" if facts["PASSWORD"] else ""
-    return f"postgres://{facts['USER']}{password}@{facts['HOST']}:{facts['PORT'] or 5432}/{facts['NAME']}"
-
-
 def environment(folder: Path) -> dict[str, str]:
     return {
         **{name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "SECRET_KEY")},
         "DJANGO_SETTINGS_MODULE": "seedance_service.settings",
         "ALLOWED_HOSTS": "127.0.0.1",
         "VAR_DIR": str(folder),
-        "DATABASE_URL": database_url(),
+        "DATABASE_URL": url_of_test(),
         "NOVITA_API_KEY": "none",
         "S3_BUCKET": "tests",
         "WAITERS": str(WAITERS),

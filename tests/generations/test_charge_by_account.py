@@ -237,6 +237,6 @@ def test_the_panel_says_what_was_charged_and_held(alice: Caller, quoted: Upstrea
     render(quoted, None)
     g = take_steps_until(g, "succeeded")
     page = admin_client.get(page_url(g)).content.decode()
-    assert "0.049005 USD charged, 0.343035 USD held." in page
+    assert "Charged $0.049005, held $0.343035." in page
     assert "The upstream reported" not in page
     assert "the quote of the account that made the video" in page

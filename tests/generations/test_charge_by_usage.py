@@ -151,9 +151,9 @@ def test_a_charge_above_the_hold_is_logged_counted_and_shown_to_finance(
     facts = (entry["generation"], entry["model"], entry["tokens"], entry["held_usd"], entry["charged_usd"])
     assert facts == (str(g.pk), body["model"], 50_000, "0.098010", "0.100000")
     page = admin_client.get(page_url(g)).content.decode()
-    assert "0.100000 USD charged, 0.098010 USD held: more than was held. The upstream reported 50000 tokens." in page
+    assert "Charged $0.10, held $0.09801: more than was held. The upstream reported 50000 tokens." in page
     assert "50000 tokens as the upstream reported; 0.098010 USD were held" in page
-    assert "0.100000 charged" in admin_client.get(LIST).content.decode()
+    assert "charged $0.10" in admin_client.get(LIST).content.decode()
     assert list_ids(admin_client, attention="charged-above") == {str(g.pk)}
     [tile] = [tile for tile in admin_client.get("/admin/").context["tiles"] if tile.name == "Charged above hold"]
     assert (tile.figure, tile.level) == (1, "warn")

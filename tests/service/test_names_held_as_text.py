@@ -101,7 +101,7 @@ MODELS = {
     "Slot StorageUse UndeletedObject UpstreamBill UpstreamBooks UsageSum UsageSumState WebhookEndpoint "
     "WebhookSecret Worker",
     "seedance_service": "StaffIdentity",
-    "tenants": "ApiKey AuditEntry LedgerEntry Tenant Window",
+    "tenants": "ApiKey AuditEntry LedgerEntry RefusalCount Tenant Window",
 }
 WORK = "generation seedrecord pause worker webhookendpoint delivery"
 ROLES = {

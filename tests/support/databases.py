@@ -2,8 +2,10 @@
 
 import os
 import sys
+from urllib.parse import quote
 
 import psycopg
+from django.db import connection
 
 STANDARD = "postgres://postgres@127.0.0.1:5432/test"  # where a local server is, and what CI has
 
@@ -21,6 +23,15 @@ def postgres_url() -> str | None:
             raise SystemExit(f"PostgreSQL is required, and does not answer: {error}") from error
         return None
     return url
+
+
+def url_of_test() -> str:
+    """Return the URL of the running test's database, as another process reaches it."""
+    facts = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{facts['NAME']}"
+    password = f":{quote(facts['PASSWORD'])}" if facts["PASSWORD"] else ""
+    return f"postgres://{facts['USER']}{password}@{facts['HOST']}:{facts['PORT'] or 5432}/{facts['NAME']}"
 
 
 if __name__ == "__main__":

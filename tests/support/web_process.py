@@ -32,19 +32,20 @@ class Web:
             "AWS_ACCESS_KEY_ID": "tests",
             "AWS_SECRET_ACCESS_KEY": "tests-secret",
         }
-        self._manage("migrate", "-v0")
+        self.manage("migrate", "-v0")
         self.key = self.create_tenant("alice")
         (folder / "static").mkdir()
         self.process = stack.web(self.port, folder / "static", folder, self.env, application)
         waiting.until_answers(self.process, f"http://127.0.0.1:{self.port}/v1/generations")
 
-    def _manage(self, *args: str) -> str:
+    def manage(self, *args: str) -> str:
+        """Run a command of manage.py with this process's settings, and return its output."""
         command = [sys.executable, "manage.py", *args]
         return subprocess.run(command, cwd=stack.ROOT, env=self.env, capture_output=True, text=True, check=True).stdout
 
     def create_tenant(self, name: str) -> str:
         """Create a tenant, and return its API key."""
-        body: dict[str, str] = json.loads(self._manage("tenant", "create", name, "--json"))
+        body: dict[str, str] = json.loads(self.manage("tenant", "create", name, "--json"))
         return body["api_key"]
 
     def max_memory_kb(self) -> int:

@@ -19,6 +19,7 @@ LABELS = {
     "pictures": "input images",
     "uploads": "unfinished uploads",
     "minutes": "minute windows",
+    "refusals": "counts of refused creates",
     "rings": "failed wake-ups",
     "hosts": "silent worker hosts",
     "sessions": "panel sessions",

@@ -71,10 +71,10 @@ def test_a_span_of_time_is_rounded_to_two_units(seconds: float, text: str) -> No
 @pytest.mark.parametrize(
     ("status", "charge"),
     [
-        ("running", "0.088209 USD held, not yet charged"),
-        ("succeeded", "0.088209 USD charged"),
-        ("failed", "Not charged. 0.088209 USD was held and released."),
-        ("cancelled", "Not charged. 0.088209 USD was held and released."),
+        ("running", "Held $0.088209, not yet charged."),
+        ("succeeded", "Charged $0.088209."),
+        ("failed", "Charged $0.00. $0.088209 was held and released."),
+        ("cancelled", "Charged $0.00. $0.088209 was held and released."),
     ],
 )
 def test_the_page_shows_what_the_generation_cost(admin_client: Client, alice: Caller, status: str, charge: str) -> None:
@@ -82,12 +82,23 @@ def test_the_page_shows_what_the_generation_cost(admin_client: Client, alice: Ca
     assert f'<dd id="charge">{charge}</dd>' in admin_client.get(page_url(g)).content.decode()
 
 
+@pytest.mark.parametrize("status", ["failed", "cancelled"])
+def test_what_was_released_is_said_beside_the_price_among_all_fields(
+    admin_client: Client, alice: Caller, status: str
+) -> None:
+    page = admin_client.get(page_url(put_in_or_cancel(alice, status))).content.decode()
+    fields = re.sub(r"<[^>]+>|\s+", " ", page[page.index("All fields") :])
+    assert re.search(r"Price micro\s+88209 ", fields)
+    assert re.search(r"Charge\s+charged \$0\.00 ", fields)
+    assert "Charged micro" not in fields
+
+
 def test_the_page_shows_that_a_test_generation_costs_nothing(
     admin_client: Client, alice: Caller, settings: Any
 ) -> None:
     settings.SANDBOX_BASE_URL = "http://127.0.0.1:9"
     g = make_generation(alice.with_key(test=True))
-    assert '<dd id="charge">Not charged: test mode.' in admin_client.get(page_url(g)).content.decode()
+    assert '<dd id="charge">Charged $0.00: test mode.' in admin_client.get(page_url(g)).content.decode()
 
 
 def test_what_a_model_does_not_have_is_a_dash(admin_client: Client, alice: Caller) -> None:

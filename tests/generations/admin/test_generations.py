@@ -1,5 +1,7 @@
 """The list of generations is filtered by indexes, and operators act on selected rows with one reason."""
 
+import csv
+import io
 import re
 from datetime import timedelta
 from typing import Any
@@ -128,11 +130,11 @@ def test_what_a_caller_wrote_is_text_everywhere(admin_client: Client, alice: Cal
 @pytest.mark.parametrize(
     ("status", "charge"),
     [
-        ("queued", "0.088209 held"),
-        ("in_doubt", "0.088209 held"),
-        ("succeeded", "0.088209 charged"),
-        ("failed", "not charged"),
-        ("cancelled", "not charged"),
+        ("queued", "held $0.088209"),
+        ("in_doubt", "held $0.088209"),
+        ("succeeded", "charged $0.088209"),
+        ("failed", "charged $0.00"),
+        ("cancelled", "charged $0.00"),
     ],
 )
 def test_the_list_shows_what_a_generation_cost(admin_client: Client, alice: Caller, status: str, charge: str) -> None:
@@ -142,13 +144,26 @@ def test_the_list_shows_what_a_generation_cost(admin_client: Client, alice: Call
     assert ("0.088209" in text) == ("0.088209" in charge)
 
 
+def test_the_export_says_that_what_was_released_is_charged_0(admin_client: Client, alice: Caller) -> None:
+    for status in ("queued", "succeeded", "failed", "cancelled"):
+        put_in_or_cancel(alice, status)
+    answer = admin_client.get(reverse("admin:generations_generation_export"))
+    rows = csv.DictReader(io.StringIO(answer.getvalue().decode("utf-8-sig")))
+    assert {row["status"]: (row["price_usd"], row["charged_usd"]) for row in rows} == {
+        "queued": ("0.088209", "0.000000"),
+        "succeeded": ("0.088209", "0.088209"),
+        "failed": ("0.088209", "0.000000"),
+        "cancelled": ("0.088209", "0.000000"),
+    }
+
+
 def test_the_list_shows_that_a_test_generation_costs_nothing(
     admin_client: Client, alice: Caller, settings: Any
 ) -> None:
     settings.SANDBOX_BASE_URL = "http://127.0.0.1:9"
     make_generation(alice.with_key(test=True))
     text = admin_client.get(LIST, {"mode": "test"}).content.decode()
-    assert ">test, not charged<" in text
+    assert ">charged $0.00, test mode<" in text
     assert "0.088209" not in text
 
 

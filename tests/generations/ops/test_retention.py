@@ -17,7 +17,7 @@ from generations.ops import deletion
 from generations.ops.prune_run import PruneRun
 from generations.reports import worker_hosts
 from generations.webhooks import deliveries
-from tenants.models import LedgerEntry, Window
+from tenants.models import LedgerEntry, RefusalCount, Window
 from tests.generations.test_lifecycle import VIDEO
 from tests.support.factories import Caller, make_generation
 from tests.support.images import image_bytes
@@ -161,7 +161,7 @@ def test_old_deliveries_are_deleted_with_their_attempts(alice: Caller, settings:
     assert DeliveryAttempt.objects.get().delivery.generation_id == young.pk
 
 
-def test_old_minutes_failed_wake_ups_silent_hosts_and_sessions_are_deleted(alice: Caller) -> None:
+def test_old_minutes_refusals_failed_wake_ups_silent_hosts_and_sessions_are_deleted(alice: Caller) -> None:
     for hours, name in ((3, "old"), (1, "new")):
         at = timezone.now() - timedelta(hours=hours)
         Window.objects.create(tenant=alice.tenant, kind="requests_per_minute", starts_at=at)
@@ -174,10 +174,13 @@ def test_old_minutes_failed_wake_ups_silent_hosts_and_sessions_are_deleted(alice
         Worker.objects.create(host=f"pod-{days}", heartbeat_at=days_ago(days / 4), started_at=days_ago(days))
     worker_hosts.record_heartbeat()
     Worker.objects.create(host="just-started", started_at=timezone.now())
-    kinds = ("minutes", "rings", "hosts", "sessions")
-    assert [prune(dry=True)[kind].count for kind in kinds] == [1, 1, 1, 1]
+    for days in (40, 20):
+        columns = {"tenant": alice.tenant, "api_key": alice.key, "limit_name": "per_day", "refused": 1}
+        RefusalCount.objects.create(hour=days_ago(days), **columns)
+    kinds = ("minutes", "refusals", "rings", "hosts", "sessions")
+    assert [prune(dry=True)[kind].count for kind in kinds] == [1] * 5
     results = prune()
-    assert [results[kind].count for kind in kinds] == [1, 1, 1, 1]
+    assert [results[kind].count for kind in kinds] == [1] * 5
     assert set(Worker.objects.values_list("host", flat=True)) == {"pod-20", "just-started", wakeups.host()}
     assert list(Task.objects.values_list("id", flat=True)) == ["task20"]
     assert Window.objects.filter(kind="requests_per_minute").count() == 1

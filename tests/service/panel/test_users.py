@@ -24,7 +24,8 @@ from generations.models import (
     Worker,
 )
 from generations.reports import worker_hosts
-from tenants.models import ApiKey, AuditEntry, LedgerEntry, Tenant
+from tenants.limits import refusals
+from tenants.models import ApiKey, AuditEntry, LedgerEntry, RefusalCount, Tenant
 from tests.http_client import Client
 from tests.support.factories import Caller, make_generation
 from tests.support.panel import log_in
@@ -90,6 +91,7 @@ TABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "revoke": ACTION_ROLES,
         "roll": OWNER_ROLE,
     },
+    "tenants_refusalcount": {"view": ALL_ROLES, "history": ALL_ROLES},
     "tenants_ledgerentry": dict.fromkeys(("view", "history", "export", "billing", "billing_csv"), BILLING_ROLES),
     "tenants_auditentry": {"view": AUDIT_READERS, "history": AUDIT_READERS},
     "auth_user": {
@@ -172,6 +174,7 @@ def rows(alice: Caller, bucket: Any) -> dict[str, Any]:
     UpstreamBill.objects.create(account="novita", hour=timezone.now(), product=g.model, amount_micro=1)
     BilledProduct.objects.create(account="novita", product=g.model)
     worker_hosts.record_heartbeat()
+    refusals.count(alice.key, "per_day")
     latest: list[Any] = [model._default_manager.order_by("pk").last() for model in MODELS]
     return {f"{row._meta.app_label}_{row._meta.model_name}": row for row in latest}
 
@@ -189,7 +192,7 @@ MODELS: list[Any] = [
     BilledProduct,
     Worker,
 ]
-MODELS += [Tenant, ApiKey, LedgerEntry, AuditEntry, User, Group]
+MODELS += [Tenant, ApiKey, RefusalCount, LedgerEntry, AuditEntry, User, Group]
 
 
 def member(role: str) -> Client:

@@ -160,10 +160,11 @@ def test_the_list_takes_as_many_queries_for_many_tenants_as_for_few(
 
 def test_a_tenants_page_leads_to_its_lists(admin_client: Client, alice: Caller) -> None:
     page = admin_client.get(address("tenant_change", alice.tenant))
-    titles = ["Statement", "Generations", "Ledger", "Endpoints", "Deliveries", "API keys", "Audit entries"]
+    titles = ["Statement", "Generations", "Seed log", "Ledger", "Endpoints", "Deliveries", "API keys", "Limit warnings"]
+    titles += ["Refused creates", "Audit entries"]
     assert [title for title, _ in page.context["links"]] == titles
     for _, link in page.context["links"]:
         assert admin_client.get(link).status_code == 200
     http = log_in_staff("view_tenant", "view_generation")
     links = http.get(address("tenant_change", alice.tenant)).context["links"]
-    assert [title for title, _ in links] == ["Generations"]
+    assert [title for title, _ in links] == ["Generations", "Limit warnings", "Refused creates"]
