@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib.admin import SimpleListFilter
 from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
 from generations import ids
 from generations.catalog import video_models
@@ -19,7 +20,7 @@ from tenants.admin.filters import TEMPLATE, DaysFilter
 from tenants.db import clock
 
 DAY = timedelta(days=1)
-MAX_COUNTED = 10_000  # failures in the choices of a filter: some milliseconds
+MAX_COUNTED = 5000  # failures in the choices of a filter: some ten milliseconds
 PERIODS = {"hour": DAY / 24, "day": DAY, "week": 7 * DAY, "month": 30 * DAY}
 
 
@@ -78,10 +79,39 @@ class AttentionFilter(SimpleListFilter):
         return rows.alias(rendering_since=backlog.rendering_since()).filter(condition, due_at__isnull=False)
 
 
+class CreatedFilter(SimpleListFilter):
+    """Filter by the time of creation, from the last hour to the last month."""
+
+    template = TEMPLATE
+    title, parameter_name = "created in the last", "within"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the choices."""
+        return [(name, name.capitalize()) for name in PERIODS]
+
+    def queryset(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """Return the rows that were created in the chosen period, or all rows without a choice."""
+        period = PERIODS.get(self.value() or "")
+        return rows.filter(pk__gte=ids.smallest_at(clock.now() - period)) if period else rows
+
+
+class CreatedDaysFilter(DaysFilter):
+    """Filter generations by the days on which they were created: their ids begin with the time, and have the index."""
+
+    def condition(self, lookup: str, midnight: datetime) -> Q:
+        """Return the condition on the ids."""
+        return Q(**{f"pk__{lookup}": ids.smallest_at(midnight)})
+
+
+# The index of failures has their columns.
+INDEXED_FILTERS = (LiveModeFilter, AutocompleteSelectFilter, CreatedFilter, CreatedDaysFilter)
+
+
 class ErrorCodeFilter(SimpleListFilter):
     """Filter failed generations by error code. The choices are the codes under the list's other filters, with counts.
 
-    No more than MAX_COUNTED failures are counted, so that the list costs the same among millions of rows.
+    No more than MAX_COUNTED failures of the chosen mode, tenant and time are read, so that the list costs the same
+    among millions of rows.
     """
 
     template = TEMPLATE
@@ -105,48 +135,29 @@ class ErrorCodeFilter(SimpleListFilter):
 
     def choices(self, changelist: Any) -> Iterator[Any]:
         """Yield "All", and each code with its count, the most frequent first."""
-        counts, is_cut = count_failures(self._other_rows(changelist), MAX_COUNTED)
-        more = f": {MAX_COUNTED:,} failures are counted, there are more" if is_cut else ""
+        counts, is_cut = self._count(changelist)
+        more = f": counted among {MAX_COUNTED:,} failures, there are more" if is_cut else ""
         yield self._choice(changelist, None, f"All{more}")
-        chosen = {} if self.value() is None or self.value() in counts else {self.value(): 0}
-        for code, count in {**counts, **chosen}.items():
+        chosen = self.value()
+        if chosen and chosen not in counts:
+            counts[chosen] = 0
+        for code, count in counts.items():
             yield self._choice(changelist, code, f"{code} ({count:,})")
 
-    def _other_rows(self, changelist: Any) -> QuerySet[Any]:
-        """Return the rows under the search and all filters but this one."""
-        rows = changelist.root_queryset
+    def _count(self, changelist: Any) -> tuple[dict[str, int], bool]:
+        """Count the failures under the search and all filters but this one. Return also whether not all were read."""
+        rows = candidates = changelist.root_queryset
         for spec in changelist.filter_specs:
             if spec is not self:
                 rows = spec.queryset(self._request, rows)
-        return self._model_admin.get_search_results(self._request, rows, changelist.query)[0]
+            if isinstance(spec, INDEXED_FILTERS):
+                candidates = spec.queryset(self._request, candidates)
+        rows, _ = self._model_admin.get_search_results(self._request, rows, changelist.query)
+        return count_failures(rows, candidates, MAX_COUNTED)
 
     def _choice(self, changelist: Any, code: str | None, label: str) -> dict[str, Any]:
         query = changelist.get_query_string({self.parameter_name: code} if code else {}, [self.parameter_name])
         return {"selected": self.value() == code, "query_string": query, "display": label}
-
-
-class CreatedFilter(SimpleListFilter):
-    """Filter by the time of creation, from the last hour to the last month."""
-
-    template = TEMPLATE
-    title, parameter_name = "created in the last", "within"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Return the choices."""
-        return [(name, name.capitalize()) for name in PERIODS]
-
-    def queryset(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
-        """Return the rows that were created in the chosen period, or all rows without a choice."""
-        period = PERIODS.get(self.value() or "")
-        return rows.filter(pk__gte=ids.smallest_at(clock.now() - period)) if period else rows
-
-
-class CreatedDaysFilter(DaysFilter):
-    """Filter generations by the days on which they were created: their ids begin with the time, and have the index."""
-
-    def condition(self, lookup: str, midnight: datetime) -> Q:
-        """Return the condition on the ids."""
-        return Q(**{f"pk__{lookup}": ids.smallest_at(midnight)})
 
 
 class FixedValuesFilter(SimpleListFilter):

@@ -30,6 +30,12 @@ ORDER = (
 )
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 HTML = "text/html; charset=utf-8"
+# What may be wider than a page scrolls by itself, and so has to be reached by a keyboard.
+SCROLLING = {
+    "<pre>": '<pre tabindex="0">',
+    "<table>": '<div class="table" tabindex="0"><table>',
+    "</table>": "</table></div>",
+}
 # A link to another page; in Markdown it leads to the Markdown form.
 LINK = re.compile(r"\]\((/docs(?:/[\w/-]+)?)(?=[)#])")
 ABOUT = "A gateway to video models: an image or a text in, a signed URL of a stored, verified video out."
@@ -139,7 +145,10 @@ def openapi(request: HttpRequest) -> HttpResponseBase:
 
 @functools.cache
 def _html(page: Page) -> Document:
-    body = mark_safe(MARKDOWN.render(page.text))  # noqa: S308  HTML in the Markdown is escaped
+    text = MARKDOWN.render(page.text)
+    for plain, focusable in SCROLLING.items():
+        text = text.replace(plain, focusable)
+    body = mark_safe(text)  # noqa: S308  HTML in the Markdown is escaped
     html = render_to_string("docs/page.html", {"page": page, "body": body, "guide": guide().values()})
     return documents.of(html, HTML)
 

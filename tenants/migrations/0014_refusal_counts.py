@@ -50,6 +50,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "verbose_name_plural": "refused creates",
                 "constraints": [
                     models.UniqueConstraint(
                         fields=("tenant", "api_key", "limit_name", "hour"), name="one_count_of_a_limit_and_hour"

@@ -27,6 +27,7 @@ class RefusalCount(models.Model):
             )
         ]
         indexes = [models.Index(fields=["hour"], name="refusals_by_hour")]
+        verbose_name_plural = "refused creates"
 
     def __str__(self) -> str:
         return f"{self.refused} by {self.limit_name}"

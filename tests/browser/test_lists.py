@@ -19,7 +19,9 @@ GENERATIONS_MODELS = (
 )
 
 
-@pytest.mark.parametrize("name", ["apikey", "ledgerentry", "auditentry", *GENERATIONS_MODELS, "user", "group"])
+@pytest.mark.parametrize(
+    "name", ["tenant", "apikey", "refusalcount", "ledgerentry", "auditentry", *GENERATIONS_MODELS, "user", "group"]
+)
 def test_each_list_opens(panel: Panel, take_screenshot: Any, name: str) -> None:
     app = "generations" if name in GENERATIONS_MODELS else "auth" if name in ("user", "group") else "tenants"
     response = panel.page.goto(f"/admin/{app}/{name}/")

@@ -26,10 +26,10 @@ def names(service: MakeRun, video: dict[str, Any]) -> dict[str, str]:
     key = service.printed("API key")
     with httpx.Client(base_url=service.url, headers={"Authorization": f"Bearer {key}"}) as http:
         http.post("/v1/webhook-endpoints", json={"url": RECEIVER}).raise_for_status()
-    prefix = key.split("_")[2]
+    prefix = key.rpartition("_")[0]
     return {
         "tenant": "demo",
-        "endpoint": RECEIVER,
+        "endpoint": "https://hooks.example.com",
         "generation": video["id"][:8],
         "order-7": "order-7",
         "key": prefix,

@@ -82,17 +82,21 @@ def test_a_chosen_code_without_rows_stays_a_choice(admin_client: Client, alice: 
 
 
 def test_no_more_are_counted_than_are_cheap_and_the_list_says_so(
-    admin_client: Client, alice: Caller, monkeypatch: pytest.MonkeyPatch
+    admin_client: Client, alice: Caller, bob: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(filters, "MAX_COUNTED", 2)
     fail(alice, "upstream_refused")
     fail(alice, "upstream_refused")
     assert list(choices(admin_client)) == ["All", "upstream_refused (2)"]
     fail(alice, "upstream_refused")
+    fail(bob, "deadline_exceeded")
     with CaptureQueriesContext(connection) as queries:
         shown = choices(admin_client)
-    assert list(shown) == ["All: 2 failures are counted, there are more", "upstream_refused (2)"]
-    assert [query["sql"] for query in queries if '"error_code" AS' in query["sql"] and "LIMIT 3" in query["sql"]]
+    assert list(shown) == ["All: counted among 2 failures, there are more", "upstream_refused (2)"]
+    counted = [query["sql"] for query in queries if 'SELECT "generations_generation"."error_code"' in query["sql"]]
+    assert counted
+    assert all("LIMIT 2" in sql for sql in counted)
+    assert list(choices(admin_client, tenant__id__exact=bob.tenant.pk)) == ["All", "deadline_exceeded (1)"]
 
 
 def test_a_text_that_is_no_day_is_named_once(admin_client: Client, alice: Caller) -> None:

@@ -246,3 +246,11 @@ def test_there_is_no_other_page(path: str, name: str) -> None:
 def test_a_head_request_has_no_body() -> None:
     answer = Client().head("/docs/quickstart")
     assert (answer.status_code, answer.content) == (200, b"")
+
+
+@pytest.mark.parametrize("path", ["/docs", *PATHS])
+def test_a_page_names_its_language_and_what_scrolls_is_reached_by_the_keyboard(path: str) -> None:
+    page = text(path)
+    assert '<html lang="en">' in page
+    assert "<pre>" not in page
+    assert page.count("<table>") == page.count('<div class="table" tabindex="0"><table>')
