@@ -16,6 +16,6 @@ def is_by_company_login(request: HttpRequest) -> bool:
 
 def end_all(user: User) -> int:
     """End the user's sessions, and return how many there were. No column names the user, so all sessions are read."""
-    sessions = Session.objects.filter(expire_date__gt=clock.now()).iterator()
+    sessions = Session.objects.filter(expire_date__gt=clock.now())
     keys = [row.session_key for row in sessions if row.get_decoded().get(SESSION_KEY) == str(user.pk)]
     return Session.objects.filter(session_key__in=keys).delete()[0]

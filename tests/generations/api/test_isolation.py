@@ -118,7 +118,7 @@ ROUTES: dict[tuple[str, str], OfOne | OfMany] = {
 QUOTED = {"image": "https://example.com/a.png", "resolution": "1080p", "duration": 10}
 # No tenant's rows: documents, the panel, which has users and permissions of its own, and what upstreams post.
 NOT_OF_TENANTS = (
-    *("", "docs", "docs/", "openapi.json", "admin", "admin/second-factor/", "metrics"),
+    *("", "docs", "docs/", "openapi.json", "admin", "metrics"),
     *("llms.txt", "docs.md", "docs/<slug:name>", "docs/<slug:name>.md"),
     *("docs/errors/<slug:name>", "docs/errors/<slug:name>.md", "v1/upstream-callbacks/<str:reference>"),
 )
@@ -141,7 +141,8 @@ def methods(view: Any) -> list[str]:
 
 
 def test_every_route_of_the_url_conf_is_in_the_matrix() -> None:
-    actual = {(path, method) for path, view in routes() if path not in NOT_OF_TENANTS for method in methods(view)}
+    callers = [(path, view) for path, view in routes() if path not in NOT_OF_TENANTS and not path.startswith("admin/")]
+    actual = {(path, method) for path, view in callers for method in methods(view)}
     assert actual == set(ROUTES)
 
 
