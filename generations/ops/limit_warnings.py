@@ -42,8 +42,9 @@ def write() -> int:
         engine.lock(LOCK, shared=False)
         new = _find_new()  # another worker may have written them by now
         LimitWarning.objects.bulk_create(new)
-        for warning in _highest(new):
-            _publish(warning)
+        highest = _highest(new)
+        for warning in new:
+            _publish(warning, has_mail=warning in highest)
     return len(new)
 
 
@@ -94,22 +95,22 @@ def _name(warning: LimitWarning) -> tuple[Any, ...]:
 
 
 def _highest(warnings: list[LimitWarning]) -> list[LimitWarning]:
-    """Return the highest of the warnings of each window: one that jumped from 40 to 100 % is reported once."""
+    """Return the highest of the warnings of each window: a use that jumped from 40 to 100 % is one e-mail."""
     by_window: defaultdict[tuple[Any, ...], list[LimitWarning]] = defaultdict(list)
     for warning in warnings:
         by_window[_name(warning)[:-1]].append(warning)
     return [max(group, key=lambda warning: warning.percent) for group in by_window.values()]
 
 
-def _publish(warning: LimitWarning) -> None:
-    """Send the warning to the tenant's webhooks, and to operators: by the log, the metric, and an e-mail if one is set.
+def _publish(warning: LimitWarning, *, has_mail: bool) -> None:
+    """Send the warning to the tenant's webhooks, and to operators: by the log, the metric, and an e-mail if it has one.
 
     Call this function in the transaction that writes the warning.
     """
     is_test = bool(warning.api_key and warning.api_key.test)
     endpoints = outbox.subscribed_endpoints(warning.tenant_id, is_test, outbox.LIMIT)
     outbox.publish_to(endpoints, outbox.LIMIT, render(warning))
-    if settings.LIMIT_WARNING_EMAILS:
+    if settings.LIMIT_WARNING_EMAILS and has_mail:
         LimitWarning.objects.filter(pk=warning.pk).update(mail_due_at=clock.now())
     facts = {"tenant": warning.tenant_id, "key": warning.api_key.prefix if warning.api_key else None}
     facts |= {"limit": warning.kind, "percent": warning.percent, "used": warning.used}

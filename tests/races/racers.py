@@ -15,6 +15,7 @@ CALLERS = PROCESSES * THREADS
 # PostgreSQL accepts 100 connections by default. A thread without one waits for one, as a web thread does.
 CONNECTIONS = 20  # in each process
 MAX_WAIT_SECONDS = 120.0
+WARNED = "warned"  # each thread writes the warnings that are due after its create, as a worker does
 MIXED = "mixed"  # every other thread creates with the body of the other model
 OTHER_CALLERS = PROCESSES * (THREADS // 2)
 OTHER_MODEL, OTHER_BODY = "kling-v3.0-std-t2v", {"prompt": "a ship", "duration": 3}
@@ -89,6 +90,7 @@ def _serve(pipe: Connection, barrier: Any, database_url: str) -> None:
 
     django.setup()
     calls = {"race": lambda *args: _race(barrier, *args), "migrate": migrate, "tenant": make_tenant, "facts": facts}
+    calls["warnings"] = warnings
     while (message := pipe.recv())[0] != "stop":
         try:
             pipe.send(calls[message[0]](*message[1:]))
@@ -107,12 +109,14 @@ def make_tenant(limits: dict[str, int], of_key: bool) -> int:
     """Create a tenant with one key, and return the id of the key. The limits are of the key or of the tenant."""
     import uuid
 
+    from generations.webhooks import endpoints
     from tenants import actions, audit
     from tenants.models import ApiKey
 
     actor = audit.Actor(name="races")
     tenant = actions.create_tenant(actor, uuid.uuid4().hex, **({} if of_key else limits))
     new = actions.create_key(actor, tenant, limits=limits if of_key else {})
+    endpoints.create(actor, tenant, "https://hooks.example.com/races", test=False)
     return ApiKey.objects.get(prefix=new.prefix).pk
 
 
@@ -138,6 +142,18 @@ def facts(key_id: int) -> dict[str, Any]:
         "usd_micro": sum(budgets.values_list("used", flat=True)),
         "differences": len(reconcile.check(tenant_id)),
     }
+
+
+def warnings(key_id: int) -> list[list[int]]:
+    """Return the shares that were warned of, and those of the events for the tenant's endpoint, in their order."""
+    import json
+
+    from generations.models import Delivery, LimitWarning
+
+    tenant = _key(key_id).tenant
+    bodies = Delivery.objects.filter(tenant=tenant, type="limit.threshold").values_list("body", flat=True)
+    written = LimitWarning.objects.filter(tenant=tenant).values_list("percent", flat=True)
+    return [sorted(written), sorted(json.loads(body)["data"]["percent"] for body in bodies)]
 
 
 def _race(barrier: Any, key_id: int, how: str, lower_to: int | None) -> Outcome:
@@ -176,12 +192,17 @@ def _race(barrier: Any, key_id: int, how: str, lower_to: int | None) -> Outcome:
 
 def _create_how(key_id: int, how: str, number: int) -> None:
     """Create in the way that the race is about: as the API does, with the other model too, or in the naive way."""
-    if how not in ("intake", MIXED):
+    if how not in ("intake", MIXED, WARNED):
         _create_naively(key_id, how)
         return
     from generations.intake import create
+    from generations.ops import limit_warnings
 
-    create.create_generation(_key(key_id), _request_of_other() if how == MIXED and number % 2 else _request())
+    try:
+        create.create_generation(_key(key_id), _request_of_other() if how == MIXED and number % 2 else _request())
+    finally:
+        if how == WARNED:
+            limit_warnings.write()
 
 
 def _create_naively(key_id: int, how: str) -> None:

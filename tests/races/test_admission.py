@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from generations.catalog import prices, video_models
-from tests.races.racers import CALLERS, MIXED, OTHER_CALLERS, OTHER_MODEL, Racers
+from tests.races.racers import CALLERS, MIXED, OTHER_CALLERS, OTHER_MODEL, WARNED, Racers
 from tests.support.databases import postgres_url
 from tests.support.programs import skip_or_fail
 
@@ -106,6 +106,15 @@ def test_a_limit_lowered_during_a_race_holds_from_that_moment_on(racers: Racers)
         assert outcome.used_when_lowered is not None
         assert outcome.admitted == max(20, outcome.used_when_lowered)
         assert racers.call("facts", key_id)["differences"] == 0
+
+
+@pytest.mark.parametrize("of_key", [False, True], ids=["tenant", "key"])
+def test_each_share_of_a_limit_is_warned_of_once_however_many_cross_it(racers: Racers, of_key: bool) -> None:
+    for _ in range(TRIALS):
+        key_id = racers.call("tenant", {"per_month": CALLERS}, of_key)
+        outcome = racers.race(key_id, how=WARNED)
+        assert (outcome.admitted, outcome.errors) == (CALLERS, [])
+        assert racers.call("warnings", key_id) == [[50, 80, 100]] * 2
 
 
 def test_the_race_is_real(racers: Racers) -> None:

@@ -64,7 +64,7 @@ def test_each_share_is_warned_of_once_in_a_window(alice: Caller, the_time: Any) 
     use(alice, 2)
     assert limit_warnings.write() == 2
     assert written() == [("per_day", 50, False), ("per_day", 80, False), ("per_day", 100, False)]
-    assert sorted(event["percent"] for event in events()) == [50, 100]
+    assert sorted(event["percent"] for event in events()) == [50, 80, 100]
     the_time.shift(timedelta(days=1))
     use(alice, 2)
     assert limit_warnings.write() == 1
@@ -75,7 +75,7 @@ def test_the_event_says_what_the_limits_page_says(alice: Caller) -> None:
     limit(alice, usd_per_month_micro=100_000)
     use(alice, 1, price_micro=88_209)
     limit_warnings.write()
-    [event] = events()
+    event = max(events(), key=lambda event: event["percent"])
     [shown] = [row for row in alice.http.get("/v1/limits").json()["limits"] if row["name"] == "usd_per_month"]
     assert {name: event[name] for name in ("name", "scope", "limit", "used", "resets_at")} == {
         name: shown[name] for name in ("name", "scope", "limit", "used", "resets_at")
@@ -159,7 +159,7 @@ def test_a_crash_before_the_commit_loses_no_warning(alice: Caller, monkeypatch: 
     assert (written(), events()) == ([], [])
     monkeypatch.setattr(limit_warnings.outbox, "publish_to", publish)
     limit_warnings.write()
-    assert [event["percent"] for event in events()] == [100]
+    assert sorted(event["percent"] for event in events()) == [50, 80, 100]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -180,7 +180,7 @@ def test_two_workers_warn_once(alice: Caller) -> None:
     for worker in workers:
         worker.join()
     assert len(written()) == 3
-    assert len(events()) == 1
+    assert sorted(event["percent"] for event in events()) == [50, 80, 100]
 
 
 # -- e-mails ----------------------------------------------------------------------------------------------------------
