@@ -61,6 +61,7 @@ APPEND_SLASH = False  # an API path is right or it is 404; a redirected POST wou
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "seedance_service" / "templates"],  # before unfold's own
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [

@@ -12,6 +12,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from generations.admin import spending, tiles
+from generations.admin.tile import list_url
 from generations.reports import hourly_statistics
 from generations.reports.failures import count_by_code
 from generations.reports.hourly_statistics import Counts, Hour
@@ -56,7 +57,7 @@ def add_context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]
 def failures(now: datetime) -> list[tuple[str, int, str]]:
     """Return the error codes of the last 24 hours, each with its number and the address of the list of its rows."""
     counted = count_by_code(now - DAY)
-    return [(code, count, tiles.list_url(error_code__exact=code, within="day")) for code, count in counted]
+    return [(code, count, list_url(error_code__exact=code, within="day")) for code, count in counted]
 
 
 def counts_by_period(hours: Sequence[Hour], now: datetime) -> list[tuple[str, Counts]]:

@@ -37,7 +37,7 @@ class LimitWarningAdmin(EntryTimeMixin, TenantLinkMixin, LongListMixin, ReadOnly
         """Return the prefix of the key whose limit it is; None for a limit of the whole tenant."""
         return warning.api_key.prefix if warning.api_key else None
 
-    @display(description="Used share", label=True)
+    @display(description="Share reached", label=True)
     def share(self, warning: LimitWarning) -> str:
         """Return the share of the limit."""
         return f"{warning.percent} %"

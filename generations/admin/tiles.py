@@ -1,48 +1,30 @@
 """The tiles of the dashboard: whether the service works, and what waits for an operator."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from django.db.models import F
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 
-from generations.admin import model_entries, submit_pauses
+from generations.admin import model_entries, money_tiles, submit_pauses
 from generations.admin.generation_page import format_span
+from generations.admin.tile import MAX_NAMED, Tile, list_url, problem_tile
 from generations.bucket import undeleted
 from generations.catalog import states
 from generations.models import (
     Delivery,
     Generation,
-    LimitWarning,
     ManualPause,
     StorageUse,
-    UpstreamBooks,
     WebhookEndpoint,
     Worker,
 )
-from generations.ops import upstream_books
 from generations.reports import backlog, worker_hosts
 from generations.upstream import accounts, circuit_breaker, poll_pauses, routes
-from tenants import amounts, times
+from tenants import times
 
 DAY = timedelta(days=1)
 WARN_WAIT_SECONDS, BAD_WAIT_SECONDS = 60.0, 300.0  # of the longest wait of a due row; the alerts use the same
 URGENCY = {"bad": 0, "warn": 1}  # the place of each level; all others come after them
-WARN_DAYS, BAD_DAYS = 7, 2  # that a balance lasts; the alert uses the second
-MAX_NAMED = 3  # tenants in the note of a tile
-
-
-@dataclass(frozen=True)
-class Tile:
-    """A figure of the dashboard, with a note and a colour."""
-
-    name: str
-    figure: Any
-    note: str = ""
-    level: str = ""  # good, warn or bad
-    url: str = ""
 
 
 def read(now: datetime) -> list[Tile]:
@@ -61,14 +43,14 @@ def read(now: datetime) -> list[Tile]:
         Tile("In progress", current.total, counts or "generations", url=list_url(attention="live")),
         Tile("Due now", current.due, "generations whose next step is due", url=list_url(attention="due")),
         Tile("Longest wait", longest_wait, "of a due generation", _wait_level(current)),
-        _problem_tile("In doubt", current.in_doubt, "unknown whether paid for", status__exact="in_doubt"),
-        _problem_tile("Stalled", current.stalled, "rendering for over an hour", attention="stalled"),
-        _problem_tile("Copy waiting", current.copy_waiting, "rendered, no thread is free", attention="copy-waiting"),
-        _problem_tile("Copy retrying", current.copy_retrying, "rendered, not stored yet", attention="uncopied"),
-        *limit_tiles(now),
-        *books_tiles(),
+        problem_tile("In doubt", current.in_doubt, "unknown whether paid for", status__exact="in_doubt"),
+        problem_tile("Stalled", current.stalled, "rendering for over an hour", attention="stalled"),
+        problem_tile("Copy waiting", current.copy_waiting, "rendered, no thread is free", attention="copy-waiting"),
+        problem_tile("Copy retrying", current.copy_retrying, "rendered, not stored yet", attention="uncopied"),
+        *money_tiles.limit_tiles(now),
+        *money_tiles.books_tiles(),
         differences_tile(now),
-        *charged_above_tiles(now),
+        *money_tiles.charged_above_tiles(now),
         webhook_tile(now),
         storage_tile(),
         *undeleted_tiles(),
@@ -159,62 +141,25 @@ def worker_tile(now: datetime) -> Tile:
     return Tile("Worker", format_span(age), note, level, url)
 
 
-def limit_tiles(now: datetime) -> list[Tile]:
-    """Return a tile with the number of limits that are nearly used up in windows of now, or none.
-
-    It is red if a limit is used up.
-    """
-    rows = LimitWarning.objects.filter(ends_at__gt=now)
-    limits = set(rows.values_list("tenant__name", "api_key", "kind"))
-    if not limits:
-        return []
-    full = rows.filter(percent=100).exists()
-    note = ", ".join(sorted({tenant for tenant, _, _ in limits})[:MAX_NAMED])
-    url = reverse("admin:generations_limitwarning_changelist")
-    return [Tile("Limits nearly used up", len(limits), note, "bad" if full else "warn", url)]
-
-
-def books_tiles() -> list[Tile]:
-    """Return a tile with the balance of each account that shows it, and one for bills that differ from the ledger."""
-    url = reverse("admin:generations_upstreambill_comparison")
-    tiles = []
-    for books in UpstreamBooks.objects.filter(pk__in=[account.name for account in accounts.find_with_books()]):
-        if books.available_micro is not None:
-            left = books.days_left
-            level = "bad" if left is not None and left < BAD_DAYS else "warn" if left and left < WARN_DAYS else ""
-            level = "bad" if books.available_micro <= 0 else level
-            spend = f"at {amounts.format_short(books.daily_micro or 0)} USD a day"
-            note = "nothing is spent" if left is None else f"USD, {left:.1f} days left {spend}"
-            tiles.append(Tile(f"Balance {books.pk}", amounts.format_short(books.available_micro), note, level, url))
-        if upstream_books.is_unread(books):
-            tiles.append(Tile(f"Books of {books.pk}", "not read", books.error, "warn", url))
-        if upstream_books.is_lasting(books):
-            figure = amounts.format_short(books.difference_micro)
-            note = "USD differ between the bills of 24 hours and the ledger"
-            tiles.append(Tile(f"Bills {books.pk}", figure, note, "warn", url))
-    return tiles
-
-
 def differences_tile(now: datetime) -> Tile:
     """Return a tile with the number of videos of the last day that are not as requested."""
     rows = Generation.objects.filter(video_as_requested=False, finished_at__gte=now - DAY)
-    return _problem_tile("Not as requested", rows.count(), "videos of the last 24 hours", attention="differs")
-
-
-def charged_above_tiles(now: datetime) -> list[Tile]:
-    """Return a tile with the number of videos of the last day that cost more than was held, or none."""
-    count = Generation.objects.filter(charged_micro__gt=F("price_micro"), finished_at__gte=now - DAY).count()
-    note = "videos of the last 24 hours cost more than was held"
-    return [_problem_tile("Charged above hold", count, note, attention="charged-above")] if count else []
+    return problem_tile("Not as requested", rows.count(), "videos of the last 24 hours", attention="differs")
 
 
 def webhook_tile(now: datetime) -> Tile:
     """Return a tile with the number of failing endpoints and of late deliveries."""
-    failing = WebhookEndpoint.objects.filter(deleted_at=None, failing_since__isnull=False, disabled_at=None).count()
+    failing = WebhookEndpoint.objects.filter(deleted_at=None, failing_since__isnull=False, disabled_at=None)
+    count, tenants = failing.count(), failing.order_by("failing_since").values_list("tenant__name", flat=True)
     late = Delivery.objects.filter(due_at__lt=now - timedelta(minutes=1)).count()
-    note = f"{late} late deliver{'y' if late == 1 else 'ies'}"
+    note = "; ".join(
+        [
+            *([f"of {', '.join(dict.fromkeys(tenants[:MAX_NAMED]))}"] if count else []),
+            f"{late} late deliver{'y' if late == 1 else 'ies'}",
+        ]
+    )
     url = reverse("admin:generations_webhookendpoint_changelist")
-    return Tile("Failing endpoints", failing, note, "warn" if failing or late else "", url)
+    return Tile("Failing endpoints", count, note, "warn" if count or late else "", url)
 
 
 def storage_tile() -> Tile:
@@ -235,16 +180,7 @@ def undeleted_tiles() -> list[Tile]:
     return [Tile("Not deleted from S3", stays.count, note, "warn")]
 
 
-def _problem_tile(name: str, count: int, note: str, **query: str) -> Tile:
-    return Tile(name, count, note, "warn" if count else "", list_url(mode="all", **query))
-
-
 def _wait_level(current: backlog.Backlog) -> str:
     if current.oldest_due_seconds > BAD_WAIT_SECONDS:
         return "bad"
     return "warn" if current.oldest_due_seconds > WARN_WAIT_SECONDS else ""
-
-
-def list_url(**query: str) -> str:
-    """Return the address of the list of generations, filtered by `query`."""
-    return reverse("admin:generations_generation_changelist", query=query)

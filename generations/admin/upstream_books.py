@@ -80,10 +80,11 @@ class UpstreamBillAdmin(BooksMixin, LongListMixin, ModelAdmin):
         """Show bills and ledger of the month of the query by day, or of the day of the query by hour."""
         since, until, step = self._span(request)
         month = since.date().replace(day=1)
+        title = f"Upstream bills, {since:%Y-%m-%d}" if step == "hour" else f"Upstream bills, {since:%B %Y}"
         context = {
             **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "title": f"Upstream bills, {since:%Y-%m-%d}" if step == "hour" else f"Upstream bills, {since:%B %Y}",
+            "title": title,
+            "content_title": title,
             "books": UpstreamBooks.objects.order_by("pk"),
             "groups": list(_groups(since, until, step)),
             "step": step,

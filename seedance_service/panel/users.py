@@ -137,7 +137,7 @@ class StaffUserAdmin(GuardedMixin, action_page.ActionPagesMixin, UserAdmin, Mode
     def second_factor(self, user: User) -> str:
         """Return whether an authenticator is set up, and how many recovery codes are left."""
         if not second_factor_reset.has_second_factor(user):
-            return "Not set up"
+            return "Not set up. Once it is, an owner can reset it here."
         return f"Set up; {recovery_codes.count_left(user)} recovery codes left"
 
     def get_queryset(self, request: HttpRequest) -> Any:

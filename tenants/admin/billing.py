@@ -34,7 +34,7 @@ class Row:
     def change(self) -> str:
         """The total against that of the month before, in percent; a dash where there was none."""
         before = self.before.total_micro
-        return f"{(self.total.total_micro - before) / abs(before):+.0%}" if before else "–"
+        return f"{(self.total.total_micro - before) / abs(before):+.0%}".replace("-", "−") if before else "–"
 
     @property
     def statement_url(self) -> str:
@@ -120,7 +120,7 @@ class BillingPagesMixin:
     def _render(
         self, request: HttpRequest, template: str, title: str, month: date, context: dict[str, Any]
     ) -> HttpResponse:
-        common = {"opts": self.opts, "title": title, "month": month, "months": _months(month)}
+        common = {"title": title, "content_title": title, "month": month, "months": _months(month)}
         return TemplateResponse(request, template, {**self.admin_site.each_context(request), **common, **context})
 
     def _download(

@@ -44,6 +44,8 @@ class ChoicesFilter(ChoicesFieldListFilter):
 class DaysFilter(RangeDateFilter):
     """Filter by a column of times: from a day to a day in UTC, both included. Either may be left out."""
 
+    title = "day"
+
     _is_named = False  # the message about a text that is no day is shown once, however often the rows are filtered
 
     def queryset(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:

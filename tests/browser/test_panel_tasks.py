@@ -52,14 +52,17 @@ def test_it_is_answered_in_three_clicks(panel: Panel, names: dict[str, str], row
     page.goto("/admin/")
     steps = [step.strip() for step in clicks.split("›") if step.strip()]
     for step in steps:
-        name = names.get(step.removeprefix("type ").strip("*"), step)
+        name = names.get(step.removeprefix("type ").removeprefix("choose ").strip("*"), step)
         if step.startswith("type "):
             page.locator("#searchbar").fill(name)
             page.locator("#searchbar").press("Enter")
             page.wait_for_load_state()
             continue
         count += 1
-        if name.startswith("Download"):
+        if step.startswith("choose "):
+            with page.expect_navigation():
+                page.locator("select.panel-select").select_option(label=name.removeprefix("choose "))
+        elif name.startswith("Download"):
             with page.expect_download():
                 control(page, name).click()
         else:

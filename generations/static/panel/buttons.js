@@ -1,4 +1,5 @@
-// The buttons that print a page (`data-print`), and those that copy the text of an element (`data-copy`).
+// The buttons that print a page (`data-print`), those that copy the text of an element (`data-copy`), and the forms that
+// are sent as soon as another value is chosen (`data-choose`): their button is for browsers without scripts.
 "use strict";
 
 const copy = async (element) => {
@@ -14,6 +15,10 @@ document.addEventListener("DOMContentLoaded", () => {
   for (const button of document.querySelectorAll("[data-print]")) {
     button.hidden = false;
     button.addEventListener("click", () => window.print());
+  }
+  for (const form of document.querySelectorAll("[data-choose]")) {
+    form.querySelector("button").hidden = true;
+    form.querySelector("select").addEventListener("change", () => form.requestSubmit());
   }
   for (const button of document.querySelectorAll("[data-copy]")) {
     const state = document.getElementById("copied");

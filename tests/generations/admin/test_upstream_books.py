@@ -8,7 +8,8 @@ import pytest
 import time_machine
 from django.urls import reverse
 
-from generations.admin import tiles
+from generations.admin import money_tiles
+from generations.admin.tile import Tile
 from generations.models import BilledProduct, Generation, UpstreamBill, UpstreamBooks
 from tenants.models import AuditEntry
 from tests.http_client import Client
@@ -105,25 +106,28 @@ def test_an_operator_sets_the_model_of_a_product(admin_client: Client, books: Up
     assert UpstreamBooks.objects.get().difference_micro == 90_000  # the charge, which no bill has now
 
 
-def names(shown: list[tiles.Tile]) -> dict[str, tuple[Any, str]]:
+def names(shown: list[Tile]) -> dict[str, tuple[Any, str]]:
     return {tile.name: (tile.figure, tile.level) for tile in shown}
 
 
 def test_tiles_tell_the_balance_and_a_lasting_difference(books: UpstreamBooks) -> None:
-    assert names(tiles.books_tiles()) == {"Balance novita": ("12.50", "warn"), "Bills novita": ("0.09", "warn")}
+    assert names(money_tiles.books_tiles()) == {"Balance novita": ("12.50", "warn"), "Bills novita": ("0.09", "warn")}
     UpstreamBooks.objects.update(
         available_micro=4_000_000, differs_since=NOW - HOUR, failing_since=NOW - 6 * HOUR, error="HTTP 403"
     )
-    assert names(tiles.books_tiles()) == {"Balance novita": ("4.00", "bad"), "Books of novita": ("not read", "warn")}
+    assert names(money_tiles.books_tiles()) == {
+        "Balance novita": ("4.00", "bad"),
+        "Books of novita": ("not read", "warn"),
+    }
     UpstreamBooks.objects.update(available_micro=90_000_000, failing_since=None)
-    assert names(tiles.books_tiles()) == {"Balance novita": ("90.00", "")}
+    assert names(money_tiles.books_tiles()) == {"Balance novita": ("90.00", "")}
     UpstreamBooks.objects.update(available_micro=-1, daily_micro=0)
-    assert names(tiles.books_tiles()) == {"Balance novita": ("−0.000001", "bad")}
+    assert names(money_tiles.books_tiles()) == {"Balance novita": ("−0.000001", "bad")}
 
 
 def test_no_tile_of_an_account_that_is_read_no_more(books: UpstreamBooks, settings: Any) -> None:
     settings.NOVITA_BILLS = False
-    assert tiles.books_tiles() == []
+    assert money_tiles.books_tiles() == []
 
 
 def test_the_page_opens_before_anything_was_read(admin_client: Client) -> None:
