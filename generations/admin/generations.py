@@ -90,8 +90,7 @@ class GenerationAdmin(CancelMatchingMixin, ExportMixin, action_page.ActionPagesM
         "charged_usd": "charged_micro",
     }
 
-    list_display = ("poster", "id", "tenant", "state", "error_code", "age", "size", "seed", "charge", "upstream")
-    list_display += ("mode",)
+    list_display = "poster id tenant state error_code age size seed charge upstream mode".split()
     list_display_links = ("id",)
     list_filter = (
         filters.LiveModeFilter,

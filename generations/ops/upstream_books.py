@@ -55,15 +55,19 @@ def _call(account: Account, now: datetime) -> None:
     if not free.update(next_call_at=now + CALL_INTERVAL):
         return
     books = UpstreamBooks.objects.get(pk=account.name)
+    span, is_balance_due = next_span(books, now), _is_balance_due(books, now)
     try:
-        if _is_balance_due(books, now):
-            _read_balance(account, books, now)
-        elif span := next_span(books, now):
+        if span and not (is_balance_due and books.failures % 2 == 0):  # after a failure the other call has its turn
             _read_bills(account, *span, now)
+            is_over = not is_balance_due
+        else:
+            _read_balance(account, books, now)
+            is_over = not span
     except UpstreamError as error:
         _put_off(books, error, now)
     else:
-        UpstreamBooks.objects.filter(pk=account.name).update(error="", failing_since=None, failures=0)
+        if is_over or not books.failures:  # else what failed before is still to be read
+            UpstreamBooks.objects.filter(pk=account.name).update(error="", failing_since=None, failures=0)
 
 
 def _is_balance_due(books: UpstreamBooks, now: datetime) -> bool:

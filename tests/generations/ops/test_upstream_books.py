@@ -280,7 +280,7 @@ def test_an_answer_that_is_not_plain_changes_nothing(
 
 
 def test_each_failure_doubles_the_time_to_the_next_call(books: Books, time: Any) -> None:
-    books.balance = refusal(429, "LIST_BILL_TOO_FAST")
+    books.balance = books.answer = refusal(429, "LIST_BILL_TOO_FAST")
     waits = []
     for _ in range(8):
         upstream_books.read_due()
@@ -289,9 +289,28 @@ def test_each_failure_doubles_the_time_to_the_next_call(books: Books, time: Any)
         time.move_to(row.next_call_at)
     assert waits == [2, 4, 8, 16, 32, 60, 60, 60]
     assert "LIST_BILL_TOO_FAST" in row.error
+    books.balance, books.answer = as_json({"availableBalance": "1"}), None
+    while upstream_books.next_span(UpstreamBooks.objects.get(), datetime.now(UTC)):
+        time.shift(timedelta(seconds=61))
+        upstream_books.read_due()
+    row = UpstreamBooks.objects.get()
+    assert (row.error, row.failures, row.available_micro) == ("", 0, 100)
+
+
+def test_a_balance_that_cannot_be_read_holds_up_no_bills(books: Books, time: Any) -> None:
+    books.balance = refusal(403, "ACCESS_DENY")
+    books.bill(NOW - 3 * HOUR, 900)
+    for _ in range(2):
+        upstream_books.read_due()
+        time.move_to(UpstreamBooks.objects.get().next_call_at)
+    row = UpstreamBooks.objects.get()
+    assert UpstreamBill.objects.count() == 1
+    assert (row.failing_since, row.failures) == (NOW, 1)
+    assert "ACCESS_DENY" in row.error
     books.balance = as_json({"availableBalance": "1"})
     upstream_books.read_due()
-    assert UpstreamBooks.objects.get().error == ""
+    row = UpstreamBooks.objects.get()
+    assert (row.error, row.failing_since, row.available_micro) == ("", None, 100)
 
 
 def test_a_time_that_the_upstream_names_is_waited_for(books: Books, time: Any) -> None:
