@@ -148,16 +148,12 @@ def differences_tile(now: datetime) -> Tile:
 
 
 def webhook_tile(now: datetime) -> Tile:
-    """Return a tile with the number of failing endpoints and of late deliveries."""
+    """Return a tile with the number of failing endpoints, the tenants of some, and the number of late deliveries."""
     failing = WebhookEndpoint.objects.filter(deleted_at=None, failing_since__isnull=False, disabled_at=None)
     count, tenants = failing.count(), failing.order_by("failing_since").values_list("tenant__name", flat=True)
     late = Delivery.objects.filter(due_at__lt=now - timedelta(minutes=1)).count()
-    note = "; ".join(
-        [
-            *([f"of {', '.join(dict.fromkeys(tenants[:MAX_NAMED]))}"] if count else []),
-            f"{late} late deliver{'y' if late == 1 else 'ies'}",
-        ]
-    )
+    names = ", ".join(dict.fromkeys(tenants[:MAX_NAMED]))
+    note = f"{names and f'{names}; '}{late} late deliver{'y' if late == 1 else 'ies'}"
     url = reverse("admin:generations_webhookendpoint_changelist")
     return Tile("Failing endpoints", count, note, "warn" if count or late else "", url)
 

@@ -44,9 +44,11 @@ class ChoicesFilter(ChoicesFieldListFilter):
 class DaysFilter(RangeDateFilter):
     """Filter by a column of times: from a day to a day in UTC, both included. Either may be left out."""
 
-    title = "day"
-
     _is_named = False  # the message about a text that is no day is shown once, however often the rows are filtered
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.title = "day"  # not the column's name
 
     def queryset(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
         """Return the rows of these days. A text that is no day is named in a message, and no row is listed."""
