@@ -7,7 +7,7 @@ from typing import Any
 
 BLUE = "#3b82f6"
 GREY = "#7b8494"  # readable on white and on black
-AXES: dict[str, Any] = {"ticks": {"color": GREY}, "grid": {}}
+AXES: dict[str, Any] = {"ticks": {"color": GREY, "precision": 0}, "grid": {}}  # counts, and whole seconds
 OPTIONS: dict[str, Any] = {
     "animation": False,
     "responsive": True,
