@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from deploy.sandbox import scripts
 from deploy.sandbox.clock import Clock
 from deploy.sandbox.render import Shot, render
-from generations.catalog import video_models
+from generations.catalog import prices, video_models
 
 TASK_ID = re.compile(r"[A-Za-z0-9]{32}|cgt-(batch-)?[0-9]{14}-[a-z0-9]{5}", re.ASCII)
 PIXELS_OF_A_TOKEN = 1024
@@ -41,7 +41,7 @@ class Task(Shot):
     @property
     def cost_micro(self) -> int:
         """The micro-USD that the video costs."""
-        return self.price_micro if self.rate_micro is None else -(-self.tokens * self.rate_micro // 1_000_000)
+        return self.price_micro if self.rate_micro is None else prices.usage_micro(self.rate_micro, self.tokens)
 
     @property
     def queue_seconds(self) -> float | None:

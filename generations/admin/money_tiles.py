@@ -7,9 +7,9 @@ from django.urls import reverse
 
 from generations.admin.spending import NEARLY_PERCENT
 from generations.admin.tile import MAX_NAMED, Tile, problem_tile
-from generations.models import Generation, LimitWarning, UpstreamBooks
+from generations.models import Generation, LimitWarning
 from generations.ops import upstream_books
-from generations.upstream import accounts
+from generations.reports import bill_comparison
 from tenants import amounts
 
 DAY = timedelta(days=1)
@@ -35,7 +35,7 @@ def books_tiles() -> list[Tile]:
     """Return a tile with the balance of each account that shows it, and one for bills that differ from the ledger."""
     url = reverse("admin:generations_upstreambill_comparison")
     tiles = []
-    for books in UpstreamBooks.objects.filter(pk__in=[account.name for account in accounts.find_with_books()]):
+    for books in bill_comparison.read_books():
         if books.available_micro is not None:
             left = books.days_left
             level = "bad" if left is not None and left < BAD_DAYS else "warn" if left and left < WARN_DAYS else ""

@@ -19,7 +19,6 @@ from generations.catalog import video_models
 from generations.models import BilledProduct, UpstreamBill, UpstreamBooks
 from generations.ops import upstream_books
 from generations.reports import bill_comparison
-from generations.reports.bill_comparison import Line
 from tenants import amounts, audit, csv_export, times
 from tenants.admin import action_page
 from tenants.admin.action_page import ActionPage, ActionPagesMixin
@@ -102,8 +101,9 @@ class UpstreamBillAdmin(BooksMixin, LongListMixin, ModelAdmin):
         since, until, step = self._span(request)
         name = f"upstream-bills-{since:%Y-%m-%d}.csv" if step == "hour" else f"upstream-bills-{since:%Y-%m}.csv"
         audit.record(Actor(name=request.user.get_username()), "export bill", None, name, {})
-        rows = (_csv_row(books, line) for books, lines in _compare(since, until, step) for line in lines)
-        return csv_export.respond(name, COLUMNS, rows)
+        compared = bill_comparison.compare_read(since, until, step)
+        rows = (bill_comparison.as_row(books.account, line) for books, lines in compared for line in lines)
+        return csv_export.respond(name, COLUMNS, ([row[column] for column in COLUMNS] for row in rows))
 
     def _span(self, request: HttpRequest) -> tuple[datetime, datetime, str]:
         """Return start and end of what the query asks for, and the step: a month by day, or a day by hour.
@@ -132,19 +132,10 @@ def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
 
 
-def _compare(since: datetime, until: datetime, step: str) -> Iterator[tuple[UpstreamBooks, list[Line]]]:
-    """Yield each account whose bills were read, with its lines in the span, the newest first."""
-    for books in UpstreamBooks.objects.exclude(bills_at=None).order_by("pk"):
-        assert books.first_hour
-        assert books.bills_until
-        first, last = max(since, books.first_hour), min(until, books.bills_until)
-        lines = bill_comparison.compare(books.account, first, last, step) if first < last else []
-        yield books, sorted(lines, key=lambda line: line.start, reverse=True)
-
-
 def _groups(since: datetime, until: datetime, step: str) -> Iterator[dict[str, Any]]:
     """Yield the lines of each account with their sums, and the addresses of the days."""
-    for books, lines in _compare(since, until, step):
+    for books, lines in bill_comparison.compare_read(since, until, step):
+        lines.sort(key=lambda line: line.start, reverse=True)
         sums = {
             name: sum(getattr(line, name) for line in lines)
             for name in ("billed_micro", "charged_micro", "difference_micro", "units", "videos", "uncharged")
@@ -158,12 +149,6 @@ def _months(chosen: date) -> list[date]:
     now = clock.now().date().replace(day=1)
     first = UpstreamBooks.objects.aggregate(first=Min("first_hour"))["first"]
     return times.months_between(min(first.date() if first else now, chosen), max(now, chosen))
-
-
-def _csv_row(books: UpstreamBooks, line: Line) -> list[Any]:
-    """Return COLUMNS."""
-    usd = map(amounts.format_usd, (line.billed_micro, line.charged_micro, line.difference_micro))
-    return [books.account, times.iso(line.start), line.name, *usd, line.units, line.videos, line.uncharged]
 
 
 class ModelForm(ActionForm):

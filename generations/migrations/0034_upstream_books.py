@@ -26,13 +26,12 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("daily_at", models.DateTimeField(help_text="When that mean was computed.", null=True)),
-                ("first_hour", models.DateTimeField(help_text="The first hour whose bills are stored.", null=True)),
-                ("bills_until", models.DateTimeField(help_text="The bills of the hours before were read.", null=True)),
+                ("first_hour", models.DateTimeField(help_text="The first hour whose bills are stored.")),
+                ("bills_until", models.DateTimeField(help_text="The bills of the hours before were read.")),
                 (
                     "checked_until",
                     models.DateTimeField(
                         help_text="The bills of the hours before were read again after the end of their month.",
-                        null=True,
                     ),
                 ),
                 ("bills_at", models.DateTimeField(help_text="When bills were last read.", null=True)),

@@ -20,10 +20,10 @@ class UpstreamBooks(models.Model):
         null=True, help_text="Micro-USD spent a day, the mean of the last seven days: by the bills, or by the ledger."
     )
     daily_at = models.DateTimeField(null=True, help_text="When that mean was computed.")
-    first_hour = models.DateTimeField(null=True, help_text="The first hour whose bills are stored.")
-    bills_until = models.DateTimeField(null=True, help_text="The bills of the hours before were read.")
+    first_hour = models.DateTimeField(help_text="The first hour whose bills are stored.")
+    bills_until = models.DateTimeField(help_text="The bills of the hours before were read.")
     checked_until = models.DateTimeField(
-        null=True, help_text="The bills of the hours before were read again after the end of their month."
+        help_text="The bills of the hours before were read again after the end of their month."
     )
     bills_at = models.DateTimeField(null=True, help_text="When bills were last read.")
     difference_micro = models.BigIntegerField(
@@ -45,7 +45,7 @@ class UpstreamBooks(models.Model):
 
     @property
     def days_left(self) -> float | None:
-        """For how many days the balance lasts at the present spend; None if nothing is spent, or nothing known."""
+        """The days that the balance lasts at the present spend; None if nothing is spent, or nothing known."""
         if self.available_micro is None or not self.daily_micro:
             return None
         return max(self.available_micro, 0) / self.daily_micro

@@ -76,9 +76,6 @@ def _is_balance_due(books: UpstreamBooks, now: datetime) -> bool:
 
 def next_span(books: UpstreamBooks, now: datetime) -> tuple[datetime, datetime] | None:
     """Return the hours whose bills are read next, from the first to the end of the last; None if none is due."""
-    assert books.first_hour
-    assert books.bills_until
-    assert books.checked_until
     settled = _last_settled(now)
     if books.bills_until < settled:
         since = max(books.bills_until - READ_AGAIN, books.first_hour)
@@ -109,8 +106,6 @@ def _read_bills(account: Account, since: datetime, until: datetime, now: datetim
     with transaction.atomic():
         books = UpstreamBooks.objects.select_for_update().get(pk=account.name)
         store(account, since, until, bills, now)
-        assert books.bills_until
-        assert books.checked_until
         if books.bills_until < until:
             books.bills_until = until
         else:
@@ -122,7 +117,6 @@ def _read_bills(account: Account, since: datetime, until: datetime, now: datetim
 
 def _compare(books: UpstreamBooks, now: datetime) -> None:
     """Store by how much bills and ledger differ over the newest day. Log it when it begins."""
-    assert books.bills_until
     difference, before = bill_comparison.difference_micro(books.account, books.bills_until), books.difference_micro
     books.differs_since = (books.differs_since or now) if difference else None
     books.difference_micro = difference

@@ -6,17 +6,21 @@ submit, and the sum that is nearer to the bill counts. A product that is known t
 nothing was charged for it here.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, DateTimeField, Min, Q, QuerySet, Sum, Value
+from django.db.models import Count, DateTimeField, Min, QuerySet, Sum, Value
 from django.db.models.functions import Coalesce, TruncDay, TruncHour
 
-from generations.models import BilledProduct, Generation, UpstreamBill
+from generations.models import BilledProduct, Generation, UpstreamBill, UpstreamBooks
+from generations.upstream import accounts
+from tenants import amounts, times
 
 ROUNDING_MICRO = 100  # a row of a bill is a whole number of 0.0001 USD
 SPAN_OF_MEAN = timedelta(days=7)
+LONGEST_TASK = timedelta(days=7)  # from a submit to the video
 DAY = timedelta(days=1)
 SUCCEEDED = Generation.Status.SUCCEEDED
 CHARGED = Coalesce("charged_micro", "price_micro")
@@ -37,7 +41,6 @@ class Line:
     videos: int = 0
     submitted_micro: int = 0  # for videos whose submit was then
     uncharged: int = 0  # tasks that the upstream created, and that ended then without a charge
-    products: set[str] = field(default_factory=set)
 
     @property
     def difference_micro(self) -> int:
@@ -67,7 +70,6 @@ def compare(account: str, since: datetime, until: datetime, step: str | None = N
         line.billed_micro += amount
         line.units += units or 0
         line.rows += rows
-        line.products.add(product)
     for start, model, charged, videos in _charges(account, "finished_at", since, until, step):
         line = line_of(start, model)
         line.charged_micro, line.videos = charged, videos
@@ -76,6 +78,34 @@ def compare(account: str, since: datetime, until: datetime, step: str | None = N
     for start, model, count in _uncharged(account, since, until, step):
         line_of(start, model).uncharged = count
     return [lines[name] for name in sorted(lines)]
+
+
+def compare_read(since: datetime, until: datetime, step: str) -> Iterator[tuple[UpstreamBooks, list[Line]]]:
+    """Yield each account whose bills were read, with the lines of `compare` for those hours that were read."""
+    for books in UpstreamBooks.objects.exclude(bills_at=None).order_by("pk"):
+        first, last = max(since, books.first_hour), min(until, books.bills_until)
+        yield books, compare(books.account, first, last, step) if first < last else []
+
+
+def as_row(account: str, line: Line) -> dict[str, Any]:
+    """Return a line as an object of plain values, as the command and the CSV file have it."""
+    return {
+        "account": account,
+        "start": times.iso(line.start),
+        "name": line.name,
+        "is_known_product": line.is_known,
+        "billed_usd": amounts.format_usd(line.billed_micro),
+        "charged_usd": amounts.format_usd(line.charged_micro),
+        "difference_usd": amounts.format_usd(line.difference_micro),
+        "billed_units": line.units,
+        "videos": line.videos,
+        "uncharged_tasks": line.uncharged,
+    }
+
+
+def read_books() -> QuerySet[UpstreamBooks]:
+    """Return the books of the accounts that are read at present, for tiles and metrics."""
+    return UpstreamBooks.objects.filter(pk__in=[account.name for account in accounts.find_with_books()])
 
 
 def difference_micro(account: str, until: datetime) -> int:
@@ -110,13 +140,9 @@ def _delivered(account: str, column: str, since: datetime, until: datetime) -> Q
 
     What was submitted in it has finished within some days, so the index of ends finds it.
     """
-    ends = Q(finished_at__gte=since) if column == "submitted_at" else Q()
-    if column == "submitted_at":
-        ends &= Q(finished_at__lt=until + SPAN_OF_MEAN)
-    rows = Generation.objects.filter(
-        Generation.at_account(account), ends, test=False, status=Generation.Status.SUCCEEDED
-    )
-    return rows.filter(**{f"{column}__gte": since, f"{column}__lt": until}).order_by()
+    rows = Generation.objects.filter(Generation.at_account(account), test=False, status=SUCCEEDED)
+    ended = rows.filter(finished_at__gte=since, finished_at__lt=until + LONGEST_TASK)
+    return ended.filter(**{f"{column}__gte": since, f"{column}__lt": until})
 
 
 def _uncharged(account: str, since: datetime, until: datetime, step: str | None) -> QuerySet[Any]:

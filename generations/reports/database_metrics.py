@@ -11,8 +11,8 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 
 from generations.bucket import undeleted
 from generations.catalog import states, video_models
-from generations.models import ManualPause, PollPause, UpstreamBooks, Worker
-from generations.reports import backlog
+from generations.models import ManualPause, PollPause, Worker
+from generations.reports import backlog, bill_comparison
 from generations.upstream import accounts, circuit_breaker, manual_pauses, routes
 from tenants.amounts import MICRO_PER_USD
 from tenants.db import clock
@@ -113,7 +113,7 @@ def _collect_books() -> Iterator[Metric]:
         labels=["upstream"],
     )
     age = GaugeMetricFamily("seedance_bills_read_age_seconds", "Time since bills were last read.", labels=["upstream"])
-    for books in UpstreamBooks.objects.filter(pk__in=[account.name for account in accounts.find_with_books()]):
+    for books in bill_comparison.read_books():
         if books.available_micro is not None:
             balance.add_metric([books.pk], books.available_micro / MICRO_PER_USD)
         if (days := books.days_left) is not None:

@@ -24,7 +24,7 @@ TENANT = "tenant__id__exact"  # the parameter of all lists by tenant
 
 @dataclass(frozen=True)
 class Row:
-    """What one limit refused to a tenant, or to one of a tenant's keys."""
+    """The number of creates that one limit refused to a tenant, or to one of a tenant's keys."""
 
     name: str  # the tenant's, or the key's prefix
     url: str  # the page of that, if the user may view it

@@ -95,7 +95,9 @@ def exported(db: None, settings: Any) -> dict[str, set[str]]:
     """Return the labels of each name that Prometheus would store, after each event has happened once."""
     worker_hosts.record_heartbeat()
     settings.NOVITA_BILLS = True
-    UpstreamBooks.objects.create(account="novita", available_micro=1, daily_micro=1, bills_at=timezone.now())
+    now = timezone.now()
+    read = {"bills_at": now, "first_hour": now, "bills_until": now, "checked_until": now}
+    UpstreamBooks.objects.create(account="novita", available_micro=1, daily_micro=1, **read)
     routes.pause("seedance-v1-lite-i2v", "novita", "API_NOT_FOUND")
     day = timezone.now().date() + timedelta(days=400)
     ModelState.objects.create(model="seedance-v1-pro-i2v", state="deprecated", retires_at=day, reason="a notice")

@@ -21,7 +21,7 @@ from tenants.audit import Actor
 REASON = "company login"  # of the audit entries
 SUFFIX = "company"  # of a user whose name another user has already
 FORBIDDEN_IN_NAMES = re.compile(r"[^\w.@+-]+")  # by Django's validator of user names
-MAX_NAME_CHARS, MAX_PART_CHARS, MAX_EMAIL_CHARS = 130, 150, 254  # Django's columns, with room for a suffix
+MAX_NAME_CHARS, MAX_PART_CHARS, MAX_EMAIL_CHARS = 130, 150, 254  # Django's columns, less than theirs, for a suffix
 MAX_LOGGED_GROUPS = 20
 ATTEMPTS = 10  # of first sign-ins at once, under one identity or one name, one goes on in each attempt
 
