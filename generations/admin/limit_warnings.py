@@ -3,34 +3,25 @@
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 
 from generations.models import LimitWarning
 from tenants.admin.filters import ChoicesFilter
-from tenants.admin.mixins import EntryTimeMixin, LongListMixin, ReadOnlyMixin, TenantLinkMixin
+from tenants.admin.mixins import EntryTimeMixin, LongListMixin, ReadOnlyMixin, TenantLinkMixin, TenantReadersMixin
 from tenants.limits import windows
 from tenants.limits.windows import Kind
 
 
 @admin.register(LimitWarning)
-class LimitWarningAdmin(EntryTimeMixin, TenantLinkMixin, LongListMixin, ReadOnlyMixin, ModelAdmin):
+class LimitWarningAdmin(EntryTimeMixin, TenantLinkMixin, LongListMixin, TenantReadersMixin, ReadOnlyMixin, ModelAdmin):
     """List the warnings; a row leads to the tenant, whose page shows the present usage."""
 
     list_display = ["time", "tenant", "key", "share", "limit_name", "used_amount", "limit_amount", "ends_at"]
     list_display_links = None
     list_select_related = ["tenant", "api_key"]
     list_filter = [("kind", ChoicesFilter), ("tenant", AutocompleteSelectFilter)]
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return whether the user may view tenants: a warning says what a tenant's page says."""
-        return request.user.has_perm("tenants.view_tenant")
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        """Return the same, for the index."""
-        return self.has_view_permission(request)
 
     @display(description="API key")
     def key(self, warning: LimitWarning) -> str | None:

@@ -24,7 +24,7 @@ from tenants.admin import action_page
 from tenants.admin.action_page import ActionPage, ActionPagesMixin
 from tenants.admin.filters import DaysFilter
 from tenants.admin.forms import ActionForm
-from tenants.admin.mixins import LongListMixin, ReadOnlyMixin
+from tenants.admin.mixins import LongListMixin, ReadOnlyMixin, TenantReadersMixin
 from tenants.audit import Actor
 from tenants.db import clock
 
@@ -33,16 +33,8 @@ COLUMNS = ["account", "start", "name", "billed_usd", "charged_usd", "difference_
 COLUMNS += ["billed_units", "videos", "uncharged_tasks"]
 
 
-class BooksMixin(ReadOnlyMixin):
+class BooksMixin(TenantReadersMixin, ReadOnlyMixin):
     """Let every role that may view tenants view the books, and the roles of billing act on them."""
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return whether the user may view tenants."""
-        return request.user.has_perm("tenants.view_tenant")
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        """Return the same, for the index."""
-        return self.has_view_permission(request)
 
     def has_action_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return whether the user may view the ledger."""

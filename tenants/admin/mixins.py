@@ -33,6 +33,18 @@ class ReadOnlyMixin:
         return False
 
 
+class TenantReadersMixin:
+    """Show rows that say what a tenant's page says to those who may view tenants."""
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return whether the user may view tenants."""
+        return request.user.has_perm("tenants.view_tenant")
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Return the same, for the index."""
+        return self.has_view_permission(request)
+
+
 class LongListMixin:
     """List millions of rows, newest first: the list has a next page and no last page, so rows are never counted."""
 

@@ -12,7 +12,7 @@ from django.urls import reverse
 from unfold.admin import ModelAdmin
 
 from tenants.admin import periods
-from tenants.admin.mixins import ReadOnlyMixin, filtered_list_url
+from tenants.admin.mixins import ReadOnlyMixin, TenantReadersMixin, filtered_list_url
 from tenants.db import clock
 from tenants.limits import refusals, windows
 from tenants.limits.windows import Kind
@@ -35,16 +35,8 @@ class Row:
 
 
 @admin.register(RefusalCount)
-class RefusalCountAdmin(ReadOnlyMixin, ModelAdmin):
+class RefusalCountAdmin(TenantReadersMixin, ReadOnlyMixin, ModelAdmin):
     """Show the refusals of all tenants by limit, or those of one tenant by key and limit."""
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return whether the user may view tenants: their pages show the limits that refuse."""
-        return request.user.has_perm("tenants.view_tenant")
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        """Return the same, for the index."""
-        return self.has_view_permission(request)
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """Serve the page for the tenant and the period of the query."""
