@@ -1,5 +1,6 @@
 """Operators hide, deprecate, retire and restore a model; what is queued by a retirement fails and is released."""
 
+import time
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from generations.worker import submit, task_requests
 from tenants.audit import Actor
 from tenants.errors import NotPossible
 from tenants.models import AuditEntry
+from tests.support.clock import replace_in
 from tests.support.factories import ACTOR, Caller, make_generation
 from tests.support.images import image_bytes
 from tests.support.upstream import Upstream
@@ -151,7 +153,7 @@ def test_an_attempt_that_waits_for_its_moment_is_not_sent_after_the_retirement(
     queued: Generation, upstream: Upstream, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr(submit.rate_limit, "reserve", lambda _: 0.01)
-    monkeypatch.setattr(submit.time, "sleep", lambda seconds: model_states.retire(OLGA, LITE))
+    replace_in(submit, monkeypatch, time, sleep=lambda seconds: model_states.retire(OLGA, LITE))
     submit.submit(claim(queued))
     assert [attempt.outcome for attempt in queued.attempts.all()] == ["not_sent"]
     assert take_step(queued).error_code == "model_retired"

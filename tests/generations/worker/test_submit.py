@@ -1,5 +1,6 @@
 """The submit step, against an upstream on a socket and an S3 in this process."""
 
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from generations.models import Generation
 from generations.upstream import circuit_breaker
 from generations.worker import steps, submit
 from tests.support import attempts
+from tests.support.clock import replace_in
 from tests.support.factories import Caller, make_generation
 from tests.support.images import data_uri, image_bytes
 from tests.support.upstream import Upstream, refusal
@@ -140,7 +142,7 @@ def test_an_answer_is_recorded_although_the_database_is_away_for_a_moment(
         record(*args)
 
     monkeypatch.setattr(submit, "_record", away)
-    monkeypatch.setattr(submit.time, "sleep", lambda seconds: None)
+    replace_in(submit, monkeypatch, time, sleep=lambda seconds: None)
     g = take_step(queued)
     assert (g.status, len(calls), len(upstream.submits)) == (Status.RUNNING, 3, 1)
 
