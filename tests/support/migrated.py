@@ -1,10 +1,13 @@
-"""A pytest plugin: databases with all migrations applied, copied from one that each run of the tests makes once.
+"""A pytest plugin: databases with all migrations applied, which tests copy.
 
 The migrations take ten seconds of a processor: too long for each process of the tests, and for each service that a
-test starts. A test of an empty database takes `own_database`, or a folder without a database.
+test starts. A file of SQLite is made once for one state of the code, and later runs of the tests take it from pytest's
+cache; a run makes its database of PostgreSQL itself. A test of an empty database takes `own_database`, or a folder
+without a database.
 """
 
 import fcntl
+import hashlib
 import os
 import shutil
 import subprocess
@@ -36,10 +39,15 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 @pytest.fixture(scope="session")
 def migrated_sqlite(request: pytest.FixtureRequest) -> Path:
     """Return the SQLite file with all migrations applied, which tests copy."""
-    file = _folder_of_run(request.config) / "migrated.sqlite3"
+    assert request.config.cache
+    folder = request.config.cache.mkdir("migrated")
+    file = folder / f"{_digest_of_the_code()}.sqlite3"
     with _made_once(file) as is_made:
         if not is_made:
+            for of_other_code in [path for path in folder.iterdir() if path.stem != file.stem]:
+                of_other_code.unlink()
             unfinished = file.with_suffix(".unfinished")
+            unfinished.unlink(missing_ok=True)  # of a run that was killed
             _migrate(f"sqlite:///{unfinished}")
             unfinished.rename(file)
     return file
@@ -92,6 +100,13 @@ def _made_once(file: Path) -> Iterator[bool]:
     with file.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield file.exists()
+
+
+def _digest_of_the_code() -> str:
+    """Return a digest of all that decides what the migrations make: the product's code, and its libraries' versions."""
+    code = [path for app in ("generations", "tenants", "seedance_service") for path in (ROOT / app).rglob("*.py")]
+    texts = [path.read_bytes() for path in [ROOT / "requirements" / "run.txt", *sorted(code)]]
+    return hashlib.sha256(b"\0".join(texts)).hexdigest()[:32]
 
 
 def _migrate(url: str) -> None:

@@ -1,5 +1,6 @@
 """Retired words do not come back: docs/GLOSSARY.md says which word is used for each thing."""
 
+import functools
 import re
 from pathlib import Path
 
@@ -37,11 +38,13 @@ FOLDERS = ("seedance_service", "tenants", "generations", "deploy", "docs", "test
 ELSEWHERE = re.compile(r"/migrations/|/node_modules/|/secrets/|^tests/service/docs/test_words\.py$")
 
 
-def files() -> list[Path]:
-    """Return the text files that people read."""
+@functools.cache
+def texts() -> dict[str, str]:
+    """Return the text of each file that people read, by its name."""
     found = [*ROOT.glob("*"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*"))]
-    texts = [path for path in found if path.suffix in SUFFIXES and path.name != "CHANGELOG.md"]
-    return [path for path in texts if not ELSEWHERE.search(str(path.relative_to(ROOT)))]
+    paths = [path for path in found if path.suffix in SUFFIXES and path.name != "CHANGELOG.md"]
+    names = {str(path.relative_to(ROOT)): path for path in paths}
+    return {name: path.read_text() for name, path in names.items() if not ELSEWHERE.search(name)}
 
 
 @pytest.mark.parametrize("word", RETIRED)
@@ -49,9 +52,10 @@ def test_a_retired_word_does_not_come_back(word: str) -> None:
     use, allowed = RETIRED[word]
     pattern = re.compile(rf"(?<![\w.-]){word}(?![\w-])", re.IGNORECASE)
     hits = [
-        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
-        for path in files()
-        for number, line in enumerate(path.read_text().split("\n"), 1)
-        if pattern.search(line) and not any(text in line for text in allowed)
+        f"{name}:{number}: {line.strip()}"
+        for name, text in texts().items()
+        if word in text.lower()  # much faster than the pattern
+        for number, line in enumerate(text.split("\n"), 1)
+        if pattern.search(line) and not any(harmless in line for harmless in allowed)
     ]
     assert hits == [], f"use: {use}"
