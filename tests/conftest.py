@@ -109,14 +109,14 @@ def django_db_modify_db_settings(
         database["TEST"]["TEMPLATE"] = request.getfixturevalue("migrated_postgresql")
 
 
-SECONDS_AT_THE_TURN = 1.0  # almost every test is over by then
+LAST_SECONDS = 1.0  # of a minute: almost every test takes less
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Begin no test in the last second of a minute: what it does would count in two minutes, days or months."""
+    """Begin no test in the last second of a minute: it would count in two minutes, days or months."""
     left = 60 - time.time() % 60
-    if left < SECONDS_AT_THE_TURN and _uses_database(item):
+    if left < LAST_SECONDS and _uses_database(item):
         time.sleep(left)
 
 

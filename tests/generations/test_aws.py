@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, CredentialRetrievalError, NoCrede
 
 from generations import aws
 from tests.support.aws_agent import Agent, Answer, session_of
-from tests.support.clock import replace_in
+from tests.support.patching import patch_library
 
 pytestmark = pytest.mark.usefixtures("no_credentials")
 Start = Callable[..., Agent]
@@ -158,7 +158,7 @@ def test_an_agent_that_fails_at_first_is_asked_again(
     assert source.asked <= 3
     source.answers = [session_of(minutes=600)]
     now = time.monotonic()
-    replace_in(aws, monkeypatch, time, monotonic=lambda: now + 2 * aws.RETRY_SECONDS)
+    patch_library(monkeypatch, aws, time, monotonic=lambda: now + 2 * aws.RETRY_SECONDS)
     assert of_bucket()[0] == "ASIAROLE"
 
 
@@ -205,7 +205,7 @@ def test_a_web_identity_is_exchanged_for_a_session_and_again_before_a_url_is_cut
     assert (held.method, first.access_key[:4], ends_at is not None) == (WEB_IDENTITY, "ASIA", True)
     assert held.current(7200)[0] == first  # it is new, and the exchange is not repeated for each URL
     now = time.monotonic()
-    replace_in(aws, monkeypatch, time, monotonic=lambda: now + 3600 / 10)
+    patch_library(monkeypatch, aws, time, monotonic=lambda: now + 3600 / 10)
     assert held.current(7200)[0].access_key != first.access_key
     assert aws.queue_session("eu-central-1").get_credentials().method == WEB_IDENTITY
 

@@ -35,7 +35,9 @@ class Command(BaseCommand):
         """Compare the bills of each account and print the lines."""
         compared = list(bill_comparison.compare_read(options["since"], options["until"], options["by"]))
         if not compared:
-            raise CommandError("No bill was read yet. Workers read them, where NOVITA_BILLS is on.")
+            raise CommandError(
+                "No bill was read yet. With NOVITA_BILLS on, workers read bills minutes after their start."
+            )
         lines = [(books.account, line) for books, of_account in compared for line in of_account]
         is_different = any(line.difference_micro for _, line in lines)
         shown = [(account, line) for account, line in lines if options["all"] or line.difference_micro]

@@ -17,9 +17,9 @@ from generations.worker import submit, task_requests
 from tenants.audit import Actor
 from tenants.errors import NotPossible
 from tenants.models import AuditEntry
-from tests.support.clock import replace_in
 from tests.support.factories import ACTOR, Caller, make_generation
 from tests.support.images import image_bytes
+from tests.support.patching import patch_library
 from tests.support.upstream import Upstream
 from tests.support.worker import claim, ledger_kinds, take_step
 
@@ -153,7 +153,7 @@ def test_an_attempt_that_waits_for_its_moment_is_not_sent_after_the_retirement(
     queued: Generation, upstream: Upstream, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr(submit.rate_limit, "reserve", lambda _: 0.01)
-    replace_in(submit, monkeypatch, time, sleep=lambda seconds: model_states.retire(OLGA, LITE))
+    patch_library(monkeypatch, submit, time, sleep=lambda seconds: model_states.retire(OLGA, LITE))
     submit.submit(claim(queued))
     assert [attempt.outcome for attempt in queued.attempts.all()] == ["not_sent"]
     assert take_step(queued).error_code == "model_retired"

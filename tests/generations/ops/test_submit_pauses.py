@@ -21,8 +21,8 @@ from tenants import actions
 from tenants.audit import Actor
 from tenants.errors import NotPossible
 from tenants.models import AuditEntry, LedgerEntry
-from tests.support.clock import replace_in
 from tests.support.factories import ACTOR, Caller, make_generation, make_image
+from tests.support.patching import patch_library
 from tests.support.upstream import Upstream
 from tests.support.worker import claim, claim_due, ledger_kinds, take_step
 
@@ -172,7 +172,7 @@ def test_a_pause_that_comes_while_an_attempt_waits_for_its_moment_stops_it(
     queued: list[Generation], upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rate_limit, "reserve", lambda _: 0.5)
-    replace_in(submit, monkeypatch, time, sleep=lambda seconds: submit_pauses.pause_submits(OLGA, Scope.ALL))
+    patch_library(monkeypatch, submit, time, sleep=lambda seconds: submit_pauses.pause_submits(OLGA, Scope.ALL))
     g = take_step_of(queued[0])
     assert (g.status, upstream.submits) == ("queued", [])
     assert [attempt.outcome for attempt in g.attempts.all()] == ["not_sent"]

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import time_machine
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 from generations.models import BilledProduct, Generation, UpstreamBill, UpstreamBooks
 from generations.ops import upstream_books
@@ -192,6 +192,12 @@ def test_the_command_is_silent_about_what_agrees(
     assert capsys.readouterr().out == "The bills agree with the ledger.\n"
     call_command("reconcile-bills", "--all", "--since", "2026-11-10")
     assert "billed 0.090000 USD for 1 units, charged 0.090000 USD for 1 videos" in capsys.readouterr().out
+
+
+@pytest.mark.django_db
+def test_the_command_says_when_the_first_bills_are_read() -> None:
+    with pytest.raises(CommandError, match=r"No bill was read yet\. With NOVITA_BILLS on, workers read bills minutes"):
+        call_command("reconcile-bills")
 
 
 def test_bills_by_the_submit_agree_too(alice: Caller, books: Books, read: Callable[[], UpstreamBooks]) -> None:

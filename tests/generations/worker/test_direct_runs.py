@@ -13,8 +13,8 @@ from generations import wakeups
 from generations.models import Generation, Slot
 from generations.worker import direct_runs, supervisor
 from generations.worker.processes import StopSignal
-from tests.support.clock import replace_in
 from tests.support.factories import Caller, make_generation
+from tests.support.patching import patch_library
 
 pytestmark = pytest.mark.django_db
 
@@ -36,14 +36,14 @@ def started(monkeypatch: Any) -> list[FakeRun]:
     """Return the processes that were started; each observation is 5 s after the one before."""
     processes: list[FakeRun] = []
     seconds = iter(range(1, 10_000, 5))
-    replace_in(direct_runs, monkeypatch, time, monotonic=lambda: next(seconds))
+    patch_library(monkeypatch, direct_runs, time, monotonic=lambda: next(seconds))
     monkeypatch.setattr(direct_runs, "does_broker_answer", lambda: False)
 
     def start(*args: Any, **options: Any) -> FakeRun:
         processes.append(FakeRun(*args, **options))
         return processes[-1]
 
-    replace_in(direct_runs, monkeypatch, subprocess, Popen=start)
+    patch_library(monkeypatch, direct_runs, subprocess, Popen=start)
     return processes
 
 
@@ -117,7 +117,7 @@ def test_a_cluster_that_cannot_start_without_the_broker_ends_no_worker(
     class Ended:
         returncode, pid = 1, 0
 
-    replace_in(supervisor, monkeypatch, subprocess, Popen=lambda *args, **options: Ended())
+    patch_library(monkeypatch, supervisor, subprocess, Popen=lambda *args, **options: Ended())
     monkeypatch.setattr(supervisor, "_kill_group", lambda cluster: None)
     monkeypatch.setattr(supervisor, "does_broker_answer", lambda: answers)
     monkeypatch.setattr(supervisor, "BROKER_RETRY_SECONDS", 0.0)

@@ -16,9 +16,9 @@ from generations.models import Generation
 from generations.upstream import circuit_breaker
 from generations.worker import steps, submit
 from tests.support import attempts
-from tests.support.clock import replace_in
 from tests.support.factories import Caller, make_generation
 from tests.support.images import data_uri, image_bytes
+from tests.support.patching import patch_library
 from tests.support.upstream import Upstream, refusal
 from tests.support.worker import claim_due, due_in, ledger_kinds, take_step
 
@@ -142,7 +142,7 @@ def test_an_answer_is_recorded_although_the_database_is_away_for_a_moment(
         record(*args)
 
     monkeypatch.setattr(submit, "_record", away)
-    replace_in(submit, monkeypatch, time, sleep=lambda seconds: None)
+    patch_library(monkeypatch, submit, time, sleep=lambda seconds: None)
     g = take_step(queued)
     assert (g.status, len(calls), len(upstream.submits)) == (Status.RUNNING, 3, 1)
 

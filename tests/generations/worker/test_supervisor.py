@@ -14,8 +14,8 @@ from generations import wakeups
 from generations.models import Generation
 from generations.reports import worker_hosts
 from generations.worker import supervisor
-from tests.support.clock import replace_in
 from tests.support.factories import Caller, make_generation
+from tests.support.patching import patch_library
 from tests.support.worker import count_wakeups
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -40,7 +40,7 @@ def test_a_cluster_that_has_just_started_has_time_before_it_counts_as_stalled(al
 def test_a_host_that_does_no_work_although_some_is_due_is_stalled(alice: Caller, monkeypatch: Any) -> None:
     """Each observation is 50 seconds after the one before, by the supervisor's own clock."""
     clock = iter(range(0, 10_000, 50))
-    replace_in(supervisor, monkeypatch, time, monotonic=lambda: next(clock))
+    patch_library(monkeypatch, supervisor, time, monotonic=lambda: next(clock))
 
     def observe(detector: supervisor.StallDetector, count: int = 2) -> list[bool]:
         return [detector.observe() for _ in range(count)]

@@ -10,7 +10,7 @@ import pytest
 from django.http import HttpResponse
 
 from seedance_service.http import dispatch, document_turns
-from tests.support.clock import replace_in
+from tests.support.patching import patch_library
 
 WAIT_SECONDS = 30.0
 
@@ -69,7 +69,7 @@ def test_a_page_waits_no_longer_than_its_turn_may_take(handler: Handler, monkeyp
 
 def test_a_pause_follows_each_page(handler: Handler, monkeypatch: Any) -> None:
     slept = list[float]()
-    replace_in(document_turns, monkeypatch, time, sleep=slept.append)
+    patch_library(monkeypatch, document_turns, time, sleep=slept.append)
     handler.go.set()
     for _ in range(2):
         ask("/docs").join(WAIT_SECONDS)
